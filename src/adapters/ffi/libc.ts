@@ -1,0 +1,111 @@
+import koffi from 'koffi';
+
+/**
+ * The system calls that Node has no door to. Every function returns what the kernel returned, or
+ * throws nothing: callers look at -1 and `errno()`. All are used on non-blocking descriptors, so
+ * that no call blocks the event loop. Constants live beside their users, by their kernel names.
+ */
+const libc = koffi.load('libc.so.6');
+
+export const socket = libc.func('int socket(int domain, int type, int protocol)') as (
+  domain: number,
+  type: number,
+  protocol: number,
+) => number;
+
+export const bind = libc.func('int bind(int fd, const uint8_t *addr, uint32_t len)') as (
+  fd: number,
+  address: Uint8Array,
+  length: number,
+) => number;
+
+export const getsockname = libc.func('int getsockname(int fd, uint8_t *addr, uint8_t *len)') as (
+  fd: number,
+  address: Uint8Array,
+  length: Uint8Array,
+) => number;
+
+export const setsockopt = libc.func(
+  'int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t len)',
+) as (fd: number, level: number, name: number, value: Uint8Array, length: number) => number;
+
+export const sendto = libc.func(
+  'long sendto(int fd, const uint8_t *data, size_t len, int flags, const uint8_t *addr, uint32_t addrlen)',
+) as (
+  fd: number,
+  data: Uint8Array,
+  length: number,
+  flags: number,
+  address: Uint8Array | null,
+  addressLength: number,
+) => number;
+
+export const recv = libc.func('long recv(int fd, uint8_t *data, size_t len, int flags)') as (
+  fd: number,
+  data: Uint8Array,
+  length: number,
+  flags: number,
+) => number;
+
+/** `header` is a struct msghdr whose pointers the caller fills in from `address()`. */
+export const recvmsg = libc.func('long recvmsg(int fd, uint8_t *msg, int flags)') as (
+  fd: number,
+  header: Uint8Array,
+  flags: number,
+) => number;
+
+export const sendmsg = libc.func('long sendmsg(int fd, const uint8_t *msg, int flags)') as (
+  fd: number,
+  header: Uint8Array,
+  flags: number,
+) => number;
+
+export const recvmmsg = libc.func(
+  'int recvmmsg(int fd, uint8_t *vec, unsigned int n, int flags, void *timeout)',
+) as (fd: number, vector: Uint8Array, count: number, flags: number, timeout: null) => number;
+
+export const sendmmsg = libc.func(
+  'int sendmmsg(int fd, uint8_t *vec, unsigned int n, int flags)',
+) as (fd: number, vector: Uint8Array, count: number, flags: number) => number;
+
+export const open = libc.func('int open(const char *path, int flags)') as (
+  path: string,
+  flags: number,
+) => number;
+
+export const read = libc.func('long read(int fd, uint8_t *data, size_t len)') as (
+  fd: number,
+  data: Uint8Array,
+  length: number,
+) => number;
+
+export const write = libc.func('long write(int fd, const uint8_t *data, size_t len)') as (
+  fd: number,
+  data: Uint8Array,
+  length: number,
+) => number;
+
+export const close = libc.func('int close(int fd)') as (fd: number) => number;
+
+/** ioctl with a pointer argument. */
+export const ioctl = libc.func('int ioctl(int fd, unsigned long request, uint8_t *arg)') as (
+  fd: number,
+  request: number,
+  argument: Uint8Array,
+) => number;
+
+/** flock(2) on a descriptor. */
+export const flock = libc.func('int flock(int fd, int operation)') as (
+  fd: number,
+  operation: number,
+) => number;
+
+/** errno of the last call on this thread. */
+export function errno(): number {
+  return koffi.errno();
+}
+
+/** The address of a buffer's memory; valid while the buffer is reachable (the owner keeps it). */
+export function address(buffer: Uint8Array): bigint {
+  return koffi.address(buffer) as bigint;
+}

@@ -1,0 +1,80 @@
+import type { Ipv4 } from '../addr.ts';
+import type { Port, Seconds } from '../units.ts';
+
+/** Everything one tunnel is made of, after defaults and validation. Immutable. */
+export type TunnelConfig = {
+  /** `--config NAME`'s NAME, the file's base name, or the tunnel device's name. */
+  readonly name: string;
+  readonly role: 'server' | 'client';
+  /** `number`: the base of the defaults. */
+  readonly number: number;
+  readonly dataplane: 'auto' | 'fou' | 'tun';
+  readonly auth: AuthConfig;
+  readonly timers: TimerConfig;
+  readonly outer: OuterConfig;
+  readonly inner: InnerConfig;
+  /** NFQUEUE of the `fou` plane: number 0..65535, length in packets. */
+  readonly queue: { readonly number: number; readonly maxLength: number };
+  readonly nft: { readonly table: string; readonly counters: boolean };
+};
+
+/** How the other side proves who it is, and how this side does. */
+export type Proof =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'token'; readonly token: Uint8Array }
+  | {
+      readonly kind: 'ed25519';
+      /** Own private seed, 32 bytes; undefined where this side never signs. */
+      readonly privateSeed: Uint8Array | undefined;
+      /** The other side's public key, 32 bytes; undefined where nothing of it is verified. */
+      readonly peerPublicKey: Uint8Array | undefined;
+      readonly secret: Uint8Array;
+      /** Largest accepted difference between the clocks; 0 = unchecked. */
+      readonly maxTimeDiscrepancy: Seconds;
+    };
+
+export type AuthConfig = {
+  readonly proof: Proof;
+  /** Only this source address is accepted (`auth-by-remote-ip`). A name is resolved by the app. */
+  readonly byRemoteIp: boolean;
+  /** Only this source port is accepted (`auth-by-remote-port`). */
+  readonly byRemotePort: boolean;
+  /** TTL of authentication packets; undefined = the system's default. */
+  readonly packetTtl: number | undefined;
+  readonly replyOnAuthOk: boolean;
+};
+
+export type TimerConfig = {
+  /** How long a remembered remote may go on after its connection expired; 0 = for ever. */
+  readonly authLifetime: Seconds;
+  /** Client: authenticate again every so often; server: send an empty keepalive so often; 0 = never. */
+  readonly keepalive: Seconds;
+  /** A connection counts as expired after so long without a packet from the peer. */
+  readonly connectionIdle: Seconds;
+  /** Client: silence of the server, while we send, after which it counts as dead; 0 = never. */
+  readonly deadPeerTimeout: Seconds;
+};
+
+export type OuterConfig = {
+  /** `fou-local-ip`; undefined = taken from the device or the route. */
+  readonly localIp: Ipv4 | undefined;
+  readonly localPort: Port;
+  /** `fou-dev`; undefined = whatever the route says. */
+  readonly device: string | undefined;
+  /** `fou-remote-ip`: an IPv4 address or a name; undefined on a server that learns it. */
+  readonly remoteHost: string | undefined;
+  readonly remotePort: Port | undefined;
+  readonly localIpAlt: Ipv4;
+  readonly forceLocalIpAlt: boolean;
+  /** UDP checksum of the encapsulation. */
+  readonly udpChecksum: boolean;
+};
+
+export type InnerConfig = {
+  /** Name of the tunnel device. */
+  readonly device: string;
+  readonly ip: Ipv4;
+  readonly peerIp: Ipv4;
+  /** MTU of the tunnel device; undefined = the outer path's less the overhead. */
+  readonly mtu: number | undefined;
+};

@@ -1,0 +1,80 @@
+import type { ExitName } from './exit-codes.ts';
+
+/**
+ * A failure that reaches the operator. `exit` names the row of the exit-code table; `hint` says
+ * what to do about it. Decoders of a peer's bytes never throw these; they return a reason.
+ */
+export class IpipouError extends Error {
+  readonly exit: ExitName;
+  readonly hint: string | undefined;
+
+  constructor(exit: ExitName, message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = new.target.name;
+    this.exit = exit;
+    this.hint = options.hint;
+  }
+}
+
+/**
+ * The kernel (or a library that speaks for it) refused something.
+ * `operation` is a system call or netlink message ("RTM_NEWLINK"), `errno` its symbolic name
+ * ("EEXIST"), `words` the kernel's own text (extended ack, nft's error buffer), `subject` what was
+ * being configured ("link ipipou0").
+ */
+export class KernelError extends IpipouError {
+  readonly operation: string;
+  readonly errno: string;
+  readonly words: string | undefined;
+  readonly subject: string;
+
+  constructor(
+    exit: ExitName,
+    failure: { operation: string; errno: string; words?: string | undefined; subject: string },
+    options: { hint?: string; cause?: unknown } = {},
+  ) {
+    const words = failure.words ? `: ${failure.words}` : '';
+    super(exit, `${failure.subject}: ${failure.operation}: ${failure.errno}${words}`, options);
+    this.operation = failure.operation;
+    this.errno = failure.errno;
+    this.words = failure.words;
+    this.subject = failure.subject;
+  }
+}
+
+/** The same failure, filed under another exit code (an adapter knows errno, its caller the purpose). */
+export function withExit(error: unknown, exit: ExitName, hint?: string): unknown {
+  if (!(error instanceof KernelError)) return error;
+  const options = hint ? { hint, cause: error } : { cause: error };
+  return new KernelError(exit, error, options);
+}
+
+/** Where a value came from and why it is refused: all that a user needs to mend it. */
+export type ConfigProblem = {
+  /** Path of the file, or "command line". */
+  readonly source: string;
+  /** 1-based line in the file; undefined on the command line. */
+  readonly line: number | undefined;
+  readonly key: string;
+  /** The offending value; undefined where none was given, "(hidden)" where it is a secret. */
+  readonly value: string | undefined;
+  /** What was expected, as a noun phrase: "a port from 1 to 65535". */
+  readonly expected: string;
+};
+
+/** Bad input: every problem found, not only the first. Exit code 2; nothing was changed. */
+export class ConfigError extends IpipouError {
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[], exit: ExitName = 'arguments') {
+    super(exit, problems.map(formatProblem).join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** `FILE:LINE: KEY: "VALUE": expected EXPECTED`. */
+export function formatProblem(problem: ConfigProblem): string {
+  const where = problem.line === undefined ? problem.source : `${problem.source}:${problem.line}`;
+  const value = problem.value === undefined ? 'no value' : JSON.stringify(problem.value);
+  return `${where}: ${problem.key}: ${value}: expected ${problem.expected}`;
+}

@@ -1,0 +1,97 @@
+import type { Ipv4, Path, Endpoint } from '../addr.ts';
+import type { AuthConfig, TimerConfig } from '../config/tunnel-config.ts';
+import type { Instant, Millis, Port, Seconds } from '../units.ts';
+
+/** What a session needs of the config. `remoteIp` is set for a literal address, else `host` is resolved. */
+export type SessionConfig = {
+  readonly role: 'server' | 'client';
+  readonly auth: AuthConfig;
+  readonly timers: TimerConfig;
+  readonly localPort: Port;
+  readonly remoteHost: string | undefined;
+  readonly remotePort: Port | undefined;
+};
+
+/**
+ * What must outlive the process. `remote` is the last authenticated path; `replay` is what keeps a
+ * captured authentication packet from working again: the newest accepted packet time and the
+ * signatures' fingerprints (base64) accepted with exactly that time.
+ */
+export type SessionMemory = {
+  readonly remote:
+    | { readonly path: Path; readonly authenticatedAt: Millis; readonly lastHeardAt: Millis }
+    | undefined;
+  readonly replay: { readonly newest: Seconds; readonly seen: readonly string[] } | undefined;
+};
+
+export type PacketCounts = { readonly rxPackets: bigint; readonly txPackets: bigint };
+
+export type SessionEvent =
+  /** First event. `adopted`: the plane still forwards this path from an earlier run. */
+  | {
+      readonly kind: 'start';
+      readonly memory: SessionMemory | undefined;
+      readonly adopted: Path | undefined;
+    }
+  /** A packet that was not data of an admitted peer. */
+  | { readonly kind: 'packet'; readonly path: Path; readonly payload: Uint8Array }
+  /** Answer to `poll-counters`. */
+  | { readonly kind: 'counters'; readonly counts: PacketCounts }
+  /** Answer to `resolve`: addresses in the order of preference; empty = the name did not resolve. */
+  | { readonly kind: 'resolved'; readonly addresses: readonly Ipv4[] }
+  /** Client: the local address to reach the remote from (undefined: no route). Sent after `locate`, and on every change. */
+  | { readonly kind: 'local'; readonly ip: Ipv4 | undefined }
+  /** The operator asks (SIGUSR1, reload). */
+  | { readonly kind: 'reauthenticate' }
+  /** `wakeAt` has come. */
+  | { readonly kind: 'wake' }
+  /** An `admit` could not be carried out. */
+  | { readonly kind: 'admit-failed'; readonly path: Path };
+
+export type SessionEffect =
+  /** Write down before anything that comes after in the same list. */
+  | { readonly kind: 'remember'; readonly memory: SessionMemory }
+  /** Create the tunnel towards this path or re-point it. */
+  | { readonly kind: 'admit'; readonly path: Path }
+  | { readonly kind: 'evict' }
+  | {
+      readonly kind: 'send';
+      readonly purpose: 'authenticate' | 'reply' | 'keepalive';
+      readonly path: Path;
+      readonly payload: Uint8Array;
+      readonly ttl: number | undefined;
+    }
+  | { readonly kind: 'resolve'; readonly host: string }
+  /** Find the local address towards `remote` and answer with `local`. */
+  | { readonly kind: 'locate'; readonly remote: Ipv4 }
+  | { readonly kind: 'poll-counters' }
+  | {
+      readonly kind: 'log';
+      readonly level: 'error' | 'warn' | 'info' | 'debug';
+      readonly event: string;
+      readonly fields: Readonly<Record<string, string | number | undefined>>;
+    };
+
+/** What `show` prints of a session; computed from the state, never stored. */
+export type SessionStatus = {
+  readonly phase: 'resolving' | 'offline' | 'authenticating' | 'established' | 'listening';
+  readonly path: Path | undefined;
+  /** Unix time of the last proof: an authentic packet (server) or a verified reply (client). */
+  readonly authenticatedAt: Millis | undefined;
+  readonly lastHeardAt: Millis | undefined;
+  /** Unix time at which the remote is forgotten if nothing more is heard; undefined = never. */
+  readonly rememberedUntil: Millis | undefined;
+  /** Why packets were refused, counted by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+  readonly authPacketsSent: number;
+  readonly repliesVerified: number;
+};
+
+export type StepResult<State> = {
+  readonly state: State;
+  readonly effects: readonly SessionEffect[];
+  /** Monotonic time of the next `wake`; undefined = none is needed. */
+  readonly wakeAt: Millis | undefined;
+};
+
+export type { Endpoint, Instant, Path };

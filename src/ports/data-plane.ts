@@ -1,0 +1,125 @@
+import type { Ipv4, Path } from '../core/addr.ts';
+import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { Brand, Millis } from '../core/units.ts';
+import type { Log } from './log.ts';
+
+/** Names a peer of one tunnel; a tunnel of the classic config has the one peer `DEFAULT_PEER`. */
+export type PeerId = Brand<string, 'PeerId'>;
+export const DEFAULT_PEER = 'peer' as PeerId;
+
+/** Every packet on the port that is not data of an admitted peer. */
+export type ControlPacket = {
+  readonly path: Path;
+  /** UDP payload. A view that is valid until the handler's promise settles. */
+  readonly payload: Uint8Array;
+};
+
+/** A control packet to send from the tunnel's own port. */
+export type OutgoingControl = {
+  readonly path: Path;
+  readonly payload: Uint8Array;
+  /** IP TTL; undefined = the system's default. */
+  readonly ttl: number | undefined;
+};
+
+/** What a plane is told of a peer it admits; grows by properties, not by arguments. */
+export type PeerProperties = { readonly path: Path };
+
+/** Inner bytes and packets since the device was made. */
+export type PeerCounters = {
+  readonly rxPackets: bigint;
+  readonly rxBytes: bigint;
+  readonly txPackets: bigint;
+  readonly txBytes: bigint;
+};
+
+/** What `show` prints of a plane. */
+export type PlaneDescription = {
+  readonly device: string;
+  readonly mtu: number;
+  /** The alternative local address in use behind NAT for this tunnel, if any. */
+  readonly localAlt: Ipv4 | undefined;
+  /** Packets that were refused below user space, where the plane counts them. */
+  readonly refusedPackets: bigint | undefined;
+};
+
+/** What a plane tells its owner, besides the results of calls. */
+export interface PlaneListener {
+  /**
+   * A packet for the session core. The plane handles packets one at a time and decides what
+   * becomes of this one (dropped, or let through when its source is admitted by then) after the
+   * promise settles. Never rejects.
+   */
+  packet(packet: ControlPacket): Promise<void>;
+  /** Something of ours was changed from outside; `repaired` says whether it has been put back. */
+  disturbed(what: string, repaired: boolean): void;
+  /** The plane cannot go on (its device was deleted and cannot be made again, its worker died). */
+  failed(error: Error): void;
+}
+
+/**
+ * Where a plane writes down what it is about to make, before it makes it, so that a later run can
+ * adopt or remove it. One JSON value, replaced as a whole; survives kill -9, not a reboot.
+ */
+export interface PlaneJournal {
+  load(): unknown;
+  save(record: unknown): void;
+}
+
+export type PlaneContext = {
+  readonly config: TunnelConfig;
+  /** UDP payload lengths that can be authentication packets; such packets are never taken for data unseen. */
+  readonly authLengths: readonly number[];
+  readonly journal: PlaneJournal;
+  readonly listener: PlaneListener;
+  readonly log: Log;
+};
+
+/**
+ * Carries packets of admitted peers and hands every other packet on the port up. Calls are made
+ * one at a time. Every method rejects with an IpipouError that carries its exit code.
+ */
+export interface DataPlane {
+  readonly name: PlaneName;
+  /** Paths of peers that an earlier run had admitted and that are still forwarded. */
+  readonly adopted: ReadonlyMap<PeerId, Path>;
+  /** Admits a peer, or re-points it when it is admitted already; a failure leaves it as it was. */
+  admit(peer: PeerId, properties: PeerProperties): Promise<void>;
+  /** Stops carrying a peer's packets; no effect when it is not admitted. */
+  evict(peer: PeerId): Promise<void>;
+  send(packet: OutgoingControl): Promise<void>;
+  counters(peer: PeerId): Promise<PeerCounters>;
+  describe(): Promise<PlaneDescription>;
+  /** Puts back the device's MTU and whatever else hangs on the outer path, after routes changed. */
+  refresh(): Promise<void>;
+  /**
+   * Releases the plane. `remove` undoes everything it made; `leave` only lets go of user space's
+   * part, so that admitted peers go on where the kernel carries them.
+   */
+  close(mode: 'remove' | 'leave'): Promise<void>;
+}
+
+export type PlaneName = 'fou' | 'tun';
+
+/** One thing a plane needs of the machine. */
+export type Requirement = {
+  readonly what: string;
+  readonly met: boolean;
+  /** How it was seen, or what is missing. */
+  readonly detail: string;
+  /** The command that mends it, when one can. */
+  readonly mend: string | undefined;
+};
+
+export interface PlaneFactory {
+  readonly name: PlaneName;
+  /** Looks, loading kernel modules where `load` says so; changes nothing else. */
+  probe(options: { load: boolean }): Promise<readonly Requirement[]>;
+  /** Makes the device and everything it needs, or adopts what the journal says is there; undoes all on failure. */
+  open(context: PlaneContext): Promise<DataPlane>;
+  /** Removes whatever a run that no longer lives left behind, by its journal. Idempotent. */
+  clean(context: Pick<PlaneContext, 'config' | 'journal' | 'log'>): Promise<void>;
+}
+
+/** How often a plane's owner should read counters, at the least; planes may cache that long. */
+export const COUNTER_MAX_AGE = 1000 as Millis;
