@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import { lstatSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseIpv4, type Endpoint, type Path } from '../../core/addr.ts';
+import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import type { SessionMemory } from '../../core/session/types.ts';
+import { millis, port, seconds, type Millis } from '../../core/units.ts';
+import type { MemoryStore, Recollection } from '../../ports/run-store.ts';
+import { makePrivateFolder, readFileIfAny, replaceFile } from './files.ts';
+
+const MEMORY_MAX = 1024 * 1024;
+const VERSION = 1;
+
+/**
+ * Session memory, a file per tunnel below `base` (/var/lib/ipipou). It is named by the tunnel
+ * device, the role and whom it trusts, so that it is found again after a reboot or in another
+ * namespace, and so that another peer's key does not inherit it.
+ */
+export function createMemoryStore(base: string): MemoryStore {
+  const pathOf = (config: TunnelConfig): string => join(base, `${memoryName(config)}.json`);
+  return {
+    load: (config, now) => load(pathOf(config), now),
+    save(config, memory) {
+      makePrivateFolder(base);
+      replaceFile(pathOf(config), JSON.stringify({ version: VERSION, ...memory }), true);
+    },
+  };
+}
+
+/** `DEVICE-ROLE-WHOM`, WHOM being the start of the SHA-256 of the peer's public key, or the scheme. */
+export function memoryName(config: TunnelConfig): string {
+  const { proof } = config.auth;
+  const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
+  const whom = key ? createHash('sha256').update(key).digest('hex').slice(0, 16) : proof.kind;
+  return `${config.inner.device.replaceAll('/', '_')}-${config.role}-${whom}`;
+}
+
+function load(path: string, now: Millis): Recollection {
+  try {
+    const text = readFileIfAny(path, MEMORY_MAX);
+    if (text === undefined) return { memory: undefined, damage: undefined };
+    refuseForeign(path);
+    const memory = parseMemory(JSON.parse(text));
+    if (memory) return { memory, damage: undefined };
+    return setAside(path, 'not what this program writes', now);
+  } catch (error) {
+    return setAside(path, error instanceof Error ? error.message : String(error), now);
+  }
+}
+
+function refuseForeign(path: string): void {
+  const stat = lstatSync(path);
+  if (!stat.isFile()) throw new Error('not a regular file');
+  if (stat.uid !== process.getuid?.()) throw new Error(`owned by user ${stat.uid}`);
+  if ((stat.mode & 0o022) !== 0) throw new Error('others can write it');
+}
+
+/** Nothing that was signed before now is accepted, and nobody is remembered. */
+function setAside(path: string, why: string, now: Millis): Recollection {
+  let kept = '';
+  try {
+    renameSync(path, `${path}.damaged`);
+    kept = `; kept as ${path}.damaged`;
+  } catch {
+    // It stays where it is, and the next save replaces it.
+  }
+  return {
+    memory: { remote: undefined, replay: { newest: seconds(Math.floor(now / 1000)), seen: [] } },
+    damage: `${path}: ${why}${kept}`,
+  };
+}
+
+/** The memory that a JSON value holds; undefined for anything that no run of this version wrote. */
+export function parseMemory(value: unknown): SessionMemory | undefined {
+  if (!isObject(value) || value['version'] !== VERSION) return undefined;
+  const remote = value['remote'] === undefined ? null : parseRemote(value['remote']);
+  const replay = value['replay'] === undefined ? null : parseReplay(value['replay']);
+  if (remote === undefined || replay === undefined) return undefined;
+  return { remote: remote ?? undefined, replay: replay ?? undefined };
+}
+
+function parseRemote(value: unknown): SessionMemory['remote'] {
+  if (!isObject(value)) return undefined;
+  const path = parsePath(value['path']);
+  const { authenticatedAt, lastHeardAt } = value;
+  if (!path || !isTime(authenticatedAt) || !isTime(lastHeardAt)) return undefined;
+  return { path, authenticatedAt: millis(authenticatedAt), lastHeardAt: millis(lastHeardAt) };
+}
+
+function parseReplay(value: unknown): SessionMemory['replay'] {
+  if (!isObject(value)) return undefined;
+  const { newest, seen } = value;
+  if (!isTime(newest) || !Array.isArray(seen)) return undefined;
+  const texts: readonly unknown[] = seen;
+  return texts.every((text) => typeof text === 'string')
+    ? { newest: seconds(newest), seen: texts }
+    : undefined;
+}
+
+function parsePath(value: unknown): Path | undefined {
+  if (!isObject(value)) return undefined;
+  const local = parseEnd(value['local']);
+  const remote = parseEnd(value['remote']);
+  return local && remote ? { local, remote } : undefined;
+}
+
+function parseEnd(value: unknown): Endpoint | undefined {
+  if (!isObject(value) || typeof value['ip'] !== 'string') return undefined;
+  const ip = parseIpv4(value['ip']);
+  const number = value['port'];
+  if (ip === undefined || !isTime(number) || !Number.isInteger(number) || number < 1 || number > 65535) return undefined;
+  return { ip, port: port(number) };
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,157 @@
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { IpipouError } from '../../core/errors.ts';
+import type { RunClaim, RunEntry, RunRecord, RunStore } from '../../ports/run-store.ts';
+import { flock } from '../ffi/libc.ts';
+import { isErrno, makePrivateFolder, readFileIfAny, replaceFile } from './files.ts';
+import { isAlive, ownProcess } from './process-id.ts';
+
+/*
+ * BASE/NAMESPACE/DEVICE/, where NAMESPACE is the inode of the network namespace:
+ *   lock          flock(2)ed by the daemon that has the device
+ *   run.json      what it runs, replaced as a whole
+ *   control.sock  its control socket
+ *   log, log.1    its log, when it was started in the background
+ * It lies on a tmpfs (/run): it outlives the process, not the machine.
+ */
+
+const LOCK_EX = 2; // <sys/file.h>
+const LOCK_NB = 4;
+
+const RECORD_MAX = 256 * 1024;
+
+/** The folder of the tunnels of this process's network namespace. */
+function namespaceFolder(base: string): string {
+  return join(base, String(statSync('/proc/self/ns/net').ino));
+}
+
+/** Run directories below `base` (/run/ipipou). */
+export function createRunStore(base: string): RunStore {
+  const folderOf = (device: string): string => join(namespaceFolder(base), device);
+  const find = (device: string): RunEntry | undefined => {
+    const folder = folderOf(device);
+    const record = readRecord(folder);
+    if (!record) return undefined;
+    return {
+      device,
+      record,
+      alive: isAlive(record.process),
+      controlPath: join(folder, 'control.sock'),
+      logPath: join(folder, 'log'),
+    };
+  };
+  return {
+    find,
+    list: () =>
+      devicesIn(namespaceFolder(base))
+        .map(find)
+        .filter((entry) => entry !== undefined),
+    claim: (device) => claim(folderOf(device), device),
+    makeLogPath(device) {
+      makePrivateFolder(folderOf(device));
+      return join(folderOf(device), 'log');
+    },
+  };
+}
+
+function devicesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder).toSorted();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw new IpipouError('generic', `cannot read ${folder}: ${String(error)}`, {
+      hint: 'run as root',
+      cause: error,
+    });
+  }
+}
+
+/** The record of a run directory; undefined when there is none that this program wrote. */
+function readRecord(folder: string): RunRecord | undefined {
+  const text = readFileIfAny(join(folder, 'run.json'), RECORD_MAX);
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** By its outline: the folder is root's alone, and records are written as a whole. */
+function isRecord(value: unknown): value is RunRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  if (!('process' in value && 'config' in value && 'plane' in value)) return false;
+  const { process: id, config } = value;
+  if (typeof id !== 'object' || id === null || typeof config !== 'object' || config === null) {
+    return false;
+  }
+  return 'pid' in id && Number.isInteger(id.pid) && 'inner' in config && 'outer' in config;
+}
+
+function claim(folder: string, device: string): RunClaim {
+  const own = ownProcess();
+  const lock = lockFolder(folder, device);
+  ftruncateSync(lock);
+  writeSync(lock, `${own.pid}\n`);
+  return {
+    previous: readRecord(folder),
+    controlPath: join(folder, 'control.sock'),
+    process: own,
+    write: (record) => replaceFile(join(folder, 'run.json'), JSON.stringify(record), false),
+    release(mode) {
+      // The lock file goes while it is still locked, so that nobody locks one that is going.
+      if (mode === 'remove') rmSync(folder, { recursive: true, force: true });
+      if (mode === 'keep-log') {
+        for (const name of ['run.json', 'control.sock', 'lock']) {
+          rmSync(join(folder, name), { force: true });
+        }
+        removeIfEmpty(folder);
+      }
+      closeSync(lock);
+    },
+  };
+}
+
+function removeIfEmpty(folder: string): void {
+  if (readdirSync(folder).length === 0) rmdirSync(folder);
+}
+
+/** A descriptor that holds the folder's lock until it is closed, or the process ends. */
+function lockFolder(folder: string, device: string): number {
+  for (;;) {
+    makePrivateFolder(folder);
+    const path = join(folder, 'lock');
+    const fd = openSync(path, 'a+', 0o600);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+      const owner = readFileSync(path, 'utf8').trim();
+      closeSync(fd);
+      throw new IpipouError('generic', `${device} is already run by process ${owner}`, {
+        hint: `ipipou show ${device}; ipipou down ${device}`,
+      });
+    }
+    if (isSameFile(fd, path)) return fd;
+    // Its owner removed the folder between our open and our lock.
+    closeSync(fd);
+  }
+}
+
+function isSameFile(fd: number, path: string): boolean {
+  try {
+    return fstatSync(fd).ino === statSync(path).ino;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,74 @@
+import type { Ipv4, Path } from '../core/addr.ts';
+import type { SessionStatus } from '../core/session/types.ts';
+import type { Millis, Seconds } from '../core/units.ts';
+import type { PlaneName } from './data-plane.ts';
+
+/** Inner traffic, as JSON numbers (exact to 2^53). */
+export type TrafficCounts = {
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly txPackets: number;
+  readonly txBytes: number;
+};
+
+/** What a running tunnel tells about itself. Holds no secrets. Times are unix milliseconds. */
+export type TunnelStatus = {
+  readonly name: string;
+  readonly role: 'server' | 'client';
+  readonly pid: number;
+  readonly since: Millis;
+  readonly plane: PlaneName;
+  readonly planeReason: string;
+  readonly device: string;
+  readonly mtu: number;
+  readonly innerIp: Ipv4;
+  readonly innerPeerIp: Ipv4;
+  readonly localPort: number;
+  /** Address and port, or name and port, that the config gives for the other side. */
+  readonly remote: string | undefined;
+  readonly localAlt: Ipv4 | undefined;
+  readonly phase: SessionStatus['phase'];
+  readonly path: Path | undefined;
+  readonly authenticatedAt: Millis | undefined;
+  readonly lastHeardAt: Millis | undefined;
+  readonly rememberedUntil: Millis | undefined;
+  readonly keepalive: Seconds;
+  /** Inner bytes and packets both ways; undefined while no peer is admitted. */
+  readonly traffic: TrafficCounts | undefined;
+  /** Packets refused by the session, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** Packets refused below user space, where the plane counts them. */
+  readonly refusedBelow: number | undefined;
+  readonly authPacketsSent: number;
+  readonly repliesVerified: number;
+  /** What is wrong now though the tunnel runs, in words; empty when nothing is. */
+  readonly troubles: readonly string[];
+};
+
+/** One request to a running daemon; a line of JSON each way. */
+export type ControlRequest =
+  { readonly request: 'status' } | { readonly request: 'reauthenticate' };
+
+export type ControlReply =
+  | { readonly ok: true; readonly status?: TunnelStatus }
+  | { readonly ok: false; readonly error: string };
+
+/** Answers requests; never rejects. */
+export type ControlHandler = (request: ControlRequest) => Promise<ControlReply>;
+
+/** The daemon's end of the control socket. */
+export interface ControlListener {
+  /** Listens at `path`; returns what stops it. Rejects with an IpipouError. */
+  listen(path: string, handler: ControlHandler): Promise<() => Promise<void>>;
+}
+
+/** The other end. */
+export interface ControlClient {
+  /** Rejects with an IpipouError when nobody answers in time. */
+  ask(path: string, request: ControlRequest): Promise<ControlReply>;
+}
+
+/** Bounds of the control socket. */
+export const CONTROL_REQUEST_MAX = 4096;
+export const CONTROL_REPLY_MAX = 65_536;
+export const CONTROL_TIMEOUT = 5000 as Millis;

@@ -1,0 +1,84 @@
+import type { Path } from '../core/addr.ts';
+import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { SessionMemory } from '../core/session/types.ts';
+import type { Millis } from '../core/units.ts';
+import type { PlaneName } from './data-plane.ts';
+
+/** A process, told apart from a later one with the same number by its start time. */
+export type ProcessId = {
+  readonly pid: number;
+  /** Field 22 of /proc/PID/stat: clock ticks after boot. */
+  readonly startTime: string;
+};
+
+/** What a running tunnel leaves in its run directory for `show`, `down` and the next run. */
+export type RunRecord = {
+  readonly process: ProcessId;
+  /** The config without its secrets, so that a later run can clean up without the file. */
+  readonly config: TunnelConfig;
+  /** Absolute path of the config file; undefined when options came from the command line only. */
+  readonly configPath: string | undefined;
+  readonly plane: PlaneName;
+  /** Why this plane: "asked for", or what decided. */
+  readonly planeReason: string;
+  /** Unix time of the start. */
+  readonly since: Millis;
+  /** The path carried when the record was written, for `show` after the daemon died. */
+  readonly path: Path | undefined;
+  /** What the plane wrote down (PlaneJournal). */
+  readonly journal: unknown;
+};
+
+/** A run directory as somebody else sees it. */
+export type RunEntry = {
+  readonly device: string;
+  readonly record: RunRecord;
+  /** Whether the recorded process still lives. */
+  readonly alive: boolean;
+  readonly controlPath: string;
+  readonly logPath: string;
+};
+
+/** The one daemon's hold on a tunnel device of a network namespace. */
+export interface RunClaim {
+  /** What a daemon that no longer lives left here. */
+  readonly previous: RunRecord | undefined;
+  readonly controlPath: string;
+  readonly process: ProcessId;
+  /** Replaces the record as a whole. */
+  write(record: RunRecord): void;
+  /**
+   * Lets go: `remove` deletes the directory, `keep-log` all but the log, `keep` leaves the record
+   * for a later clean-up.
+   */
+  release(mode: 'remove' | 'keep-log' | 'keep'): void;
+}
+
+/** The run directories of the tunnels in this process's network namespace. */
+export interface RunStore {
+  /** Every tunnel device with a record, in the order of their names. */
+  list(): readonly RunEntry[];
+  find(device: string): RunEntry | undefined;
+  /** Takes a device; throws an IpipouError that names the process which has it. */
+  claim(device: string): RunClaim;
+  /** Where the log of a daemon in the background goes; makes the folder for it. */
+  makeLogPath(device: string): string;
+}
+
+/** A remembered session, and why it is not what was written, if so. */
+export type Recollection = {
+  readonly memory: SessionMemory | undefined;
+  /** Set when the stored memory was unusable and a safe one takes its place. */
+  readonly damage: string | undefined;
+};
+
+/** What must outlive reboots: replay protection and the last remote. */
+export interface MemoryStore {
+  /**
+   * Never throws. Unreadable memory is set aside and replaced by one that accepts nothing signed
+   * before `now`, so that a damaged disk does not reopen the door to captured packets.
+   */
+  load(config: TunnelConfig, now: Millis): Recollection;
+  /** Durable when it returns; throws when it cannot be written. */
+  save(config: TunnelConfig, memory: SessionMemory): void;
+}
