@@ -100,6 +100,12 @@ export const flock = libc.func('int flock(int fd, int operation)') as (
   operation: number,
 ) => number;
 
+/** Moves the calling thread into the namespace that `fd` names (CLONE_NEWNET and so on). */
+export const setns = libc.func('int setns(int fd, int type)') as (
+  fd: number,
+  type: number,
+) => number;
+
 /** errno of the last call on this thread. */
 export function errno(): number {
   return koffi.errno();

@@ -1,0 +1,129 @@
+/*
+ *   one namespace:   lo   d0 <- veth -> d1
+ */
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import {
+  openNetlink,
+  type NetlinkEvent,
+  type NetlinkOptions,
+  type NetlinkSocket,
+} from '../../src/adapters/netlink/socket.ts';
+import { concatBytes, encodeU32host } from '../../src/core/netlink/bytes.ts';
+import { attrString } from '../../src/core/netlink/attributes.ts';
+import { NETLINK_ROUTE, NLM_F_DUMP_INTR } from '../../src/core/netlink/message.ts';
+import { inNamespace } from '../rig/in-namespace.ts';
+
+const NS = `ipipou-nls-${process.pid}`;
+const RTM_NEWLINK = 16;
+const RTM_GETLINK = 18;
+const RTNLGRP_LINK = 1;
+
+function ip(...args: readonly string[]): string {
+  return execFileSync('ip', ['-n', NS, ...args], { encoding: 'utf8' });
+}
+
+function open(options: Partial<NetlinkOptions> = {}): NetlinkSocket {
+  return inNamespace(NS, () =>
+    openNetlink({ family: NETLINK_ROUTE, subject: 'the test', ...options }),
+  );
+}
+
+/** struct ifinfomsg that names a link by index. */
+function ifinfomsg(index: number, flags = 0, change = 0): Uint8Array {
+  return concatBytes([
+    new Uint8Array(4),
+    encodeU32host(index),
+    encodeU32host(flags),
+    encodeU32host(change),
+  ]);
+}
+
+beforeAll(() => {
+  execFileSync('ip', ['netns', 'add', NS]);
+  ip('link', 'add', 'd0', 'type', 'veth', 'peer', 'name', 'd1');
+});
+
+afterAll(() => {
+  execFileSync('ip', ['netns', 'del', NS]);
+});
+
+it('dumps every link', async () => {
+  using netlink = open();
+  const request = { type: RTM_GETLINK, payload: ifinfomsg(0), operation: 'RTM_GETLINK' };
+  const [first, second] = await Promise.all([netlink.dump(request), netlink.dump(request)]);
+  expect(first).toHaveLength(3);
+  expect(second).toHaveLength(3);
+  expect(first.every((message) => message.type === RTM_NEWLINK)).toBe(true);
+  expect(first.some((message) => (message.flags & NLM_F_DUMP_INTR) !== 0)).toBe(false);
+});
+
+it('gets one link', async () => {
+  using netlink = open();
+  const request = { type: RTM_GETLINK, payload: ifinfomsg(1), operation: 'RTM_GETLINK' };
+  expect((await netlink.get(request)).type).toBe(RTM_NEWLINK);
+});
+
+it('rejects with the operation, the errno, the words and the subject', async () => {
+  using netlink = open({ exit: 'link' });
+  const payload = concatBytes([ifinfomsg(1), attrString(3, 'a-name-too-long-for-a-link')]);
+  const request = { type: RTM_NEWLINK, payload, operation: 'RTM_NEWLINK', subject: 'link x' };
+  await expect(netlink.request(request)).rejects.toMatchObject({
+    name: 'KernelError',
+    operation: 'RTM_NEWLINK',
+    errno: 'ERANGE',
+    words: expect.stringContaining('Attribute failed policy validation') as string,
+    subject: 'link x',
+    exit: 'link',
+  });
+});
+
+it('settles a batch when all is acknowledged, and rejects with the first refusal', async () => {
+  using netlink = open();
+  const up = { type: RTM_NEWLINK, payload: ifinfomsg(1, 1, 1), operation: 'RTM_NEWLINK' };
+  await netlink.batch([up, up]);
+  const bad = { ...up, payload: ifinfomsg(999, 1, 1), subject: 'link 999' };
+  await expect(netlink.batch([up, bad])).rejects.toMatchObject({
+    errno: 'ENODEV',
+    subject: 'link 999',
+  });
+});
+
+it('hears a group, its own changes included, and still gets its acknowledgement', async () => {
+  const events: NetlinkEvent[] = [];
+  using netlink = open({ groups: [RTNLGRP_LINK], onEvent: (event) => events.push(event) });
+  const index = Number(/^([0-9]+): d0/m.exec(ip('-o', 'link', 'show', 'd0'))?.[1]);
+  const payload = ifinfomsg(index, 1, 1);
+  await netlink.request({ type: RTM_NEWLINK, payload, operation: 'RTM_NEWLINK' });
+  await vi.waitFor(() => {
+    expect(events.some((event) => event.kind === 'message')).toBe(true);
+  });
+});
+
+it('says overrun when the kernel had to drop events', async () => {
+  const events: NetlinkEvent[] = [];
+  using netlink = open({
+    groups: [RTNLGRP_LINK],
+    receiveBuffer: 2048,
+    onEvent: (event) => events.push(event),
+  });
+  expect(netlink).toBeDefined();
+  // Synchronous, so that nothing is read meanwhile.
+  const batch = Array.from({ length: 40 }, (_, i) => `link set d1 mtu ${1400 + i}`).join('\n');
+  execFileSync('ip', ['-n', NS, '-batch', '-'], { input: batch });
+  await vi.waitFor(() => {
+    expect(events.some((event) => event.kind === 'overrun')).toBe(true);
+  });
+});
+
+it('rejects what is under way when it is closed, and all after', async () => {
+  const netlink = open();
+  const request = { type: RTM_GETLINK, payload: ifinfomsg(0), operation: 'RTM_GETLINK' };
+  const dump = netlink.dump(request);
+  const get = netlink.get({ ...request, payload: ifinfomsg(1) });
+  netlink.close();
+  netlink.close();
+  await expect(get).rejects.toThrow('the netlink socket is closed');
+  await expect(dump).rejects.toThrow('the netlink socket is closed');
+  await expect(netlink.request(request)).rejects.toThrow('the netlink socket is closed');
+});
