@@ -11,6 +11,7 @@ import {
   type LabOptions,
   type Topology,
 } from '../../src/adapters/lab/topology.ts';
+import { formatEndpoint } from '../../src/core/addr.ts';
 import { millis, seconds } from '../../src/core/units.ts';
 
 /** The drawing of the topology is at the head of src/adapters/lab/topology.ts. */
@@ -93,7 +94,12 @@ describe('the lab', () => {
     await lab.remapNat();
     expect(await seenFrom(lab, 'once')).toMatch(/^203\.0\.113\.2:400[0-9]{2}$/);
     await lab.remapNat();
-    expect(await seenFrom(lab, 'twice')).toMatch(/^203\.0\.113\.2:401[0-9]{2}$/);
+    const last = await seenFrom(lab, 'twice');
+    expect(last).toMatch(/^203\.0\.113\.2:401[0-9]{2}$/);
+    const mappings = (await lab.natMappings()).map(({ inside, outside, remote }) =>
+      [inside, outside, remote].map(formatEndpoint),
+    );
+    expect(mappings).toEqual([['192.168.0.2:10000', last, '203.0.113.1:5000']]);
   });
 
   test('a client moves to another public address and back', async () => {

@@ -1,5 +1,6 @@
 import { ipv4Add, parseIpv4, type Ipv4 } from '../../core/addr.ts';
 import type { Seconds } from '../../core/units.ts';
+import { parseNatMappings, type NatMapping } from './nat-mappings.ts';
 import { inside, ipBatch, removeNamespaces, removeStale } from './namespaces.ts';
 import {
   Program,
@@ -234,10 +235,10 @@ export class Topology implements AsyncDisposable {
     await this.#checked(this.router, ['ip', 'link', 'set', 'wan', state]);
   }
 
-  /** The router's UDP mappings, as `conntrack` words them; for people. */
-  async natView(): Promise<string> {
-    const listed = await this.exec(this.router, ['conntrack', '-L', '-p', 'udp']);
-    return listed.stdout;
+  /** The UDP mappings that the router remembers now. */
+  async natMappings(): Promise<readonly NatMapping[]> {
+    const list = ['conntrack', '-L', '-p', 'udp', '-o', 'xml'];
+    return parseNatMappings((await runChecked(inside(this.router, list))).stdout);
   }
 
   /** Ends every program in the namespaces and removes them. Idempotent; never leaves half. */

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
+import { parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import { millis, port } from '../../src/core/units.ts';
+import { addStockPeer, removeStockPeer, repointStockPeer, type StockPeer } from './stock-peer.ts';
+
+/*
+ * The drawing of the topology is at the head of src/adapters/lab/topology.ts. On it:
+ *
+ *   server: tun 172.28.0.0 ══ FOU 203.0.113.1:10000 ── NAT 203.0.113.2:10000 ══ tun 172.28.0.1: client
+ */
+
+let lab: Topology;
+let server: StockPeer;
+let client: StockPeer;
+
+beforeAll(async () => {
+  lab = await up();
+  const ports = { localPort: port(10_000), remotePort: port(10_000) };
+  const devices = { device: 'tun', outerDevice: 'eth0' };
+  server = {
+    ...{ ...ports, ...devices, namespace: lab.server },
+    ...{ local: SERVER_ADDRESS, remote: lab.natAddress() },
+    ...{ innerIp: ipv4('172.28.0.0'), innerPeerIp: ipv4('172.28.0.1') },
+  };
+  client = {
+    ...{ ...ports, ...devices, namespace: lab.client() },
+    ...{ local: lab.clientAddress(), remote: SERVER_ADDRESS },
+    ...{ innerIp: ipv4('172.28.0.1'), innerPeerIp: ipv4('172.28.0.0') },
+  };
+  await addStockPeer(server);
+  await addStockPeer(client);
+});
+
+afterAll(async () => {
+  await lab.down();
+});
+
+test('a stock FOU tunnel through the NAT carries a ping both ways', async () => {
+  await expectPing(lab.client(), server.innerIp);
+  await expectPing(lab.server, client.innerIp);
+});
+
+test('a stock peer follows a client that the NAT gave another port', async () => {
+  await lab.remapNat();
+  // The server's answer to this one goes to the port that the client no longer has.
+  await lab.exec(lab.client(), ['ping', '-c1', '-W1', server.innerIp]);
+  const mapping = (await lab.natMappings()).find(({ inside }) => inside.ip === client.local);
+  const { ip: remote, port: remotePort } = mapping?.outside ?? {
+    ip: server.remote,
+    port: server.remotePort,
+  };
+  expect(remotePort).toBeGreaterThanOrEqual(40_000);
+  server = await repointStockPeer(server, { remote, remotePort });
+  await expectPing(lab.client(), server.innerIp);
+});
+
+test('a removed stock peer can be made again', async () => {
+  await removeStockPeer(client);
+  await addStockPeer(client);
+  await expectPing(lab.client(), server.innerIp);
+});
+
+async function expectPing(namespace: string, target: Ipv4): Promise<void> {
+  const done = await lab.exec(namespace, ['ping', '-c1', '-w10', target], {
+    timeout: millis(20_000),
+  });
+  expect(done).toMatchObject({ code: 0, stderr: '' });
+}
+
+function ipv4(text: string): Ipv4 {
+  const parsed = parseIpv4(text);
+  if (parsed === undefined) throw new RangeError(text);
+  return parsed;
+}
