@@ -177,33 +177,34 @@ export class Driver {
     switch (effect.kind) {
       case 'remember':
         this.#save(effect.memory);
-        return undefined;
+        break;
       case 'admit': {
         this.#cancelEvict?.();
         const admitted = await this.#admission.admit(effect.path);
         if (!admitted) return { kind: 'admit-failed', path: effect.path };
         this.#ports.onPath(effect.path);
-        return undefined;
+        break;
       }
       case 'evict':
         await this.#evict();
-        return undefined;
+        break;
       case 'send':
         // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
         if (!(refused && effect.purpose === 'reply')) await this.#send(effect);
-        return undefined;
+        break;
       case 'resolve':
         void this.#resolve(effect.host);
-        return undefined;
+        break;
       case 'locate':
         void this.#locate(effect.remote, true);
-        return undefined;
+        break;
       case 'poll-counters':
         return this.#pollCounters();
       case 'log':
         this.#ports.log(effect.level, effect.event, effect.fields);
-        return undefined;
+        break;
     }
+    return undefined;
   }
 
   async #evict(): Promise<void> {
@@ -282,7 +283,7 @@ export class Driver {
     this.#resolving = attempt;
     const { clock, log, resolver } = this.#ports;
     const cancel = clock.callAt(millis(clock.now().monotonic + RESOLVE_TIMEOUT), () =>
-      attempt.abort(new Error('no answer in time')),
+      attempt.abort('no answer in time'),
     );
     let addresses: readonly Ipv4[] = [];
     try {
@@ -319,7 +320,9 @@ export class Driver {
 /** `work`'s result, unless `signal` aborts first: a resolver that ignores its signal cannot hold us. */
 function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    signal.addEventListener('abort', () => reject(new Error(String(signal.reason))), {
+      once: true,
+    });
     work.then(resolve, reject);
   });
 }

@@ -1,5 +1,6 @@
 import type { Ipv4, Path } from '../core/addr.ts';
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { ExitName } from '../core/exit-codes.ts';
 import type { Brand, Millis } from '../core/units.ts';
 import type { Log } from './log.ts';
 
@@ -109,6 +110,8 @@ export type Requirement = {
   readonly detail: string;
   /** The command that mends it, when one can. */
   readonly mend: string | undefined;
+  /** The row of the exit-code table for a tunnel that cannot do without; absent = generic. */
+  readonly exit?: ExitName;
 };
 
 export interface PlaneFactory {

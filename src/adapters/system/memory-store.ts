@@ -76,7 +76,9 @@ export function parseMemory(value: unknown): SessionMemory | undefined {
   const remote = value['remote'] === undefined ? null : parseRemote(value['remote']);
   const replay = value['replay'] === undefined ? null : parseReplay(value['replay']);
   if (remote === undefined || replay === undefined) return undefined;
-  return { remote: remote ?? undefined, replay: replay ?? undefined };
+  const { peer } = value;
+  if (peer !== undefined && typeof peer !== 'string') return undefined;
+  return { remote: remote ?? undefined, replay: replay ?? undefined, peer };
 }
 
 function parseRemote(value: unknown): SessionMemory['remote'] {
@@ -108,7 +110,14 @@ function parseEnd(value: unknown): Endpoint | undefined {
   if (!isObject(value) || typeof value['ip'] !== 'string') return undefined;
   const ip = parseIpv4(value['ip']);
   const number = value['port'];
-  if (ip === undefined || !isTime(number) || !Number.isInteger(number) || number < 1 || number > 65535) return undefined;
+  if (
+    ip === undefined ||
+    !isTime(number) ||
+    !Number.isInteger(number) ||
+    number < 1 ||
+    number > 65535
+  )
+    return undefined;
   return { ip, port: port(number) };
 }
 

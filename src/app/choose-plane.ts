@@ -1,0 +1,61 @@
+import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import { IpipouError } from '../core/errors.ts';
+import type { PlaneFactory, Requirement } from '../ports/data-plane.ts';
+
+export type PlaneChoice = {
+  readonly factory: PlaneFactory;
+  /** Why this one, for the log and `show`. */
+  readonly reason: string;
+};
+
+/**
+ * The plane to use: the one asked for, or with `auto` the first of `planes` whose requirements are
+ * all met. Loads kernel modules. Rejects with what is missing and what mends it.
+ */
+export async function choosePlane(
+  wanted: TunnelConfig['dataplane'],
+  planes: readonly PlaneFactory[],
+): Promise<PlaneChoice> {
+  if (wanted !== 'auto') {
+    const factory = planes.find((plane) => plane.name === wanted);
+    if (!factory) throw new IpipouError('notImplemented', `there is no data plane ${wanted}`);
+    const missing = await missingOf(factory);
+    if (missing.length > 0) throw unavailable([{ factory, missing }]);
+    return { factory, reason: 'asked for by the config' };
+  }
+  const passedOver: Unavailable[] = [];
+  for (const factory of planes) {
+    const missing = await missingOf(factory);
+    if (missing.length === 0) return { factory, reason: reasonFor(passedOver) };
+    passedOver.push({ factory, missing });
+  }
+  throw unavailable(passedOver);
+}
+
+type Unavailable = { readonly factory: PlaneFactory; readonly missing: readonly Requirement[] };
+
+async function missingOf(factory: PlaneFactory): Promise<readonly Requirement[]> {
+  return (await factory.probe({ load: true })).filter((requirement) => !requirement.met);
+}
+
+function reasonFor(passedOver: readonly Unavailable[]): string {
+  if (passedOver.length === 0) return 'the best one, and all it needs is here';
+  return `${passedOver.map(describe).join('; ')}; this one has all it needs`;
+}
+
+function describe({ factory, missing }: Unavailable): string {
+  return `${factory.name} lacks ${missing.map(({ what, detail }) => `${what}: ${detail}`).join(', ')}`;
+}
+
+function unavailable(planes: readonly Unavailable[]): IpipouError {
+  const missing = planes.flatMap((plane) => plane.missing);
+  const mends = new Set(missing.map(({ mend }) => mend).filter((mend) => mend !== undefined));
+  const hint = [...mends, 'ipipou doctor'].join('; ');
+  const exit = missing.map((requirement) => requirement.exit).find((code) => code !== undefined);
+  const names = planes.map(({ factory }) => factory.name).join(', ');
+  return new IpipouError(
+    exit ?? 'generic',
+    `data plane ${names} cannot be had: ${planes.map(describe).join('; ')}`,
+    { hint },
+  );
+}

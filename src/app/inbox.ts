@@ -1,0 +1,51 @@
+import type { SessionEvent } from '../core/session/types.ts';
+import type { ControlPacket, PlaneListener } from '../ports/data-plane.ts';
+import type { Log } from '../ports/log.ts';
+
+/** What receives a plane's packets and its end once the session runs. */
+type Recipient = { dispatch(event: SessionEvent): Promise<void>; fail(error: Error): void };
+
+/**
+ * A plane's listener from the moment the plane is being opened. What comes before the session has
+ * started waits (a plane hands packets up one at a time), so that a peer's first packet counts.
+ */
+export class Inbox implements PlaneListener {
+  readonly #log: Log;
+  readonly #recipient: Promise<Recipient | undefined>;
+  #settle: (recipient: Recipient | undefined) => void = () => undefined;
+
+  constructor(log: Log) {
+    this.#log = log;
+    this.#recipient = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  deliverTo(recipient: Recipient): void {
+    this.#settle(recipient);
+  }
+
+  /** Lets go of packets that still wait: nobody will take them. */
+  close(): void {
+    this.#settle(undefined);
+  }
+
+  async packet({ path, payload }: ControlPacket): Promise<void> {
+    const recipient = await this.#recipient;
+    await recipient?.dispatch({ kind: 'packet', path, payload });
+  }
+
+  disturbed(what: string, repaired: boolean): void {
+    if (repaired) this.#log('warn', 'put back what was changed from outside', { what });
+    else this.#log('error', 'changed from outside and not put back', { what });
+  }
+
+  failed(error: Error): void {
+    void this.#pass((recipient) => recipient.fail(error));
+  }
+
+  async #pass(use: (recipient: Recipient) => void): Promise<void> {
+    const recipient = await this.#recipient;
+    if (recipient) use(recipient);
+  }
+}

@@ -1,0 +1,83 @@
+import type { Path } from '../core/addr.ts';
+import type { Log } from '../ports/log.ts';
+import type { PlaneJournal } from '../ports/data-plane.ts';
+import type { RunClaim, RunRecord } from '../ports/run-store.ts';
+import { explain } from './explain.ts';
+
+/**
+ * Keeps a tunnel's run record up to date and decides what becomes of the run directory at the end:
+ * it goes when nothing of the tunnel is left, and stays, for a later clean-up, when something is.
+ */
+export class RunKeeper {
+  readonly #claim: RunClaim;
+  readonly #log: Log;
+  #record: RunRecord | undefined;
+  #failed = false;
+  #dirty = false;
+
+  constructor(claim: RunClaim, log: Log) {
+    this.#claim = claim;
+    this.#log = log;
+  }
+
+  /** Writes the first record of this run; what the plane of the last one noted carries over. */
+  begin(record: Omit<RunRecord, 'process' | 'path' | 'journal'>): void {
+    const { previous } = this.#claim;
+    const journal = previous?.plane === record.plane ? previous.journal : undefined;
+    this.#record = { ...record, process: this.#claim.process, path: undefined, journal };
+    this.#claim.write(this.#record);
+  }
+
+  get record(): RunRecord {
+    if (!this.#record) throw new Error('no run has begun');
+    return this.#record;
+  }
+
+  /** The plane's journal: a member of the record, so that both are replaced as one. */
+  readonly journal: PlaneJournal = {
+    load: () => this.record.journal,
+    save: (journal) => this.#write({ ...this.record, journal }),
+  };
+
+  /** Notes what the plane carries, for whoever looks after this process has died. */
+  setPath(path: Path | undefined): void {
+    try {
+      this.#write({ ...this.record, path });
+    } catch (error) {
+      this.#log('warn', 'cannot write the run record', explain(error));
+    }
+  }
+
+  /** The tunnel ended by a failure: its log, if it has a file, is kept. */
+  failed(): void {
+    this.#failed = true;
+  }
+
+  /** The plane could not remove everything: the record is kept. */
+  notClean(): void {
+    this.#dirty = true;
+  }
+
+  release(): void {
+    const begun = this.#record !== undefined;
+    const left = begun ? isNoted(this.record.journal) : this.#claim.previous !== undefined;
+    if (this.#dirty || (left && !this.#closed)) this.#claim.release('keep');
+    else this.#claim.release(this.#failed || !this.#closed ? 'keep-log' : 'remove');
+  }
+
+  /** The plane removed all it made. */
+  closed(): void {
+    this.#closed = true;
+  }
+
+  #closed = false;
+
+  #write(record: RunRecord): void {
+    this.#claim.write(record);
+    this.#record = record;
+  }
+}
+
+function isNoted(journal: unknown): boolean {
+  return journal !== undefined && journal !== null;
+}

@@ -1,0 +1,34 @@
+import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import { createSession, sessionStatus, step } from '../core/session/step.ts';
+import type { SessionConfig, SessionCrypto } from '../core/session/types.ts';
+import type { Instant } from '../core/units.ts';
+import type { SessionMachine } from './driver.ts';
+
+/** The part of a tunnel's config that its session decides by. */
+export function sessionConfig(config: TunnelConfig): SessionConfig {
+  return {
+    role: config.role,
+    auth: config.auth,
+    timers: config.timers,
+    localPort: config.outer.localPort,
+    remoteHost: config.outer.remoteHost,
+    remotePort: config.outer.remotePort,
+  };
+}
+
+/** The session core as a thing that keeps its state. */
+export function createSessionMachine(
+  config: SessionConfig,
+  crypto: SessionCrypto,
+  now: Instant,
+): SessionMachine {
+  let state = createSession(config, now);
+  return {
+    step(event, at) {
+      const result = step(config, crypto, state, event, at);
+      state = result.state;
+      return result;
+    },
+    status: (at) => sessionStatus(config, state, at),
+  };
+}

@@ -1,0 +1,279 @@
+import { authLengths } from '../core/auth/schemes.ts';
+import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import { IpipouError } from '../core/errors.ts';
+import type { SessionCrypto, SessionMemory } from '../core/session/types.ts';
+import { UndoStack } from '../core/undo-stack.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { ControlListener, ControlReply, ControlRequest } from '../ports/control.ts';
+import {
+  DEFAULT_PEER,
+  type DataPlane,
+  type PlaneFactory,
+  type PlaneJournal,
+} from '../ports/data-plane.ts';
+import type { HostNetwork, Resolver } from '../ports/host-network.ts';
+import type { Log } from '../ports/log.ts';
+import type { Notify } from '../ports/notify.ts';
+import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
+import { choosePlane } from './choose-plane.ts';
+import { Driver } from './driver.ts';
+import { explain } from './explain.ts';
+import { Inbox } from './inbox.ts';
+import { createLocator } from './locator.ts';
+import { RunKeeper } from './run-keeper.ts';
+import { createSessionMachine, sessionConfig } from './session-machine.ts';
+import { tunnelStatus } from './status.ts';
+
+/*
+ * A tunnel's life: claim the device, recall the session, choose and open the plane, start the
+ * session, watch the network, answer on the control socket. What was acquired is released in
+ * reverse, whether the start fails half way or the tunnel ends. The run directory goes last, and
+ * stays when something could not be cleaned up, so that a later run can.
+ */
+
+export type TunnelPorts = {
+  /** In the order of preference. */
+  readonly planes: readonly PlaneFactory[];
+  readonly crypto: SessionCrypto;
+  readonly host: HostNetwork;
+  readonly resolver: Resolver;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly runs: RunStore;
+  readonly memory: MemoryStore;
+  readonly control: ControlListener;
+  readonly notify: Notify;
+};
+
+export class Tunnel {
+  /** Resolves with the reason when the tunnel cannot go on; it must be closed then as well. */
+  readonly failure: Promise<Error>;
+  readonly #driver: Driver;
+  readonly #undo: UndoStack;
+  readonly #parts: TunnelParts;
+
+  constructor(parts: TunnelParts, driver: Driver, undo: UndoStack, failure: Promise<Error>) {
+    this.#parts = parts;
+    this.#driver = driver;
+    this.#undo = undo;
+    this.failure = failure;
+  }
+
+  /** Client: proves itself again now. A server has nobody to prove itself to: rejects. */
+  async reauthenticate(): Promise<void> {
+    if (this.#parts.config.role === 'server') {
+      throw new IpipouError('arguments', 'a server does not authenticate; its clients do');
+    }
+    await this.#driver.dispatch({ kind: 'reauthenticate' });
+  }
+
+  /** Answers one request of the control socket. */
+  async answer(request: ControlRequest): Promise<ControlReply> {
+    try {
+      if (request.request === 'status') {
+        const { config, keeper } = this.#parts;
+        const status = await tunnelStatus(config, keeper.record, this.#driver);
+        return { ok: true, status };
+      }
+      await this.reauthenticate();
+      return { ok: true };
+    } catch (error) {
+      return { ok: false, error: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /**
+   * Takes everything down that the tunnel made; after `hurry` aborts without waiting for packets
+   * in hand. Rejects with exit `cleanUp` when something stays.
+   */
+  async close(hurry?: AbortSignal): Promise<void> {
+    this.#parts.ports.notify.stopping();
+    const hasten = (): void => this.#parts.hurry.abort();
+    hurry?.addEventListener('abort', hasten, { once: true });
+    if (hurry?.aborted) hasten();
+    await releaseAll(this.#undo);
+  }
+}
+
+/** What a tunnel was opened with. */
+type TunnelParts = {
+  readonly config: TunnelConfig;
+  readonly ports: TunnelPorts;
+  readonly keeper: RunKeeper;
+  /** Aborted when the end must not wait for work in hand. */
+  readonly hurry: AbortController;
+};
+
+/**
+ * Brings a tunnel up. Rejects with an IpipouError after undoing what was made.
+ * `configPath`: absolute path of the file, undefined when there was none.
+ */
+export async function openTunnel(
+  config: TunnelConfig,
+  configPath: string | undefined,
+  ports: TunnelPorts,
+): Promise<Tunnel> {
+  const undo = new UndoStack();
+  try {
+    return await acquire(config, configPath, ports, undo);
+  } catch (error) {
+    await releaseAll(undo).catch((left: unknown) =>
+      ports.log('error', 'clean-up after the failed start', explain(left)),
+    );
+    throw error;
+  }
+}
+
+async function acquire(
+  config: TunnelConfig,
+  configPath: string | undefined,
+  ports: TunnelPorts,
+  undo: UndoStack,
+): Promise<Tunnel> {
+  const { clock, log, notify } = ports;
+  const claim = ports.runs.claim(config.inner.device);
+  const keeper = new RunKeeper(claim, log);
+  undo.push('run directory', () => keeper.release());
+
+  const memory = recall(config, ports);
+  ports.memory.save(config, memory ?? NO_MEMORY);
+  const { factory, reason } = await choosePlane(config.dataplane, ports.planes);
+  log('info', 'data plane chosen', { plane: factory.name, why: reason });
+  await cleanOtherPlane(claim, factory, ports);
+  keeper.begin({
+    config: withoutSecrets(config),
+    configPath,
+    plane: factory.name,
+    planeReason: reason,
+    since: clock.now().unix,
+  });
+
+  const inbox = new Inbox(log);
+  const plane = await factory.open({
+    config,
+    authLengths: authLengths(config.auth.proof),
+    journal: keeper.journal,
+    listener: inbox,
+    log,
+  });
+  undo.push('data plane', () => closePlane(plane, keeper));
+  undo.push('packets in hand', () => inbox.close());
+
+  const { failure, fail } = firstFailure();
+  const hurry = new AbortController();
+  const driver = new Driver({
+    machine: createSessionMachine(sessionConfig(config), ports.crypto, clock.now()),
+    plane,
+    peer: DEFAULT_PEER,
+    clock,
+    log,
+    resolver: ports.resolver,
+    locate: createLocator(config, ports.host, log),
+    remember: (latest) => ports.memory.save(config, latest),
+    onPath(path) {
+      keeper.setPath(path);
+      notify.status(path ? `carrying ${path.remote.ip}:${path.remote.port}` : 'no peer');
+    },
+    onFatal(error) {
+      keeper.failed();
+      fail(error);
+    },
+  });
+  undo.push('session', () => driver.close(hurry.signal));
+  const adopted = plane.adopted.get(DEFAULT_PEER);
+  if (adopted) log('info', 'adopted', { remote: adopted.remote.ip, port: adopted.remote.port });
+  await driver.dispatch({ kind: 'start', memory, adopted });
+  inbox.deliverTo(driver);
+
+  const stopWatching = ports.host.onChange(() => void followNetwork(driver, log));
+  undo.push('network watch', stopWatching);
+  const tunnel = new Tunnel({ config, ports, keeper, hurry }, driver, undo, failure);
+  const stopListening = await ports.control.listen(claim.controlPath, (request) =>
+    tunnel.answer(request),
+  );
+  undo.push('control socket', stopListening);
+  notify.ready(`${config.role} on ${config.inner.device}, data plane ${factory.name}`);
+  return tunnel;
+}
+
+const NO_MEMORY: SessionMemory = { remote: undefined, replay: undefined };
+
+function recall(
+  config: TunnelConfig,
+  { memory, clock, log }: TunnelPorts,
+): SessionMemory | undefined {
+  const recollection = memory.load(config, clock.now().unix);
+  if (recollection.damage !== undefined) {
+    log('error', 'session memory is damaged: only packets signed from now on are accepted', {
+      error: recollection.damage,
+    });
+  }
+  return recollection.memory;
+}
+
+/** What a run with another plane left would be in this one's way. */
+async function cleanOtherPlane(
+  { previous }: RunClaim,
+  chosen: PlaneFactory,
+  { planes, log }: TunnelPorts,
+): Promise<void> {
+  if (previous === undefined || previous.plane === chosen.name) return;
+  const factory = planes.find(({ name }) => name === previous.plane);
+  log('info', 'cleaning up after an earlier run', { plane: previous.plane });
+  await factory?.clean({ config: previous.config, journal: heldJournal(previous), log });
+}
+
+/** A dead run's journal; what is saved to it is not kept, as its record is about to be replaced. */
+function heldJournal(record: RunRecord): PlaneJournal {
+  let { journal } = record;
+  return {
+    load: () => journal,
+    save(next) {
+      journal = next;
+    },
+  };
+}
+
+/** For the run directory: enough to clean up by, nothing to authenticate with. */
+function withoutSecrets(config: TunnelConfig): TunnelConfig {
+  return { ...config, auth: { ...config.auth, proof: { kind: 'none' } } };
+}
+
+async function closePlane(plane: DataPlane, keeper: RunKeeper): Promise<void> {
+  try {
+    await plane.close('remove');
+    keeper.closed();
+  } catch (error) {
+    keeper.notClean();
+    throw error;
+  }
+}
+
+async function followNetwork(driver: Driver, log: Log): Promise<void> {
+  await driver.relocate();
+  // Rejects while closing, when nothing needs refreshing any more.
+  await driver
+    .exclusive((plane) => plane.refresh())
+    .catch((error: unknown) => log('debug', 'outer path not refreshed', explain(error)));
+}
+
+function firstFailure(): { failure: Promise<Error>; fail: (error: Error) => void } {
+  let fail: (error: Error) => void = () => undefined;
+  const failure = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  return { failure, fail };
+}
+
+/** Releases everything; rejects with one error that says what stays. */
+async function releaseAll(undo: UndoStack): Promise<void> {
+  try {
+    await undo.release();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new IpipouError('cleanUp', `not everything could be removed: ${message}`, {
+      hint: 'ipipou down DEVICE tries again',
+      cause: error,
+    });
+  }
+}
