@@ -1,0 +1,58 @@
+import type { Ipv4 } from '../addr.ts';
+import { seconds } from '../units.ts';
+
+/** Every bound and default of the options, with its unit. */
+
+/** `number` N counts up from these; two inner addresses for each N, one port and one alternative. */
+export const FIRST_INNER_IP = '172.28.0.0' as Ipv4;
+export const FIRST_LOCAL_IP_ALT = '172.29.0.0' as Ipv4;
+export const FIRST_LOCAL_PORT = 10_000;
+export const DEVICE_PREFIX = 'ipipou';
+
+/**
+ * Largest `number`. 172.28.0.0/16 has room for 32768 pairs of inner addresses; a larger N would
+ * take addresses of 172.29.0.0/16, which are other tunnels' alternatives. Ports (to 42767), queue
+ * numbers and device names then fit as well.
+ */
+export const NUMBER_MAX = 32_767;
+
+/** Queue numbers that `number` follows when it is 0: 1 to this. */
+export const NUMBER_FROM_QUEUE_MAX = 999;
+
+/** NFQUEUE numbers are 16 bits (struct nfgenmsg, res_id). */
+export const QUEUE_NUMBER_MAX = 65_535;
+/** Packets that wait for user space. */
+export const QUEUE_LENGTH = 24;
+export const QUEUE_LENGTH_MAX = 65_535;
+
+/** Token bytes: what surely fits one packet (576 - 28), and what fits an Ethernet frame (1500 - 28). */
+export const TOKEN_SAFE_BYTES = 548;
+export const TOKEN_MAX_BYTES = 1472;
+
+export const DEFAULT_SECRET = 'netprickle.com';
+export const SECRET_MAX_BYTES = 1024;
+/** ed25519: RFC 8032, 5.1.5. */
+export const KEY_BYTES = 32;
+
+export const MAX_TIME_DISCREPANCY = seconds(300);
+export const CONNECTION_IDLE = seconds(120);
+export const DEAD_PEER_TIMEOUT = seconds(30);
+/** Upper bound of short times: a day. */
+export const DAY = 86_400;
+/** Upper bound of long times: ten years of 365 days. */
+export const TEN_YEARS = 315_360_000;
+
+/** Inner MTU: every IPv4 host takes 576 (RFC 791); the outer packet's length has 16 bits, 28 are overhead. */
+export const MTU_MIN = 576;
+export const MTU_MAX = 65_507;
+
+export const VERBOSITY = 2;
+export const VERBOSITY_MAX = 3;
+
+export const NFT_TABLE = 'ipipou';
+/** NFT_NAME_MAXLEN of linux/netfilter/nf_tables.h is 256, with the terminating zero. */
+export const NFT_NAME_MAX_BYTES = 255;
+/** IFNAMSIZ of linux/if.h is 16, with the terminating zero. */
+export const DEVICE_NAME_MAX_BYTES = 15;
+/** RFC 1035, 2.3.4, as text. */
+export const HOST_NAME_MAX = 253;

@@ -1,0 +1,86 @@
+import type { Filled } from './slots.ts';
+import type { Reading, Syntax } from './syntax.ts';
+
+/** Headings of help, manual and README, in their order. */
+export const GROUPS = {
+  general: 'General',
+  authentication: 'Authentication',
+  timing: 'Timing',
+  outer: 'Outer side (UDP)',
+  inner: 'Inner side (tunnel device)',
+  planes: 'Data plane, queue and nftables',
+  log: 'Log',
+} as const;
+
+export type GroupName = keyof typeof GROUPS;
+
+/** One row of the option table. */
+export type Option = {
+  /** As in a config file; with two hyphens on the command line (one, if it is a single letter). */
+  readonly name: string;
+  /** One letter. */
+  readonly short: string | undefined;
+  readonly group: GroupName;
+  /** Which role may use it. */
+  readonly role: 'both' | 'server' | 'client';
+  readonly commandLineOnly: boolean;
+  /** The one data plane that it concerns; undefined = whichever runs. */
+  readonly plane: 'fou' | undefined;
+  /** Whether its value must never be shown. */
+  readonly secret: boolean;
+  /** May be given again and again. */
+  readonly repeatable: boolean;
+  /** How a value is written; undefined = the option takes none. */
+  readonly value: { readonly placeholder: string; readonly expected: string } | undefined;
+  /** The default in words; undefined = nothing to say (off, or not given). */
+  readonly fallback: string | undefined;
+  readonly help: string;
+  /** What the option says; `text` is '' for one without value. */
+  readonly read: (text: string) => Reading<Filled>;
+};
+
+type Row = Pick<Option, 'name' | 'group' | 'help'> &
+  Partial<
+    Pick<
+      Option,
+      'short' | 'role' | 'commandLineOnly' | 'plane' | 'secret' | 'repeatable' | 'fallback'
+    >
+  >;
+
+const ordinary = {
+  short: undefined,
+  role: 'both',
+  commandLineOnly: false,
+  plane: undefined,
+  secret: false,
+  repeatable: false,
+  fallback: undefined,
+} as const;
+
+/** A row without value. */
+export function flag(row: Row, filled: Filled): Option {
+  return {
+    ...ordinary,
+    ...row,
+    value: undefined,
+    read: () => ({ ok: true, value: filled }),
+  };
+}
+
+/** A row with a value; `fill` says which slots the value goes to. */
+export function valued<T>(row: Row, syntax: Syntax<T>, fill: (value: T) => Filled): Option {
+  return {
+    ...ordinary,
+    ...row,
+    value: { placeholder: syntax.placeholder, expected: syntax.expected },
+    read: (text) => {
+      const reading = syntax.read(text);
+      return reading.ok ? { ok: true, value: fill(reading.value) } : reading;
+    },
+  };
+}
+
+/** The name as the command line spells it. */
+export function hyphenate(name: string): string {
+  return name.length === 1 ? `-${name}` : `--${name}`;
+}

@@ -1,0 +1,199 @@
+import {
+  CONNECTION_IDLE,
+  DAY,
+  DEAD_PEER_TIMEOUT,
+  DEFAULT_SECRET,
+  MAX_TIME_DISCREPANCY,
+  TEN_YEARS,
+  TOKEN_SAFE_BYTES,
+} from './limits.ts';
+import { flag, valued, type Option } from './option.ts';
+import {
+  key,
+  keyType,
+  secondsFrom,
+  secretText,
+  tokenBase64,
+  tokenText,
+  wholeNumber,
+} from './syntax.ts';
+
+/** Who the other side must be, and for how long. */
+export const AUTHENTICATION_OPTIONS: readonly Option[] = [
+  flag(
+    {
+      name: 'auth-by-remote-ip',
+      group: 'authentication',
+      role: 'server',
+      help: 'Accept only fou-remote-ip as source address; adds to the other schemes.',
+    },
+    { byRemoteIp: true },
+  ),
+  flag(
+    {
+      name: 'auth-by-remote-port',
+      group: 'authentication',
+      role: 'server',
+      help: 'Accept only fou-remote-port as source port; adds to the other schemes.',
+    },
+    { byRemotePort: true },
+  ),
+  valued(
+    {
+      name: 'auth-token',
+      group: 'authentication',
+      secret: true,
+      help: `Authenticate by this token, sent as plain text; best at most ${TOKEN_SAFE_BYTES} bytes.`,
+    },
+    tokenText,
+    (token) => ({ token }),
+  ),
+  valued(
+    {
+      name: 'auth-token-b64',
+      group: 'authentication',
+      secret: true,
+      help: 'The same, for a token of any bytes.',
+    },
+    tokenBase64,
+    (token) => ({ token }),
+  ),
+  valued(
+    {
+      name: 'auth-key-b64',
+      group: 'authentication',
+      secret: true,
+      help: 'Own private key: what a client authenticates with, and a server signs replies with.',
+    },
+    key,
+    (privateSeed) => ({ privateSeed }),
+  ),
+  valued(
+    {
+      name: 'auth-remote-pubkey-b64',
+      group: 'authentication',
+      help:
+        "The other side's public key: whose packets a server accepts, and whose replies a " +
+        'client accepts.',
+    },
+    key,
+    (peerPublicKey) => ({ peerPublicKey }),
+  ),
+  valued(
+    {
+      name: 'auth-key-type',
+      group: 'authentication',
+      fallback: 'ed25519',
+      help: 'Type of the keys.',
+    },
+    keyType,
+    (type) => ({ keyType: type }),
+  ),
+  valued(
+    {
+      name: 'auth-secret',
+      group: 'authentication',
+      secret: true,
+      fallback: DEFAULT_SECRET,
+      help: 'Secret that both sides sign along with keys and never send. Choose your own.',
+    },
+    secretText,
+    (secret) => ({ secret }),
+  ),
+  flag(
+    {
+      name: 'auth-keygen',
+      group: 'authentication',
+      commandLineOnly: true,
+      help: 'Print a new private key and its public key, a line each (labelled with -v), and exit.',
+    },
+    { keygen: true },
+  ),
+  valued(
+    {
+      name: 'auth-max-time-discrepancy',
+      group: 'authentication',
+      fallback: `${MAX_TIME_DISCREPANCY}`,
+      help:
+        'Refuse signed packets whose time is further from the own clock than this; ' +
+        '0 = unchecked, for hosts whose clocks are not set.',
+    },
+    secondsFrom(0, TEN_YEARS),
+    (maxTimeDiscrepancy) => ({ maxTimeDiscrepancy }),
+  ),
+  valued(
+    {
+      name: 'auth-packet-ttl',
+      group: 'authentication',
+      fallback: "the system's",
+      help: 'TTL of authentication packets and replies.',
+    },
+    wholeNumber('TTL', 1, 255),
+    (packetTtl) => ({ packetTtl }),
+  ),
+  flag(
+    {
+      name: 'reply-on-auth-ok',
+      group: 'authentication',
+      role: 'server',
+      help:
+        'Answer an authentic packet: signed, with auth-key-b64; else with the same bytes in ' +
+        'reverse order.',
+    },
+    { replyOnAuthOk: true },
+  ),
+];
+
+export const TIMING_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'auth-lifetime',
+      group: 'timing',
+      role: 'server',
+      fallback: '0',
+      help:
+        'How long a remembered client may go on without authenticating after its connection ' +
+        'expired; 0 = for ever.',
+    },
+    secondsFrom(0, TEN_YEARS),
+    (authLifetime) => ({ authLifetime }),
+  ),
+  valued(
+    {
+      name: 'connection-idle',
+      group: 'timing',
+      role: 'server',
+      fallback: `${CONNECTION_IDLE}`,
+      help:
+        'Time without a packet from the client after which its connection counts as expired ' +
+        'and auth-lifetime starts.',
+    },
+    secondsFrom(1, DAY),
+    (connectionIdle) => ({ connectionIdle }),
+  ),
+  valued(
+    {
+      name: 'keepalive',
+      group: 'timing',
+      fallback: '0',
+      help:
+        'Client: authenticate again so often, which keeps the mapping of a NAT open. ' +
+        'Server: send an empty packet so often. 0 = never.',
+    },
+    secondsFrom(0, DAY),
+    (keepalive) => ({ keepalive }),
+  ),
+  valued(
+    {
+      name: 'dead-peer-timeout',
+      group: 'timing',
+      role: 'client',
+      fallback: `${DEAD_PEER_TIMEOUT}`,
+      help:
+        'Silence of the server, while packets are sent to it, after which it counts as dead: ' +
+        'its name is then resolved and it is authenticated to again; 0 = never.',
+    },
+    secondsFrom(0, DAY),
+    (deadPeerTimeout) => ({ deadPeerTimeout }),
+  ),
+];

@@ -1,0 +1,238 @@
+import {
+  DEVICE_PREFIX,
+  FIRST_INNER_IP,
+  FIRST_LOCAL_IP_ALT,
+  FIRST_LOCAL_PORT,
+  MTU_MAX,
+  MTU_MIN,
+  NFT_TABLE,
+  NUMBER_FROM_QUEUE_MAX,
+  QUEUE_LENGTH,
+  QUEUE_LENGTH_MAX,
+  QUEUE_NUMBER_MAX,
+} from './limits.ts';
+import { flag, valued, type Option } from './option.ts';
+import {
+  deviceName,
+  host,
+  ipv4Address,
+  localEndpoint,
+  nftName,
+  oneOf,
+  portNumber,
+  remoteEndpoint,
+  wholeNumber,
+} from './syntax.ts';
+
+/** Addresses, ports, devices and what carries the packets. */
+export const OUTER_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'fou-local',
+      short: 'b',
+      group: 'outer',
+      help: 'fou-local-ip, fou-local-port and fou-dev in one.',
+    },
+    localEndpoint,
+    ({ ip, port, device }) => ({ localIp: ip, localPort: port, outerDevice: device }),
+  ),
+  valued(
+    {
+      name: 'fou-local-ip',
+      group: 'outer',
+      fallback: 'the first address of fou-dev, else what the route says',
+      help: 'Own address.',
+    },
+    ipv4Address,
+    (localIp) => ({ localIp }),
+  ),
+  valued(
+    {
+      name: 'fou-local-port',
+      group: 'outer',
+      fallback: `${FIRST_LOCAL_PORT}+N`,
+      help: 'Own UDP port.',
+    },
+    portNumber,
+    (localPort) => ({ localPort }),
+  ),
+  valued(
+    {
+      name: 'fou-dev',
+      group: 'outer',
+      fallback: 'what the route says',
+      help: 'The device that packets leave and arrive by.',
+    },
+    deviceName,
+    (outerDevice) => ({ outerDevice }),
+  ),
+  valued(
+    {
+      name: 'fou-local-ip-alt',
+      group: 'outer',
+      plane: 'fou',
+      fallback: `${FIRST_LOCAL_IP_ALT}+N`,
+      help:
+        'Private address that stands in for the own one, by NAT, when another tunnel has the ' +
+        'same pair of addresses.',
+    },
+    ipv4Address,
+    (localIpAlt) => ({ localIpAlt }),
+  ),
+  flag(
+    {
+      name: 'force-fou-local-ip-alt',
+      group: 'outer',
+      plane: 'fou',
+      help: 'Use the alternative address even where it is not needed.',
+    },
+    { forceLocalIpAlt: true },
+  ),
+  valued(
+    {
+      name: 'fou-remote',
+      short: 'r',
+      group: 'outer',
+      help: 'fou-remote-ip and fou-remote-port in one.',
+    },
+    remoteEndpoint,
+    ({ host: remoteHost, port }) => ({ remoteHost, remotePort: port }),
+  ),
+  valued(
+    {
+      name: 'fou-remote-ip',
+      group: 'outer',
+      fallback: 'server: learned; a client must give it',
+      help: "The other side's address or name.",
+    },
+    host,
+    (remoteHost) => ({ remoteHost }),
+  ),
+  valued(
+    {
+      name: 'fou-remote-port',
+      group: 'outer',
+      fallback: 'server: learned; a client must give it',
+      help: "The other side's UDP port.",
+    },
+    portNumber,
+    (remotePort) => ({ remotePort }),
+  ),
+  flag(
+    {
+      name: 'encap-csum',
+      group: 'outer',
+      fallback: 'on',
+      help: 'Put UDP checksums on tunnelled packets; without them some NATs drop packets.',
+    },
+    { udpChecksum: true },
+  ),
+  flag(
+    {
+      name: 'no-encap-csum',
+      group: 'outer',
+      help: 'Send tunnelled packets without UDP checksums.',
+    },
+    { udpChecksum: false },
+  ),
+];
+
+export const INNER_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'tunl-dev',
+      group: 'inner',
+      fallback: `${DEVICE_PREFIX}N`,
+      help: 'Name of the tunnel device.',
+    },
+    deviceName,
+    (tunnelDevice) => ({ tunnelDevice }),
+  ),
+  valued(
+    {
+      name: 'tunl-ip',
+      group: 'inner',
+      fallback: `server: ${FIRST_INNER_IP}+2N; a client must give it`,
+      help: 'Own address inside the tunnel.',
+    },
+    ipv4Address,
+    (innerIp) => ({ innerIp }),
+  ),
+  valued(
+    {
+      name: 'tunl-peer-ip',
+      group: 'inner',
+      fallback: 'server: tunl-ip plus one; client: tunl-ip less one',
+      help: "The other side's address inside the tunnel.",
+    },
+    ipv4Address,
+    (innerPeerIp) => ({ innerPeerIp }),
+  ),
+  valued(
+    {
+      name: 'mtu',
+      group: 'inner',
+      fallback: "the outer path's less 28",
+      help: 'MTU of the tunnel device.',
+    },
+    wholeNumber('N', MTU_MIN, MTU_MAX),
+    (mtu) => ({ mtu }),
+  ),
+];
+
+export const PLANE_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'dataplane',
+      group: 'planes',
+      fallback: 'auto',
+      help:
+        "What carries the packets: fou is the kernel's Foo-over-UDP, tun is user space; auto " +
+        'takes the best that works here and says which.',
+    },
+    oneOf('PLANE', ['auto', 'fou', 'tun'] as const),
+    (dataplane) => ({ dataplane }),
+  ),
+  valued(
+    {
+      name: 'queue-number',
+      short: 'q',
+      group: 'planes',
+      fallback: 'N',
+      help: `NFQUEUE number. With N 0 and a value from 1 to ${NUMBER_FROM_QUEUE_MAX} here, N becomes this.`,
+    },
+    wholeNumber('N', 0, QUEUE_NUMBER_MAX),
+    (queueNumber) => ({ queueNumber }),
+  ),
+  valued(
+    {
+      name: 'nfq-max-len',
+      group: 'planes',
+      plane: 'fou',
+      fallback: `${QUEUE_LENGTH}`,
+      help: 'How many packets may wait in the queue; more are dropped.',
+    },
+    wholeNumber('N', 1, QUEUE_LENGTH_MAX),
+    (queueLength) => ({ queueLength }),
+  ),
+  valued(
+    {
+      name: 'nft-table',
+      group: 'planes',
+      plane: 'fou',
+      fallback: NFT_TABLE,
+      help: 'nftables table (family ip) to keep rules in; tunnels may share one.',
+    },
+    nftName,
+    (nftTable) => ({ nftTable }),
+  ),
+  flag(
+    {
+      name: 'no-nft-counter',
+      group: 'planes',
+      plane: 'fou',
+      help: 'Leave counters out of the nftables rules.',
+    },
+    { nftCounters: false },
+  ),
+];

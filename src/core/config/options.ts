@@ -1,0 +1,109 @@
+import { NUMBER_MAX, VERBOSITY, VERBOSITY_MAX } from './limits.ts';
+import { flag, valued, type Option } from './option.ts';
+import { AUTHENTICATION_OPTIONS, TIMING_OPTIONS } from './options-authentication.ts';
+import { INNER_OPTIONS, OUTER_OPTIONS, PLANE_OPTIONS } from './options-network.ts';
+import { configReference, wholeNumber } from './syntax.ts';
+
+const GENERAL_OPTIONS: readonly Option[] = [
+  flag(
+    {
+      name: 'client',
+      short: 'c',
+      group: 'general',
+      fallback: 'client',
+      help: 'Be the client: the side that authenticates, usually behind NAT.',
+    },
+    { role: 'client' },
+  ),
+  flag(
+    {
+      name: 'server',
+      short: 's',
+      group: 'general',
+      help: 'Be the server: the side that waits to be authenticated to.',
+    },
+    { role: 'server' },
+  ),
+  valued(
+    {
+      name: 'number',
+      short: 'n',
+      group: 'general',
+      fallback: '0',
+      help: 'The number N that the defaults of ports, addresses, queue and device count from.',
+    },
+    wholeNumber('N', 0, NUMBER_MAX),
+    (number) => ({ number }),
+  ),
+  valued(
+    {
+      name: 'config',
+      group: 'general',
+      commandLineOnly: true,
+      repeatable: true,
+      help:
+        'Read options from /etc/ipipou/NAME.conf, or from NAME itself if it begins with /, ./ ' +
+        'or ../. Later files win over earlier ones, the command line over all.',
+    },
+    configReference,
+    (configFile) => ({ configFile }),
+  ),
+  flag(
+    {
+      name: 'reauth-only',
+      group: 'general',
+      role: 'client',
+      help: 'Send one authentication packet for a tunnel that is up already, and exit.',
+    },
+    { reauthOnly: true },
+  ),
+  flag(
+    { name: 'version', group: 'general', commandLineOnly: true, help: 'Show the version.' },
+    { version: true },
+  ),
+  flag(
+    { name: 'help', short: 'h', group: 'general', commandLineOnly: true, help: 'Show this help.' },
+    { help: true },
+  ),
+];
+
+const LOG_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'verb',
+      group: 'log',
+      fallback: `${VERBOSITY}`,
+      help: 'How much to log: 0 errors, 1 warnings, 2 information, 3 everything.',
+    },
+    wholeNumber('N', 0, VERBOSITY_MAX),
+    (verbosity) => ({ verbosity }),
+  ),
+  flag(
+    {
+      name: 'v',
+      group: 'log',
+      repeatable: true,
+      help: `Log one level more; may be repeated, up to ${VERBOSITY_MAX}.`,
+    },
+    { moreVerbose: true },
+  ),
+  flag(
+    { name: 'no-log-time', group: 'log', help: 'Leave the time out of log lines.' },
+    { logTime: false },
+  ),
+  flag(
+    { name: 'no-log-pid', group: 'log', help: 'Leave the process number out of log lines.' },
+    { logPid: false },
+  ),
+];
+
+/** Every option there is. Drives parsers, validation, help, manual and README. */
+export const OPTIONS: readonly Option[] = [
+  ...GENERAL_OPTIONS,
+  ...AUTHENTICATION_OPTIONS,
+  ...TIMING_OPTIONS,
+  ...OUTER_OPTIONS,
+  ...INNER_OPTIONS,
+  ...PLANE_OPTIONS,
+  ...LOG_OPTIONS,
+];

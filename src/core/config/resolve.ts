@@ -1,0 +1,151 @@
+import { ipv4Add } from '../addr.ts';
+import { ConfigError } from '../errors.ts';
+import { port, seconds } from '../units.ts';
+import {
+  CONNECTION_IDLE,
+  DEAD_PEER_TIMEOUT,
+  DEFAULT_SECRET,
+  DEVICE_PREFIX,
+  FIRST_LOCAL_IP_ALT,
+  FIRST_LOCAL_PORT,
+  MAX_TIME_DISCREPANCY,
+  NFT_TABLE,
+  QUEUE_LENGTH,
+  VERBOSITY,
+  VERBOSITY_MAX,
+} from './limits.ts';
+import { mergeSources, type Merged } from './merge.ts';
+import type { ParsedArguments } from './parse-argv.ts';
+import { checkRules, findWarnings, situate, type Situation } from './rules.ts';
+import type { ParsedSource } from './setting.ts';
+import type { Filled } from './slots.ts';
+import type { Proof, TunnelConfig } from './tunnel-config.ts';
+
+export type LogConfig = {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  /** Whether lines bear the time, and the process number. */
+  readonly time: boolean;
+  readonly pid: boolean;
+};
+
+/** What a command line and its files ask for. */
+export type Resolved =
+  | { readonly action: 'help' }
+  | { readonly action: 'version' }
+  | { readonly action: 'keygen'; readonly labelled: boolean }
+  | {
+      /** `reauthenticate`: send one authentication packet for a tunnel that is up, and exit. */
+      readonly action: 'run' | 'reauthenticate';
+      readonly config: TunnelConfig;
+      readonly log: LogConfig;
+      /** Lines for the operator; they name places and options and hold no secrets. */
+      readonly warnings: readonly string[];
+    };
+
+export type ResolveInput = {
+  /** The files of `commandLine.configs`, parsed, in that order. */
+  readonly files: readonly ParsedSource[];
+  readonly commandLine: ParsedArguments;
+};
+
+/**
+ * Options to a whole config. Later files win over earlier ones and the command line over files.
+ * Throws a ConfigError with every problem found: its exit is `notImplemented` when all of them are
+ * sound input that this version does not support, else `arguments`. Help and version are answered
+ * whatever else is wrong.
+ */
+export function resolveConfig({ files, commandLine }: ResolveInput): Resolved {
+  if (commandLine.asks === 'help' || commandLine.asks === 'version') {
+    return { action: commandLine.asks };
+  }
+  const merged = mergeSources([...files, commandLine]);
+  if (commandLine.asks === 'keygen') {
+    refuseProblems(merged, []);
+    return { action: 'keygen', labelled: countMore(merged) + (merged.slots.verbosity ?? 0) > 0 };
+  }
+  const situation = situate(merged, files.at(-1)?.source ?? commandLine.source);
+  refuseProblems(merged, checkRules(situation));
+  return {
+    action: merged.slots.reauthOnly ? 'reauthenticate' : 'run',
+    config: buildConfig(situation, commandLine.configs.at(-1)?.name),
+    log: {
+      level: chooseLevel(merged),
+      time: merged.slots.logTime ?? true,
+      pid: merged.slots.logPid ?? true,
+    },
+    warnings: findWarnings(situation),
+  };
+}
+
+function refuseProblems(merged: Merged, more: Merged['problems']): void {
+  const problems = [...merged.problems, ...more];
+  if (problems.length === 0) return;
+  const unsupported = problems.every((problem) => merged.unimplemented.has(problem));
+  throw new ConfigError(problems, unsupported ? 'notImplemented' : 'arguments');
+}
+
+/** How often `-v` stands anywhere. */
+function countMore({ settings }: Merged): number {
+  return settings.filter(({ option }) => option.name === 'v').length;
+}
+
+function chooseLevel(merged: Merged): LogConfig['level'] {
+  const wanted = (merged.slots.verbosity ?? VERBOSITY) + countMore(merged);
+  return (['error', 'warn', 'info', 'debug'] as const)[Math.min(wanted, VERBOSITY_MAX)] ?? 'debug';
+}
+
+function buildConfig(at: Situation, name: string | undefined): TunnelConfig {
+  const { slots, role, number, innerIp, innerPeerIp } = at;
+  if (innerIp === undefined || innerPeerIp === undefined) {
+    throw new Error('inner addresses are there once the rules hold');
+  }
+  const device = slots.tunnelDevice ?? `${DEVICE_PREFIX}${number}`;
+  return {
+    name: name ?? device,
+    role,
+    number,
+    dataplane: slots.dataplane ?? 'auto',
+    auth: {
+      proof: chooseProof(slots),
+      byRemoteIp: slots.byRemoteIp ?? false,
+      byRemotePort: slots.byRemotePort ?? false,
+      packetTtl: slots.packetTtl,
+      replyOnAuthOk: slots.replyOnAuthOk ?? false,
+    },
+    timers: {
+      authLifetime: slots.authLifetime ?? seconds(0),
+      keepalive: slots.keepalive ?? seconds(0),
+      connectionIdle: slots.connectionIdle ?? CONNECTION_IDLE,
+      deadPeerTimeout: slots.deadPeerTimeout ?? DEAD_PEER_TIMEOUT,
+    },
+    outer: {
+      localIp: slots.localIp,
+      localPort: slots.localPort ?? port(FIRST_LOCAL_PORT + number),
+      device: slots.outerDevice,
+      remoteHost: slots.remoteHost,
+      remotePort: slots.remotePort,
+      localIpAlt: slots.localIpAlt ?? ipv4Add(FIRST_LOCAL_IP_ALT, number),
+      forceLocalIpAlt: slots.forceLocalIpAlt ?? false,
+      udpChecksum: slots.udpChecksum ?? true,
+    },
+    inner: { device, ip: innerIp, peerIp: innerPeerIp, mtu: slots.mtu },
+    queue: {
+      number: slots.queueNumber ?? number,
+      maxLength: slots.queueLength ?? QUEUE_LENGTH,
+    },
+    nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
+  };
+}
+
+function chooseProof(slots: Filled): Proof {
+  const { token, privateSeed, peerPublicKey } = slots;
+  if (token !== undefined) return { kind: 'token', token };
+  if (privateSeed === undefined && peerPublicKey === undefined) return { kind: 'none' };
+  return {
+    kind: 'ed25519',
+    privateSeed,
+    peerPublicKey,
+    secret: slots.secret ?? new TextEncoder().encode(DEFAULT_SECRET),
+    maxTimeDiscrepancy: slots.maxTimeDiscrepancy ?? MAX_TIME_DISCREPANCY,
+  };
+}

@@ -1,0 +1,116 @@
+import type { ConfigProblem } from '../errors.ts';
+import { hyphenate, type Option } from './option.ts';
+import { OPTIONS } from './options.ts';
+
+export const COMMAND_LINE = 'command line';
+/** What messages show in place of a value that is, or might be, a secret. */
+export const HIDDEN = '(hidden)';
+/** What messages show where an option without value is itself the problem. */
+export const GIVEN = '(given)';
+
+/** One option as somebody wrote it. */
+export type Setting = {
+  readonly option: Option;
+  /** '' for an option that takes no value. */
+  readonly text: string;
+  /** Path of the file, or COMMAND_LINE. */
+  readonly source: string;
+  /** From 1; undefined on the command line. */
+  readonly line: number | undefined;
+};
+
+/** What one file, or the command line, says, and what is wrong with how it says it. */
+export type ParsedSource = {
+  readonly source: string;
+  readonly settings: readonly Setting[];
+  readonly problems: readonly ConfigProblem[];
+};
+
+const byName = new Map(
+  OPTIONS.flatMap((option) => {
+    const names = option.short === undefined ? [option.name] : [option.name, option.short];
+    return names.map((name) => [name, option] as const);
+  }),
+);
+
+/** The option of a name or of a short form, both without hyphens. */
+export function findOption(name: string): Option | undefined {
+  return byName.get(name);
+}
+
+/** A problem with a setting; its value is shown unless it is a secret. */
+export function problemAt(setting: Setting, expected: string): ConfigProblem {
+  const { option, source, line } = setting;
+  const shown = option.value === undefined ? GIVEN : setting.text;
+  return { source, line, key: option.name, value: option.secret ? HIDDEN : shown, expected };
+}
+
+/**
+ * The problem of a word that stands where an option should and is none. Nothing of what follows
+ * the option's name is shown: it may be a secret behind a slip of the pen.
+ */
+export function unknownOption(
+  word: string,
+  value: string | undefined,
+  at: { readonly source: string; readonly line: number | undefined },
+): ConfigProblem {
+  const near = nearestOption(word);
+  return {
+    ...at,
+    key: showableKey(word),
+    value: value === undefined ? undefined : HIDDEN,
+    expected:
+      near === undefined
+        ? 'a known option; ipipou --help lists them'
+        : `a known option; did you mean \`${at.line === undefined ? hyphenate(near) : near}\`?`,
+  };
+}
+
+function showableKey(word: string): string {
+  const secrets = OPTIONS.filter((option) => option.secret && word.startsWith(option.name));
+  const longest = secrets.reduce((name, option) => {
+    return option.name.length > name.length ? option.name : name;
+  }, '');
+  if (longest !== '') return `${longest}${HIDDEN}`;
+  return /^[a-zA-Z0-9-]{1,32}$/.test(word) ? word : '(unreadable)';
+}
+
+/** The name that is fewest edits away, if they are few: a third of the word's length, at most 3. */
+function nearestOption(word: string): string | undefined {
+  const bound = Math.min(3, Math.floor(word.length / 3));
+  let best: { name: string; distance: number } | undefined;
+  for (const { name } of OPTIONS) {
+    if (Math.abs(name.length - word.length) > bound) continue;
+    const distance = editDistance(word.toLowerCase(), name);
+    if (distance <= bound && distance < (best?.distance ?? Infinity)) best = { name, distance };
+  }
+  return best?.name;
+}
+
+/** Insertions, deletions and replacements of a letter, and swaps of neighbours (restricted Damerau). */
+export function editDistance(a: string, b: string): number {
+  let beforeLast: readonly number[] = [];
+  let last: readonly number[] = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row += 1) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column += 1) {
+      const same = a[row - 1] === b[column - 1];
+      const swapped = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      current.push(
+        Math.min(
+          at(last, column) + 1,
+          at(current, column - 1) + 1,
+          at(last, column - 1) + (same ? 0 : 1),
+          swapped ? at(beforeLast, column - 2) + 1 : Infinity,
+        ),
+      );
+    }
+    beforeLast = last;
+    last = current;
+  }
+  return at(last, b.length);
+}
+
+function at(row: readonly number[], column: number): number {
+  return row[column] ?? Infinity;
+}

@@ -1,0 +1,64 @@
+import type { Ipv4 } from '../addr.ts';
+import type { Port, Seconds } from '../units.ts';
+import type { ConfigReference } from './syntax.ts';
+
+/**
+ * What options say, before defaults: several options may fill one slot (`fou-local` and
+ * `fou-dev`), and one option several. A slot that no option fills is absent.
+ */
+export type Slots = {
+  readonly help: true;
+  readonly version: true;
+  readonly keygen: true;
+  readonly reauthOnly: true;
+  readonly configFile: ConfigReference;
+
+  readonly role: 'server' | 'client';
+  readonly number: number;
+  readonly dataplane: 'auto' | 'fou' | 'tun';
+
+  readonly byRemoteIp: true;
+  readonly byRemotePort: true;
+  readonly token: Uint8Array;
+  readonly privateSeed: Uint8Array;
+  readonly peerPublicKey: Uint8Array;
+  readonly keyType: 'ed25519';
+  readonly secret: Uint8Array;
+  readonly maxTimeDiscrepancy: Seconds;
+  readonly packetTtl: number;
+  readonly replyOnAuthOk: true;
+
+  readonly authLifetime: Seconds;
+  readonly connectionIdle: Seconds;
+  readonly keepalive: Seconds;
+  readonly deadPeerTimeout: Seconds;
+
+  readonly localIp: Ipv4;
+  readonly localPort: Port;
+  readonly outerDevice: string;
+  readonly localIpAlt: Ipv4;
+  readonly forceLocalIpAlt: true;
+  readonly remoteHost: string;
+  readonly remotePort: Port;
+  readonly udpChecksum: boolean;
+
+  readonly tunnelDevice: string;
+  readonly innerIp: Ipv4;
+  readonly innerPeerIp: Ipv4;
+  readonly mtu: number;
+
+  readonly queueNumber: number;
+  readonly queueLength: number;
+  readonly nftTable: string;
+  readonly nftCounters: false;
+
+  readonly verbosity: number;
+  readonly moreVerbose: true;
+  readonly logTime: false;
+  readonly logPid: false;
+};
+
+export type SlotName = keyof Slots;
+
+/** Some slots, filled. Absent and undefined are the same. */
+export type Filled = { readonly [Name in SlotName]?: Slots[Name] | undefined };

@@ -1,0 +1,136 @@
+import { EXIT, type ExitName } from '../../exit-codes.ts';
+import type { Option } from '../option.ts';
+import { formatScope, formatUsage, groupOptions } from './describe.ts';
+import type { CommandHelp } from './help.ts';
+import { wrap } from './wrap.ts';
+
+const EXIT_WORDS: Readonly<Record<ExitName, string>> = {
+  ok: 'Done.',
+  generic: 'Anything not named below.',
+  arguments: 'Wrong options, on the command line or in a file. Nothing was changed.',
+  modprobe: 'A kernel module could not be loaded.',
+  queue: 'The queue (NFQUEUE) failed.',
+  nftables: 'nftables refused.',
+  address: 'An IP address could not be set.',
+  link: 'A network device could not be made or changed.',
+  fou: 'A FOU listener could not be made or removed.',
+  createTunnel: 'The tunnel could not be made.',
+  updateTunnel: 'The tunnel could not be pointed to a new address.',
+  sendAuth: 'An authentication packet could not be sent.',
+  notImplemented: 'Sound input that this version does not support.',
+  cleanUp: 'Not everything could be removed at the end.',
+};
+
+/** The page ipipou(8), in the man macros. `version` stands in its footer. */
+export function formatManPage(version = '', commands: readonly CommandHelp[] = []): string {
+  const lines = [
+    `.TH IPIPOU 8 "" "${roff(version === '' ? 'ipipou' : `ipipou ${version}`)}" ""`,
+    '.SH NAME',
+    'ipipou \\- authenticated IPv4-in-UDP tunnels that the kernel forwards',
+    '.SH SYNOPSIS',
+    '.B ipipou',
+    '.RI [ OPTION ]...',
+    ...(commands.length === 0 ? [] : ['.br', '.B ipipou', '.I COMMAND', '.RI [ ARGUMENT ]...']),
+    '.SH DESCRIPTION',
+    ...paragraph(
+      'Hosts behind NAT become reachable through an IPIP tunnel in UDP (FOU). The client sends a ' +
+        "packet that proves who it is from the tunnel's own port; the server points the tunnel to " +
+        'where that packet came from. Afterwards packets bypass the program. Inner traffic is ' +
+        'not encrypted.',
+    ),
+    ...(commands.length === 0 ? [] : ['.SH COMMANDS']),
+    ...commands.flatMap(({ name, summary }) => ['.TP', `.B ${roff(name)}`, ...paragraph(summary)]),
+    '.SH OPTIONS',
+    'Defaults are in brackets; N is the value of',
+    '.BR \\-\\-number .',
+    ...groupOptions().flatMap(({ title, options }) => [
+      `.SS ${roff(title)}`,
+      ...options.flatMap(formatEntry),
+    ]),
+    '.SH CONFIG FILES',
+    ...paragraph(
+      'One option a line, without hyphens; its value behind one space is the rest of the line. ' +
+        'Blanks, tabs and hyphens before an option are ignored, and so are empty lines and lines ' +
+        'that begin with #. What later files say wins over earlier ones, and the command line ' +
+        'over all; within one file, or on the command line, a thing may be said once.',
+    ),
+    '.SH SIGNALS',
+    '.TP',
+    '.BR SIGTERM ", " SIGINT',
+    'Take the tunnel down and exit.',
+    '.TP',
+    '.B SIGUSR1',
+    'Client: authenticate again.',
+    '.SH EXIT STATUS',
+    ...(Object.keys(EXIT_WORDS) as ExitName[]).flatMap((name) => [
+      '.TP',
+      `.B ${EXIT[name]}`,
+      ...paragraph(EXIT_WORDS[name]),
+    ]),
+    '.SH FILES',
+    '.TP',
+    '.I /etc/ipipou/NAME.conf',
+    'Options of the tunnel NAME.',
+    '.SH EXAMPLES',
+    ...example("A server, with the client's public key:", SERVER_EXAMPLE),
+    '.PP',
+    ...example('Its client:', CLIENT_EXAMPLE),
+    '.PP',
+    ...example('New keys, with labels:', ['ipipou --auth-keygen -v']),
+    '.SH SEE ALSO',
+    '.BR ip\\-fou (8),',
+    '.BR nft (8)',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+const SERVER_EXAMPLE = [
+  'server',
+  'fou-dev eth0',
+  'auth-remote-pubkey-b64 PUBLIC-KEY',
+  'auth-secret SECRET',
+  'auth-lifetime 3600',
+  'reply-on-auth-ok',
+];
+
+const CLIENT_EXAMPLE = [
+  'client',
+  'fou-local @eth0',
+  'fou-remote server.example:10000',
+  'tunl-ip 172.28.0.1',
+  'auth-key-b64 PRIVATE-KEY',
+  'auth-secret SECRET',
+  'keepalive 27',
+];
+
+function example(title: string, lines: readonly string[]): readonly string[] {
+  return [roff(title), '.IP', '.nf', ...lines.map(roff), '.fi'];
+}
+
+function formatEntry(option: Option): readonly string[] {
+  const scope = formatScope(option);
+  return [
+    '.TP',
+    `.B ${roff(formatUsage(option))}`,
+    ...paragraph(option.help),
+    ...(option.value === undefined ? [] : paragraph(`Value: ${option.value.expected}.`)),
+    ...(option.fallback === undefined ? [] : paragraph(`[${option.fallback}]`)),
+    ...(scope === undefined ? [] : paragraph(`(${scope})`)),
+  ];
+}
+
+/** Running text as input lines, none of which is taken for a request. */
+function paragraph(text: string): readonly string[] {
+  return wrap(text, 70)
+    .map(roff)
+    .map((line) => (/^[.']/.test(line) ? `\\&${line}` : line));
+}
+
+/** Escapes what roff would take for its own. */
+function roff(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replaceAll("'", '\\(aq')
+    .replaceAll('"', '\\(dq');
+}
