@@ -1,0 +1,144 @@
+// The suites, in the order in which `npm test` runs them. Each runs alone by its name.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { PROJECT } from './setup.mjs';
+
+const RESULTS = path.join(PROJECT, '.cache/results');
+const BIN = path.join(PROJECT, 'node_modules/.bin');
+const VITEST = path.join(PROJECT, 'node_modules/vitest/vitest.mjs');
+
+/**
+ * `needs`: the purpose to set up for. `limit`: seconds after which the suite is killed.
+ * `run(filters, options)`: resolves to { passed, failed, skipped, notes }.
+ */
+export const SUITES = [
+  { name: 'format', needs: 'code', limit: 120, run: check(['prettier', '--check', '.']) },
+  { name: 'lint', needs: 'code', limit: 120, run: check(['oxlint', '--type-aware']) },
+  { name: 'types', needs: 'code', limit: 120, run: check(['tsc', '--noEmit', '-p', '.']) },
+  { name: 'unit', needs: 'code', limit: 300, run: vitest('unit') },
+  { name: 'sim', needs: 'code', limit: 300, run: vitest('sim') },
+  { name: 'netns', needs: 'demo', limit: 600, run: vitest('netns', { secluded: true }) },
+  { name: 'vm', needs: 'test', limit: 900, run: virtualMachine },
+];
+
+/** A tool that passes or fails as a whole. */
+function check([tool, ...args]) {
+  return async (_, { limit }) => {
+    const { code, late } = await start([path.join(BIN, tool), ...args], limit);
+    const failed = code === 0 ? 0 : 1;
+    const notes = late ? [`killed after ${limit} s`] : [];
+    return { passed: 1 - failed, failed, skipped: 0, notes };
+  };
+}
+
+function vitest(project, { secluded = false, config = [] } = {}) {
+  return async (filters, { limit }) => {
+    const results = resultsFile(project);
+    const command = [process.execPath, VITEST, 'run', ...config, ...reporters(results), ...filters];
+    if (config.length === 0) command.push('--project', project);
+    const { code, late } = await start(secluded ? seclude(command) : command, limit, {
+      ...(secluded ? { IPIPOU_TEST_PRIVATE: '1' } : {}),
+    });
+    return count(results, late ? `killed after ${limit} s` : code === 0 ? '' : `exit code ${code}`);
+  };
+}
+
+/** One guest for all files; `native` runs them on this machine, whose kernel must have FOU. */
+async function virtualMachine(filters, { limit, native }) {
+  const config = ['--config', 'vitest.vm.config.ts'];
+  if (native) return vitest('vm', { secluded: true, config })(filters, { limit });
+  const compiled = await start([path.join(BIN, 'tsc'), '-p', 'test/vm/rig'], 120);
+  if (compiled.code !== 0) return failure('the rig does not compile');
+  const { runInVm } = await import(path.join(PROJECT, '.cache/rig/machine.js'));
+  const results = resultsFile('vm');
+  const guestResults = `/run/vm/out/${path.basename(results)}`;
+  try {
+    const ended = await runInVm({
+      command: [process.execPath, VITEST, 'run', ...config, ...reporters(guestResults), ...filters],
+      timeoutSeconds: limit,
+      outDir: RESULTS,
+      env: { IPIPOU_TEST_PRIVATE: '1', CI: '1' },
+    });
+    if (ended.kind !== 'exited') console.error(ended.console);
+    const problem = ended.kind !== 'exited' ? `the guest: ${ended.kind}` : ended.code;
+    return count(results, problem === 0 ? '' : `exit code or end: ${problem}`);
+  } catch (error) {
+    return failure(error.message);
+  }
+}
+
+function resultsFile(name) {
+  mkdirSync(RESULTS, { recursive: true });
+  const file = path.join(RESULTS, `${name}.json`);
+  rmSync(file, { force: true });
+  return file;
+}
+
+function reporters(file) {
+  return ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+}
+
+/**
+ * What vitest's JSON report says. A file that failed without a failed test (it could not be loaded,
+ * or left something behind) counts as one failure; so does a bad end that the report does not explain.
+ */
+export function count(file, problem) {
+  if (!existsSync(file)) return failure(`no results: ${problem || 'ended silently'}`);
+  const files = JSON.parse(readFileSync(file, 'utf8')).testResults;
+  const tests = files.flatMap(({ assertionResults }) => assertionResults);
+  const passed = tests.filter(({ status }) => status === 'passed').length;
+  const failedTests = tests.filter(({ status }) => status === 'failed').length;
+  const brokenFiles = files.filter(
+    ({ status, assertionResults }) =>
+      status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
+  );
+  const explained = failedTests + brokenFiles.length;
+  const failed = explained === 0 && problem ? 1 : explained;
+  const notes = brokenFiles.map(({ name }) => `${path.relative(PROJECT, name)} failed as a whole`);
+  if (failed > explained) notes.push(problem);
+  return { passed, failed, skipped: tests.length - passed - failedTests, notes };
+}
+
+function failure(note) {
+  return { passed: 0, failed: 1, skipped: 0, notes: [note] };
+}
+
+/** A command in network, mount and process namespaces of its own: nothing of it reaches the machine. */
+function seclude(command) {
+  const prepare = [
+    'mount -t tmpfs tmpfs /run',
+    'mkdir /run/netns',
+    'mount -t sysfs sysfs /sys',
+    'ip link set lo up',
+    'exec "$@"',
+  ].join(' && ');
+  const flags = ['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  return ['unshare', ...flags, '--', 'sh', '-c', prepare, 'sh', ...command];
+}
+
+/** Runs a command in a process group of its own, which is killed after `limit` seconds. */
+async function start([file, ...args], limit, env = {}) {
+  const options = { cwd: PROJECT, stdio: ['ignore', 'inherit', 'inherit'], detached: true };
+  const child = spawn(file, args, { ...options, env: { ...process.env, ...env } });
+  const kill = () => child.pid && process.kill(-child.pid, 'SIGKILL');
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    kill();
+  }, limit * 1000);
+  process.once('SIGINT', kill);
+  process.once('SIGTERM', kill);
+  try {
+    const code = await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    return { code, late };
+  } finally {
+    clearTimeout(timer);
+    process.off('SIGINT', kill);
+    process.off('SIGTERM', kill);
+  }
+}
