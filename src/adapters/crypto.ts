@@ -1,0 +1,66 @@
+/**
+ * SessionCrypto and key pairs over node:crypto. Keys are raw 32-byte values (RFC 8032), which
+ * OpenSSL takes with the fixed DER headers of RFC 8410 in front.
+ */
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto';
+import type { Proof } from '../core/config/tunnel-config.ts';
+import type { SessionCrypto } from '../ports/crypto.ts';
+
+/** Bytes of a private seed and of a public key. */
+const KEY_LENGTH = 32;
+/** PKCS #8: version 0, algorithm 1.3.101.112, an octet string of 34 bytes that holds one of 32. */
+const PKCS8_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex');
+/** SubjectPublicKeyInfo: algorithm 1.3.101.112, a bit string of 33 bytes without unused bits. */
+const SPKI_HEADER = Buffer.from('302a300506032b6570032100', 'hex');
+
+export type KeyPair = { readonly privateSeed: Uint8Array; readonly publicKey: Uint8Array };
+
+/** What a session with this proof needs. Throws RangeError for keys that are not 32 bytes. */
+export function openSessionCrypto(proof: Proof): SessionCrypto {
+  const random = (length: number): Uint8Array => randomBytes(length);
+  if (proof.kind !== 'ed25519') return { random };
+  const { privateSeed, peerPublicKey } = proof;
+  const own = privateSeed && importSeed(privateSeed);
+  const peer = peerPublicKey && importPublicKey(peerPublicKey);
+  return {
+    random,
+    ...(own && { sign: (message) => sign(null, message, own) }),
+    ...(peer && { verify: (message, signature) => verify(null, message, peer, signature) }),
+  };
+}
+
+/** A new pair from the system's randomness. */
+export function generateKeyPair(): KeyPair {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const der = privateKey.export({ format: 'der', type: 'pkcs8' });
+  const privateSeed = Uint8Array.from(der.subarray(PKCS8_HEADER.length));
+  return { privateSeed, publicKey: publicKeyOf(privateSeed) };
+}
+
+/** The public key that belongs to a private seed. Throws RangeError for a seed that is not 32 bytes. */
+export function publicKeyOf(privateSeed: Uint8Array): Uint8Array {
+  const der = createPublicKey(importSeed(privateSeed)).export({ format: 'der', type: 'spki' });
+  return Uint8Array.from(der.subarray(SPKI_HEADER.length));
+}
+
+function importSeed(seed: Uint8Array): KeyObject {
+  if (seed.length !== KEY_LENGTH) throw new RangeError(`a private seed of ${seed.length} bytes`);
+  const key = Buffer.concat([PKCS8_HEADER, seed]);
+  return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
+}
+
+function importPublicKey(publicKey: Uint8Array): KeyObject {
+  if (publicKey.length !== KEY_LENGTH) {
+    throw new RangeError(`a public key of ${publicKey.length} bytes`);
+  }
+  const key = Buffer.concat([SPKI_HEADER, publicKey]);
+  return createPublicKey({ key, format: 'der', type: 'spki' });
+}

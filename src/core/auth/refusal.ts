@@ -1,0 +1,50 @@
+/**
+ * Why a packet was refused: a closed list, the words that `show` counts by.
+ *
+ * - `wrong-source`: not from where the config (or, on a client, the server's endpoint) says
+ * - `unresolved`: auth-by-remote-ip names a host that has not resolved yet
+ * - `not-authentication`: an inner IP packet of somebody who is not admitted
+ * - `length`: no authentication packet of the configured scheme has this length
+ * - `clock`: its time differs from ours by more than is allowed
+ * - `stale`: older than the newest accepted packet ("time went backwards")
+ * - `replayed`: this very packet was accepted before
+ * - `crowded`: too many different packets were accepted with exactly this time
+ * - `rate-limited`: proof not looked at, too many packets lately
+ * - `token`, `signature`: the proof is wrong
+ * - `unverifiable`: the proof cannot be checked, no public key of the peer is configured
+ * - `unsolicited`: a reply that answers nothing we asked lately
+ * - `reflected`: our own packet came back
+ */
+export const REFUSALS = [
+  'wrong-source',
+  'unresolved',
+  'not-authentication',
+  'length',
+  'clock',
+  'stale',
+  'replayed',
+  'crowded',
+  'rate-limited',
+  'token',
+  'signature',
+  'unverifiable',
+  'unsolicited',
+  'reflected',
+] as const;
+
+export type Refusal = (typeof REFUSALS)[number];
+
+/** Most refusals are this plain; that of a clock also says by how much (theirs minus ours). */
+export type Verdict =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reason: Exclude<Refusal, 'clock' | 'stale'> }
+  /** `difference`: theirs minus ours (`clock`), or minus the newest accepted time (`stale`). */
+  | { readonly ok: false; readonly reason: 'clock' | 'stale'; readonly difference: number };
+
+export type Refused = Extract<Verdict, { readonly ok: false }>;
+
+export const ACCEPTED: Verdict = { ok: true };
+
+export function refused(reason: Exclude<Refusal, 'clock' | 'stale'>): Refused {
+  return { ok: false, reason };
+}

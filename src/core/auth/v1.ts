@@ -1,0 +1,141 @@
+/**
+ * The ed25519 authentication packet, version 1, and its replies. UDP payload:
+ *
+ *     0                                             64          69       73
+ *     +---------------------------------------------+-----------+--------+- - - - - -+
+ *     | signature, ed25519 (RFC 8032)               | unix time | salt   | trailer   |
+ *     +---------------------------------------------+-----------+--------+- - - - - -+
+ *                                                   |<------ signed, then the secret
+ *
+ * The time is UTC in whole seconds, 40 bits, network byte order; the salt is random. The signature
+ * is over every byte after itself followed by the shared secret, which is never sent. A trailer of
+ * any length is signed with the rest and otherwise ignored.
+ */
+import { formatBase64 } from '../config/base64.ts';
+import { concatBytes } from '../netlink/bytes.ts';
+import { seconds, type Seconds } from '../units.ts';
+import { reverseBytes } from './bytes.ts';
+
+const SIGNATURE = { offset: 0, length: 64 } as const;
+const TIME = { offset: 64, length: 5 } as const;
+const SALT = { offset: 69, length: 4 } as const;
+
+/** Bytes of a packet without a trailer: what is sent, and the least that is accepted. */
+export const AUTH_V1_LENGTH = SALT.offset + SALT.length;
+export const SALT_LENGTH = SALT.length;
+export const SIGNATURE_LENGTH = SIGNATURE.length;
+
+/**
+ * How many salts are drawn for one packet at most. Each is one signature, about 60 microseconds;
+ * seven of eight signatures do, so all sixteen fail once in 2^48.
+ */
+export const SALT_TRIES = 16;
+
+/** First bytes of the signature that make a fingerprint; a multiple of three for base64. */
+const FINGERPRINT_LENGTH = 24;
+
+type Sign = (message: Uint8Array) => Uint8Array;
+
+/** A decoded packet; `signature` and `signed` are views of the payload. */
+export type AuthV1 = {
+  readonly signature: Uint8Array;
+  /** Everything after the signature, without the secret. */
+  readonly signed: Uint8Array;
+  readonly time: Seconds;
+};
+
+export type AuthFields = { readonly unixSeconds: Seconds; readonly salt: Uint8Array };
+
+/** What a payload says; undefined when it is shorter than the fixed fields. Proves nothing. */
+export function decodeAuth(payload: Uint8Array): AuthV1 | undefined {
+  if (payload.length < AUTH_V1_LENGTH) return undefined;
+  const time = payload
+    .subarray(TIME.offset, TIME.offset + TIME.length)
+    .reduce((sum, byte) => sum * 256 + byte, 0);
+  return {
+    signature: payload.subarray(SIGNATURE.offset, SIGNATURE.offset + SIGNATURE.length),
+    signed: payload.subarray(TIME.offset),
+    time: seconds(time),
+  };
+}
+
+/** The bytes that a packet's signature is over. */
+export function signedMessage(signed: Uint8Array, secret: Uint8Array): Uint8Array {
+  return concatBytes([signed, secret]);
+}
+
+/** One packet with exactly these fields. `unixSeconds` is 0..2^40-1, the salt has four bytes. */
+export function encodeAuth(
+  proof: { readonly secret: Uint8Array },
+  fields: AuthFields,
+  sign: Sign,
+): Uint8Array {
+  if (fields.salt.length !== SALT.length) throw new RangeError(`salt of ${fields.salt.length}`);
+  const signed = new Uint8Array(TIME.length + SALT.length);
+  let rest: number = fields.unixSeconds;
+  for (let i = TIME.length - 1; i >= 0; i--) {
+    signed[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  signed.set(fields.salt, TIME.length);
+  return concatBytes([sign(signedMessage(signed, proof.secret)), signed]);
+}
+
+/**
+ * Whether a payload that starts with this byte may be taken for tunnelled data, which starts with
+ * an inner IP version (4 or 6) in its first four bits.
+ */
+export function startsLikeData(firstByte: number | undefined): boolean {
+  if (firstByte === undefined) return false;
+  const nibble = firstByte >> 4;
+  return nibble === 4 || nibble === 6;
+}
+
+/**
+ * A packet to send: salts are drawn until the packet does not start like data, and neither does
+ * its reversal, which may come back as the reply. After `SALT_TRIES` signatures the last is taken
+ * as it is: then only its length tells it from data.
+ */
+export function buildAuth(
+  proof: { readonly secret: Uint8Array },
+  unixSeconds: Seconds,
+  crypto: { readonly sign: Sign; readonly random: (length: number) => Uint8Array },
+): Uint8Array {
+  let packet = new Uint8Array();
+  for (let tries = 0; tries < SALT_TRIES; tries++) {
+    const salt = drawSalt(crypto.random);
+    packet = Uint8Array.from(encodeAuth(proof, { unixSeconds, salt }, crypto.sign));
+    if (!startsLikeData(packet[0])) break;
+  }
+  return packet;
+}
+
+function drawSalt(random: (length: number) => Uint8Array): Uint8Array {
+  let salt = random(SALT.length);
+  for (let tries = 1; tries < SALT_TRIES && startsLikeData(salt.at(-1)); tries++) {
+    salt = random(SALT.length);
+  }
+  return salt;
+}
+
+/**
+ * Names an accepted packet. It is the start of the signature's first half (the point R), which
+ * nobody without the private key can change without spoiling the signature, so a packet altered
+ * in its second half to look new keeps its fingerprint.
+ */
+export function fingerprint(packet: AuthV1): string {
+  return formatBase64(packet.signature.subarray(0, FINGERPRINT_LENGTH));
+}
+
+/** Whether this side can sign a reply that the other can check. */
+export function signsReplies(proof: {
+  readonly privateSeed: Uint8Array | undefined;
+  readonly peerPublicKey: Uint8Array | undefined;
+}): boolean {
+  return proof.privateSeed !== undefined && proof.peerPublicKey !== undefined;
+}
+
+/** The reply of a side that cannot sign: the request with its bytes in reverse order. */
+export function reversedReply(request: Uint8Array): Uint8Array {
+  return reverseBytes(request);
+}

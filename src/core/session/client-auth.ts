@@ -1,0 +1,98 @@
+/** The client's authentication packets and what the server's signs of life do to them. Rules in client.ts. */
+import { formatEndpoint, type Path } from '../addr.ts';
+import { millis, toMillis, type Millis } from '../units.ts';
+import { backoff, INITIAL_SENDS, REPLY_WINDOW, REQUESTS_MAX } from './limits.ts';
+import type { ClientState, Request } from './state.ts';
+import { after, drawSpread, earliest, log, stampTime, type Turn } from './turn.ts';
+
+type ClientTurn = Turn<ClientState>;
+
+/** The path to the server; undefined while an end of it is unknown. */
+export function currentPath(turn: ClientTurn): Path | undefined {
+  const { config, state } = turn;
+  if (state.local === undefined || state.remote === undefined) return undefined;
+  return {
+    local: { ip: state.local, port: config.localPort },
+    remote: { ip: state.remote, port: config.remotePort ?? config.localPort },
+  };
+}
+
+/** Requests that a reply may still answer. */
+export function openRequests(turn: ClientTurn): readonly Request[] {
+  return turn.state.requests.filter(({ at }) => turn.now.monotonic - at <= REPLY_WINDOW);
+}
+
+/** Sends an authentication packet on the current path and sets the time of the next. */
+export function authenticate(turn: ClientTurn): void {
+  const path = currentPath(turn);
+  if (path === undefined) return;
+  const payload = turn.scheme.build(turn.crypto, stampTime(turn));
+  const at = turn.now.monotonic;
+  const attempts = turn.state.attempts + 1;
+  turn.state = { ...turn.state, attempts, lastSentAt: at };
+  if (payload === undefined) {
+    log(turn, 'error', 'cannot authenticate: auth-key-b64 is not set');
+  } else {
+    const { auth } = turn.config;
+    turn.effects.push({
+      kind: 'send',
+      purpose: 'authenticate',
+      path,
+      payload,
+      ttl: auth.packetTtl,
+    });
+    turn.state = {
+      ...turn.state,
+      authPacketsSent: turn.state.authPacketsSent + 1,
+      requests: [...openRequests(turn), { payload, at }].slice(-REQUESTS_MAX),
+      awaiting: true,
+      silentSince: turn.state.replies ? (turn.state.silentSince ?? at) : turn.state.silentSince,
+    };
+  }
+  turn.state = { ...turn.state, authAt: nextAuth(turn) };
+}
+
+/** When to authenticate after a packet that was just sent. */
+function nextAuth(turn: ClientTurn): Millis | undefined {
+  const { life, replies, attempts } = turn.state;
+  const again = replies || life === 'dead' || (life === 'new' && attempts < INITIAL_SENDS);
+  const retry = again ? after(turn, backoff(attempts, drawSpread(turn))) : undefined;
+  return earliest([retry, keepaliveAt(turn)]);
+}
+
+function keepaliveAt(turn: ClientTurn): Millis | undefined {
+  const keepalive = toMillis(turn.config.timers.keepalive);
+  const { lastSentAt } = turn.state;
+  if (keepalive === 0 || lastSentAt === undefined) return undefined;
+  return millis(Math.max(lastSentAt + keepalive, turn.now.monotonic));
+}
+
+/** Notes any sign of life. */
+export function heard(turn: ClientTurn): void {
+  const { life, replies, awaiting, remote } = turn.state;
+  const settled = !(replies && awaiting);
+  turn.state = {
+    ...turn.state,
+    life: 'alive',
+    heard: turn.now,
+    silentSince: undefined,
+    resolveAt: undefined,
+  };
+  if (settled) turn.state = { ...turn.state, attempts: 0, authAt: keepaliveAt(turn) };
+  if (life !== 'alive') {
+    log(turn, 'info', life === 'dead' ? 'the server is back' : 'connected', { remote });
+  }
+}
+
+/** Notes a verified reply. */
+export function replied(turn: ClientTurn, path: Path): void {
+  turn.state = {
+    ...turn.state,
+    replies: true,
+    awaiting: false,
+    verified: turn.now,
+    repliesVerified: turn.state.repliesVerified + 1,
+  };
+  log(turn, 'debug', 'reply verified', { from: formatEndpoint(path.remote) });
+  heard(turn);
+}

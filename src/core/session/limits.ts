@@ -1,0 +1,78 @@
+/**
+ * Every limit and timeout of the session core, with its unit. What the operator sets (keepalive,
+ * auth-lifetime, connection-idle, dead-peer-timeout) is in TimerConfig; limits of the packet format
+ * and the replay memory stand with them in core/auth.
+ */
+import { millis, type Millis } from '../units.ts';
+
+// Rate limits: what may reach the dear test of a proof. Tokens a second, and tokens saved at most.
+
+/** One source address. */
+export const SOURCE_RATE = { perSecond: 5, burst: 10 } as const;
+/** All strangers together: 100 signatures are 17 ms of processor time. */
+export const OVERALL_RATE = { perSecond: 100, burst: 100 } as const;
+/** The peer's own path, apart from all strangers. */
+export const OWN_RATE = { perSecond: 5, burst: 10 } as const;
+/** Source addresses remembered; the one unseen for longest is forgotten. */
+export const SOURCES_MAX = 256;
+
+/** The same refusal is logged once in so long, with the number of those between. */
+export const REFUSAL_LOG_GAP = millis(30_000);
+/** A request without a proof is answered once in so long: two servers do not answer each other for ever. */
+export const UNPROVED_REPLY_GAP = millis(1000);
+
+// Retries: the first after BACKOFF_FIRST, each further one after twice as long.
+
+export const BACKOFF_FIRST = millis(1000);
+export const BACKOFF_MAX = millis(60_000);
+/** Waiting times are spread by this fraction to either side. */
+export const BACKOFF_JITTER = 0.2;
+
+// Client
+
+/** Own requests kept to compare replies with. */
+export const REQUESTS_MAX = 8;
+/** A reply must come so soon after a request. */
+export const REPLY_WINDOW = millis(30_000);
+/** Authentication packets to a new path while nothing was ever heard on it: one may be lost. */
+export const INITIAL_SENDS = 3;
+/** The route is looked up again so often without being asked to, in case news of a change got lost. */
+export const ROUTE_CHECK = millis(60_000);
+/** The same while there is no route. */
+export const OFFLINE_CHECK = millis(5000);
+/** A `locate` without an answer is asked again. */
+export const LOCATE_TIMEOUT = millis(10_000);
+
+// Names
+
+/** A `resolve` without an answer is asked again. */
+export const RESOLVE_TIMEOUT = millis(30_000);
+/** A name is resolved again so often while the other side is silent. */
+export const RESOLVE_AGAIN = millis(60_000);
+
+// Counters: read so many times in the time that they decide about, within bounds.
+
+export const POLLS_PER_TIMEOUT = 6;
+export const POLL_MIN = millis(1000);
+export const POLL_MAX = millis(10_000);
+/** Before a remote runs out, its counters are read once more. */
+export const POLL_LEAD = millis(1000);
+
+// Memory
+
+/** Signs of life that come without an authentication packet are written down so often at most. */
+export const REMEMBER_GAP = millis(60_000);
+/** A failure to admit is news of an `admit` if it comes so soon after it. */
+export const ADMIT_ANSWER = millis(10_000);
+
+/** How often to read counters for a timeout of this length. */
+export function pollInterval(timeout: Millis): Millis {
+  return millis(Math.min(POLL_MAX, Math.max(POLL_MIN, timeout / POLLS_PER_TIMEOUT)));
+}
+
+/** The wait before attempt `attempt` + 1; `spread` is 0..1, evenly drawn. Attempts count from 1. */
+export function backoff(attempt: number, spread: number): Millis {
+  const doublings = Math.min(Math.max(0, attempt - 1), 16);
+  const plain = Math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** doublings);
+  return millis(Math.round(plain * (1 + BACKOFF_JITTER * (2 * spread - 1))));
+}

@@ -1,0 +1,127 @@
+/** The server's remote: admitted, watched over, written down, forgotten. Rules in server.ts. */
+import { formatEndpoint, samePath, type Path } from '../addr.ts';
+import { millis, toMillis, type Instant, type Millis } from '../units.ts';
+import { ADMIT_ANSWER, backoff, POLL_LEAD, pollInterval, REMEMBER_GAP } from './limits.ts';
+import type { Remote, ServerState } from './state.ts';
+import { after, drawSpread, isDue, log, type Turn } from './turn.ts';
+import type { PacketCounts, SessionConfig } from './types.ts';
+
+export type ServerTurn = Turn<ServerState>;
+
+/** Makes a remote the admitted one; `failures` attempts have failed before. */
+export function admit(turn: ServerTurn, remote: Remote, failures: number): void {
+  const before = { remote: turn.state.remote, attempt: failures, until: after(turn, ADMIT_ANSWER) };
+  follow(turn, remote, undefined);
+  turn.state = { ...turn.state, before };
+  remember(turn);
+  turn.effects.push({ kind: 'admit', path: remote.path });
+}
+
+/** Watches over a remote from now on; `counts` are those to compare the next with. */
+export function follow(turn: ServerTurn, remote: Remote, counts: PacketCounts | undefined): void {
+  const keepalive = toMillis(turn.config.timers.keepalive);
+  turn.state = {
+    ...turn.state,
+    remote,
+    counts,
+    keepaliveAt: keepalive > 0 ? after(turn, keepalive) : undefined,
+  };
+  turn.state = { ...turn.state, pollAt: nextPoll(turn, remote) };
+}
+
+/** Goes back to what was admitted before, after an `admit` failed. */
+export function takeBack(turn: ServerTurn, path: Path): void {
+  const { remote, before } = turn.state;
+  if (remote === undefined || !samePath(remote.path, path)) return;
+  const fallback = before && !isDue(turn, before.until) ? before.remote : undefined;
+  const attempt = (before?.attempt ?? 0) + 1;
+  const at = after(turn, backoff(attempt, drawSpread(turn)));
+  turn.state = { ...turn.state, before: undefined, retry: { remote, attempt, at } };
+  if (fallback) follow(turn, fallback, undefined);
+  else unfollow(turn);
+  remember(turn);
+  if (!fallback) turn.effects.push({ kind: 'evict' });
+  log(turn, 'warn', 'the peer could not be admitted; will be tried again', {
+    remote: formatEndpoint(path.remote),
+    attempt,
+  });
+}
+
+function unfollow(turn: ServerTurn): void {
+  turn.state = {
+    ...turn.state,
+    remote: undefined,
+    counts: undefined,
+    pollAt: undefined,
+    keepaliveAt: undefined,
+  };
+}
+
+/** Notes a sign of life of the admitted remote. */
+export function hear(turn: ServerTurn, remote: Remote): void {
+  turn.state = { ...turn.state, remote: { ...remote, heard: turn.now, expired: false } };
+  if (remote.expired) {
+    log(turn, 'info', 'connection is alive again', { remote: formatEndpoint(remote.path.remote) });
+  }
+  const gap = Math.min(REMEMBER_GAP, toMillis(turn.config.timers.connectionIdle) / 2);
+  if (remote.expired || turn.now.monotonic - turn.state.rememberedAt >= gap) remember(turn);
+}
+
+/** Has the remote and the replay memory written down. */
+export function remember(turn: ServerTurn): void {
+  const { remote, replay } = turn.state;
+  turn.state = { ...turn.state, rememberedAt: turn.now.monotonic };
+  const memory = {
+    remote: remote && {
+      path: remote.path,
+      authenticatedAt: remote.authenticated.unix,
+      lastHeardAt: remote.heard.unix,
+    },
+    replay,
+    peer: turn.scheme.mark,
+  };
+  turn.effects.push({ kind: 'remember', memory });
+}
+
+/** Counters tell whether data came from the remote; the first after an `admit` only start the count. */
+export function compareCounters(turn: ServerTurn, counts: PacketCounts): void {
+  const { remote, counts: last } = turn.state;
+  if (remote === undefined) return;
+  turn.state = { ...turn.state, counts };
+  if (last && counts.rxPackets > last.rxPackets) hear(turn, remote);
+}
+
+/** Lets a remote go that has run out. */
+export function forget(turn: ServerTurn, remote: Remote): void {
+  unfollow(turn);
+  remember(turn);
+  turn.effects.push({ kind: 'evict' });
+  log(turn, 'info', 'peer was silent for its lifetime and is forgotten', {
+    remote: formatEndpoint(remote.path.remote),
+  });
+}
+
+/** When a connection without further signs of life has expired. */
+export function expiresAt(config: SessionConfig, remote: Remote): Millis {
+  return millis(remote.heard.monotonic + toMillis(config.timers.connectionIdle));
+}
+
+/** When a remote is forgotten if nothing more is heard; undefined = never. */
+export function runsOutAt(config: SessionConfig, remote: Remote): Millis | undefined {
+  const lifetime = toMillis(config.timers.authLifetime);
+  return lifetime === 0 ? undefined : millis(expiresAt(config, remote) + lifetime);
+}
+
+/** When to read the counters next: regularly, and once shortly before the end. */
+export function nextPoll(turn: ServerTurn, remote: Remote): Millis {
+  const next = after(turn, pollInterval(toMillis(turn.config.timers.connectionIdle)));
+  const end = runsOutAt(turn.config, remote);
+  const last = end === undefined ? next : millis(end - POLL_LEAD);
+  return last > turn.now.monotonic && last < next ? last : next;
+}
+
+/** A unix time of the past on both clocks; one in the future (the clock was set back) is now. */
+export function instantOf(unix: Millis, now: Instant): Instant {
+  const age = Math.max(0, now.unix - unix);
+  return { monotonic: millis(now.monotonic - age), unix: millis(now.unix - age) };
+}

@@ -1,0 +1,295 @@
+/**
+ * The server's half of a session.
+ *
+ * Theory of operation. Packets that the plane does not take for data of the admitted peer arrive
+ * here. Each goes through tests in the order of their cost: where it comes from, its length and
+ * first bytes, its time, whether it was seen before; then a rate limit, since only now it gets dear;
+ * then its token or signature. A packet that fails anywhere is counted and changes nothing else.
+ * (The cheap tests stand before the rate limit on purpose. A client whose NAT mapping has just
+ * changed sends data from its new address at full speed; that data must not use up what its
+ * authentication packet needs to be looked at.)
+ *
+ * An authentic packet makes its source the remote: written down, admitted if it is not admitted
+ * already, answered if so configured, in this order. There is one remote; another path replaces it.
+ *
+ * Timers:
+ * - A connection is alive while the peer is heard: an authentic packet, received data by the
+ *   plane's counters, or data and empty packets of the admitted path that arrive here. After
+ *   `connectionIdle` without, it has expired, which is logged and changes nothing yet.
+ * - `authLifetime` after that (0 = never) the remote has run out: forgotten and evicted.
+ * - Counters are read several times per `connectionIdle`, and once more a second before the end.
+ * - `keepalive`: an empty packet to the admitted path, so that a NAT in between keeps its mapping.
+ * - An admission that failed is repeated with doubling pauses, until the remote would have run out;
+ *   in the meantime what was admitted before stays, with its own end.
+ * - The name of auth-by-remote-ip is resolved at the start and again while the peer is silent. Until
+ *   it has resolved nobody is accepted; when it stops resolving the last addresses count.
+ * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
+ */
+import { formatEndpoint, parseIpv4, samePath, type Path } from '../addr.ts';
+import { ACCEPTED, refused, type Verdict } from '../auth/refusal.ts';
+import { millis, toMillis, type Instant, type Millis } from '../units.ts';
+import { backoff, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
+import { admitOwn, admitStranger } from './rate-limit.ts';
+import {
+  admit,
+  compareCounters,
+  expiresAt,
+  follow,
+  forget,
+  hear,
+  instantOf,
+  nextPoll,
+  remember,
+  runsOutAt,
+  takeBack,
+  type ServerTurn,
+} from './server-remote.ts';
+import { FRESH, type Remote, type ServerState } from './state.ts';
+import {
+  after,
+  drawSpread,
+  earliest,
+  isDue,
+  log,
+  recall,
+  refuse,
+  resolveName,
+  stampTime,
+} from './turn.ts';
+import type { SessionConfig, SessionEvent, SessionStatus } from './types.ts';
+
+type EventOf<Kind extends SessionEvent['kind']> = Extract<SessionEvent, { readonly kind: Kind }>;
+
+export function createServer(now: Instant): ServerState {
+  return {
+    ...FRESH,
+    role: 'server',
+    allowed: undefined,
+    remote: undefined,
+    before: undefined,
+    retry: undefined,
+    keepaliveAt: undefined,
+    rememberedAt: now.monotonic,
+    repliedAt: undefined,
+  };
+}
+
+export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
+  switch (event.kind) {
+    case 'start':
+      return start(turn, event);
+    case 'packet':
+      return receive(turn, event.path, event.payload);
+    case 'counters':
+      return compareCounters(turn, event.counts);
+    case 'resolved':
+      return allowResolved(turn, event);
+    case 'admit-failed':
+      return takeBack(turn, event.path);
+    case 'reauthenticate':
+      return log(turn, 'info', 'nothing to authenticate: this is the server');
+    case 'local':
+    case 'wake':
+      return;
+  }
+}
+
+function start(turn: ServerTurn, event: EventOf<'start'>): void {
+  const { auth, remoteHost } = turn.config;
+  const memory = recall(turn, event.memory);
+  turn.state = { ...turn.state, replay: memory?.replay };
+  if (auth.byRemoteIp && remoteHost !== undefined) {
+    const literal = parseIpv4(remoteHost);
+    if (literal === undefined) resolveName(turn, remoteHost);
+    else turn.state = { ...turn.state, allowed: [literal] };
+  }
+  const { adopted } = event;
+  const remote = formerRemote(turn, memory?.remote, memory === undefined ? adopted : undefined);
+  if (remote === undefined || !mayReturn(turn, remote)) {
+    if (memory?.remote) {
+      remember(turn);
+      log(turn, 'info', 'the remembered peer has run out or is no longer allowed', {
+        remote: formatEndpoint(memory.remote.path.remote),
+      });
+    }
+    if (adopted) turn.effects.push({ kind: 'evict' });
+    return;
+  }
+  if (adopted && samePath(adopted, remote.path)) {
+    follow(turn, remote, undefined);
+    remember(turn);
+  } else {
+    admit(turn, remote, 0);
+  }
+  log(turn, 'info', 'peer of the earlier run goes on', {
+    remote: formatEndpoint(remote.path.remote),
+  });
+}
+
+/** The remote that the memory names; without any memory what the plane still carries, as if heard now. */
+function formerRemote(
+  turn: ServerTurn,
+  remembered: NonNullable<EventOf<'start'>['memory']>['remote'],
+  adopted: Path | undefined,
+): Remote | undefined {
+  const { now } = turn;
+  if (remembered) {
+    const authenticated = instantOf(remembered.authenticatedAt, now);
+    const heard = instantOf(remembered.lastHeardAt, now);
+    return { path: remembered.path, authenticated, heard, expired: false };
+  }
+  return adopted && { path: adopted, authenticated: now, heard: now, expired: false };
+}
+
+function mayReturn(turn: ServerTurn, remote: Remote): boolean {
+  const source = checkSource(turn, remote.path);
+  const allowed = source.ok || source.reason === 'unresolved';
+  const samePort = remote.path.local.port === turn.config.localPort;
+  return allowed && samePort && !isDue(turn, runsOutAt(turn.config, remote));
+}
+
+function receive(turn: ServerTurn, path: Path, payload: Uint8Array): void {
+  const { scheme, now } = turn;
+  const { remote, retry } = turn.state;
+  const source = checkSource(turn, path);
+  if (!source.ok) return refuse(turn, path, source);
+  const admitted = remote !== undefined && samePath(remote.path, path);
+  const shape = scheme.shape(payload);
+  if (!shape.ok) {
+    const dataLike = payload.length === 0 || shape.reason === 'not-authentication';
+    return admitted && dataLike ? hear(turn, remote) : refuse(turn, path, shape);
+  }
+  const screened = scheme.screen(payload, now.unix, turn.state.replay);
+  if (!screened.ok) return refuse(turn, path, screened);
+  const own = admitted || (retry !== undefined && samePath(retry.remote.path, path));
+  const limits = own
+    ? admitOwn(turn.state.limits, now.monotonic)
+    : admitStranger(turn.state.limits, path.remote.ip, now.monotonic);
+  if (limits === undefined) return refuse(turn, path, refused('rate-limited'));
+  turn.state = { ...turn.state, limits };
+  const proved = scheme.prove(payload, turn.crypto);
+  if (!proved.ok) return refuse(turn, path, proved);
+  welcome(turn, path, payload);
+}
+
+function checkSource(turn: ServerTurn, path: Path): Verdict {
+  const { auth, remotePort } = turn.config;
+  if (auth.byRemotePort && path.remote.port !== remotePort) return refused('wrong-source');
+  if (!auth.byRemoteIp) return ACCEPTED;
+  const { allowed } = turn.state;
+  if (allowed === undefined) return refused('unresolved');
+  return allowed.includes(path.remote.ip) ? ACCEPTED : refused('wrong-source');
+}
+
+/** Takes in an authentic packet. */
+function welcome(turn: ServerTurn, path: Path, payload: Uint8Array): void {
+  const { scheme, now } = turn;
+  const { remote: earlier, retry } = turn.state;
+  turn.state = {
+    ...turn.state,
+    replay: scheme.accepted(payload, turn.state.replay),
+    retry: undefined,
+  };
+  const remote: Remote = { path, authenticated: now, heard: now, expired: false };
+  if (earlier && samePath(earlier.path, path)) {
+    follow(turn, remote, turn.state.counts);
+    remember(turn);
+    log(turn, 'debug', 'peer authenticated again', { remote: formatEndpoint(path.remote) });
+  } else {
+    const failures = retry && samePath(retry.remote.path, path) ? retry.attempt : 0;
+    admit(turn, remote, failures);
+    log(turn, 'info', earlier ? 'peer has moved' : 'peer admitted', {
+      remote: formatEndpoint(path.remote),
+      before: earlier && formatEndpoint(earlier.path.remote),
+    });
+  }
+  answer(turn, path, payload);
+}
+
+function answer(turn: ServerTurn, path: Path, request: Uint8Array): void {
+  const { auth } = turn.config;
+  if (!auth.replyOnAuthOk) return;
+  const { repliedAt } = turn.state;
+  const unproved = auth.proof.kind === 'none' && repliedAt !== undefined;
+  if (unproved && turn.now.monotonic - repliedAt < UNPROVED_REPLY_GAP) return;
+  const payload = turn.scheme.reply(turn.crypto, request, stampTime(turn));
+  turn.state = { ...turn.state, repliedAt: turn.now.monotonic };
+  turn.effects.push({ kind: 'send', purpose: 'reply', path, payload, ttl: auth.packetTtl });
+}
+
+function allowResolved(turn: ServerTurn, event: EventOf<'resolved'>): void {
+  if (turn.state.resolveAt === undefined) return;
+  const found = event.addresses.length > 0;
+  const resolveFailures = found ? 0 : turn.state.resolveFailures + 1;
+  turn.state = {
+    ...turn.state,
+    allowed: found ? event.addresses : turn.state.allowed,
+    resolveFailures,
+    resolveAt: after(turn, found ? RESOLVE_AGAIN : backoff(resolveFailures, drawSpread(turn))),
+  };
+}
+
+/** Does whatever is due. */
+export function runServerTimers(turn: ServerTurn): void {
+  const { config } = turn;
+  if (isDue(turn, turn.state.resolveAt) && config.remoteHost !== undefined) {
+    const alive = turn.state.remote !== undefined && !turn.state.remote.expired;
+    const settled = turn.state.allowed !== undefined && turn.state.resolveFailures === 0;
+    if (alive && settled) turn.state = { ...turn.state, resolveAt: after(turn, RESOLVE_AGAIN) };
+    else resolveName(turn, config.remoteHost);
+  }
+  const { retry } = turn.state;
+  if (retry && isDue(turn, retry.at)) {
+    turn.state = { ...turn.state, retry: undefined };
+    if (!isDue(turn, runsOutAt(config, retry.remote))) admit(turn, retry.remote, retry.attempt);
+  }
+  const { remote } = turn.state;
+  if (remote === undefined) return;
+  if (isDue(turn, runsOutAt(config, remote))) return forget(turn, remote);
+  if (!remote.expired && isDue(turn, expiresAt(config, remote))) {
+    turn.state = { ...turn.state, remote: { ...remote, expired: true } };
+    log(turn, 'info', 'connection has expired', { remote: formatEndpoint(remote.path.remote) });
+  }
+  if (isDue(turn, turn.state.keepaliveAt)) {
+    const keepaliveAt = after(turn, toMillis(config.timers.keepalive));
+    turn.state = { ...turn.state, keepaliveAt };
+    const payload = new Uint8Array();
+    const { path } = remote;
+    turn.effects.push({ kind: 'send', purpose: 'keepalive', path, payload, ttl: undefined });
+  }
+  if (isDue(turn, turn.state.pollAt)) {
+    turn.state = { ...turn.state, pollAt: nextPoll(turn, remote) };
+    turn.effects.push({ kind: 'poll-counters' });
+  }
+}
+
+export function serverWakeAt(config: SessionConfig, state: ServerState): Millis | undefined {
+  const { remote } = state;
+  return earliest([
+    state.resolveAt,
+    state.retry?.at,
+    state.keepaliveAt,
+    state.pollAt,
+    remote && runsOutAt(config, remote),
+    remote && !remote.expired ? expiresAt(config, remote) : undefined,
+  ]);
+}
+
+export function serverStatus(
+  config: SessionConfig,
+  state: ServerState,
+  now: Instant,
+): SessionStatus {
+  const { remote } = state;
+  const end = remote && runsOutAt(config, remote);
+  return {
+    phase: remote && !remote.expired ? 'established' : 'listening',
+    path: remote?.path,
+    authenticatedAt: remote?.authenticated.unix,
+    lastHeardAt: remote?.heard.unix,
+    rememberedUntil: end === undefined ? undefined : millis(now.unix + end - now.monotonic),
+    refused: state.refused,
+    authPacketsSent: 0,
+    repliesVerified: 0,
+  };
+}

@@ -1,0 +1,126 @@
+/**
+ * What a session knows between events. Nobody outside core/session looks inside; callers keep the
+ * value and hand it back. Times named `…At` and `…Since` are monotonic unless their type is Instant,
+ * which has both clocks: timers run on the monotonic one, memory and packets use unix time.
+ */
+import type { Ipv4, Path } from '../addr.ts';
+import type { Refusal } from '../auth/refusal.ts';
+import type { Replay } from '../auth/replay.ts';
+import type { Instant, Millis, Seconds } from '../units.ts';
+import { NO_TRAFFIC, type RateLimits } from './rate-limit.ts';
+import type { PacketCounts } from './types.ts';
+
+/** What both roles keep. Bounds: refusals by the list of reasons, replay and limits by their own. */
+type Common = {
+  /** Before `start` every event is ignored. */
+  readonly started: boolean;
+  readonly replay: Replay | undefined;
+  readonly limits: RateLimits;
+  readonly refused: Readonly<Partial<Record<Refusal, number>>>;
+  /** When a refusal was last logged, and how often it came since. */
+  readonly refusalLog: Readonly<
+    Partial<Record<Refusal, { readonly at: Millis; readonly since: number }>>
+  >;
+  /** The last counters; undefined = the next ones are only a start to compare with. */
+  readonly counts: PacketCounts | undefined;
+  readonly pollAt: Millis | undefined;
+  /** When to ask for the name's addresses (again); undefined = not needed now. */
+  readonly resolveAt: Millis | undefined;
+  readonly resolveFailures: number;
+  /** Time in the newest signed packet sent; see packetTime. */
+  readonly lastPacketTime: Seconds | undefined;
+};
+
+/** An authenticated peer as the server remembers it. */
+export type Remote = {
+  readonly path: Path;
+  readonly authenticated: Instant;
+  readonly heard: Instant;
+  /** Silent for longer than a connection lives; data still passes until the lifetime ends. */
+  readonly expired: boolean;
+};
+
+/**
+ * A server. `remote` and the plane go together:
+ * - no `remote`: nothing is admitted, everything but an authentic packet is refused;
+ * - `remote`: its path is admitted as far as known, data passes, an authentic packet from it only
+ *   refreshes, one from elsewhere re-points;
+ * - `retry`: an authentic packet's path could not be admitted; `remote` is then what was admitted
+ *   before (or nothing), and the attempt is repeated.
+ */
+export type ServerState = Common & {
+  readonly role: 'server';
+  /** Addresses that auth-by-remote-ip allows; undefined = not resolved yet, so none. */
+  readonly allowed: readonly Ipv4[] | undefined;
+  readonly remote: Remote | undefined;
+  /** What to go back to when the last `admit` fails, while that can still come. */
+  readonly before:
+    | { readonly remote: Remote | undefined; readonly attempt: number; readonly until: Millis }
+    | undefined;
+  readonly retry:
+    { readonly remote: Remote; readonly attempt: number; readonly at: Millis } | undefined;
+  readonly keepaliveAt: Millis | undefined;
+  /** When `remote.heard` was last written down. */
+  readonly rememberedAt: Millis;
+  readonly repliedAt: Millis | undefined;
+};
+
+export type Request = { readonly payload: Uint8Array; readonly at: Millis };
+
+/**
+ * What a client believes of the server on the current path:
+ * - `new`: nothing heard yet; the tunnel is up and the first packets are repeated;
+ * - `alive`: a verified reply, a keepalive or data came; silence counts only while something is sent;
+ * - `dead`: silent for too long; authenticate again and again, look its name and the route up again.
+ */
+export type Life = 'new' | 'alive' | 'dead';
+
+/** A client. Without `remote` it is resolving, without `local` offline; else it has a path. */
+export type ClientState = Common & {
+  readonly role: 'client';
+  /** Resolved addresses in the order of preference; at most as many as the resolver gave. */
+  readonly addresses: readonly Ipv4[];
+  readonly remote: Ipv4 | undefined;
+  readonly local: Ipv4 | undefined;
+  /** When to ask for the route (again); always defined once there is a remote. */
+  readonly locateAt: Millis | undefined;
+  /** What the plane carries as far as known. */
+  readonly admitted: Path | undefined;
+  readonly admitAt: Millis | undefined;
+  readonly admitFailures: number;
+  readonly life: Life;
+  /** Whether this server has replied in this run: then an unanswered request means something. */
+  readonly replies: boolean;
+  /** The last request has no reply yet. */
+  readonly awaiting: boolean;
+  /** Requests since the last reply, or sign of life where none is expected. */
+  readonly attempts: number;
+  readonly authAt: Millis | undefined;
+  readonly lastSentAt: Millis | undefined;
+  /** Newest last; at most REQUESTS_MAX. */
+  readonly requests: readonly Request[];
+  readonly verified: Instant | undefined;
+  readonly heard: Instant | undefined;
+  /** When something was first sent that has not been followed by anything heard. */
+  readonly silentSince: Millis | undefined;
+  /** When the counters last showed that data was sent. */
+  readonly dataSentAt: Millis | undefined;
+  readonly authPacketsSent: number;
+  readonly repliesVerified: number;
+};
+
+/** What both roles begin with. */
+export const FRESH: Common = {
+  started: false,
+  replay: undefined,
+  limits: NO_TRAFFIC,
+  refused: {},
+  refusalLog: {},
+  counts: undefined,
+  pollAt: undefined,
+  resolveAt: undefined,
+  resolveFailures: 0,
+  lastPacketTime: undefined,
+};
+
+export type SessionState = ServerState | ClientState;
