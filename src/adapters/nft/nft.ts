@@ -1,0 +1,174 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { IpipouError, KernelError } from '../../core/errors.ts';
+import { NETLINK_NETFILTER } from '../../core/netlink/message.ts';
+import { parseNftFailure } from '../../core/nft/failure-text.ts';
+import { parseNftListing, type NftListed } from '../../core/nft/listing.ts';
+import { loadLibnftables, type Libnftables, type NftContext } from '../ffi/libnftables.ts';
+
+// nftables/libnftables.h
+const NFT_CTX_DEFAULT = 0;
+const NFT_CTX_OUTPUT_JSON = 1 << 4;
+const NFT_CTX_INPUT_NO_DNS = 1 << 0;
+
+/**
+ * nftables in this process. Every call is one transaction with the kernel and synchronous: on two
+ * virtual cores of a server 0.1 to 1 ms where it succeeds, up to 20 ms where the kernel refuses (it
+ * looks for modules then). Called when a tunnel is made, re-pointed or shown, never for a packet.
+ *
+ * Commands go in as nft's own text, not as JSON: the JSON parser of nftables 1.0.6 (Debian 12) knows
+ * no `dynamic` flag of sets, without which the kernel refuses limits per element. Listings come out
+ * as JSON. Failures throw KernelError (exit `nftables`).
+ */
+export interface Nft extends Disposable {
+  /** All commands or none: one transaction. The caller vouches for every name it has put in. */
+  runScript(script: string): void;
+  /** What is in a table: the table itself first, then chains, sets, rules; throws when there is none. */
+  list(family: string, table: string): readonly NftListed[];
+  /** Packets of a named counter; undefined when there is none. */
+  counterPackets(family: string, table: string, name: string): bigint | undefined;
+  /** Whether there is such a table and nothing is in it. */
+  tableIsEmpty(family: string, table: string): boolean;
+  /**
+   * Port of the netlink socket in use: the `portId` of the events that our own changes cause.
+   * Undefined where /proc does not tell.
+   */
+  readonly portId: number | undefined;
+  close(): void;
+}
+
+/**
+ * Opens a context in the network namespace of the calling thread; it stays there. Throws
+ * IpipouError (exit `nftables`) when the library is missing.
+ */
+export function openNft(): Nft {
+  const library = loadLibnftables();
+  if (!library) {
+    throw new IpipouError('nftables', 'libnftables.so.1 is not on this machine', {
+      hint: 'apt-get install libnftables1',
+    });
+  }
+  return new NftLibrary(library);
+}
+
+class NftLibrary implements Nft {
+  readonly portId: number | undefined;
+  readonly #library: Libnftables;
+  #context: NftContext | undefined;
+
+  constructor(library: Libnftables) {
+    this.#library = library;
+    const before = socketInodes();
+    const context = library.nft_ctx_new(NFT_CTX_DEFAULT);
+    if (context === null) throw new IpipouError('nftables', 'libnftables gave no context');
+    this.#context = context;
+    if (
+      library.nft_ctx_buffer_output(context) !== 0 ||
+      library.nft_ctx_buffer_error(context) !== 0
+    ) {
+      this.close();
+      throw new IpipouError('nftables', 'libnftables gave no buffers');
+    }
+    library.nft_ctx_input_set_flags?.(context, NFT_CTX_INPUT_NO_DNS);
+    this.portId = netfilterPort(before);
+  }
+
+  runScript(script: string): void {
+    this.#run(script, 0, 'nft');
+  }
+
+  list(family: string, table: string): readonly NftListed[] {
+    return this.#list({ table: { family, name: table } }, `nftables table ${family} ${table}`);
+  }
+
+  counterPackets(family: string, table: string, name: string): bigint | undefined {
+    const subject = `nftables counter ${family} ${table} ${name}`;
+    const listed = this.#listIfAny({ counter: { family, table, name } }, subject);
+    const packets = listed?.find((entry) => entry.kind === 'counter')?.fields['packets'];
+    // JSON numbers are exact here to 2^53 packets.
+    return typeof packets === 'number' ? BigInt(packets) : undefined;
+  }
+
+  tableIsEmpty(family: string, table: string): boolean {
+    const subject = `nftables table ${family} ${table}`;
+    const listed = this.#listIfAny({ table: { family, name: table } }, subject);
+    return listed !== undefined && listed.every((entry) => entry.kind === 'table');
+  }
+
+  close(): void {
+    const context = this.#context;
+    this.#context = undefined;
+    if (context) this.#library.nft_ctx_free(context);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #listIfAny(what: object, subject: string): readonly NftListed[] | undefined {
+    try {
+      return this.#list(what, subject);
+    } catch (error) {
+      if (error instanceof KernelError && error.errno === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  #list(what: object, subject: string): readonly NftListed[] {
+    const command = JSON.stringify({ nftables: [{ list: what }] });
+    // With JSON output, input is tried as JSON first; JSON.stringify escapes whatever is in a name.
+    const listing = parseNftListing(this.#run(command, NFT_CTX_OUTPUT_JSON, subject));
+    if (listing.ok) return listing.value;
+    throw new IpipouError('nftables', `${subject}: libnftables listed ${listing.reason}`);
+  }
+
+  /** What the commands printed. */
+  #run(commands: string, outputFlags: number, subject: string): string {
+    const context = this.#context;
+    if (!context) throw new IpipouError('nftables', `${subject}: the nftables context is closed`);
+    // The library reads up to a zero: the rest would be lost without a word.
+    if (commands.includes('\0'))
+      throw new IpipouError('nftables', `${subject}: a zero in the text`);
+    const library = this.#library;
+    library.nft_ctx_output_set_flags(context, outputFlags);
+    const result = library.nft_run_cmd_from_buffer(context, commands);
+    const output = library.nft_ctx_get_output_buffer(context);
+    const failure = library.nft_ctx_get_error_buffer(context);
+    if (result === 0) return output;
+    const { errno, words } = parseNftFailure(failure);
+    throw new KernelError(
+      'nftables',
+      { operation: 'nft', errno, words, subject },
+      errno === 'EPERM' ? { hint: 'run as root, or with CAP_NET_ADMIN' } : {},
+    );
+  }
+}
+
+/** Inodes of this process's sockets, as /proc/self/fd names them. */
+function socketInodes(): ReadonlySet<string> {
+  const inodes = new Set<string>();
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+      if (inode !== undefined) inodes.add(inode);
+    } catch {
+      // Closed since the folder was read, as the folder's own descriptor is.
+    }
+  }
+  return inodes;
+}
+
+/**
+ * Port of the netfilter netlink socket that was opened since `before`. /proc/net/netlink has the
+ * columns sk, Eth (the protocol), Pid (the port), …, Inode.
+ */
+function netfilterPort(before: ReadonlySet<string>): number | undefined {
+  const after = socketInodes();
+  for (const line of readFileSync('/proc/thread-self/net/netlink', 'utf8').split('\n')) {
+    const columns = line.trim().split(/\s+/);
+    const [, protocol, portId] = columns;
+    const inode = columns.at(-1) ?? '';
+    const opened = after.has(inode) && !before.has(inode);
+    if (opened && Number(protocol) === NETLINK_NETFILTER) return Number(portId) >>> 0;
+  }
+  return undefined;
+}

@@ -1,0 +1,38 @@
+/**
+ * The JSON that libnftables lists (libnftables-json(5)): `{"nftables": [{"metainfo": …},
+ * {"table": …}, {"chain": …}, …]}`, one object of one property for each thing.
+ */
+import { refuse, succeed, type Result } from '../result.ts';
+
+export type NftListed = {
+  /** "table", "chain", "rule", "set", "counter", … */
+  readonly kind: string;
+  /** Its fields as listed, unchecked. */
+  readonly fields: Readonly<Record<string, unknown>>;
+};
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Everything listed but the metainfo, in order. */
+export function parseNftListing(text: string): Result<readonly NftListed[]> {
+  let root: unknown;
+  try {
+    root = JSON.parse(text);
+  } catch {
+    return refuse('not JSON');
+  }
+  const list = isRecord(root) ? root['nftables'] : undefined;
+  if (!Array.isArray(list)) return refuse('no list called nftables');
+  const listed: NftListed[] = [];
+  for (const item of list as readonly unknown[]) {
+    const [entry, ...others] = isRecord(item) ? Object.entries(item) : [];
+    if (entry === undefined || others.length > 0) return refuse('an entry that is not one thing');
+    const [kind, fields] = entry;
+    if (kind === 'metainfo') continue;
+    if (!isRecord(fields)) return refuse(`a ${kind} without fields`);
+    listed.push({ kind, fields });
+  }
+  return succeed(listed);
+}
