@@ -7,7 +7,13 @@ export interface Readiness {
   unref(): void;
 }
 
-/** Calls back, level-triggered, while `fd` can be read. The callback must drain it or be called again. */
-export function onReadable(fd: number, callback: () => void): Readiness {
-  return koffi.node.poll(fd, { readable: true }, callback);
+/**
+ * Calls back, level-triggered, while `fd` can be read. The callback must drain it or be called again.
+ * A `status` below 0 (libuv's UV_EBADF) says that the kernel reports an error on the descriptor
+ * (POLLERR); libuv then stops watching it. The owner keeps the handle: one that is garbage is closed.
+ */
+export function onReadable(fd: number, callback: (status: number) => void): Readiness {
+  // koffi types the callback without the status that it passes first (3.3.4, src/uv.cc).
+  const listener = callback as unknown as Parameters<typeof koffi.node.poll>[1];
+  return koffi.node.poll(fd, { readable: true }, listener);
 }

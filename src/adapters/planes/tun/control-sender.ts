@@ -1,0 +1,42 @@
+import { ipv4ToNumber } from '../../../core/addr.ts';
+import { encodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
+import type { OutgoingControl } from '../../../ports/data-plane.ts';
+import { address, errno, sendmsg } from '../../ffi/libc.ts';
+import {
+  encodeIovec,
+  encodeMessage,
+  encodePktinfo,
+  encodeTtl,
+  INT_SPACE,
+  IOVEC_BYTES,
+  MMSGHDR_BYTES,
+  PKTINFO_SPACE,
+} from './message-headers.ts';
+import { pinned } from './packet-batch.ts';
+
+/** bits/socket.h */
+const MSG_DONTWAIT = 0x40;
+
+/**
+ * Sends one packet from the socket's port and the path's local address; errno, or 0. Control packets
+ * are rare, so every one builds its own headers.
+ */
+export function sendControl(fd: number, packet: OutgoingControl): number {
+  const name = pinned(SOCKADDR_IN_LENGTH);
+  const control = pinned(PKTINFO_SPACE + INT_SPACE);
+  // An empty buffer has no address; its iovec is not looked at.
+  const payload = pinned(Math.max(1, packet.payload.length));
+  const iovec = pinned(IOVEC_BYTES);
+  const message = pinned(MMSGHDR_BYTES);
+  name.set(encodeSockaddrIn(packet.path.remote));
+  encodePktinfo(control, ipv4ToNumber(packet.path.local.ip));
+  if (packet.ttl !== undefined) encodeTtl(control, PKTINFO_SPACE, packet.ttl);
+  payload.set(packet.payload);
+  encodeIovec(iovec, address(payload), packet.payload.length);
+  encodeMessage(
+    message,
+    { name: address(name), iovec: address(iovec), control: address(control) },
+    packet.ttl === undefined ? PKTINFO_SPACE : PKTINFO_SPACE + INT_SPACE,
+  );
+  return sendmsg(fd, message, MSG_DONTWAIT) < 0 ? errno() : 0;
+}

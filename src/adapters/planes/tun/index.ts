@@ -1,0 +1,14 @@
+import type { PlaneFactory } from '../../../ports/data-plane.ts';
+import { TunPlane } from './plane.ts';
+import { probeRequirements } from './requirements.ts';
+
+/** Forwarding in user space, over /dev/net/tun, in a thread of its own. */
+export const tunPlane: PlaneFactory = {
+  name: 'tun',
+  probe: ({ load }) => probeRequirements(load),
+  open: (context) => TunPlane.open(context),
+  clean: async ({ journal }) => {
+    // The kernel took device and socket away with the process.
+    journal.save(null);
+  },
+};

@@ -1,0 +1,45 @@
+import { millis } from '../../../core/units.ts';
+import type { Rate } from './token-bucket.ts';
+
+/** Every bound of the tun plane on one page. */
+
+/** Peers of one plane (slots of the shared counters; 32 bytes each). */
+export const MAX_PEERS = 1024;
+
+/** Control packets on their way to the session and not yet handled; more are dropped and counted. */
+export const MAX_PENDING_CONTROL = 64;
+
+/**
+ * Control packets a second that reach the session, by where they come from. A signature costs
+ * about 0.2 ms to check, so strangers take at most 4 % of a processor; junk that cannot be an
+ * authentication packet has a bucket of its own and cannot use up theirs.
+ */
+export const CONTROL_RATES = {
+  admitted: { perSecond: 200, burst: 64 },
+  strangerAuth: { perSecond: 200, burst: 64 },
+  strangerOther: { perSecond: 20, burst: 8 },
+} as const satisfies Record<string, Rate>;
+
+/** Reports of failing system calls to the log. */
+export const TROUBLE_RATE: Rate = { perSecond: 1, burst: 5 };
+
+/**
+ * Socket buffers, bytes: 30 ms of a 1 Gbit/s link. The kernel doubles them for its bookkeeping
+ * (socket(7)); SO_RCVBUFFORCE and SO_SNDBUFFORCE pass net.core.{r,w}mem_max as root.
+ */
+export const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** Batches that one readiness callback moves before the other direction gets its turn. */
+export const BATCHES_PER_TURN = 4;
+
+/** How long the worker may take to start, to answer or to end; generous, for emulated machines. */
+export const WORKER_TIMEOUT = millis(30_000);
+
+/** Repairs of the device when something outside keeps changing it; the next one waits its turn. */
+export const REPAIR_RATE: Rate = { perSecond: 1, burst: 10 };
+
+/**
+ * When to look at the outer path's MTU again after it shrank: the kernel forgets what it learned
+ * from ICMP after ten minutes (net.ipv4.route.mtu_expires) and says nothing.
+ */
+export const MTU_RECHECK = millis(605_000);

@@ -1,0 +1,52 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { KernelError } from '../../../core/errors.ts';
+import type { Requirement } from '../../../ports/data-plane.ts';
+import { close } from '../../ffi/libc.ts';
+import { openTun, TUN_PATH, tunHint } from './tun-device.ts';
+
+const run = promisify(execFile);
+
+/** linux/capability.h */
+const CAP_NET_ADMIN = 12n;
+
+/** What the plane needs of this machine; with `load`, the module `tun` is loaded where it is missing. */
+export async function probeRequirements(load: boolean): Promise<readonly Requirement[]> {
+  return [await permission(), await tunDevice(load)];
+}
+
+async function permission(): Promise<Requirement> {
+  const status = await readFile('/proc/self/status', 'utf8');
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const met = ((effective >> CAP_NET_ADMIN) & 1n) === 1n;
+  return {
+    what: 'permission to configure the network',
+    met,
+    detail: met ? 'CAP_NET_ADMIN is there' : 'CAP_NET_ADMIN is missing',
+    mend: met ? undefined : 'run as root (sudo ipipou …)',
+  };
+}
+
+async function tunDevice(load: boolean): Promise<Requirement> {
+  const what = `${TUN_PATH} (packets to and from user space)`;
+  let failure = tryOpen();
+  if (failure && load) {
+    // Its failure shows in the second try, with the reason that matters.
+    await run('modprobe', ['-q', 'tun']).catch(() => undefined);
+    failure = tryOpen();
+  }
+  return failure
+    ? { what, met: false, detail: failure.message, mend: tunHint(failure.errno) }
+    : { what, met: true, detail: 'opened', mend: undefined };
+}
+
+function tryOpen(): KernelError | undefined {
+  try {
+    close(openTun());
+    return undefined;
+  } catch (error) {
+    if (error instanceof KernelError) return error;
+    throw error;
+  }
+}

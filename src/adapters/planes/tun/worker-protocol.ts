@@ -1,0 +1,55 @@
+import type { Path } from '../../../core/addr.ts';
+import type { PeerId } from '../../../ports/data-plane.ts';
+import type { Loss } from './counters.ts';
+
+/** What the worker is started with. Descriptors stay the main thread's: it closes them. */
+export type WorkerStart = {
+  readonly tunFd: number;
+  readonly udpFd: number;
+  readonly localPort: number;
+  readonly authLengths: readonly number[];
+  /** Memory of SharedCounters. */
+  readonly counters: SharedArrayBuffer;
+};
+
+/** What the main thread asks for; every request is answered by `done` with its id. */
+export type WorkerRequest =
+  | { readonly kind: 'admit'; readonly peer: PeerId; readonly slot: number; readonly path: Path }
+  | { readonly kind: 'evict'; readonly peer: PeerId }
+  | {
+      readonly kind: 'send';
+      readonly path: Path;
+      readonly payload: Uint8Array;
+      readonly ttl: number | undefined;
+    }
+  /** From now on the device is behind this descriptor; the old one is not touched again. */
+  | { readonly kind: 'device'; readonly tunFd: number }
+  /** Nothing touches a descriptor after the answer; the thread ends by itself. */
+  | { readonly kind: 'stop' };
+
+export type ToWorker =
+  | { readonly kind: 'request'; readonly id: number; readonly request: WorkerRequest }
+  /**
+   * The session has dealt with a control packet. It comes back, to be written to the device if its
+   * path is admitted by now and it is data.
+   */
+  | { readonly kind: 'handled'; readonly path: Path; readonly payload: Uint8Array };
+
+/** The id under which the worker says `done` when it has started. */
+export const START_ID = 0;
+
+export type FromWorker =
+  /** `errno` by name; undefined = it worked. */
+  | { readonly kind: 'done'; readonly id: number; readonly errno: string | undefined }
+  | { readonly kind: 'control'; readonly path: Path; readonly payload: Uint8Array }
+  /** A system call failed; rate-limited, `losses` counts all of them. */
+  | {
+      readonly kind: 'trouble';
+      readonly operation: string;
+      readonly errno: string;
+      readonly loss: Loss;
+    }
+  /** Packets did not fit the outer path: its MTU is smaller than it was. */
+  | { readonly kind: 'too-big' }
+  /** The device was deleted under us; send `device` with a new one. */
+  | { readonly kind: 'device-lost' };

@@ -1,0 +1,77 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { port } from '../../../core/units.ts';
+import { errnoName } from '../../ffi/errno.ts';
+import { SharedCounters } from './counters.ts';
+import { Forwarder } from './forwarder.ts';
+import {
+  START_ID,
+  type FromWorker,
+  type ToWorker,
+  type WorkerRequest,
+  type WorkerStart,
+} from './worker-protocol.ts';
+
+/** The thread that forwards: wires messages of worker-protocol.ts to a Forwarder. */
+function run(owner: NonNullable<typeof parentPort>): void {
+  const start = workerData as WorkerStart;
+  const tell = (message: FromWorker): void => {
+    owner.postMessage(message, []);
+  };
+  const forwarder = new Forwarder({
+    tunFd: start.tunFd,
+    udpFd: start.udpFd,
+    localPort: port(start.localPort),
+    authLengths: new Set(start.authLengths),
+    counters: new SharedCounters(start.counters),
+    now: () => performance.now(),
+    events: {
+      control: (path, payload) => {
+        tell({ kind: 'control', path, payload });
+      },
+      trouble: (operation, errno, loss) => {
+        tell({ kind: 'trouble', operation, errno, loss });
+      },
+      tooBig: () => {
+        tell({ kind: 'too-big' });
+      },
+      deviceLost: () => {
+        tell({ kind: 'device-lost' });
+      },
+    },
+  });
+  owner.on('message', (message: ToWorker) => {
+    if (message.kind === 'handled') {
+      forwarder.handled(message.path, message.payload);
+      return;
+    }
+    const errno = carryOut(forwarder, message.request);
+    tell({ kind: 'done', id: message.id, errno });
+    if (message.request.kind === 'stop') owner.close();
+  });
+  tell({ kind: 'done', id: START_ID, errno: undefined });
+}
+
+/** The name of the errno that kept it from being done; undefined when it was done. */
+function carryOut(forwarder: Forwarder, request: WorkerRequest): string | undefined {
+  switch (request.kind) {
+    case 'admit':
+      return forwarder.admit(request.peer, request.slot, request.path) ? undefined : 'EADDRINUSE';
+    case 'evict':
+      forwarder.evict(request.peer);
+      return undefined;
+    case 'send': {
+      const code = forwarder.send(request.path, request.payload, request.ttl);
+      return code === 0 ? undefined : errnoName(code);
+    }
+    case 'device':
+      forwarder.setDevice(request.tunFd);
+      return undefined;
+    case 'stop':
+    default:
+      forwarder.stop();
+      return undefined;
+  }
+}
+
+if (!parentPort) throw new Error('worker.ts is started as a worker thread, not by itself');
+run(parentPort);
