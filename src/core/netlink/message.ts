@@ -66,6 +66,15 @@ export type NetlinkMessage = {
   readonly payload: Uint8Array;
 };
 
+/** A request as an encoder makes it; who sends it adds the sequence number and flags of delivery. */
+export type NetlinkCall = {
+  /** The kernel's name of the message: "RTM_NEWLINK". */
+  readonly operation: string;
+  readonly type: number;
+  readonly flags: number;
+  readonly payload: Uint8Array;
+};
+
 export type OutgoingMessage = Omit<NetlinkMessage, 'pid'> & { readonly pid?: number };
 
 /** One message with its header and padding; several in a row make a batch. */

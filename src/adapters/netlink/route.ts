@@ -1,0 +1,247 @@
+import type { Ipv4 } from '../../core/addr.ts';
+import { KernelError } from '../../core/errors.ts';
+import {
+  decodeAddress,
+  encodeDelAddress,
+  encodeGetAddresses,
+  encodeNewAddress,
+  type Address,
+  type AddressSpec,
+} from '../../core/netlink/address.ts';
+import {
+  decodeLink,
+  encodeChangeIpip,
+  encodeDelLink,
+  encodeGetLink,
+  encodeNewIpip,
+  encodeNewLink,
+  encodeSetLink,
+  type IpipSpec,
+  type Link,
+  type LinkChange,
+  type LinkSpec,
+} from '../../core/netlink/link.ts';
+import { NETLINK_ROUTE, type NetlinkCall } from '../../core/netlink/message.ts';
+import {
+  decodeRoute,
+  encodeDelRoute,
+  encodeGetRoutes,
+  encodeNewRoute,
+  encodeRouteLookup,
+  type Route,
+  type RouteSpec,
+} from '../../core/netlink/route.ts';
+import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from '../../core/netlink/rtnetlink.ts';
+import type { IfIndex } from '../../core/units.ts';
+import { readAnswer, unless } from './answers.ts';
+import { openNetlink, type NetlinkSocket } from './socket.ts';
+
+export type { Address, AddressSpec } from '../../core/netlink/address.ts';
+export type { FouEncap, IpipDevice, IpipTunnel } from '../../core/netlink/ipip.ts';
+export type { IpipSpec, Link, LinkChange, LinkSpec, LinkStats } from '../../core/netlink/link.ts';
+export type { Route, RouteSpec } from '../../core/netlink/route.ts';
+
+/** How the kernel would send to an address. */
+export type RouteAnswer = {
+  /** The source address that it would choose. */
+  readonly source: Ipv4;
+  readonly oif: IfIndex;
+  readonly gateway: Ipv4 | undefined;
+  /** The route's own MTU or the path's as learnt; undefined = that of the device. */
+  readonly mtu: number | undefined;
+};
+
+/**
+ * Links, addresses and routes of one network namespace. What is refused rejects with KernelError
+ * (exit `link`, `address` or, of routes, `generic`). Removing what is gone already is no failure.
+ */
+export interface RouteNetlink extends Disposable {
+  links(): Promise<readonly Link[]>;
+  linkByName(name: string): Promise<Link | undefined>;
+  linkByIndex(index: IfIndex): Promise<Link | undefined>;
+  /** Makes an ipip device, down; EEXIST when name or (link, local, remote) is taken. */
+  addIpip(spec: IpipSpec): Promise<IfIndex>;
+  /** Re-points an ipip device in place; its name stays. */
+  changeIpip(index: IfIndex, spec: IpipSpec): Promise<void>;
+  addLink(spec: LinkSpec): Promise<IfIndex>;
+  setLink(index: IfIndex, change: LinkChange): Promise<void>;
+  removeLink(index: IfIndex): Promise<void>;
+  /** IPv4 addresses, in the kernel's order. */
+  addresses(filter?: { readonly index?: IfIndex | undefined }): Promise<readonly Address[]>;
+  addAddress(spec: AddressSpec): Promise<void>;
+  removeAddress(spec: AddressSpec): Promise<void>;
+  /** undefined where the kernel has no way there. */
+  routeTo(
+    remote: Ipv4,
+    options?: { readonly oif?: IfIndex | undefined },
+  ): Promise<RouteAnswer | undefined>;
+  /** IPv4 routes that match all that the filter says. */
+  routes(filter?: RouteFilter): Promise<readonly Route[]>;
+  addRoute(spec: RouteSpec): Promise<void>;
+  /** Adds a route, or puts it in the place of the one to the same destination, priority and table. */
+  replaceRoute(spec: RouteSpec): Promise<void>;
+  removeRoute(spec: RouteSpec): Promise<void>;
+  close(): void;
+}
+
+export type RouteFilter = {
+  readonly table?: number | undefined;
+  readonly oif?: IfIndex | undefined;
+  readonly destination?: Ipv4 | undefined;
+  readonly protocol?: number | undefined;
+};
+
+/** EINVAL is how a blackhole route answers a lookup. */
+const NO_WAY = ['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL', 'ENODEV'];
+
+/** Opens rtnetlink in the network namespace of the calling thread. */
+export function openRouteNetlink(): RouteNetlink {
+  return new RouteClient(openNetlink({ family: NETLINK_ROUTE, subject: 'rtnetlink' }));
+}
+
+class RouteClient implements RouteNetlink {
+  readonly #socket: NetlinkSocket;
+
+  constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  async links(): Promise<readonly Link[]> {
+    const messages = await this.#socket.dump({ ...encodeGetLink('all'), exit: 'link' });
+    return messages
+      .filter((message) => message.type === RTM_NEWLINK)
+      .map((message) => readAnswer(decodeLink, message, 'RTM_GETLINK', 'link'));
+  }
+
+  linkByName(name: string): Promise<Link | undefined> {
+    return this.#link(encodeGetLink({ name }), `link ${name}`);
+  }
+
+  linkByIndex(index: IfIndex): Promise<Link | undefined> {
+    return this.#link(encodeGetLink({ index }), `link ${index}`);
+  }
+
+  async #link(call: NetlinkCall, subject: string): Promise<Link | undefined> {
+    const get = this.#socket.get({ ...call, exit: 'link', subject });
+    const message = await unless(['ENODEV'], undefined, get);
+    return message && readAnswer(decodeLink, message, 'RTM_GETLINK', 'link');
+  }
+
+  addIpip(spec: IpipSpec): Promise<IfIndex> {
+    return this.#make(encodeNewIpip(spec), spec.name);
+  }
+
+  addLink(spec: LinkSpec): Promise<IfIndex> {
+    return this.#make(encodeNewLink(spec), spec.name);
+  }
+
+  async #make(call: NetlinkCall, name: string): Promise<IfIndex> {
+    const subject = `link ${name}`;
+    await this.#socket.request({ ...call, exit: 'link', subject });
+    const made = await this.linkByName(name);
+    if (made) return made.index;
+    const words = 'it was gone as soon as it was made';
+    throw new KernelError('link', { operation: call.operation, errno: 'ENODEV', words, subject });
+  }
+
+  async changeIpip(index: IfIndex, spec: IpipSpec): Promise<void> {
+    const call = encodeChangeIpip(index, spec);
+    await this.#socket.request({ ...call, exit: 'link', subject: `link ${spec.name}` });
+  }
+
+  async setLink(index: IfIndex, change: LinkChange): Promise<void> {
+    const call = encodeSetLink(index, change);
+    await this.#socket.request({ ...call, exit: 'link', subject: `link ${index}` });
+  }
+
+  async removeLink(index: IfIndex): Promise<void> {
+    const request = { ...encodeDelLink(index), exit: 'link', subject: `link ${index}` } as const;
+    await unless(['ENODEV'], undefined, this.#socket.request(request));
+  }
+
+  async addresses(
+    filter: { readonly index?: IfIndex | undefined } = {},
+  ): Promise<readonly Address[]> {
+    const request = { ...encodeGetAddresses(filter.index), exit: 'address' } as const;
+    const messages = await unless(['ENODEV'], [], this.#socket.dump(request));
+    return messages
+      .filter((message) => message.type === RTM_NEWADDR)
+      .map((message) => readAnswer(decodeAddress, message, 'RTM_GETADDR', 'address'))
+      .filter((address) => filter.index === undefined || address.index === filter.index);
+  }
+
+  async addAddress(spec: AddressSpec): Promise<void> {
+    const subject = subjectOfAddress(spec);
+    await this.#socket.request({ ...encodeNewAddress(spec), exit: 'address', subject });
+  }
+
+  async removeAddress(spec: AddressSpec): Promise<void> {
+    const subject = subjectOfAddress(spec);
+    const request = { ...encodeDelAddress(spec), exit: 'address', subject } as const;
+    await unless(['EADDRNOTAVAIL', 'ENODEV'], undefined, this.#socket.request(request));
+  }
+
+  async routeTo(
+    remote: Ipv4,
+    options: { readonly oif?: IfIndex | undefined } = {},
+  ): Promise<RouteAnswer | undefined> {
+    const call = encodeRouteLookup(remote, options.oif);
+    const get = this.#socket.get({ ...call, subject: `route to ${remote}` });
+    const message = await unless(NO_WAY, undefined, get);
+    if (!message) return undefined;
+    const route = readAnswer(decodeRoute, message, call.operation, 'generic');
+    const { source, oif, gateway, mtu } = route;
+    return source === undefined || oif === undefined ? undefined : { source, oif, gateway, mtu };
+  }
+
+  async routes(filter: RouteFilter = {}): Promise<readonly Route[]> {
+    // ENOENT: the table does not exist.
+    const dump = this.#socket.dump(encodeGetRoutes(filter.table));
+    const messages = await unless(['ENOENT'], [], dump);
+    return messages
+      .filter((message) => message.type === RTM_NEWROUTE)
+      .map((message) => readAnswer(decodeRoute, message, 'RTM_GETROUTE', 'generic'))
+      .filter((route) => !route.cloned && matches(route, filter));
+  }
+
+  async addRoute(spec: RouteSpec): Promise<void> {
+    const subject = subjectOfRoute(spec);
+    await this.#socket.request({ ...encodeNewRoute(spec, 'create'), subject });
+  }
+
+  async replaceRoute(spec: RouteSpec): Promise<void> {
+    const subject = subjectOfRoute(spec);
+    await this.#socket.request({ ...encodeNewRoute(spec, 'replace'), subject });
+  }
+
+  async removeRoute(spec: RouteSpec): Promise<void> {
+    const request = { ...encodeDelRoute(spec), subject: subjectOfRoute(spec) };
+    await unless(['ESRCH', 'ENODEV'], undefined, this.#socket.request(request));
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function subjectOfAddress(spec: AddressSpec): string {
+  const peer = spec.peer === undefined ? '' : ` peer ${spec.peer}`;
+  return `address ${spec.ip}${peer}/${spec.prefix} of link ${spec.index}`;
+}
+
+function subjectOfRoute(spec: RouteSpec): string {
+  return `route to ${spec.destination}/${spec.prefix}`;
+}
+
+function matches(route: Route, filter: RouteFilter): boolean {
+  return (
+    (filter.table === undefined || route.table === filter.table) &&
+    (filter.oif === undefined || route.oif === filter.oif) &&
+    (filter.destination === undefined || route.destination === filter.destination) &&
+    (filter.protocol === undefined || route.protocol === filter.protocol)
+  );
+}

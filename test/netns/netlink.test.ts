@@ -1,0 +1,407 @@
+/*
+ *   one namespace:   lo   d0 192.0.2.1/24 <- veth -> d1
+ */
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { openHostNetwork } from '../../src/adapters/host-network.ts';
+import { deleteConntrack, type ConntrackEntry } from '../../src/adapters/netlink/conntrack.ts';
+import { openFouNetlink } from '../../src/adapters/netlink/fou.ts';
+import { watchRoutes, type RouteEvent } from '../../src/adapters/netlink/monitor.ts';
+import {
+  openRouteNetlink,
+  type LinkStats,
+  type RouteNetlink,
+} from '../../src/adapters/netlink/route.ts';
+import { parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import type { IfIndex } from '../../src/core/units.ts';
+import { inNamespace } from '../rig/in-namespace.ts';
+
+const NS = `ipipou-nl-${process.pid}`;
+
+function run(script: string): string {
+  const command = ['netns', 'exec', NS, 'bash', '-ec', script];
+  return execFileSync('ip', command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function ipJson(command: string): readonly Record<string, unknown>[] {
+  return JSON.parse(run(`ip -j ${command}`)) as readonly Record<string, unknown>[];
+}
+
+function addr(text: string): Ipv4 {
+  const ip = parseIpv4(text);
+  if (ip === undefined) throw new Error(text);
+  return ip;
+}
+
+async function indexOf(route: RouteNetlink, name: string): Promise<IfIndex> {
+  const link = await route.linkByName(name);
+  if (link === undefined) throw new Error(`no link ${name}`);
+  return link.index;
+}
+
+async function countersOf(route: RouteNetlink, name: string): Promise<LinkStats> {
+  const stats = (await route.linkByName(name))?.stats;
+  if (stats === undefined) throw new Error(`no counters of ${name}`);
+  return stats;
+}
+
+function open(): RouteNetlink {
+  return inNamespace(NS, openRouteNetlink);
+}
+
+beforeAll(() => {
+  execFileSync('ip', ['netns', 'add', NS]);
+});
+
+afterAll(() => {
+  execFileSync('ip', ['netns', 'del', NS]);
+});
+
+beforeEach(() => {
+  for (const { ifname } of ipJson('link show type veth')) {
+    if (ifname === 'd0') run('ip link del d0');
+  }
+  run('ip link set lo up');
+  run('ip link add d0 type veth peer name d1');
+  run('ip addr add 192.0.2.1/24 dev d0');
+  run('ip link set d1 up');
+  run('ip link set d0 up');
+});
+
+describe('links', () => {
+  it('are listed as ip lists them', async () => {
+    using route = open();
+    const links = await route.links();
+    const expected = ipJson('-d link show').map((link) => ({
+      index: link['ifindex'],
+      name: link['ifname'],
+      mtu: link['mtu'],
+      kind: (link['linkinfo'] as { info_kind: string } | undefined)?.info_kind,
+      up: (link['flags'] as readonly string[]).includes('UP'),
+    }));
+    expect(links.map(({ index, name, mtu, kind, up }) => ({ index, name, mtu, kind, up }))).toEqual(
+      expected,
+    );
+  });
+
+  it('are found by name and index, and not found without failing', async () => {
+    using route = open();
+    const index = await indexOf(route, 'd0');
+    expect(await route.linkByIndex(index)).toMatchObject({ name: 'd0', kind: 'veth', up: true });
+    expect(await route.linkByName('nosuch0')).toBeUndefined();
+    expect(await route.linkByIndex(9999 as IfIndex)).toBeUndefined();
+  });
+
+  it('are made, changed and removed, removing twice without failing', async () => {
+    using route = open();
+    const index = await route.addLink({ name: 'br9', kind: 'bridge', mtu: 1400 });
+    expect(await route.linkByName('br9')).toMatchObject({
+      index,
+      kind: 'bridge',
+      up: false,
+      mtu: 1400,
+    });
+    await route.setLink(index, { up: true, mtu: 1300 });
+    expect(await route.linkByIndex(index)).toMatchObject({ up: true, mtu: 1300 });
+    await route.setLink(index, { up: false });
+    await route.setLink(index, { name: 'br8' });
+    expect(await route.linkByIndex(index)).toMatchObject({ up: false, mtu: 1300, name: 'br8' });
+    await route.removeLink(index);
+    expect(await route.linkByName('br8')).toBeUndefined();
+    await route.removeLink(index);
+  });
+
+  it('count what passes', async () => {
+    using route = open();
+    const before = await countersOf(route, 'd1');
+    // The question for the address (ARP) is what passes.
+    run('echo > /dev/udp/192.0.2.77/9');
+    await vi.waitFor(async () => {
+      const after = await countersOf(route, 'd1');
+      expect(after.rxPackets).toBeGreaterThan(before.rxPackets);
+      expect(after.rxBytes).toBeGreaterThanOrEqual(before.rxBytes + 28n);
+      expect((await countersOf(route, 'd0')).txPackets).toBe(after.rxPackets);
+    });
+  });
+
+  it("are refused in the kernel's words", async () => {
+    using route = open();
+    const index = await indexOf(route, 'd0');
+    await expect(route.setLink(index, { mtu: 1 << 20 })).rejects.toMatchObject({
+      operation: 'RTM_NEWLINK',
+      errno: 'EINVAL',
+      words: 'mtu greater than device maximum',
+      subject: `link ${index}`,
+      exit: 'link',
+    });
+    await expect(route.addLink({ name: 'd0', kind: 'veth' })).rejects.toMatchObject({
+      errno: 'EEXIST',
+      subject: 'link d0',
+    });
+    await expect(route.addLink({ name: 'x0', kind: 'nosuchkind' })).rejects.toMatchObject({
+      errno: 'EOPNOTSUPP',
+      words: 'Unknown device type',
+    });
+  });
+});
+
+describe('addresses', () => {
+  it('are added with a peer and a scope, seen by ip, listed and removed', async () => {
+    using route = open();
+    const index = await indexOf(route, 'd0');
+    const plain = { index, ip: addr('198.51.100.1'), prefix: 25 };
+    const peered = { index, ip: addr('172.28.0.0'), peer: addr('172.28.0.1'), prefix: 32 };
+    await route.addAddress({ ...plain, noPrefixRoute: true, protocol: 77 });
+    await route.addAddress({ ...peered, scope: 'link' });
+    expect(run('ip -4 -o addr show dev d0')).toMatch(
+      /172\.28\.0\.0 peer 172\.28\.0\.1\/32 scope link/,
+    );
+    const byIp = (await route.addresses({ index })).toSorted((a, b) => (a.ip < b.ip ? -1 : 1));
+    expect(byIp).toMatchObject([
+      { ip: '172.28.0.0', peer: '172.28.0.1', prefix: 32, scope: 'link' },
+      { ip: '192.0.2.1', peer: undefined, prefix: 24, scope: 'global' },
+      { ip: '198.51.100.1', peer: undefined, prefix: 25, scope: 'global', protocol: 77 },
+    ]);
+    expect(await route.routes({ destination: addr('198.51.100.0') })).toEqual([]);
+    await route.removeAddress(plain);
+    await route.removeAddress(peered);
+    await route.removeAddress(peered);
+    expect((await route.addresses({ index })).map(({ ip }) => ip)).toEqual(['192.0.2.1']);
+  });
+
+  it('of all links are listed without a filter', async () => {
+    using route = open();
+    expect((await route.addresses()).map(({ ip }) => ip).toSorted()).toEqual([
+      '127.0.0.1',
+      '192.0.2.1',
+    ]);
+  });
+
+  it('of a link that is not there are none', async () => {
+    using route = open();
+    expect(await route.addresses({ index: 9999 as IfIndex })).toEqual([]);
+  });
+
+  it('are refused as addresses', async () => {
+    using route = open();
+    const index = await indexOf(route, 'd0');
+    await expect(
+      route.addAddress({ index, ip: addr('192.0.2.1'), prefix: 24 }),
+    ).rejects.toMatchObject({
+      operation: 'RTM_NEWADDR',
+      errno: 'EEXIST',
+      subject: `address 192.0.2.1/24 of link ${index}`,
+      exit: 'address',
+    });
+  });
+});
+
+describe('routes', () => {
+  it('are looked up with source, device and MTU', async () => {
+    using route = open();
+    const oif = await indexOf(route, 'd0');
+    run('ip route add default via 192.0.2.254 mtu 1280');
+    expect(await route.routeTo(addr('203.0.113.9'))).toEqual({
+      source: '192.0.2.1',
+      oif,
+      gateway: '192.0.2.254',
+      mtu: 1280,
+    });
+    expect(await route.routeTo(addr('192.0.2.9'), { oif })).toEqual({
+      source: '192.0.2.1',
+      oif,
+      gateway: undefined,
+      mtu: undefined,
+    });
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['unreachable', 'ip route add unreachable 203.0.113.0/24'],
+    ['prohibit', 'ip route add prohibit 203.0.113.0/24'],
+    ['blackhole', 'ip route add blackhole 203.0.113.0/24'],
+  ])('that lead nowhere (%s) give no answer', async (_, command) => {
+    using route = open();
+    if (command !== '') run(command);
+    expect(await route.routeTo(addr('203.0.113.9'))).toBeUndefined();
+    if (command !== '') run(command.replace('add', 'del'));
+  });
+
+  it('are added, replaced, listed by filter and removed', async () => {
+    using route = open();
+    const oif = await indexOf(route, 'd0');
+    const spec = {
+      destination: addr('203.0.113.0'),
+      prefix: 24,
+      gateway: addr('192.0.2.254'),
+      source: addr('192.0.2.1'),
+      oif,
+      protocol: 77,
+      priority: 5,
+      table: 100_000,
+    };
+    await route.addRoute({ ...spec, mtu: 1300 });
+    expect(ipJson('route show table 100000')).toMatchObject([
+      { dst: '203.0.113.0/24', gateway: '192.0.2.254', protocol: '77', metric: 5 },
+    ]);
+    await expect(route.addRoute(spec)).rejects.toMatchObject({
+      operation: 'RTM_NEWROUTE',
+      errno: 'EEXIST',
+      subject: 'route to 203.0.113.0/24',
+      exit: 'generic',
+    });
+    await route.replaceRoute({ ...spec, mtu: 1350 });
+    expect(await route.routes({ table: 100_000 })).toEqual([
+      { ...spec, mtu: 1350, scope: 'global', type: 'unicast', cloned: false },
+    ]);
+    expect(await route.routes({ protocol: 77, oif })).toHaveLength(1);
+    expect(await route.routes({ protocol: 78 })).toEqual([]);
+    const { table, destination, prefix } = spec;
+    await route.removeRoute({ table, destination, prefix });
+    await route.removeRoute({ table, destination, prefix });
+    expect(await route.routes({ table })).toEqual([]);
+    expect(await route.routes({ table: 4242 })).toEqual([]);
+  });
+
+  it('of the main table are what ip shows', async () => {
+    using route = open();
+    const oif = await indexOf(route, 'd0');
+    await route.addRoute({ destination: addr('0.0.0.0'), prefix: 0, oif });
+    const main = await route.routes({ table: 254 });
+    expect(main.map(({ destination, prefix }) => `${destination}/${prefix}`)).toEqual([
+      '0.0.0.0/0',
+      '192.0.2.0/24',
+    ]);
+    expect(main[0]).toMatchObject({ scope: 'link', protocol: 4 });
+  });
+
+  it("are refused in the kernel's words", async () => {
+    using route = open();
+    await expect(
+      route.addRoute({ destination: addr('203.0.113.0'), prefix: 24, gateway: addr('8.8.8.8') }),
+    ).rejects.toMatchObject({ errno: 'ENETUNREACH', words: 'Nexthop has invalid gateway' });
+  });
+});
+
+describe('watchRoutes', () => {
+  it('tells of links, addresses and routes that come and go', async () => {
+    const events: RouteEvent[] = [];
+    using watch = inNamespace(NS, () => watchRoutes((event) => events.push(event)));
+    expect(watch).toBeDefined();
+    run('ip addr add 198.51.100.1/24 dev d0');
+    run('ip link set d0 mtu 1400');
+    run('ip link del d0');
+    await vi.waitFor(() => {
+      expect(events).toContainEqual(
+        expect.objectContaining({ kind: 'link', change: 'delete', name: 'd0' }),
+      );
+    });
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: 'address', change: 'new', ip: '198.51.100.1', prefix: 24 }),
+    );
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: 'address', change: 'delete', ip: '198.51.100.1' }),
+    );
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        kind: 'route',
+        change: 'new',
+        destination: '198.51.100.0',
+        prefix: 24,
+        table: 254,
+      }),
+    );
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: 'link', change: 'new', name: 'd0', mtu: 1400, up: true }),
+    );
+  });
+
+  it('does not take a port that leaves a bridge for a deleted link', async () => {
+    run('ip link add br9 type bridge');
+    run('ip link set d0 master br9');
+    const events: RouteEvent[] = [];
+    using watch = inNamespace(NS, () => watchRoutes((event) => events.push(event)));
+    expect(watch).toBeDefined();
+    run('ip link set d0 nomaster');
+    run('ip link del br9');
+    await vi.waitFor(() => {
+      expect(events).toContainEqual(
+        expect.objectContaining({ kind: 'link', change: 'delete', name: 'br9' }),
+      );
+    });
+    expect(events).not.toContainEqual(
+      expect.objectContaining({ kind: 'link', change: 'delete', name: 'd0' }),
+    );
+  });
+});
+
+describe('openHostNetwork', () => {
+  it('knows addresses and ways out, and takes a global address first', async () => {
+    run('ip addr add 172.28.0.0 peer 172.28.0.1/32 dev d0 scope link');
+    using host = inNamespace(NS, () => openHostNetwork());
+    expect(await host.firstAddress('d0')).toBe('192.0.2.1');
+    expect(await host.firstAddress('d1')).toBeUndefined();
+    expect(await host.firstAddress('nosuch0')).toBeUndefined();
+    expect(await host.routeTo(addr('192.0.2.9'), undefined)).toEqual({
+      source: '192.0.2.1',
+      device: 'd0',
+      mtu: 1500,
+    });
+    expect(await host.routeTo(addr('192.0.2.9'), 'd0')).toMatchObject({ device: 'd0' });
+    expect(await host.routeTo(addr('192.0.2.9'), 'nosuch0')).toBeUndefined();
+    expect(await host.routeTo(addr('203.0.113.9'), undefined)).toBeUndefined();
+  });
+
+  it('says once that much changed, again when more does, and nothing after stopping', async () => {
+    run('ip link del d0'); // a link that has just come up has more to say later
+    using host = inNamespace(NS, () => openHostNetwork());
+    const [stopped, heard] = [vi.fn(), vi.fn()];
+    host.onChange(stopped)();
+    host.onChange(heard);
+    run('for i in 1 2 3 4 5; do ip addr add 127.1.0.$i/32 dev lo; done');
+    await vi.waitFor(() => {
+      expect(heard).toHaveBeenCalledTimes(1);
+    });
+    run('for i in 1 2 3 4 5; do ip addr del 127.1.0.$i/32 dev lo; done');
+    await vi.waitFor(() => {
+      expect(heard).toHaveBeenCalledTimes(2);
+    });
+    expect(stopped).not.toHaveBeenCalled();
+  });
+});
+
+describe('conntrack', () => {
+  it('forgets the UDP connections that are picked, and only those', async () => {
+    run('conntrack -I -p udp -s 192.0.2.1 -d 192.0.2.9 --sport 1000 --dport 10000 -t 60');
+    run('conntrack -I -p udp -s 192.0.2.1 -d 192.0.2.9 --sport 1000 --dport 10001 -t 60');
+    const seen: ConntrackEntry[] = [];
+    const deleted = await inNamespaceAsync((entry) => {
+      seen.push(entry);
+      return entry.original.destinationPort === 10000;
+    });
+    expect(deleted).toBe(1);
+    expect(seen.map(({ reply }) => reply.sourcePort).toSorted()).toEqual([10000, 10001]);
+    expect(run('conntrack -L -p udp')).toMatch(/dport=10001/);
+    expect(run('conntrack -L -p udp')).not.toMatch(/dport=10000/);
+  });
+});
+
+/** deleteConntrack opens its socket before it first waits. */
+async function inNamespaceAsync(predicate: (entry: ConntrackEntry) => boolean): Promise<number> {
+  const { done } = inNamespace(NS, () => ({ done: deleteConntrack(predicate) }));
+  return done;
+}
+
+it('says that a kernel has no FOU, and what to do', async () => {
+  using fou = inNamespace(NS, openFouNetlink);
+  if (/Name: fou\b/.test(run('genl ctrl list'))) {
+    expect(await fou.list()).toEqual([]);
+    return;
+  }
+  await expect(fou.list()).rejects.toMatchObject({
+    operation: 'CTRL_CMD_GETFAMILY',
+    errno: 'ENOENT',
+    exit: 'fou',
+    hint: 'load the kernel module: modprobe fou',
+  });
+});
