@@ -1,7 +1,7 @@
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { runChecked } from '../../src/adapters/lab/process.ts';
+import { inventory, surplus, type Inventory } from '../../src/adapters/lab/inventory.ts';
 
 /*
  * What tests may leave behind on a machine, as lists of words that can be compared. Two scopes:
@@ -12,12 +12,8 @@ import { runChecked } from '../../src/adapters/lab/process.ts';
 export type Scope = 'machine' | 'own';
 
 /** Each entry identifies one thing, and reads well in a failure. */
-export type MachineState = {
+export type MachineState = Inventory & {
   readonly namespaces: readonly string[];
-  readonly links: readonly string[];
-  readonly addresses: readonly string[];
-  readonly routes: readonly string[];
-  readonly nftables: readonly string[];
   readonly processes: readonly string[];
   readonly descriptors: readonly string[];
   readonly files: readonly string[];
@@ -38,8 +34,8 @@ const MAY_END: ReadonlySet<keyof MachineState> = new Set(['processes', 'descript
 export function compareStates(before: MachineState, after: MachineState): readonly Leak[] {
   const kinds = Object.keys(before) as readonly (keyof MachineState)[];
   return kinds.flatMap((what) => {
-    const left = difference(after[what], before[what]);
-    const lost = MAY_END.has(what) ? [] : difference(before[what], after[what]);
+    const left = surplus(after[what], before[what]);
+    const lost = MAY_END.has(what) ? [] : surplus(before[what], after[what]);
     return [
       ...left.map((entry): Leak => ({ what, how: 'left', entry })),
       ...lost.map((entry): Leak => ({ what, how: 'lost', entry })),
@@ -51,20 +47,12 @@ export function formatLeaks(leaks: readonly Leak[]): string {
   return leaks.map(({ what, how, entry }) => `${what}: ${how}: ${entry}`).join('\n');
 }
 
-/** Entries of `from` that `without` has not, counting duplicates. */
-function difference(from: readonly string[], without: readonly string[]): readonly string[] {
-  const rest = [...without];
-  return from.filter((entry) => {
-    const index = rest.indexOf(entry);
-    if (index >= 0) rest.splice(index, 1);
-    return index < 0;
-  });
-}
+const NO_NETWORK: Inventory = { links: [], addresses: [], routes: [], nftables: [] };
 
 export async function snapshot(scope: Scope): Promise<MachineState> {
   const own = scope === 'own';
   // First: its helper processes and their pipes have to be gone when those are looked at.
-  const network = own ? NO_NETWORK : await networkState();
+  const network = own ? NO_NETWORK : await inventory();
   const [namespaces, processes, descriptors, files, settings] = await Promise.all([
     readdir('/run/netns').catch(() => []),
     own ? descendants() : everyProcess(),
@@ -89,34 +77,6 @@ export async function assertNoLeaks(before: MachineState, scope: Scope): Promise
     if (performance.now() > deadline) throw new Error(`left behind:\n${formatLeaks(leaks)}`);
     await delay(POLL_MS);
   }
-}
-
-type NetworkState = Pick<MachineState, 'links' | 'addresses' | 'routes' | 'nftables'>;
-const NO_NETWORK: NetworkState = { links: [], addresses: [], routes: [], nftables: [] };
-
-async function networkState(): Promise<NetworkState> {
-  const [links, routes, ruleset] = await Promise.all([
-    json(['ip', '-j', '-d', 'addr']),
-    json(['ip', '-j', 'route', 'show', 'table', 'all']),
-    json(['nft', '-j', '-s', 'list', 'ruleset']),
-  ]);
-  return {
-    links: records(links).map((link) => {
-      const info = record(link['linkinfo'])['info_kind'];
-      return words([link['ifname'], info, 'mtu', link['mtu'], 'alias', link['ifalias']]);
-    }),
-    addresses: records(links).flatMap((link) =>
-      records(link['addr_info']).map((found) =>
-        words([link['ifname'], found['local'], found['prefixlen']]),
-      ),
-    ),
-    routes: records(routes).map((route) =>
-      words([route['type'], route['dst'], route['gateway'], route['dev'], route['table']]),
-    ),
-    nftables: records(record(ruleset)['nftables'])
-      .filter((entry) => !('metainfo' in entry))
-      .map((entry) => JSON.stringify(entry)),
-  };
 }
 
 async function everyProcess(): Promise<readonly string[]> {
@@ -186,24 +146,4 @@ async function networkSettings(): Promise<readonly string[]> {
     return `${name} = ${value.trim()}`;
   });
   return Promise.all(read);
-}
-
-async function json(argv: readonly string[]): Promise<unknown> {
-  const { stdout } = await runChecked(argv);
-  return stdout.trim() === '' ? [] : JSON.parse(stdout);
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  // An object's properties may be anything: that is what the type says.
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-}
-
-function records(value: unknown): readonly Readonly<Record<string, unknown>>[] {
-  return Array.isArray(value) ? value.map(record) : [];
-}
-
-function words(values: readonly unknown[]): string {
-  return values
-    .map((value) => (typeof value === 'string' || typeof value === 'number' ? String(value) : '-'))
-    .join(' ');
 }

@@ -63,7 +63,9 @@ export class Program implements AsyncDisposable {
     this.#child.stdin.on('error', () => undefined);
     this.#child.stdin.end(options.input ?? '');
     this.finished = new Promise((resolve, reject) => {
-      this.#child.once('error', reject);
+      this.#child.once('error', ({ message }) =>
+        reject(new ProgramError(argv, `cannot be started: ${message}`, '')),
+      );
       this.#child.once('close', (code, signal) => {
         this.#ended = true;
         resolve({ code: exitCode(code, signal), stdout: this.#stdout, stderr: this.#stderr });
