@@ -1,4 +1,5 @@
 import type { ExitCode } from '../core/exit-codes.ts';
+import type { Machine } from './machine.ts';
 
 /** Where a command's words go and what stops it; commands never touch process.exit or the console. */
 export type CommandContext = {
@@ -7,6 +8,16 @@ export type CommandContext = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted by SIGINT and SIGTERM; a command then cleans up and returns. */
   readonly signal: AbortSignal;
+  /** Aborted by a second one: clean up without waiting. */
+  readonly hurry: AbortSignal;
+  /** Calls back on SIGUSR1 and SIGHUP; returns what stops it. */
+  readonly onReload: (callback: () => void) => () => void;
+  /** All of standard input, as text; rejects when it is longer than any key or config. */
+  readonly stdin: () => Promise<string>;
+  /** Every command there is, for help. */
+  readonly commands: readonly Command[];
+  /** This machine, by the ports that commands use; loaded when first asked for. */
+  readonly machine: () => Promise<Machine>;
 };
 
 /** One row of the command table. */
@@ -17,5 +28,7 @@ export type Command = {
   /** What `help NAME` prints after the summary. */
   readonly usage: string;
   /** `args`: what follows the command's name. */
+  /** A signal may end the process in the middle: there is nothing to clean up. */
+  readonly endsAtOnce?: true;
   readonly run: (args: readonly string[], context: CommandContext) => Promise<ExitCode>;
 };

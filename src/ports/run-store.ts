@@ -59,6 +59,8 @@ export interface RunStore {
   /** Every tunnel device with a record, in the order of their names. */
   list(): readonly RunEntry[];
   find(device: string): RunEntry | undefined;
+  /** Whether this very process still lives. */
+  isAlive(process: ProcessId): boolean;
   /** Takes a device; throws an IpipouError that names the process which has it. */
   claim(device: string): RunClaim;
   /** Where the log of a daemon in the background goes; makes the folder for it. */

@@ -53,6 +53,7 @@ export function createRunStore(base: string): RunStore {
   };
   return {
     find,
+    isAlive,
     list: () =>
       devicesIn(namespaceFolder(base))
         .map(find)

@@ -1,0 +1,55 @@
+import { EXIT } from '../../core/exit-codes.ts';
+import type { PlaneFactory, Requirement } from '../../ports/data-plane.ts';
+import { readGiven } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import type { Fact } from '../machine.ts';
+import { printable } from '../print-error.ts';
+
+export const doctorCommand: Command = {
+  name: 'doctor',
+  summary: 'say what this machine has and lacks',
+  usage: `ipipou doctor [--json]
+
+For each data plane what it needs, whether that is here, and the command that mends it. Changes
+nothing and loads no modules. Exit code 0 when at least one data plane works, else 1.`,
+  endsAtOnce: true,
+  async run(args, context) {
+    const { flags } = readGiven('doctor', args, { flags: ['json'], names: [0, 0] });
+    const machine = await context.machine();
+    const planes = await Promise.all(machine.planes.map(examine));
+    const facts = machine.facts();
+    const best = planes.find(({ works }) => works)?.name;
+    if (flags.has('json')) {
+      context.stdout(`${JSON.stringify({ best, facts, planes }, undefined, 2)}\n`);
+    } else {
+      context.stdout(facts.map((fact) => formatCheck({ ...fact, mend: undefined })).join(''));
+      for (const plane of planes) context.stdout(formatPlane(plane));
+      context.stdout(
+        best === undefined ? '\nno data plane works here\n' : `\ndataplane auto takes ${best}\n`,
+      );
+    }
+    return best === undefined ? EXIT.generic : EXIT.ok;
+  },
+};
+
+type Examined = {
+  readonly name: string;
+  readonly works: boolean;
+  readonly requirements: readonly Requirement[];
+};
+
+async function examine(factory: PlaneFactory): Promise<Examined> {
+  const requirements = await factory.probe({ load: false });
+  return { name: factory.name, works: requirements.every(({ met }) => met), requirements };
+}
+
+function formatPlane({ name, works, requirements }: Examined): string {
+  const title = `\ndata plane ${name}: ${works ? 'works' : 'cannot be had'}\n`;
+  return title + requirements.map(formatCheck).join('');
+}
+
+function formatCheck(check: Fact & Pick<Requirement, 'mend'>): string {
+  const line = `  ${check.met ? 'ok     ' : 'missing'}  ${check.what}: ${check.detail}`;
+  const mend = check.met || check.mend === undefined ? '' : `           mend: ${check.mend}\n`;
+  return `${printable(line)}\n${mend}`;
+}

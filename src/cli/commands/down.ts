@@ -1,0 +1,77 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { createLog } from '../../adapters/system/log.ts';
+import { IpipouError } from '../../core/errors.ts';
+import { EXIT } from '../../core/exit-codes.ts';
+import type { PlaneJournal } from '../../ports/data-plane.ts';
+import type { ProcessId, RunEntry, RunStore } from '../../ports/run-store.ts';
+import { readGiven } from '../arguments.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { findRun } from '../find-run.ts';
+import type { Machine } from '../machine.ts';
+
+/** How long a daemon may take to end, and how often it is looked at, in milliseconds. */
+const END_TIMEOUT = 30_000;
+const LOOK_EVERY = 20;
+
+export const downCommand: Command = {
+  name: 'down',
+  summary: 'take a tunnel down',
+  usage: `ipipou down NAME|FILE|DEVICE
+
+Ends the daemon of the tunnel and waits until everything it made is gone. When the daemon is dead,
+removes what it left.`,
+  endsAtOnce: true,
+  async run(args, context) {
+    const [word = ''] = readGiven('down', args, { names: [1, 1], what: 'a tunnel' }).names;
+    const machine = await context.machine();
+    const entry = findRun(word, machine.runs);
+    if (entry.alive) await endDaemon(entry, machine);
+    if (machine.runs.find(entry.device)) {
+      context.stderr(`cleaning up what process ${entry.record.process.pid} left\n`);
+      await cleanUp(entry, machine, context);
+    }
+    context.stdout(`${entry.device} is down\n`);
+    return EXIT.ok;
+  },
+};
+
+async function endDaemon({ device, record }: RunEntry, machine: Machine): Promise<void> {
+  const { pid } = record.process;
+  machine.signalProcess(pid, 'SIGTERM');
+  if (await hasEnded(record.process, machine.runs)) return;
+  throw new IpipouError('cleanUp', `${device}: process ${pid} does not end`, {
+    hint: `kill -9 ${pid}; ipipou down ${device}`,
+  });
+}
+
+async function hasEnded(process: ProcessId, runs: RunStore): Promise<boolean> {
+  const deadline = Date.now() + END_TIMEOUT;
+  while (runs.isAlive(process)) {
+    if (Date.now() > deadline) return false;
+    await delay(LOOK_EVERY);
+  }
+  return true;
+}
+
+async function cleanUp(entry: RunEntry, machine: Machine, context: CommandContext): Promise<void> {
+  const claim = machine.runs.claim(entry.device);
+  const { record } = entry;
+  let journal = record.journal;
+  const held: PlaneJournal = {
+    load: () => journal,
+    save(next) {
+      journal = next;
+    },
+  };
+  const log = createLog(context.stderr, { level: 'info', time: false, pid: false });
+  try {
+    const factory = machine.planes.find(({ name }) => name === record.plane);
+    await factory?.clean({ config: record.config, journal: held, log });
+  } catch (error) {
+    claim.release('keep');
+    const message = error instanceof Error ? error.message : String(error);
+    const hint = error instanceof IpipouError && error.hint ? { hint: error.hint } : {};
+    throw new IpipouError('cleanUp', message, { ...hint, cause: error });
+  }
+  claim.release('remove');
+}

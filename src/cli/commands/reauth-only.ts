@@ -1,0 +1,66 @@
+import { createLocator } from '../../app/locator.ts';
+import { packetSeconds, schemeOf } from '../../core/auth/schemes.ts';
+import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import { IpipouError } from '../../core/errors.ts';
+import type { Log } from '../../ports/log.ts';
+import type { Machine } from '../machine.ts';
+
+/**
+ * `reauth-only`: one authentication packet for a tunnel that is up. Its daemon sends it if it
+ * lives; else it goes out here, from the tunnel's own port. Rejects with exit `sendAuth`.
+ */
+export async function reauthenticateOnce(
+  config: TunnelConfig,
+  machine: Machine,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const entry = machine.runs.find(config.inner.device);
+  if (entry?.alive === true) {
+    const reply = await machine.control.ask(entry.controlPath, { request: 'reauthenticate' });
+    if (!reply.ok) throw new IpipouError('sendAuth', `${entry.device}: ${reply.error}`);
+    log('info', 'the daemon authenticates again', { pid: entry.record.process.pid });
+    return;
+  }
+  await sendDirectly(config, machine, log, signal);
+}
+
+async function sendDirectly(
+  config: TunnelConfig,
+  machine: Machine,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const { outer, auth } = config;
+  if (outer.remoteHost === undefined || outer.remotePort === undefined) {
+    throw new IpipouError('arguments', 'reauth-only needs fou-remote');
+  }
+  const [remote] = await machine.resolver.resolve(outer.remoteHost, signal).catch((error) => {
+    throw new IpipouError('sendAuth', `${outer.remoteHost} does not resolve: ${String(error)}`);
+  });
+  if (remote === undefined) {
+    throw new IpipouError('sendAuth', `${outer.remoteHost} has no IPv4 address`);
+  }
+  const host = machine.openHost();
+  let local;
+  try {
+    local = await createLocator(config, host, log)(remote);
+  } finally {
+    host.close();
+  }
+  if (local === undefined) throw new IpipouError('sendAuth', `there is no route to ${remote}`);
+  const crypto = machine.sessionCrypto(auth);
+  const time = packetSeconds(machine.clock.now().unix);
+  const payload = schemeOf(auth.proof).build(crypto, time);
+  if (payload === undefined) {
+    throw new IpipouError('arguments', 'there is nothing to authenticate with', {
+      hint: 'set auth-key-b64',
+    });
+  }
+  const path = {
+    local: { ip: local, port: outer.localPort },
+    remote: { ip: remote, port: outer.remotePort },
+  };
+  machine.sendOnce({ path, payload, ttl: auth.packetTtl }, outer.device);
+  log('info', 'authentication sent', { remote, port: outer.remotePort, bytes: payload.length });
+}

@@ -1,0 +1,139 @@
+import { openTunnel, type Tunnel } from '../../app/tunnel.ts';
+import { createLog, openLogFile, writeStderr } from '../../adapters/system/log.ts';
+import type { Resolved } from '../../core/config/resolve.ts';
+import { formatHelp } from '../../core/config/text/help.ts';
+import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
+import type { Log } from '../../ports/log.ts';
+import { reporterOf, type Reporter } from '../background.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { loadConfig, type Loaded } from '../load-config.ts';
+import type { Machine } from '../machine.ts';
+import { exitCodeOf, formatError } from '../print-error.ts';
+import { keyPairText } from '../key-text.ts';
+import { reauthenticateOnce } from './reauth-only.ts';
+import { versionLine } from '../version.ts';
+
+export const runCommand: Command = {
+  name: 'run',
+  summary: 'run a tunnel in the foreground (what happens without a command)',
+  usage: `ipipou [run] --config NAME [OPTION…]
+ipipou [run] OPTION…
+
+Takes the tunnel up and stays with it. SIGTERM and SIGINT take it down (a second one does not wait
+for packets in hand); SIGUSR1 and SIGHUP make a client authenticate again. After kill -9 the tunnel
+stays as it is, and the next run takes it over. \`ipipou help\` lists the options.`,
+  run: async (args, context) => {
+    const reporter = reporterOf(context.env);
+    try {
+      const loaded = await loadConfig(args);
+      return await act(loaded, context, reporter);
+    } catch (error) {
+      reporter?.failed(error);
+      throw error;
+    }
+  },
+};
+
+async function act(
+  loaded: Loaded,
+  context: CommandContext,
+  reporter: Reporter | undefined,
+): Promise<ExitCode> {
+  const { resolved } = loaded;
+  if (resolved.action === 'run' || resolved.action === 'reauthenticate') {
+    return bringUp(loaded, resolved, context, reporter);
+  }
+  context.stdout(textOf(resolved, context));
+  return EXIT.ok;
+}
+
+function textOf(asked: Exclude<Resolved, Wanted>, context: CommandContext): string {
+  if (asked.action === 'help') return formatHelp(context.commands);
+  return asked.action === 'version' ? versionLine() : keyPairText(asked.labelled);
+}
+
+async function bringUp(
+  { configPath, warnings }: Loaded,
+  resolved: Wanted,
+  context: CommandContext,
+  reporter: Reporter | undefined,
+): Promise<ExitCode> {
+  const machine = await context.machine();
+  const { device } = resolved.config.inner;
+  const log = makeLog(resolved, reporter && machine.runs.makeLogPath(device));
+  for (const warning of [...warnings, ...resolved.warnings]) log('warn', warning);
+  if (resolved.action === 'run') {
+    return stayUp({ resolved, configPath, machine, log, context, reporter });
+  }
+  await reauthenticateOnce(resolved.config, machine, log, context.signal);
+  return EXIT.ok;
+}
+
+type Wanted = Extract<Resolved, { readonly action: 'run' | 'reauthenticate' }>;
+
+function makeLog(resolved: Wanted, file: string | undefined): Log {
+  return createLog(file === undefined ? writeStderr : openLogFile(file), resolved.log);
+}
+
+type Running = {
+  readonly resolved: Wanted;
+  readonly configPath: string | undefined;
+  readonly machine: Machine;
+  readonly log: Log;
+  readonly context: CommandContext;
+  /** Undefined in the foreground. */
+  readonly reporter: Reporter | undefined;
+};
+
+async function stayUp(options: Running): Promise<ExitCode> {
+  const { resolved, configPath, machine, log, context, reporter } = options;
+  const { config } = resolved;
+  const host = machine.openHost();
+  try {
+    const crypto = machine.sessionCrypto(config.auth);
+    const tunnel = await openTunnel(config, configPath, { ...machine, host, crypto, log });
+    log('info', 'ready', { role: config.role, device: config.inner.device });
+    reporter?.ready();
+    const stopReloads = context.onReload(() => void reload(tunnel, log));
+    const failure = await Promise.race([tunnel.failure, aborted(context.signal)]);
+    stopReloads();
+    return await takeDown(tunnel, failure, options);
+  } finally {
+    host.close();
+  }
+}
+
+/** Ends the tunnel; the exit code is that of what ended it, or else of what could not be removed. */
+async function takeDown(
+  tunnel: Tunnel,
+  failure: Error | undefined,
+  { context, log, reporter }: Pick<Running, 'context' | 'log' | 'reporter'>,
+): Promise<ExitCode> {
+  // In the background the log is all there is; in the foreground words for a person are better.
+  const tell = (error: unknown): void => {
+    if (reporter) log('error', error instanceof Error ? error.message : String(error));
+    else context.stderr(formatError(error));
+  };
+  if (failure) tell(failure);
+  else log('info', 'taking the tunnel down');
+  try {
+    await tunnel.close(context.hurry);
+  } catch (error) {
+    tell(error);
+    return exitCodeOf(failure ?? error);
+  }
+  return failure ? exitCodeOf(failure) : EXIT.ok;
+}
+
+async function reload(tunnel: Tunnel, log: Log): Promise<void> {
+  const reply = await tunnel.answer({ request: 'reauthenticate' });
+  if (reply.ok) log('info', 'authenticating again, as asked');
+  else log('warn', 'not authenticating again', { error: reply.error });
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}

@@ -1,0 +1,27 @@
+import type { Command } from '../command.ts';
+import { doctorCommand } from './doctor.ts';
+import { downCommand } from './down.ts';
+import { helpCommand } from './help.ts';
+import { keygenCommand } from './keygen.ts';
+import { pubkeyCommand } from './pubkey.ts';
+import { reloadCommand } from './reload.ts';
+import { runCommand } from './run.ts';
+import { serviceCommand } from './service.ts';
+import { showCommand } from './show.ts';
+import { upCommand } from './up.ts';
+import { versionCommand } from './version.ts';
+
+/** Every command, in the order that help lists them. */
+export const COMMANDS: readonly Command[] = [
+  runCommand,
+  upCommand,
+  downCommand,
+  showCommand,
+  reloadCommand,
+  doctorCommand,
+  keygenCommand,
+  pubkeyCommand,
+  serviceCommand,
+  helpCommand,
+  versionCommand,
+];

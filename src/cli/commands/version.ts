@@ -1,0 +1,16 @@
+import { EXIT } from '../../core/exit-codes.ts';
+import { readGiven } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import { versionLine } from '../version.ts';
+
+export const versionCommand: Command = {
+  name: 'version',
+  summary: 'print the version',
+  usage: 'ipipou version',
+  endsAtOnce: true,
+  async run(args, context) {
+    readGiven('version', args, { names: [0, 0] });
+    context.stdout(versionLine());
+    return EXIT.ok;
+  },
+};

@@ -1,0 +1,34 @@
+import { resolve } from 'node:path';
+import { IpipouError } from '../core/errors.ts';
+import type { RunEntry, RunStore } from '../ports/run-store.ts';
+import { configReferenceOf } from './load-config.ts';
+
+/**
+ * The tunnel of this network namespace that a word names: its device, its config's name, or its
+ * config's path. Throws when there is none, or more than one.
+ */
+export function findRun(word: string, runs: RunStore): RunEntry {
+  const all = runs.list();
+  const byDevice = all.filter(({ device }) => device === word);
+  const found = byDevice.length > 0 ? byDevice : all.filter((entry) => isNamed(entry, word));
+  const [one, another] = found;
+  if (one === undefined) {
+    const others = all.map(({ device }) => device).join(', ');
+    throw new IpipouError('generic', `no tunnel ${JSON.stringify(word)} in this namespace`, {
+      hint: others === '' ? 'none is running; ipipou up starts one' : `there is: ${others}`,
+    });
+  }
+  if (another !== undefined) {
+    const devices = found.map(({ device }) => device).join(', ');
+    throw new IpipouError('arguments', `${JSON.stringify(word)} names several tunnels`, {
+      hint: `name one by its device: ${devices}`,
+    });
+  }
+  return one;
+}
+
+function isNamed({ record }: RunEntry, word: string): boolean {
+  if (record.config.name === word) return true;
+  const reference = configReferenceOf(word);
+  return reference.includes('/') && record.configPath === resolve(reference);
+}

@@ -1,0 +1,65 @@
+import { readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { parseArguments } from '../core/config/parse-argv.ts';
+import { parseConfigFile } from '../core/config/parse-file.ts';
+import { resolveConfig, type Resolved } from '../core/config/resolve.ts';
+import type { ParsedSource } from '../core/config/setting.ts';
+import { IpipouError } from '../core/errors.ts';
+
+/** Bytes of a config file beyond which it is none. */
+const CONFIG_FILE_MAX = 1024 * 1024;
+
+export type Loaded = {
+  readonly resolved: Resolved;
+  /** Absolute path of the last config file; undefined when there was none. */
+  readonly configPath: string | undefined;
+  /** About the files themselves, for the log. */
+  readonly warnings: readonly string[];
+};
+
+/**
+ * Options of a command line and of the files it names. Throws a ConfigError with every problem, or
+ * an IpipouError with exit `arguments` for a file that cannot be read.
+ */
+export async function loadConfig(argv: readonly string[]): Promise<Loaded> {
+  const commandLine = parseArguments(argv);
+  if (commandLine.asks !== undefined) {
+    const resolved = resolveConfig({ commandLine, files: [] });
+    return { resolved, configPath: undefined, warnings: [] };
+  }
+  const files: ParsedSource[] = [];
+  const warnings: string[] = [];
+  for (const { path } of commandLine.configs) {
+    const { text, openTo } = await readConfigFile(path);
+    const parsed = parseConfigFile(text, path);
+    files.push(parsed);
+    const secret = parsed.settings.some(({ option }) => option.secret);
+    if (secret && openTo) warnings.push(`${path} holds secrets and others may read it: chmod 600`);
+  }
+  const last = commandLine.configs.at(-1)?.path;
+  return {
+    resolved: resolveConfig({ commandLine, files }),
+    configPath: last === undefined ? undefined : resolve(last),
+    warnings,
+  };
+}
+
+/** The config reference that a NAME, or a FILE that does not begin with `/`, `./` or `../`, stands for. */
+export function configReferenceOf(nameOrFile: string): string {
+  const isPath = nameOrFile.includes('/');
+  return isPath && !/^\.{0,2}\//.test(nameOrFile) ? `./${nameOrFile}` : nameOrFile;
+}
+
+async function readConfigFile(path: string): Promise<{ text: string; openTo: boolean }> {
+  try {
+    const { size, mode } = await stat(path);
+    if (size > CONFIG_FILE_MAX) throw new Error(`${size} bytes are no config file`);
+    return { text: await readFile(path, 'utf8'), openTo: (mode & 0o004) !== 0 };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new IpipouError('arguments', `cannot read config ${path}: ${message}`, {
+      hint: '--config NAME reads /etc/ipipou/NAME.conf; a path begins with /, ./ or ../',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,41 @@
+import type { AuthConfig } from '../core/config/tunnel-config.ts';
+import type { SessionCrypto } from '../core/session/types.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { ControlClient, ControlListener } from '../ports/control.ts';
+import type { OutgoingControl, PlaneFactory } from '../ports/data-plane.ts';
+import type { HostNetwork, Resolver } from '../ports/host-network.ts';
+import type { Notify } from '../ports/notify.ts';
+import type { MemoryStore, RunStore } from '../ports/run-store.ts';
+
+/** One statement about this machine that no single data plane makes. */
+export type Fact = { readonly what: string; readonly met: boolean; readonly detail: string };
+
+/** Everything outside the process that commands use. */
+export type Machine = {
+  /** In the order of preference. */
+  readonly planes: readonly PlaneFactory[];
+  readonly runs: RunStore;
+  readonly memory: MemoryStore;
+  readonly control: ControlListener & ControlClient;
+  readonly resolver: Resolver;
+  readonly clock: Clock;
+  readonly notify: Notify;
+  readonly sessionCrypto: (auth: AuthConfig) => SessionCrypto;
+  /** Addresses and routes; the caller closes it. */
+  readonly openHost: () => HostNetwork & { close(): void };
+  /** Sends one packet from a port that somebody else may have; throws with exit `sendAuth`. */
+  readonly sendOnce: (packet: OutgoingControl, device: string | undefined) => void;
+  readonly signalProcess: (pid: number, signal: 'SIGTERM') => void;
+  /** Inner traffic of a network device, whoever made it; undefined when there is none. */
+  readonly deviceCounters: (device: string) => DeviceCounters | undefined;
+  /** Node's version, root, capabilities. */
+  readonly facts: () => readonly Fact[];
+};
+
+/** A device's line of /proc/net/dev. */
+export type DeviceCounters = {
+  readonly rxBytes: number;
+  readonly rxPackets: number;
+  readonly txBytes: number;
+  readonly txPackets: number;
+};

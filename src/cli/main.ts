@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+import process from 'node:process';
+import { EXIT } from '../core/exit-codes.ts';
+import { runCli } from './cli.ts';
+import type { CommandContext } from './command.ts';
+import { COMMANDS } from './commands/table.ts';
+
+/* The process: signals, streams and the exit code. The only caller of process.exit. */
+
+/** Characters of standard input beyond which it is no key. */
+const STDIN_MAX = 64 * 1024;
+
+const end = new AbortController();
+const hurry = new AbortController();
+const reloads = new Set<() => void>();
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (end.signal.aborted) hurry.abort();
+    end.abort(signal);
+  });
+}
+for (const signal of ['SIGUSR1', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    for (const reload of reloads) reload();
+  });
+}
+// Signals that would end a process by default and mean nothing to this one.
+for (const signal of ['SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGPROF', 'SIGIO', 'SIGPWR'] as const) {
+  process.on(signal, () => undefined);
+}
+// A reader that went away (`ipipou show | head -1`) is no failure.
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
+// A fault of this program: the tunnel is taken down in order, and the exit code tells.
+let faulty = false;
+process.on('uncaughtException', (error) => {
+  faulty = true;
+  process.stderr.write(`ipipou: internal error: ${error.stack ?? error.message}\n`);
+  if (end.signal.aborted) hurry.abort();
+  end.abort('fault');
+});
+
+const context: CommandContext = {
+  stdout: (text) => void process.stdout.write(text),
+  stderr: (text) => void process.stderr.write(text),
+  env: process.env,
+  signal: end.signal,
+  hurry: hurry.signal,
+  onReload(callback) {
+    reloads.add(callback);
+    return () => void reloads.delete(callback);
+  },
+  stdin: readStdin,
+  commands: COMMANDS,
+  async machine() {
+    const { openMachine } = await import('./open-machine.ts');
+    return openMachine(process.env);
+  },
+};
+
+async function readStdin(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin) {
+    text += String(chunk);
+    if (text.length > STDIN_MAX) throw new Error('standard input is too long');
+  }
+  return text;
+}
+
+const code = await runCli(process.argv.slice(2), context);
+process.exit(faulty && code === EXIT.ok ? EXIT.generic : code);

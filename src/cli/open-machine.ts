@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import { openSessionCrypto } from '../adapters/crypto.ts';
+import { openHostNetwork } from '../adapters/host-network.ts';
+import { fouPlane } from '../adapters/planes/fou/index.ts';
+import { tunPlane } from '../adapters/planes/tun/index.ts';
+import { openRawUdp } from '../adapters/raw-socket.ts';
+import { openResolver } from '../adapters/resolver.ts';
+import { systemClock } from '../adapters/system/clock.ts';
+import { controlClient, controlListener } from '../adapters/system/control-socket.ts';
+import { defaultTtl } from '../adapters/system/default-ttl.ts';
+import { createMemoryStore } from '../adapters/system/memory-store.ts';
+import { createNotify } from '../adapters/system/notify.ts';
+import { createRunStore } from '../adapters/system/run-store.ts';
+import type { DeviceCounters, Fact, Machine } from './machine.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** The real machine: where the adapters are put together. */
+export function openMachine(env: Env): Machine {
+  return {
+    planes: [fouPlane, tunPlane],
+    runs: createRunStore(env['IPIPOU_RUN_DIR'] ?? '/run/ipipou'),
+    memory: createMemoryStore(stateFolder(env)),
+    control: { ...controlListener, ...controlClient },
+    resolver: openResolver(),
+    clock: systemClock,
+    notify: createNotify(env['NOTIFY_SOCKET']),
+    sessionCrypto: (auth) => openSessionCrypto(auth.proof),
+    openHost: openHostNetwork,
+    sendOnce(packet, device) {
+      const socket = openRawUdp();
+      try {
+        socket.send({ ...packet, ttl: packet.ttl ?? defaultTtl(), device });
+      } finally {
+        socket.close();
+      }
+    },
+    signalProcess: (pid, signal) => void process.kill(pid, signal),
+    deviceCounters,
+    facts,
+  };
+}
+
+/** systemd's StateDirectory= comes as a list of paths (systemd.exec(5)); the first is ours. */
+function stateFolder(env: Env): string {
+  const fromManager = env['STATE_DIRECTORY']?.split(':')[0];
+  return fromManager || (env['IPIPOU_STATE_DIR'] ?? '/var/lib/ipipou');
+}
+
+/** /proc/net/dev (proc(5)): eight received columns, bytes and packets first, then the sent ones. */
+function deviceCounters(device: string): DeviceCounters | undefined {
+  const lines = readFileSync('/proc/self/net/dev', 'utf8').split('\n');
+  const line = lines.find((text) => text.trimStart().startsWith(`${device}:`));
+  if (line === undefined) return undefined;
+  const columns = line
+    .slice(line.indexOf(':') + 1)
+    .trim()
+    .split(/\s+/)
+    .map(Number);
+  const [rxBytes = 0, rxPackets = 0] = columns;
+  const [txBytes = 0, txPackets = 0] = columns.slice(8);
+  return { rxBytes, rxPackets, txBytes, txPackets };
+}
+
+/** <linux/capability.h> */
+const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_SYS_MODULE: 16 } as const;
+
+function facts(): readonly Fact[] {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const enough = major > 20 || (major === 20 && minor >= 6);
+  const effective = effectiveCapabilities();
+  const lacking = Object.entries(CAPABILITIES)
+    .filter(([, bit]) => (effective & (1n << BigInt(bit))) === 0n)
+    .map(([name]) => name);
+  return [
+    { what: 'Node 20.6 or newer', met: enough, detail: process.versions.node },
+    {
+      what: 'capabilities',
+      met: lacking.length === 0,
+      detail:
+        lacking.length === 0 ? Object.keys(CAPABILITIES).join(', ') : `no ${lacking.join(', ')}`,
+    },
+  ];
+}
+
+/** CapEff of /proc/self/status. */
+function effectiveCapabilities(): bigint {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const digits = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
+  return BigInt(`0x${digits}`);
+}

@@ -1,0 +1,13 @@
+import { readFileSync } from 'node:fs';
+
+/** `ipipou 1.2.3`, from the package that this file is part of. */
+function readVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const value: unknown = JSON.parse(text);
+  const known = typeof value === 'object' && value !== null && 'version' in value;
+  return known ? String(value.version) : 'unknown';
+}
+
+export function versionLine(): string {
+  return `ipipou ${readVersion()}\n`;
+}
