@@ -1,5 +1,5 @@
 import { ipv4Add } from '../addr.ts';
-import { ConfigError } from '../errors.ts';
+import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { port, seconds } from '../units.ts';
 import {
   CONNECTION_IDLE,
@@ -58,13 +58,14 @@ export function resolveConfig({ files, commandLine }: ResolveInput): Resolved {
   if (commandLine.asks === 'help' || commandLine.asks === 'version') {
     return { action: commandLine.asks };
   }
-  const merged = mergeSources([...files, commandLine]);
+  const sources = [...files, commandLine];
+  const merged = mergeSources(sources);
   if (commandLine.asks === 'keygen') {
-    refuseProblems(merged, []);
+    refuseProblems(sources, merged, []);
     return { action: 'keygen', labelled: countMore(merged) + (merged.slots.verbosity ?? 0) > 0 };
   }
   const situation = situate(merged, files.at(-1)?.source ?? commandLine.source);
-  refuseProblems(merged, checkRules(situation));
+  refuseProblems(sources, merged, checkRules(situation));
   return {
     action: merged.slots.reauthOnly ? 'reauthenticate' : 'run',
     config: buildConfig(situation, commandLine.configs.at(-1)?.name),
@@ -77,12 +78,25 @@ export function resolveConfig({ files, commandLine }: ResolveInput): Resolved {
   };
 }
 
-function refuseProblems(merged: Merged, more: Merged['problems']): void {
+/** Throws if there are problems: in the order of sources and lines, what has no line last. */
+function refuseProblems(
+  sources: readonly ParsedSource[],
+  merged: Merged,
+  more: Merged['problems'],
+): void {
   const problems = [...merged.problems, ...more];
   if (problems.length === 0) return;
+  const rank = (problem: ConfigProblem) =>
+    sources.findLastIndex(({ source }) => source === problem.source);
+  const sorted = problems.toSorted(
+    (a, b) => rank(a) - rank(b) || (a.line ?? MAX_LINE) - (b.line ?? MAX_LINE),
+  );
   const unsupported = problems.every((problem) => merged.unimplemented.has(problem));
-  throw new ConfigError(problems, unsupported ? 'notImplemented' : 'arguments');
+  throw new ConfigError(sorted, unsupported ? 'notImplemented' : 'arguments');
 }
+
+/** Behind every line there is; a number, because differences of infinities are none. */
+const MAX_LINE = Number.MAX_SAFE_INTEGER;
 
 /** How often `-v` stands anywhere. */
 function countMore({ settings }: Merged): number {

@@ -1,26 +1,40 @@
+import type { Option } from '../option.ts';
 import { formatScope, formatUsage, groupOptions } from './describe.ts';
 
 /** What stands around the option table in the README. */
 export const TABLE_BEGIN = '<!-- options: begin -->';
 export const TABLE_END = '<!-- options: end -->';
 
-/** The option table as Markdown: a heading and a table for each group. */
+/** The option table as Markdown, columns aligned: a heading and a table for each group. */
 export function formatOptionTable(): string {
   const parts = groupOptions().map(({ title, options }) =>
-    [
-      `### ${title}`,
-      '',
-      '| option | value | default | |',
-      '| --- | --- | --- | --- |',
-      ...options.map((option) => {
-        const scope = formatScope(option);
-        const words = `${option.help}${scope === undefined ? '' : ` *(${scope})*`}`;
-        const cells = [option.value?.expected ?? '', option.fallback ?? '', words];
-        return `| \`${formatUsage(option)}\` | ${cells.map(escapeCell).join(' | ')} |`;
-      }),
-    ].join('\n'),
+    [`### ${title}`, '', ...formatTable([HEAD, ...options.map(formatCells)])].join('\n'),
   );
   return `${parts.join('\n\n')}\n`;
+}
+
+const HEAD = ['option', 'value', 'default', 'meaning'];
+
+function formatCells(option: Option): readonly string[] {
+  const scope = formatScope(option);
+  return [
+    `\`${formatUsage(option)}\``,
+    escape(option.value?.expected ?? ''),
+    escape(option.fallback ?? ''),
+    `${escape(option.help)}${scope === undefined ? '' : ` _(${scope})_`}`,
+  ];
+}
+
+/** Rows of as many cells as the first, which is the head. */
+function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = HEAD.map((_, column) =>
+    Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
+  );
+  const lines = rows.map((cells) =>
+    cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | '),
+  );
+  const rule = widths.map((width) => '-'.repeat(width)).join(' | ');
+  return [...lines.slice(0, 1), rule, ...lines.slice(1)].map((line) => `| ${line} |`);
 }
 
 /** `text` with the table between its markers renewed; undefined when the markers are not there. */
@@ -32,7 +46,7 @@ export function replaceOptionTable(text: string): string | undefined {
   return `${before}\n\n${formatOptionTable()}\n${text.slice(end)}`;
 }
 
-/** Characters that Markdown would take for its own; `*(` of the scope is meant. */
-function escapeCell(text: string): string {
-  return text.replace(/[\\|"<>_]|\*(?![(\n]|$)/g, (mark) => (mark === '"' ? mark : `\\${mark}`));
+/** Escapes what Markdown would take for its own. */
+function escape(text: string): string {
+  return text.replace(/[\\|*_<]/g, '\\$&');
 }

@@ -1,0 +1,333 @@
+import { expect, test } from 'vitest';
+import type { ExitName } from '../../../src/core/exit-codes.ts';
+import { PRIVATE_KEY, PUBLIC_KEY, configError } from './resolve-texts.ts';
+
+/** What one problem says: where, of which option, which value, and part of what was expected. */
+type Said = {
+  readonly line: number | undefined;
+  readonly key: string;
+  readonly value: string | undefined;
+  readonly expected: string;
+  readonly exit?: ExitName;
+};
+
+const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
+
+/** A server with one more line, which is wrong. */
+const server = (line: string, said: Omit<Said, 'line'>): readonly [string, Said] => [
+  `server\n${line}\n`,
+  { line: 2, ...said },
+];
+
+/** A sound client with one more line, which is wrong. */
+const client = (line: string, said: Omit<Said, 'line'>): readonly [string, Said] => [
+  `${CLIENT}${line}\n`,
+  { line: 3, ...said },
+];
+
+const is = (key: string, value: string | undefined, expected: string, exit?: ExitName) => ({
+  key,
+  value,
+  expected,
+  ...(exit && { exit }),
+});
+
+const IPV6 = 'an IPv4 address; IPv6 is not implemented';
+const UNICAST = 'a unicast IPv4 address';
+const DEVICE = 'a device name: 1 to 15 bytes';
+const HOST = 'an IPv4 address or a host name';
+const LOCAL = 'an IPv4 address, :PORT, @DEVICE';
+
+const FILE_CASES: readonly (readonly [string, Said])[] = [
+  // Numbers
+  server('number -1', is('number', '-1', 'a whole number from 0 to 32767')),
+  server('number +1', is('number', '+1', 'a whole number')),
+  server('number  1', is('number', ' 1', 'a whole number')),
+  server('number 1 ', is('number', '1 ', 'a whole number')),
+  server('number 1.0', is('number', '1.0', 'a whole number')),
+  server('number 0x1', is('number', '0x1', 'a whole number')),
+  server('number 1e1', is('number', '1e1', 'a whole number')),
+  server('number 01', is('number', '01', 'a whole number')),
+  server('number 32768', is('number', '32768', 'a whole number from 0 to 32767')),
+  server('number ٣', is('number', '٣', 'a whole number')),
+  server('number', is('number', undefined, 'a whole number from 0 to 32767, after one space')),
+  server('number ', is('number', undefined, 'a whole number from 0 to 32767, after one space')),
+  server('queue-number 65536', is('queue-number', '65536', 'a whole number from 0 to 65535')),
+  server('nfq-max-len 0', is('nfq-max-len', '0', 'a whole number from 1 to 65535')),
+  server('auth-packet-ttl 256', is('auth-packet-ttl', '256', 'a whole number from 1 to 255')),
+  server('auth-packet-ttl 0', is('auth-packet-ttl', '0', 'a whole number from 1 to 255')),
+  server('mtu 575', is('mtu', '575', 'a whole number from 576 to 65507')),
+  server('mtu 65508', is('mtu', '65508', 'a whole number from 576 to 65507')),
+  server('verb 4', is('verb', '4', 'a whole number from 0 to 3')),
+  server('keepalive 27s', is('keepalive', '27s', 'a whole number of seconds from 0 to 86400')),
+  server('auth-lifetime 1h', is('auth-lifetime', '1h', 'a whole number of seconds')),
+  server('connection-idle 0', is('connection-idle', '0', 'seconds from 1 to 86400')),
+  client('dead-peer-timeout 86401', is('dead-peer-timeout', '86401', 'seconds from 0 to 86400')),
+
+  // Ports, addresses, names
+  server('fou-local-port 0', is('fou-local-port', '0', 'a port from 1 to 65535')),
+  server('fou-local-port 65536', is('fou-local-port', '65536', 'a port from 1 to 65535')),
+  server('fou-remote-port http', is('fou-remote-port', 'http', 'a port from 1 to 65535')),
+  server('fou-local-ip 10.0.0', is('fou-local-ip', '10.0.0', UNICAST)),
+  server('fou-local-ip 10.0.0.01', is('fou-local-ip', '10.0.0.01', UNICAST)),
+  server('fou-local-ip 0.0.0.0', is('fou-local-ip', '0.0.0.0', UNICAST)),
+  server('tunl-ip 10.0.0.1/24', is('tunl-ip', '10.0.0.1/24', UNICAST)),
+  server('tunl-ip 224.0.0.1', is('tunl-ip', '224.0.0.1', UNICAST)),
+  server('tunl-peer-ip 256.1.1.1', is('tunl-peer-ip', '256.1.1.1', UNICAST)),
+  server('tunl-ip fd00::1', is('tunl-ip', 'fd00::1', IPV6, 'notImplemented')),
+  server('fou-local-ip ::1', is('fou-local-ip', '::1', IPV6, 'notImplemented')),
+  server('fou-local [::1]:9@e0', is('fou-local', '[::1]:9@e0', IPV6, 'notImplemented')),
+  server('fou-remote-ip fe80::1%e0', is('fou-remote-ip', 'fe80::1%e0', IPV6, 'notImplemented')),
+  server('fou-remote [2001:db8::1]:1', is('fou-remote', '[2001:db8::1]:1', IPV6, 'notImplemented')),
+  server('fou-remote host:0', is('fou-remote', 'host:0', HOST)),
+  server('fou-remote host:', is('fou-remote', 'host:', HOST)),
+  server('fou-remote ho_st-:1', is('fou-remote', 'ho_st-:1', HOST)),
+  server('fou-remote-ip 999.1.1.1', is('fou-remote-ip', '999.1.1.1', HOST)),
+  server('fou-remote-ip 255.255.255.255', is('fou-remote-ip', '255.255.255.255', HOST)),
+  server('fou-remote-ip a..b', is('fou-remote-ip', 'a..b', HOST)),
+  server(
+    `fou-remote-ip ${'a'.repeat(64)}.b`,
+    is('fou-remote-ip', `${'a'.repeat(64)}.b`, 'a host name'),
+  ),
+  server('fou-local 10.0.0.1:99999', is('fou-local', '10.0.0.1:99999', LOCAL)),
+  server('fou-local 10.0.0.1@', is('fou-local', '10.0.0.1@', LOCAL)),
+  server('fou-local eth0', is('fou-local', 'eth0', LOCAL)),
+  server('fou-dev sixteen-bytes-16', is('fou-dev', 'sixteen-bytes-16', DEVICE)),
+  server('tunl-dev a/b', is('tunl-dev', 'a/b', DEVICE)),
+  server('tunl-dev a b', is('tunl-dev', 'a b', DEVICE)),
+  server('tunl-dev .', is('tunl-dev', '.', DEVICE)),
+  server('tunl-dev ..', is('tunl-dev', '..', DEVICE)),
+  server('tunl-dev ipipou%d', is('tunl-dev', 'ipipou%d', DEVICE)),
+  server('tunl-dev "x"', is('tunl-dev', '"x"', DEVICE)),
+  server('tunl-dev ääääääää', is('tunl-dev', 'ääääääää', DEVICE)),
+  server('nft-table 0day', is('nft-table', '0day', 'an nftables identifier')),
+  server('nft-table a;b', is('nft-table', 'a;b', 'an nftables identifier')),
+  server('dataplane bpf', is('dataplane', 'bpf', 'auto, fou or tun')),
+  server('dataplane FOU', is('dataplane', 'FOU', 'auto, fou or tun')),
+
+  // Secrets and keys
+  server('auth-token', is('auth-token', undefined, '1 to 1472 bytes of UTF-8 text')),
+  server(`auth-token ${'x'.repeat(1473)}`, is('auth-token', '(hidden)', '1 to 1472 bytes')),
+  server('auth-token a\u{fffd}b', is('auth-token', '(hidden)', 'UTF-8 text')),
+  server('auth-token-b64 YQ', is('auth-token-b64', '(hidden)', '1 to 1472 bytes in base64')),
+  server('auth-token-b64 YR==', is('auth-token-b64', '(hidden)', 'bytes in base64')),
+  server('auth-token-b64 _-==', is('auth-token-b64', '(hidden)', 'bytes in base64')),
+  server('auth-key-b64 AAAA', is('auth-key-b64', '(hidden)', '32 bytes in base64')),
+  server(
+    `auth-remote-pubkey-b64 ${PUBLIC_KEY.slice(0, -1)}`,
+    is('auth-remote-pubkey-b64', PUBLIC_KEY.slice(0, -1), '32 bytes in base64'),
+  ),
+  server(`auth-secret ${'x'.repeat(1025)}`, is('auth-secret', '(hidden)', '1 to 1024 bytes')),
+  server('auth-key-type rsa', is('auth-key-type', 'rsa', 'ed25519, the only', 'notImplemented')),
+
+  // Lines
+  server('keepalvie 27', is('keepalvie', '(hidden)', 'did you mean `keepalive`?')),
+  server('Server', is('Server', undefined, 'did you mean `server`?')),
+  server('frobnicate 1', is('frobnicate', '(hidden)', 'a known option; ipipou --help lists them')),
+  server('auth-tokem s3cret', is('auth-tokem', '(hidden)', 'did you mean `auth-token`?')),
+  server('auth-tokens3cret', is('auth-token(hidden)', undefined, 'a known option')),
+  server('auth-token=s3cret', is('auth-token', '(hidden)', 'one space, then the value')),
+  server('auth-token\ts3cret', is('auth-token', '(hidden)', 'one space, then the value')),
+  server('number=1', is('number', '=1', 'one space, then the value')),
+  server('reply-on-auth-ok yes', is('reply-on-auth-ok', 'yes', 'no value')),
+  server('é', is('(unreadable)', undefined, 'a known option')),
+  server('config other', is('config', 'other', 'it on the command line')),
+  server('help', is('help', '(given)', 'it on the command line')),
+  server('auth-keygen', is('auth-keygen', '(given)', 'it on the command line')),
+
+  // The same thing twice
+  ['server\nnumber 1\nnumber 2\n', { line: 3, ...is('number', '2', 'than the one of line 2') }],
+  [
+    'server\nclient\n',
+    { line: 2, ...is('client', '(given)', 'only one of this and `server` of line 1') },
+  ],
+  [
+    'server\nfou-dev a\nfou-local @b\n',
+    { line: 3, ...is('fou-local', '@b', 'only one of this and `fou-dev` of line 2') },
+  ],
+  [
+    'server\nfou-local :1@a\nfou-local-port 1\n',
+    { line: 3, ...is('fou-local-port', '1', 'only one of this and `fou-local` of line 2') },
+  ],
+  [
+    'server\nencap-csum\nno-encap-csum\n',
+    { line: 3, ...is('no-encap-csum', '(given)', 'only one of this and `encap-csum` of line 2') },
+  ],
+  [
+    'server\nauth-token a\nauth-token-b64 YQ==\n',
+    { line: 3, ...is('auth-token-b64', '(hidden)', 'only one of this and `auth-token` of line 2') },
+  ],
+  [
+    'server\nauth-token a\nauth-token b\n',
+    { line: 3, ...is('auth-token', '(hidden)', 'no other value than the one of line 2') },
+  ],
+
+  // Roles
+  server('reauth-only', is('reauth-only', '(given)', 'role `client`; a server has no use for it')),
+  server('dead-peer-timeout 5', is('dead-peer-timeout', '5', 'role `client`')),
+  client('reply-on-auth-ok', is('reply-on-auth-ok', '(given)', 'role `server`; a client has no')),
+  client('auth-lifetime 5', is('auth-lifetime', '5', 'role `server`')),
+  client('connection-idle 5', is('connection-idle', '5', 'role `server`')),
+  client('auth-by-remote-ip', is('auth-by-remote-ip', '(given)', 'role `server`')),
+  client('auth-by-remote-port', is('auth-by-remote-port', '(given)', 'role `server`')),
+
+  // What needs what
+  [
+    `server\nauth-token a\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\n`,
+    {
+      line: 2,
+      ...is('auth-token', '(hidden)', 'not both (`auth-remote-pubkey-b64` is given too)'),
+    },
+  ],
+  [
+    `${CLIENT}auth-key-b64 ${PRIVATE_KEY}\nauth-token-b64 YQ==\n`,
+    { line: 4, ...is('auth-token-b64', '(hidden)', 'not both (`auth-key-b64` is given too)') },
+  ],
+  [
+    `server\nauth-key-b64 ${PRIVATE_KEY}\n`,
+    { line: undefined, ...is('auth-remote-pubkey-b64', undefined, 'could admit nobody') },
+  ],
+  [
+    `${CLIENT}auth-remote-pubkey-b64 ${PUBLIC_KEY}\n`,
+    { line: undefined, ...is('auth-key-b64', undefined, 'could not authenticate') },
+  ],
+  [
+    'server\nauth-by-remote-ip\nfou-remote :5\n',
+    { line: undefined, ...is('fou-remote-ip', undefined, 'what `auth-by-remote-ip` is to accept') },
+  ],
+  [
+    'server\nauth-by-remote-port\nfou-remote 192.0.2.1\n',
+    { line: undefined, ...is('fou-remote-port', undefined, 'what `auth-by-remote-port` is to') },
+  ],
+  [
+    'tunl-ip 10.9.0.1\nfou-remote :10000\n',
+    { line: undefined, ...is('fou-remote-ip', undefined, 'a host name: the server') },
+  ],
+  [
+    'tunl-ip 10.9.0.1\nfou-remote-ip server.example\n',
+    {
+      line: undefined,
+      ...is('fou-remote-port', undefined, "a port from 1 to 65535: the server's"),
+    },
+  ],
+  [
+    'fou-remote server.example:10000\n',
+    { line: undefined, ...is('tunl-ip', undefined, 'the server calls tunl-peer-ip') },
+  ],
+  [
+    'fou-remote h:1\ntunl-ip 1.0.0.0\n',
+    { line: 2, ...is('tunl-ip', '1.0.0.0', '`tunl-peer-ip` with it') },
+  ],
+  server('tunl-peer-ip 172.28.0.0', is('tunl-peer-ip', '172.28.0.0', 'another address than')),
+  server(
+    'fou-remote 172.28.0.1',
+    is('fou-remote', '172.28.0.1', "another address than the tunnel's"),
+  ),
+  [
+    'server\nfou-dev e\ntunl-dev e\n',
+    { line: 3, ...is('tunl-dev', 'e', 'another device than `fou-dev`') },
+  ],
+  [
+    'server\nfou-local 10.0.0.1\nfou-local-ip-alt 10.0.0.1\n',
+    { line: 3, ...is('fou-local-ip-alt', '10.0.0.1', 'another address than `fou-local-ip`') },
+  ],
+];
+
+test.each(FILE_CASES.map(([text, said]) => ({ text, said })))(
+  'a file is refused: $text',
+  ({ text, said }) => {
+    const error = configError({ '/etc/ipipou/t.conf': text });
+    expect(error.problems).toHaveLength(1);
+    expect(error.problems[0]).toEqual({
+      source: '/etc/ipipou/t.conf',
+      line: said.line,
+      key: said.key,
+      value: said.value,
+      expected: expect.stringContaining(said.expected) as string,
+    });
+    expect(error.exit).toBe(said.exit ?? 'arguments');
+    expect(error.message).toContain(said.expected);
+  },
+);
+
+/** Command lines of a sound server with something wrong at the end. */
+const ARGUMENT_CASES: readonly (readonly [readonly string[], Omit<Said, 'line'>])[] = [
+  [['--number'], is('number', undefined, 'a whole number from 0 to 32767')],
+  [['--number='], is('number', undefined, 'a whole number from 0 to 32767')],
+  [['--number', '-1'], is('number', '-1', 'a whole number from 0 to 32767')],
+  [['-n', 'x'], is('number', 'x', 'a whole number from 0 to 32767')],
+  [['-nx'], is('number', 'x', 'a whole number from 0 to 32767')],
+  [['-n'], is('number', undefined, 'a whole number from 0 to 32767')],
+  [['--server=yes'], is('server', 'yes', 'no value')],
+  [['--keep-alive'], is('keep-alive', undefined, 'did you mean `--keepalive`?')],
+  [['--keepaliv=5'], is('keepaliv', '(hidden)', 'did you mean `--keepalive`?')],
+  [['--auth-tokn=s3cret'], is('auth-tokn', '(hidden)', 'did you mean `--auth-token`?')],
+  [['-x'], is('-x', undefined, 'a known option')],
+  [['-x7'], is('-x', '(hidden)', 'a known option')],
+  [['-keepalive=5'], is('-k', '(hidden)', 'did you mean `--keepalive`?')],
+  [['--v'], is('v', undefined, 'a known option')],
+  [['verb'], is('argument', 'verb', '`--verb`, with its hyphens')],
+  [['s3cret'], is('argument', '(hidden)', 'an option, which begins with a hyphen')],
+  [['--'], is('argument', '--', 'an option')],
+  [['-'], is('argument', '-', 'an option')],
+  [[''], is('argument', '(hidden)', 'an option')],
+  [['--config', '/'], is('config', '/', 'a name, or a path')],
+  [['--config', 'a/..'], is('config', 'a/..', 'a name, or a path')],
+  [['--config='], is('config', undefined, 'a name, or a path')],
+  [
+    ['--auth-token', '--no-log-pid'],
+    is('auth-token', undefined, 'one that looks like an option goes behind --auth-token='),
+  ],
+  [['--number', '1', '--number', '2'], is('number', '2', 'no other value than the one before it')],
+  [['--client'], is('client', '(given)', 'only one of this and `server`')],
+  [['--tunl-ip', '::1'], is('tunl-ip', '::1', IPV6, 'notImplemented')],
+];
+
+test.each(ARGUMENT_CASES.map(([argv, said]) => ({ argv, said })))(
+  'a command line is refused: $argv',
+  ({ argv, said }) => {
+    const error = configError({}, ['-s', ...argv]);
+    expect(error.problems).toHaveLength(1);
+    expect(error.problems[0]).toEqual({
+      source: 'command line',
+      line: undefined,
+      key: said.key,
+      value: said.value,
+      expected: expect.stringContaining(said.expected) as string,
+    });
+    expect(error.exit).toBe(said.exit ?? 'arguments');
+  },
+);
+
+test('every problem is reported, not only the first', () => {
+  const error = configError('number x\nfrob 1\nfou-dev\nauth-lifetime 1\ntunl-ip fd00::1\n', '-x');
+  expect(error.message.split('\n')).toEqual([
+    't.conf:1: number: "x": expected a whole number from 0 to 32767',
+    't.conf:2: frob: "(hidden)": expected a known option; ipipou --help lists them',
+    't.conf:3: fou-dev: no value: expected a device name: 1 to 15 bytes, not . or .., no blanks, ' +
+      'none of / : % * " \\, after one space',
+    't.conf:4: auth-lifetime: "1": expected role `server`; a client has no use for it',
+    't.conf:5: tunl-ip: "fd00::1": expected an IPv4 address; IPv6 is not implemented',
+    't.conf: fou-remote-ip: no value: expected an IPv4 address or a host name: the server',
+    "t.conf: fou-remote-port: no value: expected a port from 1 to 65535: the server's",
+    'command line: -x: no value: expected a known option; ipipou --help lists them',
+  ]);
+});
+
+test('the exit is that of missing support only if nothing else is wrong', () => {
+  const unsupported = 'server\ntunl-ip fd00::1\nauth-key-type rsa\n';
+  expect(configError(unsupported).exit).toBe('notImplemented');
+  expect(configError(`${unsupported}number x\n`).exit).toBe('arguments');
+  expect(configError('tunl-ip fd00::1\n').exit).toBe('arguments');
+});
+
+test('a role that is given wrong is all that is said about roles', () => {
+  const error = configError('server yes\nauth-lifetime 5\n');
+  expect(error.problems.map(({ key }) => key)).toEqual(['server']);
+});
+
+test('what is missing is looked for in the last file, or on the command line', () => {
+  const sources = (error: ReturnType<typeof configError>) => error.problems.map((p) => p.source);
+  expect(sources(configError({ a: 'fou-remote h:1\n', b: 'v\n' }))).toEqual(['b']);
+  expect(sources(configError({}))).toEqual(['command line', 'command line', 'command line']);
+});

@@ -1,0 +1,140 @@
+import { expect, test } from 'vitest';
+import { parseBase64 } from '../../../src/core/config/base64.ts';
+import { parseArguments } from '../../../src/core/config/parse-argv.ts';
+import { parseConfigFile } from '../../../src/core/config/parse-file.ts';
+import { resolveConfig } from '../../../src/core/config/resolve.ts';
+import { PRIVATE_KEY, PUBLIC_KEY, resolveRun } from './resolve-texts.ts';
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+const SERVER = `server
+number 0
+fou-dev eth0
+fou-local-port 10000
+tunl-ip 172.28.0.0
+auth-remote-pubkey-b64 ${PUBLIC_KEY}
+auth-secret topsecret
+auth-lifetime 3600
+reply-on-auth-ok
+verb 3
+`;
+
+const CLIENT = `client
+number 0
+fou-local @eth0
+fou-remote 203.0.113.1:10000
+tunl-ip 172.28.0.1
+auth-key-b64 ${PRIVATE_KEY}
+auth-secret topsecret
+keepalive 27
+verb 3
+`;
+
+test("the description's server config resolves as it stands", () => {
+  const files = [parseConfigFile(SERVER, '/etc/ipipou/server0.conf')];
+  const commandLine = parseArguments(['--config', 'server0']);
+  expect(commandLine.configs).toEqual([{ name: 'server0', path: '/etc/ipipou/server0.conf' }]);
+  expect(resolveConfig({ files, commandLine })).toEqual({
+    action: 'run',
+    log: { level: 'debug', time: true, pid: true },
+    warnings: [],
+    config: {
+      name: 'server0',
+      role: 'server',
+      number: 0,
+      dataplane: 'auto',
+      auth: {
+        proof: {
+          kind: 'ed25519',
+          privateSeed: undefined,
+          peerPublicKey: parseBase64(PUBLIC_KEY),
+          secret: utf8('topsecret'),
+          maxTimeDiscrepancy: 300,
+        },
+        byRemoteIp: false,
+        byRemotePort: false,
+        packetTtl: undefined,
+        replyOnAuthOk: true,
+      },
+      timers: { authLifetime: 3600, keepalive: 0, connectionIdle: 120, deadPeerTimeout: 30 },
+      outer: {
+        localIp: undefined,
+        localPort: 10000,
+        device: 'eth0',
+        remoteHost: undefined,
+        remotePort: undefined,
+        localIpAlt: '172.29.0.0',
+        forceLocalIpAlt: false,
+        udpChecksum: true,
+      },
+      inner: { device: 'ipipou0', ip: '172.28.0.0', peerIp: '172.28.0.1', mtu: undefined },
+      queue: { number: 0, maxLength: 24 },
+      nft: { table: 'ipipou', counters: true },
+    },
+  });
+});
+
+test("the description's client config resolves as it stands", () => {
+  expect(resolveRun(CLIENT)).toEqual({
+    action: 'run',
+    log: { level: 'debug', time: true, pid: true },
+    warnings: [],
+    config: {
+      name: 'ipipou0',
+      role: 'client',
+      number: 0,
+      dataplane: 'auto',
+      auth: {
+        proof: {
+          kind: 'ed25519',
+          privateSeed: parseBase64(PRIVATE_KEY),
+          peerPublicKey: undefined,
+          secret: utf8('topsecret'),
+          maxTimeDiscrepancy: 300,
+        },
+        byRemoteIp: false,
+        byRemotePort: false,
+        packetTtl: undefined,
+        replyOnAuthOk: false,
+      },
+      timers: { authLifetime: 0, keepalive: 27, connectionIdle: 120, deadPeerTimeout: 30 },
+      outer: {
+        localIp: undefined,
+        localPort: 10000,
+        device: 'eth0',
+        remoteHost: '203.0.113.1',
+        remotePort: 10000,
+        localIpAlt: '172.29.0.0',
+        forceLocalIpAlt: false,
+        udpChecksum: true,
+      },
+      inner: { device: 'ipipou0', ip: '172.28.0.1', peerIp: '172.28.0.0', mtu: undefined },
+      queue: { number: 0, maxLength: 24 },
+      nft: { table: 'ipipou', counters: true },
+    },
+  });
+});
+
+test("the description's command lines say the same as its files", () => {
+  const server = `-s -vvv -b @eth0 -n0 --auth-secret topsecret --auth-remote-pubkey-b64 ${PUBLIC_KEY}`;
+  expect(resolveRun({}, `${server} --auth-lifetime 3600 --reply-on-auth-ok`)).toEqual(
+    resolveRun(SERVER),
+  );
+  const client =
+    `-c -vvv -b @eth0 -r 203.0.113.1:10000 --auth-key-b64 ${PRIVATE_KEY} ` +
+    '--auth-secret topsecret --tunl-ip 172.28.0.1 --keepalive 27';
+  expect(resolveRun({}, client)).toEqual(resolveRun(CLIENT));
+});
+
+test('keys on both sides let the server sign its replies and the client verify them', () => {
+  const server = resolveRun(`${SERVER}auth-key-b64 ${PRIVATE_KEY}\n`);
+  const client = resolveRun(`${CLIENT}auth-remote-pubkey-b64 ${PUBLIC_KEY}\n`);
+  for (const { config, warnings } of [server, client]) {
+    expect(config.auth.proof).toMatchObject({
+      kind: 'ed25519',
+      privateSeed: parseBase64(PRIVATE_KEY),
+      peerPublicKey: parseBase64(PUBLIC_KEY),
+    });
+    expect(warnings).toEqual([]);
+  }
+});

@@ -1,0 +1,254 @@
+import { expect, test } from 'vitest';
+import { OPTIONS } from '../../../src/core/config/options.ts';
+import { parseArguments } from '../../../src/core/config/parse-argv.ts';
+import { PRIVATE_KEY, PUBLIC_KEY, configError, resolveRun, resolveTexts } from './resolve-texts.ts';
+
+const SERVER = 'server\n';
+const TOKEN_SERVER = 'server\nauth-token t\n';
+const KEY_SERVER = `server\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\nauth-secret s\n`;
+const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
+
+type Case = {
+  /** The config without the option. */
+  readonly base: string;
+  /** The option as a line of a file. */
+  readonly line: string;
+  /** Part of the result, as a path, and what it is without and with the option. */
+  readonly part: string;
+  readonly without: unknown;
+  readonly with: unknown;
+};
+
+const at = (base: string, line: string, part: string, without: unknown, withIt: unknown): Case => ({
+  base,
+  line,
+  part,
+  without,
+  with: withIt,
+});
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** Options of files: each changes this part of the result. */
+const EFFECTS: Readonly<Record<string, Case>> = {
+  server: at('', 'server', 'config.role', undefined, 'server'),
+  number: at(SERVER, 'number 3', 'config.number', 0, 3),
+  'queue-number': at(SERVER, 'queue-number 2000', 'config.queue.number', 0, 2000),
+  'nfq-max-len': at(SERVER, 'nfq-max-len 100', 'config.queue.maxLength', 24, 100),
+  'auth-by-remote-ip': at(
+    `${SERVER}fou-remote-ip 192.0.2.1\n`,
+    'auth-by-remote-ip',
+    'config.auth.byRemoteIp',
+    false,
+    true,
+  ),
+  'auth-by-remote-port': at(
+    `${SERVER}fou-remote-port 5\n`,
+    'auth-by-remote-port',
+    'config.auth.byRemotePort',
+    false,
+    true,
+  ),
+  'auth-token': at(SERVER, 'auth-token a  b', 'config.auth.proof.token', undefined, bytes('a  b')),
+  'auth-token-b64': at(
+    SERVER,
+    'auth-token-b64 AP8=',
+    'config.auth.proof.token',
+    undefined,
+    Uint8Array.of(0, 255),
+  ),
+  'auth-key-b64': at(
+    CLIENT,
+    `auth-key-b64 ${PRIVATE_KEY}`,
+    'config.auth.proof.kind',
+    'none',
+    'ed25519',
+  ),
+  'auth-remote-pubkey-b64': at(
+    SERVER,
+    `auth-remote-pubkey-b64 ${PUBLIC_KEY}`,
+    'config.auth.proof.kind',
+    'none',
+    'ed25519',
+  ),
+  'auth-secret': at(
+    `server\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\n`,
+    'auth-secret topsecret',
+    'config.auth.proof.secret',
+    bytes('netprickle.com'),
+    bytes('topsecret'),
+  ),
+  'auth-max-time-discrepancy': at(
+    KEY_SERVER,
+    'auth-max-time-discrepancy 0',
+    'config.auth.proof.maxTimeDiscrepancy',
+    300,
+    0,
+  ),
+  'auth-lifetime': at(SERVER, 'auth-lifetime 60', 'config.timers.authLifetime', 0, 60),
+  'connection-idle': at(SERVER, 'connection-idle 60', 'config.timers.connectionIdle', 120, 60),
+  'dead-peer-timeout': at(CLIENT, 'dead-peer-timeout 0', 'config.timers.deadPeerTimeout', 30, 0),
+  keepalive: at(SERVER, 'keepalive 25', 'config.timers.keepalive', 0, 25),
+  'auth-packet-ttl': at(CLIENT, 'auth-packet-ttl 9', 'config.auth.packetTtl', undefined, 9),
+  'reply-on-auth-ok': at(
+    TOKEN_SERVER,
+    'reply-on-auth-ok',
+    'config.auth.replyOnAuthOk',
+    false,
+    true,
+  ),
+  'reauth-only': at(CLIENT, 'reauth-only', 'action', 'run', 'reauthenticate'),
+  'fou-local': at(
+    SERVER,
+    'fou-local 192.0.2.9:7@wan0',
+    'config.outer',
+    expect.objectContaining({ localIp: undefined, localPort: 10000, device: undefined }),
+    expect.objectContaining({ localIp: '192.0.2.9', localPort: 7, device: 'wan0' }),
+  ),
+  'fou-local-ip': at(
+    SERVER,
+    'fou-local-ip 192.0.2.9',
+    'config.outer.localIp',
+    undefined,
+    '192.0.2.9',
+  ),
+  'fou-local-port': at(SERVER, 'fou-local-port 7', 'config.outer.localPort', 10000, 7),
+  'fou-dev': at(SERVER, 'fou-dev eth0.10', 'config.outer.device', undefined, 'eth0.10'),
+  'fou-local-ip-alt': at(
+    SERVER,
+    'fou-local-ip-alt 10.1.1.1',
+    'config.outer.localIpAlt',
+    '172.29.0.0',
+    '10.1.1.1',
+  ),
+  'force-fou-local-ip-alt': at(
+    SERVER,
+    'force-fou-local-ip-alt',
+    'config.outer.forceLocalIpAlt',
+    false,
+    true,
+  ),
+  'fou-remote': at(
+    SERVER,
+    'fou-remote home.example:9',
+    'config.outer',
+    expect.objectContaining({ remoteHost: undefined, remotePort: undefined }),
+    expect.objectContaining({ remoteHost: 'home.example', remotePort: 9 }),
+  ),
+  'fou-remote-ip': at(
+    SERVER,
+    'fou-remote-ip home.example',
+    'config.outer.remoteHost',
+    undefined,
+    'home.example',
+  ),
+  'fou-remote-port': at(SERVER, 'fou-remote-port 9', 'config.outer.remotePort', undefined, 9),
+  'tunl-dev': at(SERVER, 'tunl-dev home', 'config.inner.device', 'ipipou0', 'home'),
+  'tunl-ip': at(
+    SERVER,
+    'tunl-ip 10.0.0.4',
+    'config.inner',
+    expect.objectContaining({ ip: '172.28.0.0', peerIp: '172.28.0.1' }),
+    expect.objectContaining({ ip: '10.0.0.4', peerIp: '10.0.0.5' }),
+  ),
+  'tunl-peer-ip': at(
+    CLIENT,
+    'tunl-peer-ip 10.9.0.9',
+    'config.inner.peerIp',
+    '10.9.0.0',
+    '10.9.0.9',
+  ),
+  mtu: at(SERVER, 'mtu 1400', 'config.inner.mtu', undefined, 1400),
+  'no-encap-csum': at(SERVER, 'no-encap-csum', 'config.outer.udpChecksum', true, false),
+  dataplane: at(SERVER, 'dataplane tun', 'config.dataplane', 'auto', 'tun'),
+  'nft-table': at(SERVER, 'nft-table my_table-2', 'config.nft.table', 'ipipou', 'my_table-2'),
+  'no-nft-counter': at(SERVER, 'no-nft-counter', 'config.nft.counters', true, false),
+  verb: at(SERVER, 'verb 0', 'log.level', 'info', 'error'),
+  v: at(SERVER, 'v', 'log.level', 'info', 'debug'),
+  'no-log-time': at(SERVER, 'no-log-time', 'log.time', true, false),
+  'no-log-pid': at(SERVER, 'no-log-pid', 'log.pid', true, false),
+};
+
+function partOf(value: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((inner, name) => {
+    if (typeof inner !== 'object' || inner === null) return undefined;
+    return Object.getOwnPropertyDescriptor(inner, name)?.value as unknown;
+  }, value);
+}
+
+for (const [name, { base, line, part, without, with: withIt }] of Object.entries(EFFECTS)) {
+  test(`${name} changes ${part}`, () => {
+    // The one base that does not resolve is the empty one, a client that has nothing.
+    const before = base === '' ? undefined : partOf(resolveRun(base), part);
+    expect(before).toEqual(without);
+    expect(partOf(resolveRun(`${base}${line}\n`), part)).toEqual(withIt);
+  });
+}
+
+/** Options whose effect takes more than one line to see. */
+const OTHERS: Readonly<Record<string, () => void>> = {
+  client: () => {
+    expect(resolveRun(`server\n${CLIENT}`).config.role).toBe('server');
+    expect(resolveRun(`server\n${CLIENT}`, '--client').config.role).toBe('client');
+  },
+  'encap-csum': () => {
+    const text = 'server\nno-encap-csum\n';
+    expect(resolveRun(text).config.outer.udpChecksum).toBe(false);
+    expect(resolveRun(text, '--encap-csum').config.outer.udpChecksum).toBe(true);
+  },
+  'auth-key-type': () => {
+    expect(resolveRun(`${KEY_SERVER}auth-key-type ed25519\n`).warnings).toEqual([]);
+    expect(configError(`${KEY_SERVER}auth-key-type rsa\n`).exit).toBe('notImplemented');
+  },
+  'auth-keygen': () => {
+    expect(resolveTexts({}, '--auth-keygen')).toEqual({ action: 'keygen', labelled: false });
+    expect(resolveTexts({}, '--auth-keygen -v')).toEqual({ action: 'keygen', labelled: true });
+  },
+  version: () => expect(resolveTexts({}, '--version')).toEqual({ action: 'version' }),
+  help: () => expect(resolveTexts({}, '--help')).toEqual({ action: 'help' }),
+  config: () => {
+    expect(parseArguments(['--config', 'a', '--config=./b/c.conf']).configs).toEqual([
+      { name: 'a', path: '/etc/ipipou/a.conf' },
+      { name: 'c', path: './b/c.conf' },
+    ]);
+    expect(resolveRun(SERVER).config.name).toBe('ipipou0');
+    expect(resolveRun(SERVER, '--config a').config.name).toBe('a');
+  },
+};
+
+for (const [name, check] of Object.entries(OTHERS)) {
+  test(`${name} changes the result`, () => {
+    expect.hasAssertions();
+    check();
+  });
+}
+
+test('every option of the table has a case here', () => {
+  const cases = [...Object.keys(EFFECTS), ...Object.keys(OTHERS)];
+  expect(cases.toSorted()).toEqual(OPTIONS.map(({ name }) => name).toSorted());
+});
+
+test('names and short forms are unique, and short forms are the documented ones', () => {
+  const names = OPTIONS.flatMap(({ name, short }) =>
+    short === undefined ? [name] : [name, short],
+  );
+  expect(new Set(names).size).toBe(names.length);
+  const short = OPTIONS.flatMap((option) => (option.short === undefined ? [] : [option.short]));
+  expect([...short, 'v'].toSorted()).toEqual(['b', 'c', 'h', 'n', 'q', 'r', 's', 'v']);
+});
+
+test.each([
+  ['-s', 'server', ''],
+  ['-n 4', 'number', '4'],
+  ['-n4', 'number', '4'],
+  ['-n=4', 'number', '4'],
+  ['-q 5', 'queue-number', '5'],
+  ['-b @e', 'fou-local', '@e'],
+  ['-r h:1', 'fou-remote', 'h:1'],
+  ['-c', 'client', ''],
+  ['-h', 'help', ''],
+])('%s is short for %s', (spelling, name, text) => {
+  const { settings, problems } = parseArguments(spelling.split(' '));
+  expect(problems).toEqual([]);
+  expect(settings.map((setting) => [setting.option.name, setting.text])).toEqual([[name, text]]);
+});
