@@ -1,10 +1,16 @@
 import { IpipouError } from '../core/errors.ts';
 import { EXIT, type ExitCode } from '../core/exit-codes.ts';
 
+/** What went wrong, in words, without a hint. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** An error as the operator reads it: what failed, and a line about what to do where that is known. */
 export function formatError(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const lines = message.split('\n').map((line) => `ipipou: ${printable(line)}\n`);
+  const lines = reasonOf(error)
+    .split('\n')
+    .map((line) => `ipipou: ${printable(line)}\n`);
   const hint = error instanceof IpipouError ? error.hint : undefined;
   return lines.join('') + (hint === undefined ? '' : `hint: ${printable(hint)}\n`);
 }

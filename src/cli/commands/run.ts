@@ -40,7 +40,7 @@ async function act(
   reporter: Reporter | undefined,
 ): Promise<ExitCode> {
   const { resolved } = loaded;
-  if (resolved.action === 'run' || resolved.action === 'reauthenticate') {
+  if ('config' in resolved) {
     return bringUp(loaded, resolved, context, reporter);
   }
   context.stdout(textOf(resolved, context));
