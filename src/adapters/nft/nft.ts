@@ -1,9 +1,13 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { IpipouError, KernelError } from '../../core/errors.ts';
-import { NETLINK_NETFILTER } from '../../core/netlink/message.ts';
+import { encodeU32host, getU16host, getU32host } from '../../core/netlink/bytes.ts';
 import { parseNftFailure } from '../../core/nft/failure-text.ts';
 import { parseNftListing, type NftListed } from '../../core/nft/listing.ts';
 import { loadLibnftables, type Libnftables, type NftContext } from '../ffi/libnftables.ts';
+import { getsockname } from '../ffi/libc.ts';
+
+// sys/socket.h
+const AF_NETLINK = 16;
 
 // nftables/libnftables.h
 const NFT_CTX_DEFAULT = 0;
@@ -57,7 +61,7 @@ class NftLibrary implements Nft {
 
   constructor(library: Libnftables) {
     this.#library = library;
-    const before = socketInodes();
+    const before = sockets();
     const context = library.nft_ctx_new(NFT_CTX_DEFAULT);
     if (context === null) throw new IpipouError('nftables', 'libnftables gave no context');
     this.#context = context;
@@ -69,7 +73,9 @@ class NftLibrary implements Nft {
       throw new IpipouError('nftables', 'libnftables gave no buffers');
     }
     library.nft_ctx_input_set_flags?.(context, NFT_CTX_INPUT_NO_DNS);
-    this.portId = netfilterPort(before);
+    // The library's socket gets its port with the first request, whatever that brings.
+    library.nft_run_cmd_from_buffer(context, 'list tables ip');
+    this.portId = netlinkPort(before);
   }
 
   runScript(script: string): void {
@@ -143,32 +149,29 @@ class NftLibrary implements Nft {
   }
 }
 
-/** Inodes of this process's sockets, as /proc/self/fd names them. */
-function socketInodes(): ReadonlySet<string> {
-  const inodes = new Set<string>();
+/** This process's sockets: descriptors by inode, as /proc/self/fd names them. */
+function sockets(): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
   for (const fd of readdirSync('/proc/self/fd')) {
     try {
       const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
-      if (inode !== undefined) inodes.add(inode);
+      if (inode !== undefined) found.set(inode, Number(fd));
     } catch {
       // Closed since the folder was read, as the folder's own descriptor is.
     }
   }
-  return inodes;
+  return found;
 }
 
-/**
- * Port of the netfilter netlink socket that was opened since `before`. /proc/net/netlink has the
- * columns sk, Eth (the protocol), Pid (the port), …, Inode.
- */
-function netfilterPort(before: ReadonlySet<string>): number | undefined {
-  const after = socketInodes();
-  for (const line of readFileSync('/proc/thread-self/net/netlink', 'utf8').split('\n')) {
-    const columns = line.trim().split(/\s+/);
-    const [, protocol, portId] = columns;
-    const inode = columns.at(-1) ?? '';
-    const opened = after.has(inode) && !before.has(inode);
-    if (opened && Number(protocol) === NETLINK_NETFILTER) return Number(portId) >>> 0;
+/** Port of the one netlink socket that was opened since `before`; undefined when that is not certain. */
+function netlinkPort(before: ReadonlyMap<string, number>): number | undefined {
+  const ports: number[] = [];
+  for (const [inode, fd] of sockets()) {
+    if (before.has(inode)) continue;
+    // struct sockaddr_nl: nl_family, padding, nl_pid, nl_groups, all in the host's byte order.
+    const address = new Uint8Array(12);
+    if (getsockname(fd, address, encodeU32host(address.length)) !== 0) continue;
+    if (getU16host(address, 0) === AF_NETLINK) ports.push(getU32host(address, 4));
   }
-  return undefined;
+  return ports.length === 1 ? ports[0] : undefined;
 }

@@ -1,0 +1,211 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
+import { runChecked } from '../../src/adapters/lab/process.ts';
+import { watchNft, type NftEvent } from '../../src/adapters/nft/monitor.ts';
+import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
+import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
+import { parseIpv4, type Endpoint } from '../../src/core/addr.ts';
+import { KernelError } from '../../src/core/errors.ts';
+import { port } from '../../src/core/units.ts';
+import { inNamespace } from '../rig/in-namespace.ts';
+
+/*
+ *   namespace NAME:   127.0.0.x:10000 ──lo──▶ 127.0.0.1:10001, seen by the input hook of table t
+ */
+const NAME = `nft-${process.pid}-a`;
+
+let nft: Nft;
+let raw: RawUdp;
+
+function endpoint(ip: string, number: number): Endpoint {
+  const address = parseIpv4(ip);
+  if (address === undefined) throw new Error(ip);
+  return { ip: address, port: port(number) };
+}
+
+beforeAll(async () => {
+  await ipBatch(undefined, [`netns add ${NAME}`]);
+  await ipBatch(NAME, ['link set lo up']);
+  inNamespace(NAME, () => {
+    nft = openNft();
+    raw = openRawUdp();
+  });
+});
+
+afterAll(async () => {
+  nft.close();
+  raw.close();
+  await removeNamespaces([NAME]);
+});
+
+beforeEach(() => nft.runScript('add table ip t'));
+afterEach(() => nft.runScript('delete table ip t'));
+
+/** What `act` throws. */
+function failure(act: () => void): unknown {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+function packets(counter: string): number {
+  return Number(nft.counterPackets('ip', 't', counter));
+}
+
+describe('openNft', () => {
+  test('runs all commands of a script or none, and says what the kernel refused', () => {
+    const script = 'add set ip t s { type ipv4_addr; }\ndelete chain ip t nosuch';
+    const thrown = failure(() => nft.runScript(script));
+    expect(thrown).toBeInstanceOf(KernelError);
+    expect(thrown).toMatchObject({ exit: 'nftables', operation: 'nft', errno: 'ENOENT' });
+    expect((thrown as KernelError).words).toContain('No such file or directory');
+    expect(nft.tableIsEmpty('ip', 't')).toBe(true);
+  });
+
+  test('says what it does not understand', () => {
+    expect(failure(() => nft.runScript('add nonsense'))).toMatchObject({
+      errno: 'EINVAL',
+      words: expect.stringMatching(/^syntax error, .* \| add nonsense$/),
+    });
+  });
+
+  test('refuses a text that would be cut short', () => {
+    expect(() => nft.runScript('add table ip t\0add table ip u')).toThrow('a zero in the text');
+  });
+
+  test('lists a table', () => {
+    nft.runScript(
+      'add set ip t pairs { type ipv4_addr . inet_service; elements = { 10.0.0.1 . 1000 }; }',
+    );
+    const listed = nft.list('ip', 't');
+    expect(listed.map((entry) => entry.kind)).toEqual(['table', 'set']);
+    expect(listed[1]?.fields).toMatchObject({
+      name: 'pairs',
+      elem: [{ concat: ['10.0.0.1', 1000] }],
+    });
+  });
+
+  test('tells an empty table from a used one and from none', () => {
+    expect(nft.tableIsEmpty('ip', 't')).toBe(true);
+    expect(nft.tableIsEmpty('ip', 'nosuch')).toBe(false);
+    nft.runScript('add chain ip t c');
+    expect(nft.tableIsEmpty('ip', 't')).toBe(false);
+    expect(failure(() => nft.list('ip', 'nosuch'))).toMatchObject({ errno: 'ENOENT' });
+    expect(nft.tableIsEmpty('ip', 'x", "y')).toBe(false);
+  });
+
+  test('counts nothing where there is no counter', () => {
+    expect(nft.counterPackets('ip', 't', 'nosuch')).toBeUndefined();
+  });
+
+  test('cannot be used after it is closed', () => {
+    const other = inNamespace(NAME, openNft);
+    other.close();
+    other.close();
+    expect(() => other.runScript('add table ip u')).toThrow('closed');
+  });
+});
+
+describe('watchNft', () => {
+  let events: NftEvent[];
+  let watch: { close(): void };
+
+  beforeEach(() => {
+    events = [];
+    watch = inNamespace(NAME, () => watchNft((event) => events.push(event)));
+  });
+  afterEach(() => watch.close());
+
+  test('tells own changes, whole transactions at a time', async () => {
+    nft.runScript(
+      [
+        'add set ip t s { type ipv4_addr; }',
+        'add element ip t s { 10.0.0.1 }',
+        'add chain ip t c',
+        'add rule ip t c drop',
+        'add counter ip t n',
+      ].join('\n'),
+    );
+    await vi.waitUntil(() => events.length > 0);
+    const own = { family: 'ip', table: 't', processId: process.pid, portId: nft.portId };
+    const none = { chain: undefined, set: undefined };
+    expect(nft.portId).toBeTypeOf('number');
+    expect(events).toHaveLength(5);
+    expect(events).toEqual(
+      expect.arrayContaining([
+        { change: 'add', object: 'set', ...own, ...none, set: 's' },
+        { change: 'add', object: 'element', ...own, ...none, set: 's' },
+        { change: 'add', object: 'chain', ...own, ...none, chain: 'c' },
+        { change: 'add', object: 'rule', ...own, ...none, chain: 'c' },
+        { change: 'add', object: 'object', ...own, ...none },
+      ]),
+    );
+  });
+
+  test("tells another process's changes from own ones", async () => {
+    await runChecked(inside(NAME, ['nft', 'flush ruleset']));
+    await vi.waitUntil(() => events.length > 0);
+    nft.runScript('add table ip t');
+    await vi.waitUntil(() => events.length > 1);
+    const [theirs, ours] = events;
+    expect(theirs).toMatchObject({ change: 'delete', object: 'table', family: 'ip', table: 't' });
+    if (theirs?.change !== 'delete' || ours?.change !== 'add') throw new Error('unexpected');
+    expect(theirs.processId).not.toBe(process.pid);
+    expect(theirs.portId).not.toBe(nft.portId);
+    expect(ours).toMatchObject({ processId: process.pid, portId: nft.portId });
+  });
+});
+
+describe('limits per source', () => {
+  /** Sends `count` packets from 127.0.0.`source`; all have passed the hook on return. */
+  function flood(source: number, count: number): void {
+    const path = {
+      local: endpoint(`127.0.0.${source}`, 10000),
+      remote: endpoint('127.0.0.1', 10001),
+    };
+    for (let i = 0; i < count; i++) raw.send({ path, payload: Uint8Array.of(i), ttl: 64 });
+  }
+
+  test('hold each source to its burst, and all sources that a full set has no room for to one', async () => {
+    nft.runScript(`
+      add set ip t sources { type ipv4_addr; size 2; flags dynamic,timeout; timeout 60s; }
+      add counter ip t n_offered
+      add counter ip t n_each
+      add counter ip t n_all
+      add counter ip t n_passed
+      add chain ip t in { type filter hook input priority 10; policy accept; }
+      add rule ip t in udp dport != 10001 accept
+      add rule ip t in counter name n_offered
+      add rule ip t in update @sources { ip saddr limit rate over 1/hour burst 5 packets } counter name n_each drop
+      add rule ip t in limit rate over 1/hour burst 12 packets counter name n_all drop
+      add rule ip t in counter name n_passed drop`);
+    flood(11, 20);
+    await vi.waitUntil(() => packets('n_offered') === 20);
+    expect([packets('n_passed'), packets('n_each'), packets('n_all')]).toEqual([5, 15, 0]);
+    flood(12, 20);
+    await vi.waitUntil(() => packets('n_offered') === 40);
+    expect([packets('n_passed'), packets('n_each'), packets('n_all')]).toEqual([10, 30, 0]);
+    // The set is full now: further sources share what is left of the limit on all.
+    for (const source of [13, 14, 15]) flood(source, 20);
+    await vi.waitUntil(() => packets('n_offered') === 100);
+    expect([packets('n_passed'), packets('n_each'), packets('n_all')]).toEqual([12, 30, 58]);
+  });
+
+  test('let nothing through that a full set has no room for, where the limit is the way in', async () => {
+    nft.runScript(`
+      add set ip t sources { type ipv4_addr; size 1; flags dynamic,timeout; timeout 60s; }
+      add counter ip t n_offered
+      add counter ip t n_passed
+      add chain ip t in { type filter hook input priority 10; policy accept; }
+      add rule ip t in udp dport != 10001 accept
+      add rule ip t in counter name n_offered
+      add rule ip t in update @sources { ip saddr limit rate 1/hour burst 5 packets } counter name n_passed drop
+      add rule ip t in drop`);
+    for (const source of [11, 12, 13]) flood(source, 20);
+    await vi.waitUntil(() => packets('n_offered') === 60);
+    expect(packets('n_passed')).toBe(5);
+  });
+});
