@@ -40,6 +40,8 @@ export type Admission = { readonly path: Path; readonly alt: Ipv4 | undefined };
 export const GUARD_LIMITS = {
   /** Packets a second, and burst, from the admitted path to the queue. */
   admitted: { rate: 50, burst: 50 },
+  /** What looks like data from unknown sources: it may have overtaken its authentication packet. */
+  early: { rate: 10, burst: 8 },
   /** Packets a second, and burst, from one unknown source to the queue. */
   source: { rate: 10, burst: 20 },
   /** Sources remembered at once, and for how long after their last packet, in seconds. */
@@ -159,13 +161,11 @@ function guardRules(spec: GuardSpec): string[] {
   const names = objectNames(spec.port);
   const admitted = `ip saddr . udp sport . ip daddr @${names.admitted}`;
   const accept = spec.counters ? 'counter accept' : 'accept';
-  const lengths = spec.authLengths.map((length) => length + UDP_HEADER);
-  const otherLength = lengths.length === 0 ? '' : `udp length != { ${lengths.join(', ')} } `;
   const { rate, burst } = GUARD_LIMITS.admitted;
   return [
     ...(spec.device === undefined ? [] : [`iifname != "${spec.device}" ${refuse(spec)}`]),
     // @th,64,4: the first nibble of the UDP payload, the IP version of tunnelled data.
-    `${admitted} @th,64,4 4 ${otherLength}${accept}`,
+    `${admitted} @th,64,4 4 ${otherLengths(spec)}${accept}`,
     // @th,80,16: bytes 2 and 3 of the payload, the inner packet's total length (RFC 791, 3.1).
     ...spec.authLengths
       .filter((length) => length >= SHORTEST_INNER)
@@ -180,15 +180,28 @@ function guardRules(spec: GuardSpec): string[] {
   ];
 }
 
+/**
+ * Data has a small budget of its own: a client whose NAT mapping has changed goes on sending data at
+ * full speed, and that must not use up what its authentication packet needs.
+ */
 function strangerRules(spec: GuardSpec): string[] {
-  const { source, strangers } = GUARD_LIMITS;
+  const { early, source, strangers } = GUARD_LIMITS;
+  const data = `@th,64,4 4 ${otherLengths(spec)}`;
   const shortest = Math.min(...spec.authLengths) + UDP_HEADER;
   const perSource = `limit rate over ${source.rate}/second burst ${source.burst} packets`;
   return [
+    `${data}limit rate ${early.rate}/second burst ${early.burst} packets queue num ${spec.queue}`,
+    `${data}${refuse(spec)}`,
     ...(shortest > UDP_HEADER ? [`udp length < ${shortest} ${refuse(spec)}`] : []),
     `update @${objectNames(spec.port).sources} { ip saddr ${perSource} } ${refuse(spec)}`,
     `limit rate ${strangers.rate}/second burst ${strangers.burst} packets queue num ${spec.queue}`,
   ];
+}
+
+/** Matches what has not the length of an authentication packet. */
+function otherLengths(spec: GuardSpec): string {
+  const lengths = spec.authLengths.map((length) => length + UDP_HEADER);
+  return lengths.length === 0 ? '' : `udp length != { ${lengths.join(', ')} } `;
 }
 
 function alternativeAddress(spec: GuardSpec, { local, remote }: Path, alt: Ipv4): string[] {

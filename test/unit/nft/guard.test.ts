@@ -60,9 +60,10 @@ describe('installGuard', () => {
     const queueing = rules.filter((rule) => rule.endsWith('queue num 7'));
     expect(queueing).toEqual([
       'ip saddr . udp sport . ip daddr @p10000_admitted limit rate 50/second burst 50 packets queue num 7',
+      '@th,64,4 4 udp length != { 81 } limit rate 10/second burst 8 packets queue num 7',
       'limit rate 200/second burst 100 packets queue num 7',
     ]);
-    expect(rules.indexOf(queueing[1] ?? '')).toBeGreaterThan(
+    expect(rules.indexOf(queueing[2] ?? '')).toBeGreaterThan(
       rules.findIndex((rule) => rule.startsWith('update @p10000_sources')),
     );
     const client = rulesOf(installGuard({ ...spec, strangers: false }, undefined), names.guard);
@@ -73,6 +74,15 @@ describe('installGuard', () => {
     const rules = rulesOf(installGuard(spec, undefined), names.guard);
     expect(rules.findIndex((rule) => rule.startsWith('udp length < 81'))).toBeLessThan(
       rules.findIndex((rule) => rule.startsWith('update')),
+    );
+  });
+
+  it('spends nothing of a source on data that comes before its authentication', () => {
+    const rules = rulesOf(installGuard(spec, undefined), names.guard);
+    const data = '@th,64,4 4 udp length != { 81 } counter name p10000_refused drop';
+    expect(rules).toContain(data);
+    expect(rules.indexOf(data)).toBeLessThan(
+      rules.findIndex((rule) => rule.startsWith('update @p10000_sources')),
     );
   });
 

@@ -12,6 +12,7 @@ const record: FouRecord = {
   deviceIndex: 7,
   table: 'ipipou',
   alt: ipv4FromNumber(0xac1d0000),
+  madeAlt: true,
   path: {
     local: { ip: ipv4FromNumber(0xcb007101), port: port(10000) },
     remote: { ip: ipv4FromNumber(0xcb007102), port: port(4321) },

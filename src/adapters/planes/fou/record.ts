@@ -15,8 +15,10 @@ export type FouRecord = {
   /** Kernel index of the device once it was made; tells it from a later one of the same name. */
   readonly deviceIndex: number | undefined;
   readonly table: string;
-  /** Alternative local address that was put on the loopback device. */
+  /** Alternative local address in use. */
   readonly alt: Ipv4 | undefined;
+  /** Whether that address is ours; one that was on the host before is used and left. */
+  readonly madeAlt: boolean;
   /** The admitted path, in public addresses (never the alternative one). */
   readonly path: Path | undefined;
 };
@@ -31,6 +33,7 @@ export function newRecord(config: TunnelConfig): FouRecord {
     deviceIndex: undefined,
     table: config.nft.table,
     alt: undefined,
+    madeAlt: false,
     path: undefined,
   };
 }
@@ -51,6 +54,7 @@ export function parseRecord(value: unknown): FouRecord | undefined {
     deviceIndex: typeof deviceIndex === 'number' ? deviceIndex : undefined,
     table,
     alt: typeof value['alt'] === 'string' ? parseIpv4(value['alt']) : undefined,
+    madeAlt: value['madeAlt'] === true,
     path: parsePath(value['path']),
   };
 }

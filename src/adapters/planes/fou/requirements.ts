@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process';
+import { access } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import type { Requirement } from '../../../ports/data-plane.ts';
+import { openNft } from '../../nft/nft.ts';
+
+const run = promisify(execFile);
+
+/** Kernel modules of the plane, and what each is for. */
+const MODULES: readonly { readonly name: string; readonly purpose: string }[] = [
+  { name: 'fou', purpose: 'Foo-over-UDP encapsulation' },
+  { name: 'ipip', purpose: 'IPIP tunnel devices' },
+  { name: 'nfnetlink_queue', purpose: 'packets to user space' },
+  { name: 'nft_queue', purpose: 'the nftables rule that queues them' },
+];
+
+/**
+ * What the plane needs of this machine. With `load`, modules that are there but not loaded are
+ * loaded (modprobe); without it they are only looked for.
+ */
+export async function probeRequirements(load: boolean): Promise<readonly Requirement[]> {
+  return [
+    rootRequirement(),
+    ...(await Promise.all(MODULES.map((module) => moduleRequirement(module, load)))),
+    libraryRequirement(),
+  ];
+}
+
+function rootRequirement(): Requirement {
+  const met = process.getuid?.() === 0;
+  return {
+    what: 'permission to configure the network',
+    met,
+    detail: met ? 'running as root' : 'not running as root',
+    mend: met ? undefined : 'run as root (sudo ipipou …)',
+    exit: 'generic',
+  };
+}
+
+async function moduleRequirement(
+  module: (typeof MODULES)[number],
+  load: boolean,
+): Promise<Requirement> {
+  const what = `kernel module ${module.name} (${module.purpose})`;
+  if (await exists(`/sys/module/${module.name}`)) {
+    return { what, met: true, detail: 'loaded', mend: undefined };
+  }
+  try {
+    await run('modprobe', load ? ['-q', module.name] : ['-n', '-q', module.name]);
+    return { what, met: true, detail: load ? 'loaded now' : 'can be loaded', mend: undefined };
+  } catch (error) {
+    const missingTool = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    return {
+      what,
+      met: false,
+      detail: missingTool ? 'modprobe is not installed' : 'this kernel does not have it',
+      mend: missingTool
+        ? 'apt-get install kmod'
+        : "boot a kernel that has it, e.g. Debian's: apt-get install linux-image-amd64",
+      exit: 'modprobe',
+    };
+  }
+}
+
+function libraryRequirement(): Requirement {
+  const what = 'libnftables';
+  try {
+    openNft().close();
+    return { what, met: true, detail: 'libnftables.so.1 opened', mend: undefined };
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    return { what, met: false, detail, mend: 'apt-get install libnftables1', exit: 'nftables' };
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

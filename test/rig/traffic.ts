@@ -1,0 +1,95 @@
+import { expect } from 'vitest';
+import type { Topology } from '../../src/adapters/lab/topology.ts';
+import { ipv4FromNumber, parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import { internetChecksum } from '../../src/core/wire/checksum.ts';
+import { encodeIpv4Header } from '../../src/core/wire/ipv4.ts';
+import { millis } from '../../src/core/units.ts';
+
+/** An address literal of a test. */
+export function ip(text: string): Ipv4 {
+  const parsed = parseIpv4(text);
+  if (parsed === undefined) throw new RangeError(text);
+  return parsed;
+}
+
+/** Inner addresses of tunnel N as the defaults give them. */
+export function innerAddresses(number: number): { readonly server: Ipv4; readonly client: Ipv4 } {
+  const base = 0xac1c0000 + 2 * number;
+  return { server: ipv4FromNumber(base), client: ipv4FromNumber(base + 1) };
+}
+
+/** Asserts that `target` answers within ten seconds. */
+export async function expectPing(lab: Topology, namespace: string, target: Ipv4): Promise<void> {
+  const done = await lab.exec(namespace, ['ping', '-c1', '-w10', target], {
+    timeout: millis(20_000),
+  });
+  expect(done, `${namespace} pings ${target}`).toMatchObject({ code: 0 });
+}
+
+/** Asserts that `target` does not answer within a second. */
+export async function expectNoPing(lab: Topology, namespace: string, target: Ipv4): Promise<void> {
+  const done = await lab.exec(namespace, ['ping', '-c2', '-i0.2', '-W1', target], {
+    timeout: millis(20_000),
+  });
+  expect(done.code, `${namespace} must not reach ${target}: ${done.stdout}`).not.toBe(0);
+}
+
+/** Bits a second that one TCP stream carries for about a second, `reverse` from server to client. */
+export async function iperf(
+  lab: Topology,
+  client: string,
+  server: string,
+  address: Ipv4,
+  reverse = false,
+): Promise<number> {
+  const listener = lab.spawn(server, ['iperf3', '-s', '-1', '-B', address, '--forceflush']);
+  await listener.waitFor(/listening/);
+  const args = ['iperf3', '-J', '-t1', '-c', address, ...(reverse ? ['-R'] : [])];
+  const done = await lab.exec(client, args, { timeout: millis(60_000) });
+  expect(done, `iperf3 to ${address}`).toMatchObject({ code: 0 });
+  await listener.finished;
+  const report = JSON.parse(done.stdout) as { end: { sum_received: { bits_per_second: number } } };
+  return report.end.sum_received.bits_per_second;
+}
+
+/** An inner packet: an ICMP echo request (RFC 792) with a recognisable payload. */
+export function innerEcho(source: Ipv4, destination: Ipv4, payload = 32): Uint8Array {
+  const icmp = new Uint8Array(8 + payload).fill(0x61, 8);
+  icmp[0] = 8;
+  const sum = internetChecksum(icmp);
+  icmp[2] = sum >> 8;
+  icmp[3] = sum & 0xff;
+  const header = encodeIpv4Header({
+    payloadLength: icmp.length,
+    identification: 1,
+    dontFragment: true,
+    ttl: 64,
+    protocol: 1,
+    source,
+    destination,
+  });
+  return Buffer.concat([header, icmp]);
+}
+
+/** Packets that a device has received; 0 when there is no such device. */
+export async function received(lab: Topology, namespace: string, device: string): Promise<number> {
+  const shown = await lab.exec(namespace, ['ip', '-j', '-s', 'link', 'show', 'dev', device]);
+  if (shown.code !== 0) return 0;
+  const [link] = JSON.parse(shown.stdout) as [{ stats64: { rx: { packets: number } } }];
+  return link.stats64.rx.packets;
+}
+
+/** Everything in a namespace that a tunnel could have left, as text to compare. */
+export async function whatIsThere(lab: Topology, namespace: string): Promise<string> {
+  const views = [
+    ['ip', '-o', 'link'],
+    ['ip', '-o', 'addr'],
+    ['ip', 'route', 'show', 'table', 'all'],
+    ['ip', 'rule'],
+    ['nft', 'list', 'ruleset'],
+    ['ip', 'fou', 'show'],
+    ['sysctl', '-ar', 'net.ipv4.(ip_forward|conf.*.(rp_filter|forwarding|accept_local))$'],
+  ];
+  const shown = await Promise.all(views.map((argv) => lab.exec(namespace, argv)));
+  return shown.map(({ stdout }) => stdout.replaceAll(/ valid_lft .*/g, '')).join('\n');
+}
