@@ -9,6 +9,9 @@ export type Inventory = {
   readonly nftables: readonly string[];
 };
 
+/** What the kernel adds and moves by itself, in its own time, wherever a link is up. */
+const KERNELS_OWN = /^(fe80:|ff00:)/;
+
 /** Looks at a namespace, or (undefined) at the one that this process is in. */
 export async function inventory(namespace?: string): Promise<Inventory> {
   const look = async (argv: readonly string[]): Promise<unknown> => {
@@ -26,13 +29,15 @@ export async function inventory(namespace?: string): Promise<Inventory> {
       return words([link['ifname'], kind, 'mtu', link['mtu'], 'alias', link['ifalias']]);
     }),
     addresses: records(links).flatMap((link) =>
-      records(link['addr_info']).map((found) =>
-        words([link['ifname'], found['local'], found['prefixlen']]),
+      records(link['addr_info'])
+        .filter((found) => !KERNELS_OWN.test(String(found['local'])))
+        .map((found) => words([link['ifname'], found['local'], found['prefixlen']])),
+    ),
+    routes: records(routes)
+      .filter((route) => !KERNELS_OWN.test(String(route['dst'])))
+      .map((route) =>
+        words([route['type'], route['dst'], route['gateway'], route['dev'], route['table']]),
       ),
-    ),
-    routes: records(routes).map((route) =>
-      words([route['type'], route['dst'], route['gateway'], route['dev'], route['table']]),
-    ),
     nftables: records(record(ruleset)['nftables'])
       .filter((entry) => !('metainfo' in entry))
       .map((entry) => JSON.stringify(entry)),

@@ -5,9 +5,15 @@ import { run, runChecked } from './process.ts';
 
 const NETNS_FOLDER = '/run/netns';
 
+/** Names of this machine's network namespaces. */
+export async function listNamespaces(): Promise<readonly string[]> {
+  // Without the folder nobody has made any.
+  return readdir(NETNS_FOLDER).catch(() => []);
+}
+
 /** Removes the namespaces of labs whose process no longer lives; returns their names. */
 export async function removeStale(): Promise<readonly string[]> {
-  const names = await readdir(NETNS_FOLDER).catch(() => []);
+  const names = await listNamespaces();
   const stale = names.filter((name) => {
     const owner = /^ipipou-([0-9]+)-[0-9]+-(srv|nat|c[0-9]+)$/.exec(name)?.[1];
     return owner !== undefined && !alive(Number(owner));
@@ -18,14 +24,14 @@ export async function removeStale(): Promise<readonly string[]> {
 
 /** Kills what runs in these namespaces and removes them; those that are gone already do no harm. */
 export async function removeNamespaces(names: readonly string[]): Promise<void> {
-  const present = new Set(await readdir(NETNS_FOLDER).catch(() => []));
+  const present = new Set(await listNamespaces());
   const doomed = names.filter((name) => present.has(name));
   if (doomed.length === 0) return;
   for (const pid of await processesIn(doomed)) kill(pid);
   const batch = doomed.map((name) => `netns del ${name}\n`).join('');
   // Another run may remove the same stale one: what counts is what is left.
   const said = await run(['ip', '-force', '-batch', '-'], { input: batch });
-  const left = new Set(await readdir(NETNS_FOLDER));
+  const left = new Set(await listNamespaces());
   const stuck = doomed.filter((name) => left.has(name));
   if (stuck.length > 0) {
     throw new IpipouError('cleanUp', `namespaces ${stuck.join(', ')} stay: ${said.stderr.trim()}`);

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { downCommand } from './down.ts';
 import { helpCommand } from './help.ts';
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   showCommand,
   reloadCommand,
   doctorCommand,
+  demoCommand,
   keygenCommand,
   pubkeyCommand,
   serviceCommand,

@@ -1,18 +1,14 @@
-import { reasonOf } from '../print-error.ts';
-
 /** A step that did not do what it should; the demo stops there, and still cleans up. */
 export class StepFailed extends Error {}
 
 /** Prints steps as they end, and remembers whether one failed. */
 export class Report {
   readonly #print: (text: string) => void;
-  readonly #width: number;
   failed = 0;
   passed = 0;
 
-  constructor(print: (text: string) => void, width = 100) {
+  constructor(print: (text: string) => void) {
     this.#print = print;
-    this.#width = width;
   }
 
   heading(text: string): void {
@@ -22,7 +18,7 @@ export class Report {
   /** Text that belongs to the step before it. */
   detail(text: string): void {
     const lines = text.trimEnd().split('\n');
-    this.#print(lines.map((line) => `    ${line}`.trimEnd().slice(0, this.#width)).join('\n') + '\n');
+    this.#print(lines.map((line) => `    ${line}`.trimEnd()).join('\n') + '\n');
   }
 
   /** Runs a step; what it resolves to is the remark behind its title. Throws StepFailed when it rejects. */
@@ -40,7 +36,7 @@ export class Report {
     } catch (error) {
       this.failed += 1;
       this.#print(`✗ ${title}\n`);
-      this.detail(reasonOf(error));
+      this.detail(error instanceof Error ? error.message : String(error));
       return false;
     }
   }
