@@ -17,7 +17,7 @@ const DEMO_PACKAGES = [
 /** Of a virtual machine with Debian's kernel. */
 const TEST_PACKAGES = [
   ...DEMO_PACKAGES,
-  ...['qemu-system-x86', 'busybox-static', 'cpio', 'binutils', 'xz-utils'],
+  ...['iptables', 'qemu-system-x86', 'busybox-static', 'cpio', 'binutils', 'xz-utils'],
 ];
 const PACKAGES = { code: [], demo: DEMO_PACKAGES, test: TEST_PACKAGES };
 const OLDEST_NODE = [20, 6];

@@ -23,7 +23,7 @@ import {
 import type { IfIndex } from '../core/units.ts';
 import { EAGAIN, EINTR, ENOBUFS, errnoName, systemError } from './ffi/errno.ts';
 import { close, errno, recv, sendto } from './ffi/libc.ts';
-import { onReadable, type Readiness } from './ffi/poll.ts';
+import { onReadableOrError, type Readiness } from './ffi/poll.ts';
 import { openDescriptor } from './netlink/descriptor.ts';
 
 // sys/socket.h
@@ -103,7 +103,7 @@ class Queue implements PacketQueue {
     this.#fd = fd;
     try {
       this.#bind();
-      this.#readiness = onReadable(fd, () => this.#receive());
+      this.#readiness = onReadableOrError(fd, () => this.#receive());
     } catch (error) {
       close(fd);
       throw error;

@@ -17,3 +17,33 @@ export function onReadable(fd: number, callback: (status: number) => void): Read
   const listener = callback as unknown as Parameters<typeof koffi.node.poll>[1];
   return koffi.node.poll(fd, { readable: true }, listener);
 }
+
+/**
+ * As `onReadable`, for descriptors whose errors pass, such as a netlink socket's ENOBUFS: goes on
+ * watching after one. The callback must take the error (by a recv), else it is called again at once,
+ * without end.
+ */
+export function onReadableOrError(fd: number, callback: () => void): Readiness {
+  let closed = false;
+  let referenced = true;
+  let handle: Readiness;
+  const watch = (): Readiness =>
+    onReadable(fd, (status) => {
+      callback();
+      if (status >= 0 || closed) return;
+      handle.close();
+      handle = watch();
+      if (!referenced) handle.unref();
+    });
+  handle = watch();
+  return {
+    close() {
+      if (!closed) handle.close();
+      closed = true;
+    },
+    unref() {
+      referenced = false;
+      handle.unref();
+    },
+  };
+}

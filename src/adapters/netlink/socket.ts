@@ -20,7 +20,7 @@ import {
 } from '../../core/netlink/message.ts';
 import { EAGAIN, EINTR, ENOBUFS, errnoName, systemError } from '../ffi/errno.ts';
 import { close, errno, recv, sendto } from '../ffi/libc.ts';
-import { onReadable, type Readiness } from '../ffi/poll.ts';
+import { onReadableOrError, type Readiness } from '../ffi/poll.ts';
 import { openDescriptor, type DescriptorOptions } from './descriptor.ts';
 
 // sys/socket.h
@@ -113,7 +113,7 @@ class Netlink implements NetlinkSocket {
     const { fd, port } = openDescriptor(options, this.#exit);
     this.#fd = fd;
     this.#port = port;
-    this.#readiness = onReadable(fd, () => this.#receive());
+    this.#readiness = onReadableOrError(fd, () => this.#receive());
   }
 
   async request(request: NetlinkRequest): Promise<void> {
