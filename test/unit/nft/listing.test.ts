@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { parseNftListing } from '../../../src/core/nft/listing.ts';
+
+describe('parseNftListing', () => {
+  it('reads what libnftables 1.0.6 lists of a table', () => {
+    const text =
+      '{"nftables": [{"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}}, ' +
+      '{"table": {"family": "ip", "name": "t", "handle": 1}}, ' +
+      '{"counter": {"family": "ip", "name": "n", "table": "t", "handle": 2, "packets": 3, "bytes": 90}}]}\n';
+    expect(parseNftListing(text)).toEqual({
+      ok: true,
+      value: [
+        { kind: 'table', fields: { family: 'ip', name: 't', handle: 1 } },
+        {
+          kind: 'counter',
+          fields: { family: 'ip', name: 'n', table: 't', handle: 2, packets: 3, bytes: 90 },
+        },
+      ],
+    });
+  });
+
+  it.each([
+    ['', 'not JSON'],
+    ['table ip t {}', 'not JSON'],
+    ['[]', 'no list called nftables'],
+    ['{"nftables": {}}', 'no list called nftables'],
+    ['{"nftables": [1]}', 'an entry that is not one thing'],
+    ['{"nftables": [{}]}', 'an entry that is not one thing'],
+    ['{"nftables": [{"a": {}, "b": {}}]}', 'an entry that is not one thing'],
+    ['{"nftables": [{"table": null}]}', 'a table without fields'],
+  ])('refuses %s', (text, reason) => {
+    expect(parseNftListing(text)).toEqual({ ok: false, reason });
+  });
+});
