@@ -1,0 +1,60 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+import { PROJECT } from '../../vm/rig/project.ts';
+
+type Counted = { passed: number; failed: number; skipped: number; notes: string[] };
+// A plain script, without types of its own.
+const { count } = (await import(pathToFileURL(path.join(PROJECT, 'scripts/suites.mjs')).href)) as {
+  count: (file: string, problem: string) => Counted;
+};
+
+const folder = mkdtempSync(path.join(tmpdir(), 'ipipou-count-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function counted(files: readonly (readonly [string, readonly string[]])[], problem = ''): Counted {
+  const file = path.join(folder, 'report.json');
+  const testResults = files.map(([status, tests], index) => ({
+    status,
+    name: path.join(PROJECT, `${index}.test.ts`),
+    assertionResults: tests.map((state) => ({ status: state })),
+  }));
+  writeFileSync(file, JSON.stringify({ testResults }));
+  return count(file, problem);
+}
+
+test('every state of a test is counted', () => {
+  const tests = ['passed', 'passed', 'failed', 'skipped', 'pending', 'todo'];
+  expect(counted([['failed', tests]], 'exit code 1')).toEqual({
+    ...{ passed: 2, failed: 1, skipped: 3 },
+    notes: [],
+  });
+});
+
+test('a file that failed without a failed test is a failure', () => {
+  const files = [
+    ['passed', ['passed']],
+    ['failed', ['passed']],
+  ] as const;
+  expect(counted(files, 'exit code 1')).toEqual({
+    ...{ passed: 2, failed: 1, skipped: 0 },
+    notes: ['1.test.ts failed as a whole'],
+  });
+});
+
+test('a bad end that the report does not explain is a failure', () => {
+  expect(counted([['passed', ['passed']]], 'exit code 1')).toEqual({
+    ...{ passed: 1, failed: 1, skipped: 0 },
+    notes: ['exit code 1'],
+  });
+});
+
+test('a good end adds nothing', () => {
+  expect(counted([['passed', ['passed']]])).toMatchObject({ passed: 1, failed: 0, notes: [] });
+});
+
+test('no report is a failure', () => {
+  expect(count(path.join(folder, 'none.json'), '')).toMatchObject({ passed: 0, failed: 1 });
+});
