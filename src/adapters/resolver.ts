@@ -12,17 +12,20 @@ async function resolve(host: string, signal: AbortSignal): Promise<readonly Ipv4
   signal.throwIfAborted();
   const answers = await abortable(lookup(host, { family: 4, all: true }), signal).catch(
     (error: unknown) => {
-      throw signal.aborted ? signal.reason : unresolved(host, error);
+      throw signal.aborted ? reasonOf(signal) : unresolved(host, error);
     },
   );
-  return answers.flatMap(({ address }) => parseIpv4(address) ?? []);
+  // Given the text of an IPv6 address, Node answers with that whatever the family.
+  const addresses = answers.flatMap(({ address }) => parseIpv4(address) ?? []);
+  if (addresses.length === 0) throw unresolved(host, undefined);
+  return addresses;
 }
 
 /** `work`, or a rejection as soon as the signal is aborted. */
 async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let stop = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
+    stop = () => reject(reasonOf(signal));
     signal.addEventListener('abort', stop, { once: true });
   });
   try {
@@ -32,9 +35,14 @@ async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   }
 }
 
+function reasonOf(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
+
 function unresolved(host: string, cause: unknown): IpipouError {
-  const code = (cause as NodeJS.ErrnoException).code ?? String(cause); // getaddrinfo's errors have codes
-  return new IpipouError('generic', `${host}: no IPv4 address now (${code})`, {
+  const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : '';
+  return new IpipouError('generic', `${host}: no IPv4 address now${code}`, {
     hint: 'check the name, and the name servers in /etc/resolv.conf',
     cause,
   });

@@ -380,7 +380,7 @@ describe('conntrack', () => {
       return entry.original.destinationPort === 10000;
     });
     expect(deleted).toBe(1);
-    expect(seen.map(({ reply }) => reply.sourcePort).toSorted()).toEqual([10000, 10001]);
+    expect(new Set(seen.map(({ reply }) => reply.sourcePort))).toEqual(new Set([10000, 10001]));
     expect(run('conntrack -L -p udp')).toMatch(/dport=10001/);
     expect(run('conntrack -L -p udp')).not.toMatch(/dport=10000/);
   });
@@ -392,16 +392,15 @@ async function inNamespaceAsync(predicate: (entry: ConntrackEntry) => boolean): 
   return done;
 }
 
-it('says that a kernel has no FOU, and what to do', async () => {
+it('lists FOU listeners, or says that the kernel has no FOU and what to do', async () => {
   using fou = inNamespace(NS, openFouNetlink);
-  if (/Name: fou\b/.test(run('genl ctrl list'))) {
-    expect(await fou.list()).toEqual([]);
-    return;
-  }
-  await expect(fou.list()).rejects.toMatchObject({
+  const hasFou = /Name: fou\b/.test(run('genl ctrl list'));
+  const missing = {
     operation: 'CTRL_CMD_GETFAMILY',
     errno: 'ENOENT',
     exit: 'fou',
     hint: 'load the kernel module: modprobe fou',
-  });
+  };
+  const answer = await fou.list().catch((error: unknown) => error);
+  expect(answer).toMatchObject(hasFou ? [] : missing);
 });

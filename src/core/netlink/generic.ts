@@ -44,7 +44,7 @@ export function genericReader(
   return reader.done(reader);
 }
 
-/** Asks for a family's number; ENOENT when the kernel has no such family (it tries to load its module). */
+/** Asks for a family's number; ENOENT when no module that is loaded has it. */
 export function encodeGetFamily(name: string): NetlinkCall {
   return {
     operation: 'CTRL_CMD_GETFAMILY',

@@ -15,7 +15,7 @@ import { ipv4FromNumber, type Ipv4 } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
-import { attrNested, attrU32host } from './attributes.ts';
+import { attrNestedUnmarked, attrU32host } from './attributes.ts';
 import { concatBytes, encodeU32host, getU32host } from './bytes.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type NetlinkCall } from './message.ts';
 import {
@@ -129,7 +129,6 @@ function encodeRtmsg(header: Header): Uint8Array {
   const bytes = new Uint8Array(RTMSG.length);
   bytes[RTMSG.family] = AF_INET;
   bytes[RTMSG.dstLen] = header.dstLen;
-  // Tables beyond a byte are named by RTA_TABLE alone.
   bytes[RTMSG.table] = header.table !== undefined && header.table < 256 ? header.table : 0;
   bytes[RTMSG.protocol] = header.protocol ?? RTPROT_UNSPEC;
   bytes[RTMSG.scope] = header.scope ?? 0;
@@ -138,16 +137,21 @@ function encodeRtmsg(header: Header): Uint8Array {
   return bytes;
 }
 
+/** Of a table whose number the header's byte cannot hold. */
+function tableAttribute(table: number | undefined): readonly Uint8Array[] {
+  return table === undefined || table < 256 ? [] : [attrU32host(RTA_TABLE, table)];
+}
+
 function attributesOf(spec: RouteSpec, table: number): readonly Uint8Array[] {
   const { destination, prefix, oif, gateway, source, priority, mtu } = spec;
   return [
     ...(prefix === 0 ? [] : [attrIpv4(RTA_DST, destination)]),
-    attrU32host(RTA_TABLE, table),
-    ...(oif === undefined ? [] : [attrU32host(RTA_OIF, oif)]),
     ...(gateway === undefined ? [] : [attrIpv4(RTA_GATEWAY, gateway)]),
     ...(source === undefined ? [] : [attrIpv4(RTA_PREFSRC, source)]),
     ...(priority === undefined ? [] : [attrU32host(RTA_PRIORITY, priority)]),
-    ...(mtu === undefined ? [] : [attrNested(RTA_METRICS, [attrU32host(RTAX_MTU, mtu)])]),
+    ...tableAttribute(table),
+    ...(oif === undefined ? [] : [attrU32host(RTA_OIF, oif)]),
+    ...(mtu === undefined ? [] : [attrNestedUnmarked(RTA_METRICS, [attrU32host(RTAX_MTU, mtu)])]),
   ];
 }
 
@@ -214,7 +218,7 @@ export function encodeGetRoutes(table: number | undefined): NetlinkCall {
     flags: 0,
     payload: concatBytes([
       encodeRtmsg({ dstLen: 0, ...(table === undefined ? {} : { table }) }),
-      ...(table === undefined ? [] : [attrU32host(RTA_TABLE, table)]),
+      ...tableAttribute(table),
     ]),
   };
 }
