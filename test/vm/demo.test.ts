@@ -5,7 +5,7 @@ import { IPIPOU } from '../rig/daemon.ts';
 
 /** The drawing of the topology is at the head of src/adapters/lab/topology.ts. */
 
-const TIMEOUT = millis(120_000);
+const TIMEOUT = millis(240_000);
 
 test(
   'the demo runs on the kernel’s own plane',

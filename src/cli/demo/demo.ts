@@ -167,7 +167,8 @@ async function connect(
     const begin = performance.now();
     await server.start(device, serverConfig(number, plane));
     await client.start(device, clientConfig(number, plane));
-    await Promise.all([server.established(device), client.established(device)]);
+    await client.established(device);
+    await server.established(device);
     return `${((performance.now() - begin) / 1000).toFixed(1)} s after their start`;
   });
   await report.step(`the server reaches ${client.name} at ${inner.client}`, async () =>

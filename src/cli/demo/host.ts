@@ -8,7 +8,7 @@ import { millis } from '../../core/units.ts';
 import { StepFailed } from './report.ts';
 
 /** How long a tunnel may take to come up, in milliseconds. */
-const ESTABLISH_TIMEOUT = 30_000;
+const ESTABLISH_TIMEOUT = 60_000;
 const POLL = 100;
 /** Lines of a daemon's log that a failure shows. */
 const LOG_LINES = 15;
@@ -102,7 +102,7 @@ export class Host {
   }
 
   async #run(args: readonly string[]): Promise<Finished> {
-    const timeout = millis(10_000);
+    const timeout = millis(30_000);
     return this.#lab.exec(this.namespace, [...this.#ipipou, ...args], {
       env: this.#env(),
       timeout,
