@@ -10,6 +10,7 @@ import {
   type NetlinkSocket,
 } from '../../src/adapters/netlink/socket.ts';
 import { concatBytes, encodeU32host } from '../../src/core/netlink/bytes.ts';
+import { decodeLink } from '../../src/core/netlink/link.ts';
 import { attrString } from '../../src/core/netlink/attributes.ts';
 import { NETLINK_ROUTE, NLM_F_DUMP_INTR } from '../../src/core/netlink/message.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
@@ -37,6 +38,13 @@ function ifinfomsg(index: number, flags = 0, change = 0): Uint8Array {
     encodeU32host(flags),
     encodeU32host(change),
   ]);
+}
+
+/** Counts what the group hears, so that a test can wait for it. */
+function openWitness(): { heard(): number } & Disposable {
+  let count = 0;
+  const netlink = open({ groups: [RTNLGRP_LINK], onEvent: () => count++ });
+  return { heard: () => count, [Symbol.dispose]: () => netlink.close() };
 }
 
 beforeAll(() => {
@@ -114,6 +122,42 @@ it('says overrun when the kernel had to drop events', async () => {
   await vi.waitFor(() => {
     expect(events.some((event) => event.kind === 'overrun')).toBe(true);
   });
+});
+
+it('can be closed by its listener, which then hears no more', async () => {
+  const events: NetlinkEvent[] = [];
+  const netlink = open({
+    groups: [RTNLGRP_LINK],
+    onEvent: (event) => {
+      events.push(event);
+      netlink.close();
+    },
+  });
+  using witness = openWitness();
+  ip('link', 'set', 'd1', 'mtu', '1300');
+  ip('link', 'set', 'd1', 'mtu', '1301');
+  await vi.waitFor(() => {
+    expect(witness.heard()).toBeGreaterThanOrEqual(2);
+    expect(events).not.toHaveLength(0);
+  });
+  expect(events).toHaveLength(1);
+});
+
+it('begins a dump anew when the table changes during it', async () => {
+  const many = Array.from({ length: 40 }, (_, i) => `link add m${i} type bridge`).join('\n');
+  execFileSync('ip', ['-n', NS, '-batch', '-'], { input: many });
+  const request = { type: RTM_GETLINK, payload: ifinfomsg(0), operation: 'RTM_GETLINK' };
+  using netlink = open();
+  const dump = netlink.dump(request);
+  // The request is sent in a microtask; the kernel then makes the first part, with lo as it is now.
+  await Promise.resolve();
+  ip('link', 'set', 'lo', 'mtu', '12345');
+  ip('link', 'add', 'm99', 'type', 'bridge');
+  const links = (await dump).map((message) => decodeLink(message.payload));
+  expect(links.find((link) => link.ok && link.value.name === 'lo')).toMatchObject({
+    value: { mtu: 12345 },
+  });
+  expect(links).toHaveLength(44);
 });
 
 it('rejects what is under way when it is closed, and all after', async () => {

@@ -248,6 +248,7 @@ class Netlink implements NetlinkSocket {
       return;
     }
     for (const message of messages.value) {
+      if (!this.#open) return; // closed by whom the last one was told to
       const pending = message.pid === this.#port ? this.#pending.get(message.seq) : undefined;
       if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
         if (pending) this.#conclude(message, pending);
