@@ -40,7 +40,10 @@ async function missingOf(factory: PlaneFactory): Promise<readonly Requirement[]>
 
 function reasonFor(passedOver: readonly Unavailable[]): string {
   if (passedOver.length === 0) return 'the best one, and all it needs is here';
-  return `${passedOver.map(describe).join('; ')}; this one has all it needs`;
+  const lacks = passedOver.map(
+    ({ factory, missing }) => `${factory.name} lacks ${missing.map(({ what }) => what).join(', ')}`,
+  );
+  return `${lacks.join('; ')}; this one has all it needs`;
 }
 
 function describe({ factory, missing }: Unavailable): string {

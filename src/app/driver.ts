@@ -301,6 +301,8 @@ export class Driver {
   async #locate(remote: Ipv4, answerAnyway: boolean): Promise<void> {
     this.#remote = remote;
     this.#lookups += 1;
+    // A look that is overtaken leaves its answer to the newer one.
+    this.#answerDue ||= answerAnyway;
     const lookup = this.#lookups;
     let local: Ipv4 | undefined;
     try {
@@ -308,8 +310,6 @@ export class Driver {
     } catch (error) {
       this.#ports.log('warn', 'cannot look up the route', { remote, ...explain(error) });
     }
-    // Overtaken by a newer look: that one answers, also for this one.
-    this.#answerDue ||= answerAnyway;
     if (this.#lookups !== lookup || (!this.#answerDue && local === this.#local)) return;
     this.#answerDue = false;
     this.#local = local;

@@ -10,7 +10,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { IpipouError } from '../../core/errors.ts';
 import type { RunClaim, RunEntry, RunRecord, RunStore } from '../../ports/run-store.ts';
 import { flock } from '../ffi/libc.ts';
@@ -113,7 +113,10 @@ function claim(folder: string, device: string): RunClaim {
     write: (record) => replaceFile(join(folder, 'run.json'), JSON.stringify(record), false),
     release(mode) {
       // The lock file goes while it is still locked, so that nobody locks one that is going.
-      if (mode === 'remove') rmSync(folder, { recursive: true, force: true });
+      if (mode === 'remove') {
+        rmSync(folder, { recursive: true, force: true });
+        removeIfEmpty(dirname(folder));
+      }
       if (mode === 'keep-log') {
         for (const name of ['run.json', 'control.sock', 'lock']) {
           rmSync(join(folder, name), { force: true });
@@ -126,7 +129,11 @@ function claim(folder: string, device: string): RunClaim {
 }
 
 function removeIfEmpty(folder: string): void {
-  if (readdirSync(folder).length === 0) rmdirSync(folder);
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (!isErrno(error, 'ENOTEMPTY') && !isErrno(error, 'ENOENT')) throw error;
+  }
 }
 
 /** A descriptor that holds the folder's lock until it is closed, or the process ends. */
@@ -134,7 +141,8 @@ function lockFolder(folder: string, device: string): number {
   for (;;) {
     makePrivateFolder(folder);
     const path = join(folder, 'lock');
-    const fd = openSync(path, 'a+', 0o600);
+    const fd = openLock(path);
+    if (fd === undefined) continue;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
       const owner = readFileSync(path, 'utf8').trim();
       closeSync(fd);
@@ -145,6 +153,16 @@ function lockFolder(folder: string, device: string): number {
     if (isSameFile(fd, path)) return fd;
     // Its owner removed the folder between our open and our lock.
     closeSync(fd);
+  }
+}
+
+/** Undefined when somebody removed the folder just now. */
+function openLock(path: string): number | undefined {
+  try {
+    return openSync(path, 'a+', 0o600);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
   }
 }
 

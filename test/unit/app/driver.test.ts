@@ -1,0 +1,344 @@
+import { describe, expect, test } from 'vitest';
+import { Driver } from '../../../src/app/driver.ts';
+import type { Ipv4, Path } from '../../../src/core/addr.ts';
+import { IpipouError, KernelError } from '../../../src/core/errors.ts';
+import type { SessionMemory } from '../../../src/core/session/types.ts';
+import { millis } from '../../../src/core/units.ts';
+import { DEFAULT_PEER } from '../../../src/ports/data-plane.ts';
+import { FakeClock, FakePlane, ScriptedMachine, ip, keepLog, pathTo, settle } from './fakes.ts';
+
+const MEMORY: SessionMemory = { remote: undefined, replay: undefined };
+const REFUSED = new KernelError(
+  'link',
+  { operation: 'RTM_NEWLINK', errno: 'EINVAL', words: 'no such thing', subject: 'link ipipou0' },
+  { hint: 'do this' },
+);
+
+function setUp() {
+  const clock = new FakeClock();
+  const plane = new FakePlane();
+  const machine = new ScriptedMachine();
+  const { log, lines } = keepLog();
+  const remembered: SessionMemory[] = [];
+  const paths: (Path | undefined)[] = [];
+  const fatal: Error[] = [];
+  const outside = {
+    remember: (memory: SessionMemory): void => {
+      plane.calls.push('remember');
+      remembered.push(memory);
+    },
+    locate: async (_remote: Ipv4): Promise<Ipv4 | undefined> => ip('192.0.2.1'),
+    resolve: async (_host: string, _signal: AbortSignal): Promise<readonly Ipv4[]> => [],
+  };
+  const driver = new Driver({
+    machine,
+    plane,
+    peer: DEFAULT_PEER,
+    clock,
+    log,
+    resolver: { resolve: (host, signal) => outside.resolve(host, signal) },
+    locate: (remote) => outside.locate(remote),
+    remember: (memory) => outside.remember(memory),
+    onPath: (path) => void paths.push(path),
+    onFatal: (error) => void fatal.push(error),
+  });
+  return { driver, clock, plane, machine, lines, remembered, paths, fatal, outside };
+}
+
+const packet = { kind: 'packet', path: pathTo(1), payload: new Uint8Array(73) } as const;
+const admit = (last: number) => ({ kind: 'admit', path: pathTo(last) }) as const;
+const send = (purpose: 'reply' | 'authenticate', last = 1) =>
+  ({
+    kind: 'send',
+    purpose,
+    path: pathTo(last),
+    payload: new Uint8Array(3),
+    ttl: undefined,
+  }) as const;
+
+describe('effects', () => {
+  test('are carried out in their order, and the packet is held until they are done', async () => {
+    const { driver, plane, machine } = setUp();
+    let open = (): void => undefined;
+    plane.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    machine.on('packet', { kind: 'remember', memory: MEMORY }, admit(1), send('reply'));
+    let settled = false;
+    const held = driver.dispatch(packet).then(() => {
+      settled = true;
+    });
+    await settle();
+    expect(plane.calls).toEqual(['remember', 'admit 198.51.100.1']);
+    expect(settled).toBe(false);
+    open();
+    await held;
+    expect(plane.calls).toEqual([
+      'remember',
+      'admit 198.51.100.1',
+      'admitted 198.51.100.1',
+      'send 3 to 198.51.100.1',
+    ]);
+  });
+
+  test('of one event are done before the next event is looked at', async () => {
+    const { driver, plane, machine } = setUp();
+    machine.on('packet', admit(1), send('reply', 1)).on('packet', admit(2));
+    await Promise.all([driver.dispatch(packet), driver.dispatch(packet)]);
+    expect(plane.calls.indexOf('send 3 to 198.51.100.1')).toBeLessThan(
+      plane.calls.indexOf('admit 198.51.100.2'),
+    );
+  });
+
+  test('poll-counters is answered before the event counts as done', async () => {
+    const { driver, plane, machine } = setUp();
+    plane.counts = { rxPackets: 5n, rxBytes: 500n, txPackets: 6n, txBytes: 600n };
+    machine.on('wake', { kind: 'poll-counters' });
+    await driver.dispatch({ kind: 'wake' });
+    expect(machine.events.at(-1)).toEqual({
+      kind: 'counters',
+      counts: { rxPackets: 5n, txPackets: 6n },
+    });
+  });
+
+  test('log effects reach the log as they are', async () => {
+    const { driver, machine, lines } = setUp();
+    machine.on('wake', { kind: 'log', level: 'info', event: 'hello', fields: { a: 1 } });
+    await driver.dispatch({ kind: 'wake' });
+    expect(lines).toEqual([{ level: 'info', event: 'hello', fields: { a: 1 } }]);
+  });
+});
+
+describe('a refused admission', () => {
+  test('comes back as an event, says what the kernel said, and no reply claims success', async () => {
+    const { driver, plane, machine, lines, paths } = setUp();
+    plane.fail.admit = REFUSED;
+    machine.on('packet', { kind: 'remember', memory: MEMORY }, admit(1), send('reply'));
+    await driver.dispatch(packet);
+    expect(machine.kinds).toEqual(['packet', 'admit-failed']);
+    expect(plane.calls).toEqual(['remember', 'admit 198.51.100.1']);
+    expect(paths).toEqual([]);
+    const fields = lines.find(({ level }) => level === 'error')?.fields;
+    expect(fields?.['error']).toBe('link ipipou0: RTM_NEWLINK: EINVAL: no such thing');
+    expect(fields?.['hint']).toBe('do this');
+  });
+
+  test('is not tried again within the pause, and works after it', async () => {
+    const { driver, plane, machine, clock, paths } = setUp();
+    plane.fail.admit = REFUSED;
+    machine.on('packet', admit(1)).on('packet', admit(1)).on('packet', admit(1));
+    await driver.dispatch(packet);
+    delete plane.fail.admit;
+    await driver.dispatch(packet);
+    expect(plane.calls).toEqual(['admit 198.51.100.1']);
+    expect(machine.kinds).toEqual(['packet', 'admit-failed', 'packet', 'admit-failed']);
+    await clock.advance(1000);
+    await driver.dispatch(packet);
+    expect(paths).toEqual([pathTo(1)]);
+    expect(driver.status().troubles).toEqual([]);
+  });
+
+  test.each([
+    { before: 'an admitted peer', exit: 'updateTunnel', admitted: true },
+    { before: 'nothing', exit: 'createTunnel', admitted: false },
+  ] as const)('five times in a row after $before ends with $exit', async ({ exit, admitted }) => {
+    const { driver, plane, machine, clock, fatal } = setUp();
+    if (admitted) {
+      machine.on('packet', admit(9));
+      await driver.dispatch(packet);
+    }
+    plane.fail.admit = REFUSED;
+    for (let attempt = 1; attempt <= 5; attempt += 1) {
+      expect(fatal).toEqual([]);
+      machine.on('packet', admit(1));
+      await driver.dispatch(packet);
+      await clock.advance(30_000);
+    }
+    expect(fatal).toHaveLength(1);
+    expect(fatal[0]).toBeInstanceOf(IpipouError);
+    expect(fatal[0]).toMatchObject({ exit, hint: 'do this' });
+    expect(fatal[0]?.message).toContain('RTM_NEWLINK: EINVAL: no such thing');
+  });
+
+  test('a success in between starts the count again', async () => {
+    const { driver, plane, machine, clock, fatal } = setUp();
+    for (const failing of [true, true, true, true, false, true, true, true, true]) {
+      if (failing) plane.fail.admit = REFUSED;
+      else delete plane.fail.admit;
+      machine.on('packet', admit(1));
+      await driver.dispatch(packet);
+      await clock.advance(30_000);
+    }
+    expect(fatal).toEqual([]);
+  });
+});
+
+describe('an eviction that fails', () => {
+  test('is tried again until the peer is out', async () => {
+    const { driver, plane, machine, clock, paths } = setUp();
+    machine.on('packet', admit(1)).on('wake', { kind: 'evict' });
+    await driver.dispatch(packet);
+    plane.fail.evict = REFUSED;
+    await driver.dispatch({ kind: 'wake' });
+    expect(paths).toEqual([pathTo(1)]);
+    delete plane.fail.evict;
+    await clock.advance(1000);
+    expect(paths).toEqual([pathTo(1), undefined]);
+    expect(driver.path).toBeUndefined();
+  });
+});
+
+describe('memory', () => {
+  test('that cannot be written is told, does not stop the tunnel, and is written later', async () => {
+    const { driver, plane, machine, clock, outside, remembered, lines } = setUp();
+    const write = outside.remember;
+    outside.remember = () => {
+      throw new Error('ENOSPC');
+    };
+    machine.on('packet', { kind: 'remember', memory: MEMORY }, admit(1));
+    await driver.dispatch(packet);
+    expect(plane.calls).toContain('admitted 198.51.100.1');
+    expect(driver.status().troubles.join()).toContain('ENOSPC');
+    outside.remember = write;
+    await clock.advance(10_000);
+    expect(remembered).toEqual([MEMORY]);
+    expect(driver.status().troubles).toEqual([]);
+    expect(lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+  });
+});
+
+describe('sending', () => {
+  test('that fails is a warning once, not again for the same reason, and told when it works', async () => {
+    const { driver, plane, machine, lines, fatal } = setUp();
+    plane.fail.send = new Error('ENETUNREACH');
+    machine.on('wake', send('authenticate')).on('wake', send('authenticate'));
+    await driver.dispatch({ kind: 'wake' });
+    await driver.dispatch({ kind: 'wake' });
+    expect(lines.map(({ level }) => level)).toEqual(['warn', 'debug']);
+    expect(driver.status().troubles.join()).toContain('ENETUNREACH');
+    delete plane.fail.send;
+    machine.on('wake', send('authenticate'));
+    await driver.dispatch({ kind: 'wake' });
+    expect(lines.at(-1)).toMatchObject({ level: 'info', event: 'sending works again' });
+    expect(fatal).toEqual([]);
+  });
+});
+
+describe('timers', () => {
+  test('the core is woken when it asked to be, by its last wish only', async () => {
+    const { driver, clock, machine } = setUp();
+    machine.wakeAt = millis(500);
+    await driver.dispatch({ kind: 'reauthenticate' });
+    machine.wakeAt = millis(800);
+    await driver.dispatch({ kind: 'reauthenticate' });
+    expect(clock.pending).toEqual([800]);
+    machine.wakeAt = undefined;
+    await clock.advance(1000);
+    expect(machine.kinds).toEqual(['reauthenticate', 'reauthenticate', 'wake']);
+  });
+});
+
+describe('names and routes', () => {
+  test('resolving does not hold up the queue, and the newest question is the one answered', async () => {
+    const { driver, machine, outside } = setUp();
+    const answers = new Map<string, (addresses: readonly Ipv4[]) => void>();
+    outside.resolve = (host) => new Promise((resolve) => answers.set(host, resolve));
+    machine.on('start', { kind: 'resolve', host: 'old' });
+    machine.on('wake', { kind: 'resolve', host: 'new' });
+    await driver.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    await driver.dispatch({ kind: 'wake' });
+    answers.get('new')?.([ip('198.51.100.2')]);
+    answers.get('old')?.([ip('198.51.100.1')]);
+    await settle();
+    expect(machine.events.slice(2)).toEqual([
+      { kind: 'resolved', addresses: [ip('198.51.100.2')] },
+    ]);
+  });
+
+  test('a name without an answer in time counts as unresolved', async () => {
+    const { driver, machine, outside, clock } = setUp();
+    outside.resolve = () => new Promise(() => undefined);
+    machine.on('start', { kind: 'resolve', host: 'silent' });
+    await driver.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    await clock.advance(15_000);
+    expect(machine.events.at(-1)).toEqual({ kind: 'resolved', addresses: [] });
+  });
+
+  test('a changed network is told to the core only when the local address is another', async () => {
+    const { driver, machine, outside } = setUp();
+    machine.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
+    await driver.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    await settle();
+    await driver.relocate();
+    outside.locate = async () => undefined;
+    await driver.relocate();
+    await driver.relocate();
+    expect(machine.events.slice(1)).toEqual([
+      { kind: 'local', ip: ip('192.0.2.1') },
+      { kind: 'local', ip: undefined },
+    ]);
+  });
+
+  test('an overtaken look at the route still answers the core', async () => {
+    const { driver, machine, outside } = setUp();
+    const looks: ((local: Ipv4 | undefined) => void)[] = [];
+    outside.locate = () => new Promise((resolve) => void looks.push(resolve));
+    machine.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
+    await driver.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    const again = driver.relocate();
+    looks[1]?.(undefined);
+    looks[0]?.(ip('192.0.2.1'));
+    await again;
+    await settle();
+    expect(machine.events.slice(1)).toEqual([{ kind: 'local', ip: undefined }]);
+  });
+});
+
+describe('the end', () => {
+  test('a fault of the core is fatal and leaves no rejection behind', async () => {
+    const { driver, machine, fatal } = setUp();
+    machine.step = () => {
+      throw new Error('bug');
+    };
+    await driver.dispatch({ kind: 'wake' });
+    expect(fatal.map(String)).toEqual(['Error: internal error: Error: bug']);
+  });
+
+  test('closing waits for work in hand and refuses what comes after', async () => {
+    const { driver, plane, machine } = setUp();
+    let open = (): void => undefined;
+    plane.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    machine.on('packet', admit(1)).on('packet', admit(2));
+    const first = driver.dispatch(packet);
+    await settle();
+    let closed = false;
+    const closing = driver.close().then(() => {
+      closed = true;
+    });
+    await settle();
+    expect(closed).toBe(false);
+    open();
+    await Promise.all([first, closing]);
+    await driver.dispatch(packet);
+    await expect(driver.exclusive(async () => 1)).rejects.toThrow('taken down');
+    expect(machine.kinds).toEqual(['packet']);
+  });
+
+  test('in a hurry, or after a while, it does not wait', async () => {
+    for (const end of ['hurry', 'time'] as const) {
+      const { driver, plane, machine, clock } = setUp();
+      plane.gate = new Promise(() => undefined);
+      machine.on('packet', admit(1));
+      void driver.dispatch(packet);
+      await settle();
+      const hurry = new AbortController();
+      const closing = driver.close(hurry.signal);
+      if (end === 'hurry') hurry.abort();
+      else await clock.advance(5000);
+      await closing;
+      expect(clock.pending, end).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,168 @@
+import type { Ipv4, Path } from '../../../src/core/addr.ts';
+import type {
+  SessionEffect,
+  SessionEvent,
+  SessionStatus,
+} from '../../../src/core/session/types.ts';
+import { millis, port, type Instant, type Millis } from '../../../src/core/units.ts';
+import type { SessionMachine } from '../../../src/app/driver.ts';
+import type { Clock } from '../../../src/ports/clock.ts';
+import type {
+  DataPlane,
+  OutgoingControl,
+  PeerCounters,
+  PeerId,
+  PeerProperties,
+  PlaneDescription,
+} from '../../../src/ports/data-plane.ts';
+import type { Log, LogFields, LogLevel } from '../../../src/ports/log.ts';
+
+export const ip = (text: string): Ipv4 => text as Ipv4;
+
+/** A path from 192.0.2.1:10000 to 198.51.100.`last`:20000. */
+export function pathTo(last: number): Path {
+  return {
+    local: { ip: ip('192.0.2.1'), port: port(10000) },
+    remote: { ip: ip(`198.51.100.${last}`), port: port(20000) },
+  };
+}
+
+/** Lets every promise that can settle do so. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 50; turn += 1) await Promise.resolve();
+}
+
+/** A clock that goes only when it is told to. */
+export class FakeClock implements Clock {
+  #now = 0;
+  readonly #timers = new Set<{ readonly at: number; readonly callback: () => void }>();
+
+  now(): Instant {
+    return { monotonic: millis(this.#now), unix: millis(1_700_000_000_000 + this.#now) };
+  }
+
+  callAt(at: Millis, callback: () => void): () => void {
+    const timer = { at, callback };
+    this.#timers.add(timer);
+    return () => void this.#timers.delete(timer);
+  }
+
+  get pending(): readonly number[] {
+    return [...this.#timers].map(({ at }) => at).toSorted((a, b) => a - b);
+  }
+
+  /** Goes on by `duration` milliseconds, timer by timer, letting promises settle after each. */
+  async advance(duration: number): Promise<void> {
+    const end = this.#now + duration;
+    for (;;) {
+      const due = [...this.#timers].filter(({ at }) => at <= end);
+      const [next] = due.toSorted((a, b) => a.at - b.at);
+      if (!next) break;
+      this.#timers.delete(next);
+      this.#now = Math.max(this.#now, next.at);
+      next.callback();
+      await settle();
+    }
+    this.#now = end;
+  }
+}
+
+/** A plane that writes down its calls and fails where it is told to. */
+export class FakePlane implements DataPlane {
+  readonly name = 'tun';
+  readonly adopted = new Map<PeerId, Path>();
+  readonly calls: string[] = [];
+  readonly fail: Partial<
+    Record<'admit' | 'evict' | 'send' | 'counters' | 'close' | 'refresh', Error>
+  > = {};
+  /** Awaited by `admit`: holds it back. */
+  gate: Promise<void> = Promise.resolve();
+  counts: PeerCounters = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
+
+  async admit(_peer: PeerId, { path }: PeerProperties): Promise<void> {
+    this.calls.push(`admit ${path.remote.ip}`);
+    await this.gate;
+    if (this.fail.admit) throw this.fail.admit;
+    this.calls.push(`admitted ${path.remote.ip}`);
+  }
+
+  async evict(): Promise<void> {
+    this.calls.push('evict');
+    if (this.fail.evict) throw this.fail.evict;
+  }
+
+  async send({ path, payload }: OutgoingControl): Promise<void> {
+    this.calls.push(`send ${payload.length} to ${path.remote.ip}`);
+    if (this.fail.send) throw this.fail.send;
+  }
+
+  async counters(): Promise<PeerCounters> {
+    this.calls.push('counters');
+    if (this.fail.counters) throw this.fail.counters;
+    return this.counts;
+  }
+
+  async describe(): Promise<PlaneDescription> {
+    return { device: 'ipipou0', mtu: 1472, localAlt: undefined, refusedPackets: 7n };
+  }
+
+  async refresh(): Promise<void> {
+    this.calls.push('refresh');
+    if (this.fail.refresh) throw this.fail.refresh;
+  }
+
+  async close(mode: 'remove' | 'leave'): Promise<void> {
+    this.calls.push(`close ${mode}`);
+    if (this.fail.close) throw this.fail.close;
+  }
+}
+
+export const STATUS: SessionStatus = {
+  phase: 'listening',
+  path: undefined,
+  authenticatedAt: undefined,
+  lastHeardAt: undefined,
+  rememberedUntil: undefined,
+  refused: {},
+  authPacketsSent: 0,
+  repliesVerified: 0,
+};
+
+/** A session that answers events with the effects a test gives it. */
+export class ScriptedMachine implements SessionMachine {
+  readonly events: SessionEvent[] = [];
+  readonly answers: {
+    readonly kind: SessionEvent['kind'];
+    readonly effects: readonly SessionEffect[];
+  }[] = [];
+  wakeAt: Millis | undefined;
+
+  /** The next event of this kind brings these effects; one that nothing is scripted for, none. */
+  on(kind: SessionEvent['kind'], ...effects: readonly SessionEffect[]): this {
+    this.answers.push({ kind, effects });
+    return this;
+  }
+
+  step(event: SessionEvent): { effects: readonly SessionEffect[]; wakeAt: Millis | undefined } {
+    this.events.push(event);
+    const index = this.answers.findIndex(({ kind }) => kind === event.kind);
+    const [answer] = index < 0 ? [] : this.answers.splice(index, 1);
+    return { effects: answer?.effects ?? [], wakeAt: this.wakeAt };
+  }
+
+  status(): SessionStatus {
+    return STATUS;
+  }
+
+  get kinds(): readonly string[] {
+    return this.events.map(({ kind }) => kind);
+  }
+}
+
+export type Line = { readonly level: LogLevel; readonly event: string; readonly fields: LogFields };
+
+/** A log that keeps its lines. */
+export function keepLog(): { readonly log: Log; readonly lines: Line[] } {
+  const lines: Line[] = [];
+  return { lines, log: (level, event, fields = {}) => void lines.push({ level, event, fields }) };
+}
