@@ -43,7 +43,7 @@ export type Scheme = {
   /** The replay memory after this packet was accepted. */
   readonly accepted: (payload: Uint8Array, replay: Replay | undefined) => Replay | undefined;
   /** Tells one configured proof from another without giving secrets away; see SessionMemory.peer. */
-  readonly mark: string;
+  readonly mark: () => string;
 };
 
 type ProofOf<Kind extends Proof['kind']> = Extract<Proof, { readonly kind: Kind }>;
@@ -58,7 +58,7 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
     screen: () => ACCEPTED,
     prove: () => ACCEPTED,
     accepted: (_payload, replay) => replay,
-    mark: 'none',
+    mark: () => 'none',
   }),
 
   token: ({ token }) => ({
@@ -70,7 +70,7 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
     screen: () => ACCEPTED,
     prove: (payload) => (constantTimeEqual(payload, token) ? ACCEPTED : refused('token')),
     accepted: (_payload, replay) => replay,
-    mark: `token-${formatChecksum(token)}`,
+    mark: () => `token-${formatChecksum(token)}`,
   }),
 
   ed25519: (proof) => ({
@@ -103,7 +103,8 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
       const packet = decodeAuth(payload);
       return packet && rememberPacket(replay, packet.time, fingerprint(packet));
     },
-    mark: `ed25519-${formatChecksum(concatBytes([proof.peerPublicKey ?? new Uint8Array(), proof.secret]))}`,
+    mark: () =>
+      `ed25519-${formatChecksum(concatBytes([proof.peerPublicKey ?? new Uint8Array(), proof.secret]))}`,
   }),
 };
 

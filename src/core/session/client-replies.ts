@@ -48,7 +48,7 @@ function checkSignedReply(turn: ClientTurn, path: Path, payload: Uint8Array): vo
   const proved = scheme.prove(payload, turn.crypto);
   if (!proved.ok) return refuse(turn, path, proved);
   turn.state = { ...turn.state, replay: scheme.accepted(payload, turn.state.replay) };
-  const memory = { remote: undefined, replay: turn.state.replay, peer: scheme.mark };
+  const memory = { remote: undefined, replay: turn.state.replay, peer: scheme.mark() };
   turn.effects.push({ kind: 'remember', memory });
   replied(turn, path);
 }

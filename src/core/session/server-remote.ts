@@ -78,7 +78,7 @@ export function remember(turn: ServerTurn): void {
       lastHeardAt: remote.heard.unix,
     },
     replay,
-    peer: turn.scheme.mark,
+    peer: turn.scheme.mark(),
   };
   turn.effects.push({ kind: 'remember', memory });
 }

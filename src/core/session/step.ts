@@ -66,7 +66,7 @@ function openTurn<State extends SessionState>(
   state: State,
   now: Instant,
 ): Turn<State> {
-  const started: State = { ...state, started: true };
+  const started: State = state.started ? state : { ...state, started: true };
   return { config, crypto, scheme: schemeOf(config.auth.proof), now, state: started, effects: [] };
 }
 

@@ -76,13 +76,13 @@ export function recall<State extends SessionState>(
   turn: Turn<State>,
   memory: SessionMemory | undefined,
 ): SessionMemory | undefined {
-  if (memory?.peer === undefined || memory.peer === turn.scheme.mark) return memory;
+  if (memory?.peer === undefined || memory.peer === turn.scheme.mark()) return memory;
   log(
     turn,
     'warn',
     'the configured proof has changed: what was remembered of the peer is forgotten',
   );
-  return { remote: undefined, replay: undefined, peer: turn.scheme.mark };
+  return { remote: undefined, replay: undefined, peer: turn.scheme.mark() };
 }
 
 /** What junk any stranger can send; the rest needs knowledge or is a sign of trouble. */

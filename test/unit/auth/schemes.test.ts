@@ -122,13 +122,13 @@ describe('mark', () => {
 
   it('tells configured proofs apart', () => {
     const proofs: readonly Proof[] = [none, token, otherToken, serverProof, otherKey, otherSecret];
-    const marks = proofs.map((proof) => schemeOf(proof).mark);
+    const marks = proofs.map((proof) => schemeOf(proof).mark());
     expect(new Set(marks).size).toBe(proofs.length);
   });
 
   it('stays when nothing that proves changes', () => {
     const looser: Proof = { ...serverProof, maxTimeDiscrepancy: seconds(0) };
-    expect(schemeOf(looser).mark).toBe(schemeOf(serverProof).mark);
+    expect(schemeOf(looser).mark()).toBe(schemeOf(serverProof).mark());
   });
 });
 

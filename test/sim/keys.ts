@@ -1,0 +1,59 @@
+import { generateKeyPair, openSessionCrypto } from '../../src/adapters/crypto.ts';
+import type { SessionCrypto } from '../../src/core/session/types.ts';
+import { seconds } from '../../src/core/units.ts';
+import type { Random } from './random.ts';
+
+/** What a key pair does; the simulation hands out both halves of two pairs. */
+export type Keys = {
+  readonly client: SessionCrypto;
+  readonly server: SessionCrypto;
+};
+
+/**
+ * Two pairs of a signature that is no cryptography, but quick, and repeatable from a seed: a hash of
+ * key and message. Nobody in the simulation forges it, since nobody computes it but the owners.
+ */
+export function fakeKeys(random: Random): Keys {
+  const clientKey = random.below(2 ** 32);
+  const serverKey = random.below(2 ** 32);
+  const crypto = (own: number, peer: number): SessionCrypto => ({
+    sign: (message) => fakeSignature(own, message),
+    verify: (message, signature) => {
+      const expected = fakeSignature(peer, message);
+      return expected.every((byte, index) => byte === signature[index]);
+    },
+    random: random.bytes,
+  });
+  return { client: crypto(clientKey, serverKey), server: crypto(serverKey, clientKey) };
+}
+
+function fakeSignature(key: number, message: Uint8Array): Uint8Array {
+  let hash = key;
+  for (const byte of message) hash = Math.imul(hash ^ byte, 0x01000193) ^ (hash >>> 15);
+  const signature = new Uint8Array(64);
+  for (let i = 0; i < signature.length; i++) {
+    hash = Math.imul(hash ^ (hash >>> 13), 0x5bd1e995) + i;
+    signature[i] = hash >>> 24;
+  }
+  return signature;
+}
+
+/** Two real pairs. */
+export function realKeys(secret: Uint8Array): Keys {
+  const client = generateKeyPair();
+  const server = generateKeyPair();
+  const maxTimeDiscrepancy = seconds(300);
+  const common = { kind: 'ed25519', secret, maxTimeDiscrepancy } as const;
+  return {
+    client: openSessionCrypto({
+      ...common,
+      privateSeed: client.privateSeed,
+      peerPublicKey: server.publicKey,
+    }),
+    server: openSessionCrypto({
+      ...common,
+      privateSeed: server.privateSeed,
+      peerPublicKey: client.publicKey,
+    }),
+  };
+}

@@ -1,0 +1,144 @@
+import { sameEndpoint, type Endpoint, type Ipv4 } from '../../src/core/addr.ts';
+import { port } from '../../src/core/units.ts';
+import type { Clockwork } from './clockwork.ts';
+import type { Random } from './random.ts';
+
+export type Datagram = {
+  readonly from: Endpoint;
+  readonly to: Endpoint;
+  readonly payload: Uint8Array;
+};
+
+export type Receiver = (datagram: Datagram) => void;
+
+/** How the public network treats packets: probabilities, and one-way delays in milliseconds. */
+export type Weather = {
+  readonly loss: number;
+  readonly duplication: number;
+  readonly delay: number;
+  /** Up to so much more for each packet, so that packets overtake each other. */
+  readonly spread: number;
+};
+
+export const FINE: Weather = { loss: 0, duplication: 0, delay: 20, spread: 0 };
+
+/** The public network. Everybody on it can be listened to through `tap`. */
+export class Network {
+  weather: Weather = FINE;
+  tap: Receiver | undefined;
+  readonly #receivers = new Map<Ipv4, Receiver>();
+  readonly #clockwork: Clockwork;
+  readonly #random: Random;
+
+  constructor(clockwork: Clockwork, random: Random) {
+    this.#clockwork = clockwork;
+    this.#random = random;
+  }
+
+  attach(ip: Ipv4, receiver: Receiver): void {
+    this.#receivers.set(ip, receiver);
+  }
+
+  detach(ip: Ipv4): void {
+    this.#receivers.delete(ip);
+  }
+
+  send(datagram: Datagram): void {
+    this.tap?.(datagram);
+    const { loss, duplication, delay, spread } = this.weather;
+    const copies = this.#random.chance(duplication) ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) {
+      if (this.#random.chance(loss)) continue;
+      const way = delay + this.#random.next() * spread;
+      this.#clockwork.after(way, () => this.#receivers.get(datagram.to.ip)?.(datagram));
+    }
+  }
+}
+
+type Mapping = {
+  readonly inside: Endpoint;
+  readonly remote: Endpoint;
+  readonly publicPort: number;
+};
+
+/**
+ * A NAT router with address- and port-dependent mapping and filtering (RFC 4787): the strictest kind.
+ * A mapping lives until nothing has left through it for `lifetime` milliseconds.
+ */
+export class Nat {
+  lifetime: number;
+  #ip: Ipv4;
+  #nextPort = 40_000;
+  #mappings: (Mapping & { usedAt: number })[] = [];
+  readonly #inside = new Map<Ipv4, Receiver>();
+  readonly #network: Network;
+  readonly #clockwork: Clockwork;
+
+  constructor(clockwork: Clockwork, network: Network, ip: Ipv4, lifetime: number) {
+    this.#clockwork = clockwork;
+    this.#network = network;
+    this.#ip = ip;
+    this.lifetime = lifetime;
+    network.attach(ip, (datagram) => this.#inbound(datagram));
+  }
+
+  get ip(): Ipv4 {
+    return this.#ip;
+  }
+
+  attach(ip: Ipv4, receiver: Receiver): void {
+    this.#inside.set(ip, receiver);
+  }
+
+  detach(ip: Ipv4): void {
+    this.#inside.delete(ip);
+  }
+
+  /** The provider gives another public address. */
+  move(ip: Ipv4): void {
+    this.#network.detach(this.#ip);
+    this.#ip = ip;
+    this.#mappings = [];
+    this.#network.attach(ip, (datagram) => this.#inbound(datagram));
+  }
+
+  /** The router was switched off and on. */
+  forget(): void {
+    this.#mappings = [];
+  }
+
+  /** What the outside sees of an inside endpoint now; undefined without a live mapping. */
+  outsideOf(inside: Endpoint, remote: Endpoint): Endpoint | undefined {
+    const mapping = this.#find(
+      (entry) => sameEndpoint(entry.inside, inside) && sameEndpoint(entry.remote, remote),
+    );
+    return mapping && { ip: this.#ip, port: port(mapping.publicPort) };
+  }
+
+  outbound(datagram: Datagram): void {
+    const { from, to, payload } = datagram;
+    if (!this.#inside.has(from.ip)) return;
+    let mapping = this.#find(
+      (entry) => sameEndpoint(entry.inside, from) && sameEndpoint(entry.remote, to),
+    );
+    if (!mapping) {
+      mapping = { inside: from, remote: to, publicPort: this.#nextPort++, usedAt: 0 };
+      this.#mappings.push(mapping);
+    }
+    mapping.usedAt = this.#clockwork.now;
+    this.#network.send({ from: { ip: this.#ip, port: port(mapping.publicPort) }, to, payload });
+  }
+
+  #inbound({ from, to, payload }: Datagram): void {
+    const mapping = this.#find(
+      (entry) => entry.publicPort === to.port && sameEndpoint(entry.remote, from),
+    );
+    if (mapping) this.#inside.get(mapping.inside.ip)?.({ from, to: mapping.inside, payload });
+  }
+
+  #find(fits: (entry: Mapping) => boolean): (Mapping & { usedAt: number }) | undefined {
+    const { now } = this.#clockwork;
+    this.#mappings = this.#mappings.filter((entry) => now - entry.usedAt < this.lifetime);
+    return this.#mappings.find(fits);
+  }
+}
