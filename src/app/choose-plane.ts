@@ -41,9 +41,14 @@ async function missingOf(factory: PlaneFactory): Promise<readonly Requirement[]>
 function reasonFor(passedOver: readonly Unavailable[]): string {
   if (passedOver.length === 0) return 'the best one, and all it needs is here';
   const lacks = passedOver.map(
-    ({ factory, missing }) => `${factory.name} lacks ${missing.map(({ what }) => what).join(', ')}`,
+    ({ factory, missing }) => `${factory.name} lacks ${missing.map(briefly).join(', ')}`,
   );
   return `${lacks.join('; ')}; this one has all it needs`;
+}
+
+/** Without the explanation in parentheses: `ipipou doctor` has the whole. */
+function briefly({ what }: Requirement): string {
+  return what.replace(/ \(.*\)$/, '');
 }
 
 function describe({ factory, missing }: Unavailable): string {

@@ -98,7 +98,7 @@ function formatRemembered(tunnel: TunnelStatus, now: number): string | undefined
 
 function formatRefused({ refused, refusedBelow }: TunnelStatus): string {
   const reasons = Object.entries(refused).map(([reason, count]) => `${count} ${reason}`);
-  if (refusedBelow !== undefined) reasons.push(`${refusedBelow} below user space`);
+  if (refusedBelow) reasons.push(`${refusedBelow} below user space`);
   return reasons.length === 0 ? 'nothing' : reasons.join(', ');
 }
 
