@@ -35,6 +35,9 @@ export const BATCHES_PER_TURN = 4;
 /** How long the worker may take to start, to answer or to end; generous, for emulated machines. */
 export const WORKER_TIMEOUT = millis(30_000);
 
+/** How long a process that exits without closing the plane waits for the worker to let go. */
+export const EXIT_WAIT = millis(1000);
+
 /** Repairs of the device when something outside keeps changing it; the next one waits its turn. */
 export const REPAIR_RATE: Rate = { perSecond: 1, burst: 10 };
 

@@ -1,6 +1,7 @@
 import { KernelError } from '../../../core/errors.ts';
 import { EAGAIN, EINTR, systemError } from '../../ffi/errno.ts';
 import { close, errno, ioctl, open, read, write } from '../../ffi/libc.ts';
+import { littleEndian } from './message-headers.ts';
 import type { LossHandler, PacketBatch, PacketSink, PacketSource } from './packet-batch.ts';
 import { describeHolder } from './tun-holder.ts';
 
@@ -53,7 +54,11 @@ export function createTunDevice(name: string): number {
   const fd = openTun();
   const request = new Uint8Array(IFREQ_BYTES);
   new TextEncoder().encodeInto(name, request.subarray(0, IFNAMSIZ - 1));
-  new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL, true);
+  new DataView(request.buffer).setUint16(
+    IFNAMSIZ,
+    IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL,
+    littleEndian,
+  );
   if (ioctl(fd, TUNSETIFF, request) >= 0) return fd;
   const error = systemError('TUNSETIFF', `link ${name}`, 'createTunnel');
   close(fd);

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { Path } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import type { Loss } from './counters.ts';
-import { WORKER_TIMEOUT } from './limits.ts';
+import { EXIT_WAIT, WORKER_TIMEOUT } from './limits.ts';
 import {
   START_ID,
   type FromWorker,
@@ -34,25 +34,37 @@ export class WorkerHandle {
   readonly #worker: Worker;
   readonly #listener: WorkerListener;
   readonly #pending = new Map<number, Pending>();
+  readonly #stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  /** For a process that exits all of a sudden: see worker.ts for why the thread must stop first. */
+  readonly #stopNow = (): void => {
+    this.#post({ kind: 'request', id: this.#nextId, request: { kind: 'stop' } });
+    Atomics.wait(this.#stopped, 0, 0, EXIT_WAIT);
+  };
   #nextId = START_ID + 1;
   #state: 'running' | 'stopping' | 'ended' = 'running';
 
-  private constructor(start: WorkerStart, listener: WorkerListener) {
+  private constructor(start: Omit<WorkerStart, 'stopped'>, listener: WorkerListener) {
     this.#listener = listener;
-    this.#worker = new Worker(workerUrl(), { workerData: start, name: 'ipipou-tun' });
+    const workerData: WorkerStart = { ...start, stopped: this.#stopped.buffer };
+    this.#worker = new Worker(workerUrl(), { workerData, name: 'ipipou-tun' });
+    process.once('exit', this.#stopNow);
     this.#worker.on('message', (message: FromWorker) => {
       this.#hear(message);
     });
+    let cause: Error | undefined;
     this.#worker.on('error', (error: unknown) => {
-      this.#end(error instanceof Error ? error : new Error(String(error)));
+      cause = error instanceof Error ? error : new Error(String(error));
     });
     this.#worker.once('exit', (code) => {
-      this.#end(new Error(`exit code ${code}`));
+      this.#end(cause ?? new Error(`exit code ${code}`));
     });
   }
 
   /** Resolves once the thread forwards. */
-  static async start(start: WorkerStart, listener: WorkerListener): Promise<WorkerHandle> {
+  static async start(
+    start: Omit<WorkerStart, 'stopped'>,
+    listener: WorkerListener,
+  ): Promise<WorkerHandle> {
     const handle = new WorkerHandle(start, listener);
     try {
       await handle.#answer(START_ID);
@@ -77,17 +89,21 @@ export class WorkerHandle {
     if (this.#state === 'running') this.#post({ kind: 'handled', path, payload });
   }
 
-  /** Ends the thread, by force if it does not end by itself; afterwards its descriptors are free. */
+  /** Ends the thread; afterwards its descriptors are free. Rejects when it does not end. */
   async stop(): Promise<void> {
     if (this.#state === 'ended') return;
-    const exit = once(this.#worker, 'exit');
     if (this.#state === 'running') {
       this.#state = 'stopping';
       this.#post({ kind: 'request', id: this.#nextId, request: { kind: 'stop' } });
     }
-    const timer = setTimeout(() => void this.#worker.terminate(), WORKER_TIMEOUT);
-    await exit;
-    clearTimeout(timer);
+    const signal = AbortSignal.timeout(WORKER_TIMEOUT);
+    try {
+      await once(this.#worker, 'exit', { signal });
+    } catch (error) {
+      // It hangs, and terminate() would end the whole process: see worker.ts.
+      this.#worker.unref();
+      throw new IpipouError('cleanUp', 'the forwarding thread does not end', { cause: error });
+    }
   }
 
   #post(message: ToWorker): void {
@@ -130,6 +146,7 @@ export class WorkerHandle {
     const before = this.#state;
     if (before === 'ended') return;
     this.#state = 'ended';
+    process.off('exit', this.#stopNow);
     const error = ended(cause);
     for (const id of this.#pending.keys()) {
       this.#settle(id, (pending) => {

@@ -10,6 +10,8 @@ export type WorkerStart = {
   readonly authLengths: readonly number[];
   /** Memory of SharedCounters. */
   readonly counters: SharedArrayBuffer;
+  /** One i32: 0 until the worker has let go of its descriptors after `stop`, then 1. */
+  readonly stopped: SharedArrayBuffer;
 };
 
 /** What the main thread asks for; every request is answered by `done` with its id. */

@@ -39,6 +39,12 @@ function run(owner: NonNullable<typeof parentPort>): void {
       },
     },
   });
+  const stopped = new Int32Array(start.stopped);
+  // A thread that is torn down while koffi (3.3.4) still polls for it takes the process with it
+  // (SIGSEGV). So this comes first, however the thread ends.
+  process.once('exit', () => {
+    forwarder.stop();
+  });
   owner.on('message', (message: ToWorker) => {
     if (message.kind === 'handled') {
       forwarder.handled(message.path, message.payload);
@@ -46,7 +52,10 @@ function run(owner: NonNullable<typeof parentPort>): void {
     }
     const errno = carryOut(forwarder, message.request);
     tell({ kind: 'done', id: message.id, errno });
-    if (message.request.kind === 'stop') owner.close();
+    if (message.request.kind !== 'stop') return;
+    Atomics.store(stopped, 0, 1);
+    Atomics.notify(stopped, 0);
+    owner.close();
   });
   tell({ kind: 'done', id: START_ID, errno: undefined });
 }

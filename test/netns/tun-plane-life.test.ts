@@ -1,0 +1,202 @@
+/* Topology: the drawings at the heads of test/rig/tun-pair.ts and test/rig/two-hosts.ts. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NamespaceSocket } from '../rig/namespace-sockets.ts';
+import { ip } from '../rig/traffic.ts';
+import { TunHost } from '../rig/tun-host.ts';
+import { A, A_TO_B, B_TO_A, eventually, INNER_A, INNER_B, TunPair } from '../rig/tun-pair.ts';
+import type { TwoHosts } from '../rig/two-hosts.ts';
+
+const text = new TextEncoder();
+
+let pair: TunPair;
+let cable: TwoHosts;
+let a: TunHost;
+let b: TunHost;
+
+beforeEach(async () => {
+  pair = await TunPair.make();
+  ({ cable, a, b } = pair);
+});
+
+afterEach(async () => {
+  await pair[Symbol.asyncDispose]();
+});
+
+describe('trouble outside', () => {
+  test('an unreachable peer and a closed port do not end the loop', async () => {
+    await pair.openBoth();
+    await cable.sure(cable.a, 'ip', 'link', 'set', 'v0', 'down');
+    expect((await cable.exec(cable.a, 'ping', '-c1', '-W1', INNER_B)).code).not.toBe(0);
+    await expect(
+      a.send({ path: A_TO_B, payload: text.encode('auth'), ttl: undefined }),
+    ).rejects.toMatchObject({ exit: 'sendAuth', errno: 'ENETUNREACH' });
+    await eventually(() => {
+      expect(a.events).toContainEqual(
+        expect.objectContaining({ event: 'log', text: 'a packet was lost' }),
+      );
+    });
+    await cable.sure(cable.a, 'ip', 'link', 'set', 'v0', 'up');
+    await b.close('remove');
+    expect((await cable.exec(cable.a, 'ping', '-c2', '-i0.2', '-W1', INNER_B)).code).not.toBe(0);
+    await pair.openB();
+    await b.admit(B_TO_A);
+    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+  });
+
+  test('a smaller outer MTU reaches the device by the packets that do not fit', async () => {
+    await pair.openBoth();
+    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+    await cable.sure(cable.b, 'ip', 'link', 'set', 'v0', 'mtu', '1300');
+    await cable.sure(cable.a, 'ip', 'link', 'set', 'v0', 'mtu', '1300');
+    await cable.exec(cable.a, 'ping', '-c1', '-W1', '-s1400', INNER_B);
+    await eventually(async () => {
+      expect((await a.describe()).mtu).toBe(1272);
+    });
+    await b.refresh();
+    expect((await b.describe()).mtu).toBe(1272);
+    expect(await cable.pings(cable.a, INNER_B, '-s1400')).toBe(true);
+  });
+
+  test.each([
+    { what: 'deleted', argv: ['ip', 'link', 'del', 'ipipou0'], said: 'tunnel device' },
+    { what: 'taken down', argv: ['ip', 'link', 'set', 'ipipou0', 'down'], said: 'tunnel device' },
+    {
+      what: 'left without its address',
+      argv: ['ip', 'addr', 'flush', 'dev', 'ipipou0'],
+      said: 'address of the tunnel device',
+    },
+  ])('a device that is $what is put back', async ({ argv, said }) => {
+    await pair.openBoth();
+    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+    await cable.sure(cable.a, ...argv);
+    await eventually(() => {
+      expect(a.events).toContainEqual({ event: 'disturbed', what: said, repaired: true });
+    });
+    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+    expect(await cable.pings(cable.b, INNER_A)).toBe(true);
+    expect(a.events.filter(({ event }) => event === 'failed')).toEqual([]);
+  });
+
+  test('a forwarding thread that ends is reported, and everything can still be closed', async () => {
+    const before = await cable.state(cable.a);
+    await pair.openA();
+    await expect(a.crash()).rejects.toThrow(/forwarding thread ended/);
+    expect(a.events).toContainEqual(expect.objectContaining({ event: 'failed' }));
+    await a.close('remove');
+    expect(await cable.state(cable.a)).toBe(before);
+  });
+});
+
+describe('opening and closing', () => {
+  test.each(['remove', 'leave'] as const)(
+    'close(%s) leaves namespace and process as they were',
+    async (mode) => {
+      const before = [await cable.state(cable.a), await a.descriptors()] as const;
+      // What the runtime opens once and keeps shows up in the first round only.
+      await pair.openA();
+      await a.close(mode);
+      const settled = await a.descriptors();
+      await pair.openA();
+      await a.admit(A_TO_B);
+      expect(await cable.state(cable.a)).not.toBe(before[0]);
+      await a.close(mode);
+      expect(await cable.state(cable.a)).toBe(before[0]);
+      await eventually(async () => {
+        expect(await a.descriptors()).toEqual(settled);
+      });
+      expect(settled.filter((name) => !before[1].includes(name))).toEqual([]);
+    },
+  );
+
+  test('the device has the configured name, addresses and MTU', async () => {
+    await pair.openA({ device: 'tun-test', mtu: 1300, outerDevice: 'v0' });
+    const [link] = JSON.parse(
+      await cable.sure(cable.a, 'ip', '-j', '-4', 'addr', 'show', 'tun-test'),
+    ) as [unknown];
+    expect(link).toMatchObject({
+      mtu: 1300,
+      flags: expect.arrayContaining(['UP']) as unknown,
+      addr_info: [{ local: INNER_A, address: INNER_B, prefixlen: 32 }],
+    });
+    await a.refresh();
+    expect((await a.describe()).mtu).toBe(1300);
+  });
+
+  test('the MTU of a server without a peer comes from its outer device', async () => {
+    await cable.sure(cable.b, 'ip', 'link', 'set', 'v0', 'mtu', '1400');
+    await pair.openB({ outerDevice: 'v0' });
+    expect((await b.describe()).mtu).toBe(1372);
+    await b.refresh();
+    expect((await b.describe()).mtu).toBe(1372);
+  });
+
+  test('a taken name is refused with its holder, and nothing is left', async () => {
+    await pair.openA();
+    const other = await TunHost.in(cable.a);
+    try {
+      await a.close('remove');
+      await pair.openA({ localIp: ip('10.9.0.3') });
+      const before = await cable.state(cable.a);
+      await expect(
+        other.open({ ip: INNER_A, peerIp: INNER_B, localIp: A.ip }),
+      ).rejects.toMatchObject({
+        exit: 'link',
+        errno: 'EEXIST',
+        message: expect.stringMatching(/held by process [0-9]+ \(node/) as unknown,
+        hint: expect.stringContaining('tunl-dev') as unknown,
+      });
+      expect(await cable.state(cable.a)).toBe(before);
+    } finally {
+      await other[Symbol.asyncDispose]();
+    }
+  });
+
+  test.each([
+    {
+      what: 'a taken port',
+      options: {},
+      error: { exit: 'fou', errno: 'EADDRINUSE' },
+      hint: 'fou-local-port',
+    },
+    {
+      what: 'a foreign address',
+      options: { localIp: ip('10.9.0.9') },
+      error: { exit: 'fou', errno: 'EADDRNOTAVAIL' },
+      hint: 'fou-local-ip',
+    },
+    {
+      what: 'a missing device',
+      options: { outerDevice: 'nowhere' },
+      error: { exit: 'fou', errno: 'ENODEV' },
+      hint: 'fou-dev',
+    },
+    {
+      what: 'an impossible MTU',
+      options: { localIp: ip('10.9.0.3'), mtu: 20 },
+      error: { exit: 'link', errno: 'EINVAL' },
+      hint: undefined,
+    },
+  ])('$what is refused, and nothing is left', async ({ options, error, hint }) => {
+    using _holder = NamespaceSocket.udp(cable.a, A);
+    const before = await cable.state(cable.a);
+    const refused = pair.openA(options);
+    await expect(refused).rejects.toMatchObject(error);
+    if (hint !== undefined) {
+      await expect(refused).rejects.toMatchObject({
+        hint: expect.stringContaining(hint) as unknown,
+      });
+    }
+    expect(await cable.state(cable.a)).toBe(before);
+  });
+
+  test('a process that exits without closing does so with its own code, and nothing is left', async () => {
+    const before = await cable.state(cable.a);
+    await pair.openA();
+    expect(await a.exit(7)).toBe(7);
+    expect(await cable.state(cable.a)).toBe(before);
+  });
+
+  test('what the plane needs is there', async () => {
+    expect((await a.probe()).map(({ met }) => met)).toEqual([true, true]);
+  });
+});

@@ -1,0 +1,60 @@
+import { checked } from '../../src/adapters/ffi/errno.ts';
+import { bind, close, recv, sendto, socket } from '../../src/adapters/ffi/libc.ts';
+import type { Endpoint } from '../../src/core/addr.ts';
+import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
+import { inNamespace } from './in-namespace.ts';
+
+// sys/socket.h, linux/if_packet.h, linux/if_ether.h
+const AF_PACKET = 17;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const ETH_P_IP_BE = 0x0008;
+
+/** A socket in a namespace; what arrives is taken by polling. */
+export class NamespaceSocket implements Disposable {
+  readonly #fd: number;
+  readonly #buffer = new Uint8Array(new ArrayBuffer(65_536));
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** A UDP socket bound to an endpoint of the namespace. */
+  static udp(namespace: string, local: Endpoint): NamespaceSocket {
+    return inNamespace(namespace, () => {
+      const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+      const fd = checked(socket(AF_INET, type, 0), 'socket', 'test socket');
+      const name = encodeSockaddrIn(local);
+      checked(bind(fd, name, name.length), 'bind', `${local.ip}:${local.port}`);
+      return new NamespaceSocket(fd);
+    });
+  }
+
+  /** Sees every IPv4 packet that arrives in the namespace, from its IP header on. */
+  static tap(namespace: string): NamespaceSocket {
+    return inNamespace(namespace, () => {
+      const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+      return new NamespaceSocket(checked(socket(AF_PACKET, type, ETH_P_IP_BE), 'socket', 'tap'));
+    });
+  }
+
+  send(to: Endpoint, payload: Uint8Array): void {
+    const name = encodeSockaddrIn(to);
+    checked(sendto(this.#fd, payload, payload.length, 0, name, name.length), 'sendto', 'test');
+  }
+
+  /** Everything that has arrived since the last call. */
+  received(): readonly Uint8Array[] {
+    const packets: Uint8Array[] = [];
+    for (;;) {
+      const length = recv(this.#fd, this.#buffer, this.#buffer.length, 0);
+      if (length < 0) return packets;
+      packets.push(this.#buffer.slice(0, length));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    close(this.#fd);
+  }
+}

@@ -1,0 +1,79 @@
+import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
+import { run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
+import type { Ipv4 } from '../../src/core/addr.ts';
+import { millis } from '../../src/core/units.ts';
+
+let made = 0;
+
+/**
+ * Two namespaces and a cable.
+ *
+ *     a   v0 10.9.0.1/24  <──────────>  v0 10.9.0.2/24   b
+ *            10.9.0.3/24                   10.9.0.4/24
+ */
+export class TwoHosts implements AsyncDisposable {
+  readonly a: string;
+  readonly b: string;
+
+  private constructor(prefix: string) {
+    this.a = `${prefix}-a`;
+    this.b = `${prefix}-b`;
+  }
+
+  static async make(): Promise<TwoHosts> {
+    made += 1;
+    const hosts = new TwoHosts(`ipipou2-${process.pid}-${made}`);
+    const { a, b } = hosts;
+    await ipBatch(undefined, [
+      `netns add ${a}`,
+      `netns add ${b}`,
+      `link add v0 netns ${a} type veth peer name v0 netns ${b}`,
+    ]);
+    await ipBatch(a, [
+      'link set lo up',
+      'link set v0 addrgenmode none',
+      'addr add 10.9.0.1/24 dev v0',
+      'addr add 10.9.0.3/24 dev v0',
+      'link set v0 up',
+    ]);
+    await ipBatch(b, [
+      'link set lo up',
+      'link set v0 addrgenmode none',
+      'addr add 10.9.0.2/24 dev v0',
+      'addr add 10.9.0.4/24 dev v0',
+      'link set v0 up',
+    ]);
+    return hosts;
+  }
+
+  /** Runs a program in one of them, to its end. */
+  async exec(namespace: string, ...argv: readonly string[]): Promise<Finished> {
+    return run(inside(namespace, argv), { timeout: millis(20_000) });
+  }
+
+  /** Runs a program that must succeed; its standard output. */
+  async sure(namespace: string, ...argv: readonly string[]): Promise<string> {
+    const options = { timeout: millis(20_000) };
+    return (await runChecked(inside(namespace, argv), options)).stdout;
+  }
+
+  /** Whether `target` answers within five seconds. */
+  async pings(namespace: string, target: Ipv4, ...options: readonly string[]): Promise<boolean> {
+    const done = await this.exec(namespace, 'ping', '-c1', '-w5', ...options, target);
+    return done.code === 0;
+  }
+
+  /** Links, addresses and routes of a namespace as text to compare. */
+  async state(namespace: string): Promise<string> {
+    const views = [
+      ['ip', '-o', '-d', 'addr'],
+      ['ip', 'route', 'show', 'table', 'all'],
+    ];
+    const shown = await Promise.all(views.map((argv) => this.sure(namespace, ...argv)));
+    return shown.join('\n').replaceAll(/ (valid|preferred)_lft \S+/g, '');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await removeNamespaces([this.a, this.b]);
+  }
+}
