@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { up, type Topology } from '../../src/adapters/lab/topology.ts';
+import { EXIT } from '../../src/core/exit-codes.ts';
+import { DESCRIBED, Hosts, IPIPOU, changed } from '../rig/daemon.ts';
+import { whatIsThere } from '../rig/traffic.ts';
+
+/*
+ * What stops a start on tun: the exit code says which part, the text what and why, and nothing that
+ * was made stays. Only a server is needed of the topology at the head of src/adapters/lab/topology.ts.
+ */
+let lab: Topology;
+let hosts: Hosts;
+
+beforeAll(async () => {
+  lab = await up();
+  hosts = await Hosts.in(lab);
+});
+
+afterAll(async () => {
+  await hosts[Symbol.asyncDispose]();
+  await lab.down();
+});
+
+const SERVER = changed(DESCRIBED.server, 'dataplane tun');
+const CLIENT = changed(DESCRIBED.client, 'dataplane tun', '-fou-local');
+
+const refusals: readonly {
+  readonly what: string;
+  readonly lines: readonly string[];
+  readonly args?: readonly string[];
+  readonly prepare?: readonly string[];
+  readonly undo?: readonly string[];
+  readonly code: number;
+  readonly says: RegExp;
+}[] = [
+  {
+    what: 'options are wrong',
+    lines: changed(SERVER, 'fou-local-port 99999', 'nonsense yes'),
+    code: EXIT.arguments,
+    says: /fou-local-port: "99999": expected a port[^]*nonsense/,
+  },
+  {
+    what: 'IPv6 is asked for',
+    lines: changed(CLIENT, 'fou-remote [2001:db8::1]:10000'),
+    code: EXIT.notImplemented,
+    says: /IPv6 is not implemented/,
+  },
+  {
+    what: 'a device of that name is not ours',
+    lines: SERVER,
+    prepare: ['ip', 'link', 'add', 'ipipou0', 'type', 'veth', 'peer', 'name', 'other'],
+    undo: ['ip', 'link', 'del', 'ipipou0'],
+    code: EXIT.link,
+    says: /ipipou0/,
+  },
+  {
+    what: 'the port has an owner',
+    lines: changed(SERVER, 'fou-local-ip 203.0.113.9', '-fou-dev'),
+    code: EXIT.fou,
+    says: /203\.0\.113\.9.*EADDRNOTAVAIL/,
+  },
+  {
+    what: 'the packet of reauth-only has no way out',
+    lines: changed(CLIENT, 'fou-remote 192.0.2.77:10000'),
+    args: ['--reauth-only'],
+    code: EXIT.sendAuth,
+    says: /no route to 192\.0\.2\.77/,
+  },
+];
+
+test.each(refusals)('exit $code when $what', async (refusal) => {
+  if (refusal.prepare) {
+    expect(await lab.exec(lab.server, refusal.prepare)).toMatchObject({ code: 0 });
+  }
+  const before = await whatIsThere(lab, lab.server);
+  const file = await hosts.writeConfig(lab.server, 'refused', refusal.lines);
+  const done = await hosts.run(lab.server, ['--config', file, ...(refusal.args ?? [])]);
+  expect(done.stderr).toMatch(refusal.says);
+  expect(done.code).toBe(refusal.code);
+  expect(await whatIsThere(lab, lab.server)).toBe(before);
+  if (refusal.undo) await lab.exec(lab.server, refusal.undo);
+});
+
+test('an explicit plane that cannot be had names what is missing, and the command that mends it', async () => {
+  const doctor = await hosts.run(lab.server, ['doctor', '--json']);
+  const { planes } = JSON.parse(doctor.stdout) as {
+    planes: readonly { name: string; works: boolean }[];
+  };
+  const works = planes.find(({ name }) => name === 'fou')?.works === true;
+  const file = await hosts.writeConfig(
+    lab.server,
+    'fou',
+    changed(DESCRIBED.server, 'dataplane fou'),
+  );
+  const program = lab.spawn(lab.server, [process.execPath, IPIPOU, '--config', file], {
+    env: hosts.env(lab.server),
+  });
+  if (works) {
+    await program.waitFor(/ready/);
+    expect(await program.stop()).toMatchObject({ code: EXIT.ok });
+  } else {
+    const done = await program.finished;
+    expect(done.code).toBe(EXIT.modprobe);
+    expect(done.stderr).toMatch(/fou lacks kernel module fou[^]*hint: .*linux-image/);
+  }
+});
