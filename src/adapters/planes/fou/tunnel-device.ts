@@ -4,6 +4,7 @@ import { KernelError, withExit } from '../../../core/errors.ts';
 import type { ExitName } from '../../../core/exit-codes.ts';
 import type { IfIndex, Port } from '../../../core/units.ts';
 import type { PeerCounters } from '../../../ports/data-plane.ts';
+import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
 import type { IpipSpec, Link, RouteNetlink } from '../../netlink/route.ts';
 import { innerMtu } from '../inner-mtu.ts';
 
@@ -84,6 +85,7 @@ export class TunnelDevice {
         await refile('updateTunnel', this.#route.changeIpip(found.index, spec));
       }
     }
+    this.#chooseOffload(path, local);
     await this.#dress(path, this.#index, found);
   }
 
@@ -111,6 +113,18 @@ export class TunnelDevice {
 
   async mtu(): Promise<number | undefined> {
     return (await this.#route.linkByName(this.#config.inner.device))?.mtu;
+  }
+
+  /**
+   * The guard rewrites the alternative address after encapsulation. nftables (6.1, nft_payload.c) then
+   * takes any packet whose inner checksum is still to be filled in for one whose outer checksum is,
+   * and spoils the outer one, which is complete: the far side drops every such packet, which is all of
+   * TCP but the aggregated ones. So inner checksums are filled in before this device where both the
+   * rewriting and outer checksums are in use.
+   */
+  #chooseOffload(path: Path, local: Ipv4): void {
+    if (!this.#config.outer.udpChecksum) return;
+    setTransmitChecksumOffload(this.#config.inner.device, local === path.local.ip);
   }
 
   async #dress(path: Path, index: IfIndex, found: Link | undefined): Promise<void> {
