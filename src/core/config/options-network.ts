@@ -122,8 +122,10 @@ export const OUTER_OPTIONS: readonly Option[] = [
     {
       name: 'encap-csum',
       group: 'outer',
-      fallback: 'on',
-      help: 'Put UDP checksums on tunnelled packets; without them some NATs drop packets.',
+      fallback: "the system's: none on fou, on tun yes",
+      help:
+        'Put UDP checksums on tunnelled packets: for NATs that drop packets without. On fou not ' +
+        'where a NAT runs in the same kernel or on the host of this guest: Linux spoils them there.',
     },
     { udpChecksum: true },
   ),

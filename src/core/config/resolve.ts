@@ -140,7 +140,7 @@ function buildConfig(at: Situation, name: string | undefined): TunnelConfig {
       remotePort: slots.remotePort,
       localIpAlt: slots.localIpAlt ?? ipv4Add(FIRST_LOCAL_IP_ALT, number),
       forceLocalIpAlt: slots.forceLocalIpAlt ?? false,
-      udpChecksum: slots.udpChecksum ?? true,
+      udpChecksum: slots.udpChecksum,
     },
     inner: { device, ip: innerIp, peerIp: innerPeerIp, mtu: slots.mtu },
     queue: {

@@ -66,8 +66,8 @@ export type OuterConfig = {
   readonly remotePort: Port | undefined;
   readonly localIpAlt: Ipv4;
   readonly forceLocalIpAlt: boolean;
-  /** UDP checksum of the encapsulation. */
-  readonly udpChecksum: boolean;
+  /** UDP checksum of the encapsulation; undefined = what the system does by itself on this plane. */
+  readonly udpChecksum: boolean | undefined;
 };
 
 export type InnerConfig = {

@@ -159,7 +159,7 @@ const EFFECTS: Readonly<Record<string, Case>> = {
     '10.9.0.9',
   ),
   mtu: at(SERVER, 'mtu 1400', 'config.inner.mtu', undefined, 1400),
-  'no-encap-csum': at(SERVER, 'no-encap-csum', 'config.outer.udpChecksum', true, false),
+  'no-encap-csum': at(SERVER, 'no-encap-csum', 'config.outer.udpChecksum', undefined, false),
   dataplane: at(SERVER, 'dataplane tun', 'config.dataplane', 'auto', 'tun'),
   'nft-table': at(SERVER, 'nft-table my_table-2', 'config.nft.table', 'ipipou', 'my_table-2'),
   'no-nft-counter': at(SERVER, 'no-nft-counter', 'config.nft.counters', true, false),

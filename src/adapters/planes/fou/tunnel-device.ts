@@ -152,7 +152,7 @@ export class TunnelDevice {
       ttl: this.#defaultTtl,
       pmtuDiscovery: true,
       encap: {
-        checksum: outer.udpChecksum,
+        checksum: outer.udpChecksum ?? false,
         sourcePort: path.local.port,
         destinationPort: path.remote.port,
       },

@@ -40,7 +40,7 @@ export function openTunnelSocket(outer: OuterConfig): number {
     if (outer.device !== undefined) bindToDevice(fd, outer.device, subject);
     set(fd, IPPROTO_IP, IP_PKTINFO, 1, 'IP_PKTINFO', subject);
     set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, 'IP_MTU_DISCOVER', subject);
-    if (!outer.udpChecksum) set(fd, SOL_SOCKET, SO_NO_CHECK, 1, 'SO_NO_CHECK', subject);
+    if (outer.udpChecksum === false) set(fd, SOL_SOCKET, SO_NO_CHECK, 1, 'SO_NO_CHECK', subject);
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, subject);
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, subject);
     bindTo(fd, ip, outer.localPort, subject);
