@@ -1,4 +1,6 @@
 import type { Endpoint } from '../../src/core/addr.ts';
+import { packetSeconds } from '../../src/core/auth/schemes.ts';
+import { encodeAuth } from '../../src/core/auth/v1.ts';
 import { REPLY_WINDOW } from '../../src/core/session/limits.ts';
 import { port } from '../../src/core/units.ts';
 import { DATA } from './host.ts';
@@ -48,13 +50,14 @@ export class Attacker {
     network.send({ from, to, payload });
   }
 
-  /** Many forged packets at once, each from another address. */
+  /** Many forged packets with the right time, one each millisecond, from changing addresses. */
   flood(packets: number): void {
-    const { random, network, clockwork, serverIp } = this.#world;
-    const model = this.captured.at(-1)?.payload;
+    const { random, network, clockwork, serverIp, tunnel } = this.#world;
+    const unixSeconds = packetSeconds(tunnel.server.now().unix);
     for (let i = 0; i < packets; i++) {
-      const payload = random.bytes(73);
-      if (model) payload.set(model.subarray(64), 64);
+      const secret = new Uint8Array();
+      const fields = { unixSeconds, salt: random.bytes(4) };
+      const payload = encodeAuth({ secret }, fields, () => random.bytes(64));
       const from = { ip: ip(`192.0.2.${random.below(256)}`), port: port(1 + random.below(65535)) };
       clockwork.after(i, () => {
         network.send({ from, to: { ip: serverIp, port: port(10_000) }, payload });

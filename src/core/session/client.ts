@@ -178,7 +178,7 @@ function takeLocal(turn: ClientTurn, local: Ipv4 | undefined): void {
 
 /** Takes a new or regained path into use. */
 function connect(turn: ClientTurn): void {
-  const poll = toMillis(turn.config.timers.deadPeerTimeout);
+  const { deadPeerTimeout } = turn.config.timers;
   turn.state = {
     ...turn.state,
     life: 'new',
@@ -188,7 +188,8 @@ function connect(turn: ClientTurn): void {
     heard: undefined,
     counts: undefined,
     admitFailures: 0,
-    pollAt: poll > 0 ? after(turn, pollInterval(poll)) : undefined,
+    // At once, to have something to compare with.
+    pollAt: deadPeerTimeout > 0 ? turn.now.monotonic : undefined,
   };
   authenticate(turn);
   admit(turn);

@@ -1,7 +1,14 @@
 /** The server's remote: admitted, watched over, written down, forgotten. Rules in server.ts. */
 import { formatEndpoint, samePath, type Path } from '../addr.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
-import { ADMIT_ANSWER, backoff, POLL_LEAD, pollInterval, REMEMBER_GAP } from './limits.ts';
+import {
+  ADMIT_ANSWER,
+  backoff,
+  POLL_LEAD,
+  POLL_MAX,
+  pollInterval,
+  REMEMBER_GAP,
+} from './limits.ts';
 import type { Remote, ServerState } from './state.ts';
 import { after, drawSpread, isDue, log, type Turn } from './turn.ts';
 import type { PacketCounts, SessionConfig } from './types.ts';
@@ -114,7 +121,8 @@ export function runsOutAt(config: SessionConfig, remote: Remote): Millis | undef
 
 /** When to read the counters next: regularly, and once shortly before the end. */
 export function nextPoll(turn: ServerTurn, remote: Remote): Millis {
-  const next = after(turn, pollInterval(toMillis(turn.config.timers.connectionIdle)));
+  const interval = pollInterval(toMillis(turn.config.timers.connectionIdle));
+  const next = after(turn, remote.expired ? POLL_MAX : interval);
   const end = runsOutAt(turn.config, remote);
   const last = end === undefined ? next : millis(end - POLL_LEAD);
   return last > turn.now.monotonic && last < next ? last : next;
