@@ -113,5 +113,5 @@ export function errno(): number {
 
 /** The address of a buffer's memory; valid while the buffer is reachable (the owner keeps it). */
 export function address(buffer: Uint8Array): bigint {
-  return koffi.address(buffer) as bigint;
+  return koffi.address(buffer);
 }
