@@ -231,18 +231,20 @@ function allowResolved(turn: ServerTurn, event: EventOf<'resolved'>): void {
 
 /** Does whatever is due. */
 export function runServerTimers(turn: ServerTurn): void {
-  const { config } = turn;
-  if (isDue(turn, turn.state.resolveAt) && config.remoteHost !== undefined) {
-    const alive = turn.state.remote !== undefined && !turn.state.remote.expired;
-    const settled = turn.state.allowed !== undefined && turn.state.resolveFailures === 0;
-    if (alive && settled) turn.state = { ...turn.state, resolveAt: after(turn, RESOLVE_AGAIN) };
-    else resolveName(turn, config.remoteHost);
-  }
+  retryAdmission(turn);
+  watchRemote(turn);
+  resolveAgain(turn);
+}
+
+function retryAdmission(turn: ServerTurn): void {
   const { retry } = turn.state;
-  if (retry && isDue(turn, retry.at)) {
-    turn.state = { ...turn.state, retry: undefined };
-    if (!isDue(turn, runsOutAt(config, retry.remote))) admit(turn, retry.remote, retry.attempt);
-  }
+  if (retry === undefined || !isDue(turn, retry.at)) return;
+  turn.state = { ...turn.state, retry: undefined };
+  if (!isDue(turn, runsOutAt(turn.config, retry.remote))) admit(turn, retry.remote, retry.attempt);
+}
+
+function watchRemote(turn: ServerTurn): void {
+  const { config } = turn;
   const { remote } = turn.state;
   if (remote === undefined) return;
   if (isDue(turn, runsOutAt(config, remote))) return forget(turn, remote);
@@ -261,6 +263,16 @@ export function runServerTimers(turn: ServerTurn): void {
     turn.state = { ...turn.state, pollAt: nextPoll(turn, remote) };
     turn.effects.push({ kind: 'poll-counters' });
   }
+}
+
+function resolveAgain(turn: ServerTurn): void {
+  const { remoteHost } = turn.config;
+  if (!isDue(turn, turn.state.resolveAt) || remoteHost === undefined) return;
+  const { remote, allowed, resolveFailures } = turn.state;
+  const alive = remote !== undefined && !remote.expired;
+  const settled = allowed !== undefined && resolveFailures === 0;
+  if (alive && settled) turn.state = { ...turn.state, resolveAt: after(turn, RESOLVE_AGAIN) };
+  else resolveName(turn, remoteHost);
 }
 
 export function serverWakeAt(config: SessionConfig, state: ServerState): Millis | undefined {

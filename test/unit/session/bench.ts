@@ -1,0 +1,183 @@
+import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
+import type { Endpoint, Ipv4, Path } from '../../../src/core/addr.ts';
+import { encodeAuth } from '../../../src/core/auth/v1.ts';
+import type { AuthConfig, Proof, TimerConfig } from '../../../src/core/config/tunnel-config.ts';
+import {
+  createSession,
+  sessionStatus,
+  step,
+  type SessionState,
+} from '../../../src/core/session/step.ts';
+import type {
+  SessionConfig,
+  SessionCrypto,
+  SessionEffect,
+  SessionEvent,
+  SessionStatus,
+} from '../../../src/core/session/types.ts';
+import { millis, port, seconds, type Millis } from '../../../src/core/units.ts';
+
+export const ip = (text: string): Ipv4 => text as Ipv4;
+export const endpoint = (address: string, number: number): Endpoint => ({
+  ip: ip(address),
+  port: port(number),
+});
+
+export const SERVER = endpoint('198.51.100.1', 10_000);
+export const CLIENT = endpoint('203.0.113.1', 40_000);
+/** The client's path as the server sees it. */
+export const PATH: Path = { local: SERVER, remote: CLIENT };
+export const pathFrom = (address: string, number = 40_000): Path => ({
+  local: SERVER,
+  remote: endpoint(address, number),
+});
+
+export const SECRET = new TextEncoder().encode('topsecret');
+const clientKeys = generateKeyPair();
+const serverKeys = generateKeyPair();
+const common = { kind: 'ed25519', secret: SECRET, maxTimeDiscrepancy: seconds(300) } as const;
+
+export const CLIENT_PROOF: Proof = {
+  ...common,
+  privateSeed: clientKeys.privateSeed,
+  peerPublicKey: serverKeys.publicKey,
+};
+export const SERVER_PROOF: Proof = {
+  ...common,
+  privateSeed: serverKeys.privateSeed,
+  peerPublicKey: clientKeys.publicKey,
+};
+
+const TIMERS: TimerConfig = {
+  authLifetime: seconds(3600),
+  keepalive: seconds(0),
+  connectionIdle: seconds(120),
+  deadPeerTimeout: seconds(30),
+};
+
+type Overrides = Partial<Omit<SessionConfig, 'auth' | 'timers'>> & {
+  readonly auth?: Partial<AuthConfig>;
+  readonly timers?: Partial<TimerConfig>;
+};
+
+export function configOf(role: 'server' | 'client', overrides: Overrides = {}): SessionConfig {
+  const isServer = role === 'server';
+  return {
+    role,
+    localPort: port(10_000),
+    remoteHost: isServer ? undefined : SERVER.ip,
+    remotePort: isServer ? undefined : SERVER.port,
+    ...overrides,
+    auth: {
+      proof: isServer ? SERVER_PROOF : CLIENT_PROOF,
+      byRemoteIp: false,
+      byRemotePort: false,
+      packetTtl: undefined,
+      replyOnAuthOk: true,
+      ...overrides.auth,
+    },
+    timers: { ...TIMERS, ...overrides.timers },
+  };
+}
+
+/** Unix time at which a bench begins, in milliseconds. */
+export const BEGIN = 1_795_387_450_000;
+
+const clientCrypto = openSessionCrypto(CLIENT_PROOF);
+let salts = 0;
+
+/** An authentic request of the client, `offset` seconds after the beginning; each one is another. */
+export function requestAt(offset = 0, crypto: SessionCrypto = clientCrypto): Uint8Array {
+  const { sign } = crypto;
+  if (!sign) throw new Error('no key');
+  salts += 1;
+  const salt = Uint8Array.of(0, 0, salts >> 8, salts & 255);
+  return encodeAuth(
+    { secret: SECRET },
+    { unixSeconds: seconds(BEGIN / 1000 + offset), salt },
+    sign,
+  );
+}
+
+/** A session on its own, its clock in the test's hand. States are frozen: a step must not change them. */
+export class Bench {
+  readonly config: SessionConfig;
+  readonly crypto: SessionCrypto;
+  state: SessionState;
+  /** Milliseconds since the beginning. */
+  now = 0;
+  /** Milliseconds that the unix clock was set ahead since. */
+  skew = 0;
+  wakeAt: Millis | undefined;
+
+  constructor(config: SessionConfig, crypto = openSessionCrypto(config.auth.proof)) {
+    this.config = config;
+    this.crypto = crypto;
+    this.state = createSession(config, this.#instant());
+  }
+
+  /** One event; gives back its effects without the log. */
+  do(event: SessionEvent): readonly SessionEffect[] {
+    const { state, effects, wakeAt } = step(
+      this.config,
+      this.crypto,
+      deepFreeze(this.state),
+      event,
+      this.#instant(),
+    );
+    this.state = state;
+    this.wakeAt = wakeAt;
+    return effects.filter((effect) => effect.kind !== 'log');
+  }
+
+  start(memory?: Extract<SessionEvent, { kind: 'start' }>['memory'], adopted?: Path) {
+    return this.do({ kind: 'start', memory, adopted });
+  }
+
+  packet(path: Path, payload: Uint8Array): readonly SessionEffect[] {
+    return this.do({ kind: 'packet', path, payload });
+  }
+
+  counters(rx: number, tx: number): readonly SessionEffect[] {
+    const counts = { rxPackets: BigInt(rx), txPackets: BigInt(tx) };
+    return this.do({ kind: 'counters', counts });
+  }
+
+  /** Lets time pass with every wake-up on the way; gives back all effects but log lines, with their times. */
+  pass(duration: number): readonly { readonly at: number; readonly effect: SessionEffect }[] {
+    const end = this.now + duration;
+    const seen: { at: number; effect: SessionEffect }[] = [];
+    while (this.wakeAt !== undefined && this.wakeAt <= end) {
+      this.now = this.wakeAt;
+      for (const effect of this.do({ kind: 'wake' })) seen.push({ at: this.now, effect });
+    }
+    this.now = end;
+    return seen;
+  }
+
+  get status(): SessionStatus {
+    return sessionStatus(this.config, this.state, this.#instant());
+  }
+
+  #instant() {
+    return { monotonic: millis(this.now), unix: millis(BEGIN + this.now + this.skew) };
+  }
+}
+
+export const kindsOf = (effects: readonly SessionEffect[]): readonly string[] =>
+  effects.map((effect) => (effect.kind === 'send' ? effect.purpose : effect.kind));
+
+/** The payload of the only packet among effects. */
+export function sentIn(effects: readonly SessionEffect[]): Uint8Array {
+  const [sent, ...more] = effects.filter((effect) => effect.kind === 'send');
+  if (!sent || more.length > 0) throw new Error(`sent ${sent ? more.length + 1 : 0} packets`);
+  return sent.payload;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFreeze(part);
+  }
+  return value;
+}
