@@ -1,0 +1,26 @@
+// npm run docs: writes the README's option table and the man page from the option table in the code.
+// With --check it writes nothing and fails when one of them is not as the code has it.
+import { readFileSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
+import { COMMANDS } from '../dist/cli/commands/table.js';
+import { replaceOptionTable } from '../dist/core/config/text/markdown.js';
+import { formatManPage } from '../dist/core/config/text/man.js';
+
+const at = (name) => new URL(`../${name}`, import.meta.url);
+const read = (name) => readFileSync(at(name), { encoding: 'utf8', flag: 'a+' });
+const { version } = JSON.parse(read('package.json'));
+
+const texts = {
+  'README.md': replaceOptionTable(read('README.md')),
+  'docs/ipipou.8': formatManPage(version, COMMANDS),
+};
+const stale = Object.keys(texts).filter((name) => read(name) !== texts[name]);
+if (process.argv.includes('--check')) {
+  for (const name of stale) console.error(`${name} is not as the code has it: npm run docs`);
+  process.exitCode = stale.length > 0 ? 1 : 0;
+} else {
+  for (const name of stale) {
+    writeFileSync(at(name), texts[name]);
+    console.log(`wrote ${name}`);
+  }
+}
