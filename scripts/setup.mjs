@@ -12,7 +12,7 @@ export const PROJECT = path.resolve(path.dirname(fileURLToPath(import.meta.url))
 /** Of a tunnel, and of a lab of namespaces to try it in. */
 const DEMO_PACKAGES = [
   ...['nftables', 'libnftables1', 'iproute2', 'iputils-ping', 'iperf3', 'tcpdump', 'conntrack'],
-  ...['procps', 'kmod', 'util-linux'],
+  ...['ethtool', 'procps', 'kmod', 'util-linux'],
 ];
 /** Of a virtual machine with Debian's kernel. */
 const TEST_PACKAGES = [

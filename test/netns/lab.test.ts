@@ -43,6 +43,8 @@ const SAY = (word: string) => `
   socket.on('message', () => { clearInterval(timer); socket.close(); });
   socket.bind(10000, say);`;
 
+const CONNECT = `require('node:net').connect(9, '${SERVER_ADDRESS}').on('error', () => undefined);`;
+
 /** The endpoint that the server saw a client's word come from. */
 async function seenFrom(lab: Topology, word: string, client = 0): Promise<string> {
   const listener = lab.spawn(lab.server, [process.execPath, '-e', LISTEN]);
@@ -145,6 +147,23 @@ describe('the lab', () => {
       '/proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream',
     ]);
     expect(timeouts.stdout).toBe('2\n3\n');
+  });
+
+  test('packets cross the NAT with finished checksums', async () => {
+    const lab = await build();
+    const receiver = lab.spawn(lab.server, [
+      'tcpdump',
+      '-vv',
+      '-nni',
+      'eth0',
+      '-lc1',
+      'dst port 9',
+    ]);
+    await receiver.waitFor(/listening/);
+    // Refused: what counts is how the first packet looked when it arrived.
+    await lab.exec(lab.client(), [process.execPath, '-e', CONNECT]);
+    await receiver.waitFor(/cksum 0x/);
+    expect(receiver.stdout).toMatch(/cksum 0x[0-9a-f]{4} \(correct\)/);
   });
 
   test('down ends programs and removes namespaces, twice without harm', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import { transfer } from '../../src/cli/demo/transfer.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { addStockPeer, removeStockPeer, repointStockPeer, type StockPeer } from './stock-peer.ts';
 
@@ -39,6 +40,14 @@ afterAll(async () => {
 test('a stock FOU tunnel through the NAT carries a ping both ways', async () => {
   await expectPing(lab.client(), server.innerIp);
   await expectPing(lab.server, client.innerIp);
+});
+
+test('it carries TCP both ways, with checksums on the outside and the inside', async () => {
+  const bytes = 4_000_000;
+  const there = { from: lab.client(), to: lab.server, address: server.innerIp };
+  const back = { from: lab.server, to: lab.client(), address: client.innerIp };
+  expect((await transfer(lab, there, bytes)).bytes).toBeGreaterThan(1_000_000);
+  expect((await transfer(lab, back, bytes)).bytes).toBeGreaterThan(1_000_000);
 });
 
 test('a stock peer follows a client that the NAT gave another port', async () => {

@@ -26,6 +26,10 @@ import {
  * The router drops UDP that arrives on `wan` for itself, as home routers do: packets for a mapping
  * that is gone are lost silently and take no port.
  *
+ * Server and clients fill checksums in themselves. With offloading a packet crosses a veth without,
+ * and then source NAT spoils the outer checksum of a tunnelled one: it takes the field for that of
+ * the unfinished inner checksum. Frames from a network card never meet a router in that state.
+ *
  * Names are `ipipou-PID-SERIAL-ROLE`: a run takes away what a run that no longer lives left behind.
  */
 
@@ -51,6 +55,12 @@ export type LabOptions = {
   readonly udpTimeouts?: { readonly unreplied: Seconds; readonly replied: Seconds };
   /** MTU of every link; default 1500. */
   readonly mtu?: number;
+  /**
+   * `off`: server and clients send finished frames of the MTU's size, as over a wire (default).
+   * `on`: segmentation and checksums are left to the receiver; tunnels that put a checksum on what
+   * they carry then fail through the NAT.
+   */
+  readonly offloads?: 'off' | 'on';
   /** Takes the lab down, and every program in it, when aborted. */
   readonly signal?: AbortSignal;
 };
@@ -170,6 +180,11 @@ export class Topology implements AsyncDisposable {
       'add rule ip lab input iifname "wan" meta l4proto udp drop',
       ...this.#natRules(),
     ]);
+    if (this.#options.offloads !== 'on') {
+      const ends = [this.server, ...this.clients];
+      const finish = ['ethtool', '-K', 'eth0', 'tx', 'off'];
+      await Promise.all(ends.map(async (name) => this.#checked(name, finish)));
+    }
     // After nft: the timeouts exist once connection tracking is there.
     const timeouts = this.#options.udpTimeouts;
     await this.#checked(this.router, [
