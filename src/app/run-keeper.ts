@@ -12,8 +12,9 @@ export class RunKeeper {
   readonly #claim: RunClaim;
   readonly #log: Log;
   #record: RunRecord | undefined;
+  /** Ended by a failure: the log, if it has a file, is kept. */
   #failed = false;
-  #dirty = false;
+  #plane: 'open' | 'closed' | 'stuck' = 'open';
 
   constructor(claim: RunClaim, log: Log) {
     this.#claim = claim;
@@ -48,29 +49,22 @@ export class RunKeeper {
     }
   }
 
-  /** The tunnel ended by a failure: its log, if it has a file, is kept. */
   failed(): void {
     this.#failed = true;
   }
 
-  /** The plane could not remove everything: the record is kept. */
-  notClean(): void {
-    this.#dirty = true;
+  /** Whether the plane could remove all it made. */
+  planeClosed(clean: boolean): void {
+    this.#plane = clean ? 'closed' : 'stuck';
   }
 
   release(): void {
-    const begun = this.#record !== undefined;
-    const left = begun ? isNoted(this.record.journal) : this.#claim.previous !== undefined;
-    if (this.#dirty || (left && !this.#closed)) this.#claim.release('keep');
-    else this.#claim.release(this.#failed || !this.#closed ? 'keep-log' : 'remove');
+    const noted = this.#record === undefined ? this.#claim.previous : this.#record.journal;
+    const left = this.#plane === 'stuck' || (this.#plane === 'open' && isNoted(noted));
+    if (left) this.#claim.release('keep');
+    else if (this.#failed || this.#plane === 'open') this.#claim.release('keep-log');
+    else this.#claim.release('remove');
   }
-
-  /** The plane removed all it made. */
-  closed(): void {
-    this.#closed = true;
-  }
-
-  #closed = false;
 
   #write(record: RunRecord): void {
     this.#claim.write(record);

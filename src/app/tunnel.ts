@@ -242,9 +242,9 @@ function withoutSecrets(config: TunnelConfig): TunnelConfig {
 async function closePlane(plane: DataPlane, keeper: RunKeeper): Promise<void> {
   try {
     await plane.close('remove');
-    keeper.closed();
+    keeper.planeClosed(true);
   } catch (error) {
-    keeper.notClean();
+    keeper.planeClosed(false);
     throw error;
   }
 }

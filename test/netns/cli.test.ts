@@ -198,7 +198,7 @@ test('a damaged memory is set aside, told, and does not keep the tunnel from sta
   const { s } = await startBoth();
   await s.stop();
   const folder = hosts.env(lab.server)['IPIPOU_STATE_DIR'] ?? '';
-  const [name = ''] = readdirSync(folder).filter((file) => file.endsWith('.json'));
+  const name = readdirSync(folder).find((file) => file.endsWith('.json')) ?? '';
   writeFileSync(path.join(folder, name), '{"version":1,"replay":"gone"}');
   const again = await start(lab.server, SERVER);
   await again.ready();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, renameSync } from 'node:fs';
+import { linkSync, lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseIpv4, type Endpoint, type Path } from '../../core/addr.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
@@ -59,10 +59,12 @@ function refuseForeign(path: string): void {
 function setAside(path: string, why: string, now: Millis): Recollection {
   let kept = '';
   try {
-    renameSync(path, `${path}.damaged`);
+    // The file itself stays until a save replaces it: a crash in between must not lose the refusal.
+    rmSync(`${path}.damaged`, { force: true });
+    linkSync(path, `${path}.damaged`);
     kept = `; kept as ${path}.damaged`;
   } catch {
-    // It stays where it is, and the next save replaces it.
+    // Nothing is kept, then; the save replaces it all the same.
   }
   return {
     memory: { remote: undefined, replay: { newest: seconds(Math.floor(now / 1000)), seen: [] } },

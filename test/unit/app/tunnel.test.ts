@@ -1,0 +1,328 @@
+import { describe, expect, test } from 'vitest';
+import { openTunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
+import { parseArguments } from '../../../src/core/config/parse-argv.ts';
+import { resolveConfig } from '../../../src/core/config/resolve.ts';
+import type { TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
+import { IpipouError, KernelError } from '../../../src/core/errors.ts';
+import type { SessionMemory } from '../../../src/core/session/types.ts';
+import { seconds } from '../../../src/core/units.ts';
+import type { ControlHandler } from '../../../src/ports/control.ts';
+import type { PlaneContext, PlaneFactory, Requirement } from '../../../src/ports/data-plane.ts';
+import type { Recollection, RunRecord } from '../../../src/ports/run-store.ts';
+import { FakeClock, FakePlane, ip, keepLog, pathTo, settle } from './fakes.ts';
+
+const SECRET = 'correct-horse';
+
+/** A server that admits whoever sends the token. */
+function serverConfig(dataplane: 'auto' | 'fou' | 'tun' = 'auto'): TunnelConfig {
+  const argv = ['--server', '--auth-token', SECRET, '--dataplane', dataplane];
+  const resolved = resolveConfig({ commandLine: parseArguments(argv), files: [] });
+  if (!('config' in resolved)) throw new Error(resolved.action);
+  return resolved.config;
+}
+
+const MET: Requirement = { what: 'luck', met: true, detail: 'there', mend: undefined };
+const NO_MODULE: Requirement = {
+  what: 'kernel module fou (so and so)',
+  met: false,
+  detail: 'not in this kernel',
+  mend: 'apt-get install kernel',
+  exit: 'modprobe',
+};
+const REFUSED = new KernelError('link', { operation: 'op', errno: 'EIO', subject: 'link x' });
+
+/** Everything outside, recording what is done to it. */
+class World {
+  readonly done: string[] = [];
+  readonly plane = new FakePlane();
+  readonly clock = new FakeClock();
+  readonly kept = keepLog();
+  requirements: Record<'fou' | 'tun', readonly Requirement[]> = { fou: [NO_MODULE], tun: [MET] };
+  previous: RunRecord | undefined;
+  written: RunRecord | undefined;
+  recollection: Recollection = { memory: undefined, damage: undefined };
+  saved: SessionMemory[] = [];
+  saveFails: Error | undefined;
+  openFails: Error | undefined;
+  context: PlaneContext | undefined;
+  handler: ControlHandler | undefined;
+  networkChanged: () => void = () => undefined;
+
+  get ports(): TunnelPorts {
+    const { done } = this;
+    return {
+      planes: [this.factory('fou'), this.factory('tun')],
+      crypto: { random: (length) => new Uint8Array(length) },
+      clock: this.clock,
+      log: this.kept.log,
+      resolver: { resolve: async () => [] },
+      host: {
+        firstAddress: async () => ip('192.0.2.1'),
+        routeTo: async () => ({ source: ip('192.0.2.1'), device: 'eth0', mtu: 1500 }),
+        onChange: (callback) => {
+          this.networkChanged = callback;
+          return () => void done.push('unwatch');
+        },
+      },
+      runs: {
+        list: () => [],
+        find: () => undefined,
+        isAlive: () => false,
+        makeLogPath: () => '/dev/null',
+        claim: () => {
+          done.push('claim');
+          return {
+            previous: this.previous,
+            controlPath: '/run/control.sock',
+            process: { pid: 1, startTime: '2' },
+            write: (record) => {
+              this.written = record;
+            },
+            release: (mode) => void done.push(`release ${mode}`),
+          };
+        },
+      },
+      memory: {
+        load: () => this.recollection,
+        save: (_config, memory) => {
+          if (this.saveFails) throw this.saveFails;
+          this.saved.push(memory);
+        },
+      },
+      control: {
+        listen: async (path, handler) => {
+          done.push(`listen ${path}`);
+          this.handler = handler;
+          return async () => void done.push('hang up');
+        },
+      },
+      notify: {
+        ready: () => void done.push('ready'),
+        status: () => undefined,
+        stopping: () => void done.push('stopping'),
+      },
+    };
+  }
+
+  private factory(name: 'fou' | 'tun'): PlaneFactory {
+    return {
+      name,
+      probe: async () => this.requirements[name],
+      open: async (context) => {
+        this.done.push(`open ${name}`);
+        this.context = context;
+        if (this.openFails) throw this.openFails;
+        return this.plane;
+      },
+      clean: async ({ journal }) => {
+        this.done.push(`clean ${name} ${String(journal.load())}`);
+      },
+    };
+  }
+
+  /** An authentic packet from 198.51.100.`last`. */
+  async packet(last: number): Promise<void> {
+    const payload = new TextEncoder().encode(SECRET);
+    await this.context?.listener.packet({ path: pathTo(last), payload });
+  }
+}
+
+function record(plane: 'fou' | 'tun', journal: unknown): RunRecord {
+  return {
+    process: { pid: 9, startTime: '9' },
+    config: serverConfig(),
+    configPath: undefined,
+    plane,
+    planeReason: 'then',
+    since: new FakeClock().now().unix,
+    path: undefined,
+    journal,
+  };
+}
+
+describe('the life of a tunnel', () => {
+  test('acquires in order and releases in reverse', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(world.done).toEqual(['claim', 'open tun', 'listen /run/control.sock', 'ready']);
+    await tunnel.close();
+    expect(world.done.slice(4)).toEqual(['stopping', 'hang up', 'unwatch', 'release remove']);
+    expect(world.plane.calls).toEqual(['close remove']);
+    expect(world.clock.pending).toEqual([]);
+  });
+
+  test('an authentic packet points the plane; status and run record say so, without the secret', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), '/etc/ipipou/x.conf', world.ports);
+    await world.packet(7);
+    expect(world.plane.calls).toContain('admitted 198.51.100.7');
+    const reply = await world.handler?.({ request: 'status' });
+    expect(reply).toMatchObject({
+      ok: true,
+      status: { phase: 'established', path: pathTo(7), plane: 'tun', refusedBelow: 7 },
+    });
+    expect(world.written).toMatchObject({ path: pathTo(7), configPath: '/etc/ipipou/x.conf' });
+    const told = JSON.stringify([reply, world.written, world.kept.lines]);
+    expect(told).not.toContain(SECRET);
+    expect(told).not.toContain(Buffer.from(SECRET).toString('base64'));
+    await tunnel.close();
+  });
+
+  test('a packet that comes before the session has started waits for it', async () => {
+    const world = new World();
+    const opening = openTunnel(serverConfig(), undefined, {
+      ...world.ports,
+      planes: [
+        {
+          name: 'tun',
+          probe: async () => [MET],
+          clean: async () => undefined,
+          open: async (context) => {
+            world.context = context;
+            void world.packet(7);
+            return world.plane;
+          },
+        },
+      ],
+    });
+    const tunnel = await opening;
+    await settle();
+    expect(world.plane.calls).toContain('admitted 198.51.100.7');
+    await tunnel.close();
+  });
+
+  test('a server cannot be made to authenticate', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(await tunnel.answer({ request: 'reauthenticate' })).toMatchObject({ ok: false });
+    await tunnel.close();
+  });
+
+  test('when the network changes the plane is refreshed', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    world.networkChanged();
+    await settle();
+    expect(world.plane.calls).toEqual(['refresh']);
+    await tunnel.close();
+  });
+});
+
+describe('failures', () => {
+  test('of the clean-up end with cleanUp, and the run record stays for a later one', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    world.plane.fail.close = REFUSED;
+    await expect(tunnel.close()).rejects.toMatchObject({ exit: 'cleanUp' });
+    expect(world.done.at(-1)).toBe('release keep');
+  });
+
+  test('of the plane reach the owner', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    world.context?.listener.failed(REFUSED);
+    expect(await tunnel.failure).toBe(REFUSED);
+    await tunnel.close();
+    expect(world.done.at(-1)).toBe('release keep-log');
+  });
+
+  test('to re-point five times in a row reach the owner as updateTunnel', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    await world.packet(1);
+    world.plane.fail.admit = REFUSED;
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      await world.clock.advance(60_000);
+      await world.packet(2);
+    }
+    expect(await tunnel.failure).toMatchObject({ exit: 'updateTunnel' });
+    await tunnel.close();
+  });
+
+  test('to open the plane keep their exit code and undo the rest', async () => {
+    const world = new World();
+    world.openFails = new IpipouError('address', 'no address');
+    const opening = openTunnel(serverConfig(), undefined, world.ports);
+    await expect(opening).rejects.toMatchObject({ exit: 'address', message: 'no address' });
+    expect(world.done).toEqual(['claim', 'open tun', 'release keep-log']);
+  });
+
+  test('to write the memory stop the start: replays could not be told after the next one', async () => {
+    const world = new World();
+    world.saveFails = new Error('EROFS');
+    await expect(openTunnel(serverConfig(), undefined, world.ports)).rejects.toThrow('EROFS');
+    expect(world.done).toEqual(['claim', 'release keep-log']);
+  });
+
+  test('damaged memory is told as an error and what takes its place is written', async () => {
+    const world = new World();
+    const memory = { remote: undefined, replay: { newest: seconds(5), seen: [] } };
+    world.recollection = { memory, damage: 'memory.json: not JSON' };
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(world.kept.lines.some(({ level }) => level === 'error')).toBe(true);
+    expect(world.saved[0]).toBe(memory);
+    await tunnel.close();
+  });
+});
+
+describe('the choice of the plane', () => {
+  test('auto takes the first that has all it needs', async () => {
+    const world = new World();
+    world.requirements.fou = [MET];
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(world.done).toContain('open fou');
+    await tunnel.close();
+  });
+
+  test('auto passes over one that lacks something, and says what', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(world.written?.planeReason).toBe(
+      'fou lacks kernel module fou; this one has all it needs',
+    );
+    await tunnel.close();
+  });
+
+  test('an explicit one that cannot be had is an error that says what is missing and mends it', async () => {
+    const world = new World();
+    await expect(openTunnel(serverConfig('fou'), undefined, world.ports)).rejects.toMatchObject({
+      exit: 'modprobe',
+      message: expect.stringContaining('kernel module fou (so and so): not in this kernel'),
+      hint: expect.stringContaining('apt-get install kernel'),
+    });
+    expect(world.done).toEqual(['claim', 'release keep-log']);
+  });
+
+  test('with none, all that is missing is named', async () => {
+    const world = new World();
+    world.requirements.tun = [{ ...MET, met: false, what: '/dev/net/tun' }];
+    await expect(openTunnel(serverConfig(), undefined, world.ports)).rejects.toThrow(
+      /fou, tun.*module fou.*\/dev\/net\/tun/,
+    );
+  });
+
+  test('what another plane of an earlier run left is cleaned first, by its journal', async () => {
+    const world = new World();
+    world.previous = record('fou', 'note');
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(world.done.slice(0, 3)).toEqual(['claim', 'clean fou note', 'open tun']);
+    expect(world.context?.journal.load()).toBeUndefined();
+    await tunnel.close();
+  });
+
+  test('the journal of an earlier run of the same plane carries over', async () => {
+    const world = new World();
+    world.previous = record('tun', 'note');
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(world.context?.journal.load()).toBe('note');
+    await tunnel.close();
+  });
+
+  test('a start that fails before its plane was asked keeps the earlier record', async () => {
+    const world = new World();
+    world.previous = record('fou', 'note');
+    world.requirements.tun = [{ ...MET, met: false }];
+    await expect(openTunnel(serverConfig(), undefined, world.ports)).rejects.toThrow('cannot be had');
+    expect(world.done.at(-1)).toBe('release keep');
+  });
+});

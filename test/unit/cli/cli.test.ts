@@ -1,0 +1,226 @@
+import { describe, expect, test } from 'vitest';
+import { runCli } from '../../../src/cli/cli.ts';
+import type { Command, CommandContext } from '../../../src/cli/command.ts';
+import { COMMANDS } from '../../../src/cli/commands/table.ts';
+import type { Machine } from '../../../src/cli/machine.ts';
+import { ConfigError, IpipouError, KernelError } from '../../../src/core/errors.ts';
+import { EXIT, type ExitName } from '../../../src/core/exit-codes.ts';
+import type { Requirement } from '../../../src/ports/data-plane.ts';
+
+const PRIVATE = 'RuBZkT23na2Q4QH1xfmZCfRgSgPt5s362UPAFbecTso=';
+const PUBLIC = 'eQYNhD/Xwl6Zaq+z3QXDzNI77x8CEKqY1n5kt9bKeEI=';
+
+type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+async function run(
+  args: readonly string[],
+  given: Partial<CommandContext> & { readonly input?: string } = {},
+): Promise<Ran> {
+  let stdout = '';
+  let stderr = '';
+  const code = await runCli(args, {
+    stdout: (text) => void (stdout += text),
+    stderr: (text) => void (stderr += text),
+    env: {},
+    signal: new AbortController().signal,
+    hurry: new AbortController().signal,
+    onReload: () => () => undefined,
+    stdin: async () => given.input ?? '',
+    commands: COMMANDS,
+    machine: async () => {
+      throw new Error('this command needs no machine');
+    },
+    ...given,
+  });
+  return { code, stdout, stderr };
+}
+
+/** A command that does what `act` does. */
+function command(act: Command['run'], more: Partial<Command> = {}): readonly Command[] {
+  return [...COMMANDS, { name: 'act', summary: 'acts', usage: 'ipipou act', run: act, ...more }];
+}
+
+describe('the table of commands', () => {
+  test('has unique names, and every command says what it is', () => {
+    const names = COMMANDS.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { name, summary, usage } of COMMANDS) {
+      expect(summary, name).toMatch(/^[a-z]/);
+      expect(usage, name).toContain('ipipou');
+      expect(Math.max(...usage.split('\n').map(({ length }) => length)), name).toBeLessThan(101);
+    }
+  });
+
+  test.each(COMMANDS.map(({ name }) => name))('help %s explains it', async (name) => {
+    const { code, stdout } = await run(['help', name]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^ipipou ${name}: `));
+    if (name === 'run') return;
+    expect((await run([name, '--help'])).stdout).toBe(stdout);
+  });
+
+  test('help lists all of them, and so does the manual', async () => {
+    const help = await run(['help']);
+    const page = await run(['help', '--man']);
+    expect(page.stdout).toMatch(/^\.TH IPIPOU 8/);
+    for (const { name } of COMMANDS) {
+      expect(help.stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'));
+      expect(page.stdout).toContain(name);
+    }
+    expect((await run(['--help'])).stdout).toBe(help.stdout);
+    expect((await run(['-h'])).stdout).toBe(help.stdout);
+  });
+});
+
+describe('what is refused', () => {
+  test.each([
+    { args: ['shwo'], says: /no command "shwo"[^]*did you mean show\?/ },
+    { args: ['dwon', 'x'], says: /did you mean down\?/ },
+    { args: ['frobnicate'], says: /no command "frobnicate"\nhint: ipipou help/ },
+    { args: [], says: /nothing to do[^]*ipipou help/ },
+    { args: ['up'], says: /up: expected a config[^]*ipipou help up/ },
+    { args: ['down'], says: /down: expected a tunnel/ },
+    { args: ['up', 'a', 'b'], says: /unexpected "b"/ },
+    { args: ['show', '--jsn'], says: /unknown option "--jsn"/ },
+    { args: ['keygen', 'x'], says: /unexpected "x"/ },
+    { args: ['service', 'start'], says: /expected install or uninstall/ },
+    { args: ['help', 'nix'], says: /no command "nix"/ },
+    { args: ['--config', './does-not-exist.conf'], says: /cannot read config[^]*ENOENT[^]*hint:/ },
+    { args: ['up', './does-not-exist.conf'], says: /cannot read config/ },
+    { args: ['--sever'], says: /did you mean `--server`/ },
+    { args: ['run', '--client'], says: /fou-remote/ },
+  ])('$args', async ({ args, says }) => {
+    const { code, stdout, stderr } = await run(args);
+    expect({ code, stdout }).toEqual({ code: EXIT.arguments, stdout: '' });
+    expect(stderr).toMatch(says);
+  });
+});
+
+describe('errors', () => {
+  test.each(Object.keys(EXIT) as ExitName[])('exit code of %s', async (exit) => {
+    const commands = command(async () => {
+      throw new IpipouError(exit, 'broken', { hint: 'mend it' });
+    });
+    expect(await run(['act'], { commands })).toEqual({
+      code: EXIT[exit],
+      stdout: '',
+      stderr: 'ipipou: broken\nhint: mend it\n',
+    });
+  });
+
+  test('of the kernel show operation, errno and its own words; control characters do not get out', async () => {
+    const failure = {
+      operation: 'RTM_NEWLINK',
+      errno: 'EINVAL',
+      words: 'bad \u001b[31m',
+      subject: 'link x',
+    };
+    const commands = command(async () => {
+      throw new KernelError('link', failure);
+    });
+    const { code, stderr } = await run(['act'], { commands });
+    expect(code).toBe(EXIT.link);
+    expect(stderr).toBe('ipipou: link x: RTM_NEWLINK: EINVAL: bad \u{fffd}[31m\n');
+  });
+
+  test('of the config take a line each', async () => {
+    const problem = { source: 'f', line: 1, key: 'k', value: undefined, expected: 'v' };
+    const commands = command(async () => {
+      throw new ConfigError([problem, { ...problem, line: 2 }]);
+    });
+    expect((await run(['act'], { commands })).stderr).toMatch(
+      /^ipipou: f:1: .*\nipipou: f:2: .*\n$/,
+    );
+  });
+
+  test('that nobody foresaw are generic', async () => {
+    const commands = command(async () => {
+      throw new TypeError('oops');
+    });
+    expect(await run(['act'], { commands })).toMatchObject({ code: 1, stderr: 'ipipou: oops\n' });
+  });
+});
+
+describe('signals', () => {
+  test('end a command that has nothing to clean up', async () => {
+    const end = new AbortController();
+    const commands = command(() => new Promise(() => undefined), { endsAtOnce: true });
+    const running = run(['act'], { commands, signal: end.signal });
+    end.abort('SIGINT');
+    expect((await running).code).toBe(130);
+  });
+
+  test('are left to a command that cleans up by itself', async () => {
+    const end = new AbortController();
+    const commands = command(async (_args, { signal }) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      return EXIT.cleanUp;
+    });
+    const running = run(['act'], { commands, signal: end.signal });
+    end.abort('SIGTERM');
+    expect((await running).code).toBe(200);
+  });
+});
+
+describe('keys', () => {
+  test.each([['keygen'], ['--auth-keygen']])(
+    '%s prints a pair that belongs together',
+    async (word) => {
+      const { code, stdout } = await run([word]);
+      expect(code).toBe(0);
+      const [privateKey = '', publicKey = ''] = stdout.split('\n');
+      expect(stdout).toBe(`${privateKey}\n${publicKey}\n`);
+      expect((await run(['pubkey'], { input: `${privateKey}\n` })).stdout).toBe(`${publicKey}\n`);
+      expect((await run([word, '-v'])).stdout).toMatch(/^Private .*: \S{44}\nPublic .*: \S{44}\n$/);
+    },
+  );
+
+  test('pubkey of the description’s pair', async () => {
+    expect((await run(['pubkey'], { input: PRIVATE })).stdout).toBe(`${PUBLIC}\n`);
+  });
+
+  test.each(['', 'nonsense', PRIVATE.slice(4), `${PRIVATE}\n${PRIVATE}`])(
+    'pubkey refuses %j and does not repeat it',
+    async (input) => {
+      const { code, stderr } = await run(['pubkey'], { input });
+      expect(code).toBe(EXIT.arguments);
+      expect(stderr).toMatch(/expected one private key, 32 bytes in base64/);
+      if (input.length > 8) expect(stderr).not.toContain(input.slice(0, 8));
+    },
+  );
+});
+
+test.each([['version'], ['--version']])('%s', async (word) => {
+  expect((await run([word])).stdout).toMatch(/^ipipou [0-9]+\.[0-9]+\.[0-9]+/);
+});
+
+describe('doctor', () => {
+  const met: Requirement = { what: 'a', met: true, detail: 'b', mend: undefined };
+  const missing: Requirement = { what: 'module x', met: false, detail: 'gone', mend: 'get it' };
+  const machine = (fou: Requirement, tun: Requirement): Partial<CommandContext> => ({
+    machine: async () =>
+      ({
+        facts: () => [{ what: 'Node', met: true, detail: '20' }],
+        planes: [
+          { name: 'fou', probe: async () => [met, fou] },
+          { name: 'tun', probe: async () => [tun] },
+        ],
+      }) as unknown as Machine, // the rest is not asked for
+  });
+
+  test('says what works, what is missing and what mends it', async () => {
+    const { code, stdout } = await run(['doctor'], machine(missing, met));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /fou: cannot be had\n {2}ok +a: b\n {2}missing +module x: gone\n +mend: get it/,
+    );
+    expect(stdout).toMatch(/tun: works/);
+    expect(stdout).toMatch(/dataplane auto takes tun/);
+  });
+
+  test('fails when nothing works', async () => {
+    const { code, stdout } = await run(['doctor', '--json'], machine(missing, missing));
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ planes: [{ works: false }, { works: false }] });
+  });
+});

@@ -1,0 +1,76 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createLog, formatFields, openLogFile } from '../../../src/adapters/system/log.ts';
+import type { LogLevel } from '../../../src/ports/log.ts';
+
+describe('log lines', () => {
+  test('have time, process, level, event and fields; each part can be left out', () => {
+    vi.useFakeTimers({ now: Date.UTC(2026, 10, 23) });
+    const lines: string[] = [];
+    const write = (line: string): void => void lines.push(line);
+    createLog(write, { level: 'info', time: true, pid: true })('info', 'ready', { port: 10000 });
+    createLog(write, { level: 'info', time: false, pid: false })('warn', 'odd', { why: 'a b' });
+    vi.useRealTimers();
+    expect(lines).toEqual([
+      `2026-11-23T00:00:00.000Z ${process.pid} info ready port=10000\n`,
+      'warn odd why="a b"\n',
+    ]);
+  });
+
+  test.each([
+    ['error', ['error']],
+    ['warn', ['error', 'warn']],
+    ['info', ['error', 'warn', 'info']],
+    ['debug', ['error', 'warn', 'info', 'debug']],
+  ] as const)('level %s lets through %j', (level, expected) => {
+    const seen: string[] = [];
+    const log = createLog((line) => seen.push(line.trim()), { level, time: false, pid: false });
+    for (const one of ['error', 'warn', 'info', 'debug'] satisfies LogLevel[]) log(one, 'x');
+    expect(seen).toEqual(expected.map((one) => `${one} x`));
+  });
+
+  test.each([
+    ['new line', 'a\nb', ' k="a\\nb"'],
+    ['escape sequence', '\u001b[31mred', ' k="\\u001b[31mred"'],
+    ['C1 control', 'a\u009bb', ' k="a\\u009bb"'],
+    ['direction override', 'a\u202eb', ' k="a\\u202eb"'],
+    ['quote', 'say "x"', ' k="say \\"x\\""'],
+    ['backslash', 'a\\b', ' k="a\\\\b"'],
+    ['empty', '', ' k=""'],
+    ['plain word', '203.0.113.1:10000', ' k=203.0.113.1:10000'],
+  ])('a value with a %s cannot forge a line', (_, value, expected) => {
+    expect(formatFields({ k: value })).toBe(expected);
+  });
+
+  test('fields without a value are left out', () => {
+    expect(formatFields({ a: undefined, b: 1n, c: false })).toBe(' b=1 c=false');
+  });
+});
+
+describe('log files', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'ipipou-log-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  test('are bounded, with one older file beside', () => {
+    const file = path.join(folder, 'log');
+    const write = openLogFile(file, 100);
+    for (let line = 0; line < 50; line += 1) write(`line ${String(line).padStart(4, '0')}\n`);
+    expect(statSync(file).size).toBeLessThanOrEqual(100);
+    expect(statSync(`${file}.1`).size).toBeLessThanOrEqual(100);
+    expect(readFileSync(file, 'utf8')).toMatch(/line 0049\n$/);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+
+  test('go on where an earlier run ended, counting what it wrote', () => {
+    const file = path.join(folder, 'log');
+    openLogFile(file, 100)(`${'x'.repeat(89)}\n`);
+    openLogFile(file, 100)('second run\n');
+    expect(readFileSync(`${file}.1`, 'utf8')).toHaveLength(90);
+    expect(readFileSync(file, 'utf8')).toBe('second run\n');
+  });
+});

@@ -1,0 +1,123 @@
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { bind, close, recv, socket } from '../../../src/adapters/ffi/libc.ts';
+import { controlClient, controlListener } from '../../../src/adapters/system/control-socket.ts';
+import { createNotify, encodeUnixAddress } from '../../../src/adapters/system/notify.ts';
+import type { ControlRequest } from '../../../src/ports/control.ts';
+
+let folder: string;
+let stop: (() => Promise<void>) | undefined;
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'ipipou-sock-'));
+});
+afterEach(async () => {
+  await stop?.();
+  stop = undefined;
+  rmSync(folder, { recursive: true });
+});
+
+async function say(file: string, words: string): Promise<string> {
+  const connection = createConnection(file);
+  connection.write(words);
+  return text(connection).catch(() => '');
+}
+
+describe('the control socket', () => {
+  test('answers requests, one a connection, and is its owner’s alone', async () => {
+    const file = path.join(folder, 'control.sock');
+    const asked: ControlRequest[] = [];
+    stop = await controlListener.listen(file, async (request) => {
+      asked.push(request);
+      return { ok: true };
+    });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(await controlClient.ask(file, { request: 'reauthenticate' })).toEqual({ ok: true });
+    expect(await controlClient.ask(file, { request: 'status' })).toEqual({ ok: true });
+    expect(asked).toEqual([{ request: 'reauthenticate' }, { request: 'status' }]);
+  });
+
+  test.each(['nonsense', '{}', 'null', '{"request":"format"}', '[]', ''])(
+    'refuses %j without asking its handler',
+    async (words) => {
+      const file = path.join(folder, 'control.sock');
+      let asked = 0;
+      stop = await controlListener.listen(file, async () => {
+        asked += 1;
+        return { ok: true };
+      });
+      expect(JSON.parse(await say(file, `${words}\n`))).toEqual({
+        ok: false,
+        error: 'unknown request',
+      });
+      expect(asked).toBe(0);
+    },
+  );
+
+  test('hangs up on a request without an end', async () => {
+    const file = path.join(folder, 'control.sock');
+    stop = await controlListener.listen(file, async () => ({ ok: true }));
+    expect(await say(file, 'x'.repeat(10_000))).toBe('');
+  });
+
+  test('takes the place of a dead daemon’s, and leaves nothing', async () => {
+    const file = path.join(folder, 'control.sock');
+    writeFileSync(file, '');
+    chmodSync(file, 0o600);
+    stop = await controlListener.listen(file, async () => ({ ok: true }));
+    expect(await controlClient.ask(file, { request: 'status' })).toEqual({ ok: true });
+    await stop();
+    stop = undefined;
+    expect(existsSync(file)).toBe(false);
+    await expect(controlClient.ask(file, { request: 'status' })).rejects.toThrow(/ENOENT/);
+  });
+
+  test('a path that a socket address cannot hold is an error that says how to mend it', async () => {
+    const long = path.join(folder, 'x'.repeat(100));
+    await expect(controlListener.listen(long, async () => ({ ok: true }))).rejects.toMatchObject({
+      hint: expect.stringContaining('IPIPOU_RUN_DIR'),
+    });
+  });
+});
+
+describe('sd_notify', () => {
+  test('socket addresses: a path ends with a zero, an abstract name begins with one', () => {
+    expect(encodeUnixAddress('/a')).toEqual(Buffer.from([1, 0, 0x2f, 0x61, 0]));
+    expect(encodeUnixAddress('@ab')).toEqual(Buffer.from([1, 0, 0, 0x61, 0x62]));
+    expect(encodeUnixAddress('')).toBeUndefined();
+    expect(encodeUnixAddress(`/${'x'.repeat(107)}`)).toBeUndefined();
+  });
+
+  test.each(['path', 'abstract'])('tells the manager on a socket with a %s', (kind) => {
+    const name =
+      kind === 'path' ? path.join(folder, 'notify') : `@ipipou-test-${process.pid}-${Date.now()}`;
+    const address = encodeUnixAddress(name);
+    if (!address) throw new Error(name);
+    const fd = socket(1, 2 | 0o4000 | 0o2000000, 0); // AF_UNIX, SOCK_DGRAM
+    try {
+      expect(bind(fd, address, address.length)).toBe(0);
+      const notify = createNotify(name);
+      notify.ready('up\nand running');
+      notify.stopping();
+      const heard = [0, 1].map(() => {
+        const buffer = Buffer.alloc(500);
+        return buffer.toString('utf8', 0, recv(fd, buffer, buffer.length, 0));
+      });
+      expect(heard).toEqual([
+        `READY=1\nMAINPID=${process.pid}\nSTATUS=up and running`,
+        'STOPPING=1\nSTATUS=taking the tunnel down',
+      ]);
+    } finally {
+      close(fd);
+    }
+  });
+
+  test('says nothing where nobody listens', () => {
+    createNotify(undefined).ready('x');
+    createNotify(path.join(folder, 'gone')).status('x');
+    expect(existsSync(path.join(folder, 'gone'))).toBe(false);
+  });
+});
