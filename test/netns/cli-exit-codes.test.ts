@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { EXIT } from '../../src/core/exit-codes.ts';
 import { DESCRIBED, Hosts, IPIPOU, changed } from '../rig/daemon.ts';
-import { whatIsThere } from '../rig/traffic.ts';
+import { addressesSettled, whatIsThere } from '../rig/traffic.ts';
 
 /*
  * What stops a start on tun: the exit code says which part, the text what and why, and nothing that
@@ -14,6 +14,7 @@ let hosts: Hosts;
 beforeAll(async () => {
   lab = await up();
   hosts = await Hosts.in(lab);
+  await addressesSettled(lab, lab.server);
 });
 
 afterAll(async () => {

@@ -4,7 +4,13 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import type { LivingTunnel, DeadTunnel } from '../../src/cli/format-show.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
-import { expectNoPing, expectPing, innerAddresses, whatIsThere } from '../rig/traffic.ts';
+import {
+  addressesSettled,
+  expectNoPing,
+  expectPing,
+  innerAddresses,
+  whatIsThere,
+} from '../rig/traffic.ts';
 
 /*
  * The command from outside: configs of the description on `dataplane tun`, a server and a client
@@ -22,6 +28,7 @@ const daemons: Daemon[] = [];
 beforeAll(async () => {
   lab = await up();
   hosts = await Hosts.in(lab);
+  await Promise.all([lab.server, lab.client()].map((name) => addressesSettled(lab, name)));
 });
 
 afterEach(async () => {

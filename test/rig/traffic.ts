@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import type { Topology } from '../../src/adapters/lab/topology.ts';
 import { ipv4FromNumber, parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
 import { internetChecksum } from '../../src/core/wire/checksum.ts';
@@ -92,4 +92,17 @@ export async function whatIsThere(lab: Topology, namespace: string): Promise<str
   ];
   const shown = await Promise.all(views.map((argv) => lab.exec(namespace, argv)));
   return shown.map(({ stdout }) => stdout.replaceAll(/ valid_lft .*/g, '')).join('\n');
+}
+
+/** Resolves when IPv6 has found its addresses in a namespace unique: until then it still changes. */
+export async function addressesSettled(lab: Topology, namespace: string): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const shown = await lab.exec(namespace, ['ip', '-6', '-o', 'addr', 'show', 'tentative']);
+      expect(shown).toMatchObject({ code: 0, stdout: '' });
+      const links = await lab.exec(namespace, ['ip', '-6', '-o', 'addr', 'show', 'dev', 'eth0']);
+      expect(links.stdout).toContain('fe80:');
+    },
+    { timeout: 20_000, interval: 100 },
+  );
 }

@@ -115,9 +115,9 @@ describe('session memory', () => {
       });
       expect(damage).toContain(`${file}.damaged`);
       expect(existsSync(`${file}.damaged`)).toBe(true);
-    expect(store.load(config(), NOW).memory, 'until it is replaced').toEqual(memory);
-    store.save(config(), MEMORY);
-    expect(store.load(config(), NOW)).toEqual({ memory: MEMORY, damage: undefined });
+      expect(store.load(config(), NOW).memory, 'until it is replaced').toEqual(memory);
+      store.save(config(), MEMORY);
+      expect(store.load(config(), NOW)).toEqual({ memory: MEMORY, damage: undefined });
     },
   );
 
