@@ -7,7 +7,7 @@ import { SERVER_IP, World, type Tunnel, type WorldOptions } from './world.ts';
 const SEQUENCES = 10_000;
 const PARTS = 10;
 /** Longest time, in seconds, that a tunnel may need to work again once all trouble has ended. */
-const RECOVERY = 900;
+const RECOVERY = 300;
 
 function drawOptions(random: Random, seed: number): WorldOptions {
   const keepalive = random.pick([0, 10, 27]);
