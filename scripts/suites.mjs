@@ -11,7 +11,7 @@ const VITEST = path.join(PROJECT, 'node_modules/vitest/vitest.mjs');
 
 /**
  * `needs`: the purpose to set up for. `limit`: seconds after which the suite is killed.
- * `run(filters, options)`: resolves to { passed, failed, skipped, notes }.
+ * `run(filters, { limit, native, signal })`: resolves to { passed, failed, skipped, notes }.
  */
 export const SUITES = [
   { name: 'format', needs: 'code', limit: 120, run: check(['prettier', '--check', '.']) },
@@ -25,8 +25,8 @@ export const SUITES = [
 
 /** A tool that passes or fails as a whole. */
 function check([tool, ...args]) {
-  return async (_, { limit }) => {
-    const { code, late } = await start([path.join(BIN, tool), ...args], limit);
+  return async (_, { limit, signal }) => {
+    const { code, late } = await start([path.join(BIN, tool), ...args], { limit, signal });
     const failed = code === 0 ? 0 : 1;
     const notes = late ? [`killed after ${limit} s`] : [];
     return { passed: 1 - failed, failed, skipped: 0, notes };
@@ -34,22 +34,26 @@ function check([tool, ...args]) {
 }
 
 function vitest(project, { secluded = false, config = [] } = {}) {
-  return async (filters, { limit }) => {
+  return async (filters, { limit, signal }) => {
     const results = resultsFile(project);
     const command = [process.execPath, VITEST, 'run', ...config, ...reporters(results), ...filters];
     if (config.length === 0) command.push('--project', project);
-    const { code, late } = await start(secluded ? seclude(command) : command, limit, {
-      ...(secluded ? { IPIPOU_TEST_PRIVATE: '1' } : {}),
+    const { code, late } = await start(secluded ? seclude(command) : command, {
+      ...{ limit, signal },
+      env: secluded ? { IPIPOU_TEST_PRIVATE: '1' } : {},
     });
     return count(results, late ? `killed after ${limit} s` : code === 0 ? '' : `exit code ${code}`);
   };
 }
 
 /** One guest for all files; `native` runs them on this machine, whose kernel must have FOU. */
-async function virtualMachine(filters, { limit, native }) {
+async function virtualMachine(filters, { limit, native, signal }) {
   const config = ['--config', 'vitest.vm.config.ts'];
-  if (native) return vitest('vm', { secluded: true, config })(filters, { limit });
-  const compiled = await start([path.join(BIN, 'tsc'), '-p', 'test/vm/rig'], 120);
+  if (native) return vitest('vm', { secluded: true, config })(filters, { limit, signal });
+  const compiled = await start([path.join(BIN, 'tsc'), '-p', 'test/vm/rig'], {
+    limit: 120,
+    signal,
+  });
   if (compiled.code !== 0) return failure('the rig does not compile');
   const { runInVm } = await import(path.join(PROJECT, '.cache/rig/machine.js'));
   const results = resultsFile('vm');
@@ -59,6 +63,7 @@ async function virtualMachine(filters, { limit, native }) {
       command: [process.execPath, VITEST, 'run', ...config, ...reporters(guestResults), ...filters],
       timeoutSeconds: limit,
       outDir: RESULTS,
+      signal,
       env: { IPIPOU_TEST_PRIVATE: '1', CI: '1' },
     });
     if (ended.kind !== 'exited') console.error(ended.console);
@@ -87,6 +92,7 @@ function reporters(file) {
 export function count(file, problem) {
   if (!existsSync(file)) return failure(`no results: ${problem || 'ended silently'}`);
   const files = JSON.parse(readFileSync(file, 'utf8')).testResults;
+  if (files.length === 0) return failure('no test ran');
   const tests = files.flatMap(({ assertionResults }) => assertionResults);
   const passed = tests.filter(({ status }) => status === 'passed').length;
   const failedTests = tests.filter(({ status }) => status === 'failed').length;
@@ -118,8 +124,8 @@ function seclude(command) {
   return ['unshare', ...flags, '--', 'sh', '-c', prepare, 'sh', ...command];
 }
 
-/** Runs a command in a process group of its own, which is killed after `limit` seconds. */
-async function start([file, ...args], limit, env = {}) {
+/** Runs a command in a process group of its own, killed after `limit` seconds or by the signal. */
+async function start([file, ...args], { limit, signal, env = {} }) {
   const options = { cwd: PROJECT, stdio: ['ignore', 'inherit', 'inherit'], detached: true };
   const child = spawn(file, args, { ...options, env: { ...process.env, ...env } });
   const kill = () => child.pid && process.kill(-child.pid, 'SIGKILL');
@@ -128,8 +134,7 @@ async function start([file, ...args], limit, env = {}) {
     late = true;
     kill();
   }, limit * 1000);
-  process.once('SIGINT', kill);
-  process.once('SIGTERM', kill);
+  signal.addEventListener('abort', kill);
   try {
     const code = await new Promise((resolve, reject) => {
       child.once('error', reject);
@@ -138,7 +143,6 @@ async function start([file, ...args], limit, env = {}) {
     return { code, late };
   } finally {
     clearTimeout(timer);
-    process.off('SIGINT', kill);
-    process.off('SIGTERM', kill);
+    signal.removeEventListener('abort', kill);
   }
 }

@@ -24,14 +24,22 @@ try {
   process.exit(1);
 }
 
+const abort = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => abort.abort());
+
 const rows = [];
 for (const { name, limit, run } of suites) {
+  if (abort.signal.aborted) break;
   console.log(`\n=== ${name}`);
   const begin = performance.now();
-  const result = await run(filters, { limit, native });
+  const result = await run(filters, { limit, native, signal: abort.signal });
   if (result.passed + result.failed + result.skipped === 0) {
     result.failed = 1;
     result.notes.push('no test ran');
+  }
+  if (abort.signal.aborted) {
+    result.failed += 1;
+    result.notes.push('interrupted');
   }
   rows.push({ name, seconds: (performance.now() - begin) / 1000, ...result });
 }

@@ -55,6 +55,10 @@ test('a good end adds nothing', () => {
   expect(counted([['passed', ['passed']]])).toMatchObject({ passed: 1, failed: 0, notes: [] });
 });
 
+test('a report without a test file is a failure', () => {
+  expect(counted([])).toMatchObject({ passed: 0, failed: 1, notes: ['no test ran'] });
+});
+
 test('no report is a failure', () => {
   expect(count(path.join(folder, 'none.json'), '')).toMatchObject({ passed: 0, failed: 1 });
 });
