@@ -122,6 +122,7 @@ export class Driver {
     this.#cancelEvict?.();
     this.#cancelSave?.();
     this.#resolving?.abort();
+    this.#resolving = undefined;
     if (this.#unsaved) this.#save(this.#unsaved);
     this.#cancelSave?.();
     const { clock } = this.#ports;

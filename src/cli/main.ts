@@ -69,5 +69,12 @@ async function readStdin(): Promise<string> {
   return text;
 }
 
-const code = await runCli(process.argv.slice(2), context);
-process.exit(faulty && code === EXIT.ok ? EXIT.generic : code);
+const result = await runCli(process.argv.slice(2), context);
+const code = faulty && result === EXIT.ok ? EXIT.generic : result;
+// An ordinary exit waits for the thread that resolves a name, which may take a minute where no
+// server answers.
+if (process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) {
+  const { exitNow } = await import('../adapters/ffi/libc.ts');
+  exitNow(code);
+}
+process.exit(code);

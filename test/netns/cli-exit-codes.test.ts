@@ -105,3 +105,45 @@ test('an explicit plane that cannot be had names what is missing, and the comman
     expect(done.stderr).toMatch(/fou lacks kernel module fou[^]*hint: .*linux-image/);
   }
 });
+
+test('exit 100 when the tunnel device cannot be made', async () => {
+  const file = await hosts.writeConfig(lab.server, 'no-tun', SERVER);
+  const hide = 'mount --bind /dev/null /dev/net/tun && exec "$@"';
+  const argv = [
+    'unshare',
+    '-m',
+    'sh',
+    '-c',
+    hide,
+    'sh',
+    process.execPath,
+    IPIPOU,
+    '--config',
+    file,
+  ];
+  const done = await lab.exec(lab.server, argv, { env: hosts.env(lab.server) });
+  expect(done.stderr).toMatch(/TUNSETIFF: ENOTTY/);
+  expect(done.code).toBe(EXIT.createTunnel);
+});
+
+test('a name server that never answers does not hold up the end', async () => {
+  const file = await hosts.writeConfig(
+    lab.server,
+    'silent',
+    changed(CLIENT, 'fou-remote ipipou.example:10000'),
+  );
+  // The neighbour is there in name only: queries leave and nothing comes back.
+  await lab.exec(lab.server, [
+    ...['ip', 'neigh', 'replace', '203.0.113.53', 'lladdr', '02:00:00:00:00:35', 'dev', 'eth0'],
+  ]);
+  const mount = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"';
+  const servers = await hosts.writeConfig(lab.server, 'resolv', [
+    'nameserver 203.0.113.53',
+    'options timeout:20 attempts:3',
+  ]);
+  const argv = ['sh', '-c', mount, 'sh', servers, process.execPath, IPIPOU, '--config', file];
+  const program = lab.spawn(lab.server, ['unshare', '-m', ...argv], { env: hosts.env(lab.server) });
+  await program.waitFor(/ready/);
+  // `stop` kills what has not ended in five seconds, and that would be another code.
+  expect(await program.stop()).toMatchObject({ code: EXIT.ok });
+});

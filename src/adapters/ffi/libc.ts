@@ -106,6 +106,9 @@ export const setns = libc.func('int setns(int fd, int type)') as (
   type: number,
 ) => number;
 
+/** _exit(2): ends the process without waiting for its threads; nothing that is buffered is written. */
+export const exitNow = libc.func('void _exit(int status)') as (status: number) => void;
+
 /** errno of the last call on this thread. */
 export function errno(): number {
   return koffi.errno();

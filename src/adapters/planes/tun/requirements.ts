@@ -37,7 +37,13 @@ async function tunDevice(load: boolean): Promise<Requirement> {
     failure = tryOpen();
   }
   return failure
-    ? { what, met: false, detail: failure.message, mend: tunHint(failure.errno) }
+    ? {
+        what,
+        met: false,
+        detail: failure.message,
+        mend: tunHint(failure.errno),
+        exit: failure.exit,
+      }
     : { what, met: true, detail: 'opened', mend: undefined };
 }
 
