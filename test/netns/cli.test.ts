@@ -137,6 +137,7 @@ test('reload, SIGHUP and SIGUSR1 authenticate again; other signals do nothing', 
   await sent(4);
   expect(await hosts.run(lab.server, ['reload', 'ipipou0'])).toMatchObject({ code: 1 });
   expect([s.program.running, c.program.running]).toEqual([true, true]);
+  expect(c.program.output()).not.toContain('Debugger');
 });
 
 test('reauth-only asks the daemon, or sends by itself where there is none', async () => {
