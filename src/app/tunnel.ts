@@ -135,7 +135,7 @@ async function acquire(
   const keeper = new RunKeeper(claim, log);
   undo.push('run directory', () => keeper.release());
 
-  const memory = recall(config, ports);
+  const memory = recall(config, claim, ports);
   ports.memory.save(config, memory ?? NO_MEMORY);
   const { factory, reason } = await choosePlane(config.dataplane, ports.planes);
   log('info', 'data plane chosen', { plane: factory.name, why: reason });
@@ -198,8 +198,14 @@ async function acquire(
 
 const NO_MEMORY: SessionMemory = { remote: undefined, replay: undefined };
 
+/**
+ * What an earlier run remembered. Who was admitted counts only where that run was cut short: one that
+ * ended in order, or before the machine was started again, has let its peer go. What protects from
+ * replays counts always.
+ */
 function recall(
   config: TunnelConfig,
+  { previous }: RunClaim,
   { memory, clock, log }: TunnelPorts,
 ): SessionMemory | undefined {
   const recollection = memory.load(config, clock.now().unix);
@@ -208,7 +214,8 @@ function recall(
       error: recollection.damage,
     });
   }
-  return recollection.memory;
+  const remembered = recollection.memory;
+  return remembered && previous === undefined ? { ...remembered, remote: undefined } : remembered;
 }
 
 /** What a run with another plane left would be in this one's way. */

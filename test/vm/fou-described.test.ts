@@ -122,6 +122,7 @@ describe('schemes, timers and encapsulation on fou', () => {
       lab.client(),
       changed(DESCRIBED.client, ...clientChanges),
     );
+    await client.until('replied to', (status) => status.repliesVerified > 0);
     await check(server, client, await server.established());
   }
 
@@ -150,8 +151,7 @@ describe('schemes, timers and encapsulation on fou', () => {
       client: ['auth-remote-pubkey-b64 A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg='],
     },
   ])('authenticate with $what', async ({ server, client }) => {
-    await pair(server, client, async (_server, clientDaemon) => {
-      await clientDaemon.until('replied to', (status) => status.repliesVerified > 0);
+    await pair(server, client, async () => {
       await expectPing(lab, lab.server, inner.client);
     });
   });
@@ -197,7 +197,7 @@ describe('schemes, timers and encapsulation on fou', () => {
 
   it('set the MTU that is asked for, and the TTL of authentication packets', async () => {
     const dump = lab.spawn(lab.client(), [
-      ...['tcpdump', '-nlvi', 'eth0', '-c1', 'udp and dst port 10000 and length = 101'],
+      ...['tcpdump', '-nlvi', 'eth0', '-c1', 'udp and dst port 10000 and len = 115'],
     ]);
     await dump.waitFor(/listening on/);
     await pair(['mtu 1200'], ['mtu 1300', 'auth-packet-ttl 17'], async (server, client) => {

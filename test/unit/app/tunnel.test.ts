@@ -5,7 +5,7 @@ import { resolveConfig } from '../../../src/core/config/resolve.ts';
 import type { TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
 import type { SessionMemory } from '../../../src/core/session/types.ts';
-import { seconds } from '../../../src/core/units.ts';
+import { millis, seconds } from '../../../src/core/units.ts';
 import type { ControlHandler } from '../../../src/ports/control.ts';
 import type { PlaneContext, PlaneFactory, Requirement } from '../../../src/ports/data-plane.ts';
 import type { Recollection, RunRecord } from '../../../src/ports/run-store.ts';
@@ -260,7 +260,32 @@ describe('failures', () => {
     world.recollection = { memory, damage: 'memory.json: not JSON' };
     const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
     expect(world.kept.lines.some(({ level }) => level === 'error')).toBe(true);
-    expect(world.saved[0]).toBe(memory);
+    expect(world.saved[0]).toEqual(memory);
+    await tunnel.close();
+  });
+});
+
+describe('who was admitted before', () => {
+  const instant = millis(1_000);
+  const remembered: SessionMemory = {
+    remote: { path: pathTo(7), authenticatedAt: instant, lastHeardAt: instant },
+    replay: { newest: seconds(5), seen: [] },
+  };
+
+  test('counts where that run was cut short', async () => {
+    const world = new World();
+    world.previous = record('tun', 'note');
+    world.recollection = { memory: remembered, damage: undefined };
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(world.saved[0]).toEqual(remembered);
+    await tunnel.close();
+  });
+
+  test('is let go by a run that ended in order; replays stay told', async () => {
+    const world = new World();
+    world.recollection = { memory: remembered, damage: undefined };
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    expect(world.saved[0]).toEqual({ remote: undefined, replay: remembered.replay });
     await tunnel.close();
   });
 });
