@@ -3,7 +3,7 @@ import { release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { up, SERVER_ADDRESS, type Topology } from '../src/adapters/lab/topology.ts';
 import { port } from '../src/core/units.ts';
-import { Daemon, DESCRIBED, Hosts, changed } from '../test/rig/daemon.ts';
+import { DESCRIBED, Hosts, changed, type Daemon } from '../test/rig/daemon.ts';
 import { innerAddresses } from '../test/rig/traffic.ts';
 import { addStockPeer, removeStockPeer, repointStockPeer } from '../test/vm/stock-peer.ts';
 

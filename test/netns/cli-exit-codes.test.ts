@@ -55,9 +55,9 @@ const refusals: readonly {
     says: /ipipou0/,
   },
   {
-    what: 'the port has an owner',
+    what: 'the local address is not of this host',
     lines: changed(SERVER, 'fou-local-ip 203.0.113.9', '-fou-dev'),
-    code: EXIT.fou,
+    code: EXIT.address,
     says: /203\.0\.113\.9.*EADDRNOTAVAIL/,
   },
   {

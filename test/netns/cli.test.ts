@@ -247,6 +247,6 @@ test('up passes on why the daemon cannot start, with its exit code', async () =>
   const file = await hosts.writeConfig(lab.server, 'foreign', lines);
   const done = await hosts.run(lab.server, ['up', file]);
   expect(done.stderr).toMatch(/198\.51\.100\.7.*EADDRNOTAVAIL/);
-  expect(done.code).toBe(53);
+  expect(done.code).toBe(51);
   expect(await show(lab.server)).toEqual([]);
 });

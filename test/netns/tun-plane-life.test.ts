@@ -161,13 +161,13 @@ describe('opening and closing', () => {
     {
       what: 'a foreign address',
       options: { localIp: ip('10.9.0.9') },
-      error: { exit: 'fou', errno: 'EADDRNOTAVAIL' },
+      error: { exit: 'address', errno: 'EADDRNOTAVAIL' },
       hint: 'fou-local-ip',
     },
     {
       what: 'a missing device',
       options: { outerDevice: 'nowhere' },
-      error: { exit: 'fou', errno: 'ENODEV' },
+      error: { exit: 'link', errno: 'ENODEV' },
       hint: 'fou-dev',
     },
     {

@@ -3,7 +3,14 @@ import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { millis } from '../../src/core/units.ts';
 import type { TunnelStatus } from '../../src/ports/control.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
-import { expectNoPing, expectPing, innerAddresses, iperf, whatIsThere } from '../rig/traffic.ts';
+import {
+  addressesSettled,
+  expectNoPing,
+  expectPing,
+  innerAddresses,
+  iperf,
+  whatIsThere,
+} from '../rig/traffic.ts';
 
 /*
  * The description's two configs, verbatim, on the kernel's FOU. The topology is drawn at the head of
@@ -17,6 +24,7 @@ const second = innerAddresses(1);
 beforeAll(async () => {
   lab = await up({ clients: 2 });
   hosts = await Hosts.in(lab);
+  await Promise.all([lab.server, lab.client()].map((name) => addressesSettled(lab, name)));
 });
 
 afterAll(async () => {
@@ -110,20 +118,22 @@ describe('the described configs on fou', () => {
 });
 
 describe('schemes, timers and encapsulation on fou', () => {
-  /** Both sides up with these changes; the statuses once the client is established. */
+  /** Both sides up with these changes; the server's status once the client has its reply. */
   async function pair(
     serverChanges: readonly string[],
     clientChanges: readonly string[],
     check: (server: Daemon, client: Daemon, status: TunnelStatus) => Promise<void>,
   ): Promise<void> {
-    await using server = await hosts.start(lab.server, changed(DESCRIBED.server, ...serverChanges));
-    await server.ready();
-    await using client = await hosts.start(
-      lab.client(),
-      changed(DESCRIBED.client, ...clientChanges),
-    );
-    await client.until('replied to', (status) => status.repliesVerified > 0);
-    await check(server, client, await server.established());
+    const [server, client] = await Promise.all([
+      hosts.start(lab.server, changed(DESCRIBED.server, ...serverChanges)),
+      hosts.start(lab.client(), changed(DESCRIBED.client, ...clientChanges)),
+    ]);
+    try {
+      await client.until('replied to', (status) => status.repliesVerified > 0);
+      await check(server, client, await server.established());
+    } finally {
+      await Promise.all([server.stop(), client.stop()]);
+    }
   }
 
   it.each([
@@ -221,11 +231,10 @@ describe('schemes, timers and encapsulation on fou', () => {
     expect(addresses.stdout).not.toContain('172.29.9.9');
   });
 
-  it('speak to a client that another firewall stands before', async () => {
-    await lab.exec(lab.server, ['nft', '-f', '-'], {
-      input:
-        'table inet filter { chain input { type filter hook input priority 0; udp dport 10000 accept; } }',
-    });
+  it('leave a firewall of the host its word, and its rules', async () => {
+    const firewall =
+      'add table inet filter; add chain inet filter input { type filter hook input priority 0; policy drop; }; add rule inet filter input udp dport 10000 accept; add rule inet filter input iifname "ipipou0" accept';
+    expect(await lab.exec(lab.server, ['nft', firewall])).toMatchObject({ code: 0 });
     await pair([], [], async () => expectPing(lab, lab.client(), inner.server));
     const rules = await lab.exec(lab.server, ['nft', 'list', 'ruleset']);
     expect(rules.stdout).toContain('udp dport 10000 accept');

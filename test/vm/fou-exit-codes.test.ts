@@ -3,7 +3,7 @@ import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { EXIT } from '../../src/core/exit-codes.ts';
 import { millis } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed } from '../rig/daemon.ts';
-import { whatIsThere } from '../rig/traffic.ts';
+import { addressesSettled, whatIsThere } from '../rig/traffic.ts';
 
 /*
  * What stops a start on fou: the exit code says which part, the text what and why, and nothing that
@@ -15,6 +15,7 @@ let hosts: Hosts;
 beforeAll(async () => {
   lab = await up();
   hosts = await Hosts.in(lab);
+  await addressesSettled(lab, lab.server);
 });
 
 afterAll(async () => {
@@ -55,6 +56,12 @@ const refusals: readonly {
     says: /FOU port 10000/,
   },
   {
+    what: 'the local address is not of this host',
+    changes: ['fou-local-ip 203.0.113.9', '-fou-dev'],
+    code: EXIT.address,
+    says: /203.0.113.9.*EADDRNOTAVAIL/,
+  },
+  {
     what: 'the outer device does not exist and the plane is explicit',
     changes: ['fou-dev nope0', 'dataplane fou'],
     code: EXIT.link,
@@ -66,17 +73,20 @@ it.each(refusals)('refuses to start when $what: exit $code', async (refusal) => 
   if (refusal.prepare) {
     expect(await lab.exec(lab.server, refusal.prepare)).toMatchObject({ code: 0 });
   }
-  const before = await whatIsThere(lab, lab.server);
-  const file = await hosts.writeConfig(
-    lab.server,
-    'refused',
-    changed(DESCRIBED.server, ...refusal.changes),
-  );
-  const done = await hosts.run(lab.server, ['--config', file], { timeout: millis(30_000) });
-  expect(done.stderr).toMatch(refusal.says);
-  expect(done.code).toBe(refusal.code);
-  expect(await whatIsThere(lab, lab.server)).toBe(before);
-  if (refusal.undo) await lab.exec(lab.server, refusal.undo);
+  try {
+    const before = await whatIsThere(lab, lab.server);
+    const file = await hosts.writeConfig(
+      lab.server,
+      'refused',
+      changed(DESCRIBED.server, ...refusal.changes),
+    );
+    const done = await hosts.run(lab.server, ['--config', file], { timeout: millis(30_000) });
+    expect(done.stderr).toMatch(refusal.says);
+    expect(done.code).toBe(refusal.code);
+    expect(await whatIsThere(lab, lab.server)).toBe(before);
+  } finally {
+    if (refusal.undo) await lab.exec(lab.server, refusal.undo);
+  }
 });
 
 it('refuses a UDP port that another program has, and says how to find it', async () => {

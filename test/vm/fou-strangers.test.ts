@@ -135,6 +135,12 @@ describe('with the daemon', () => {
   });
 });
 
+/** The rules, without the sources that have been seen lately. */
+async function rules(): Promise<string> {
+  const { stdout } = await lab.exec(lab.server, ['nft', '-s', 'list', 'ruleset']);
+  return stdout.replaceAll(/\s*elements = \{[^}]*limit[^}]*\}/g, '');
+}
+
 describe('when others change what is ours', () => {
   it.each([
     ['flush ruleset', ['nft', 'flush', 'ruleset']],
@@ -143,14 +149,10 @@ describe('when others change what is ours', () => {
     ['empty a set', ['nft', 'flush', 'set', 'ip', 'ipipou', 'p10000_admitted']],
     ['add a rule', ['nft', 'insert', 'rule', 'ip', 'ipipou', 'p10000_guard', 'accept']],
   ])('puts the rules back after %s', async (_what, argv) => {
-    const before = (await lab.exec(lab.server, ['nft', '-s', 'list', 'ruleset'])).stdout;
+    const before = await rules();
     expect(before).toContain('p10000_guard');
     expect(await lab.exec(lab.server, argv)).toMatchObject({ code: 0 });
-    await expect
-      .poll(async () => (await lab.exec(lab.server, ['nft', '-s', 'list', 'ruleset'])).stdout, {
-        timeout: 10_000,
-      })
-      .toBe(before);
+    await expect.poll(rules, { timeout: 10_000 }).toBe(before);
     await expectStrangersShutOut();
   });
 
@@ -200,7 +202,7 @@ describe('when the daemon was killed', () => {
     await server.kill();
     expect(await hosts.run(lab.server, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
     const left = await whatIsThere(lab, lab.server);
-    expect(left).not.toMatch(/ipipou|10000/);
+    expect(left).not.toMatch(/ipipou0|10000/);
     server = await hosts.start(lab.server, DESCRIBED.server);
     await server.ready();
     client.program.signal('SIGUSR1');

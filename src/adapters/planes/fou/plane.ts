@@ -102,6 +102,7 @@ export class FouPlane implements DataPlane {
   async #open(): Promise<void> {
     const { config, journal, log } = this.#context;
     await this.#device.outerDevice();
+    await this.#device.requireLocalAddress();
     const left = parseRecord(journal.load());
     const adoption = await this.#adoptable(left);
     if (left && !adoption) {

@@ -58,6 +58,19 @@ export class TunnelDevice {
     return link.index;
   }
 
+  /** Rejects with exit 'address' when the config gives a local address that this host has not. */
+  async requireLocalAddress(): Promise<void> {
+    const { localIp } = this.#config.outer;
+    if (localIp === undefined) return;
+    const addresses = await this.#route.addresses();
+    if (addresses.some(({ ip }) => ip === localIp)) return;
+    throw new KernelError(
+      'address',
+      { operation: 'RTM_GETADDR', errno: 'EADDRNOTAVAIL', subject: `fou-local-ip ${localIp}` },
+      { hint: `it is no address of this host: add it, or leave fou-local-ip out` },
+    );
+  }
+
   /** Whether another ipip device has the same outer addresses: the kernel could not tell the two apart. */
   async addressesTaken(local: Ipv4, remote: Ipv4): Promise<boolean> {
     const links = await this.#route.links();

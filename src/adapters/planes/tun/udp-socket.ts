@@ -1,6 +1,7 @@
 import type { Ipv4 } from '../../../core/addr.ts';
 import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError } from '../../../core/errors.ts';
+import type { ExitName } from '../../../core/exit-codes.ts';
 import { AF_INET, encodeSockaddrIn } from '../../../core/wire/sockaddr.ts';
 import { checked } from '../../ffi/errno.ts';
 import { bind, close, setsockopt, socket } from '../../ffi/libc.ts';
@@ -104,12 +105,15 @@ function int(value: number): Uint8Array {
   return new Uint8Array(Int32Array.of(value).buffer);
 }
 
+/** What a refusal is about, where it is not the port. */
+const EXIT_OF: Readonly<Record<string, ExitName>> = { EADDRNOTAVAIL: 'address', ENODEV: 'link' };
+
 function withHint(hints: Readonly<Record<string, string>>, act: () => void): void {
   try {
     act();
   } catch (error) {
     const hint = error instanceof KernelError ? hints[error.errno] : undefined;
     if (!(error instanceof KernelError) || hint === undefined) throw error;
-    throw new KernelError(error.exit, error, { hint, cause: error });
+    throw new KernelError(EXIT_OF[error.errno] ?? error.exit, error, { hint, cause: error });
   }
 }
