@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { parseArgs } from 'node:util';
+import { runChecked } from '../src/adapters/lab/process.ts';
 import { up, SERVER_ADDRESS, type Topology } from '../src/adapters/lab/topology.ts';
 import { port } from '../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../test/rig/daemon.ts';
-import { innerAddresses } from '../test/rig/traffic.ts';
+import { innerAddresses } from '../test/rig/addresses.ts';
 import { addStockPeer, removeStockPeer, repointStockPeer } from '../test/vm/stock-peer.ts';
 
 /*
@@ -36,7 +37,10 @@ async function main(): Promise<void> {
   const planes = values.planes.split(',');
   const rounds = Number(values.rounds);
   const contestants = new Map<string, () => Promise<Sample>>();
-  if (planes.includes('fou')) contestants.set('recipe', measureRecipe);
+  if (planes.includes('fou')) {
+    await runChecked(['modprobe', '-a', 'fou', 'ipip', 'nft_queue', 'nfnetlink_queue', 'tun']);
+    contestants.set('recipe', measureRecipe);
+  }
   for (const plane of planes) contestants.set(`ipipou ${plane}`, () => measurePlane(plane));
 
   const samples = new Map<string, Sample[]>();

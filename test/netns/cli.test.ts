@@ -4,13 +4,8 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import type { LivingTunnel, DeadTunnel } from '../../src/cli/format-show.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
-import {
-  addressesSettled,
-  expectNoPing,
-  expectPing,
-  innerAddresses,
-  whatIsThere,
-} from '../rig/traffic.ts';
+import { innerAddresses } from '../rig/addresses.ts';
+import { addressesSettled, expectNoPing, expectPing, whatIsThere } from '../rig/traffic.ts';
 
 /*
  * The command from outside: configs of the description on `dataplane tun`, a server and a client

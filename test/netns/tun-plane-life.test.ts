@@ -1,7 +1,7 @@
 /* Topology: the drawings at the heads of test/rig/tun-pair.ts and test/rig/two-hosts.ts. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
-import { ip } from '../rig/traffic.ts';
+import { ip } from '../rig/addresses.ts';
 import { TunHost } from '../rig/tun-host.ts';
 import { A, A_TO_B, B_TO_A, eventually, INNER_A, INNER_B, TunPair } from '../rig/tun-pair.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';

@@ -1,22 +1,9 @@
 import { expect, vi } from 'vitest';
 import type { Topology } from '../../src/adapters/lab/topology.ts';
-import { ipv4FromNumber, parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import type { Ipv4 } from '../../src/core/addr.ts';
 import { internetChecksum } from '../../src/core/wire/checksum.ts';
 import { encodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import { millis } from '../../src/core/units.ts';
-
-/** An address literal of a test. */
-export function ip(text: string): Ipv4 {
-  const parsed = parseIpv4(text);
-  if (parsed === undefined) throw new RangeError(text);
-  return parsed;
-}
-
-/** Inner addresses of tunnel N as the defaults give them. */
-export function innerAddresses(number: number): { readonly server: Ipv4; readonly client: Ipv4 } {
-  const base = 0xac1c0000 + 2 * number;
-  return { server: ipv4FromNumber(base), client: ipv4FromNumber(base + 1) };
-}
 
 /** Asserts that `target` answers within ten seconds. */
 export async function expectPing(lab: Topology, namespace: string, target: Ipv4): Promise<void> {

@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 import type { Path } from '../../src/core/addr.ts';
 import { port } from '../../src/core/units.ts';
-import { ip } from './traffic.ts';
+import { ip } from './addresses.ts';
 import { TunHost, type TunOptions } from './tun-host.ts';
 import { TwoHosts } from './two-hosts.ts';
 

@@ -3,7 +3,8 @@ import { setTransmitChecksumOffload } from '../../src/adapters/checksum-offload.
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { changed, DESCRIBED, Hosts, type Daemon } from '../rig/daemon.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
-import { innerAddresses, iperf } from '../rig/traffic.ts';
+import { innerAddresses } from '../rig/addresses.ts';
+import { iperf } from '../rig/traffic.ts';
 
 /*
  * A server that uses its alternative address, on outer devices that fill in every checksum

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { DESCRIBED, Hosts, changed } from '../rig/daemon.ts';
-import { expectPing, innerAddresses, iperf } from '../rig/traffic.ts';
+import { innerAddresses } from '../rig/addresses.ts';
+import { expectPing, iperf } from '../rig/traffic.ts';
 
 /*
  * Either data plane on either side, through the NAT: one wire format. The topology is drawn at the

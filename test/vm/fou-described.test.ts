@@ -3,14 +3,8 @@ import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { millis } from '../../src/core/units.ts';
 import type { TunnelStatus } from '../../src/ports/control.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
-import {
-  addressesSettled,
-  expectNoPing,
-  expectPing,
-  innerAddresses,
-  iperf,
-  whatIsThere,
-} from '../rig/traffic.ts';
+import { innerAddresses } from '../rig/addresses.ts';
+import { addressesSettled, expectNoPing, expectPing, iperf, whatIsThere } from '../rig/traffic.ts';
 
 /*
  * The description's two configs, verbatim, on the kernel's FOU. The topology is drawn at the head of

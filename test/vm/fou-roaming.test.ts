@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { millis } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
-import { expectPing, innerAddresses } from '../rig/traffic.ts';
+import { innerAddresses } from '../rig/addresses.ts';
+import { expectPing } from '../rig/traffic.ts';
 
 /*
  * A tunnel on fou that lives through changes of its outer path. The topology is drawn at the head of

@@ -10,14 +10,8 @@ import type { Endpoint } from '../../src/core/addr.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
-import {
-  expectNoPing,
-  expectPing,
-  innerAddresses,
-  innerEcho,
-  received,
-  whatIsThere,
-} from '../rig/traffic.ts';
+import { innerAddresses } from '../rig/addresses.ts';
+import { expectNoPing, expectPing, innerEcho, received, whatIsThere } from '../rig/traffic.ts';
 
 /*
  * Who does not come in, and what stays when the daemon is gone. The router plays the stranger: it has
