@@ -8,7 +8,7 @@
  *     | cmd  (u32host)       |   | data (u32host)       |
  *     +----------------------+   +----------------------+
  */
-import { encodeU32host, encodeU64host, getU32host } from '../core/netlink/bytes.ts';
+import { encodeU32host, encodeU64host, getU32host } from '../core/bytes.ts';
 import { AF_INET } from '../core/wire/sockaddr.ts';
 import { checked } from './ffi/errno.ts';
 import { address, close, ioctl, socket } from './ffi/libc.ts';

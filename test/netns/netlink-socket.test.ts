@@ -9,7 +9,7 @@ import {
   type NetlinkOptions,
   type NetlinkSocket,
 } from '../../src/adapters/netlink/socket.ts';
-import { concatBytes, encodeU32host } from '../../src/core/netlink/bytes.ts';
+import { concatBytes, encodeU32host } from '../../src/core/bytes.ts';
 import { decodeLink } from '../../src/core/netlink/link.ts';
 import { attrString } from '../../src/core/netlink/attributes.ts';
 import { NETLINK_ROUTE, NLM_F_DUMP_INTR } from '../../src/core/netlink/message.ts';

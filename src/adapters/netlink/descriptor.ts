@@ -1,5 +1,5 @@
 import type { ExitName } from '../../core/exit-codes.ts';
-import { encodeU16host, encodeU32host, getU32host } from '../../core/netlink/bytes.ts';
+import { encodeU16host, encodeU32host, getU32host } from '../../core/bytes.ts';
 import { NETLINK_ROUTE } from '../../core/netlink/message.ts';
 import { checked } from '../ffi/errno.ts';
 import { bind, close, getsockname, setsockopt, socket } from '../ffi/libc.ts';

@@ -1,6 +1,6 @@
 import { IpipouError, KernelError } from '../../core/errors.ts';
 import type { ExitName } from '../../core/exit-codes.ts';
-import { concatBytes } from '../../core/netlink/bytes.ts';
+import { concatBytes } from '../../core/bytes.ts';
 import {
   decodeAck,
   decodeMessages,

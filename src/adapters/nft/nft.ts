@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { IpipouError, KernelError } from '../../core/errors.ts';
-import { encodeU32host, getU16host, getU32host } from '../../core/netlink/bytes.ts';
+import { encodeU32host, getU16host, getU32host } from '../../core/bytes.ts';
 import { parseNftFailure } from '../../core/nft/failure-text.ts';
 import { parseNftListing, type NftListed } from '../../core/nft/listing.ts';
 import { loadLibnftables, type Libnftables, type NftContext } from '../ffi/libnftables.ts';

@@ -4,7 +4,7 @@
  * comes last, behind a rate limit. Nothing but `accepted` changes what is remembered.
  */
 import type { Proof } from '../config/tunnel-config.ts';
-import { concatBytes, getU16be } from '../netlink/bytes.ts';
+import { concatBytes, getU16be } from '../bytes.ts';
 import { seconds, type Millis, type Seconds } from '../units.ts';
 import { constantTimeEqual, formatChecksum } from './bytes.ts';
 import { ACCEPTED, refused, type Verdict } from './refusal.ts';

@@ -12,7 +12,7 @@
  * any length is signed with the rest and otherwise ignored.
  */
 import { formatBase64 } from '../config/base64.ts';
-import { concatBytes } from '../netlink/bytes.ts';
+import { concatBytes } from '../bytes.ts';
 import { seconds, type Seconds } from '../units.ts';
 import { reverseBytes } from './bytes.ts';
 

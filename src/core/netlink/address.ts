@@ -17,7 +17,7 @@ import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
 import { attrU32host, attrU8 } from './attributes.ts';
-import { concatBytes, encodeU32host, getU32host } from './bytes.ts';
+import { concatBytes, encodeU32host, getU32host } from '../bytes.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkCall } from './message.ts';
 import {
   AF_INET,

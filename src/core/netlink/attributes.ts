@@ -27,7 +27,7 @@ import {
   getU32host,
   getU64be,
   getU64host,
-} from './bytes.ts';
+} from '../bytes.ts';
 
 export const NLA_F_NESTED = 0x8000;
 export const NLA_F_NET_BYTEORDER = 0x4000;

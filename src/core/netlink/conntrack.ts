@@ -14,7 +14,7 @@ import type { Ipv4 } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { attributeReader, type AttributeReader } from './attribute-reader.ts';
 import { attrNested, attrU16be, attrU32be, attrU8 } from './attributes.ts';
-import { concatBytes } from './bytes.ts';
+import { concatBytes } from '../bytes.ts';
 import type { NetlinkCall } from './message.ts';
 import { AF_INET, attrIpv4, decodeIpv4Attribute } from './rtnetlink.ts';
 

@@ -7,7 +7,7 @@ import type { Ipv4 } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attrU16be, attrU32host, attrU8 } from './attributes.ts';
-import { concatBytes } from './bytes.ts';
+import { concatBytes } from '../bytes.ts';
 import { encodeGenlmsghdr, genericReader } from './generic.ts';
 import type { NetlinkCall } from './message.ts';
 import { AF_INET, attrIpv4, decodeIpv4Attribute, specified } from './rtnetlink.ts';

@@ -12,7 +12,7 @@
 import { refuse, type Decoded } from '../result.ts';
 import { attributeReader, type AttributeReader } from './attribute-reader.ts';
 import { attrString } from './attributes.ts';
-import { concatBytes } from './bytes.ts';
+import { concatBytes } from '../bytes.ts';
 import type { NetlinkCall } from './message.ts';
 
 const GENLMSGHDR = { cmd: 0, version: 1, length: 4 } as const;

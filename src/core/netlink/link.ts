@@ -18,7 +18,7 @@ import { refuse, succeed, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader, type AttributeReader } from './attribute-reader.ts';
 import { attrNested, attrString, attrU32host } from './attributes.ts';
-import { concatBytes, encodeU32host, getU32host, getU64host } from './bytes.ts';
+import { concatBytes, encodeU32host, getU32host, getU64host } from '../bytes.ts';
 import { decodeIpipData, encodeIpipData, type IpipDevice, type IpipTunnel } from './ipip.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkCall } from './message.ts';
 import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './rtnetlink.ts';

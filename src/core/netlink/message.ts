@@ -17,7 +17,7 @@
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { attributeReader } from './attribute-reader.ts';
 import { align4 } from './attributes.ts';
-import { encodeU16host, encodeU32host, getS32host, getU16host, getU32host } from './bytes.ts';
+import { encodeU16host, encodeU32host, getS32host, getU16host, getU32host } from '../bytes.ts';
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;

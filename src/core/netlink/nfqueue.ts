@@ -13,7 +13,7 @@ import { refuse, succeed, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
 import { attrBytes, attrU32be } from './attributes.ts';
-import { concatBytes, encodeU16be, encodeU32be, getU16be, getU32be } from './bytes.ts';
+import { concatBytes, encodeU16be, encodeU32be, getU16be, getU32be } from '../bytes.ts';
 
 export const NFNL_SUBSYS_QUEUE = 3;
 export const NFQNL_MSG_PACKET = (NFNL_SUBSYS_QUEUE << 8) | 0;

@@ -16,7 +16,7 @@ import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
 import { attrNestedUnmarked, attrU32host } from './attributes.ts';
-import { concatBytes, encodeU32host, getU32host } from './bytes.ts';
+import { concatBytes, encodeU32host, getU32host } from '../bytes.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type NetlinkCall } from './message.ts';
 import {
   AF_INET,

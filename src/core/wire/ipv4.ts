@@ -17,7 +17,7 @@
  *     | Options, to IHL * 4 bytes                                     |
  */
 import { decodeIpv4, encodeIpv4, type Ipv4 } from '../addr.ts';
-import { encodeU16be, getU16be } from '../netlink/bytes.ts';
+import { encodeU16be, getU16be } from '../bytes.ts';
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { internetChecksum } from './checksum.ts';
 

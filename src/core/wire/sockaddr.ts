@@ -7,7 +7,7 @@
  *     +---------------+---------------+-------------------------------+---------...-+
  */
 import { decodeIpv4, encodeIpv4, type Ipv4 } from '../addr.ts';
-import { encodeU16be, encodeU16host, getU16be, getU16host } from '../netlink/bytes.ts';
+import { encodeU16be, encodeU16host, getU16be, getU16host } from '../bytes.ts';
 import { refuse, succeed, type Decoded } from '../result.ts';
 
 export const AF_INET = 2;

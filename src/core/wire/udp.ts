@@ -13,7 +13,7 @@
  * address, zero, protocol, length), the header and the data; zero says that there is none.
  */
 import { encodeIpv4, type Endpoint, type Ipv4, type Path } from '../addr.ts';
-import { encodeU16be, getU16be } from '../netlink/bytes.ts';
+import { encodeU16be, getU16be } from '../bytes.ts';
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { port } from '../units.ts';
 import { addToChecksum, internetChecksum } from './checksum.ts';

@@ -7,7 +7,7 @@ import {
   encodeGetAddresses,
   encodeNewAddress,
 } from '../../../src/core/netlink/address.ts';
-import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/netlink/bytes.ts';
+import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import { succeed } from '../../../src/core/result.ts';
 import { ifIndex } from '../../../src/core/units.ts';
 import { holdsAgainstBadBytes } from './decoder-checks.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { attributeReader } from '../../../src/core/netlink/attribute-reader.ts';
 import * as attributes from '../../../src/core/netlink/attributes.ts';
-import { concatBytes, HOST_IS_LITTLE_ENDIAN } from '../../../src/core/netlink/bytes.ts';
+import { concatBytes, HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import { succeed } from '../../../src/core/result.ts';
 import { hex, truncations } from './hex.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ipv4FromNumber, type Ipv4 } from '../../../src/core/addr.ts';
-import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/netlink/bytes.ts';
+import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import {
   decodeConntrack,
   encodeDelConntrack,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { align4 } from '../../../src/core/netlink/attributes.ts';
-import { getU16host } from '../../../src/core/netlink/bytes.ts';
+import { getU16host } from '../../../src/core/bytes.ts';
 import type { Decoded } from '../../../src/core/result.ts';
 import { truncations } from './hex.ts';
 

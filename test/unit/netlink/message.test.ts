@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concatBytes, HOST_IS_LITTLE_ENDIAN } from '../../../src/core/netlink/bytes.ts';
+import { concatBytes, HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import {
   decodeAck,
   decodeMessages,
