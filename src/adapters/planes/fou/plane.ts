@@ -1,7 +1,6 @@
 import type { Ipv4, Path } from '../../../core/addr.ts';
 import { IpipouError, KernelError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
-import type { IfIndex } from '../../../core/units.ts';
 import {
   DEFAULT_PEER,
   type DataPlane,
@@ -20,15 +19,13 @@ import { openRawUdp, type RawUdp } from '../../raw-socket.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
 import { innerMtu } from '../inner-mtu.ts';
 import { ControlQueue } from './control.ts';
+import { CounterLedger } from './counter-ledger.ts';
 import { Guard } from './guard.ts';
 import { ensureListener, findListener, removeListener } from './listener.ts';
 import { LocalAlt } from './local-alt.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { newRecord, parseRecord, type FouRecord } from './record.ts';
 import { TunnelDevice } from './tunnel-device.ts';
-
-/** Counters of a peer that has none yet. */
-const NOTHING: PeerCounters = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 
 /**
  * The `fou` plane: kernel FOU and one ipip device, guarded by nftables, with an NFQUEUE for
@@ -56,9 +53,7 @@ export class FouPlane implements DataPlane {
   #watch: { close(): void } | undefined;
   #record: FouRecord;
   #path: Path | undefined;
-  /** Counters of devices that are gone, and the device the current ones belong to. */
-  #base: PeerCounters = NOTHING;
-  #last: (PeerCounters & { readonly index: IfIndex }) | undefined;
+  readonly #ledger = new CounterLedger();
   /** Kernel changes are made one after another: calls of the owner and repairs share this tail. */
   #tail: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -238,12 +233,10 @@ export class FouPlane implements DataPlane {
   async counters(peer: PeerId): Promise<PeerCounters> {
     assertPeer(peer);
     const now = await this.#device.counters();
-    if (this.#last && now?.index !== this.#last.index) this.#base = add(this.#base, this.#last);
-    this.#last = now;
     if (now === undefined && this.#path !== undefined) this.#repairDevice('tunnel device');
     const listener = await findListener(this.#fou, this.#context.config.outer.localPort);
     if (listener === undefined) this.#repairListener();
-    return add(this.#base, now ?? NOTHING);
+    return this.#ledger.total(now);
   }
 
   async describe(): Promise<PlaneDescription> {
@@ -378,13 +371,4 @@ export class FouPlane implements DataPlane {
 
 function assertPeer(peer: PeerId): void {
   if (peer !== DEFAULT_PEER) throw new RangeError(`the fou plane has one peer, not ${peer}`);
-}
-
-function add(a: PeerCounters, b: PeerCounters): PeerCounters {
-  return {
-    rxPackets: a.rxPackets + b.rxPackets,
-    rxBytes: a.rxBytes + b.rxBytes,
-    txPackets: a.txPackets + b.txPackets,
-    txBytes: a.txBytes + b.txBytes,
-  };
 }

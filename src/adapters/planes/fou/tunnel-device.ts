@@ -3,9 +3,9 @@ import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, withExit } from '../../../core/errors.ts';
 import type { ExitName } from '../../../core/exit-codes.ts';
 import type { IfIndex, Port } from '../../../core/units.ts';
-import type { PeerCounters } from '../../../ports/data-plane.ts';
 import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
 import type { IpipSpec, Link, RouteNetlink } from '../../netlink/route.ts';
+import type { DeviceCounters } from './counter-ledger.ts';
 import { innerMtu } from '../inner-mtu.ts';
 
 /**
@@ -119,7 +119,7 @@ export class TunnelDevice {
   }
 
   /** The kernel's counters of the device; undefined when it is not there. */
-  async counters(): Promise<(PeerCounters & { readonly index: IfIndex }) | undefined> {
+  async counters(): Promise<DeviceCounters | undefined> {
     const link = await this.#route.linkByName(this.#config.inner.device);
     return link?.stats && { ...link.stats, index: link.index };
   }
