@@ -2,7 +2,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /**
  * Who holds the TUN device `name`, for an error message: the processes that have it open (their
- * `/proc/PID/fdinfo` has a line `iff:`), as far as this user may see.
+ * `/proc/PID/fdinfo` has a line `iff:`), as far as this user may see. The path may begin elsewhere, where
+ * that process has another root.
  */
 export function describeHolder(name: string): string {
   const holders = processes().filter((pid) => holds(pid, name));
@@ -18,7 +19,7 @@ function processes(): readonly string[] {
 function holds(pid: string, name: string): boolean {
   return list(`/proc/${pid}/fd`).some(
     (fd) =>
-      attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`)) === '/dev/net/tun' &&
+      attempt(() => readlinkSync(`/proc/${pid}/fd/${fd}`))?.endsWith('/net/tun') === true &&
       attempt(() => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))
         ?.split('\n')
         .some((line) => line.startsWith('iff:') && line.slice(4).trim() === name),
