@@ -18,6 +18,7 @@ const DEMO_PACKAGES = [
 const TEST_PACKAGES = [
   ...DEMO_PACKAGES,
   ...['iptables', 'qemu-system-x86', 'busybox-static', 'cpio', 'binutils', 'xz-utils'],
+  'systemd',
 ];
 const PACKAGES = { code: [], demo: DEMO_PACKAGES, test: TEST_PACKAGES };
 const OLDEST_NODE = [20, 6];

@@ -126,3 +126,15 @@ it('refuses a second daemon for one device, and names the first', async () => {
   expect(done.code).toBe(EXIT.generic);
   expect(done.stderr).toContain(String(pid));
 });
+
+it('uses a FOU port that was there with the same meaning, and leaves it', async () => {
+  const listener = ['ip', 'fou', 'add', 'port', '10000', 'ipproto', '4'];
+  expect(await lab.exec(lab.server, listener)).toMatchObject({ code: 0 });
+  const server = await hosts.start(lab.server, DESCRIBED.server);
+  await server.ready();
+  expect(server.program.output()).toMatch(/the FOU port was there already/);
+  expect(await server.stop()).toBe(0);
+  const shown = await lab.exec(lab.server, ['ip', 'fou', 'show']);
+  expect(shown.stdout).toContain('port 10000 ipproto 4');
+  await lab.exec(lab.server, ['ip', 'fou', 'del', 'port', '10000']);
+});
