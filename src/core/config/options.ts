@@ -20,7 +20,7 @@ const GENERAL_OPTIONS: readonly Option[] = [
       name: 'server',
       short: 's',
       group: 'general',
-      help: 'Be the server: the side that waits to be authenticated to.',
+      help: 'Be the server: the side that waits. Understood where only a server has what is set.',
     },
     { role: 'server' },
   ),

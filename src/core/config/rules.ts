@@ -18,13 +18,23 @@ export type Situation = Merged & {
 
 export function situate(merged: Merged, lastSource: string): Situation {
   const { slots } = merged;
-  const role = slots.role ?? 'client';
+  const role = slots.role ?? (isServerInAllButName(merged) ? 'server' : 'client');
   const number = chooseNumber(slots);
   const innerIp =
     slots.innerIp ?? (role === 'server' ? ipv4Add(FIRST_INNER_IP, 2 * number) : undefined);
   const innerPeerIp =
     slots.innerPeerIp ?? (innerIp && ipv4Add(innerIp, role === 'server' ? 1 : -1));
   return { ...merged, role, number, innerIp, innerPeerIp, lastSource };
+}
+
+/**
+ * Whether a config without `client` or `server` can only be meant for a server: it sets what only a
+ * server has, nothing that only a client has, and no other side to go to. As a client it would be
+ * refused, so taking it for the server can never turn a sound client into one.
+ */
+function isServerInAllButName({ slots, settings }: Merged): boolean {
+  const sets = (role: 'client' | 'server') => settings.some(({ option }) => option.role === role);
+  return slots.remoteHost === undefined && sets('server') && !sets('client');
 }
 
 /** `number`; where that is 0, a queue number from 1 to 999 counts as it. */
@@ -145,6 +155,9 @@ export function findWarnings(at: Situation): readonly string[] {
     found.push(
       `${at.lastSource}: auth-secret: not given: the default is known to everybody, choose one`,
     );
+  }
+  if (at.role === 'server' && slots.role === undefined) {
+    found.push(`${at.lastSource}: no line \`server\`: taken for one by what is set`);
   }
   if (at.role === 'server' && !keys && !slots.token && !slots.byRemoteIp) {
     const who = slots.byRemotePort ? 'from the right port' : 'first';

@@ -300,7 +300,10 @@ test.each(ARGUMENT_CASES.map(([argv, said]) => ({ argv, said })))(
 );
 
 test('every problem is reported, not only the first', () => {
-  const error = configError('number x\nfrob 1\nfou-dev\nauth-lifetime 1\ntunl-ip fd00::1\n', '-x');
+  const error = configError(
+    'number x\nfrob 1\nfou-dev\nauth-lifetime 1\ntunl-ip fd00::1\nclient\n',
+    '-x',
+  );
   expect(error.message.split('\n')).toEqual([
     't.conf:1: number: "x": expected a whole number from 0 to 32767',
     't.conf:2: frob: "(hidden)": expected a known option; ipipou --help lists them',

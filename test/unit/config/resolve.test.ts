@@ -60,6 +60,23 @@ test('client is the default role', () => {
   expect(resolveRun(CLIENT).config.role).toBe('client');
 });
 
+test('what can only be meant for a server is taken for one, and that is said', () => {
+  const { config, warnings } = resolveRun(
+    `auth-lifetime 5\n${SOUND_SERVER.replace('server\n', '')}`,
+  );
+  expect(config.role).toBe('server');
+  expect(warnings).toEqual([expect.stringContaining('no line `server`')]);
+});
+
+test.each([
+  ['', 'nothing that only a server has'],
+  ['auth-lifetime 5\nfou-remote 192.0.2.1:10000\n', 'another side to go to'],
+  ['auth-lifetime 5\ndead-peer-timeout 5\n', 'what only a client has'],
+])('a server is not guessed from %j: %s', (lines) => {
+  const error = configError(`${lines}${SOUND_SERVER.replace('server\n', '')}`);
+  expect(error.exit).toBe('arguments');
+});
+
 test.each([
   ['192.0.2.9', { localIp: '192.0.2.9', localPort: 10000, device: undefined }],
   [':7', { localIp: undefined, localPort: 7, device: undefined }],
