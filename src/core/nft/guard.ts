@@ -114,6 +114,14 @@ export function admitPeer(spec: GuardSpec, admission: Admission | undefined): st
   );
 }
 
+/**
+ * Refuses bare IPIP between two outer addresses, before a device is pointed along them; the next
+ * `admitPeer` sets the pair of its own path alone.
+ */
+export function refuseBareIpip(spec: GuardSpec, remote: Ipv4, local: Ipv4): string {
+  return `add element ip ${spec.table} ${objectNames(spec.port).pairs} { ${remote} . ${local} }`;
+}
+
 /** One transaction that removes every object of this tunnel, present or not; the table stays. */
 export function removeGuard(spec: Pick<GuardSpec, 'table' | 'port'>): string {
   const names = objectNames(spec.port);

@@ -4,6 +4,7 @@ import {
   admitPeer,
   installGuard,
   objectNames,
+  refuseBareIpip,
   removeGuard,
   type GuardSpec,
 } from '../../../src/core/nft/guard.ts';
@@ -139,6 +140,14 @@ describe('admitPeer', () => {
 
   it('admits nobody when there is nobody', () => {
     expect(admitPeer(spec, undefined)).not.toContain('add');
+  });
+});
+
+describe('refuseBareIpip', () => {
+  it('adds to the pairs, which the next admission empties', () => {
+    const script = refuseBareIpip(spec, path.remote.ip, path.local.ip);
+    expect(script).toBe('add element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }');
+    expect(admitPeer(spec, undefined)).toContain('flush set ip ipipou p10000_pairs');
   });
 });
 

@@ -1,8 +1,10 @@
+import type { Ipv4 } from '../../../core/addr.ts';
 import {
   admitPeer,
   guardPrefix,
   installGuard,
   objectNames,
+  refuseBareIpip,
   removeGuard,
   type Admission,
   type GuardSpec,
@@ -41,6 +43,11 @@ export class Guard {
     this.#nft.runScript(installGuard(this.#spec, admission));
     this.#admission = admission;
     this.#monitor ??= watchNft((event) => this.#onEvent(event));
+  }
+
+  /** To be called before a device is pointed along a path that is not admitted yet. */
+  expect(remote: Ipv4, local: Ipv4): void {
+    this.#nft.runScript(refuseBareIpip(this.#spec, remote, local));
   }
 
   /** Makes `admission` the only one, atomically. On failure the earlier one is still in force. */

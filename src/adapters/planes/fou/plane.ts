@@ -171,14 +171,14 @@ export class FouPlane implements DataPlane {
       if (config.outer.forceLocalIpAlt || altBefore || (await taken())) await this.#useAlt();
       this.#save({ path });
       try {
-        await this.#device.point(path, this.#local(path));
+        await this.#point(path);
       } catch (error) {
         // Another tunnel took the same outer addresses since we looked.
         if (!(error instanceof KernelError) || error.errno !== 'EEXIST' || this.#alt.inUse) {
           throw error;
         }
         await this.#useAlt();
-        await this.#device.point(path, this.#local(path));
+        await this.#point(path);
       }
       this.#path = path;
       this.#guard.admit(this.#admission());
@@ -187,6 +187,11 @@ export class FouPlane implements DataPlane {
       await this.#restore(before, altBefore);
       throw error;
     }
+  }
+
+  async #point(path: Path): Promise<void> {
+    this.#guard.expect(path.remote.ip, this.#local(path));
+    await this.#device.point(path, this.#local(path));
   }
 
   /** Back to how it was before a failed admission; failures here are logged, the first error counts. */
