@@ -7,6 +7,7 @@ import {
   type Topology,
 } from '../../src/adapters/lab/topology.ts';
 import type { Endpoint } from '../../src/core/addr.ts';
+import { EXIT } from '../../src/core/exit-codes.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
@@ -180,6 +181,14 @@ describe('when the daemon was killed', () => {
     expect(shown.stdout).toContain('203.0.113.2:10000');
   });
 
+  it('is not harmed by a start that fails', async () => {
+    const broken = changed(DESCRIBED.server, 'fou-dev nope0');
+    const file = await hosts.writeConfig(lab.server, 'broken', broken);
+    expect(await hosts.run(lab.server, ['--config', file])).toMatchObject({ code: EXIT.link });
+    await expectPing(lab, lab.server, inner.client);
+    await expectStrangersShutOut();
+  });
+
   it('starts again without losing a packet', async () => {
     const ping = lab.spawn(lab.client(), ['ping', '-i0.02', '-w30', inner.server]);
     await ping.waitFor(/icmp_seq=5 /);
@@ -189,6 +198,7 @@ describe('when the daemon was killed', () => {
     await ping.waitFor(new RegExp(`icmp_seq=${Number(counted) + 5} `));
     const { stdout } = await ping.stop('SIGINT');
     expect(stdout).toMatch(/ 0% packet loss/);
+    expect(server.program.output()).toMatch(/adopted/);
     await expectStrangersShutOut();
   });
 

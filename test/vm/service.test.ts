@@ -4,11 +4,12 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import { run } from '../../src/adapters/lab/process.ts';
 import { millis } from '../../src/core/units.ts';
-import { IPIPOU } from '../rig/daemon.ts';
+import { PROJECT } from './rig/project.ts';
 
 /*
  * The installed unit under a real systemd, with all its sandboxing. systemd is the first process of a
- * PID namespace, has a network namespace of its own, and sees fresh /run and unit folders:
+ * PID namespace, has a network namespace of its own, and sees fresh /run and unit folders, and the
+ * project in /opt (wherever it lies: the unit has a private /tmp):
  *
  *   guest ── unshare(pid, net, mount) ── systemd ─┬─ probe.service: the commands below
  *                                                └─ ipipou@home.service
@@ -20,7 +21,10 @@ mount -t tmpfs tmpfs /var/lib
 mount -t tmpfs tmpfs /etc/systemd/system
 mkdir -p /run/systemd/system /etc/ipipou
 mount -t tmpfs -o mode=0700 tmpfs /etc/ipipou
-${process.execPath} ${IPIPOU} service install
+mount -t tmpfs tmpfs /opt
+mkdir /opt/ipipou
+mount --bind ${PROJECT} /opt/ipipou
+${process.execPath} /opt/ipipou/dist/cli/main.js service install
 cat > /etc/ipipou/home.conf <<'END'
 server
 auth-token words of a token

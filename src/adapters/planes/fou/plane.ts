@@ -56,6 +56,8 @@ export class FouPlane implements DataPlane {
   readonly #ledger = new CounterLedger();
   /** Kernel changes are made one after another: calls of the owner and repairs share this tail. */
   #tail: Promise<unknown> = Promise.resolve();
+  /** Whether what an earlier run left is ours to change: from then on, or never. */
+  #tookOver = false;
   #closed = false;
 
   private constructor(context: PlaneContext) {
@@ -80,14 +82,18 @@ export class FouPlane implements DataPlane {
     this.#record = newRecord(config);
   }
 
-  /** Makes guard, queue and listener, adopts what an earlier run left; all undone when one fails. */
+  /**
+   * Makes guard, queue and listener, adopts what an earlier run left. When something fails, what was
+   * made is undone, and what an earlier run left forwarding stays as it was.
+   */
   static async open(context: PlaneContext): Promise<FouPlane> {
     const plane = new FouPlane(context);
     try {
       await plane.#open();
       return plane;
     } catch (error) {
-      await plane.close(plane.adopted.size > 0 ? 'leave' : 'remove').catch((failure: unknown) => {
+      const theirs = !plane.#tookOver || plane.adopted.size > 0;
+      await plane.close(theirs ? 'leave' : 'remove').catch((failure: unknown) => {
         context.log('error', 'clean-up after a failed start', { error: String(failure) });
       });
       throw error;
@@ -100,6 +106,7 @@ export class FouPlane implements DataPlane {
     await this.#device.requireLocalAddress();
     const left = parseRecord(journal.load());
     const adoption = await this.#adoptable(left);
+    this.#tookOver = true;
     if (left && !adoption) {
       log('info', 'removing what an earlier run left', { device: left.device, port: left.port });
       await removeLeftovers(left);
