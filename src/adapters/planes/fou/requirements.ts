@@ -6,11 +6,22 @@ import { openNft } from '../../nft/nft.ts';
 
 const run = promisify(execFile);
 
+type Module = {
+  readonly name: string;
+  readonly purpose: string;
+  /** A file that is there while it is loaded, or built in where nothing else tells. */
+  readonly trace?: string;
+};
+
 /** Kernel modules of the plane, and what each is for. */
-const MODULES: readonly { readonly name: string; readonly purpose: string }[] = [
+const MODULES: readonly Module[] = [
   { name: 'fou', purpose: 'Foo-over-UDP encapsulation' },
   { name: 'ipip', purpose: 'IPIP tunnel devices' },
-  { name: 'nfnetlink_queue', purpose: 'packets to user space' },
+  {
+    name: 'nfnetlink_queue',
+    purpose: 'packets to user space',
+    trace: '/proc/self/net/netfilter/nfnetlink_queue',
+  },
   { name: 'nft_queue', purpose: 'the nftables rule that queues them' },
 ];
 
@@ -37,12 +48,10 @@ function rootRequirement(): Requirement {
   };
 }
 
-async function moduleRequirement(
-  module: (typeof MODULES)[number],
-  load: boolean,
-): Promise<Requirement> {
+async function moduleRequirement(module: Module, load: boolean): Promise<Requirement> {
   const what = `kernel module ${module.name} (${module.purpose})`;
-  if (await exists(`/sys/module/${module.name}`)) {
+  const traces = [`/sys/module/${module.name}`, ...(module.trace ? [module.trace] : [])];
+  if ((await Promise.all(traces.map(exists))).includes(true)) {
     return { what, met: true, detail: 'loaded', mend: undefined };
   }
   try {
