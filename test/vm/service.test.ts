@@ -1,5 +1,4 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { run } from '../../src/adapters/lab/process.ts';
@@ -19,11 +18,14 @@ ip link set lo up
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
 mount -t tmpfs tmpfs /etc/systemd/system
+# No unit of the guest but ours: an ordinary boot would clear /tmp, among other things.
+ln -s /dev/null /etc/systemd/system/sysinit.target
 mkdir -p /run/systemd/system /etc/ipipou
 mount -t tmpfs -o mode=0700 tmpfs /etc/ipipou
 mount -t tmpfs tmpfs /opt
 mkdir /opt/ipipou
 mount --bind ${PROJECT} /opt/ipipou
+mount -t tmpfs tmpfs /tmp
 ${process.execPath} /opt/ipipou/dist/cli/main.js service install
 cat > /etc/ipipou/home.conf <<'END'
 server
@@ -71,7 +73,7 @@ echo "end of the probe"
 `;
 
 it('the installed unit starts, reloads, survives kill -9 and stops, sandboxed', async () => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'ipipou-service-'));
+  const folder = await mkdtemp('/var/tmp/ipipou-service-');
   try {
     await writeFile(path.join(folder, 'probe.sh'), PROBE);
     await writeFile(path.join(folder, 'settle.sh'), SETTLE.replaceAll('FOLDER', folder));
