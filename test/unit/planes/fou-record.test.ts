@@ -9,7 +9,6 @@ const record: FouRecord = {
   port: port(10000),
   madeListener: true,
   device: 'ipipou0',
-  deviceIndex: 7,
   table: 'ipipou',
   alt: ipv4FromNumber(0xac1d0000),
   madeAlt: true,

@@ -23,6 +23,11 @@ export class LocalAlt {
     return this.#inUse;
   }
 
+  /** The address while it stands for the public one. */
+  get current(): Ipv4 | undefined {
+    return this.#inUse ? this.address : undefined;
+  }
+
   /** Whether the address is ours to take away; one that was there before is used and left. */
   get made(): boolean {
     return this.#made;

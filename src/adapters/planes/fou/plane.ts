@@ -161,7 +161,7 @@ export class FouPlane implements DataPlane {
     const stands =
       link?.ipip?.remote === left.path.remote.ip &&
       link.ipip.local === (left.alt ?? left.path.local.ip);
-    return stands ? { ...left, path: left.path, deviceIndex: link.index } : undefined;
+    return stands ? { ...left, path: left.path } : undefined;
   }
 
   async admit(peer: PeerId, { path }: PeerProperties): Promise<void> {
@@ -189,7 +189,6 @@ export class FouPlane implements DataPlane {
       }
       this.#path = path;
       this.#guard.admit(this.#admission());
-      this.#save({ path, deviceIndex: this.#device.index });
     } catch (error) {
       await this.#restore(before, altBefore);
       throw error;
@@ -209,7 +208,7 @@ export class FouPlane implements DataPlane {
       if (!altBefore) await this.#alt.remove();
       this.#save({
         path: before,
-        alt: this.#alt.inUse ? this.#alt.address : undefined,
+        alt: this.#alt.current,
         madeAlt: this.#alt.made,
       });
       if (before !== undefined) await this.#device.point(before, this.#local(before));
@@ -228,7 +227,7 @@ export class FouPlane implements DataPlane {
       await this.#device.remove();
       await this.#alt.remove();
       this.adopted.delete(peer);
-      this.#save({ path: undefined, alt: undefined, madeAlt: false, deviceIndex: undefined });
+      this.#save({ path: undefined, alt: undefined, madeAlt: false });
     });
   }
 
@@ -260,7 +259,7 @@ export class FouPlane implements DataPlane {
         (await this.#device.mtu()) ??
         config.inner.mtu ??
         (await innerMtu(this.#route, remote, config)),
-      localAlt: this.#alt.inUse ? this.#alt.address : undefined,
+      localAlt: this.#alt.current,
       refusedPackets: this.#guard.refusedPackets(),
     };
   }
@@ -303,12 +302,11 @@ export class FouPlane implements DataPlane {
 
   /** The local address that the device and the guard use for a path. */
   #local(path: Path): Ipv4 {
-    return this.#alt.inUse ? this.#alt.address : path.local.ip;
+    return this.#alt.current ?? path.local.ip;
   }
 
   #admission() {
-    const alt = this.#alt.inUse ? this.#alt.address : undefined;
-    return this.#path && { path: this.#path, alt };
+    return this.#path && { path: this.#path, alt: this.#alt.current };
   }
 
   #publicLocal(local: Ipv4): Ipv4 {
@@ -359,7 +357,6 @@ export class FouPlane implements DataPlane {
       if (whole && (!this.#alt.inUse || (await this.#alt.present()))) return;
       if (this.#alt.inUse) await this.#useAlt();
       await this.#device.point(path, this.#local(path));
-      this.#save({ deviceIndex: this.#device.index });
       this.#context.listener.disturbed(what, true);
     }).catch((error: unknown) => {
       this.#context.log('error', `${what} could not be put back`, { error: String(error) });

@@ -12,8 +12,6 @@ export type FouRecord = {
   /** Whether the FOU listener is ours; a listener that was there before is used and left. */
   readonly madeListener: boolean;
   readonly device: string;
-  /** Kernel index of the device once it was made; tells it from a later one of the same name. */
-  readonly deviceIndex: number | undefined;
   readonly table: string;
   /** Alternative local address in use. */
   readonly alt: Ipv4 | undefined;
@@ -30,7 +28,6 @@ export function newRecord(config: TunnelConfig): FouRecord {
     port: config.outer.localPort,
     madeListener: false,
     device: config.inner.device,
-    deviceIndex: undefined,
     table: config.nft.table,
     alt: undefined,
     madeAlt: false,
@@ -42,7 +39,7 @@ export function newRecord(config: TunnelConfig): FouRecord {
 export function parseRecord(value: unknown): FouRecord | undefined {
   if (!isObject(value) || value['version'] !== 1) return undefined;
   const port = parsePortValue(value['port']);
-  const { device, table, madeListener, deviceIndex } = value;
+  const { device, table, madeListener } = value;
   if (port === undefined || typeof device !== 'string' || typeof table !== 'string') {
     return undefined;
   }
@@ -51,7 +48,6 @@ export function parseRecord(value: unknown): FouRecord | undefined {
     port,
     madeListener: madeListener === true,
     device,
-    deviceIndex: typeof deviceIndex === 'number' ? deviceIndex : undefined,
     table,
     alt: typeof value['alt'] === 'string' ? parseIpv4(value['alt']) : undefined,
     madeAlt: value['madeAlt'] === true,
