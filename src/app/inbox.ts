@@ -1,5 +1,6 @@
 import type { SessionEvent } from '../core/session/types.ts';
-import type { ControlPacket, PlaneListener } from '../ports/data-plane.ts';
+import { formatEndpoint } from '../core/addr.ts';
+import type { ControlPacket, OuterError, PlaneListener } from '../ports/data-plane.ts';
 import type { Log } from '../ports/log.ts';
 
 /** What receives a plane's packets and its end once the session runs. */
@@ -33,6 +34,10 @@ export class Inbox implements PlaneListener {
   async packet({ path, payload }: ControlPacket): Promise<void> {
     const recipient = await this.#recipient;
     await recipient?.dispatch({ kind: 'packet', path, payload });
+  }
+
+  outerError({ remote, kind, mtu }: OuterError): void {
+    this.#log('debug', `the network says: ${kind}`, { remote: formatEndpoint(remote), mtu });
   }
 
   disturbed(what: string, repaired: boolean): void {

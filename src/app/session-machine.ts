@@ -1,18 +1,18 @@
-import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { PeerConfig, TunnelConfig } from '../core/config/tunnel-config.ts';
 import { createSession, sessionStatus, step } from '../core/session/step.ts';
 import type { SessionConfig, SessionCrypto } from '../core/session/types.ts';
 import type { Instant } from '../core/units.ts';
 import type { SessionMachine } from './driver.ts';
 
 /** The part of a tunnel's config that its session decides by. */
-export function sessionConfig(config: TunnelConfig): SessionConfig {
+export function sessionConfig(config: TunnelConfig, peer: PeerConfig): SessionConfig {
   return {
     role: config.role,
-    auth: config.auth,
-    timers: config.timers,
+    auth: peer.auth,
+    timers: peer.timers,
     localPort: config.outer.localPort,
-    remoteHost: config.outer.remoteHost,
-    remotePort: config.outer.remotePort,
+    remoteHost: peer.remoteHost,
+    remotePort: peer.remotePort,
   };
 }
 

@@ -1,6 +1,7 @@
-import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import { solePeer } from '../core/config/peers.ts';
+import type { PeerConfig, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { TrafficCounts, TunnelStatus } from '../ports/control.ts';
-import { DEFAULT_PEER, type PeerCounters } from '../ports/data-plane.ts';
+import type { PeerCounters } from '../ports/data-plane.ts';
 import type { RunRecord } from '../ports/run-store.ts';
 import type { Driver } from './driver.ts';
 
@@ -10,9 +11,10 @@ export async function tunnelStatus(
   record: RunRecord,
   driver: Driver,
 ): Promise<TunnelStatus> {
+  const peer = solePeer(config);
   const { description, counters } = await driver.exclusive(async (plane) => ({
     description: await plane.describe(),
-    counters: driver.path === undefined ? undefined : await plane.counters(DEFAULT_PEER),
+    counters: driver.path === undefined ? undefined : await plane.describePeer(peer.id),
   }));
   const { session, troubles } = driver.status();
   return {
@@ -25,31 +27,28 @@ export async function tunnelStatus(
     device: description.device,
     mtu: description.mtu,
     innerIp: config.inner.ip,
-    innerPeerIp: config.inner.peerIp,
+    innerPeerIp: peer.innerIp,
     localPort: config.outer.localPort,
-    remote: formatRemote(config),
-    localAlt: description.localAlt,
+    remote: formatRemote(peer),
+    localAlt: counters?.localAlt,
     phase: session.phase,
     path: session.path,
     authenticatedAt: session.authenticatedAt,
     lastHeardAt: session.lastHeardAt,
     rememberedUntil: session.rememberedUntil,
-    keepalive: config.timers.keepalive,
+    keepalive: peer.timers.keepalive,
     traffic: counters && trafficCounts(counters),
     refused: session.refused,
-    refusedBelow:
-      description.refusedPackets === undefined ? undefined : Number(description.refusedPackets),
+    refusedBelow: Number(Object.values(description.refused).reduce((sum, one) => sum + one, 0n)),
     authPacketsSent: session.authPacketsSent,
     repliesVerified: session.repliesVerified,
     troubles,
   };
 }
 
-function formatRemote({ outer }: TunnelConfig): string | undefined {
-  if (outer.remoteHost === undefined) return undefined;
-  return outer.remotePort === undefined
-    ? outer.remoteHost
-    : `${outer.remoteHost}:${outer.remotePort}`;
+function formatRemote({ remoteHost, remotePort }: PeerConfig): string | undefined {
+  if (remoteHost === undefined) return undefined;
+  return remotePort === undefined ? remoteHost : `${remoteHost}:${remotePort}`;
 }
 
 function trafficCounts(counters: PeerCounters): TrafficCounts {

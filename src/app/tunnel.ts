@@ -1,16 +1,12 @@
 import { authLengths } from '../core/auth/schemes.ts';
-import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import { solePeer } from '../core/config/peers.ts';
+import { DEFAULT_PEER, type TunnelConfig } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import type { SessionCrypto, SessionMemory } from '../core/session/types.ts';
 import { UndoStack } from '../core/undo-stack.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ControlListener, ControlReply, ControlRequest } from '../ports/control.ts';
-import {
-  DEFAULT_PEER,
-  type DataPlane,
-  type PlaneFactory,
-  type PlaneJournal,
-} from '../ports/data-plane.ts';
+import type { DataPlane, PlaneFactory, PlaneJournal } from '../ports/data-plane.ts';
 import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import type { Notify } from '../ports/notify.ts';
@@ -151,7 +147,7 @@ async function acquire(
   const inbox = new Inbox(log);
   const plane = await factory.open({
     config,
-    authLengths: authLengths(config.auth.proof),
+    authLengths: authLengths(solePeer(config).auth.proof),
     journal: keeper.journal,
     listener: inbox,
     log,
@@ -162,7 +158,11 @@ async function acquire(
   const { failure, fail } = firstFailure();
   const hurry = new AbortController();
   const driver = new Driver({
-    machine: createSessionMachine(sessionConfig(config), ports.crypto, clock.now()),
+    machine: createSessionMachine(
+      sessionConfig(config, solePeer(config)),
+      ports.crypto,
+      clock.now(),
+    ),
     plane,
     peer: DEFAULT_PEER,
     clock,
@@ -243,7 +243,11 @@ function heldJournal(record: RunRecord): PlaneJournal {
 
 /** For the run directory: enough to clean up by, nothing to authenticate with. */
 function withoutSecrets(config: TunnelConfig): TunnelConfig {
-  return { ...config, auth: { ...config.auth, proof: { kind: 'none' } } };
+  const peers = config.peers.map((peer) => ({
+    ...peer,
+    auth: { ...peer.auth, proof: { kind: 'none' } as const },
+  }));
+  return { ...config, peers };
 }
 
 async function closePlane(plane: DataPlane, keeper: RunKeeper): Promise<void> {

@@ -12,6 +12,9 @@ export type Endpoint = { readonly ip: Ipv4; readonly port: Port };
 /** The four values that a data packet is admitted by; `local` is this host's side. */
 export type Path = { readonly local: Endpoint; readonly remote: Endpoint };
 
+/** An inner network: the address has no bits set behind `length` (0..32). */
+export type Prefix = { readonly ip: Ipv4; readonly length: number };
+
 const octet = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
 const dotted = new RegExp(`^${octet}\\.${octet}\\.${octet}\\.${octet}$`);
 
@@ -44,6 +47,17 @@ export function ipv4FromNumber(value: number): Ipv4 {
 /** `address` plus `count`, wrapping at 2^32. */
 export function ipv4Add(address: Ipv4, count: number): Ipv4 {
   return ipv4FromNumber(ipv4ToNumber(address) + count);
+}
+
+/** `address/length`. */
+export function formatPrefix(prefix: Prefix): string {
+  return `${prefix.ip}/${prefix.length}`;
+}
+
+/** Whether an address lies within a prefix. */
+export function prefixHolds(prefix: Prefix, address: Ipv4): boolean {
+  const shift = 2 ** (32 - prefix.length);
+  return Math.floor(ipv4ToNumber(address) / shift) === Math.floor(ipv4ToNumber(prefix.ip) / shift);
 }
 
 /** A port that a decimal text spells; undefined when it is none. */

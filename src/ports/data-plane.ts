@@ -1,12 +1,13 @@
-import type { Ipv4, Path } from '../core/addr.ts';
-import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { Endpoint, Ipv4, Path } from '../core/addr.ts';
+import type { PeerConfig, PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { ExitName } from '../core/exit-codes.ts';
-import type { Brand, Millis } from '../core/units.ts';
+import type { Millis } from '../core/units.ts';
 import type { Log } from './log.ts';
 
-/** Names a peer of one tunnel; a tunnel of the classic config has the one peer `DEFAULT_PEER`. */
-export type PeerId = Brand<string, 'PeerId'>;
-export const DEFAULT_PEER = 'peer' as PeerId;
+export type { PeerId };
+
+/** What a plane needs to know of a peer before it is admitted anywhere: whose inner addresses are whose. */
+export type PlanePeer = Pick<PeerConfig, 'id' | 'innerIp' | 'allowedIps'>;
 
 /** Every packet on the port that is not data of an admitted peer. */
 export type ControlPacket = {
@@ -21,6 +22,8 @@ export type OutgoingControl = {
   readonly payload: Uint8Array;
   /** IP TTL; undefined = the system's default. */
   readonly ttl: number | undefined;
+  /** Sent whole or not at all, whatever MTU is remembered for the path (IP_PMTUDISC_PROBE, ip(7)). */
+  readonly probe?: boolean | undefined;
 };
 
 /** What a plane is told of a peer it admits; grows by properties, not by arguments. */
@@ -32,16 +35,36 @@ export type PeerCounters = {
   readonly rxBytes: bigint;
   readonly txPackets: bigint;
   readonly txBytes: bigint;
+  /** When its last data packet came (monotonic), where the plane knows better than by comparing counts. */
+  readonly heardAt?: Millis | undefined;
+};
+
+/** What `show` prints of one peer. */
+export type PeerDescription = PeerCounters & {
+  /** Its own device where the plane has one a peer, else the tunnel's. */
+  readonly device: string;
+  /** Largest inner packet on the way to it, bytes. */
+  readonly mtu: number;
+  /** The alternative local address in use behind NAT for this peer, if any. */
+  readonly localAlt: Ipv4 | undefined;
+  /** Packets of its own that were dropped, by reason (`inner-source`, `too-big`, …). */
+  readonly refused: Readonly<Record<string, bigint>>;
+};
+
+/** An ICMP error about a packet of ours, from somebody on the way (RFC 792, RFC 1191). */
+export type OuterError = {
+  readonly remote: Endpoint;
+  readonly kind: 'too-big' | 'unreachable';
+  /** `too-big`: the next hop's MTU (outer bytes), where it said so. */
+  readonly mtu: number | undefined;
 };
 
 /** What `show` prints of a plane. */
 export type PlaneDescription = {
   readonly device: string;
   readonly mtu: number;
-  /** The alternative local address in use behind NAT for this tunnel, if any. */
-  readonly localAlt: Ipv4 | undefined;
-  /** Packets that were refused below user space, where the plane counts them. */
-  readonly refusedPackets: bigint | undefined;
+  /** Packets that were refused below user space by reason, where the plane counts them. */
+  readonly refused: Readonly<Record<string, bigint>>;
 };
 
 /** What a plane tells its owner, besides the results of calls. */
@@ -52,6 +75,8 @@ export interface PlaneListener {
    * promise settles. Never rejects.
    */
   packet(packet: ControlPacket): Promise<void>;
+  /** The network says that a packet of ours did not arrive; from planes whose socket hears of it. */
+  outerError(error: OuterError): void;
   /** Something of ours was changed from outside; `repaired` says whether it has been put back. */
   disturbed(what: string, repaired: boolean): void;
   /** The plane cannot go on (its device was deleted and cannot be made again, its worker died). */
@@ -68,6 +93,7 @@ export interface PlaneJournal {
 }
 
 export type PlaneContext = {
+  /** Its `peers` are those of the start; later ones come by `configure`. */
   readonly config: TunnelConfig;
   /** UDP payload lengths that can be authentication packets; such packets are never taken for data unseen. */
   readonly authLengths: readonly number[];
@@ -84,13 +110,24 @@ export interface DataPlane {
   readonly name: PlaneName;
   /** Paths of peers that an earlier run had admitted and that are still forwarded. */
   readonly adopted: ReadonlyMap<PeerId, Path>;
-  /** Admits a peer, or re-points it when it is admitted already; a failure leaves it as it was. */
+  /**
+   * Makes peers known, or changes what is known of them: whose inner addresses are whose, and the
+   * routes to them where the device is there. Admits nobody; those admitted go on unless their own
+   * prefixes changed. Nothing is changed when it rejects.
+   */
+  configure(peers: readonly PlanePeer[]): Promise<void>;
+  /** Evicts peers and forgets them; unknown ones do no harm. */
+  remove(peers: readonly PeerId[]): Promise<void>;
+  /** Admits a known peer, or re-points it when it is admitted already; a failure leaves it as it was. */
   admit(peer: PeerId, properties: PeerProperties): Promise<void>;
   /** Stops carrying a peer's packets; no effect when it is not admitted. */
   evict(peer: PeerId): Promise<void>;
+  /** Largest inner packet on the path to a peer (bytes); undefined = what the route to it allows. */
+  limitMtu(peer: PeerId, mtu: number | undefined): Promise<void>;
   send(packet: OutgoingControl): Promise<void>;
   counters(peer: PeerId): Promise<PeerCounters>;
   describe(): Promise<PlaneDescription>;
+  describePeer(peer: PeerId): Promise<PeerDescription>;
   /** Puts back the device's MTU and whatever else hangs on the outer path, after routes changed. */
   refresh(): Promise<void>;
   /**
@@ -100,7 +137,7 @@ export interface DataPlane {
   close(mode: 'remove' | 'leave'): Promise<void>;
 }
 
-export type PlaneName = 'fou' | 'tun';
+export type PlaneName = 'fou' | 'bpf' | 'tun';
 
 /** One thing a plane needs of the machine. */
 export type Requirement = {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { vi } from 'vitest';
 import type { Ipv4, Path } from '../../src/core/addr.ts';
-import type { TunnelConfig } from '../../src/core/config/tunnel-config.ts';
+import { DEFAULT_PEER, type TunnelConfig } from '../../src/core/config/tunnel-config.ts';
 import { port, seconds } from '../../src/core/units.ts';
 import type {
   ControlPacket,
@@ -166,25 +166,10 @@ function tunConfig(options: TunOptions): TunnelConfig {
     role: 'server',
     number: 0,
     dataplane: 'tun',
-    auth: {
-      proof: { kind: 'none' },
-      byRemoteIp: false,
-      byRemotePort: false,
-      packetTtl: undefined,
-      replyOnAuthOk: false,
-    },
-    timers: {
-      authLifetime: seconds(0),
-      keepalive: seconds(0),
-      connectionIdle: seconds(0),
-      deadPeerTimeout: seconds(0),
-    },
     outer: {
       localIp: options.localIp,
       localPort: port(10000),
       device: options.outerDevice,
-      remoteHost: undefined,
-      remotePort: undefined,
       localIpAlt: '172.29.0.0' as Ipv4,
       forceLocalIpAlt: false,
       udpChecksum: options.udpChecksum ?? true,
@@ -192,10 +177,31 @@ function tunConfig(options: TunOptions): TunnelConfig {
     inner: {
       device: options.device ?? 'ipipou0',
       ip: options.ip,
-      peerIp: options.peerIp,
       mtu: options.mtu,
     },
     queue: { number: 0, maxLength: 24 },
     nft: { table: 'ipipou', counters: true },
+    peers: [
+      {
+        id: DEFAULT_PEER,
+        auth: {
+          proof: { kind: 'none' },
+          byRemoteIp: false,
+          byRemotePort: false,
+          packetTtl: undefined,
+          replyOnAuthOk: false,
+        },
+        timers: {
+          authLifetime: seconds(0),
+          keepalive: seconds(0),
+          connectionIdle: seconds(0),
+          deadPeerTimeout: seconds(0),
+        },
+        remoteHost: undefined,
+        remotePort: undefined,
+        innerIp: options.peerIp,
+        allowedIps: 'any',
+      },
+    ],
   };
 }

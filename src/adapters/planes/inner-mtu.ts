@@ -10,7 +10,17 @@ export const MIN_INNER_MTU = 576;
 
 const ETHERNET_MTU = 1500;
 
-/** The MTU for a tunnel device: that of the route to the peer (Ethernet's where there is none), less the overhead. */
+/** The MTU to give a tunnel device: the configured one, else what the route to the peer leaves. */
+export async function deviceMtu(
+  route: RouteNetlink,
+  remote: Ipv4,
+  config: TunnelConfig,
+): Promise<number> {
+  const { mtu } = config.inner;
+  return typeof mtu === 'number' ? mtu : innerMtu(route, remote, config);
+}
+
+/** The MTU that the route to the peer leaves: that of the route to the peer (Ethernet's where there is none), less the overhead. */
 export async function innerMtu(
   route: RouteNetlink,
   remote: Ipv4,

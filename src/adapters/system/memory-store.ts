@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { linkSync, lstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseIpv4, type Endpoint, type Path } from '../../core/addr.ts';
+import { solePeer } from '../../core/config/peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import type { SessionMemory } from '../../core/session/types.ts';
 import { millis, port, seconds, type Millis } from '../../core/units.ts';
@@ -29,7 +30,7 @@ export function createMemoryStore(base: string): MemoryStore {
 
 /** `DEVICE-ROLE-WHOM`, WHOM being the start of the SHA-256 of the peer's public key, or the scheme. */
 export function memoryName(config: TunnelConfig): string {
-  const { proof } = config.auth;
+  const { proof } = solePeer(config).auth;
   const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
   const whom = key ? createHash('sha256').update(key).digest('hex').slice(0, 16) : proof.kind;
   return `${config.inner.device.replaceAll('/', '_')}-${config.role}-${whom}`;

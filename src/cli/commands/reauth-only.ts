@@ -1,5 +1,6 @@
 import { createLocator } from '../../app/locator.ts';
 import { packetSeconds, schemeOf } from '../../core/auth/schemes.ts';
+import { solePeer } from '../../core/config/peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
 import type { Log } from '../../ports/log.ts';
@@ -31,15 +32,16 @@ async function sendDirectly(
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  const { outer, auth } = config;
-  if (outer.remoteHost === undefined || outer.remotePort === undefined) {
+  const { outer } = config;
+  const { auth, remoteHost, remotePort } = solePeer(config);
+  if (remoteHost === undefined || remotePort === undefined) {
     throw new IpipouError('arguments', 'reauth-only needs fou-remote');
   }
-  const [remote] = await machine.resolver.resolve(outer.remoteHost, signal).catch((error) => {
-    throw new IpipouError('sendAuth', `${outer.remoteHost} does not resolve: ${String(error)}`);
+  const [remote] = await machine.resolver.resolve(remoteHost, signal).catch((error) => {
+    throw new IpipouError('sendAuth', `${remoteHost} does not resolve: ${String(error)}`);
   });
   if (remote === undefined) {
-    throw new IpipouError('sendAuth', `${outer.remoteHost} has no IPv4 address`);
+    throw new IpipouError('sendAuth', `${remoteHost} has no IPv4 address`);
   }
   const host = machine.openHost();
   let local;
@@ -59,8 +61,8 @@ async function sendDirectly(
   }
   const path = {
     local: { ip: local, port: outer.localPort },
-    remote: { ip: remote, port: outer.remotePort },
+    remote: { ip: remote, port: remotePort },
   };
   machine.sendOnce({ path, payload, ttl: auth.packetTtl }, outer.device);
-  log('info', 'authentication sent', { remote, port: outer.remotePort, bytes: payload.length });
+  log('info', 'authentication sent', { remote, port: remotePort, bytes: payload.length });
 }

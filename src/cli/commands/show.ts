@@ -61,7 +61,7 @@ function describeDead({ device, record }: RunEntry, machine: Machine): DeadTunne
     since: record.since,
     configPath: record.configPath,
     innerIp: config.inner.ip,
-    innerPeerIp: config.inner.peerIp,
+    innerPeerIp: config.peers[0]?.innerIp ?? config.inner.ip,
     path: record.path,
     // Only the kernel's own plane goes on without user space, and only towards an admitted peer.
     forwarding: record.plane === 'fou' && record.path !== undefined && traffic !== undefined,

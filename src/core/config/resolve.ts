@@ -19,7 +19,7 @@ import type { ParsedArguments } from './parse-argv.ts';
 import { checkRules, findWarnings, situate, type Situation } from './rules.ts';
 import type { ParsedSource } from './setting.ts';
 import type { Filled } from './slots.ts';
-import type { Proof, TunnelConfig } from './tunnel-config.ts';
+import { DEFAULT_PEER, type Proof, type TunnelConfig } from './tunnel-config.ts';
 
 export type LogConfig = {
   readonly level: 'error' | 'warn' | 'info' | 'debug';
@@ -119,35 +119,42 @@ function buildConfig(at: Situation, name: string | undefined): TunnelConfig {
     role,
     number,
     dataplane: slots.dataplane ?? 'auto',
-    auth: {
-      proof: chooseProof(slots),
-      byRemoteIp: slots.byRemoteIp ?? false,
-      byRemotePort: slots.byRemotePort ?? false,
-      packetTtl: slots.packetTtl,
-      replyOnAuthOk: slots.replyOnAuthOk ?? false,
-    },
-    timers: {
-      authLifetime: slots.authLifetime ?? seconds(0),
-      keepalive: slots.keepalive ?? seconds(0),
-      connectionIdle: slots.connectionIdle ?? CONNECTION_IDLE,
-      deadPeerTimeout: slots.deadPeerTimeout ?? DEAD_PEER_TIMEOUT,
-    },
     outer: {
       localIp: slots.localIp,
       localPort: slots.localPort ?? port(FIRST_LOCAL_PORT + number),
       device: slots.outerDevice,
-      remoteHost: slots.remoteHost,
-      remotePort: slots.remotePort,
       localIpAlt: slots.localIpAlt ?? ipv4Add(FIRST_LOCAL_IP_ALT, number),
       forceLocalIpAlt: slots.forceLocalIpAlt ?? false,
       udpChecksum: slots.udpChecksum,
     },
-    inner: { device, ip: innerIp, peerIp: innerPeerIp, mtu: slots.mtu },
+    inner: { device, ip: innerIp, mtu: slots.mtu },
     queue: {
       number: slots.queueNumber ?? number,
       maxLength: slots.queueLength ?? QUEUE_LENGTH,
     },
     nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
+    peers: [
+      {
+        id: DEFAULT_PEER,
+        auth: {
+          proof: chooseProof(slots),
+          byRemoteIp: slots.byRemoteIp ?? false,
+          byRemotePort: slots.byRemotePort ?? false,
+          packetTtl: slots.packetTtl,
+          replyOnAuthOk: slots.replyOnAuthOk ?? false,
+        },
+        timers: {
+          authLifetime: slots.authLifetime ?? seconds(0),
+          keepalive: slots.keepalive ?? seconds(0),
+          connectionIdle: slots.connectionIdle ?? CONNECTION_IDLE,
+          deadPeerTimeout: slots.deadPeerTimeout ?? DEAD_PEER_TIMEOUT,
+        },
+        remoteHost: slots.remoteHost,
+        remotePort: slots.remotePort,
+        innerIp: innerPeerIp,
+        allowedIps: 'any',
+      },
+    ],
   };
 }
 

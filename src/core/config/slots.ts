@@ -15,7 +15,7 @@ export type Slots = {
 
   readonly role: 'server' | 'client';
   readonly number: number;
-  readonly dataplane: 'auto' | 'fou' | 'tun';
+  readonly dataplane: 'auto' | 'fou' | 'bpf' | 'tun';
 
   readonly byRemoteIp: true;
   readonly byRemotePort: true;

@@ -1,5 +1,10 @@
-import type { Ipv4 } from '../addr.ts';
-import type { Port, Seconds } from '../units.ts';
+import type { Ipv4, Prefix } from '../addr.ts';
+import type { Brand, Port, Seconds } from '../units.ts';
+
+/** Names a peer within one tunnel: 1..64 letters, digits, `.`, `_`, `-`. */
+export type PeerId = Brand<string, 'PeerId'>;
+/** The peer that the options before the first `peer` line describe; no section may take its name. */
+export const DEFAULT_PEER = 'default' as PeerId;
 
 /** Everything one tunnel is made of, after defaults and validation. Immutable. */
 export type TunnelConfig = {
@@ -8,14 +13,31 @@ export type TunnelConfig = {
   readonly role: 'server' | 'client';
   /** `number`: the base of the defaults. */
   readonly number: number;
-  readonly dataplane: 'auto' | 'fou' | 'tun';
-  readonly auth: AuthConfig;
-  readonly timers: TimerConfig;
+  readonly dataplane: 'auto' | 'fou' | 'bpf' | 'tun';
   readonly outer: OuterConfig;
   readonly inner: InnerConfig;
   /** NFQUEUE of the `fou` plane: number 0..65535, length in packets. */
   readonly queue: { readonly number: number; readonly maxLength: number };
   readonly nft: { readonly table: string; readonly counters: boolean };
+  /** In the order of the file, the default peer first. Their ids and inner addresses are unique. */
+  readonly peers: readonly PeerConfig[];
+};
+
+/** One other side. */
+export type PeerConfig = {
+  readonly id: PeerId;
+  readonly auth: AuthConfig;
+  readonly timers: TimerConfig;
+  /** `fou-remote-ip`: an IPv4 address or a name; undefined on a server that learns it. */
+  readonly remoteHost: string | undefined;
+  readonly remotePort: Port | undefined;
+  /** `tunl-peer-ip`: the peer's address inside the tunnel. */
+  readonly innerIp: Ipv4;
+  /**
+   * Inner addresses that the peer may send from and that are sent to it, `innerIp` among them;
+   * `any`: every source is taken, and what no other peer's prefix matches is sent to it.
+   */
+  readonly allowedIps: readonly Prefix[] | 'any';
 };
 
 /** How the other side proves who it is, and how this side does. */
@@ -61,9 +83,6 @@ export type OuterConfig = {
   readonly localPort: Port;
   /** `fou-dev`; undefined = whatever the route says. */
   readonly device: string | undefined;
-  /** `fou-remote-ip`: an IPv4 address or a name; undefined on a server that learns it. */
-  readonly remoteHost: string | undefined;
-  readonly remotePort: Port | undefined;
   readonly localIpAlt: Ipv4;
   readonly forceLocalIpAlt: boolean;
   /** UDP checksum of the encapsulation; undefined = what the system does by itself on this plane. */
@@ -74,7 +93,9 @@ export type InnerConfig = {
   /** Name of the tunnel device. */
   readonly device: string;
   readonly ip: Ipv4;
-  readonly peerIp: Ipv4;
-  /** MTU of the tunnel device; undefined = the outer path's less the overhead. */
-  readonly mtu: number | undefined;
+  /**
+   * MTU of the tunnel device; undefined = the outer path's less the overhead; `auto` = that, and the
+   * path to each peer is probed and followed.
+   */
+  readonly mtu: number | 'auto' | undefined;
 };

@@ -4,7 +4,7 @@ import type { Ipv4, Path } from '../../../src/core/addr.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
 import type { SessionMemory } from '../../../src/core/session/types.ts';
 import { millis } from '../../../src/core/units.ts';
-import { DEFAULT_PEER } from '../../../src/ports/data-plane.ts';
+import { DEFAULT_PEER } from '../../../src/core/config/tunnel-config.ts';
 import { FakeClock, FakePlane, ScriptedMachine, ip, keepLog, pathTo, settle } from './fakes.ts';
 
 const MEMORY: SessionMemory = { remote: undefined, replay: undefined };

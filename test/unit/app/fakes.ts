@@ -11,6 +11,8 @@ import type {
   DataPlane,
   OutgoingControl,
   PeerCounters,
+  PeerDescription,
+  PlanePeer,
   PeerId,
   PeerProperties,
   PlaneDescription,
@@ -103,7 +105,29 @@ export class FakePlane implements DataPlane {
   }
 
   async describe(): Promise<PlaneDescription> {
-    return { device: 'ipipou0', mtu: 1472, localAlt: undefined, refusedPackets: 7n };
+    return { device: 'ipipou0', mtu: 1472, refused: { guard: 7n } };
+  }
+
+  async describePeer(): Promise<PeerDescription> {
+    return {
+      ...(await this.counters()),
+      device: 'ipipou0',
+      mtu: 1472,
+      localAlt: undefined,
+      refused: {},
+    };
+  }
+
+  async configure(peers: readonly PlanePeer[]): Promise<void> {
+    this.calls.push(`configure ${peers.map(({ id }) => id).join(' ')}`);
+  }
+
+  async remove(peers: readonly PeerId[]): Promise<void> {
+    this.calls.push(`remove ${peers.join(' ')}`);
+  }
+
+  async limitMtu(peer: PeerId, mtu: number | undefined): Promise<void> {
+    this.calls.push(`limit ${peer} to ${mtu}`);
   }
 
   async refresh(): Promise<void> {

@@ -43,33 +43,40 @@ test("the description's server config resolves as it stands", () => {
       role: 'server',
       number: 0,
       dataplane: 'auto',
-      auth: {
-        proof: {
-          kind: 'ed25519',
-          privateSeed: undefined,
-          peerPublicKey: parseBase64(PUBLIC_KEY),
-          secret: utf8('topsecret'),
-          maxTimeDiscrepancy: 300,
-        },
-        byRemoteIp: false,
-        byRemotePort: false,
-        packetTtl: undefined,
-        replyOnAuthOk: true,
-      },
-      timers: { authLifetime: 3600, keepalive: 0, connectionIdle: 120, deadPeerTimeout: 30 },
       outer: {
         localIp: undefined,
         localPort: 10000,
         device: 'eth0',
-        remoteHost: undefined,
-        remotePort: undefined,
         localIpAlt: '172.29.0.0',
         forceLocalIpAlt: false,
         udpChecksum: undefined,
       },
-      inner: { device: 'ipipou0', ip: '172.28.0.0', peerIp: '172.28.0.1', mtu: undefined },
+      inner: { device: 'ipipou0', ip: '172.28.0.0', mtu: undefined },
       queue: { number: 0, maxLength: 24 },
       nft: { table: 'ipipou', counters: true },
+      peers: [
+        {
+          id: 'default',
+          auth: {
+            proof: {
+              kind: 'ed25519',
+              privateSeed: undefined,
+              peerPublicKey: parseBase64(PUBLIC_KEY),
+              secret: utf8('topsecret'),
+              maxTimeDiscrepancy: 300,
+            },
+            byRemoteIp: false,
+            byRemotePort: false,
+            packetTtl: undefined,
+            replyOnAuthOk: true,
+          },
+          timers: { authLifetime: 3600, keepalive: 0, connectionIdle: 120, deadPeerTimeout: 30 },
+          remoteHost: undefined,
+          remotePort: undefined,
+          innerIp: '172.28.0.1',
+          allowedIps: 'any',
+        },
+      ],
     },
   });
 });
@@ -84,33 +91,40 @@ test("the description's client config resolves as it stands", () => {
       role: 'client',
       number: 0,
       dataplane: 'auto',
-      auth: {
-        proof: {
-          kind: 'ed25519',
-          privateSeed: parseBase64(PRIVATE_KEY),
-          peerPublicKey: undefined,
-          secret: utf8('topsecret'),
-          maxTimeDiscrepancy: 300,
-        },
-        byRemoteIp: false,
-        byRemotePort: false,
-        packetTtl: undefined,
-        replyOnAuthOk: false,
-      },
-      timers: { authLifetime: 0, keepalive: 27, connectionIdle: 120, deadPeerTimeout: 30 },
       outer: {
         localIp: undefined,
         localPort: 10000,
         device: 'eth0',
-        remoteHost: '203.0.113.1',
-        remotePort: 10000,
         localIpAlt: '172.29.0.0',
         forceLocalIpAlt: false,
         udpChecksum: undefined,
       },
-      inner: { device: 'ipipou0', ip: '172.28.0.1', peerIp: '172.28.0.0', mtu: undefined },
+      inner: { device: 'ipipou0', ip: '172.28.0.1', mtu: undefined },
       queue: { number: 0, maxLength: 24 },
       nft: { table: 'ipipou', counters: true },
+      peers: [
+        {
+          id: 'default',
+          auth: {
+            proof: {
+              kind: 'ed25519',
+              privateSeed: parseBase64(PRIVATE_KEY),
+              peerPublicKey: undefined,
+              secret: utf8('topsecret'),
+              maxTimeDiscrepancy: 300,
+            },
+            byRemoteIp: false,
+            byRemotePort: false,
+            packetTtl: undefined,
+            replyOnAuthOk: false,
+          },
+          timers: { authLifetime: 0, keepalive: 27, connectionIdle: 120, deadPeerTimeout: 30 },
+          remoteHost: '203.0.113.1',
+          remotePort: 10000,
+          innerIp: '172.28.0.0',
+          allowedIps: 'any',
+        },
+      ],
     },
   });
 });
@@ -130,7 +144,7 @@ test('keys on both sides let the server sign its replies and the client verify t
   const server = resolveRun(`${SERVER}auth-key-b64 ${PRIVATE_KEY}\n`);
   const client = resolveRun(`${CLIENT}auth-remote-pubkey-b64 ${PUBLIC_KEY}\n`);
   for (const { config, warnings } of [server, client]) {
-    expect(config.auth.proof).toMatchObject({
+    expect(config.peers[0]?.auth.proof).toMatchObject({
       kind: 'ed25519',
       privateSeed: parseBase64(PRIVATE_KEY),
       peerPublicKey: parseBase64(PUBLIC_KEY),

@@ -38,7 +38,8 @@ test.each([
   (lines, number, ip, peerIp, port, alt, device, queue) => {
     const { config } = resolveRun(`server\n${lines}\n`);
     expect(config.number).toBe(number);
-    expect(config.inner).toMatchObject({ ip, peerIp, device });
+    expect(config.inner).toMatchObject({ ip, device });
+    expect(config.peers[0]?.innerIp).toBe(peerIp);
     expect(config.outer).toMatchObject({ localPort: port, localIpAlt: alt });
     expect(config.queue.number).toBe(queue);
     expect(config.name).toBe(device);
@@ -50,9 +51,9 @@ test('a client counts the same way, except for the addresses that it must give',
   expect(config.inner).toEqual({
     device: 'ipipou5',
     ip: '10.9.0.1',
-    peerIp: '10.9.0.0',
     mtu: undefined,
   });
+  expect(config.peers[0]?.innerIp).toBe('10.9.0.0');
   expect(config.outer.localPort).toBe(10005);
 });
 
@@ -95,7 +96,7 @@ test.each([
   [':9', { remoteHost: undefined, remotePort: 9 }],
   ['h:9', { remoteHost: 'h', remotePort: 9 }],
 ])('fou-remote %s', (value, expected) => {
-  expect(resolveRun(`server\nfou-remote ${value}\n`).config.outer).toMatchObject(expected);
+  expect(resolveRun(`server\nfou-remote ${value}\n`).config.peers[0]).toMatchObject(expected);
 });
 
 test('options in three can be completed by single ones', () => {
@@ -109,7 +110,7 @@ test('later files win over earlier ones, and the command line over all', () => {
     b: 'keepalive 2\nauth-lifetime 2\n',
   };
   const { config } = resolveRun(texts, '--keepalive 3');
-  expect(config.timers).toMatchObject({ keepalive: 3, authLifetime: 2 });
+  expect(config.peers[0]?.timers).toMatchObject({ keepalive: 3, authLifetime: 2 });
   expect(config.inner.mtu).toBe(1001);
 });
 
@@ -119,9 +120,10 @@ test('a part that a later source gives does not take the other parts along', () 
 });
 
 test('a later source may say a thing in another way', () => {
-  const token = (argv: string[]) => resolveRun({ a: 'server\nauth-token a\n' }, argv).config.auth;
-  expect(token([]).proof).toEqual({ kind: 'token', token: Uint8Array.of(97) });
-  expect(token(['--auth-token-b64', 'AA==']).proof).toEqual({
+  const token = (argv: string[]) =>
+    resolveRun({ a: 'server\nauth-token a\n' }, argv).config.peers[0]?.auth;
+  expect(token([])?.proof).toEqual({ kind: 'token', token: Uint8Array.of(97) });
+  expect(token(['--auth-token-b64', 'AA=='])?.proof).toEqual({
     kind: 'token',
     token: Uint8Array.of(0),
   });

@@ -1,23 +1,25 @@
 import type { Ipv4, Path } from '../../../core/addr.ts';
 import { IpipouError, KernelError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
-import {
-  DEFAULT_PEER,
-  type DataPlane,
-  type OutgoingControl,
-  type PeerCounters,
-  type PeerId,
-  type PeerProperties,
-  type PlaneContext,
-  type PlaneDescription,
+import type {
+  DataPlane,
+  OutgoingControl,
+  PeerCounters,
+  PeerDescription,
+  PlanePeer,
+  PeerId,
+  PeerProperties,
+  PlaneContext,
+  PlaneDescription,
 } from '../../../ports/data-plane.ts';
+import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
 import { deleteConntrack } from '../../netlink/conntrack.ts';
 import { openFouNetlink, type FouNetlink } from '../../netlink/fou.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { openRawUdp, type RawUdp } from '../../raw-socket.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
-import { innerMtu } from '../inner-mtu.ts';
+import { deviceMtu } from '../inner-mtu.ts';
 import { ControlQueue } from './control.ts';
 import { CounterLedger } from './counter-ledger.ts';
 import { Guard } from './guard.ts';
@@ -252,16 +254,40 @@ export class FouPlane implements DataPlane {
 
   async describe(): Promise<PlaneDescription> {
     const { config } = this.#context;
-    const remote = this.#path?.remote.ip ?? config.inner.peerIp;
+    const refused = this.#guard.refusedPackets();
     return {
       device: config.inner.device,
-      mtu:
-        (await this.#device.mtu()) ??
-        config.inner.mtu ??
-        (await innerMtu(this.#route, remote, config)),
-      localAlt: this.#alt.current,
-      refusedPackets: this.#guard.refusedPackets(),
+      mtu: await this.#mtu(),
+      refused: refused === undefined ? {} : { guard: refused },
     };
+  }
+
+  async describePeer(peer: PeerId): Promise<PeerDescription> {
+    return {
+      ...(await this.counters(peer)),
+      device: this.#context.config.inner.device,
+      mtu: await this.#mtu(),
+      localAlt: this.#alt.current,
+      refused: {},
+    };
+  }
+
+  async #mtu(): Promise<number> {
+    const { config } = this.#context;
+    const remote = this.#path?.remote.ip ?? config.inner.ip;
+    return (await this.#device.mtu()) ?? deviceMtu(this.#route, remote, config);
+  }
+
+  async configure(peers: readonly PlanePeer[]): Promise<void> {
+    for (const { id } of peers) assertPeer(id);
+  }
+
+  async remove(peers: readonly PeerId[]): Promise<void> {
+    for (const peer of peers) await this.evict(peer);
+  }
+
+  async limitMtu(peer: PeerId): Promise<void> {
+    assertPeer(peer);
   }
 
   async refresh(): Promise<void> {

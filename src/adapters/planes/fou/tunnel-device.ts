@@ -1,4 +1,5 @@
 import type { Ipv4, Path } from '../../../core/addr.ts';
+import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, withExit } from '../../../core/errors.ts';
 import type { ExitName } from '../../../core/exit-codes.ts';
@@ -6,7 +7,7 @@ import type { IfIndex, Port } from '../../../core/units.ts';
 import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
 import type { IpipSpec, Link, RouteNetlink } from '../../netlink/route.ts';
 import type { DeviceCounters } from './counter-ledger.ts';
-import { innerMtu } from '../inner-mtu.ts';
+import { deviceMtu } from '../inner-mtu.ts';
 
 /**
  * The ipip device of one tunnel: made when a peer is first admitted, re-pointed live when the peer
@@ -105,7 +106,8 @@ export class TunnelDevice {
   /** Whether the device has its configured address and peer. */
   async hasAddress(): Promise<boolean> {
     if (this.#index === undefined) return false;
-    const { ip, peerIp } = this.#config.inner;
+    const { ip } = this.#config.inner;
+    const peerIp = defaultPeer(this.#config)?.innerIp ?? ip;
     const addresses = await this.#route.addresses({ index: this.#index });
     return addresses.some((address) => address.ip === ip && address.peer === peerIp);
   }
@@ -141,7 +143,8 @@ export class TunnelDevice {
   }
 
   async #dress(path: Path, index: IfIndex, found: Link | undefined): Promise<void> {
-    const { ip, peerIp } = this.#config.inner;
+    const { ip } = this.#config.inner;
+    const peerIp = defaultPeer(this.#config)?.innerIp ?? ip;
     if (!(await this.hasAddress())) {
       await refile(
         'address',
@@ -173,7 +176,7 @@ export class TunnelDevice {
   }
 
   async #mtu(path: Path): Promise<number> {
-    return this.#config.inner.mtu ?? innerMtu(this.#route, path.remote.ip, this.#config);
+    return deviceMtu(this.#route, path.remote.ip, this.#config);
   }
 }
 

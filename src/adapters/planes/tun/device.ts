@@ -1,3 +1,4 @@
+import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, withExit } from '../../../core/errors.ts';
 import type { ExitName } from '../../../core/exit-codes.ts';
@@ -55,7 +56,8 @@ export class TunDevice {
 
   /** Gives the device its MTU, address and state, changing only what differs. */
   async dress(mtu: number): Promise<void> {
-    const { device, ip, peerIp } = this.#config.inner;
+    const { device, ip } = this.#config.inner;
+    const peerIp = defaultPeer(this.#config)?.innerIp ?? ip;
     const link = await this.#route.linkByName(device);
     if (!link || link.index !== this.#made?.index) throw vanished(device);
     if (!link.up || link.mtu !== mtu) {
@@ -81,7 +83,8 @@ export class TunDevice {
   }
 
   async #hasAddress(index: IfIndex): Promise<boolean> {
-    const { ip, peerIp } = this.#config.inner;
+    const { ip } = this.#config.inner;
+    const peerIp = defaultPeer(this.#config)?.innerIp ?? ip;
     const addresses = await this.#route.addresses({ index });
     return addresses.some((address) => address.ip === ip && address.peer === peerIp);
   }

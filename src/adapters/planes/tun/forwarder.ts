@@ -12,7 +12,8 @@
  */
 import { ipv4FromNumber, type Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
-import { DEFAULT_PEER, type PeerId } from '../../../ports/data-plane.ts';
+import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
+import type { PeerId } from '../../../ports/data-plane.ts';
 import { EAGAIN, EINTR, ENOBUFS, errnoName } from '../../ffi/errno.ts';
 import { address, errno, recvmmsg, sendmmsg } from '../../ffi/libc.ts';
 import { onReadable, type Readiness } from '../../ffi/poll.ts';

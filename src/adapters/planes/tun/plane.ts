@@ -1,4 +1,5 @@
 import { parseIpv4, formatEndpoint, type Ipv4, type Path } from '../../../core/addr.ts';
+import { defaultPeer } from '../../../core/config/peers.ts';
 import { IpipouError, KernelError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import type {
@@ -6,6 +7,8 @@ import type {
   DataPlane,
   OutgoingControl,
   PeerCounters,
+  PeerDescription,
+  PlanePeer,
   PeerId,
   PeerProperties,
   PlaneContext,
@@ -175,9 +178,25 @@ export class TunPlane implements DataPlane {
     return {
       device: this.#context.config.inner.device,
       mtu: (await this.#device.mtu()) ?? (await this.#mtu()),
-      localAlt: undefined,
-      refusedPackets: refused,
+      refused: { stranger: refused },
     };
+  }
+
+  async describePeer(peer: PeerId): Promise<PeerDescription> {
+    const { device, mtu } = await this.describe();
+    return { ...(await this.counters(peer)), device, mtu, localAlt: undefined, refused: {} };
+  }
+
+  async configure(peers: readonly PlanePeer[]): Promise<void> {
+    for (const { id } of peers) this.#slot(id);
+  }
+
+  async remove(peers: readonly PeerId[]): Promise<void> {
+    for (const peer of peers) await this.evict(peer);
+  }
+
+  async limitMtu(): Promise<void> {
+    await this.refresh();
   }
 
   async refresh(): Promise<void> {
@@ -223,8 +242,8 @@ export class TunPlane implements DataPlane {
   async #mtu(): Promise<number> {
     const { config } = this.#context;
     const [first] = this.#paths.values();
-    const remote = first?.remote.ip ?? literalRemote(config.outer.remoteHost);
-    if (config.inner.mtu !== undefined) return config.inner.mtu;
+    const remote = first?.remote.ip ?? literalRemote(defaultPeer(config)?.remoteHost);
+    if (typeof config.inner.mtu === 'number') return config.inner.mtu;
     if (remote !== undefined) return innerMtu(this.#route, remote, config);
     return this.#baseMtu ?? this.#mtuWithoutPeer();
   }
@@ -232,13 +251,13 @@ export class TunPlane implements DataPlane {
   /** The MTU for a peer of whom nothing is known: that of the outer device or of the default route. */
   async #mtuWithoutPeer(): Promise<number> {
     const { config } = this.#context;
-    const remote = literalRemote(config.outer.remoteHost);
-    if (config.inner.mtu !== undefined) return config.inner.mtu;
+    const remote = literalRemote(defaultPeer(config)?.remoteHost);
+    if (typeof config.inner.mtu === 'number') return config.inner.mtu;
     if (remote !== undefined) return innerMtu(this.#route, remote, config);
     const { device } = config.outer;
     const outer = device === undefined ? undefined : await this.#route.linkByName(device);
     if (outer) return Math.max(MIN_INNER_MTU, outer.mtu - FOU_OVERHEAD);
-    return innerMtu(this.#route, config.inner.peerIp, config);
+    return innerMtu(this.#route, config.inner.ip, config);
   }
 
   async #setMtu(): Promise<void> {
