@@ -1,4 +1,5 @@
 import type { Ipv4, Path } from '../core/addr.ts';
+import type { PeerId } from '../core/config/tunnel-config.ts';
 import type { SessionStatus } from '../core/session/types.ts';
 import type { Millis, Seconds } from '../core/units.ts';
 import type { PlaneName } from './data-plane.ts';
@@ -43,6 +44,39 @@ export type TunnelStatus = {
   readonly repliesVerified: number;
   /** What is wrong now though the tunnel runs, in words; empty when nothing is. */
   readonly troubles: readonly string[];
+};
+
+/** What a running tunnel tells about one peer. Holds no secrets. Times are unix milliseconds. */
+export type PeerStatus = {
+  readonly id: PeerId;
+  readonly innerIp: Ipv4;
+  /** Prefixes as text; `any` as in PeerConfig. */
+  readonly allowedIps: readonly string[] | 'any';
+  /** Address and port, or name and port, that the config gives for the other side. */
+  readonly remote: string | undefined;
+  readonly localAlt: Ipv4 | undefined;
+  /** Largest inner packet on the way to it, bytes; undefined while it is not admitted. */
+  readonly mtu: number | undefined;
+  readonly phase: SessionStatus['phase'];
+  readonly path: Path | undefined;
+  readonly authenticatedAt: Millis | undefined;
+  readonly lastHeardAt: Millis | undefined;
+  readonly rememberedUntil: Millis | undefined;
+  readonly keepalive: Seconds;
+  /** Inner bytes and packets both ways; undefined while it is not admitted. */
+  readonly traffic: TrafficCounts | undefined;
+  /** Packets refused by its session and by the plane, by reason. */
+  readonly refused: Readonly<Record<string, number>>;
+  readonly authPacketsSent: number;
+  readonly repliesVerified: number;
+};
+
+/** How many peers a change of the config touched. */
+export type PeerChanges = {
+  readonly added: number;
+  readonly changed: number;
+  readonly removed: number;
+  readonly kept: number;
 };
 
 /** One request to a running daemon; a line of JSON each way. */
