@@ -63,6 +63,12 @@ export interface NetlinkSocket extends Disposable {
   request(request: NetlinkRequest): Promise<void>;
   /** All requests in one datagram (a nfnetlink transaction); settles when each is acknowledged or one is refused. */
   batch(requests: readonly BatchedRequest[]): Promise<void>;
+  /**
+   * All requests in one datagram (at most SO_SNDBUF, 208 KiB by default), each carried out whatever
+   * becomes of the others. Settles when the last is done; in their order, why those that failed did.
+   * Only failures and the last one are acknowledged, so it is several times faster than `request`.
+   */
+  attempt(requests: readonly NetlinkRequest[]): Promise<readonly (Error | undefined)[]>;
   /** The one answer to a request for one thing. */
   get(request: NetlinkRequest): Promise<NetlinkMessage>;
   /** Every message of a table, from a moment when it did not change. Dumps of one socket wait for each other. */
@@ -157,6 +163,28 @@ class Netlink implements NetlinkSocket {
       if (awaited === 0) resolve();
     });
     await answered.finally(() => seqs.forEach((seq) => this.#pending.delete(seq)));
+  }
+
+  async attempt(requests: readonly NetlinkRequest[]): Promise<readonly (Error | undefined)[]> {
+    const failures = requests.map((): Error | undefined => undefined);
+    if (requests.length === 0) return failures;
+    const seqs: number[] = [];
+    const done = new Promise<void>((resolve) => {
+      const parts = requests.map((request, place) => {
+        const last = place === requests.length - 1;
+        const seq = this.#nextSeq();
+        seqs.push(seq);
+        const failed = (error: Error): void => {
+          failures[place] = error;
+          if (last) resolve();
+        };
+        this.#expect(seq, request, 'none', () => last && resolve(), failed);
+        return this.#encode(request, last ? NLM_F_ACK : 0, seq);
+      });
+      this.#transmit(concatBytes(parts), requests[0]?.operation ?? 'batch', requests[0]);
+    });
+    await done.finally(() => seqs.forEach((seq) => this.#pending.delete(seq)));
+    return failures;
   }
 
   send(request: NetlinkRequest): void {

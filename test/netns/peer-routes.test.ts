@@ -1,0 +1,184 @@
+/*
+ *   one namespace:   t0 (mtu 1472)   t1   192.0.2.1/24 d0 <- veth -> d1
+ */
+import { execFileSync } from 'node:child_process';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openRouteNetlink, type RouteNetlink } from '../../src/adapters/netlink/route.ts';
+import { PeerRoutes, RTPROT_IPIPOU } from '../../src/adapters/planes/peer-routes.ts';
+import { ipv4Add, parseIpv4, type Ipv4, type Prefix } from '../../src/core/addr.ts';
+import type { IfIndex } from '../../src/core/units.ts';
+import type { PeerId } from '../../src/ports/data-plane.ts';
+import { inNamespace } from '../rig/in-namespace.ts';
+
+const NS = `ipipou-pr-${process.pid}`;
+const [ANN, BOB] = ['ann' as PeerId, 'bob' as PeerId];
+let netlink: RouteNetlink;
+let [t0, t1] = [0 as IfIndex, 0 as IfIndex];
+
+function run(script: string): string {
+  const command = ['netns', 'exec', NS, 'bash', '-ec', script];
+  return execFileSync('ip', command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function prefix(text: string): Prefix {
+  const [ip = '', length = '32'] = text.split('/');
+  return { ip: ip as Ipv4, length: Number(length) };
+}
+
+/** The routes of ours as ip lists them. */
+function shown(): readonly string[] {
+  const lines = run(`ip route show proto ${RTPROT_IPIPOU}`).split('\n');
+  return lines.map((line) => line.trim()).filter((line) => line !== '');
+}
+
+beforeAll(async () => {
+  execFileSync('ip', ['netns', 'add', NS]);
+});
+
+afterAll(() => {
+  execFileSync('ip', ['netns', 'del', NS]);
+});
+
+beforeEach(async () => {
+  run(`ip link set lo up
+    for t in t0 t1; do ip tuntap add $t mode tun; ip link set $t mtu 1472 up; done
+    ip link add d0 type veth peer name d1; ip addr add 192.0.2.1/24 dev d0; ip link set d0 up`);
+  netlink = inNamespace(NS, openRouteNetlink);
+  const [first, second] = [await netlink.linkByName('t0'), await netlink.linkByName('t1')];
+  if (!first || !second) throw new Error('no devices');
+  [t0, t1] = [first.index, second.index];
+});
+
+afterEach(() => {
+  netlink.close();
+  run('ip link del t0; ip link del t1; ip link del d0');
+});
+
+describe('PeerRoutes', () => {
+  it('makes what is said, changes what differs and removes what is no longer said', async () => {
+    const routes = new PeerRoutes(netlink);
+    const [a, b] = [prefix('10.1.0.0/16'), prefix('10.2.0.1/32')];
+    const one = new Map([
+      [ANN, { device: t0, prefixes: [a, b], mtu: undefined }],
+      [BOB, { device: t0, prefixes: [prefix('10.3.0.0/24')], mtu: 1252 }],
+    ]);
+    expect(await routes.set(one)).toEqual([]);
+    expect(shown()).toEqual([
+      '10.1.0.0/16 dev t0 scope link linkdown',
+      '10.2.0.1 dev t0 scope link linkdown',
+      '10.3.0.0/24 dev t0 scope link linkdown mtu 1252',
+    ]);
+    await routes.set(new Map([[ANN, { device: t0, prefixes: [b], mtu: 1300 }]]));
+    expect(shown()).toEqual([
+      '10.2.0.1 dev t0 scope link linkdown mtu 1300',
+      '10.3.0.0/24 dev t0 scope link linkdown mtu 1252',
+    ]);
+    await routes.set(
+      new Map([[BOB, { device: t1, prefixes: [prefix('10.3.0.0/24')], mtu: 1252 }]]),
+    );
+    expect(shown()).toContain('10.3.0.0/24 dev t1 scope link linkdown mtu 1252');
+    await routes.remove([ANN, 'stranger' as PeerId]);
+    expect(shown()).toHaveLength(1);
+    await routes.remove([BOB, ANN]);
+    expect(shown()).toEqual([]);
+  });
+
+  it('gives a prefix that two peers claim to the later one, and leaves it with it', async () => {
+    const routes = new PeerRoutes(netlink);
+    const prefixes = [prefix('10.1.0.0/16')];
+    await routes.set(new Map([[ANN, { device: t0, prefixes, mtu: undefined }]]));
+    await routes.set(new Map([[BOB, { device: t0, prefixes, mtu: 1200 }]]));
+    await routes.remove([ANN]);
+    expect(shown()).toEqual(['10.1.0.0/16 dev t0 scope link linkdown mtu 1200']);
+  });
+
+  it("leaves a stranger's route alone, says so, and makes the rest", async () => {
+    run('ip route add 10.1.0.0/16 via 192.0.2.9');
+    const routes = new PeerRoutes(netlink);
+    const [a, b] = [prefix('10.1.0.0/16'), prefix('10.2.0.0/16')];
+    const wanted = new Map([[ANN, { device: t0, prefixes: [a, b], mtu: 1300 }]]);
+    expect(await routes.set(wanted)).toMatchObject([{ prefix: a, error: { errno: 'EEXIST' } }]);
+    expect(shown()).toEqual(['10.2.0.0/16 dev t0 scope link linkdown mtu 1300']);
+    expect(run('ip route show 10.1.0.0/16')).toMatch(/via 192.0.2.9/);
+    run('ip route del 10.1.0.0/16');
+    expect(await routes.set(wanted)).toEqual([]);
+    expect(shown()).toHaveLength(2);
+  });
+
+  it("takes over the kernel's route to the peer of an address of the device", async () => {
+    run('ip addr add 172.28.0.0 peer 172.28.0.1 dev t0');
+    const routes = new PeerRoutes(netlink);
+    const prefixes = [prefix('172.28.0.1/32')];
+    expect(await routes.set(new Map([[ANN, { device: t0, prefixes, mtu: 1300 }]]))).toEqual([]);
+    expect(run('ip route show 172.28.0.1')).toMatch(/proto 148 .*mtu 1300/);
+    expect(await routes.set(new Map([[ANN, { device: t0, prefixes, mtu: 1400 }]]))).toEqual([]);
+    expect(run('ip route show 172.28.0.1')).toMatch(/mtu 1400/);
+  });
+
+  it('puts back what was flushed, mends what was changed, removes what an earlier run left', async () => {
+    run(`ip route add 10.9.0.0/16 dev t0 proto ${RTPROT_IPIPOU} mtu 999`);
+    const routes = new PeerRoutes(netlink);
+    const prefixes = ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/16'].map(prefix);
+    await routes.set(new Map([[ANN, { device: t0, prefixes, mtu: 1300 }]]));
+    run(
+      `ip route del 10.1.0.0/16; ip route change 10.2.0.0/16 dev t0 proto ${RTPROT_IPIPOU} mtu 99`,
+    );
+    expect(await routes.reconcile(t0)).toEqual({ mended: 3, failures: [] });
+    expect(shown()).toEqual(
+      ['10.1.0.0/16', '10.2.0.0/16', '10.3.0.0/16'].map(
+        (text) => `${text} dev t0 scope link linkdown mtu 1300`,
+      ),
+    );
+    expect(await routes.reconcile(t0)).toEqual({ mended: 0, failures: [] });
+    run('ip link set t0 down; ip link set t0 up');
+    expect(await routes.reconcile(t0)).toMatchObject({ mended: 3 });
+  });
+
+  it('makes all again on a device that was made again', async () => {
+    const routes = new PeerRoutes(netlink);
+    const wanted = new Map([[ANN, { device: t0, prefixes: [prefix('10.1.0.0/16')], mtu: 1300 }]]);
+    await routes.set(wanted);
+    run('ip link set t0 down; ip link set t0 up');
+    expect(shown()).toEqual([]);
+    await routes.set(wanted);
+    expect(shown()).toEqual([]);
+    routes.forgetDevice(t0);
+    await routes.set(wanted);
+    expect(shown()).toHaveLength(1);
+  });
+
+  it("says the kernel's reason when a device is down", async () => {
+    run('ip link set t0 down');
+    const routes = new PeerRoutes(netlink);
+    const wanted = new Map([[ANN, { device: t0, prefixes: [prefix('10.1.0.0/16')], mtu: 1300 }]]);
+    expect(await routes.set(wanted)).toMatchObject([{ error: { errno: 'ENETDOWN' } }]);
+  });
+
+  it('makes, changes and removes a hundred thousand without holding the event loop up', async () => {
+    const base = parseIpv4('10.0.0.0') as Ipv4;
+    const prefixes = Array.from({ length: 100_000 }, (_, n) => ({
+      ip: ipv4Add(base, n),
+      length: 32,
+    }));
+    const routes = new PeerRoutes(netlink);
+    let turns = 0;
+    const turning = setInterval(() => (turns += 1), 1);
+    const timed = async (name: string, work: () => Promise<unknown>): Promise<void> => {
+      const begin = performance.now();
+      await work();
+      if (process.env['IPIPOU_TIMES'])
+        console.log(name, Math.round(performance.now() - begin), 'ms');
+    };
+    const set = (mtu: number) => routes.set(new Map([[ANN, { device: t0, prefixes, mtu }]]));
+    await timed('make', () => set(1300));
+    expect(run('ip route show dev t0 | wc -l').trim()).toBe('100000');
+    await timed('change', () => set(1200));
+    expect(run('ip route show dev t0 | grep -c "mtu 1200"').trim()).toBe('100000');
+    await timed('nothing to do', () => set(1200));
+    await timed('reconcile', () => routes.reconcile(t0));
+    await timed('remove', () => routes.remove([ANN]));
+    clearInterval(turning);
+    expect(turns).toBeGreaterThan(100);
+    expect(run('ip route show dev t0')).toBe('');
+  });
+});
