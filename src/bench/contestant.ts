@@ -1,0 +1,53 @@
+import type { Program } from '../adapters/lab/process.ts';
+import type { Ipv4 } from '../core/addr.ts';
+import type { Site } from './site.ts';
+
+/** One way to carry packets from the client to the server; each is a small file of `contestants/`. */
+export type Contestant = {
+  /** The word for it in options and results. */
+  readonly name: string;
+  readonly title: string;
+  /** `bare`: no tunnel at all. `plain`: nobody is kept from reading. */
+  readonly kind: 'bare' | 'plain' | 'encrypted';
+  readonly runsIn: 'kernel' | 'user space';
+  /** Bytes that a full packet grows by, outer IPv4 header included; undefined where it varies. */
+  readonly overhead: number | undefined;
+  /** Of the inner device: the greatest that fits 1500 bytes outside. */
+  readonly mtu: number;
+  /**
+   * `translates`: the router does source NAT, as in life. `routes`: it passes addresses as they
+   * are, for what cannot pass a NAT (no ports, or other ports each way).
+   */
+  readonly router: 'translates' | 'routes';
+  /** How many clients it is measured with at most. */
+  readonly clients: number;
+  /** What of its setting matters to the figures, one line. */
+  readonly remark: string;
+  /** Why this machine cannot run it, or undefined; `probe` is a namespace to try things in. */
+  readonly unavailable: (probe: Probe) => Promise<string | undefined>;
+  /** Makes keys and configs in the site's folder; nothing runs yet. */
+  readonly open: (site: Site) => Promise<Tunnel>;
+};
+
+/** A namespace for trying what the kernel has. */
+export type Probe = { readonly namespace: string };
+
+/** Starts the two ends; what it started is stopped by what `start…` resolved to. */
+export type Tunnel = {
+  /** What the client reaches the server by. */
+  readonly serverAddress: Ipv4;
+  /** Resolves once the server would answer a client. */
+  readonly startServer: () => Promise<Side>;
+  /** Resolves once all is set going; that packets flow is the caller's to see. */
+  readonly startClient: (index: number) => Promise<Side>;
+};
+
+/** One running end. */
+export type Side = {
+  readonly namespace: string;
+  /** Device that inner packets of the first client leave by. */
+  readonly device: string;
+  /** Its own programs; none where the kernel does it all. */
+  readonly programs: readonly Program[];
+  readonly stop: () => Promise<void>;
+};

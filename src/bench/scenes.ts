@@ -1,0 +1,113 @@
+import { PEERS, SIZES } from './measures.ts';
+
+/*
+ * Where contestants are measured: a link, and what is asked of them there.
+ */
+
+/** How the lab's links are made. */
+export type Shape = {
+  /** `on`: super-packets cross whole. `off`: frames of the MTU's size, aggregated where received. */
+  readonly segmentation: 'on' | 'off';
+  /** Mbit/s each way, at the router; undefined: as fast as it goes. */
+  readonly rate: number | undefined;
+  /** Round trip, in milliseconds, where the kernel can delay (netem). */
+  readonly delay: number | undefined;
+};
+
+/** One thing that is done in a turn; what it yields is in the table of measures. */
+export type Step =
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'tcp'; readonly id: string; readonly down: boolean; readonly streams: number }
+  /** `rate` in Mbit/s; undefined: as fast as it goes. */
+  | { readonly kind: 'udp'; readonly id: string; readonly size: number; readonly rate?: number }
+  | { readonly kind: 'peers'; readonly count: number }
+  | { readonly kind: 'recover' };
+
+export type Scene = {
+  readonly name: string;
+  readonly title: string;
+  readonly shape: Shape;
+  readonly clients: number;
+  /** Only these kinds of contestants make sense in it: those that serve so many clients. */
+  readonly steps: readonly Step[];
+  /** Rounds that it takes part in, as a share of all: what hardly varies need not be repeated as often. */
+  readonly share: number;
+  /** Seconds of a measurement, as a multiple of what was asked for. */
+  readonly stretch: number;
+};
+
+const UP = { kind: 'tcp', id: 'tcpUp', down: false, streams: 1 } as const;
+const DOWN = { kind: 'tcp', id: 'tcpDown', down: true, streams: 1 } as const;
+const UP_MANY = { kind: 'tcp', id: 'tcpUpMany', down: false, streams: 4 } as const;
+const DOWN_MANY = { kind: 'tcp', id: 'tcpDownMany', down: true, streams: 4 } as const;
+
+const UNLIMITED = { rate: undefined, delay: undefined } as const;
+
+function udp(size: number): Step {
+  return { kind: 'udp', id: `udp${size}`, size };
+}
+
+function udpAt(rate: number): Step {
+  return { kind: 'udp', id: 'udpRate', size: 1400, rate };
+}
+
+/** The four links, then the two sweeps. */
+export const SCENES: readonly Scene[] = [
+  {
+    name: 'super',
+    title: 'unlimited, GSO super-packets',
+    shape: { segmentation: 'on', ...UNLIMITED },
+    clients: 1,
+    steps: [
+      ...[{ kind: 'ping' } as const, UP, DOWN, UP_MANY, DOWN_MANY],
+      ...[udpAt(100), udp(64), udp(1400), { kind: 'recover' } as const],
+    ],
+    share: 1,
+    stretch: 1,
+  },
+  {
+    name: 'frames',
+    title: 'unlimited, MTU-sized frames',
+    shape: { segmentation: 'off', ...UNLIMITED },
+    clients: 1,
+    steps: [UP, DOWN, UP_MANY, DOWN_MANY],
+    share: 1,
+    stretch: 1,
+  },
+  {
+    name: 'gigabit',
+    title: '1 Gbit/s',
+    shape: { segmentation: 'on', rate: 1000, delay: undefined },
+    clients: 1,
+    steps: [UP, UP_MANY],
+    share: 0.5,
+    stretch: 1,
+  },
+  {
+    name: 'slow',
+    title: '20 Mbit/s, 200 ms',
+    shape: { segmentation: 'on', rate: 20, delay: 200 },
+    clients: 1,
+    steps: [UP_MANY, udpAt(10)],
+    share: 0.5,
+    stretch: 4,
+  },
+  {
+    name: 'sizes',
+    title: 'packet sizes',
+    shape: { segmentation: 'on', ...UNLIMITED },
+    clients: 1,
+    steps: SIZES.map(udp),
+    share: 0.5,
+    stretch: 1,
+  },
+  {
+    name: 'peers',
+    title: 'number of clients',
+    shape: { segmentation: 'on', ...UNLIMITED },
+    clients: Math.max(...PEERS),
+    steps: PEERS.map((count) => ({ kind: 'peers', count })),
+    share: 0.5,
+    stretch: 1,
+  },
+];

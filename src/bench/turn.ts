@@ -1,0 +1,171 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { inventory, surplus, type Inventory } from '../adapters/lab/inventory.ts';
+import type { Topology } from '../adapters/lab/topology.ts';
+import { millis } from '../core/units.ts';
+import type { Contestant, Side, Tunnel } from './contestant.ts';
+import { startIperfServer } from './iperf.ts';
+import { buildLink, hamper, unhamper, type Means } from './link.ts';
+import { ReplyWatch } from './ping.ts';
+import type { Sample } from './results.ts';
+import type { Scene, Step } from './scenes.ts';
+import { Site } from './site.ts';
+import { takeStep, type Stage } from './steps.ts';
+
+/** How long a contestant may take from its client's start to the first reply. */
+const START_TIMEOUT = millis(60_000);
+/** How long what is on its way out (a device, a process) may take. */
+const SETTLE = 5_000;
+const POLL = 20;
+
+export type TurnOptions = {
+  readonly round: number;
+  readonly seconds: number;
+  readonly means: Means;
+  /** Mbit/s that this contestant is slowed to, for seeing that the table shows it. */
+  readonly slowed: number | undefined;
+};
+
+/** One contestant's turn in one scene: built, measured, taken down, and looked after. */
+export async function takeTurn(
+  scene: Scene,
+  contestant: Contestant,
+  options: TurnOptions,
+): Promise<Sample> {
+  const clients = Math.min(scene.clients, contestant.clients);
+  const folder = await mkdtemp(path.join(tmpdir(), 'ipipou-bench-'));
+  try {
+    await using lab = await buildLink(scene, clients, options.means);
+    const site = new Site(lab, folder);
+    const undoRouting = contestant.router === 'routes' ? await site.withoutNat() : undefined;
+    const ends = [lab.server, ...lab.clients];
+    const before = await Promise.all(ends.map(async (name) => inventory(name)));
+    const measured = await perform(scene, contestant, site, options);
+    await expectClean(ends, before);
+    await undoRouting?.();
+    return measured;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function perform(
+  scene: Scene,
+  contestant: Contestant,
+  site: Site,
+  options: TurnOptions,
+): Promise<Sample> {
+  const values: Record<string, number> = {};
+  const missing: Record<string, string> = {};
+  const tunnel = await contestant.open(site);
+  const sides: Side[] = [];
+  try {
+    const { elapsed } = await startAll(site, tunnel, sides);
+    if (contestant.kind !== 'bare') values['start'] = elapsed;
+    if (options.slowed !== undefined) await slow(site.lab, sides, options.slowed);
+    await using server = await startIperfServer(site.lab, site.lab.server);
+    const stage: Stage = {
+      ...{ site, contestant, tunnel, sides },
+      seconds: options.seconds * scene.stretch,
+    };
+    for (const step of scene.steps) {
+      options.means.signal.throwIfAborted();
+      await attempt(step, stage, values, missing);
+    }
+    await server.stop();
+    if (options.slowed !== undefined) await restore(site.lab, sides);
+  } finally {
+    await stopAll(sides);
+  }
+  return { scene: scene.name, contestant: contestant.name, round: options.round, values, missing };
+}
+
+/** A measurement that fails leaves its reason; the turn goes on. */
+async function attempt(
+  step: Step,
+  stage: Stage,
+  values: Record<string, number>,
+  missing: Record<string, string>,
+): Promise<void> {
+  try {
+    Object.assign(values, await takeStep(step, stage));
+  } catch (error) {
+    const name = 'id' in step ? step.id : step.kind;
+    missing[name] = firstLine(error);
+  }
+}
+
+export function firstLine(error: unknown): string {
+  const LONGEST = 200;
+  const message = error instanceof Error ? error.message : String(error);
+  return (message.split('\n')[0] ?? '').slice(0, LONGEST);
+}
+
+/** Milliseconds from the first client's start to its first reply. */
+async function startAll(site: Site, tunnel: Tunnel, sides: Side[]) {
+  sides.push(await tunnel.startServer());
+  const watch = await ReplyWatch.start(site.lab, site.lab.client(), tunnel.serverAddress);
+  const began = Date.now();
+  try {
+    sides.push(await tunnel.startClient(0));
+    const elapsed = (await watch.replyAfter(began, START_TIMEOUT)) - began;
+    for (let index = 1; index < site.lab.clients.length; index++) {
+      sides.push(await tunnel.startClient(index));
+    }
+    return { elapsed };
+  } catch (error) {
+    throw withOutput(error, sides);
+  } finally {
+    await watch.stop();
+  }
+}
+
+function withOutput(error: unknown, sides: readonly Side[]): Error {
+  const LINES = 8;
+  const said = sides
+    .flatMap(({ programs }) => programs)
+    .map((program) => program.output().trimEnd().split('\n').slice(-LINES).join('\n'));
+  const message = error instanceof Error ? error.message.split('\n')[0] : String(error);
+  return new Error(`no reply through the tunnel: ${message}\n${said.join('\n')}`, { cause: error });
+}
+
+/** Clients first, as a machine that goes to sleep does; every one is tried. */
+async function stopAll(sides: readonly Side[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const side of sides.toReversed()) {
+    await side.stop().catch((error: unknown) => failures.push(error));
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+async function slow(lab: Topology, sides: readonly Side[], rate: number): Promise<void> {
+  for (const { namespace, device } of sides) await hamper(lab, namespace, device, rate);
+}
+
+async function restore(lab: Topology, sides: readonly Side[]): Promise<void> {
+  for (const { namespace, device } of sides) await unhamper(lab, namespace, device);
+}
+
+/** What a contestant made in the namespaces must be gone; rejects with what is left. */
+async function expectClean(
+  namespaces: readonly string[],
+  before: readonly Inventory[],
+): Promise<void> {
+  const deadline = performance.now() + SETTLE;
+  for (;;) {
+    const after = await Promise.all(namespaces.map(async (name) => inventory(name)));
+    const left = after.flatMap((now, index) => remains(now, before[index]));
+    if (left.length === 0) return;
+    if (performance.now() > deadline) throw new Error(`left behind: ${left.join('; ')}`);
+    await delay(POLL);
+  }
+}
+
+function remains(now: Inventory, before: Inventory | undefined): readonly string[] {
+  if (before === undefined) return [];
+  return (['links', 'addresses', 'routes', 'nftables'] as const).flatMap((what) =>
+    surplus(now[what], before[what]),
+  );
+}
