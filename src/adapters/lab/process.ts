@@ -14,6 +14,8 @@ export type RunOptions = {
   readonly input?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
+  /** `own`: a process group of its own, which signals then go to: a terminal's Ctrl-C does not reach it. */
+  readonly group?: 'own';
 };
 
 export type SpawnOptions = Omit<RunOptions, 'timeout'>;
@@ -38,6 +40,7 @@ export class Program implements AsyncDisposable {
   readonly finished: Promise<Finished>;
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #watchers = new Set<() => void>();
+  readonly #ownGroup: boolean;
   #stdout = '';
   #stderr = '';
   #ended = false;
@@ -45,9 +48,11 @@ export class Program implements AsyncDisposable {
   constructor(argv: readonly string[], options: SpawnOptions = {}) {
     const [file = '', ...args] = argv;
     this.argv = argv;
+    this.#ownGroup = options.group === 'own';
     this.#child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },
+      detached: this.#ownGroup,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     this.pid = this.#child.pid;
@@ -131,7 +136,9 @@ export class Program implements AsyncDisposable {
 
   /** Sends a signal; no effect once the program has ended. */
   signal(name: NodeJS.Signals): void {
-    if (!this.#ended) this.#child.kill(name);
+    if (this.#ended) return;
+    if (!this.#ownGroup || this.pid === undefined) this.#child.kill(name);
+    else signalGroup(this.pid, name);
   }
 
   /** Asks the program to end, kills it after five seconds, and waits until it has. */
@@ -183,6 +190,14 @@ export async function runChecked(argv: readonly string[], options?: RunOptions):
     );
   }
   return finished;
+}
+
+function signalGroup(leader: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(-leader, name);
+  } catch {
+    // It has ended, and its end is on its way here.
+  }
 }
 
 function exitCode(code: number | null, signal: NodeJS.Signals | null): number {

@@ -276,12 +276,14 @@ export class Topology implements AsyncDisposable {
   #natRules(): readonly string[] {
     const first = REMAP_FIRST_PORT + (this.#remaps - 1) * REMAP_PORTS;
     const ports = this.#remaps === 0 ? '' : `:${first}-${first + REMAP_PORTS - 1}`;
+    // A router that restarts forgets connections of every kind.
+    const remapped = this.#remaps === 0 ? 'meta l4proto udp' : 'meta l4proto { tcp, udp }';
     const flags = this.#options.natPorts === 'random' ? ' random' : '';
     return this.clients.flatMap((_, index) => {
       const match = `oifname "wan" ip saddr ${this.clientAddress(index)}`;
       const to = this.natAddress(index);
       return [
-        `add rule ip lab nat ${match} meta l4proto udp counter snat to ${to}${ports}${flags}`,
+        `add rule ip lab nat ${match} ${remapped} counter snat to ${to}${ports}${flags}`,
         `add rule ip lab nat ${match} counter snat to ${to}`,
       ];
     });
