@@ -42,27 +42,51 @@ export function encodeU8(value: number): Uint8Array {
   return Uint8Array.of(value);
 }
 
+/** Byte by byte, since making a view costs more than the whole of a small message. */
+export function setU16be(bytes: Uint8Array, offset: number, value: number): void {
+  bytes[offset] = value >> 8;
+  bytes[offset + 1] = value;
+}
+
+export function setU16le(bytes: Uint8Array, offset: number, value: number): void {
+  bytes[offset] = value;
+  bytes[offset + 1] = value >> 8;
+}
+
+export function setU32be(bytes: Uint8Array, offset: number, value: number): void {
+  setU16be(bytes, offset, value >>> 16);
+  setU16be(bytes, offset + 2, value);
+}
+
+export function setU32le(bytes: Uint8Array, offset: number, value: number): void {
+  setU16le(bytes, offset, value);
+  setU16le(bytes, offset + 2, value >>> 16);
+}
+
+export const setU16host = HOST_IS_LITTLE_ENDIAN ? setU16le : setU16be;
+export const setU32host = HOST_IS_LITTLE_ENDIAN ? setU32le : setU32be;
+
 export function encodeU16be(value: number): Uint8Array {
   const bytes = new Uint8Array(2);
-  viewOf(bytes).setUint16(0, value, false);
+  setU16be(bytes, 0, value);
   return bytes;
 }
 
 export function encodeU16host(value: number): Uint8Array {
   const bytes = new Uint8Array(2);
-  viewOf(bytes).setUint16(0, value, HOST_IS_LITTLE_ENDIAN);
+  setU16host(bytes, 0, value);
   return bytes;
 }
 
 export function encodeU32be(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
-  viewOf(bytes).setUint32(0, value, false);
+  setU32be(bytes, 0, value);
   return bytes;
 }
 
 export function encodeU32host(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
-  viewOf(bytes).setUint32(0, value, HOST_IS_LITTLE_ENDIAN);
+  setU32host(bytes, 0, value);
   return bytes;
 }
 

@@ -27,6 +27,7 @@ import {
   getU32host,
   getU64be,
   getU64host,
+  setU16host,
 } from '../bytes.ts';
 
 export const NLA_F_NESTED = 0x8000;
@@ -44,8 +45,8 @@ export function attrBytes(type: number, payload: Uint8Array): Uint8Array {
   const length = NLA_HDRLEN + payload.length;
   if (length > 0xffff) throw new RangeError(`attribute ${type} of ${payload.length} bytes`);
   const bytes = new Uint8Array(align4(length));
-  bytes.set(encodeU16host(length), 0);
-  bytes.set(encodeU16host(type), 2);
+  setU16host(bytes, 0, length);
+  setU16host(bytes, 2, type);
   bytes.set(payload, NLA_HDRLEN);
   return bytes;
 }

@@ -17,7 +17,7 @@
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { attributeReader } from './attribute-reader.ts';
 import { align4 } from './attributes.ts';
-import { encodeU16host, encodeU32host, getS32host, getU16host, getU32host } from '../bytes.ts';
+import { getS32host, getU16host, getU32host, setU16host, setU32host } from '../bytes.ts';
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
@@ -81,11 +81,11 @@ export type OutgoingMessage = Omit<NetlinkMessage, 'pid'> & { readonly pid?: num
 export function encodeMessage(message: OutgoingMessage): Uint8Array {
   const length = NLMSG_HDRLEN + message.payload.length;
   const bytes = new Uint8Array(align4(length));
-  bytes.set(encodeU32host(length), 0);
-  bytes.set(encodeU16host(message.type), 4);
-  bytes.set(encodeU16host(message.flags), 6);
-  bytes.set(encodeU32host(message.seq), 8);
-  bytes.set(encodeU32host(message.pid ?? 0), 12);
+  setU32host(bytes, 0, length);
+  setU16host(bytes, 4, message.type);
+  setU16host(bytes, 6, message.flags);
+  setU32host(bytes, 8, message.seq);
+  setU32host(bytes, 12, message.pid ?? 0);
   bytes.set(message.payload, NLMSG_HDRLEN);
   return bytes;
 }
