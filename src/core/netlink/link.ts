@@ -17,24 +17,36 @@
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader, type AttributeReader } from './attribute-reader.ts';
-import { attrNested, attrString, attrU32host } from './attributes.ts';
-import { concatBytes, encodeU32host, getU32host, getU64host } from '../bytes.ts';
+import { attrNested, attrString, attrU32host, attrU8 } from './attributes.ts';
+import { concatBytes, encodeU32host, getU16host, getU32host, getU64host } from '../bytes.ts';
 import { decodeIpipData, encodeIpipData, type IpipDevice, type IpipTunnel } from './ipip.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkCall } from './message.ts';
 import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './rtnetlink.ts';
 
-const IFINFOMSG = { family: 0, index: 4, flags: 8, change: 12, length: 16 } as const;
+const IFINFOMSG = { family: 0, type: 2, index: 4, flags: 8, change: 12, length: 16 } as const;
 
 // linux/if.h
 export const IFF_UP = 0x1;
+export const IFF_LOOPBACK = 0x8;
+export const IFF_NOARP = 0x80;
 
+// linux/if_arp.h
+export const ARPHRD_ETHER = 1;
+
+const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_LINKINFO = 18;
 const IFLA_STATS64 = 23;
+const IFLA_AF_SPEC = 26;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+
+// sys/socket.h, linux/if_link.h
+const AF_INET6 = 10;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IN6_ADDR_GEN_MODE_NONE = 1;
 
 /** struct rtnl_link_stats64; longer with every few kernels. */
 const STATS64 = { rxPackets: 0, txPackets: 8, rxBytes: 16, txBytes: 24, length: 32 } as const;
@@ -57,6 +69,10 @@ export type Link = {
   readonly up: boolean;
   /** IFF_* */
   readonly flags: number;
+  /** ARPHRD_*: what the device's link headers are like. */
+  readonly hardware: number;
+  /** Of the link layer, as long as that has it; undefined where it has none. */
+  readonly address: Uint8Array | undefined;
   /** The device this one is on top of, or the other end of a veth pair. */
   readonly parent: IfIndex | undefined;
   readonly stats: LinkStats | undefined;
@@ -83,6 +99,10 @@ export type LinkChange = {
   readonly up?: boolean | undefined;
   readonly mtu?: number | undefined;
   readonly name?: string | undefined;
+  /** Whether neighbours are looked for (ARP). */
+  readonly arp?: boolean | undefined;
+  /** `none`: IPv6 gives the link no address by itself. */
+  readonly ipv6Addresses?: 'none' | undefined;
 };
 
 function encodeIfinfomsg(index: number, flags: number, change: number): Uint8Array {
@@ -139,17 +159,25 @@ export function encodeChangeIpip(index: IfIndex, tunnel: IpipTunnel): NetlinkCal
 }
 
 export function encodeSetLink(index: IfIndex, change: LinkChange): NetlinkCall {
-  const { up, mtu, name } = change;
+  const { up, arp, mtu, name, ipv6Addresses } = change;
+  const flags = (up ? IFF_UP : 0) | (arp === false ? IFF_NOARP : 0);
+  const changed = (up === undefined ? 0 : IFF_UP) | (arp === undefined ? 0 : IFF_NOARP);
   return {
     operation: 'RTM_NEWLINK',
     type: RTM_NEWLINK,
     flags: 0,
     payload: concatBytes([
-      encodeIfinfomsg(index, up ? IFF_UP : 0, up === undefined ? 0 : IFF_UP),
+      encodeIfinfomsg(index, flags, changed),
       ...optional(mtu, (value) => attrU32host(IFLA_MTU, value)),
       ...optional(name, (value) => attrString(IFLA_IFNAME, value)),
+      ...optional(ipv6Addresses, () => noIpv6Addresses()),
     ]),
   };
+}
+
+function noIpv6Addresses(): Uint8Array {
+  const mode = attrU8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  return attrNested(IFLA_AF_SPEC, [attrNested(AF_INET6, [mode])]);
 }
 
 export function encodeDelLink(index: IfIndex): NetlinkCall {
@@ -189,6 +217,8 @@ export function decodeLink(payload: Uint8Array): Decoded<Link> {
     mtu: reader.u32host(IFLA_MTU) ?? 0,
     up: (flags & IFF_UP) !== 0,
     flags,
+    hardware: getU16host(payload, IFINFOMSG.type),
+    address: reader.bytes(IFLA_ADDRESS)?.slice(),
     parent: parent ? ifIndex(parent) : undefined,
     stats: reader.as(IFLA_STATS64, decodeStats),
     ipip: kind === 'ipip' ? ipipOf(info) : undefined,

@@ -177,6 +177,8 @@ describe('decodeLink', () => {
         mtu: 1472,
         up: true,
         flags: 0x100d1,
+        hardware: 768, // ARPHRD_TUNNEL
+        address: undefined,
         parent: 4,
         stats: { rxPackets: 0n, txPackets: 1n, rxBytes: 0n, txBytes: 84n },
         ipip: {
