@@ -19,6 +19,11 @@ export const NUMBER_MAX = 32_767;
 /** Queue numbers that `number` follows when it is 0: 1 to this. */
 export const NUMBER_FROM_QUEUE_MAX = 999;
 
+/** Characters of a peer's name. */
+export const PEER_NAME_MAX = 64;
+/** Prefixes of one peer, so that what is told of it fits one reply of the control socket. */
+export const ALLOWED_IPS_MAX = 1024;
+
 /** NFQUEUE numbers are 16 bits (struct nfgenmsg, res_id). */
 export const QUEUE_NUMBER_MAX = 65_535;
 /** Packets that wait for user space. */

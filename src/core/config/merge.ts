@@ -1,17 +1,23 @@
 import type { ConfigProblem } from '../errors.ts';
-import { problemAt, type ParsedSource, type Setting } from './setting.ts';
+import { problemAt, type ParsedSource, type Section, type Setting } from './setting.ts';
 import type { Filled, SlotName } from './slots.ts';
 
-/** What all sources together say. */
-export type Merged = {
+/** What some settings say together. */
+export type Layer = {
   readonly slots: Filled;
   /** The setting that each filled slot comes from. */
   readonly origins: ReadonlyMap<SlotName, Setting>;
-  /** Every setting, also those that a later source overrides. */
-  readonly settings: readonly Setting[];
   readonly problems: readonly ConfigProblem[];
   /** Those of the problems that are sound input which this version does not support. */
   readonly unimplemented: ReadonlySet<ConfigProblem>;
+};
+
+/** What all sources together say. */
+export type Merged = Layer & {
+  /** Every setting before the sections, also those that a later source overrides. */
+  readonly settings: readonly Setting[];
+  /** Of all files, in their order. */
+  readonly sections: readonly Section[];
 };
 
 /**
@@ -20,45 +26,73 @@ export type Merged = {
  * they agree, because whoever edits one of them later will overlook the other.
  */
 export function mergeSources(sources: readonly ParsedSource[]): Merged {
-  let slots: Filled = {};
-  const origins = new Map<SlotName, Setting>();
-  const problems: ConfigProblem[] = [];
-  const unimplemented = new Set<ConfigProblem>();
+  const building = beginLayer();
   for (const source of sources) {
-    problems.push(...source.problems);
-    const filledHere = new Map<SlotName, Setting>();
-    for (const setting of source.settings) {
-      const reading = setting.option.read(setting.text);
-      if (!reading.ok) {
-        const problem = problemAt(setting, reading.expected);
-        problems.push(problem);
-        if (reading.unimplemented) unimplemented.add(problem);
-        continue;
-      }
-      const names = slotNames(reading.value);
-      const earlier = names.map((name) => filledHere.get(name)).find((one) => one !== undefined);
-      if (earlier !== undefined && !sayTheSame(earlier, setting)) {
-        problems.push(problemAt(setting, onlyOneOf(earlier, setting)));
-        continue;
-      }
-      for (const name of names) {
-        filledHere.set(name, setting);
-        origins.set(name, setting);
-      }
-      slots = overlay(slots, reading.value);
+    building.problems.push(...source.problems);
+    addSettings(building, source.settings);
+  }
+  return {
+    ...building,
+    settings: sources.flatMap((source) => source.settings),
+    sections: sources.flatMap((source) => source.sections),
+  };
+}
+
+/** What the lines of one section say. */
+export function readSection(settings: readonly Setting[]): Layer {
+  const building = beginLayer();
+  addSettings(building, settings);
+  return building;
+}
+
+type Slots = { -readonly [Name in SlotName]?: Filled[Name] };
+
+type Building = {
+  readonly slots: Slots;
+  readonly origins: Map<SlotName, Setting>;
+  readonly problems: ConfigProblem[];
+  readonly unimplemented: Set<ConfigProblem>;
+};
+
+function beginLayer(): Building {
+  return { slots: {}, origins: new Map(), problems: [], unimplemented: new Set() };
+}
+
+function addSettings(building: Building, settings: readonly Setting[]): void {
+  const { slots, origins, problems, unimplemented } = building;
+  const filledHere = new Map<SlotName, Setting>();
+  for (const setting of settings) {
+    const reading = setting.option.read(setting.text);
+    if (!reading.ok) {
+      const problem = problemAt(setting, reading.expected);
+      problems.push(problem);
+      if (reading.unimplemented) unimplemented.add(problem);
+      continue;
+    }
+    const names = slotNames(reading.value);
+    const earlier = names.map((name) => filledHere.get(name)).find((one) => one !== undefined);
+    if (earlier !== undefined && !sayTheSame(earlier, setting)) {
+      problems.push(problemAt(setting, onlyOneOf(earlier, setting)));
+      continue;
+    }
+    for (const name of names) {
+      filledHere.set(name, setting);
+      origins.set(name, setting);
+      fill(slots, reading.value, name);
     }
   }
-  const settings = sources.flatMap((source) => source.settings);
-  return { slots, origins, settings, problems, unimplemented };
 }
 
 const slotNames = (filled: Filled): readonly SlotName[] =>
   // Object.keys knows no key types; a Filled has no other keys.
   (Object.keys(filled) as SlotName[]).filter((name) => filled[name] !== undefined);
 
-function overlay(below: Filled, above: Filled): Filled {
-  const said = Object.fromEntries(Object.entries(above).filter(([, value]) => value !== undefined));
-  return { ...below, ...said };
+function fill<Name extends SlotName>(
+  slots: Pick<Slots, Name>,
+  from: Pick<Filled, Name>,
+  name: Name,
+): void {
+  slots[name] = from[name];
 }
 
 function sayTheSame(earlier: Setting, later: Setting): boolean {

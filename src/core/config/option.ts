@@ -24,6 +24,12 @@ export type Option = {
   /** Which role may use it. */
   readonly role: 'both' | 'server' | 'client';
   readonly commandLineOnly: boolean;
+  readonly fileOnly: boolean;
+  /**
+   * Whether it may stand in a `peer` section: `own` is what only the peer itself can say; what is
+   * `inherited` and given before the first section holds for every section that does not say it.
+   */
+  readonly peer: 'own' | 'inherited' | undefined;
   /** The one data plane that it concerns; undefined = whichever runs. */
   readonly plane: 'fou' | undefined;
   /** Whether its value must never be shown. */
@@ -43,7 +49,15 @@ type Row = Pick<Option, 'name' | 'group' | 'help'> &
   Partial<
     Pick<
       Option,
-      'short' | 'role' | 'commandLineOnly' | 'plane' | 'secret' | 'repeatable' | 'fallback'
+      | 'short'
+      | 'role'
+      | 'commandLineOnly'
+      | 'fileOnly'
+      | 'peer'
+      | 'plane'
+      | 'secret'
+      | 'repeatable'
+      | 'fallback'
     >
   >;
 
@@ -51,6 +65,8 @@ const ordinary = {
   short: undefined,
   role: 'both',
   commandLineOnly: false,
+  fileOnly: false,
+  peer: undefined,
   plane: undefined,
   secret: false,
   repeatable: false,

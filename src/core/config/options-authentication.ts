@@ -24,6 +24,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-by-remote-ip',
       group: 'authentication',
+      peer: 'own',
       role: 'server',
       help: 'Accept only fou-remote-ip as source address; adds to the other schemes.',
     },
@@ -33,6 +34,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-by-remote-port',
       group: 'authentication',
+      peer: 'own',
       role: 'server',
       help: 'Accept only fou-remote-port as source port; adds to the other schemes.',
     },
@@ -42,6 +44,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-token',
       group: 'authentication',
+      peer: 'own',
       secret: true,
       help: `Authenticate by this token, sent as plain text; best at most ${TOKEN_SAFE_BYTES} bytes.`,
     },
@@ -52,6 +55,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-token-b64',
       group: 'authentication',
+      peer: 'own',
       secret: true,
       help: 'The same, for a token of any bytes.',
     },
@@ -62,6 +66,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-key-b64',
       group: 'authentication',
+      peer: 'inherited',
       secret: true,
       help: 'Own private key: what a client authenticates with, and a server signs replies with.',
     },
@@ -72,6 +77,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-remote-pubkey-b64',
       group: 'authentication',
+      peer: 'own',
       help:
         "The other side's public key: whose packets a server accepts, and whose replies a " +
         'client accepts.',
@@ -93,6 +99,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-secret',
       group: 'authentication',
+      peer: 'inherited',
       secret: true,
       fallback: DEFAULT_SECRET,
       help: 'Secret that both sides sign along with keys and never send. Choose your own.',
@@ -113,6 +120,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-max-time-discrepancy',
       group: 'authentication',
+      peer: 'inherited',
       fallback: `${MAX_TIME_DISCREPANCY}`,
       help:
         'Refuse signed packets whose time is further from the own clock than this; ' +
@@ -125,6 +133,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'auth-packet-ttl',
       group: 'authentication',
+      peer: 'inherited',
       fallback: "the system's",
       help: 'TTL of authentication packets and replies.',
     },
@@ -135,6 +144,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
     {
       name: 'reply-on-auth-ok',
       group: 'authentication',
+      peer: 'inherited',
       role: 'server',
       help:
         'Answer an authentic packet: signed, with auth-key-b64; else with the same bytes in ' +
@@ -149,6 +159,7 @@ export const TIMING_OPTIONS: readonly Option[] = [
     {
       name: 'auth-lifetime',
       group: 'timing',
+      peer: 'inherited',
       role: 'server',
       fallback: '0',
       help:
@@ -162,6 +173,7 @@ export const TIMING_OPTIONS: readonly Option[] = [
     {
       name: 'connection-idle',
       group: 'timing',
+      peer: 'inherited',
       role: 'server',
       fallback: `${CONNECTION_IDLE}`,
       help:
@@ -175,6 +187,7 @@ export const TIMING_OPTIONS: readonly Option[] = [
     {
       name: 'keepalive',
       group: 'timing',
+      peer: 'inherited',
       fallback: '0',
       help:
         'Client: authenticate again so often, which keeps the mapping of a NAT open. ' +
@@ -187,6 +200,7 @@ export const TIMING_OPTIONS: readonly Option[] = [
     {
       name: 'dead-peer-timeout',
       group: 'timing',
+      peer: 'inherited',
       role: 'client',
       fallback: `${DEAD_PEER_TIMEOUT}`,
       help:

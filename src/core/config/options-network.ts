@@ -3,8 +3,6 @@ import {
   FIRST_INNER_IP,
   FIRST_LOCAL_IP_ALT,
   FIRST_LOCAL_PORT,
-  MTU_MAX,
-  MTU_MIN,
   NFT_TABLE,
   NUMBER_FROM_QUEUE_MAX,
   QUEUE_LENGTH,
@@ -12,6 +10,7 @@ import {
   QUEUE_NUMBER_MAX,
 } from './limits.ts';
 import { flag, valued, type Option } from './option.ts';
+import { mtuValue, prefixList } from './syntax-peers.ts';
 import {
   deviceName,
   host,
@@ -93,6 +92,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
       name: 'fou-remote',
       short: 'r',
       group: 'outer',
+      peer: 'own',
       help: 'fou-remote-ip and fou-remote-port in one.',
     },
     remoteEndpoint,
@@ -102,6 +102,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
     {
       name: 'fou-remote-ip',
       group: 'outer',
+      peer: 'own',
       fallback: 'server: learned; a client must give it',
       help: "The other side's address or name.",
     },
@@ -112,6 +113,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
     {
       name: 'fou-remote-port',
       group: 'outer',
+      peer: 'own',
       fallback: 'server: learned; a client must give it',
       help: "The other side's UDP port.",
     },
@@ -164,7 +166,8 @@ export const INNER_OPTIONS: readonly Option[] = [
     {
       name: 'tunl-peer-ip',
       group: 'inner',
-      fallback: 'server: tunl-ip plus one; client: tunl-ip less one',
+      peer: 'own',
+      fallback: 'server: tunl-ip plus one, but a section must give it; client: tunl-ip less one',
       help: "The other side's address inside the tunnel.",
     },
     ipv4Address,
@@ -172,12 +175,25 @@ export const INNER_OPTIONS: readonly Option[] = [
   ),
   valued(
     {
+      name: 'allowed-ips',
+      group: 'inner',
+      peer: 'own',
+      fallback: 'tunl-peer-ip; any, for a tunnel without sections',
+      help:
+        'Networks behind the other side: it may send from them, and what is sent to them goes to ' +
+        'it, the longest prefix first. tunl-peer-ip is always among them.',
+    },
+    prefixList,
+    (allowedIps) => ({ allowedIps }),
+  ),
+  valued(
+    {
       name: 'mtu',
       group: 'inner',
       fallback: "the outer path's less 28",
-      help: 'MTU of the tunnel device.',
+      help: 'MTU of the tunnel device; auto: that of the path, which is probed and followed.',
     },
-    wholeNumber('N', MTU_MIN, MTU_MAX),
+    mtuValue,
     (mtu) => ({ mtu }),
   ),
 ];
@@ -189,10 +205,10 @@ export const PLANE_OPTIONS: readonly Option[] = [
       group: 'planes',
       fallback: 'auto',
       help:
-        "What carries the packets: fou is the kernel's Foo-over-UDP, tun is user space; auto " +
-        'takes the best that works here and says which.',
+        "What carries the packets: fou is the kernel's Foo-over-UDP, bpf programs of this program " +
+        'in the kernel, tun is user space; auto takes the best that works here and says which.',
     },
-    oneOf('PLANE', ['auto', 'fou', 'tun'] as const),
+    oneOf('PLANE', ['auto', 'fou', 'bpf', 'tun'] as const),
     (dataplane) => ({ dataplane }),
   ),
   valued(

@@ -3,6 +3,7 @@ import { flag, valued, type Option } from './option.ts';
 import { AUTHENTICATION_OPTIONS, TIMING_OPTIONS } from './options-authentication.ts';
 import { INNER_OPTIONS, OUTER_OPTIONS, PLANE_OPTIONS } from './options-network.ts';
 import { configReference, wholeNumber } from './syntax.ts';
+import { peerName } from './syntax-peers.ts';
 
 const GENERAL_OPTIONS: readonly Option[] = [
   flag(
@@ -47,6 +48,19 @@ const GENERAL_OPTIONS: readonly Option[] = [
     },
     configReference,
     (configFile) => ({ configFile }),
+  ),
+  valued(
+    {
+      name: 'peer',
+      group: 'general',
+      fileOnly: true,
+      repeatable: true,
+      help:
+        'Begins the section of one more peer: the options after it, up to the next such line, are ' +
+        'its own.',
+    },
+    peerName,
+    (peer) => ({ peer }),
   ),
   flag(
     {

@@ -2,6 +2,7 @@ import type { ConfigProblem } from '../errors.ts';
 import { hyphenate, type Option } from './option.ts';
 import {
   COMMAND_LINE,
+  GIVEN,
   HIDDEN,
   findOption,
   problemAt,
@@ -32,6 +33,7 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
   return {
     source: COMMAND_LINE,
     settings,
+    sections: [],
     problems,
     configs,
     asks: asks ?? (asked('auth-keygen') ? 'keygen' : undefined),
@@ -65,6 +67,9 @@ function readLong(read: Progress, word: string): void {
   const option = name.length > 1 ? findOption(name) : undefined;
   if (option === undefined) {
     read.problems.push(unknownOption(name, value, place));
+  } else if (option.fileOnly) {
+    const expected = 'it in a config file; the command line cannot say this';
+    read.problems.push({ ...place, key: option.name, value: value ?? GIVEN, expected });
   } else if (option.value !== undefined) {
     readValue(read, option, `--${name}=`, value);
   } else if (value === undefined) {

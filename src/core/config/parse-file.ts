@@ -4,26 +4,44 @@ import {
   problemAt,
   unknownOption,
   type ParsedSource,
+  type Section,
   type Setting,
 } from './setting.ts';
+import { peerName } from './syntax-peers.ts';
 
 /**
  * The settings of a config file. One option a line, its name and its value separated by one space;
  * the value is all the rest of the line, blanks included. Blanks, tabs and hyphens before a name
- * are ignored, and so are empty lines and lines that begin with `#`. Never throws.
+ * are ignored, and so are empty lines and lines that begin with `#`. What follows a `peer` line, up
+ * to the next one or the end of the file, is that peer's section. Never throws.
  */
 export function parseConfigFile(text: string, source: string): ParsedSource {
   const settings: Setting[] = [];
+  const sections: Section[] = [];
   const problems: ConfigProblem[] = [];
+  // Where the next setting goes; undefined before the first section.
+  let open: Setting[] | undefined;
   const lines = text.replace(/^\u{feff}/u, '').split('\n');
   for (const [index, raw] of lines.entries()) {
     const content = raw.replace(/\r$/, '').replace(/^[ \t-]+/, '');
     if (content === '' || content.startsWith('#')) continue;
     const read = parseLine(content, { source, line: index + 1 });
-    if ('option' in read) settings.push(read);
-    else problems.push(read);
+    if (!('option' in read)) {
+      problems.push(read);
+      // A section without a name: what follows is not the last one's.
+      if (read.key === 'peer') open = [];
+    } else if (read.option.name === 'peer') {
+      open = [];
+      const name = peerName.read(read.text);
+      if (name.ok) sections.push({ id: name.value, source, line: index + 1, settings: open });
+      else problems.push(problemAt(read, name.expected));
+    } else if (open !== undefined && read.option.peer === undefined) {
+      problems.push(problemAt(read, 'it before the first `peer`: it is no option of a peer'));
+    } else {
+      (open ?? settings).push(read);
+    }
   }
-  return { source, settings, problems };
+  return { source, settings, sections, problems };
 }
 
 type Place = { readonly source: string; readonly line: number };

@@ -1,14 +1,10 @@
 import { ipv4Add } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
-import { port, seconds } from '../units.ts';
+import { port } from '../units.ts';
 import {
-  CONNECTION_IDLE,
-  DEAD_PEER_TIMEOUT,
-  DEFAULT_SECRET,
   DEVICE_PREFIX,
   FIRST_LOCAL_IP_ALT,
   FIRST_LOCAL_PORT,
-  MAX_TIME_DISCREPANCY,
   NFT_TABLE,
   QUEUE_LENGTH,
   VERBOSITY,
@@ -16,10 +12,13 @@ import {
 } from './limits.ts';
 import { mergeSources, type Merged } from './merge.ts';
 import type { ParsedArguments } from './parse-argv.ts';
-import { checkRules, findWarnings, situate, type Situation } from './rules.ts';
+import type { PeerBase } from './peer-view.ts';
+import { defaultPeer } from './peers.ts';
+import { resolvePeers, type ResolvedPeers } from './resolve-peers.ts';
+import { checkRules, situate, type Situation } from './rules.ts';
 import type { ParsedSource } from './setting.ts';
-import type { Filled } from './slots.ts';
-import { DEFAULT_PEER, type Proof, type TunnelConfig } from './tunnel-config.ts';
+import type { PeerConfig, TunnelConfig } from './tunnel-config.ts';
+import { findWarnings } from './warnings.ts';
 
 export type LogConfig = {
   readonly level: 'error' | 'warn' | 'info' | 'debug';
@@ -37,6 +36,8 @@ export type Resolved =
       /** `reauthenticate`: send one authentication packet for a tunnel that is up, and exit. */
       readonly action: 'run' | 'reauthenticate';
       readonly config: TunnelConfig;
+      /** What peers that come later start from. Holds secrets. */
+      readonly base: PeerBase;
       readonly log: LogConfig;
       /** Lines for the operator; they name places and options and hold no secrets. */
       readonly warnings: readonly string[];
@@ -65,16 +66,19 @@ export function resolveConfig({ files, commandLine }: ResolveInput): Resolved {
     return { action: 'keygen', labelled: countMore(merged) + (merged.slots.verbosity ?? 0) > 0 };
   }
   const situation = situate(merged, files.at(-1)?.source ?? commandLine.source);
-  refuseProblems(sources, merged, checkRules(situation));
+  const peers = resolvePeers(situation);
+  refuseProblems(sources, merged, [...checkRules(situation), ...peers.problems], peers);
+  const config = buildConfig(situation, peers.peers, commandLine.configs.at(-1)?.name);
   return {
     action: merged.slots.reauthOnly ? 'reauthenticate' : 'run',
-    config: buildConfig(situation, commandLine.configs.at(-1)?.name),
+    config,
+    base: situation.base,
     log: {
       level: chooseLevel(merged),
       time: merged.slots.logTime ?? true,
       pid: merged.slots.logPid ?? true,
     },
-    warnings: findWarnings(situation),
+    warnings: findWarnings(situation, peers.warnings, defaultPeer(config) !== undefined),
   };
 }
 
@@ -82,7 +86,8 @@ export function resolveConfig({ files, commandLine }: ResolveInput): Resolved {
 function refuseProblems(
   sources: readonly ParsedSource[],
   merged: Merged,
-  more: Merged['problems'],
+  more: readonly ConfigProblem[],
+  peers?: ResolvedPeers,
 ): void {
   const problems = [...merged.problems, ...more];
   if (problems.length === 0) return;
@@ -91,7 +96,9 @@ function refuseProblems(
   const sorted = problems.toSorted(
     (a, b) => rank(a) - rank(b) || (a.line ?? MAX_LINE) - (b.line ?? MAX_LINE),
   );
-  const unsupported = problems.every((problem) => merged.unimplemented.has(problem));
+  const unsupported = problems.every(
+    (problem) => merged.unimplemented.has(problem) || peers?.unimplemented.has(problem),
+  );
   throw new ConfigError(sorted, unsupported ? 'notImplemented' : 'arguments');
 }
 
@@ -108,11 +115,13 @@ function chooseLevel(merged: Merged): LogConfig['level'] {
   return (['error', 'warn', 'info', 'debug'] as const)[Math.min(wanted, VERBOSITY_MAX)] ?? 'debug';
 }
 
-function buildConfig(at: Situation, name: string | undefined): TunnelConfig {
-  const { slots, role, number, innerIp, innerPeerIp } = at;
-  if (innerIp === undefined || innerPeerIp === undefined) {
-    throw new Error('inner addresses are there once the rules hold');
-  }
+function buildConfig(
+  { slots, base, number }: Situation,
+  peers: readonly PeerConfig[],
+  name: string | undefined,
+): TunnelConfig {
+  const { role, tunnelIp } = base;
+  if (tunnelIp === undefined) throw new Error('the inner address is there once the rules hold');
   const device = slots.tunnelDevice ?? `${DEVICE_PREFIX}${number}`;
   return {
     name: name ?? device,
@@ -127,46 +136,12 @@ function buildConfig(at: Situation, name: string | undefined): TunnelConfig {
       forceLocalIpAlt: slots.forceLocalIpAlt ?? false,
       udpChecksum: slots.udpChecksum,
     },
-    inner: { device, ip: innerIp, mtu: slots.mtu },
+    inner: { device, ip: tunnelIp, mtu: slots.mtu },
     queue: {
       number: slots.queueNumber ?? number,
       maxLength: slots.queueLength ?? QUEUE_LENGTH,
     },
     nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
-    peers: [
-      {
-        id: DEFAULT_PEER,
-        auth: {
-          proof: chooseProof(slots),
-          byRemoteIp: slots.byRemoteIp ?? false,
-          byRemotePort: slots.byRemotePort ?? false,
-          packetTtl: slots.packetTtl,
-          replyOnAuthOk: slots.replyOnAuthOk ?? false,
-        },
-        timers: {
-          authLifetime: slots.authLifetime ?? seconds(0),
-          keepalive: slots.keepalive ?? seconds(0),
-          connectionIdle: slots.connectionIdle ?? CONNECTION_IDLE,
-          deadPeerTimeout: slots.deadPeerTimeout ?? DEAD_PEER_TIMEOUT,
-        },
-        remoteHost: slots.remoteHost,
-        remotePort: slots.remotePort,
-        innerIp: innerPeerIp,
-        allowedIps: 'any',
-      },
-    ],
-  };
-}
-
-function chooseProof(slots: Filled): Proof {
-  const { token, privateSeed, peerPublicKey } = slots;
-  if (token !== undefined) return { kind: 'token', token };
-  if (privateSeed === undefined && peerPublicKey === undefined) return { kind: 'none' };
-  return {
-    kind: 'ed25519',
-    privateSeed,
-    peerPublicKey,
-    secret: slots.secret ?? new TextEncoder().encode(DEFAULT_SECRET),
-    maxTimeDiscrepancy: slots.maxTimeDiscrepancy ?? MAX_TIME_DISCREPANCY,
+    peers,
   };
 }

@@ -1,6 +1,7 @@
 import type { ConfigProblem } from '../errors.ts';
 import { hyphenate, type Option } from './option.ts';
 import { OPTIONS } from './options.ts';
+import type { PeerId } from './tunnel-config.ts';
 
 export const COMMAND_LINE = 'command line';
 /** What messages show in place of a value that is, or might be, a secret. */
@@ -19,10 +20,21 @@ export type Setting = {
   readonly line: number | undefined;
 };
 
+/** A `peer` line and what follows it, up to the next one. */
+export type Section = {
+  readonly id: PeerId;
+  readonly source: string;
+  /** Of the `peer` line; undefined for what was set at run time. */
+  readonly line: number | undefined;
+  readonly settings: readonly Setting[];
+};
+
 /** What one file, or the command line, says, and what is wrong with how it says it. */
 export type ParsedSource = {
   readonly source: string;
+  /** What stands before the first section. */
   readonly settings: readonly Setting[];
+  readonly sections: readonly Section[];
   readonly problems: readonly ConfigProblem[];
 };
 

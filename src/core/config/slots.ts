@@ -1,6 +1,7 @@
-import type { Ipv4 } from '../addr.ts';
+import type { Ipv4, Prefix } from '../addr.ts';
 import type { Port, Seconds } from '../units.ts';
 import type { ConfigReference } from './syntax.ts';
+import type { PeerId } from './tunnel-config.ts';
 
 /**
  * What options say, before defaults: several options may fill one slot (`fou-local` and
@@ -12,6 +13,7 @@ export type Slots = {
   readonly keygen: true;
   readonly reauthOnly: true;
   readonly configFile: ConfigReference;
+  readonly peer: PeerId;
 
   readonly role: 'server' | 'client';
   readonly number: number;
@@ -45,7 +47,8 @@ export type Slots = {
   readonly tunnelDevice: string;
   readonly innerIp: Ipv4;
   readonly innerPeerIp: Ipv4;
-  readonly mtu: number;
+  readonly allowedIps: readonly Prefix[];
+  readonly mtu: number | 'auto';
 
   readonly queueNumber: number;
   readonly queueLength: number;

@@ -22,9 +22,9 @@ export type Syntax<T> = {
   readonly read: (text: string) => Reading<T>;
 };
 
-const IPV6_MISSING = 'an IPv4 address; IPv6 is not implemented';
+export const IPV6_MISSING = 'an IPv4 address; IPv6 is not implemented';
 
-function syntax<T>(
+export function syntax<T>(
   placeholder: string,
   expected: string,
   parse: (text: string) => T | undefined,
@@ -56,12 +56,12 @@ function ipv4Syntax<T>(
   };
 }
 
-function looksLikeIpv6(text: string): boolean {
+export function looksLikeIpv6(text: string): boolean {
   return /^\[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*(?:%[^\]@]*)?\]?(?::[0-9]*)?(?:@.*)?$/i.test(text);
 }
 
 /** Plain decimal digits: no sign, no blank, no leading zero. */
-function parseDecimal(text: string, min: number, max: number): number | undefined {
+export function parseDecimal(text: string, min: number, max: number): number | undefined {
   if (!/^(?:0|[1-9][0-9]{0,14})$/.test(text)) return undefined;
   const value = Number(text);
   return value >= min && value <= max ? value : undefined;

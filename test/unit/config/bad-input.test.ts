@@ -56,8 +56,9 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
   server('nfq-max-len 0', is('nfq-max-len', '0', 'a whole number from 1 to 65535')),
   server('auth-packet-ttl 256', is('auth-packet-ttl', '256', 'a whole number from 1 to 255')),
   server('auth-packet-ttl 0', is('auth-packet-ttl', '0', 'a whole number from 1 to 255')),
-  server('mtu 575', is('mtu', '575', 'a whole number from 576 to 65507')),
-  server('mtu 65508', is('mtu', '65508', 'a whole number from 576 to 65507')),
+  server('mtu 575', is('mtu', '575', 'auto, or a whole number from 576 to 65507')),
+  server('mtu Auto', is('mtu', 'Auto', 'auto, or a whole number')),
+  server('mtu 65508', is('mtu', '65508', 'auto, or a whole number from 576 to 65507')),
   server('verb 4', is('verb', '4', 'a whole number from 0 to 3')),
   server('keepalive 27s', is('keepalive', '27s', 'a whole number of seconds from 0 to 86400')),
   server('auth-lifetime 1h', is('auth-lifetime', '1h', 'a whole number of seconds')),
@@ -102,8 +103,8 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
   server('tunl-dev ääääääää', is('tunl-dev', 'ääääääää', DEVICE)),
   server('nft-table 0day', is('nft-table', '0day', 'an nftables identifier')),
   server('nft-table a;b', is('nft-table', 'a;b', 'an nftables identifier')),
-  server('dataplane bpf', is('dataplane', 'bpf', 'auto, fou or tun')),
-  server('dataplane FOU', is('dataplane', 'FOU', 'auto, fou or tun')),
+  server('dataplane ebpf', is('dataplane', 'ebpf', 'auto, fou, bpf or tun')),
+  server('dataplane FOU', is('dataplane', 'FOU', 'auto, fou, bpf or tun')),
 
   // Secrets and keys
   server('auth-token', is('auth-token', undefined, '1 to 1472 bytes of UTF-8 text')),

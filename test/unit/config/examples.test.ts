@@ -36,6 +36,7 @@ test("the description's server config resolves as it stands", () => {
   expect(commandLine.configs).toEqual([{ name: 'server0', path: '/etc/ipipou/server0.conf' }]);
   expect(resolveConfig({ files, commandLine })).toEqual({
     action: 'run',
+    base: expect.anything() as unknown,
     log: { level: 'debug', time: true, pid: true },
     warnings: [],
     config: {
@@ -84,6 +85,7 @@ test("the description's server config resolves as it stands", () => {
 test("the description's client config resolves as it stands", () => {
   expect(resolveRun(CLIENT)).toEqual({
     action: 'run',
+    base: expect.anything() as unknown,
     log: { level: 'debug', time: true, pid: true },
     warnings: [],
     config: {

@@ -176,6 +176,24 @@ const EFFECTS: Readonly<Record<string, Case>> = {
     '10.9.0.0',
     '10.9.0.9',
   ),
+  'allowed-ips': at(
+    TOKEN_SERVER,
+    'allowed-ips 10.1.0.0/16, 10.2.0.1',
+    'config.peers.0.allowedIps',
+    'any',
+    [
+      { ip: '172.28.0.1', length: 32 },
+      { ip: '10.1.0.0', length: 16 },
+      { ip: '10.2.0.1', length: 32 },
+    ],
+  ),
+  peer: at(
+    TOKEN_SERVER,
+    'peer a\nauth-token a\ntunl-peer-ip 10.9.0.1',
+    'config.peers.1.id',
+    undefined,
+    'a',
+  ),
   mtu: at(SERVER, 'mtu 1400', 'config.inner.mtu', undefined, 1400),
   'no-encap-csum': at(SERVER, 'no-encap-csum', 'config.outer.udpChecksum', undefined, false),
   dataplane: at(SERVER, 'dataplane tun', 'config.dataplane', 'auto', 'tun'),
@@ -244,6 +262,10 @@ for (const [name, check] of Object.entries(OTHERS)) {
 test('every option of the table has a case here', () => {
   const cases = [...Object.keys(EFFECTS), ...Object.keys(OTHERS)];
   expect(cases.toSorted()).toEqual(OPTIONS.map(({ name }) => name).toSorted());
+});
+
+test('mtu may be left to the path', () => {
+  expect(resolveRun(`${SERVER}mtu auto\n`).config.inner.mtu).toBe('auto');
 });
 
 test('names and short forms are unique, and short forms are the documented ones', () => {

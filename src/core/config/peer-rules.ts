@@ -1,0 +1,121 @@
+import type { ConfigProblem } from '../errors.ts';
+import type { PeerView } from './peer-view.ts';
+import { problemAt, type Setting } from './setting.ts';
+import type { SlotName } from './slots.ts';
+import { isUnicast } from './syntax.ts';
+import { DEFAULT_PEER, type TunnelConfig } from './tunnel-config.ts';
+
+/** Everything that is wrong with one peer though each of its options by itself is right. */
+export function checkPeer(view: PeerView): readonly ConfigProblem[] {
+  return [...checkAuthentication(view), ...checkRemote(view), ...checkInner(view)];
+}
+
+/** Options that the other role has. */
+export function checkRoles(
+  settings: readonly Setting[],
+  role: TunnelConfig['role'],
+): readonly ConfigProblem[] {
+  return settings
+    .filter(({ option }) => option.role !== 'both' && option.role !== role)
+    .map((setting) =>
+      problemAt(setting, `role \`${setting.option.role}\`; a ${role} has no use for it`),
+    );
+}
+
+/** The problem of an option that is needed and not given; none if what was given is wrong already. */
+export function missing(
+  at: Pick<PeerView, 'problems' | 'place'>,
+  names: readonly string[],
+  expected: string,
+): ConfigProblem[] {
+  if (at.problems.some((problem) => names.includes(problem.key))) return [];
+  const { source, line } = at.place;
+  return [{ source, line, key: names[0] ?? '', value: undefined, expected }];
+}
+
+/**
+ * Who needs which keys. A server has to verify: without the client's public key it could admit
+ * nobody. A client has to sign. The other key of each is for replies and may be left out. A section
+ * of a server says how its client proves who it is: nobody is let in because a line is missing.
+ */
+function checkAuthentication(view: PeerView): readonly ConfigProblem[] {
+  const { own, slots, origins, base } = view;
+  const { token, privateSeed, peerPublicKey } = own;
+  const found: ConfigProblem[] = [];
+  const tokenOrigin = origins.get('token');
+  if (token && tokenOrigin && (privateSeed ?? peerPublicKey)) {
+    const names = [
+      ...(privateSeed ? ['`auth-key-b64`'] : []),
+      ...(peerPublicKey ? ['`auth-remote-pubkey-b64`'] : []),
+    ].join(' and ');
+    found.push(problemAt(tokenOrigin, `either a token or keys, not both (${names} is given too)`));
+  }
+  if (base.role === 'server' && privateSeed && !peerPublicKey) {
+    const expected =
+      "the client's public key: with keys, a server without it could admit nobody " +
+      '(`auth-key-b64` only signs replies)';
+    found.push(...missing(view, ['auth-remote-pubkey-b64'], expected));
+  } else if (base.role === 'server' && view.id !== DEFAULT_PEER && !provesItself(view)) {
+    const expected =
+      "the client's public key, or `auth-token`, or `auth-by-remote-ip`: " +
+      'a section says how its client proves who it is';
+    found.push(...missing(view, PROOFS, expected));
+  }
+  if (base.role === 'client' && peerPublicKey && !slots.privateSeed) {
+    const expected =
+      'the own private key: with keys, a client without it could not authenticate ' +
+      '(`auth-remote-pubkey-b64` only verifies replies)';
+    found.push(...missing(view, ['auth-key-b64'], expected));
+  }
+  return found;
+}
+
+const PROOFS = ['auth-remote-pubkey-b64', 'auth-token', 'auth-token-b64', 'auth-by-remote-ip'];
+
+function provesItself({ own }: PeerView): boolean {
+  return Boolean(own.peerPublicKey ?? own.token ?? own.byRemoteIp);
+}
+
+function checkRemote(view: PeerView): readonly ConfigProblem[] {
+  const { remoteHost, remotePort, byRemoteIp, byRemotePort } = view.own;
+  const client = view.base.role === 'client';
+  const found: ConfigProblem[] = [];
+  if (remoteHost === undefined && (client || byRemoteIp)) {
+    const why = client ? 'the server' : 'what `auth-by-remote-ip` is to accept';
+    const expected = `an IPv4 address or a host name: ${why}`;
+    found.push(...missing(view, ['fou-remote-ip', 'fou-remote'], expected));
+  }
+  if (remotePort === undefined && (client || byRemotePort)) {
+    const why = client ? "the server's" : 'what `auth-by-remote-port` is to accept';
+    const expected = `a port from 1 to 65535: ${why}`;
+    found.push(...missing(view, ['fou-remote-port', 'fou-remote'], expected));
+  }
+  return found;
+}
+
+function checkInner(view: PeerView): readonly ConfigProblem[] {
+  const { innerIp, own, base, origins } = view;
+  const found: ConfigProblem[] = [];
+  const refuseAt = (slot: SlotName, expected: string) => {
+    const origin = origins.get(slot);
+    if (origin) found.push(problemAt(origin, expected));
+    return origin;
+  };
+  if (innerIp !== undefined && !isUnicast(innerIp)) {
+    const refused = refuseAt(
+      'innerIp',
+      '`tunl-peer-ip` with it: its neighbour is no unicast address',
+    );
+    if (!refused)
+      found.push(...missing(view, ['tunl-peer-ip'], "an address: tunl-ip's neighbour is none"));
+  } else if (innerIp !== undefined && innerIp === base.tunnelIp) {
+    refuseAt('innerPeerIp', 'another address than `tunl-ip`');
+  }
+  if (innerIp !== undefined && innerIp === own.remoteHost) {
+    refuseAt('remoteHost', "another address than the tunnel's: it is the peer's inner one");
+  }
+  if (own.allowedIps?.some(({ ip, length }) => length === 32 && ip === base.tunnelIp)) {
+    refuseAt('allowedIps', `prefixes without ${base.tunnelIp ?? ''}, which is \`tunl-ip\``);
+  }
+  return found;
+}

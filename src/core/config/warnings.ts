@@ -1,0 +1,135 @@
+import { TOKEN_SAFE_BYTES } from './limits.ts';
+import type { PeerView } from './peer-view.ts';
+import type { Situation } from './rules.ts';
+import type { Setting } from './setting.ts';
+import type { SlotName } from './slots.ts';
+import type { PeerConfig } from './tunnel-config.ts';
+import { DEFAULT_PEER } from './tunnel-config.ts';
+
+/** Warnings about single sections beyond which they are counted only. */
+const SECTION_WARNINGS_MAX = 20;
+
+/** What the peers of a tunnel make of their options, for warnings about what has no effect. */
+export class PeerWarnings {
+  /** About the default peer. */
+  readonly aboutDefault: string[] = [];
+  readonly aboutSections: string[] = [];
+  /** Beyond those. */
+  untold = 0;
+  /** Of all peers, the default one too. */
+  withKeys = 0;
+  withDefaultSecret = 0;
+  verifying = 0;
+  signingReplies = 0;
+
+  look(view: PeerView, { id, auth }: PeerConfig): void {
+    const keys = auth.proof.kind === 'ed25519' ? auth.proof : undefined;
+    if (keys) this.withKeys += 1;
+    if (keys && view.slots.secret === undefined) this.withDefaultSecret += 1;
+    if (keys?.peerPublicKey) this.verifying += 1;
+    if (keys?.privateSeed && auth.replyOnAuthOk) this.signingReplies += 1;
+    this.#findOwn(view, keys !== undefined, id === DEFAULT_PEER);
+  }
+
+  #findOwn(view: PeerView, keys: boolean, isDefault: boolean): void {
+    const { own, slots, base } = view;
+    const warnAt = (slot: SlotName, text: string) => {
+      const origin = view.origins.get(slot);
+      if (origin) this.#add(`${formatPlace(origin)}: ${origin.option.name}: ${text}`, isDefault);
+    };
+    if (own.token !== undefined && own.token.length > TOKEN_SAFE_BYTES) {
+      warnAt(
+        'token',
+        `longer than ${TOKEN_SAFE_BYTES} bytes: packets of it may be lost on the way`,
+      );
+    }
+    // What sections inherit is looked at once they all are known.
+    if (!isDefault && !keys) warnAt('secret', 'no effect without keys');
+    if (!isDefault && !slots.peerPublicKey) {
+      warnAt('maxTimeDiscrepancy', 'no effect without auth-remote-pubkey-b64');
+    }
+    if (base.role !== 'server') return;
+    if (!isDefault && !slots.replyOnAuthOk) {
+      warnAt('privateSeed', 'no effect without reply-on-auth-ok');
+    }
+    if (!own.byRemoteIp) warnAt('remoteHost', 'admits others too without auth-by-remote-ip');
+    if (!own.byRemotePort) warnAt('remotePort', 'admits other ports without auth-by-remote-port');
+  }
+
+  #add(text: string, isDefault: boolean): void {
+    if (isDefault) this.aboutDefault.push(text);
+    else if (this.aboutSections.length < SECTION_WARNINGS_MAX) this.aboutSections.push(text);
+    else this.untold += 1;
+  }
+}
+
+/** What works, but hardly as meant: a line of text each, with the place that it comes from. */
+export function findWarnings(
+  at: Situation,
+  peers: PeerWarnings,
+  hasDefault: boolean,
+): readonly string[] {
+  const { slots, origins, base } = at;
+  const found: string[] = [];
+  const warnAt = (slot: SlotName, text: string) => {
+    const origin = origins.get(slot);
+    if (origin) found.push(`${formatPlace(origin)}: ${origin.option.name}: ${text}`);
+  };
+  if (peers.withDefaultSecret > 0) {
+    found.push(
+      `${at.place.source}: auth-secret: not given: the default is known to everybody, choose one`,
+    );
+  }
+  if (base.role === 'server' && slots.role === undefined) {
+    found.push(`${at.place.source}: no line \`server\`: taken for one by what is set`);
+  }
+  if (
+    base.role === 'server' &&
+    hasDefault &&
+    !slots.peerPublicKey &&
+    !slots.token &&
+    !slots.byRemoteIp
+  ) {
+    const who = slots.byRemotePort ? 'from the right port' : 'first';
+    found.push(
+      `${at.place.source}: no authentication: whoever sends a packet ${who} is the client`,
+    );
+  }
+  if (peers.withKeys === 0) {
+    warnAt('secret', 'no effect without keys');
+    warnAt('keyType', 'no effect without keys');
+  }
+  if (peers.verifying === 0) {
+    warnAt('maxTimeDiscrepancy', 'no effect without auth-remote-pubkey-b64');
+  }
+  if (base.role === 'server' && peers.signingReplies === 0) {
+    warnAt('privateSeed', 'no effect without reply-on-auth-ok');
+  }
+  return [
+    ...found,
+    ...peers.aboutDefault,
+    ...peers.aboutSections,
+    ...untold(peers),
+    ...withoutTheirPlane(at),
+  ];
+}
+
+function untold({ untold: count }: PeerWarnings): readonly string[] {
+  return count === 0 ? [] : [`${count} more of this kind about peers`];
+}
+
+function withoutTheirPlane({ settings, slots }: Situation): readonly string[] {
+  const { dataplane = 'auto' } = slots;
+  return settings
+    .filter(({ option: { plane } }) => {
+      return plane !== undefined && dataplane !== 'auto' && dataplane !== plane;
+    })
+    .map((setting) => {
+      const { name, plane } = setting.option;
+      return `${formatPlace(setting)}: ${name}: no effect without dataplane ${plane ?? ''}`;
+    });
+}
+
+function formatPlace({ source, line }: Setting): string {
+  return line === undefined ? source : `${source}:${line}`;
+}
