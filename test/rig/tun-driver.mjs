@@ -12,7 +12,7 @@ const tell = (message) => process.send(message);
 const listener = {
   async packet(packet) {
     tell({ event: 'packet', path: packet.path, payload: packet.payload.slice() });
-    if (admitSenders) await plane.admit('peer', { path: packet.path });
+    if (admitSenders) await plane.admit('default', { path: packet.path });
   },
   disturbed: (what, repaired) => tell({ event: 'disturbed', what, repaired }),
   failed: (error) => tell({ event: 'failed', message: error.message }),
@@ -25,19 +25,19 @@ const calls = {
     plane = await tunPlane.open({ config, authLengths, journal, listener, log });
   },
   probe: () => tunPlane.probe({ load: false }),
-  admit: (path) => plane.admit('peer', { path }),
+  admit: (path) => plane.admit('default', { path }),
   /** From now on whoever sends a control packet is admitted before the handler settles. */
   admitSenders: async () => {
     admitSenders = true;
   },
-  evict: () => plane.evict('peer'),
+  evict: () => plane.evict('default'),
   send: (packet) => plane.send(packet),
-  counters: () => plane.counters('peer'),
+  counters: () => plane.counters('default'),
   describe: () => plane.describe(),
   refresh: () => plane.refresh(),
   close: (mode) => plane.close(mode),
   /** What a path that is none does to the forwarding thread. */
-  crash: () => plane.admit('peer', { path: { local: { port: 10000 } } }),
+  crash: () => plane.admit('default', { path: { local: { port: 10000 } } }),
   /** Ends the process without closing anything. */
   exit: (code) => process.exit(code),
   // What is open, without the descriptor that lists it.

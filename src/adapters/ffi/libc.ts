@@ -85,6 +85,53 @@ export const write = libc.func('long write(int fd, const uint8_t *data, size_t l
   length: number,
 ) => number;
 
+/*
+ * The same calls with addresses as numbers (user space ends below 2^53), for memory that its owner
+ * keeps reachable and moves about in: no view has to be made for a part of a buffer.
+ */
+
+export const readAt = libc.func('read', 'long', ['int', 'uintptr_t', 'size_t']) as (
+  fd: number,
+  address: number,
+  length: number,
+) => number;
+
+export const writeAt = libc.func('write', 'long', ['int', 'uintptr_t', 'size_t']) as (
+  fd: number,
+  address: number,
+  length: number,
+) => number;
+
+/** `vector` is a struct iovec[]. */
+export const writevAt = libc.func('writev', 'long', ['int', 'uintptr_t', 'int']) as (
+  fd: number,
+  vector: number,
+  count: number,
+) => number;
+
+export const sendmsgAt = libc.func('sendmsg', 'long', ['int', 'uintptr_t', 'int']) as (
+  fd: number,
+  message: number,
+  flags: number,
+) => number;
+
+/** `vector` is a struct mmsghdr[]. */
+export const sendmmsgAt = libc.func('sendmmsg', 'int', ['int', 'uintptr_t', 'uint', 'int']) as (
+  fd: number,
+  vector: number,
+  count: number,
+  flags: number,
+) => number;
+
+/** `vector` is a struct mmsghdr[]. Takes no timeout: give 0. */
+export const recvmmsgAt = libc.func('recvmmsg', 'int', [
+  'int',
+  'uintptr_t',
+  'uint',
+  'int',
+  'uintptr_t',
+]) as (fd: number, vector: number, count: number, flags: number, timeout: 0) => number;
+
 export const close = libc.func('int close(int fd)') as (fd: number) => number;
 
 /** ioctl with a pointer argument. */
@@ -92,6 +139,13 @@ export const ioctl = libc.func('int ioctl(int fd, unsigned long request, uint8_t
   fd: number,
   request: number,
   argument: Uint8Array,
+) => number;
+
+/** ioctl whose argument is a number. */
+export const ioctlValue = libc.func('ioctl', 'int', ['int', 'ulong', 'ulong']) as (
+  fd: number,
+  request: number,
+  value: number,
 ) => number;
 
 /** flock(2) on a descriptor. */

@@ -47,3 +47,44 @@ export function onReadableOrError(fd: number, callback: () => void): Readiness {
     },
   };
 }
+
+/** What a descriptor is watched for; nothing at all is allowed. */
+export type Interest = { readonly readable: boolean; readonly writable: boolean };
+
+/** A watch whose interest changes. One descriptor has at most one on one thread (libuv's rule). */
+export interface Watch {
+  /** Changes what is waited for; also goes on after an error was reported. */
+  want(interest: Interest): void;
+  /** Does nothing a second time. */
+  close(): void;
+}
+
+/**
+ * Calls back, level-triggered, with what the descriptor is ready for, or with 'error' when the
+ * kernel reports one (POLLERR): nothing is watched then until `want` is called again. Begins by
+ * waiting for nothing.
+ */
+export function watch(fd: number, callback: (ready: Interest | 'error') => void): Watch {
+  let wanted: Interest = { readable: false, writable: false };
+  let closed = false;
+  // As above, of the callback's types: the status comes first, then what is ready.
+  const listener = ((status: number, ready: Interest) => {
+    if (status < 0) wanted = { readable: false, writable: false };
+    callback(status < 0 ? 'error' : ready);
+  }) as unknown as Parameters<typeof koffi.node.poll>[1];
+  const handle = koffi.node.poll(fd, { readable: false, writable: false }, listener);
+  return {
+    want(interest) {
+      if (closed) return;
+      const { readable, writable } = interest;
+      if (readable === wanted.readable && writable === wanted.writable) return;
+      wanted = { readable, writable };
+      if (readable || writable) handle.start(wanted, listener);
+      else handle.stop();
+    },
+    close() {
+      if (!closed) handle.close();
+      closed = true;
+    },
+  };
+}

@@ -4,14 +4,16 @@ import { isData } from '../../../src/adapters/planes/tun/classify.ts';
 
 const AUTH = new Set([0, 5, 73]);
 
-/** A payload of `length` bytes whose IPv4 header says `total`, in a longer buffer of other bytes. */
-function payload(first: number, total: number, length: number): [Uint8Array, number] {
+const AT = 7;
+
+/** A payload of `length` bytes whose IPv4 header says `total`, amid a buffer of other bytes. */
+function payload(first: number, total: number, length: number): [Uint8Array, number, number] {
   const bytes = new Uint8Array(200).fill(0x45);
-  bytes.fill(0, 0, length);
-  bytes[0] = first;
-  bytes[2] = total >> 8;
-  bytes[3] = total & 0xff;
-  return [bytes, length];
+  bytes.fill(0, AT, AT + length);
+  bytes[AT] = first;
+  bytes[AT + 2] = total >> 8;
+  bytes[AT + 3] = total & 0xff;
+  return [bytes, AT, length];
 }
 
 describe('isData', () => {
@@ -36,9 +38,11 @@ describe('isData', () => {
       fc.property(
         fc.uint8Array({ maxLength: 120 }),
         fc.uint8Array({ maxLength: 40 }),
-        (a, rest) => {
-          const longer = new Uint8Array([...a, ...rest]);
-          expect(isData(longer, a.length, AUTH)).toBe(isData(a, a.length, AUTH));
+        fc.uint8Array({ maxLength: 40 }),
+        (a, before, after) => {
+          const longer = new Uint8Array([...before, ...a, ...after]);
+          const alone = isData(a, 0, a.length, AUTH);
+          expect(isData(longer, before.length, a.length, AUTH)).toBe(alone);
         },
       ),
     );

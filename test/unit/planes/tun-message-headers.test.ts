@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { MessageBatch } from '../../../src/adapters/planes/tun/message-batch.ts';
 import {
   encodeIovec,
   encodeMessage,
@@ -8,7 +7,6 @@ import {
   readPktinfo,
   viewOf,
 } from '../../../src/adapters/planes/tun/message-headers.ts';
-import { packetBatch } from '../../../src/adapters/planes/tun/packet-batch.ts';
 
 /** Bytes that hex spells; the literals below are those of a little-endian machine (x86-64, arm64). */
 function hex(text: string): Uint8Array {
@@ -69,61 +67,5 @@ describe('messages', () => {
     const iovec = new Uint8Array(16);
     encodeIovec(iovec, 0x7f00_1234_5678_9abcn, 1500);
     expect(iovec).toEqual(hex('bc9a785634 12007f dc05000000000000'));
-  });
-
-  /** Addresses by order of asking: slabs of iovecs, names, controls, then the slots. */
-  function batch() {
-    let asked = 0n;
-    return new MessageBatch(packetBatch(3, 2048), () => {
-      asked += 1n;
-      return asked << 16n;
-    });
-  }
-
-  test('a receiving batch points each message at its own slot', () => {
-    const messages = batch();
-    expect(messages.vector.subarray(64, 128)).toEqual(
-      hex(`
-        1000020000000000 10000000 00000000
-        1000010000000000 0100000000000000
-        2000030000000000 2000000000000000
-        00000000 00000000 00000000 00000000`),
-    );
-  });
-
-  test('what recvmmsg wrote is read, and undone by rewind', () => {
-    const messages = batch();
-    const fresh = messages.vector.slice();
-    const view = viewOf(messages.vector);
-    view.setUint32(64 + 8, 7, true);
-    view.setBigUint64(64 + 40, 0n, true);
-    view.setUint32(56, 100, true);
-    view.setUint32(64 + 56, 200, true);
-    messages.received(2);
-    expect([...messages.batch.lengths]).toEqual([100, 200, 0]);
-    expect(messages.destinationIp(1)).toBeUndefined();
-    messages.rewind();
-    expect(messages.batch.count).toBe(0);
-    view.setUint32(56, 0, true);
-    view.setUint32(64 + 56, 0, true);
-    expect(messages.vector).toEqual(fresh);
-  });
-
-  test('prepared messages are packed, whatever slots they come from', () => {
-    const messages = batch();
-    messages.batch.lengths[2] = 84;
-    messages.clear();
-    messages.prepare(2, { name: 0xaan, control: 0xbbn });
-    expect(messages.prepared).toBe(1);
-    expect(messages.slotOf(0)).toBe(2);
-    expect(messages.vector.subarray(0, 56)).toEqual(
-      hex(`
-        aa00000000000000 10000000 00000000
-        2000010000000000 0100000000000000
-        bb00000000000000 2000000000000000
-        00000000 00000000`),
-    );
-    expect(messages.tails[1]?.byteOffset).toBe(64);
-    expect(messages.tails[1]?.length).toBe(128);
   });
 });

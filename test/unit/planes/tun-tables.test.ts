@@ -23,7 +23,7 @@ const REMOTE = 0xcb007102;
 const HOME = path('192.0.2.1', '203.0.113.2', 10000);
 
 function table(): PeerTable {
-  return new PeerTable(() => 0n);
+  return new PeerTable();
 }
 
 describe('the peer table', () => {

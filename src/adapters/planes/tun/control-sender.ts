@@ -2,6 +2,7 @@ import { ipv4ToNumber } from '../../../core/addr.ts';
 import { encodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import type { OutgoingControl } from '../../../ports/data-plane.ts';
 import { address, errno, sendmsg } from '../../ffi/libc.ts';
+import { pinned } from './arena.ts';
 import {
   encodeIovec,
   encodeMessage,
@@ -12,7 +13,6 @@ import {
   MMSGHDR_BYTES,
   PKTINFO_SPACE,
 } from './message-headers.ts';
-import { pinned } from './packet-batch.ts';
 
 /** bits/socket.h */
 const MSG_DONTWAIT = 0x40;

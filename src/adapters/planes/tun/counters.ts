@@ -11,12 +11,16 @@ export const LOSSES = [
   'noPeer',
   /** Out of the device, and not IPv4. */
   'notIpv4',
+  /** Out of the device with headers that contradict each other. */
+  'malformed',
   /** Larger than the path's MTU (EMSGSIZE). */
   'tooBig',
   /** The socket's send buffer was full (EAGAIN, ENOBUFS). */
   'sendBufferFull',
   /** Any other failure to send. */
   'sendFailed',
+  /** Receiving failed; how many there were is not known. */
+  'receiveFailed',
   /** The device did not take it (it was down, or gone). */
   'deviceRefused',
 ] as const;

@@ -11,11 +11,14 @@ import { createTunDevice, deviceExists } from './tun-device.ts';
 export class TunDevice {
   readonly #route: RouteNetlink;
   readonly #config: TunnelConfig;
+  readonly #vnetHeader: boolean;
   #made: { readonly fd: number; readonly index: IfIndex } | undefined;
 
-  constructor(route: RouteNetlink, config: TunnelConfig) {
+  /** `vnetHeader`: see createTunDevice. */
+  constructor(route: RouteNetlink, config: TunnelConfig, vnetHeader: boolean) {
     this.#route = route;
     this.#config = config;
+    this.#vnetHeader = vnetHeader;
   }
 
   /** Kernel index while we hold a device. */
@@ -30,7 +33,7 @@ export class TunDevice {
   async create(): Promise<number> {
     const { device } = this.#config.inner;
     if (await this.#route.linkByName(device)) throw deviceExists(device, 'RTM_GETLINK');
-    const fd = createTunDevice(device);
+    const fd = createTunDevice(device, this.#vnetHeader);
     try {
       const link = await this.#route.linkByName(device);
       if (!link) throw vanished(device);

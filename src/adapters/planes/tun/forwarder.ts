@@ -1,36 +1,30 @@
 /**
- * The forwarding loop: two descriptors, level-triggered readiness, one batch after another.
+ * The forwarding loop: two descriptors, level-triggered readiness, one bounded turn after another, in
+ * two directions (outbound.ts, inbound.ts). A direction whose way out is full waits for that, and
+ * its way in is not watched meanwhile:
  *
- *     device ── readBatch ─→ slots ── sendmmsg ─→ socket     to the admitted peer
- *     socket ── recvmmsg ──→ slots ── writeBatch ─→ device    data, from exactly an admitted path
- *                              └─ copy, rate-limited ─→ session    everything else
+ *     outbound   device readable ─→ turn ─→ full: the socket writable ─→ turn …
+ *     inbound    socket readable ─→ turn ─→ full: the device writable ─→ turn …
  *
- * Fail closed: a packet reaches the device only when its local address, remote address and remote
- * port are those of an admitted peer (the local port is the socket's) and its payload is an IPv4
- * packet. Nothing is kept between turns, so an eviction takes effect with the next packet. A failing
+ * Nothing about peers is kept between turns, so an eviction takes effect with the next packet. A failing
  * system call costs its packet and is counted; it never ends the loop.
  */
-import { ipv4FromNumber, type Path } from '../../../core/addr.ts';
+import type { Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
-import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
-import { EAGAIN, EINTR, ENOBUFS, errnoName } from '../../ffi/errno.ts';
-import { address, errno, recvmmsg, sendmmsg } from '../../ffi/libc.ts';
-import { onReadable, type Readiness } from '../../ffi/poll.ts';
-import { isData } from './classify.ts';
+import { errnoName } from '../../ffi/errno.ts';
+import { watch, type Interest, type Watch } from '../../ffi/poll.ts';
+import { ControlGate } from './control-gate.ts';
 import { sendControl } from './control-sender.ts';
 import type { Loss, SharedCounters } from './counters.ts';
-import { BATCHES_PER_TURN, CONTROL_RATES, MAX_PENDING_CONTROL, TROUBLE_RATE } from './limits.ts';
-import { MessageBatch } from './message-batch.ts';
-import { BATCH_PACKETS, packetBatch, SLOT_BYTES } from './packet-batch.ts';
-import { PeerTable, type Peer } from './peer-table.ts';
+import { DeviceChannel } from './device-channel.ts';
+import { Inbound } from './inbound.ts';
+import { TROUBLE_RATE } from './limits.ts';
+import type { Offloads } from './offloads.ts';
+import { Outbound } from './outbound.ts';
+import { PACKET_CALLS } from './packet-calls.ts';
+import { PeerTable } from './peer-table.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { TunChannel } from './tun-device.ts';
-
-/** bits/socket.h */
-const MSG_DONTWAIT = 0x40;
-/** asm-generic/errno.h */
-const EMSGSIZE = 90;
 
 /** What the loop tells its owner; every callback is bounded and rate-limited. */
 export interface ForwarderEvents {
@@ -47,6 +41,8 @@ export type ForwarderOptions = {
   readonly udpFd: number;
   readonly localPort: Port;
   readonly authLengths: ReadonlySet<number>;
+  /** What device and socket were made with. */
+  readonly offloads: Offloads;
   readonly counters: SharedCounters;
   readonly events: ForwarderEvents;
   /** Monotonic milliseconds. */
@@ -55,32 +51,52 @@ export type ForwarderOptions = {
 
 export class Forwarder {
   readonly #options: ForwarderOptions;
-  readonly #peers = new PeerTable(address);
-  readonly #outgoing = new MessageBatch(packetBatch(BATCH_PACKETS, SLOT_BYTES), address);
-  readonly #incoming = new MessageBatch(packetBatch(BATCH_PACKETS, SLOT_BYTES), address);
-  /** The peer of each prepared outgoing message. */
-  readonly #targets: (Peer | undefined)[] = Array.from({ length: BATCH_PACKETS }, () => undefined);
-  readonly #buckets: Readonly<Record<keyof typeof CONTROL_RATES, TokenBucket>>;
+  readonly #peers = new PeerTable();
+  readonly #gate: ControlGate;
+  readonly #outbound: Outbound;
+  readonly #inbound: Inbound;
   readonly #troubles: TokenBucket;
   readonly #tooBigs: TokenBucket;
-  #pendingControl = 0;
-  #tun: TunChannel;
-  #tunReady: Readiness | undefined;
-  #udpReady: Readiness | undefined;
+  readonly #socket: Watch;
+  #device: Watch | undefined;
+  /** Whether a direction waits for its way out. */
+  #outboundFull = false;
+  #inboundFull = false;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
-    const now = options.now();
-    this.#buckets = {
-      admitted: new TokenBucket(CONTROL_RATES.admitted, now),
-      strangerAuth: new TokenBucket(CONTROL_RATES.strangerAuth, now),
-      strangerOther: new TokenBucket(CONTROL_RATES.strangerOther, now),
+    const { udpFd, localPort, authLengths, counters, events, now, offloads } = options;
+    this.#gate = new ControlGate(authLengths, now);
+    this.#troubles = new TokenBucket(TROUBLE_RATE, now());
+    this.#tooBigs = new TokenBucket({ perSecond: 1, burst: 1 }, now());
+    const lose = (loss: Loss, operation: string, code: number): void => {
+      this.#lose(loss, operation, code);
     };
-    this.#troubles = new TokenBucket(TROUBLE_RATE, now);
-    this.#tooBigs = new TokenBucket({ perSecond: 1, burst: 1 }, now);
-    this.#tun = this.#channel(options.tunFd);
+    const common = { udpFd, peers: this.#peers, counters, calls: PACKET_CALLS, lose };
+    const channel = this.#channel(options.tunFd);
+    this.#outbound = new Outbound(channel, {
+      ...common,
+      trains: offloads.segmentation,
+      tooBig: (datagrams) => {
+        counters.lost('tooBig', datagrams);
+        if (this.#tooBigs.take(now())) events.tooBig();
+      },
+    });
+    this.#inbound = new Inbound(channel, {
+      ...common,
+      localPort,
+      authLengths,
+      trains: offloads.aggregation,
+      gate: this.#gate,
+      control: (path, payload) => {
+        events.control(path, payload);
+      },
+    });
+    this.#socket = watch(udpFd, (ready) => {
+      this.#onSocket(ready);
+    });
     this.#watchDevice(options.tunFd);
-    this.#watchSocket();
+    this.#rearm();
   }
 
   /** false when another peer has the path. */
@@ -99,230 +115,79 @@ export class Forwarder {
 
   /** The device is behind this descriptor now. */
   setDevice(fd: number): void {
-    this.#tunReady?.close();
-    this.#tun = this.#channel(fd);
+    this.#device?.close();
+    const channel = this.#channel(fd);
+    this.#outbound.device = channel;
+    this.#inbound.device = channel;
     this.#watchDevice(fd);
+    this.#rearm();
   }
 
   /** The session is done with a control packet; it is let through if it turns out to be data. */
   handled(path: Path, payload: Uint8Array): void {
-    this.#pendingControl -= 1;
-    const { length } = payload;
-    const slot = this.#incoming.batch.slots[0];
-    const peer = this.#peers.find(path);
-    if (!peer || !slot || !isData(payload, length, this.#options.authLengths)) return;
-    slot.set(payload);
-    this.#incoming.rewind();
-    this.#incoming.batch.lengths[0] = length;
-    this.#incoming.batch.count = 1;
-    this.#tally(peer, length);
-    this.#tun.writeBatch(this.#incoming.batch);
-    this.#flush(peer);
+    this.#gate.settled();
+    this.#inbound.letThrough(path, payload);
+    this.#peers.count(this.#options.counters);
   }
 
-  /** Lets go of both descriptors; no call touches them after this. */
+  /** Lets go of both descriptors; no call touches them after this. Does nothing a second time. */
   stop(): void {
-    this.#tunReady?.close();
-    this.#udpReady?.close();
-    this.#tunReady = undefined;
-    this.#udpReady = undefined;
+    this.#device?.close();
+    this.#device = undefined;
+    this.#socket.close();
   }
 
-  #channel(fd: number): TunChannel {
-    return new TunChannel(fd, (operation, code) => {
-      this.#lose('deviceRefused', operation, code);
-    });
+  #channel(fd: number): DeviceChannel {
+    return new DeviceChannel(fd, this.#options.offloads.vnetHeader, PACKET_CALLS);
   }
 
   #watchDevice(fd: number): void {
-    this.#tunReady = onReadable(fd, (status) => {
-      if (status < 0) this.#loseDevice();
-      else this.#fromDevice();
-    });
-  }
-
-  #watchSocket(): void {
-    this.#udpReady?.close();
-    this.#udpReady = onReadable(this.#options.udpFd, (status) => {
-      this.#fromSocket();
-      // An error was reported, and taken by the receive above: libuv has to be asked to go on.
-      if (status < 0) this.#watchSocket();
-    });
-  }
-
-  #loseDevice(): void {
-    this.#tunReady?.close();
-    this.#tunReady = undefined;
-    this.#options.events.deviceLost();
-  }
-
-  #fromDevice(): void {
-    for (let round = 0; round < BATCHES_PER_TURN; round += 1) {
-      const count = this.#tun.readBatch(this.#outgoing.batch);
-      if (count > 0) this.#sendBatch();
-      if (this.#tun.broken) {
+    this.#device = watch(fd, (ready) => {
+      if (ready === 'error') {
         this.#loseDevice();
         return;
       }
-      if (count < BATCH_PACKETS) return;
-    }
+      if (ready.writable) this.#turnInbound();
+      if (ready.readable) this.#turnOutbound();
+      this.#rearm();
+    });
   }
 
-  /** Who a packet from the device is for. With one peer to a tunnel, everything is for that one. */
-  #recipient(_packet: Uint8Array): Peer | undefined {
-    return this.#peers.get(DEFAULT_PEER);
+  #onSocket(ready: Interest | 'error'): void {
+    // An error that was reported is taken by the next call on the socket.
+    if (ready === 'error' || ready.readable) this.#turnInbound();
+    if (ready === 'error' || ready.writable) this.#turnOutbound();
+    this.#rearm();
   }
 
-  #sendBatch(): void {
-    const { batch } = this.#outgoing;
-    const { counters } = this.#options;
-    this.#outgoing.clear();
-    for (let slot = 0; slot < batch.count; slot += 1) {
-      const packet = batch.slots[slot];
-      if (!packet || (packet[0] ?? 0) >> 4 !== 4) {
-        counters.lost('notIpv4');
-        continue;
-      }
-      const peer = this.#recipient(packet);
-      if (!peer) {
-        counters.lost('noPeer');
-        continue;
-      }
-      this.#targets[this.#outgoing.prepared] = peer;
-      this.#outgoing.prepare(slot, peer.destination);
-    }
-    this.#sendPrepared();
-    this.#flushAll();
+  #turnOutbound(): void {
+    const state = this.#outbound.turn();
+    this.#peers.count(this.#options.counters);
+    this.#outboundFull = state === 'full';
+    if (state === 'device-lost') this.#loseDevice();
   }
 
-  #sendPrepared(): void {
-    const total = this.#outgoing.prepared;
-    let next = 0;
-    while (next < total) {
-      const vector = this.#outgoing.tails[next];
-      if (!vector) return;
-      const sent = sendmmsg(this.#options.udpFd, vector, total - next, MSG_DONTWAIT);
-      if (sent > 0) {
-        this.#tallySent(next, next + sent);
-        next += sent;
-        continue;
-      }
-      const code = errno();
-      if (code === EINTR) continue;
-      if (code === EAGAIN) {
-        this.#options.counters.lost('sendBufferFull', total - next);
-        return;
-      }
-      this.#loseSend(code);
-      next += 1;
-    }
+  #turnInbound(): void {
+    const state = this.#inbound.turn();
+    this.#peers.count(this.#options.counters);
+    this.#inboundFull = state === 'full';
   }
 
-  #loseSend(code: number): void {
-    if (code === EMSGSIZE) {
-      this.#options.counters.lost('tooBig');
-      if (this.#tooBigs.take(this.#options.now())) this.#options.events.tooBig();
-    } else if (code === ENOBUFS) {
-      this.#options.counters.lost('sendBufferFull');
-    } else {
-      this.#lose('sendFailed', 'sendmmsg', code);
-    }
+  /** Waits for what each direction needs to go on. */
+  #rearm(): void {
+    this.#device?.want({ readable: !this.#outboundFull, writable: this.#inboundFull });
+    this.#socket.want({ readable: !this.#inboundFull, writable: this.#outboundFull });
   }
 
-  #tallySent(from: number, to: number): void {
-    for (let message = from; message < to; message += 1) {
-      const peer = this.#targets[message];
-      if (!peer) continue;
-      peer.txPackets += 1;
-      peer.txBytes += this.#outgoing.batch.lengths[this.#outgoing.slotOf(message)] ?? 0;
-    }
-  }
-
-  #fromSocket(): void {
-    for (let round = 0; round < BATCHES_PER_TURN; round += 1) {
-      this.#incoming.rewind();
-      const count = recvmmsg(
-        this.#options.udpFd,
-        this.#incoming.vector,
-        BATCH_PACKETS,
-        MSG_DONTWAIT,
-        null,
-      );
-      if (count < 0) {
-        const code = errno();
-        if (code !== EAGAIN && code !== EINTR) this.#report('recvmmsg', code, 'stranger');
-        return;
-      }
-      this.#incoming.received(count);
-      for (let index = 0; index < count; index += 1) this.#sort(index);
-      this.#tun.writeBatch(this.#incoming.batch);
-      this.#flushAll();
-      if (count < BATCH_PACKETS) return;
-    }
-  }
-
-  /** Leaves a received packet in its slot if it is data, else empties the slot. */
-  #sort(index: number): void {
-    const { batch } = this.#incoming;
-    const packet = batch.slots[index];
-    const length = batch.lengths[index] ?? 0;
-    const localIp = this.#incoming.destinationIp(index);
-    if (!packet || localIp === undefined) {
-      batch.lengths[index] = 0;
-      this.#options.counters.lost('stranger');
-      return;
-    }
-    const remoteIp = this.#incoming.sourceIp(index);
-    const remotePort = this.#incoming.sourcePort(index);
-    const peer = this.#peers.at(localIp, remoteIp, remotePort);
-    if (peer && isData(packet, length, this.#options.authLengths)) {
-      this.#tally(peer, length);
-      return;
-    }
-    batch.lengths[index] = 0;
-    if (!this.#mayGoUp(peer !== undefined, length) || remotePort === 0) {
-      this.#options.counters.lost(peer ? 'control' : 'stranger');
-      return;
-    }
-    this.#pendingControl += 1;
-    const path = {
-      local: { ip: ipv4FromNumber(localIp), port: this.#options.localPort },
-      remote: { ip: ipv4FromNumber(remoteIp), port: remotePort as Port },
-    };
-    this.#options.events.control(path, packet.slice(0, length));
-  }
-
-  #mayGoUp(admitted: boolean, length: number): boolean {
-    if (this.#pendingControl >= MAX_PENDING_CONTROL) return false;
-    const stranger = this.#options.authLengths.has(length) ? 'strangerAuth' : 'strangerOther';
-    return this.#buckets[admitted ? 'admitted' : stranger].take(this.#options.now());
-  }
-
-  #tally(peer: Peer, bytes: number): void {
-    peer.rxPackets += 1;
-    peer.rxBytes += bytes;
-  }
-
-  #flushAll(): void {
-    for (const peer of this.#peers.all()) this.#flush(peer);
-  }
-
-  #flush(peer: Peer): void {
-    const { counters } = this.#options;
-    if (peer.rxPackets > 0) counters.received(peer.slot, peer.rxPackets, peer.rxBytes);
-    if (peer.txPackets > 0) counters.sent(peer.slot, peer.txPackets, peer.txBytes);
-    peer.rxPackets = 0;
-    peer.rxBytes = 0;
-    peer.txPackets = 0;
-    peer.txBytes = 0;
+  #loseDevice(): void {
+    this.#device?.close();
+    this.#device = undefined;
+    this.#inboundFull = false;
+    this.#options.events.deviceLost();
   }
 
   #lose(loss: Loss, operation: string, code: number): void {
     this.#options.counters.lost(loss);
-    this.#report(operation, code, loss);
-  }
-
-  #report(operation: string, code: number, loss: Loss): void {
     if (!this.#troubles.take(this.#options.now())) return;
     this.#options.events.trouble(operation, errnoName(code), loss);
   }

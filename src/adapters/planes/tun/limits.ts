@@ -32,6 +32,30 @@ export const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Batches that one readiness callback moves before the other direction gets its turn. */
 export const BATCHES_PER_TURN = 4;
 
+/** Bytes of packets that are read from the device before they are sent; room for one more is on top. */
+export const OUTBOUND_BYTES = 128 * 1024;
+
+/** Packets, super-packets among them, that are read from the device before they are sent. */
+export const MAX_OUTBOUND_PACKETS = 128;
+
+/** Datagrams of one sendmmsg; what is more waits for the next. */
+export const MAX_DATAGRAMS = 256;
+
+/** Datagrams of one UDP_SEGMENT message: UDP_MAX_SEGMENTS of the kernel (64 up to Linux 6.9). */
+export const MAX_TRAIN_DATAGRAMS = 64;
+
+/** Bytes of one UDP_SEGMENT message: the longest UDP payload over IPv4. */
+export const MAX_TRAIN_BYTES = 65_507;
+
+/** Messages of one recvmmsg: single datagrams, and trains of them (UDP_GRO) of up to 64 KiB. */
+export const INBOUND_MESSAGES = { single: 64, trains: 16 } as const;
+
+/** Received packets that are looked at together before they go to the device. */
+export const MAX_INBOUND_PACKETS = 1024;
+
+/** Segments of one super-packet to the device; writev takes 1024 parts at most (UIO_MAXIOV). */
+export const MAX_SUPER_SEGMENTS = 128;
+
 /** How long the worker may take to start, to answer or to end; generous, for emulated machines. */
 export const WORKER_TIMEOUT = millis(30_000);
 

@@ -1,9 +1,9 @@
-import { ipv4ToNumber, type Path } from '../../../core/addr.ts';
-import { encodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
+import { encodeIpv4, ipv4ToNumber, type Path } from '../../../core/addr.ts';
+import { getU32host } from '../../../core/bytes.ts';
+import { encodeSockaddrIn } from '../../../core/wire/sockaddr.ts';
+import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
-import type { Destination } from './message-batch.ts';
-import { encodePktinfo, PKTINFO_SPACE, type AddressOf } from './message-headers.ts';
-import { pinned } from './packet-batch.ts';
+import type { SharedCounters } from './counters.ts';
 
 /** An admitted peer, ready for the loop: addresses as numbers, and its headers' bytes. */
 export type Peer = {
@@ -14,9 +14,10 @@ export type Peer = {
   readonly localIp: number;
   readonly remoteIp: number;
   readonly remotePort: number;
-  readonly destination: Destination;
-  /** Memory behind `destination`; kept reachable. */
-  readonly memory: readonly Uint8Array[];
+  /** The first eight bytes of its struct sockaddr_in, as words in host byte order. */
+  readonly nameWords: readonly [number, number];
+  /** `localIp` in network byte order, read as a word in host byte order. */
+  readonly sourceWord: number;
   /** What this turn moved, not yet in the shared counters. */
   rxPackets: number;
   rxBytes: number;
@@ -29,14 +30,11 @@ export type Peer = {
  * many peers as its owner admits (at most MAX_PEERS).
  */
 export class PeerTable {
-  readonly #addressOf: AddressOf;
   readonly #byId = new Map<PeerId, Peer>();
   readonly #byLocal = new Map<number, Map<number, Peer>>();
   #last: Peer | undefined;
-
-  constructor(addressOf: AddressOf) {
-    this.#addressOf = addressOf;
-  }
+  /** Peers whose packets are not in the shared counters yet; a peer is in here once. */
+  readonly #moved: Peer[] = [];
 
   get(id: PeerId): Peer | undefined {
     return this.#byId.get(id);
@@ -46,9 +44,43 @@ export class PeerTable {
     return this.#byId.values();
   }
 
+  /** Whom a packet to this inner address is for. */
+  recipient(_destination: number): Peer | undefined {
+    return this.#byId.get(DEFAULT_PEER);
+  }
+
+  received(peer: Peer, packets: number, bytes: number): void {
+    this.#mark(peer);
+    peer.rxPackets += packets;
+    peer.rxBytes += bytes;
+  }
+
+  sent(peer: Peer, packets: number, bytes: number): void {
+    this.#mark(peer);
+    peer.txPackets += packets;
+    peer.txBytes += bytes;
+  }
+
+  /** Adds what was moved since the last time to the shared counters. */
+  count(into: SharedCounters): void {
+    for (const peer of this.#moved) {
+      if (peer.rxPackets > 0) into.received(peer.slot, peer.rxPackets, peer.rxBytes);
+      if (peer.txPackets > 0) into.sent(peer.slot, peer.txPackets, peer.txBytes);
+      peer.rxPackets = 0;
+      peer.rxBytes = 0;
+      peer.txPackets = 0;
+      peer.txBytes = 0;
+    }
+    this.#moved.length = 0;
+  }
+
+  #mark(peer: Peer): void {
+    if (peer.rxPackets === 0 && peer.txPackets === 0) this.#moved.push(peer);
+  }
+
   /** Admits a peer or re-points it; false, and no change, when the path is another peer's. */
   admit(id: PeerId, slot: number, path: Path): boolean {
-    const peer = this.#peer(id, slot, path);
+    const peer = makePeer(id, slot, path);
     const holder = this.at(peer.localIp, peer.remoteIp, peer.remotePort);
     if (holder && holder.id !== id) return false;
     this.evict(id);
@@ -85,29 +117,24 @@ export class PeerTable {
     const remote = ipv4ToNumber(path.remote.ip);
     return this.at(ipv4ToNumber(path.local.ip), remote, path.remote.port);
   }
+}
 
-  #peer(id: PeerId, slot: number, path: Path): Peer {
-    const localIp = ipv4ToNumber(path.local.ip);
-    const remoteIp = ipv4ToNumber(path.remote.ip);
-    const name = pinned(SOCKADDR_IN_LENGTH);
-    const control = pinned(PKTINFO_SPACE);
-    name.set(encodeSockaddrIn(path.remote));
-    encodePktinfo(control, localIp);
-    return {
-      id,
-      slot,
-      path,
-      localIp,
-      remoteIp,
-      remotePort: path.remote.port,
-      destination: { name: this.#addressOf(name), control: this.#addressOf(control) },
-      memory: [name, control],
-      rxPackets: 0,
-      rxBytes: 0,
-      txPackets: 0,
-      txBytes: 0,
-    };
-  }
+function makePeer(id: PeerId, slot: number, path: Path): Peer {
+  const name = encodeSockaddrIn(path.remote);
+  return {
+    id,
+    slot,
+    path,
+    localIp: ipv4ToNumber(path.local.ip),
+    remoteIp: ipv4ToNumber(path.remote.ip),
+    remotePort: path.remote.port,
+    nameWords: [getU32host(name, 0), getU32host(name, 4)],
+    sourceWord: getU32host(encodeIpv4(path.local.ip), 0),
+    rxPackets: 0,
+    rxBytes: 0,
+    txPackets: 0,
+    txBytes: 0,
+  };
 }
 
 /** 48 bits: exact in a number. */

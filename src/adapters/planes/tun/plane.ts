@@ -21,6 +21,7 @@ import { FOU_OVERHEAD, innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
 import { LOSSES, SharedCounters } from './counters.ts';
 import { TunDevice } from './device.ts';
 import { MAX_PEERS, MTU_RECHECK, REPAIR_RATE } from './limits.ts';
+import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
 import { TokenBucket } from './token-bucket.ts';
 import { openTunnelSocket } from './udp-socket.ts';
 import { WorkerHandle } from './worker-handle.ts';
@@ -40,6 +41,7 @@ export class TunPlane implements DataPlane {
   readonly name = 'tun';
   readonly adopted: ReadonlyMap<PeerId, Path> = new Map();
   readonly #context: PlaneContext;
+  readonly #offloads: Offloads;
   readonly #route: RouteNetlink;
   readonly #device: TunDevice;
   readonly #counters = new SharedCounters();
@@ -59,15 +61,16 @@ export class TunPlane implements DataPlane {
   #controlTail: Promise<void> = Promise.resolve();
   #closed = false;
 
-  private constructor(context: PlaneContext) {
+  private constructor(context: PlaneContext, offloads: Offloads) {
     this.#context = context;
+    this.#offloads = offloads;
     this.#route = openRouteNetlink();
-    this.#device = new TunDevice(this.#route, context.config);
+    this.#device = new TunDevice(this.#route, context.config, offloads.vnetHeader);
   }
 
-  /** Makes device, socket and thread; all undone when one fails. */
-  static async open(context: PlaneContext): Promise<TunPlane> {
-    const plane = new TunPlane(context);
+  /** Makes device, socket and thread; all undone when one fails. Offloads that are not there are done without. */
+  static async open(context: PlaneContext, offloads = ALL_OFFLOADS): Promise<TunPlane> {
+    const plane = new TunPlane(context, offloads);
     try {
       await plane.#open();
       return plane;
@@ -81,7 +84,8 @@ export class TunPlane implements DataPlane {
 
   async #open(): Promise<void> {
     const { config, authLengths } = this.#context;
-    const udpFd = openTunnelSocket(config.outer);
+    const { vnetHeader } = this.#offloads;
+    const { fd: udpFd, ...socket } = openTunnelSocket(config.outer, this.#offloads);
     this.#undo.push('UDP socket', () => void close(udpFd));
     // Before there is a device: the route to its peer would lead into the tunnel afterwards.
     this.#baseMtu = await this.#mtuWithoutPeer();
@@ -95,6 +99,7 @@ export class TunPlane implements DataPlane {
       udpFd,
       localPort: config.outer.localPort,
       authLengths,
+      offloads: { vnetHeader, ...socket },
       counters: this.#counters.memory,
     };
     const worker = await WorkerHandle.start(start, {

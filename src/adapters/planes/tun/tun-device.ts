@@ -1,8 +1,7 @@
 import { KernelError } from '../../../core/errors.ts';
-import { EAGAIN, EINTR, systemError } from '../../ffi/errno.ts';
-import { close, errno, ioctl, open, read, write } from '../../ffi/libc.ts';
+import { systemError } from '../../ffi/errno.ts';
+import { close, ioctl, ioctlValue, open } from '../../ffi/libc.ts';
 import { littleEndian } from './message-headers.ts';
-import type { LossHandler, PacketBatch, PacketSink, PacketSource } from './packet-batch.ts';
 import { describeHolder } from './tun-holder.ts';
 
 export const TUN_PATH = '/dev/net/tun';
@@ -16,8 +15,17 @@ const O_CLOEXEC = 0o2000000;
 const TUNSETIFF = 0x400454ca;
 const IFF_TUN = 0x0001;
 const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
 /** Fail with EBUSY where a device of that name exists, instead of attaching to it. */
 const IFF_TUN_EXCL = 0x8000;
+
+/** TUNSETOFFLOAD is _IOW('T', 208, unsigned int); USO is there from Linux 6.2 on, both or none. */
+const TUNSETOFFLOAD = 0x400454d0;
+const TUN_F_CSUM = 0x01;
+const TUN_F_TSO4 = 0x02;
+const TUN_F_TSO_ECN = 0x08;
+const TUN_F_USO4 = 0x20;
+const TUN_F_USO6 = 0x40;
 
 /** struct ifreq (linux/if.h): the name, 16 bytes with its NUL, then a union; flags come first in it. */
 const IFREQ_BYTES = 40;
@@ -48,18 +56,22 @@ export function tunHint(errnoText: string): string {
 
 /**
  * Makes a TUN device in this thread's network namespace and returns the descriptor that carries its
- * packets. The device lives as long as the descriptor: closing it removes the device.
+ * packets. The device lives as long as the descriptor: closing it removes the device. With `vnetHeader`
+ * every packet has a virtio_net_hdr before it, and the kernel hands out super-packets as far as it can.
  */
-export function createTunDevice(name: string): number {
+export function createTunDevice(name: string, vnetHeader: boolean): number {
   const fd = openTun();
   const request = new Uint8Array(IFREQ_BYTES);
   new TextEncoder().encodeInto(name, request.subarray(0, IFNAMSIZ - 1));
   new DataView(request.buffer).setUint16(
     IFNAMSIZ,
-    IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL,
+    IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL | (vnetHeader ? IFF_VNET_HDR : 0),
     littleEndian,
   );
-  if (ioctl(fd, TUNSETIFF, request) >= 0) return fd;
+  if (ioctl(fd, TUNSETIFF, request) >= 0) {
+    if (vnetHeader) takeSuperPackets(fd);
+    return fd;
+  }
   const error = systemError('TUNSETIFF', `link ${name}`, 'createTunnel');
   close(fd);
   if (error.errno === 'EBUSY') throw deviceExists(name, 'TUNSETIFF');
@@ -70,6 +82,13 @@ export function createTunDevice(name: string): number {
   throw new KernelError('createTunnel', error, { hint, cause: error });
 }
 
+/** Without any of it the device works too, with a packet to every read. */
+function takeSuperPackets(fd: number): void {
+  const tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN;
+  if (ioctlValue(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) >= 0) return;
+  ioctlValue(fd, TUNSETOFFLOAD, tcp);
+}
+
 /** A device of that name is there already and is not ours. */
 export function deviceExists(name: string, operation: string): KernelError {
   return new KernelError(
@@ -77,46 +96,4 @@ export function deviceExists(name: string, operation: string): KernelError {
     { operation, errno: 'EEXIST', subject: `link ${name}`, words: describeHolder(name) },
     { hint: `stop what made it, remove it with "ip link del ${name}", or choose another tunl-dev` },
   );
-}
-
-/** A TUN descriptor as source and sink, one packet a system call. Does not own the descriptor. */
-export class TunChannel implements PacketSource, PacketSink {
-  readonly #fd: number;
-  readonly #lost: LossHandler;
-  /** Set once the kernel has answered a read with anything but packets: the device is gone. */
-  broken = false;
-
-  constructor(fd: number, lost: LossHandler) {
-    this.#fd = fd;
-    this.#lost = lost;
-  }
-
-  readBatch(into: PacketBatch): number {
-    into.count = 0;
-    for (const [index, slot] of into.slots.entries()) {
-      const length = read(this.#fd, slot, slot.length);
-      if (length < 0) {
-        const code = errno();
-        if (code === EINTR || code === EAGAIN) break;
-        this.broken = true;
-        this.#lost('read', code);
-        break;
-      }
-      into.lengths[index] = length;
-      into.count = index + 1;
-    }
-    return into.count;
-  }
-
-  writeBatch(from: PacketBatch): number {
-    let taken = 0;
-    for (let index = 0; index < from.count; index += 1) {
-      const length = from.lengths[index] ?? 0;
-      const slot = from.slots[index];
-      if (length === 0 || !slot) continue;
-      if (write(this.#fd, slot, length) >= 0) taken += 1;
-      else this.#lost('write', errno());
-    }
-    return taken;
-  }
 }

@@ -6,7 +6,10 @@ import { AF_INET, encodeSockaddrIn } from '../../../core/wire/sockaddr.ts';
 import { checked } from '../../ffi/errno.ts';
 import { bind, close, setsockopt, socket } from '../../ffi/libc.ts';
 import { SOCKET_BUFFER_BYTES } from './limits.ts';
+import { SOL_UDP, UDP_SEGMENT } from './datagram-batch.ts';
+import { UDP_GRO } from './inbound-batch.ts';
 import { IP_PKTINFO, IPPROTO_IP } from './message-headers.ts';
+import type { Offloads } from './offloads.ts';
 
 /** bits/socket_type.h */
 const SOCK_DGRAM = 2;
@@ -22,6 +25,9 @@ const SO_BINDTODEVICE = 25;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
+/** The tunnel's socket, and how it takes and gives many datagrams at once. */
+export type TunnelSocket = { readonly fd: number } & Omit<Offloads, 'vnetHeader'>;
+
 /** linux/in.h */
 const IP_MTU_DISCOVER = 10;
 /** Always DF, and EMSGSIZE for what is larger than the path's MTU as the kernel knows it. */
@@ -32,7 +38,7 @@ const IP_PMTUDISC_DO = 2;
  * closes it. It is not connected, so an ICMP error about one peer never comes up as an error of
  * the socket.
  */
-export function openTunnelSocket(outer: OuterConfig): number {
+export function openTunnelSocket(outer: OuterConfig, wanted: Offloads): TunnelSocket {
   const ip = outer.localIp ?? ('0.0.0.0' as Ipv4);
   const subject = `UDP socket ${ip}:${outer.localPort}`;
   const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -45,11 +51,24 @@ export function openTunnelSocket(outer: OuterConfig): number {
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, subject);
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, subject);
     bindTo(fd, ip, outer.localPort, subject);
-    return fd;
+    return { fd, ...offloadsOf(fd, outer, wanted) };
   } catch (error) {
     close(fd);
     throw error;
   }
+}
+
+/** Turns on what is wanted and there. UDP_SEGMENT needs checksums: the kernel refuses it without. */
+function offloadsOf(fd: number, outer: OuterConfig, wanted: Offloads): Omit<TunnelSocket, 'fd'> {
+  const off = int(0);
+  const on = int(1);
+  return {
+    segmentation:
+      wanted.segmentation &&
+      outer.udpChecksum !== false &&
+      setsockopt(fd, SOL_UDP, UDP_SEGMENT, off, off.length) === 0,
+    aggregation: wanted.aggregation && setsockopt(fd, SOL_UDP, UDP_GRO, on, on.length) === 0,
+  };
 }
 
 function bindTo(fd: number, ip: Ipv4, port: number, subject: string): void {

@@ -1,6 +1,7 @@
 import type { Path } from '../../../core/addr.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { Loss } from './counters.ts';
+import type { Offloads } from './offloads.ts';
 
 /** What the worker is started with. Descriptors stay the main thread's: it closes them. */
 export type WorkerStart = {
@@ -8,6 +9,7 @@ export type WorkerStart = {
   readonly udpFd: number;
   readonly localPort: number;
   readonly authLengths: readonly number[];
+  readonly offloads: Offloads;
   /** Memory of SharedCounters. */
   readonly counters: SharedArrayBuffer;
   /** One i32: 0 until the worker has let go of its descriptors after `stop`, then 1. */

@@ -22,6 +22,7 @@ function run(owner: NonNullable<typeof parentPort>): void {
     udpFd: start.udpFd,
     localPort: port(start.localPort),
     authLengths: new Set(start.authLengths),
+    offloads: start.offloads,
     counters: new SharedCounters(start.counters),
     now: () => performance.now(),
     events: {

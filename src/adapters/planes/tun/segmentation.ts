@@ -1,0 +1,230 @@
+/**
+ * Cuts what the device hands out into packets that the outer path takes.
+ *
+ * | from the device                     | becomes                                                   |
+ * | ----------------------------------- | --------------------------------------------------------- |
+ * | a packet                            | itself                                                    |
+ * | a packet whose checksum is partial  | itself, the checksum finished in place                    |
+ * | a TCP or UDP super-packet           | packets of gso_size bytes of payload, the last may be less |
+ *
+ * The pieces of a super-packet are its own payload where it lies, and headers made anew for each:
+ * lengths, an IPv4 identification that counts up, sequence numbers, FIN and PSH on the last piece
+ * only, CWR on the first only (as tcp_gso_segment of the kernel has it), and checksums summed over
+ * the bytes that are there, since the kernel left them out.
+ */
+import type { Arena } from './arena.ts';
+import { fold, sumBytes, word16 } from './packet-sum.ts';
+import {
+  checksumOffset,
+  checksumStart,
+  gsoSize,
+  gsoType,
+  needsChecksum,
+  TCP_CHECKSUM,
+  VIRTIO_NET_HDR_GSO_NONE,
+  VIRTIO_NET_HDR_GSO_TCPV4,
+  VIRTIO_NET_HDR_GSO_UDP_L4,
+} from './virtio-net.ts';
+
+/** IPv4 and TCP headers have at most 60 bytes each (RFC 791, RFC 9293). */
+export const HEADER_SLOT_BYTES = 128;
+
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+/** Offsets in an IPv4 header (core/wire/ipv4.ts draws it). */
+export const IP = {
+  totalLength: 2,
+  identification: 4,
+  fragment: 6,
+  protocol: 9,
+  checksum: 10,
+  source: 12,
+} as const;
+/** Offsets in a TCP header (RFC 9293, section 3.1). */
+export const TCP = {
+  sequence: 4,
+  acknowledgment: 8,
+  dataOffset: 12,
+  flags: 13,
+  window: 14,
+} as const;
+export const TCP_FIN = 0x01;
+export const TCP_PSH = 0x08;
+export const TCP_ACK = 0x10;
+const TCP_CWR = 0x80;
+/** Offsets in a UDP header (RFC 768). */
+const UDP = { length: 4, checksum: 6 } as const;
+const UDP_HEADER_BYTES = 8;
+
+/**
+ * Sum of the part of a TCP or UDP pseudo header that stays the same for all pieces. `ip` is where
+ * the IPv4 header is.
+ */
+export function pseudoHeaderSum(packets: Arena, ip: number, protocol: number): number {
+  return sumBytes(packets, ip + IP.source, 8) + word16(protocol);
+}
+
+export class Segmenter {
+  readonly #packets: Arena;
+  readonly #headers: Arena;
+  #ip = 0;
+  #length = 0;
+  #ipLength = 0;
+  #headerLength = 0;
+  #protocol = 0;
+  #size = 0;
+  #next = 0;
+  #pseudo = 0;
+  #identification = 0;
+  #sequence = 0;
+  /** The piece that `next` made: addresses and bytes; the body may be empty. */
+  headAddress = 0;
+  headLength = 0;
+  bodyAddress = 0;
+  bodyLength = 0;
+
+  /** `headers` has a slot of HEADER_SLOT_BYTES for every piece that is alive at one time. */
+  constructor(packets: Arena, headers: Arena) {
+    this.#packets = packets;
+    this.#headers = headers;
+  }
+
+  /**
+   * Takes the packet of `length` bytes at `ip`, a multiple of 4; `vnet` is where its virtio_net_hdr
+   * is (undefined: it has none). false when its headers contradict each other or ask for what is not
+   * known here; there is nothing to `next` then.
+   */
+  begin(ip: number, length: number, vnet: number | undefined): boolean {
+    this.#ip = ip;
+    this.#length = length;
+    this.#next = 0;
+    this.#size = 0;
+    this.#headerLength = length;
+    if (vnet === undefined) return true;
+    const type = gsoType(this.#packets, vnet);
+    if (type === VIRTIO_NET_HDR_GSO_NONE) {
+      return !needsChecksum(this.#packets, vnet) || this.#finishChecksum(vnet);
+    }
+    return this.#beginSuperPacket(type, gsoSize(this.#packets, vnet));
+  }
+
+  /** Whether there are pieces left. */
+  get more(): boolean {
+    return this.#next < this.#length;
+  }
+
+  /** Makes the next piece, its headers in `slot` if it is one of many. */
+  next(slot: number): void {
+    if (this.#size === 0) {
+      this.headAddress = this.#packets.address + this.#ip;
+      this.headLength = this.#length;
+      this.bodyLength = 0;
+      this.#next = this.#length;
+      return;
+    }
+    const at = slot * HEADER_SLOT_BYTES;
+    if (this.#next === 0) this.#next = this.#headerLength;
+    const body = this.#ip + this.#next;
+    const length = Math.min(this.#size, this.#length - this.#next);
+    this.headAddress = this.#headers.address + at;
+    this.headLength = this.#headerLength;
+    this.bodyAddress = this.#packets.address + body;
+    this.bodyLength = length;
+    const done = this.#next - this.#headerLength;
+    this.#next += length;
+    this.#encodeHeaders(at, done, body, length);
+  }
+
+  #beginSuperPacket(type: number, size: number): boolean {
+    const packets = this.#packets;
+    const ip = this.#ip;
+    const protocol = packets.bytes[ip + IP.protocol] ?? 0;
+    this.#ipLength = ((packets.bytes[ip] ?? 0) & 0x0f) * 4;
+    const transport = ip + this.#ipLength;
+    let transportLength = 0;
+    if (type === VIRTIO_NET_HDR_GSO_TCPV4 && protocol === IPPROTO_TCP) {
+      transportLength = ((packets.bytes[transport + TCP.dataOffset] ?? 0) >> 4) * 4;
+    } else if (type === VIRTIO_NET_HDR_GSO_UDP_L4 && protocol === IPPROTO_UDP) {
+      transportLength = UDP_HEADER_BYTES;
+    }
+    this.#headerLength = this.#ipLength + transportLength;
+    this.#protocol = protocol;
+    this.#size = size;
+    this.#pseudo = pseudoHeaderSum(packets, ip, protocol);
+    this.#identification = packets.u16be(ip + IP.identification);
+    this.#sequence = packets.u32be(transport + TCP.sequence);
+    return (
+      size > 0 &&
+      this.#ipLength >= 20 &&
+      transportLength >= (protocol === IPPROTO_TCP ? 20 : UDP_HEADER_BYTES) &&
+      this.#headerLength < this.#length
+    );
+  }
+
+  #finishChecksum(vnet: number): boolean {
+    const packets = this.#packets;
+    const start = checksumStart(packets, vnet);
+    const field = this.#ip + start + checksumOffset(packets, vnet);
+    if (field & 1 || field + 2 > this.#ip + this.#length || start > this.#length) return false;
+    const sum = sumBytes(packets, this.#ip + start, this.#length - start);
+    const udp = packets.bytes[this.#ip + IP.protocol] === IPPROTO_UDP;
+    packets.u16[field / 2] = udp ? udpChecksum(sum) : ~sum;
+    return true;
+  }
+
+  /** `done` bytes of payload are in pieces before; this one's `length` bytes lie at `body`. */
+  #encodeHeaders(at: number, done: number, body: number, length: number): void {
+    const headers = this.#headers;
+    copyWords(this.#packets, this.#ip, headers, at, this.#headerLength);
+    headers.setU16be(at + IP.totalLength, this.#headerLength + length);
+    const identification = this.#identification + Math.floor(done / this.#size);
+    headers.setU16be(at + IP.identification, identification & 0xffff);
+    headers.u16[(at + IP.checksum) / 2] = 0;
+    headers.u16[(at + IP.checksum) / 2] = ~sumBytes(headers, at, this.#ipLength);
+    const transport = at + this.#ipLength;
+    if (this.#protocol === IPPROTO_TCP) this.#encodeTcp(transport, done, body, length);
+    else this.#encodeUdp(transport, body, length);
+  }
+
+  #encodeTcp(tcp: number, done: number, body: number, length: number): void {
+    const headers = this.#headers;
+    headers.setU32be(tcp + TCP.sequence, this.#sequence + done);
+    let flags = headers.bytes[tcp + TCP.flags] ?? 0;
+    if (this.#next < this.#length) flags &= ~(TCP_FIN | TCP_PSH);
+    if (done > 0) flags &= ~TCP_CWR;
+    headers.bytes[tcp + TCP.flags] = flags;
+    headers.u16[(tcp + TCP_CHECKSUM) / 2] = 0;
+    headers.u16[(tcp + TCP_CHECKSUM) / 2] = ~this.#transportSum(tcp, body, length);
+  }
+
+  #encodeUdp(udp: number, body: number, length: number): void {
+    const headers = this.#headers;
+    headers.setU16be(udp + UDP.length, UDP_HEADER_BYTES + length);
+    headers.u16[(udp + UDP.checksum) / 2] = 0;
+    headers.u16[(udp + UDP.checksum) / 2] = udpChecksum(this.#transportSum(udp, body, length));
+  }
+
+  /** Sum of pseudo header, transport header and payload. */
+  #transportSum(transport: number, body: number, length: number): number {
+    const headerLength = this.#headerLength - this.#ipLength;
+    return fold(
+      this.#pseudo +
+        word16(headerLength + length) +
+        sumBytes(this.#headers, transport, headerLength) +
+        sumBytes(this.#packets, body, length),
+    );
+  }
+}
+
+/** RFC 768: a computed zero is sent as all ones, since zero says that there is no checksum. */
+function udpChecksum(sum: number): number {
+  return sum === 0xffff ? 0xffff : ~sum;
+}
+
+/** Copies `length` bytes; positions and length are multiples of 4. */
+function copyWords(from: Arena, at: number, to: Arena, target: number, length: number): void {
+  const words = length / 4;
+  for (let word = 0; word < words; word += 1) {
+    to.u32[target / 4 + word] = from.u32[at / 4 + word] ?? 0;
+  }
+}

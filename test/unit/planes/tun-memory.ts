@@ -1,0 +1,86 @@
+import { viewOf } from '../../../src/adapters/planes/tun/message-headers.ts';
+import { Arena } from '../../../src/adapters/planes/tun/arena.ts';
+
+/** A struct msghdr as a system call sees it. */
+export type SeenMessage = {
+  readonly name: Uint8Array;
+  /** Source address of its IP_PKTINFO. */
+  readonly source: Uint8Array;
+  /** UDP_SEGMENT, if it has one. */
+  readonly segment: number | undefined;
+  readonly payload: Uint8Array;
+};
+
+/** Gives buffers addresses, and reads what lies behind one: little-endian, as on x86-64 and arm64. */
+export class FakeMemory {
+  readonly #buffers: { readonly address: number; readonly bytes: Uint8Array }[] = [];
+  #next = 0x7f00_1234_5000;
+
+  readonly addressOf = (bytes: Uint8Array): bigint => {
+    const address = this.#next;
+    this.#buffers.push({ address, bytes });
+    this.#next += Math.ceil(bytes.length / 4096 + 1) * 4096;
+    return BigInt(address);
+  };
+
+  allocate(length: number): Arena {
+    return new Arena(length, this.addressOf);
+  }
+
+  /** A view of what lies at an address. */
+  at(address: number, length: number): Uint8Array {
+    const found = this.#buffers.find(
+      (buffer) =>
+        address >= buffer.address && address + length <= buffer.address + buffer.bytes.length,
+    );
+    if (!found) throw new Error(`no ${length} bytes at 0x${address.toString(16)}`);
+    return found.bytes.subarray(address - found.address, address - found.address + length);
+  }
+
+  /** The bytes that a struct iovec[] gathers. */
+  gather(address: number, count: number): Uint8Array {
+    const parts = Array.from({ length: count }, (_, index) => {
+      const [base, length] = this.#words(address + index * 16, 2);
+      return this.at(base ?? 0, length ?? 0);
+    });
+    return new Uint8Array(Buffer.concat(parts));
+  }
+
+  /** Scatters bytes over the first iovec of a struct iovec[]. */
+  scatter(address: number, bytes: Uint8Array): void {
+    const [base] = this.#words(address, 1);
+    this.at(base ?? 0, bytes.length).set(bytes);
+  }
+
+  /** What a struct mmsghdr[] would send. */
+  messages(address: number, count: number): readonly SeenMessage[] {
+    return Array.from({ length: count }, (_, index) => this.#message(address + index * 64));
+  }
+
+  #message(address: number): SeenMessage {
+    const [name = 0, nameLength = 0, iov = 0, iovCount = 0, control = 0, controlLength = 0] =
+      this.#words(address, 6);
+    const controls = this.at(control, controlLength);
+    const view = viewOf(controls);
+    if (view.getInt32(8, true) !== 0 || view.getInt32(12, true) !== 8) throw new Error('no source');
+    let segment: number | undefined;
+    if (controlLength > 32) {
+      if (view.getUint32(32, true) !== 18) throw new Error('a UDP_SEGMENT of another length');
+      if (view.getInt32(40, true) !== 17 || view.getInt32(44, true) !== 103) {
+        throw new Error('another control message');
+      }
+      segment = view.getUint16(48, true);
+    }
+    return {
+      name: this.at(name, nameLength % 0x1_0000_0000).slice(),
+      source: controls.slice(20, 24),
+      segment,
+      payload: this.gather(iov, iovCount),
+    };
+  }
+
+  #words(address: number, count: number): readonly number[] {
+    const view = viewOf(this.at(address, count * 8));
+    return Array.from({ length: count }, (_, index) => Number(view.getBigUint64(index * 8, true)));
+  }
+}
