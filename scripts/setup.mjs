@@ -9,8 +9,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const PROJECT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
+/** Of the compiler of the eBPF programs. */
+const BUILD_PACKAGES = ['clang', 'llvm', 'libbpf-dev', 'linux-libc-dev'];
 /** Of a tunnel, and of a lab of namespaces to try it in. */
 const DEMO_PACKAGES = [
+  ...BUILD_PACKAGES,
   ...['nftables', 'libnftables1', 'iproute2', 'iputils-ping', 'iperf3', 'tcpdump', 'conntrack'],
   ...['ethtool', 'procps', 'kmod', 'util-linux'],
 ];
@@ -100,8 +103,11 @@ function build() {
   const built = existsSync(main) ? statSync(main).mtimeMs : 0;
   const sources = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json'].concat(
     readdirSync(path.join(PROJECT, 'src'), { recursive: true }).map((name) => `src/${name}`),
+    readdirSync(path.join(PROJECT, 'bpf')).map((name) => `bpf/${name}`),
   );
-  if (sources.every((name) => statSync(path.join(PROJECT, name)).mtimeMs <= built)) return;
+  const programs = existsSync(path.join(PROJECT, 'dist/bpf/ipipou.bpf.o'));
+  if (programs && sources.every((name) => statSync(path.join(PROJECT, name)).mtimeMs <= built))
+    return;
   say('compiling');
   run('npm', ['run', '--silent', 'build']);
 }

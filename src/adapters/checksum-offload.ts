@@ -37,7 +37,8 @@ export function setTransmitChecksumOffload(device: string, on: boolean): void {
   ethtool(device, 'ETHTOOL_STXCSUM', ETHTOOL_STXCSUM, on ? 1 : 0);
 }
 
-function ethtool(device: string, operation: string, command: number, data: number): number {
+/** One command of struct ethtool_value; its value after. Throws KernelError (exit `link`). */
+export function ethtool(device: string, operation: string, command: number, data: number): number {
   const subject = `link ${device}`;
   const name = new TextEncoder().encode(device);
   if (name.length >= IFNAMSIZ) throw new RangeError(`device name ${device}`);

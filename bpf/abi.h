@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * What the programs and user space agree on: maps, their keys and values, flags and names.
+ * src/adapters/planes/bpf/abi.ts says the same; a unit test reads this file and compares.
+ *
+ * Only fixed-width fields, every hole named. `__be` fields are in network order, all others in the
+ * machine's own. Any change of this file that an older program or daemon would misread takes a new
+ * IPIPOU_ABI_VERSION: a daemon adopts running programs of its own version only.
+ */
+#ifndef IPIPOU_ABI_H
+#define IPIPOU_ABI_H
+
+#include <linux/types.h>
+
+#define IPIPOU_ABI_VERSION 1
+
+/* config.flags */
+#define IPIPOU_UDP_CHECKSUM 1 /* send with a UDP checksum; else it is 0 */
+#define IPIPOU_COPY_DSCP 2    /* outer DSCP = inner DSCP; else 0 */
+#define IPIPOU_HAS_HOSTS 4    /* the map inner_hosts has entries */
+#define IPIPOU_HAS_PREFIXES 8 /* the map inner_prefixes has entries */
+#define IPIPOU_STRANGERS 16   /* packets of unknown sources go up, within budgets (a server) */
+
+/* peer.flags */
+#define IPIPOU_PEER_ADMITTED 1   /* without it the slot is empty */
+#define IPIPOU_PEER_ANY_SOURCE 2 /* whatever inner source address it sends is taken */
+
+/* No such peer. */
+#define IPIPOU_NO_PEER 0xffffffff
+
+/* Bytes of config.auth_lengths: one bit for each payload length up to 1535. */
+#define IPIPOU_AUTH_BYTES 192
+
+/* Bounds of the maps that do not grow with the number of peers. */
+#define IPIPOU_MAX_STRANGERS 4096
+
+/*
+ * Indexes of the map `reasons`: why a packet was refused. What went up to the port's socket is
+ * counted in the last.
+ */
+#define IPIPOU_REASON_FOREIGN_SOURCE 0   /* in: inner source is not of the peer that sent it */
+#define IPIPOU_REASON_MALFORMED 1        /* in: from a peer, neither a packet nor authentication */
+#define IPIPOU_REASON_CONGESTION 2       /* in: congestion mark on what cannot carry it (RFC 6040) */
+#define IPIPOU_REASON_PEER_BUDGET 3      /* in: authentication packets of a peer beyond its budget */
+#define IPIPOU_REASON_STRANGER_LENGTH 4  /* in: stranger, neither a packet nor authentication */
+#define IPIPOU_REASON_STRANGER_DATA 5    /* in: a stranger's packets beyond the budget for such */
+#define IPIPOU_REASON_STRANGER_SOURCE 6  /* in: a source beyond its budget */
+#define IPIPOU_REASON_STRANGER_ALL 7     /* in: all strangers together beyond theirs */
+#define IPIPOU_REASON_STRANGER_CLOSED 8  /* in: strangers are not heard at all (a client) */
+#define IPIPOU_REASON_NO_ROOM 9          /* both: the kernel could not resize the packet */
+#define IPIPOU_REASON_NOT_IPV4 10        /* out: no IPv4 packet */
+#define IPIPOU_REASON_NO_PEER 11         /* out: no peer has this destination */
+#define IPIPOU_REASON_TOO_BIG 12         /* out: larger than the peer's inner MTU */
+#define IPIPOU_REASON_PASSED_UP 13       /* no refusal: went up to the socket */
+#define IPIPOU_REASONS 14
+
+/*
+ * A token bucket in one number: the time at which it will be full again. A packet costs `interval`
+ * and is refused while the bucket would be full later than `burst` from now. Nanoseconds.
+ */
+struct ipipou_rate {
+	__u64 interval;
+	__u64 burst;
+};
+
+/* Map `config`: array of one. */
+struct ipipou_config {
+	__u32 abi_version;
+	__u32 flags;
+	__u32 near_ifindex; /* the tunnel device */
+	__u32 far_ifindex;  /* the other end of its pair */
+	__u32 default_peer; /* takes inner destinations of nobody else, or IPIPOU_NO_PEER */
+	__be16 local_port;
+	__u8 near_mac[6];
+	__u8 ttl;
+	__u8 reserved[7];
+	struct ipipou_rate rate_peer;            /* a peer's authentication packets */
+	struct ipipou_rate rate_stranger_data;   /* strangers' packets that look like data */
+	struct ipipou_rate rate_stranger_source; /* one strange source */
+	struct ipipou_rate rate_stranger_all;    /* all of them */
+	__u8 auth_lengths[IPIPOU_AUTH_BYTES];    /* bit n: payloads of n bytes may be authentication */
+};
+
+/* Map `peers`: array by peer index; written by user space, read by the programs. */
+struct ipipou_peer {
+	__be32 remote_ip;
+	__be16 remote_port;
+	__u16 inner_mtu;
+	__be32 local_ip;
+	__u32 outer_ifindex;
+	__be32 next_hop; /* gateway, or the remote itself on its own link; 0 = look it up each time */
+	__u32 flags;
+	__be32 inner_ip; /* an inner address of the peer, so that the commonest need no lookup; or 0 */
+	__u32 reserved;
+};
+
+/* Map `counters`: array by peer index; written by the programs. Inner packets and bytes. */
+struct ipipou_counters {
+	__u64 tx_packets;
+	__u64 tx_bytes;
+	__u64 tx_refused;
+	__u64 reserved_tx[5]; /* each direction has a cache line of its own */
+	__u64 rx_packets;
+	__u64 rx_bytes;
+	__u64 rx_refused;
+	__u64 last_heard; /* CLOCK_MONOTONIC, nanoseconds, a few milliseconds coarse; data only */
+	__u64 last_super; /* when an aggregated packet came last */
+	__u64 peer_bucket;
+	__u64 reserved_rx[2];
+};
+
+/* Key of the map `paths`: hash to peer index. */
+struct ipipou_path {
+	__be32 local_ip;
+	__be32 remote_ip;
+	__be16 remote_port;
+	__u16 reserved;
+};
+
+/* Key of the map `prefixes`: LPM trie to peer index. */
+struct ipipou_prefix {
+	__u32 length; /* 0..32 */
+	__be32 ip;
+};
+
+/* Value of the map `strangers`: LRU hash by source address (__be32). */
+struct ipipou_stranger {
+	__u64 bucket;
+};
+
+/* Map `common`: array of one: buckets of all strangers together. */
+struct ipipou_common {
+	__u64 bucket_data;
+	__u64 bucket_all;
+};
+
+#endif

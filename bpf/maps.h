@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The maps. Their names begin with the project's: whoever adopts running programs knows them by it.
+ * `peers` and `counters` are arrays, which cost a bounds check where a hash costs 20 ns; the loader
+ * sizes them, and the hashes, for the peers of the config (sizes here are for one).
+ */
+#ifndef IPIPOU_MAPS_H
+#define IPIPOU_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "abi.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ipipou_config);
+} ipipou_config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ipipou_peer);
+} ipipou_peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ipipou_counters);
+} ipipou_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct ipipou_path);
+	__type(value, __u32);
+} ipipou_paths SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, __be32);
+	__type(value, __u32);
+} ipipou_hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct ipipou_prefix);
+	__type(value, __u32);
+} ipipou_prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, IPIPOU_REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} ipipou_reasons SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, IPIPOU_MAX_STRANGERS);
+	__type(key, __be32);
+	__type(value, struct ipipou_stranger);
+} ipipou_stranger SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ipipou_common);
+} ipipou_common SEC(".maps");
+
+static __always_inline void count_reason(__u32 reason)
+{
+	__u64 *count = bpf_map_lookup_elem(&ipipou_reasons, &reason);
+
+	if (count)
+		*count += 1;
+}
+
+static __always_inline struct ipipou_config *config_of(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&ipipou_config, &zero);
+}
+
+/* The peer at an index, if one is admitted there. */
+static __always_inline struct ipipou_peer *peer_at(__u32 index)
+{
+	struct ipipou_peer *peer = bpf_map_lookup_elem(&ipipou_peers, &index);
+
+	return peer && (peer->flags & IPIPOU_PEER_ADMITTED) ? peer : 0;
+}
+
+/* Who has an inner address: IPIPOU_NO_PEER for nobody. */
+static __always_inline __u32 owner_of(const struct ipipou_config *config, __be32 ip)
+{
+	__u32 *index;
+
+	if (config->flags & IPIPOU_HAS_HOSTS) {
+		index = bpf_map_lookup_elem(&ipipou_hosts, &ip);
+		if (index)
+			return *index;
+	}
+	if (config->flags & IPIPOU_HAS_PREFIXES) {
+		struct ipipou_prefix key = { .length = 32, .ip = ip };
+
+		index = bpf_map_lookup_elem(&ipipou_prefixes, &key);
+		if (index)
+			return *index;
+	}
+	return IPIPOU_NO_PEER;
+}
+
+#endif

@@ -1,0 +1,180 @@
+/**
+ * What bpf/abi.h says, for user space; a unit test compares the two. Names of constants and fields are
+ * the header's.
+ */
+import type { Ipv4 } from '../../../core/addr.ts';
+import type { IfIndex } from '../../../core/units.ts';
+import { structLayout } from './struct-layout.ts';
+
+export const ABI_VERSION = 1;
+
+export const CONFIG_FLAGS = {
+  IPIPOU_UDP_CHECKSUM: 1,
+  IPIPOU_COPY_DSCP: 2,
+  IPIPOU_HAS_HOSTS: 4,
+  IPIPOU_HAS_PREFIXES: 8,
+  IPIPOU_STRANGERS: 16,
+} as const;
+
+export const PEER_FLAGS = { IPIPOU_PEER_ADMITTED: 1, IPIPOU_PEER_ANY_SOURCE: 2 } as const;
+
+export const NO_PEER = 0xffff_ffff;
+export const AUTH_BYTES = 192;
+export const MAX_STRANGERS = 4096;
+
+/** Keys of the map of reasons, in order; the last is no refusal. */
+export const REASONS = [
+  'foreign-source',
+  'malformed',
+  'congestion',
+  'peer-budget',
+  'stranger-length',
+  'stranger-data',
+  'stranger-source',
+  'stranger-all',
+  'stranger-closed',
+  'no-room',
+  'not-ipv4',
+  'no-peer',
+  'too-big',
+  'passed-up',
+] as const;
+export type Reason = (typeof REASONS)[number];
+
+const RATE = { interval: 'u64', burst: 'u64' } as const;
+
+/** Fields in order, each with its type in C. `reserved` ones are zero. */
+export const STRUCTS = {
+  ipipou_rate: structLayout(RATE),
+  ipipou_config: structLayout({
+    abi_version: 'u32',
+    flags: 'u32',
+    near_ifindex: 'u32',
+    far_ifindex: 'u32',
+    default_peer: 'u32',
+    local_port: 'be16',
+    near_mac: 6,
+    ttl: 'u8',
+    reserved: 7,
+    rate_peer: 16,
+    rate_stranger_data: 16,
+    rate_stranger_source: 16,
+    rate_stranger_all: 16,
+    auth_lengths: AUTH_BYTES,
+  }),
+  ipipou_peer: structLayout({
+    remote_ip: 'be32',
+    remote_port: 'be16',
+    inner_mtu: 'u16',
+    local_ip: 'be32',
+    outer_ifindex: 'u32',
+    next_hop: 'be32',
+    flags: 'u32',
+    inner_ip: 'be32',
+    reserved: 'u32',
+  }),
+  ipipou_counters: structLayout({
+    tx_packets: 'u64',
+    tx_bytes: 'u64',
+    tx_refused: 'u64',
+    reserved_tx: 40,
+    rx_packets: 'u64',
+    rx_bytes: 'u64',
+    rx_refused: 'u64',
+    last_heard: 'u64',
+    last_super: 'u64',
+    peer_bucket: 'u64',
+    reserved_rx: 16,
+  }),
+  ipipou_path: structLayout({
+    local_ip: 'be32',
+    remote_ip: 'be32',
+    remote_port: 'be16',
+    reserved: 'u16',
+  }),
+  ipipou_prefix: structLayout({ length: 'u32', ip: 'be32' }),
+  ipipou_stranger: structLayout({ bucket: 'u64' }),
+  ipipou_common: structLayout({ bucket_data: 'u64', bucket_all: 'u64' }),
+} as const;
+
+/** What the maps are, as the kernel tells of them; `peers` marks those sized for the peers. */
+export const MAPS = {
+  ipipou_config: { key: 4, value: STRUCTS.ipipou_config.size, peers: false },
+  ipipou_peers: { key: 4, value: STRUCTS.ipipou_peer.size, peers: true },
+  ipipou_counters: { key: 4, value: STRUCTS.ipipou_counters.size, peers: true },
+  ipipou_paths: { key: STRUCTS.ipipou_path.size, value: 4, peers: true },
+  ipipou_hosts: { key: 4, value: 4, peers: true },
+  ipipou_prefixes: { key: STRUCTS.ipipou_prefix.size, value: 4, peers: true },
+  ipipou_reasons: { key: 4, value: 8, peers: false },
+  ipipou_stranger: { key: 4, value: STRUCTS.ipipou_stranger.size, peers: false },
+  ipipou_common: { key: 4, value: STRUCTS.ipipou_common.size, peers: false },
+} as const;
+export type MapName = keyof typeof MAPS;
+export const MAP_NAMES = Object.keys(MAPS) as readonly MapName[];
+
+export const PROGRAMS = ['ipipou_encap', 'ipipou_decap_eth', 'ipipou_decap_raw'] as const;
+export type ProgramName = (typeof PROGRAMS)[number];
+
+/** `perSecond` packets a second, saved up to `burst` packets. */
+export type Rate = { readonly perSecond: number; readonly burst: number };
+
+/** What the programs go by, besides the peers. */
+export type ProgramConfig = {
+  /** The tunnel device. */
+  readonly near: IfIndex;
+  /** The other end of its pair. */
+  readonly far: IfIndex;
+  /** MAC address of the near end, 6 bytes. */
+  readonly nearMac: Uint8Array;
+  readonly localPort: number;
+  /** Of outer packets, 1..255. */
+  readonly ttl: number;
+  readonly udpChecksum: boolean;
+  /** Whether outer packets have the inner DSCP; 0 otherwise. ECN is always carried over. */
+  readonly copyDscp: boolean;
+  /** Whether packets of unknown sources go up (a server). */
+  readonly strangers: boolean;
+  /** Who is sent what no other peer has; undefined = nobody. */
+  readonly defaultPeer: number | undefined;
+  /** Whether any inner hosts, and inner prefixes, are set: what is not used is not looked up. */
+  readonly hasHosts: boolean;
+  readonly hasPrefixes: boolean;
+  /** UDP payload lengths of authentication packets, each below 1536. */
+  readonly authLengths: readonly number[];
+  readonly rates: {
+    readonly peer: Rate;
+    readonly strangerData: Rate;
+    readonly strangerSource: Rate;
+    readonly strangerAll: Rate;
+  };
+};
+
+/** An admitted peer. */
+export type ProgramPeer = {
+  readonly remoteIp: Ipv4;
+  readonly remotePort: number;
+  readonly localIp: Ipv4;
+  /** Largest inner packet, bytes. */
+  readonly innerMtu: number;
+  readonly outerDevice: IfIndex;
+  /**
+   * Where outer packets go on the outer device's link: the route's gateway, or the remote itself.
+   * undefined = the kernel looks its route up for every packet, which costs a tenth of the rate.
+   */
+  readonly nextHop: Ipv4 | undefined;
+  /** Whether any inner source address is taken from it. */
+  readonly anySource: boolean;
+  /** One of its inner addresses, the commonest: its packets need no look-up. */
+  readonly innerIp: Ipv4 | undefined;
+};
+
+export type ProgramCounters = {
+  readonly rxPackets: bigint;
+  readonly rxBytes: bigint;
+  readonly rxRefused: bigint;
+  readonly txPackets: bigint;
+  readonly txBytes: bigint;
+  readonly txRefused: bigint;
+  /** CLOCK_MONOTONIC in nanoseconds when data came last; 0 = never. */
+  readonly lastHeard: bigint;
+};

@@ -1,0 +1,61 @@
+/**
+ * What the programs ask of devices (linux/ethtool.h, linux/if_arp.h, linux/sockios.h of 6.1). All is
+ * done in the network namespace of the calling thread.
+ */
+import { getU16host } from '../../../core/bytes.ts';
+import { AF_INET } from '../../../core/wire/sockaddr.ts';
+import { ethtool } from '../../checksum-offload.ts';
+import { checked } from '../../ffi/errno.ts';
+import { close, ioctl, socket } from '../../ffi/libc.ts';
+import type { ProgramName } from './abi.ts';
+
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SIOCGIFHWADDR = 0x8927;
+/** sizeof(struct ifreq) on 64-bit machines; the struct sockaddr begins after the name. */
+const IFREQ_LENGTH = 40;
+const IFNAMSIZ = 16;
+
+const ETHTOOL_STSO = 0x1f;
+const ETHTOOL_SGRO = 0x2c;
+
+/** Devices whose packets have no link header: dev_is_mac_header_xmit() of linux/if_arp.h. */
+const ARPHRD_WITHOUT_HEADER = new Set([
+  ...[512, 519, 768, 769, 776, 778, 823],
+  ...[0xffff, 0xfffe],
+]);
+
+/** ARPHRD_* type and first six bytes of a device's hardware address. Throws KernelError (exit `link`). */
+export function hardwareAddress(device: string): {
+  readonly type: number;
+  readonly mac: Uint8Array;
+} {
+  const subject = `link ${device}`;
+  const request = new Uint8Array(IFREQ_LENGTH);
+  new TextEncoder().encodeInto(device, request.subarray(0, IFNAMSIZ - 1));
+  const type = SOCK_DGRAM | SOCK_CLOEXEC;
+  const fd = checked(socket(AF_INET, type, 0), 'socket(SOCK_DGRAM)', subject, 'link');
+  try {
+    checked(ioctl(fd, SIOCGIFHWADDR, request), 'SIOCGIFHWADDR', subject, 'link');
+  } finally {
+    close(fd);
+  }
+  return { type: getU16host(request, IFNAMSIZ), mac: request.slice(IFNAMSIZ + 2, IFNAMSIZ + 8) };
+}
+
+/** The program for an outer device's ingress. */
+export function decapProgram(device: string): ProgramName {
+  const { type } = hardwareAddress(device);
+  return ARPHRD_WITHOUT_HEADER.has(type) ? 'ipipou_decap_raw' : 'ipipou_decap_eth';
+}
+
+/**
+ * Readies the pair for the programs: packets that the far end sends arrive at the near end by NAPI and
+ * are joined there (veth does so only where the sending end cannot send aggregates). With
+ * `udpChecksum` the near end cuts aggregates up itself.
+ */
+export function preparePair(near: string, far: string, udpChecksum: boolean): void {
+  ethtool(near, 'ETHTOOL_SGRO', ETHTOOL_SGRO, 1);
+  ethtool(far, 'ETHTOOL_STSO', ETHTOOL_STSO, 0);
+  ethtool(near, 'ETHTOOL_STSO', ETHTOOL_STSO, udpChecksum ? 0 : 1);
+}

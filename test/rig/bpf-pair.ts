@@ -1,0 +1,198 @@
+import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
+import { run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
+import { openRouteNetlink } from '../../src/adapters/netlink/route.ts';
+import type { ProgramConfig, ProgramPeer } from '../../src/adapters/planes/bpf/abi.ts';
+import {
+  decapProgram,
+  hardwareAddress,
+  preparePair,
+} from '../../src/adapters/planes/bpf/devices.ts';
+import type { Hook } from '../../src/adapters/planes/bpf/bpf-calls.ts';
+import { loadPrograms, type Programs } from '../../src/adapters/planes/bpf/programs.ts';
+import type { Ipv4 } from '../../src/core/addr.ts';
+import { millis, type IfIndex } from '../../src/core/units.ts';
+import { ip } from './addresses.ts';
+import { inNamespace } from './in-namespace.ts';
+
+let made = 0;
+
+export const BPF_PORT = 10_000;
+/** No limit that a test would meet. */
+const PLENTY = { perSecond: 100_000, burst: 100_000 };
+
+/** What both ends of a pair start with. */
+export const QUIET_CONFIG: Omit<ProgramConfig, 'near' | 'far' | 'nearMac'> = {
+  localPort: BPF_PORT,
+  ttl: 64,
+  udpChecksum: false,
+  copyDscp: false,
+  strangers: true,
+  defaultPeer: 0,
+  hasHosts: false,
+  hasPrefixes: false,
+  authLengths: [73],
+  rates: { peer: PLENTY, strangerData: PLENTY, strangerSource: PLENTY, strangerAll: PLENTY },
+};
+
+export type BpfHostOptions = {
+  readonly config?: Partial<ProgramConfig>;
+  readonly peer?: Partial<ProgramPeer>;
+  readonly maxPeers?: number;
+  readonly innerMtu?: number;
+};
+
+/** One end: the tunnel devices, and the programs attached. */
+export type BpfHost = {
+  readonly namespace: string;
+  readonly programs: Programs;
+  readonly config: ProgramConfig;
+  readonly near: IfIndex;
+  readonly far: IfIndex;
+  readonly outer: IfIndex;
+  readonly hooks: readonly Hook[];
+};
+
+/*
+ *       A                                B
+ *   near 172.28.0.1 -+              +- near 172.28.0.2
+ *         far        |              |  far
+ *    v0 10.9.0.1/24 -+==== veth ====+- v0 10.9.0.2/24
+ */
+export class BpfPair implements AsyncDisposable {
+  readonly namespaces: readonly [string, string];
+  readonly hosts: BpfHost[] = [];
+
+  private constructor(prefix: string) {
+    this.namespaces = [`${prefix}-a`, `${prefix}-b`];
+  }
+
+  /** Two namespaces with a cable between them. */
+  static async make(): Promise<BpfPair> {
+    made += 1;
+    const pair = new BpfPair(`ipipoub-${process.pid}-${made}`);
+    const [a, b] = pair.namespaces;
+    await ipBatch(undefined, [
+      `netns add ${a}`,
+      `netns add ${b}`,
+      `link add v0 netns ${a} type veth peer name v0 netns ${b}`,
+    ]);
+    for (const [side, namespace] of pair.namespaces.entries()) {
+      await ipBatch(namespace, [
+        'link set lo up',
+        'link set v0 addrgenmode none',
+        `addr add ${OUTER[side]}/24 dev v0`,
+        'link set v0 up',
+      ]);
+    }
+    return pair;
+  }
+
+  /** Two namespaces, each with a tunnel to the other. */
+  static async open(options: BpfHostOptions = {}): Promise<BpfPair> {
+    const pair = await BpfPair.make();
+    try {
+      await pair.addTunnel(0, options);
+      await pair.addTunnel(1, options);
+      return pair;
+    } catch (error) {
+      await pair[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get a(): BpfHost {
+    return this.#host(0);
+  }
+
+  get b(): BpfHost {
+    return this.#host(1);
+  }
+
+  #host(side: number): BpfHost {
+    const host = this.hosts[side];
+    if (!host) throw new Error(`no tunnel on side ${side}`);
+    return host;
+  }
+
+  async addTunnel(side: 0 | 1, options: BpfHostOptions): Promise<BpfHost> {
+    const namespace = this.namespaces[side];
+    const other = side === 0 ? 1 : 0;
+    const mtu = options.innerMtu ?? 1472;
+    await ipBatch(namespace, [
+      `link add near mtu ${mtu} type veth peer name far mtu ${mtu}`,
+      'link set near addrgenmode none arp off',
+      'link set far addrgenmode none arp off',
+      `addr add ${INNER[side]} peer ${INNER[other]} dev near`,
+      'link set far up',
+      'link set near up',
+    ]);
+    const netlink = inNamespace(namespace, () => openRouteNetlink());
+    try {
+      const [near, far, outer] = await Promise.all(
+        ['near', 'far', 'v0'].map(async (name) => (await netlink.linkByName(name))?.index),
+      );
+      if (!near || !far || !outer) throw new Error('the devices are not there');
+      const host = inNamespace(namespace, () => attach(side, options, mtu, { near, far, outer }));
+      this.hosts[side] = { namespace, ...host };
+      return this.#host(side);
+    } finally {
+      netlink.close();
+    }
+  }
+
+  async exec(side: 0 | 1, ...argv: readonly string[]): Promise<Finished> {
+    return run(inside(this.namespaces[side], argv), { timeout: millis(30_000) });
+  }
+
+  async sure(side: 0 | 1, ...argv: readonly string[]): Promise<string> {
+    const options = { timeout: millis(30_000) };
+    return (await runChecked(inside(this.namespaces[side], argv), options)).stdout;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { programs } of this.hosts) programs[Symbol.dispose]();
+    await removeNamespaces(this.namespaces);
+  }
+}
+
+export const OUTER = [ip('10.9.0.1'), ip('10.9.0.2')] as const;
+export const INNER = [ip('172.28.0.1'), ip('172.28.0.2')] as const;
+
+type Devices = { readonly near: IfIndex; readonly far: IfIndex; readonly outer: IfIndex };
+
+/** Loads, configures and attaches, in the namespace of the calling thread. */
+function attach(
+  side: 0 | 1,
+  options: BpfHostOptions,
+  mtu: number,
+  { near, far, outer }: Devices,
+): Omit<BpfHost, 'namespace'> {
+  const config: ProgramConfig = {
+    ...QUIET_CONFIG,
+    near,
+    far,
+    nearMac: hardwareAddress('near').mac,
+    ...options.config,
+  };
+  const programs = loadPrograms({ maxPeers: options.maxPeers ?? 4 });
+  preparePair('near', 'far', config.udpChecksum);
+  programs.configure(config);
+  programs.admit(0, { ...peerOn(side, outer, mtu), ...options.peer });
+  const handle = BPF_PORT;
+  const hooks: readonly Hook[] = [
+    { device: near, direction: 'egress', handle },
+    { device: far, direction: 'ingress', handle },
+    { device: outer, direction: 'ingress', handle },
+  ];
+  const names = ['ipipou_encap', 'ipipou_encap', decapProgram('v0')] as const;
+  for (const [index, hook] of hooks.entries()) programs.attach(hook, names[index] ?? names[0]);
+  return { programs, config, near, far, outer, hooks };
+}
+
+function peerOn(side: 0 | 1, outerDevice: IfIndex, innerMtu: number): ProgramPeer {
+  const remoteIp: Ipv4 = OUTER[side === 0 ? 1 : 0];
+  return {
+    ...{ remoteIp, remotePort: BPF_PORT, localIp: OUTER[side], innerMtu, outerDevice },
+    ...{ nextHop: undefined, anySource: true, innerIp: undefined },
+  };
+}
