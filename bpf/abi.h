@@ -91,7 +91,7 @@ struct ipipou_peer {
 	__be32 next_hop; /* gateway, or the remote itself on its own link; 0 = look it up each time */
 	__u32 flags;
 	__be32 inner_ip; /* an inner address of the peer, so that the commonest need no lookup; or 0 */
-	__u32 reserved;
+	__u32 tag;       /* user space's own: whose slot it is */
 };
 
 /* Map `counters`: array by peer index; written by the programs. Inner packets and bytes. */

@@ -71,7 +71,7 @@ export const STRUCTS = {
     next_hop: 'be32',
     flags: 'u32',
     inner_ip: 'be32',
-    reserved: 'u32',
+    tag: 'u32',
   }),
   ipipou_counters: structLayout({
     tx_packets: 'u64',
@@ -166,6 +166,8 @@ export type ProgramPeer = {
   readonly anySource: boolean;
   /** One of its inner addresses, the commonest: its packets need no look-up. */
   readonly innerIp: Ipv4 | undefined;
+  /** A hash of the peer's name, by which a later run knows whose slot it is; 0 by default. */
+  readonly tag?: number | undefined;
 };
 
 export type ProgramCounters = {

@@ -71,6 +71,7 @@ export function encodePeer(peer: ProgramPeer): Uint8Array {
     flags:
       PEER_FLAGS.IPIPOU_PEER_ADMITTED | (peer.anySource ? PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE : 0),
     inner_ip: encodeIpv4(peer.innerIp ?? ANY),
+    tag: peer.tag ?? 0,
   });
 }
 
@@ -91,6 +92,7 @@ export function decodePeer(bytes: Uint8Array): ProgramPeer | undefined {
     nextHop: known(decodeIpv4(readBytes(layout, bytes, 'next_hop'))),
     anySource: (flags & PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE) !== 0,
     innerIp: known(decodeIpv4(readBytes(layout, bytes, 'inner_ip'))),
+    tag: readNumber(layout, bytes, 'tag'),
   };
 }
 
