@@ -35,8 +35,22 @@ export function encodeIpv4(address: Ipv4): Uint8Array {
 
 /** An address as an unsigned 32-bit number. */
 export function ipv4ToNumber(address: Ipv4): number {
-  return encodeIpv4(address).reduce((sum, byte) => sum * 256 + byte, 0);
+  let value = 0;
+  let byte = 0;
+  for (let index = 0; index < address.length; index += 1) {
+    const code = address.charCodeAt(index);
+    if (code === DOT) {
+      value = value * 256 + byte;
+      byte = 0;
+    } else {
+      byte = byte * 10 + code - ZERO;
+    }
+  }
+  return value * 256 + byte;
 }
+
+const DOT = 46;
+const ZERO = 48;
 
 /** The address of an unsigned 32-bit number (taken modulo 2^32). */
 export function ipv4FromNumber(value: number): Ipv4 {

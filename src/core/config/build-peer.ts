@@ -6,31 +6,25 @@ import {
   DEFAULT_SECRET,
   MAX_TIME_DISCREPANCY,
 } from './limits.ts';
-import type { PeerView } from './peer-view.ts';
+import { heard, type PeerView } from './peer-view.ts';
 import type { Filled } from './slots.ts';
-import {
-  DEFAULT_PEER,
-  type PeerConfig,
-  type Proof,
-  type TimerConfig,
-  type TunnelConfig,
-} from './tunnel-config.ts';
+import { DEFAULT_PEER, type PeerConfig, type Proof, type TimerConfig } from './tunnel-config.ts';
 
 const defaultSecret = new TextEncoder().encode(DEFAULT_SECRET);
 
 /** A peer whose options are sound. What it has in common with others it shares with them. */
 export function buildPeer(view: PeerView, innerIp: Ipv4): PeerConfig {
-  const { id, own, slots, base } = view;
+  const { id, own, base } = view;
   return {
     id,
     auth: {
-      proof: chooseProof(slots, base.role),
+      proof: chooseProof(view),
       byRemoteIp: own.byRemoteIp ?? false,
       byRemotePort: own.byRemotePort ?? false,
-      packetTtl: slots.packetTtl,
-      replyOnAuthOk: slots.replyOnAuthOk ?? false,
+      packetTtl: heard(view, 'packetTtl'),
+      replyOnAuthOk: heard(view, 'replyOnAuthOk') ?? false,
     },
-    timers: setsTimer(own) ? timersOf(slots) : base.timers,
+    timers: setsTimer(own) ? timersOf({ ...base.inherited, ...own }) : base.timers,
     remoteHost: own.remoteHost,
     remotePort: own.remotePort,
     innerIp,
@@ -39,17 +33,18 @@ export function buildPeer(view: PeerView, innerIp: Ipv4): PeerConfig {
 }
 
 /** Where nothing is verified and nothing signed there is nothing that keys could prove. */
-export function chooseProof(slots: Filled, role: TunnelConfig['role']): Proof {
-  const { token, privateSeed, peerPublicKey } = slots;
+function chooseProof(view: PeerView): Proof {
+  const { token, peerPublicKey } = view.own;
+  const privateSeed = heard(view, 'privateSeed');
   if (token !== undefined) return { kind: 'token', token };
-  const proving = role === 'server' ? peerPublicKey : (privateSeed ?? peerPublicKey);
+  const proving = view.base.role === 'server' ? peerPublicKey : (privateSeed ?? peerPublicKey);
   if (proving === undefined) return { kind: 'none' };
   return {
     kind: 'ed25519',
     privateSeed,
     peerPublicKey,
-    secret: slots.secret ?? defaultSecret,
-    maxTimeDiscrepancy: slots.maxTimeDiscrepancy ?? MAX_TIME_DISCREPANCY,
+    secret: heard(view, 'secret') ?? defaultSecret,
+    maxTimeDiscrepancy: heard(view, 'maxTimeDiscrepancy') ?? MAX_TIME_DISCREPANCY,
   };
 }
 

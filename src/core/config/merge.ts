@@ -9,7 +9,7 @@ export type Layer = {
   readonly origins: ReadonlyMap<SlotName, Setting>;
   readonly problems: readonly ConfigProblem[];
   /** Those of the problems that are sound input which this version does not support. */
-  readonly unimplemented: ReadonlySet<ConfigProblem>;
+  readonly unimplemented: readonly ConfigProblem[];
 };
 
 /** What all sources together say. */
@@ -38,8 +38,8 @@ export function mergeSources(sources: readonly ParsedSource[]): Merged {
   };
 }
 
-/** What the lines of one section say. */
-export function readSection(settings: readonly Setting[]): Layer {
+/** What the settings of one source say, by themselves. */
+export function readSettings(settings: readonly Setting[]): Layer {
   const building = beginLayer();
   addSettings(building, settings);
   return building;
@@ -51,32 +51,32 @@ type Building = {
   readonly slots: Slots;
   readonly origins: Map<SlotName, Setting>;
   readonly problems: ConfigProblem[];
-  readonly unimplemented: Set<ConfigProblem>;
+  readonly unimplemented: ConfigProblem[];
 };
 
 function beginLayer(): Building {
-  return { slots: {}, origins: new Map(), problems: [], unimplemented: new Set() };
+  return { slots: {}, origins: new Map(), problems: [], unimplemented: [] };
 }
 
 function addSettings(building: Building, settings: readonly Setting[]): void {
   const { slots, origins, problems, unimplemented } = building;
-  const filledHere = new Map<SlotName, Setting>();
   for (const setting of settings) {
     const reading = setting.option.read(setting.text);
     if (!reading.ok) {
       const problem = problemAt(setting, reading.expected);
       problems.push(problem);
-      if (reading.unimplemented) unimplemented.add(problem);
+      if (reading.unimplemented) unimplemented.push(problem);
       continue;
     }
     const names = slotNames(reading.value);
-    const earlier = names.map((name) => filledHere.get(name)).find((one) => one !== undefined);
+    const earlier = names
+      .map((name) => origins.get(name))
+      .find((origin) => origin !== undefined && origin.source === setting.source);
     if (earlier !== undefined && !sayTheSame(earlier, setting)) {
       problems.push(problemAt(setting, onlyOneOf(earlier, setting)));
       continue;
     }
     for (const name of names) {
-      filledHere.set(name, setting);
       origins.set(name, setting);
       fill(slots, reading.value, name);
     }

@@ -13,40 +13,85 @@ import { peerName } from './syntax-peers.ts';
  * The settings of a config file. One option a line, its name and its value separated by one space;
  * the value is all the rest of the line, blanks included. Blanks, tabs and hyphens before a name
  * are ignored, and so are empty lines and lines that begin with `#`. What follows a `peer` line, up
- * to the next one or the end of the file, is that peer's section. Never throws.
+ * to the next one or the end of the file, is that peer's section; its lines are read by
+ * `parseSection`, one section at a time, because there may be a hundred thousand. Never throws.
  */
 export function parseConfigFile(text: string, source: string): ParsedSource {
-  const settings: Setting[] = [];
+  const heads = [...text.matchAll(SECTION_HEAD)];
+  const top = text.slice(0, heads[0]?.index).replace(/^\u{feff}/u, '');
+  const { settings, problems } = parseLines(top, { source, line: 1 });
   const sections: Section[] = [];
-  const problems: ConfigProblem[] = [];
-  // Where the next setting goes; undefined before the first section.
-  let open: Setting[] | undefined;
-  const lines = text.replace(/^\u{feff}/u, '').split('\n');
-  for (const [index, raw] of lines.entries()) {
-    const content = raw.replace(/\r$/, '').replace(/^[ \t-]+/, '');
-    if (content === '' || content.startsWith('#')) continue;
-    const read = parseLine(content, { source, line: index + 1 });
-    if (!('option' in read)) {
-      problems.push(read);
-      // A section without a name: what follows is not the last one's.
-      if (read.key === 'peer') open = [];
-    } else if (read.option.name === 'peer') {
-      open = [];
-      const name = peerName.read(read.text);
-      if (name.ok) sections.push({ id: name.value, source, line: index + 1, settings: open });
-      else problems.push(problemAt(read, name.expected));
-    } else if (open !== undefined && read.option.peer === undefined) {
-      problems.push(problemAt(read, 'it before the first `peer`: it is no option of a peer'));
-    } else {
-      (open ?? settings).push(read);
-    }
+  const found = [...problems];
+  let line = 1;
+  let counted = 0;
+  for (const [index, head] of heads.entries()) {
+    line += countLines(text, counted, head.index);
+    counted = head.index;
+    const end = head.index + head[0].length;
+    const read = parseContent(contentOf(head[0]), { source, line });
+    const name = 'option' in read ? peerName.read(read.text) : undefined;
+    if (name?.ok) {
+      const body = text.slice(end + 1, heads[index + 1]?.index);
+      sections.push({ id: name.value, source, line, body });
+    } else found.push('option' in read ? problemAt(read, name?.expected ?? '') : read);
   }
-  return { source, settings, sections, problems };
+  return { source, settings, sections, problems: found };
+}
+
+/** A line that begins with the word `peer`, as a file's lines may begin. */
+const SECTION_HEAD = /^[ \t-]*peer(?![A-Za-z0-9-]).*$/gm;
+
+/** How many lines begin behind `from`, up to `to`. */
+function countLines(text: string, from: number, to: number): number {
+  let count = 0;
+  for (let at = text.indexOf('\n', from); at >= 0 && at < to; at = text.indexOf('\n', at + 1)) {
+    count += 1;
+  }
+  return count;
+}
+
+type Lines = { readonly settings: readonly Setting[]; readonly problems: readonly ConfigProblem[] };
+
+/** The lines of one section; what is no option of a peer is a problem. Never throws. */
+export function parseSection({ body, source, line }: Section): Lines {
+  const { settings, problems } = parseLines(body, { source, line: line + 1 });
+  if (settings.every(({ option }) => option.peer !== undefined)) return { settings, problems };
+  const strays = settings.filter(({ option }) => option.peer === undefined);
+  return {
+    settings: settings.filter(({ option }) => option.peer !== undefined),
+    problems: [
+      ...problems,
+      ...strays.map((stray) =>
+        problemAt(stray, 'it before the first `peer`: it is no option of a peer'),
+      ),
+    ],
+  };
+}
+
+/** `first` is the place of the first line. */
+function parseLines(text: string, first: Place): Lines {
+  const settings: Setting[] = [];
+  const problems: ConfigProblem[] = [];
+  let { line } = first;
+  for (const raw of text.split('\n')) {
+    const content = contentOf(raw);
+    if (content !== '' && !content.startsWith('#')) {
+      const read = parseContent(content, { source: first.source, line });
+      if ('option' in read) settings.push(read);
+      else problems.push(read);
+    }
+    line += 1;
+  }
+  return { settings, problems };
+}
+
+function contentOf(raw: string): string {
+  return raw.replace(/\r$/, '').replace(/^[ \t-]+/, '');
 }
 
 type Place = { readonly source: string; readonly line: number };
 
-function parseLine(content: string, place: Place): Setting | ConfigProblem {
+function parseContent(content: string, place: Place): Setting | ConfigProblem {
   const space = content.indexOf(' ');
   const word = space < 0 ? content : content.slice(0, space);
   const value = space < 0 ? undefined : content.slice(space + 1);

@@ -1,12 +1,22 @@
-import { formatPrefix } from '../addr.ts';
+import { formatPrefix, ipv4ToNumber, type Ipv4, type Prefix } from '../addr.ts';
+import type { SlotName } from './slots.ts';
 import type { PeerConfig, TunnelConfig } from './tunnel-config.ts';
 
 /** What no two peers of a tunnel may share. */
-export type Claim = {
-  readonly kind: 'address' | 'prefix' | 'key' | 'token' | 'remote';
-  /** Equal for what must not be equal. */
-  readonly key: string;
-};
+export type Claim =
+  | {
+      readonly what: 'network';
+      readonly prefix: Prefix;
+      /** `innerPeerIp` for the inner address itself. */
+      readonly slot: 'innerPeerIp' | 'allowedIps';
+    }
+  | {
+      readonly what: 'key' | 'token' | 'remote';
+      /** Equal for what must not be equal. Not to be shown: it may be a secret. */
+      readonly key: string;
+      /** What said it. */
+      readonly slot: SlotName;
+    };
 
 /**
  * What a peer claims for itself: its inner address and its prefixes, because packets are told
@@ -14,37 +24,90 @@ export type Claim = {
  * the server's address, because replies are.
  */
 export function claimsOf(peer: PeerConfig, role: TunnelConfig['role']): readonly Claim[] {
-  const { auth, innerIp, allowedIps } = peer;
-  const claims: Claim[] = [{ kind: 'address', key: `${innerIp}/32` }];
-  for (const prefix of allowedIps === 'any' ? [] : allowedIps) {
-    if (prefix.length === 32 && prefix.ip === innerIp) continue;
-    claims.push({ kind: 'prefix', key: formatPrefix(prefix) });
-  }
-  const { proof } = auth;
+  const { proof } = peer.auth;
+  const claims = networksOf(peer);
   if (proof.kind === 'ed25519' && proof.peerPublicKey) {
-    claims.push({ kind: 'key', key: `key ${String.fromCharCode(...proof.peerPublicKey)}` });
+    const key = String.fromCharCode(...proof.peerPublicKey);
+    claims.push({ what: 'key', key, slot: 'peerPublicKey' });
   }
   if (proof.kind === 'token') {
-    claims.push({ kind: 'token', key: `token ${String.fromCharCode(...proof.token)}` });
+    claims.push({ what: 'token', key: String.fromCharCode(...proof.token), slot: 'token' });
   }
-  const { remoteHost, remotePort } = peer;
-  const byRemote = auth.byRemoteIp && proof.kind === 'none';
-  if (remoteHost !== undefined && (role === 'client' || byRemote)) {
-    const port = role === 'client' || auth.byRemotePort ? remotePort : undefined;
-    claims.push({ kind: 'remote', key: `remote ${remoteHost}:${port ?? ''}` });
+  const remote = remoteOf(peer, role);
+  if (remote !== undefined) claims.push({ what: 'remote', key: remote, slot: 'remoteHost' });
+  return claims;
+}
+
+function networksOf({ innerIp, allowedIps }: PeerConfig): Claim[] {
+  const inner = { ip: innerIp, length: 32 };
+  const claims: Claim[] = [{ what: 'network', prefix: inner, slot: 'innerPeerIp' }];
+  for (const prefix of allowedIps === 'any' ? [] : allowedIps) {
+    if (prefix.length === 32 && prefix.ip === innerIp) continue;
+    claims.push({ what: 'network', prefix, slot: 'allowedIps' });
   }
   return claims;
 }
 
-const OTHER: Readonly<Record<Claim['kind'], string>> = {
-  address: 'another address',
-  prefix: 'other prefixes',
+/** A server that learns where its clients are has no remote that another peer must not have. */
+function remoteOf(peer: PeerConfig, role: TunnelConfig['role']): string | undefined {
+  const { auth, remoteHost, remotePort } = peer;
+  if (remoteHost === undefined) return undefined;
+  if (role === 'client') return `${remoteHost}:${remotePort}`;
+  if (!auth.byRemoteIp || auth.proof.kind !== 'none') return undefined;
+  return auth.byRemotePort ? `${remoteHost}:${remotePort}` : remoteHost;
+}
+
+/** Who claims what; at most one entry for each claim of each peer. */
+export class ClaimTable<Holder> {
+  /** By the prefix's length, then by its address as a signed number, which costs a map the least. */
+  readonly #networks: readonly Map<number, Holder>[] = Array.from(
+    { length: 33 },
+    () => new Map<number, Holder>(),
+  );
+  readonly #others = {
+    key: new Map<string, Holder>(),
+    token: new Map<string, Holder>(),
+    remote: new Map<string, Holder>(),
+  };
+
+  /** Who has claimed the same already, and keeps it; undefined when it is the new holder's now. */
+  add(claim: Claim, holder: Holder): Holder | undefined {
+    return claim.what === 'network'
+      ? claimOnce(this.#networksOf(claim.prefix), ipv4ToNumber(claim.prefix.ip) | 0, holder)
+      : claimOnce(this.#others[claim.what], claim.key, holder);
+  }
+
+  hasAddress(address: Ipv4): boolean {
+    return this.#networks[32]?.has(ipv4ToNumber(address) | 0) ?? false;
+  }
+
+  #networksOf({ length }: Prefix): Map<number, Holder> {
+    const networks = this.#networks[length];
+    if (networks === undefined) throw new RangeError(`prefix length ${length}`);
+    return networks;
+  }
+}
+
+function claimOnce<Key, Holder>(
+  holders: Map<Key, Holder>,
+  key: Key,
+  holder: Holder,
+): Holder | undefined {
+  const other = holders.get(key);
+  if (other === undefined) holders.set(key, holder);
+  return other;
+}
+
+const OTHER: Readonly<Record<Claim['what'], string>> = {
+  network: 'another address',
   key: 'another public key',
   token: 'another token',
   remote: 'another remote',
 };
 
 /** What a message expects instead of a claim that another peer has; `where` is that peer's place. */
-export function otherThan({ kind, key }: Claim, where: string): string {
-  return `${OTHER[kind]} than ${where}${kind === 'prefix' ? `, which has ${key}` : ''}`;
+export function otherThan(claim: Claim, where: string): string {
+  return claim.what === 'network' && claim.slot === 'allowedIps'
+    ? `other prefixes than ${where}, which has ${formatPrefix(claim.prefix)}`
+    : `${OTHER[claim.what]} than ${where}`;
 }

@@ -1,5 +1,5 @@
 import type { ConfigProblem } from '../errors.ts';
-import type { PeerView } from './peer-view.ts';
+import { heard, type PeerView } from './peer-view.ts';
 import { problemAt, type Setting } from './setting.ts';
 import type { SlotName } from './slots.ts';
 import { isUnicast } from './syntax.ts';
@@ -39,7 +39,7 @@ export function missing(
  * of a server says how its client proves who it is: nobody is let in because a line is missing.
  */
 function checkAuthentication(view: PeerView): readonly ConfigProblem[] {
-  const { own, slots, origins, base } = view;
+  const { own, origins, base } = view;
   const { token, privateSeed, peerPublicKey } = own;
   const found: ConfigProblem[] = [];
   const tokenOrigin = origins.get('token');
@@ -61,7 +61,7 @@ function checkAuthentication(view: PeerView): readonly ConfigProblem[] {
       'a section says how its client proves who it is';
     found.push(...missing(view, PROOFS, expected));
   }
-  if (base.role === 'client' && peerPublicKey && !slots.privateSeed) {
+  if (base.role === 'client' && peerPublicKey && !heard(view, 'privateSeed')) {
     const expected =
       'the own private key: with keys, a client without it could not authenticate ' +
       '(`auth-remote-pubkey-b64` only verifies replies)';

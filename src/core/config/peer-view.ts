@@ -1,6 +1,7 @@
 import { ipv4Add, type Ipv4 } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
-import type { Layer } from './merge.ts';
+import { readSettings, type Layer } from './merge.ts';
+import { parseSection } from './parse-file.ts';
 import type { Section, Setting } from './setting.ts';
 import type { Filled, SlotName } from './slots.ts';
 import { DEFAULT_PEER, type PeerId, type TimerConfig, type TunnelConfig } from './tunnel-config.ts';
@@ -24,17 +25,24 @@ export type PeerView = {
   readonly base: PeerBase;
   /** What they say by themselves. */
   readonly own: Filled;
-  /** What they say over what they inherit. */
-  readonly slots: Filled;
   readonly settings: readonly Setting[];
   readonly origins: ReadonlyMap<SlotName, Setting>;
   /** What is wrong with them one by one. */
   readonly problems: readonly ConfigProblem[];
+  readonly unimplemented: readonly ConfigProblem[];
   /** Where what is missing should be given. */
   readonly place: { readonly source: string; readonly line: number | undefined };
   /** Inside the tunnel; undefined where it has to be given and is not. */
   readonly innerIp: Ipv4 | undefined;
 };
+
+/** What a peer says, or else what it inherits. */
+export function heard<Name extends InheritedSlot>(
+  { own, base }: Pick<PeerView, 'own' | 'base'>,
+  name: Name,
+): Filled[Name] {
+  return own[name] ?? base.inherited[name];
+}
 
 /** The slots that the table's `inherited` options fill. */
 export const INHERITED_SLOTS = [
@@ -49,6 +57,8 @@ export const INHERITED_SLOTS = [
   'deadPeerTimeout',
 ] as const satisfies readonly SlotName[];
 
+export type InheritedSlot = (typeof INHERITED_SLOTS)[number];
+
 export function inheritedOf(slots: Filled): Filled {
   const entries = INHERITED_SLOTS.filter((name) => slots[name] !== undefined).map(
     (name) => [name, slots[name]] as const,
@@ -62,20 +72,24 @@ export function viewDefault(
   base: PeerBase,
   place: PeerView['place'],
 ): PeerView {
-  const { slots, origins, problems, settings } = layer;
-  const innerIp = slots.innerPeerIp ?? neighbour(base);
-  return { id: DEFAULT_PEER, base, own: slots, slots, settings, origins, problems, place, innerIp };
+  const { slots: own, origins, problems, unimplemented, settings } = layer;
+  const innerIp = own.innerPeerIp ?? neighbour(base);
+  const id = DEFAULT_PEER;
+  return { id, base, own, settings, origins, problems, unimplemented, place, innerIp };
 }
 
-export function viewSection(section: Section, layer: Layer, base: PeerBase): PeerView {
+/** The lines of a section are read here, anew whenever it is looked at. */
+export function viewSection(section: Section, base: PeerBase): PeerView {
+  const { settings, problems } = parseSection(section);
+  const layer = readSettings(settings);
   return {
     id: section.id,
     base,
     own: layer.slots,
-    slots: { ...base.inherited, ...layer.slots },
-    settings: section.settings,
+    settings,
     origins: layer.origins,
-    problems: layer.problems,
+    problems: problems.length === 0 ? layer.problems : [...problems, ...layer.problems],
+    unimplemented: layer.unimplemented,
     place: section,
     // A server's sections are many: one address cannot be the default of all.
     innerIp: layer.slots.innerPeerIp ?? (base.role === 'client' ? neighbour(base) : undefined),

@@ -96,9 +96,8 @@ function refuseProblems(
   const sorted = problems.toSorted(
     (a, b) => rank(a) - rank(b) || (a.line ?? MAX_LINE) - (b.line ?? MAX_LINE),
   );
-  const unsupported = problems.every(
-    (problem) => merged.unimplemented.has(problem) || peers?.unimplemented.has(problem),
-  );
+  const unimplemented = new Set([...merged.unimplemented, ...(peers?.unimplemented ?? [])]);
+  const unsupported = problems.every((problem) => unimplemented.has(problem));
   throw new ConfigError(sorted, unsupported ? 'notImplemented' : 'arguments');
 }
 

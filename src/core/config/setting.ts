@@ -24,9 +24,10 @@ export type Setting = {
 export type Section = {
   readonly id: PeerId;
   readonly source: string;
-  /** Of the `peer` line; undefined for what was set at run time. */
-  readonly line: number | undefined;
-  readonly settings: readonly Setting[];
+  /** Of the `peer` line, from 1. */
+  readonly line: number;
+  /** The lines behind that one, as they stand. */
+  readonly body: string;
 };
 
 /** What one file, or the command line, says, and what is wrong with how it says it. */

@@ -52,8 +52,9 @@ function readPrefix(text: string): Reading<Prefix> {
   const length = slash < 0 ? 32 : parseDecimal(text.slice(slash + 1), 0, 32);
   if (ip === undefined || length === undefined) return wrong(PREFIXES);
   const size = 2 ** (32 - length);
-  const network = ipv4FromNumber(Math.floor(ipv4ToNumber(ip) / size) * size);
-  if (network === ip) return { ok: true, value: { ip, length } };
+  const behind = ipv4ToNumber(ip) % size;
+  if (behind === 0) return { ok: true, value: { ip, length } };
+  const network = ipv4FromNumber(ipv4ToNumber(ip) - behind);
   return wrong(`${network}/${length}: no bits of ${ip} lie behind the length`);
 }
 

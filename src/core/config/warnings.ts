@@ -1,5 +1,5 @@
 import { TOKEN_SAFE_BYTES } from './limits.ts';
-import type { PeerView } from './peer-view.ts';
+import { heard, type PeerView } from './peer-view.ts';
 import type { Situation } from './rules.ts';
 import type { Setting } from './setting.ts';
 import type { SlotName } from './slots.ts';
@@ -25,14 +25,14 @@ export class PeerWarnings {
   look(view: PeerView, { id, auth }: PeerConfig): void {
     const keys = auth.proof.kind === 'ed25519' ? auth.proof : undefined;
     if (keys) this.withKeys += 1;
-    if (keys && view.slots.secret === undefined) this.withDefaultSecret += 1;
+    if (keys && heard(view, 'secret') === undefined) this.withDefaultSecret += 1;
     if (keys?.peerPublicKey) this.verifying += 1;
     if (keys?.privateSeed && auth.replyOnAuthOk) this.signingReplies += 1;
     this.#findOwn(view, keys !== undefined, id === DEFAULT_PEER);
   }
 
   #findOwn(view: PeerView, keys: boolean, isDefault: boolean): void {
-    const { own, slots, base } = view;
+    const { own, base } = view;
     const warnAt = (slot: SlotName, text: string) => {
       const origin = view.origins.get(slot);
       if (origin) this.#add(`${formatPlace(origin)}: ${origin.option.name}: ${text}`, isDefault);
@@ -45,11 +45,11 @@ export class PeerWarnings {
     }
     // What sections inherit is looked at once they all are known.
     if (!isDefault && !keys) warnAt('secret', 'no effect without keys');
-    if (!isDefault && !slots.peerPublicKey) {
+    if (!isDefault && !own.peerPublicKey) {
       warnAt('maxTimeDiscrepancy', 'no effect without auth-remote-pubkey-b64');
     }
     if (base.role !== 'server') return;
-    if (!isDefault && !slots.replyOnAuthOk) {
+    if (!isDefault && !heard(view, 'replyOnAuthOk')) {
       warnAt('privateSeed', 'no effect without reply-on-auth-ok');
     }
     if (!own.byRemoteIp) warnAt('remoteHost', 'admits others too without auth-by-remote-ip');

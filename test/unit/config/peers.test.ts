@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { OPTIONS } from '../../../src/core/config/options.ts';
 import { formatBase64 } from '../../../src/core/config/base64.ts';
-import { parseConfigFile } from '../../../src/core/config/parse-file.ts';
+import { parseConfigFile, parseSection } from '../../../src/core/config/parse-file.ts';
 import { INHERITED_SLOTS } from '../../../src/core/config/peer-view.ts';
 import { formatPrefix } from '../../../src/core/addr.ts';
 import type { PeerConfig } from '../../../src/core/config/tunnel-config.ts';
@@ -194,10 +194,14 @@ test('a section goes to the next peer line, whatever blanks and hyphens stand be
   expect(problems).toEqual([]);
   expect(settings.map(({ option }) => option.name)).toEqual(['server']);
   expect(
-    sections.map(({ id, line, settings: own }) => [id, line, own.map(({ option }) => option.name)]),
+    sections.map((section) => [
+      section.id,
+      section.line,
+      parseSection(section).settings.map(({ option, line }) => [line, option.name]),
+    ]),
   ).toEqual([
-    ['a', 2, ['keepalive']],
-    ['b', 6, ['fou-remote']],
+    ['a', 2, [[5, 'keepalive']]],
+    ['b', 6, [[7, 'fou-remote']]],
   ]);
 });
 
@@ -205,7 +209,7 @@ test('what follows a faulty peer line is not the peer before it', () => {
   for (const line of ['peer', 'peer default', 'peer  b']) {
     const { sections, problems } = parseConfigFile(`peer a\n${line}\nkeepalive 1\n`, 'f');
     expect(problems.map(({ line: at, key }) => [at, key])).toEqual([[2, 'peer']]);
-    expect(sections.map(({ settings }) => settings)).toEqual([[]]);
+    expect(sections.map(parseSection)).toEqual([{ settings: [], problems: [] }]);
   }
 });
 
