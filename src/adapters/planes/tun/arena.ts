@@ -1,5 +1,6 @@
 import { HOST_IS_LITTLE_ENDIAN } from '../../../core/bytes.ts';
 import type { AddressOf } from './message-headers.ts';
+import type { VectorMemory, VectorSum } from './vector-sum.ts';
 
 /** Where the halves of a 64-bit word lie, in 32-bit words. */
 const LOW = HOST_IS_LITTLE_ENDIAN ? 0 : 1;
@@ -22,9 +23,13 @@ export class Arena {
   readonly u32: Uint32Array;
   /** Address of the first byte; a number holds any of user space. */
   readonly address: number;
+  /** Sums much at once; undefined where that is not to be had. */
+  readonly vectorSum: VectorSum | undefined;
 
   /** `length` is a multiple of 8. */
-  constructor(length: number, addressOf: AddressOf, memory = new ArrayBuffer(length)) {
+  constructor(length: number, addressOf: AddressOf, vectors?: VectorMemory) {
+    const memory = vectors?.memory ?? new ArrayBuffer(length);
+    this.vectorSum = HOST_IS_LITTLE_ENDIAN ? vectors?.sum : undefined;
     this.bytes = new Uint8Array(memory, 0, length);
     this.u16 = new Uint16Array(memory, 0, length / 2);
     this.u32 = new Uint32Array(memory, 0, length / 4);

@@ -19,6 +19,7 @@ import {
   viewOf,
   type AddressOf,
 } from './message-headers.ts';
+import { vectorMemory } from './vector-sum.ts';
 
 /** linux/udp.h */
 export const UDP_GRO = 104;
@@ -42,7 +43,8 @@ export class InboundBatch {
 
   constructor(capacity: number, addressOf: AddressOf) {
     this.capacity = capacity;
-    this.packets = new Arena(capacity * MESSAGE_BYTES, addressOf);
+    const room = capacity * MESSAGE_BYTES;
+    this.packets = new Arena(room, addressOf, vectorMemory(room));
     this.#vector = new Arena(capacity * MMSGHDR_BYTES, addressOf);
     this.#names = new Arena(capacity * SOCKADDR_IN_LENGTH, addressOf);
     this.#controls = new Arena(capacity * CONTROL_BYTES, addressOf);

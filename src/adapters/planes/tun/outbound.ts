@@ -15,6 +15,7 @@ import { BATCHES_PER_TURN, MAX_DATAGRAMS, MAX_OUTBOUND_PACKETS, OUTBOUND_BYTES }
 import type { PacketCalls } from './packet-calls.ts';
 import type { Peer, PeerTable } from './peer-table.ts';
 import { HEADER_SLOT_BYTES, IP, Segmenter } from './segmentation.ts';
+import { vectorMemory } from './vector-sum.ts';
 
 /** bits/socket.h */
 const MSG_DONTWAIT = 0x40;
@@ -61,7 +62,8 @@ export class Outbound {
     const { calls, trains } = options;
     this.device = device;
     this.#options = options;
-    this.#packets = new Arena(OUTBOUND_BYTES + MAX_PACKET_BYTES + 1 + 2 * ALIGNMENT, calls.address);
+    const room = OUTBOUND_BYTES + MAX_PACKET_BYTES + 1 + 2 * ALIGNMENT;
+    this.#packets = new Arena(room, calls.address, vectorMemory(room));
     const headers = new Arena(MAX_DATAGRAMS * HEADER_SLOT_BYTES, calls.address);
     this.#segmenter = new Segmenter(this.#packets, headers);
     this.#batch = new DatagramBatch(calls.address, trains);

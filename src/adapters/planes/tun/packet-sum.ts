@@ -5,9 +5,17 @@
  */
 import { HOST_IS_LITTLE_ENDIAN } from '../../../core/bytes.ts';
 import type { Arena } from './arena.ts';
+import { VECTOR_ROUND_BYTES } from './vector-sum.ts';
 
-/** Ones' complement sum, 0..0xffff, of `length` bytes from `start`, as if `start` began a word. */
+/** Ones' complement sum, 0..0xffff, of up to 64 KiB from `start`, as if `start` began a word. */
 export function sumBytes(arena: Arena, start: number, length: number): number {
+  if (!arena.vectorSum || length < VECTOR_ROUND_BYTES) return sumScalar(arena, start, length);
+  const end = start + length - (length % VECTOR_ROUND_BYTES);
+  const vector = arena.vectorSum(start, end) >>> 0;
+  return fold(vector + sumScalar(arena, end, start + length - end));
+}
+
+function sumScalar(arena: Arena, start: number, length: number): number {
   const end = start + length;
   let at = start;
   let sum = 0;
