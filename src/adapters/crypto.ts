@@ -12,6 +12,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import type { Proof } from '../core/config/tunnel-config.ts';
+import { LruCache } from '../core/lru-cache.ts';
 import type { SessionCrypto } from '../ports/crypto.ts';
 
 /** Bytes of a private seed and of a public key. */
@@ -21,6 +22,16 @@ const PKCS8_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex');
 /** SubjectPublicKeyInfo: algorithm 1.3.101.112, a bit string of 33 bytes without unused bits. */
 const SPKI_HEADER = Buffer.from('302a300506032b6570032100', 'hex');
 
+/**
+ * Imported keys kept for their next use, the least used go first: one costs about 2 KiB and 20
+ * microseconds to make, so that a tunnel of many peers has no key of each.
+ */
+const KEYS_MAX = 256;
+const ownKeys = new LruCache<string, OwnKey>(KEYS_MAX);
+const peerKeys = new LruCache<string, KeyObject>(KEYS_MAX);
+
+type OwnKey = { readonly key: KeyObject; readonly publicKey: Uint8Array };
+
 export type KeyPair = { readonly privateSeed: Uint8Array; readonly publicKey: Uint8Array };
 
 /** What a session with this proof needs. Throws RangeError for keys that are not 32 bytes. */
@@ -28,13 +39,39 @@ export function openSessionCrypto(proof: Proof): SessionCrypto {
   const random = (length: number): Uint8Array => randomBytes(length);
   if (proof.kind !== 'ed25519') return { random };
   const { privateSeed, peerPublicKey } = proof;
-  const own = privateSeed && importSeed(privateSeed);
-  const peer = peerPublicKey && importPublicKey(peerPublicKey);
+  if (privateSeed) checkLength(privateSeed, 'private seed');
+  if (peerPublicKey) checkLength(peerPublicKey, 'public key');
   return {
     random,
-    ...(own && { sign: (message) => sign(null, message, own) }),
-    ...(peer && { verify: (message, signature) => verify(null, message, peer, signature) }),
+    ...(privateSeed && {
+      sign: (message) => sign(null, message, ownKey(privateSeed).key),
+      publicKey: () => ownKey(privateSeed).publicKey,
+    }),
+    ...(peerPublicKey && {
+      verify(message, signature) {
+        return verify(null, message, peerKey(peerPublicKey), signature);
+      },
+    }),
   };
+}
+
+function ownKey(seed: Uint8Array): OwnKey {
+  return ownKeys.get(nameOf(seed), () => {
+    const key = importSeed(seed);
+    return { key, publicKey: exportPublic(key) };
+  });
+}
+
+function peerKey(publicKey: Uint8Array): KeyObject {
+  return peerKeys.get(nameOf(publicKey), () => importPublicKey(publicKey));
+}
+
+function nameOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+}
+
+function checkLength(key: Uint8Array, what: string): void {
+  if (key.length !== KEY_LENGTH) throw new RangeError(`a ${what} of ${key.length} bytes`);
 }
 
 /** A new pair from the system's randomness. */
@@ -47,20 +84,21 @@ export function generateKeyPair(): KeyPair {
 
 /** The public key that belongs to a private seed. Throws RangeError for a seed that is not 32 bytes. */
 export function publicKeyOf(privateSeed: Uint8Array): Uint8Array {
-  const der = createPublicKey(importSeed(privateSeed)).export({ format: 'der', type: 'spki' });
+  checkLength(privateSeed, 'private seed');
+  return exportPublic(importSeed(privateSeed));
+}
+
+function exportPublic(privateKey: KeyObject): Uint8Array {
+  const der = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
   return Uint8Array.from(der.subarray(SPKI_HEADER.length));
 }
 
 function importSeed(seed: Uint8Array): KeyObject {
-  if (seed.length !== KEY_LENGTH) throw new RangeError(`a private seed of ${seed.length} bytes`);
   const key = Buffer.concat([PKCS8_HEADER, seed]);
   return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
 }
 
 function importPublicKey(publicKey: Uint8Array): KeyObject {
-  if (publicKey.length !== KEY_LENGTH) {
-    throw new RangeError(`a public key of ${publicKey.length} bytes`);
-  }
   const key = Buffer.concat([SPKI_HEADER, publicKey]);
   return createPublicKey({ key, format: 'der', type: 'spki' });
 }

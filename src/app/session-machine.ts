@@ -1,4 +1,5 @@
 import type { PeerConfig, TunnelConfig } from '../core/config/tunnel-config.ts';
+import { Gate } from '../core/session/gate.ts';
 import { createSession, sessionStatus, step } from '../core/session/step.ts';
 import type { SessionConfig, SessionCrypto } from '../core/session/types.ts';
 import type { Instant } from '../core/units.ts';
@@ -22,10 +23,11 @@ export function createSessionMachine(
   crypto: SessionCrypto,
   now: Instant,
 ): SessionMachine {
+  const gate = new Gate();
   let state = createSession(config, now);
   return {
     step(event, at) {
-      const result = step(config, crypto, state, event, at);
+      const result = step(config, { crypto, gate }, state, event, at);
       state = result.state;
       return result;
     },

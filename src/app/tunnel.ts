@@ -147,7 +147,7 @@ async function acquire(
   const inbox = new Inbox(log);
   const plane = await factory.open({
     config,
-    authLengths: authLengths(solePeer(config).auth.proof),
+    authLengths: authLengths(config.peers.map(({ auth }) => auth.proof)),
     journal: keeper.journal,
     listener: inbox,
     log,

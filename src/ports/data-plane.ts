@@ -35,7 +35,10 @@ export type PeerCounters = {
   readonly rxBytes: bigint;
   readonly txPackets: bigint;
   readonly txBytes: bigint;
-  /** When its last data packet came (monotonic), where the plane knows better than by comparing counts. */
+  /**
+   * When its last data packet came (monotonic; 0 = none yet), from planes that know it. Such a peer is
+   * asked for its counters only when a silence would decide something, else every few seconds.
+   */
   readonly heardAt?: Millis | undefined;
 };
 

@@ -32,7 +32,7 @@ export class Attacker {
     const datagram = this.captured[random.below(this.captured.length)];
     if (!datagram) return;
     const { server } = tunnels[random.below(tunnels.length)] ?? this.#world.tunnel;
-    const target = { ip: this.#world.serverIp, port: server.options.config.localPort };
+    const target = { ip: this.#world.serverIp, port: server.options.localPort };
     const from = random.pick<Endpoint>([datagram.from, ATTACKER]);
     const to = random.pick<Endpoint>([datagram.to, target]);
     network.send({ from, to, payload: datagram.payload });
@@ -71,8 +71,8 @@ type Action = (world: World, tunnel: Tunnel, attacker: Attacker) => void;
 
 const address = (world: World): string => `203.0.113.${1 + world.random.below(50)}`;
 /** Two clients never have the same. */
-const insideAddress = (world: World, { client }: Tunnel): string =>
-  `10.${1 + (client.options.config.localPort % 100)}.${1 + world.random.below(200)}.2`;
+const insideAddress = (world: World, tunnel: Tunnel): string =>
+  `10.${1 + tunnel.index}.${1 + world.random.below(200)}.2`;
 
 /** Each as likely as it has entries. */
 export const ACTIONS: readonly [Action, ...Action[]] = [
@@ -114,10 +114,9 @@ export const ACTIONS: readonly [Action, ...Action[]] = [
       if (!tunnel.server.running) tunnel.server.start();
     });
   },
-  (_world, tunnel) => {
+  (world, tunnel) => {
     tunnel.server.reboot();
-    tunnel.server.memory = undefined;
-    tunnel.referee.serverForgot();
+    world.serverForgets(tunnel);
     tunnel.server.start();
   },
   (_world, tunnel) => {
@@ -126,7 +125,7 @@ export const ACTIONS: readonly [Action, ...Action[]] = [
   },
   (_world, tunnel) => {
     tunnel.client.reboot();
-    tunnel.client.memory = undefined;
+    tunnel.client.forgetAll();
     tunnel.referee.clientForgot();
     tunnel.client.start();
   },
@@ -143,7 +142,7 @@ export const ACTIONS: readonly [Action, ...Action[]] = [
   },
   (_world, { client }) => client.dispatch({ kind: 'reauthenticate' }),
   (_world, { client }) => client.sendData(),
-  (_world, { server }) => server.sendData(),
+  (_world, { server, member }) => server.sendData(member),
   (world, tunnel) => {
     const stop = world.talk(tunnel, 2000);
     world.clockwork.after(world.random.below(90_000), stop);

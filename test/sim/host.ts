@@ -1,11 +1,14 @@
 import { samePath, type Endpoint, type Ipv4, type Path } from '../../src/core/addr.ts';
-import { schemeOf, isInnerPacket } from '../../src/core/auth/schemes.ts';
+import { authLengths, isInnerPacket } from '../../src/core/auth/schemes.ts';
+import type { AuthConfig, PeerConfig, PeerId } from '../../src/core/config/tunnel-config.ts';
+import { NOWHERE } from '../../src/core/session/directory.ts';
 import {
   createSession,
   sessionStatus,
   step,
   type SessionState,
 } from '../../src/core/session/step.ts';
+import { SessionTable, type Outcome, type SessionEntry } from '../../src/core/session/table.ts';
 import type {
   SessionConfig,
   SessionCrypto,
@@ -14,13 +17,14 @@ import type {
   SessionMemory,
   SessionStatus,
 } from '../../src/core/session/types.ts';
-import { millis, type Instant, type Millis } from '../../src/core/units.ts';
+import { millis, type Instant, type Millis, type Port } from '../../src/core/units.ts';
 import type { Cancel, Clockwork } from './clockwork.ts';
 import type { Datagram } from './network.ts';
 
 /** One call of `step`, as the referee sees it. */
 export type Move = {
   readonly host: Host;
+  readonly config: SessionConfig;
   readonly before: SessionState;
   readonly event: SessionEvent;
   readonly effects: readonly SessionEffect[];
@@ -31,8 +35,10 @@ export type Move = {
 
 export type HostOptions = {
   readonly name: string;
-  readonly config: SessionConfig;
-  readonly crypto: SessionCrypto;
+  readonly role: SessionConfig['role'];
+  readonly localPort: Port;
+  readonly peers: readonly PeerConfig[];
+  readonly crypto: (auth: AuthConfig) => SessionCrypto;
   readonly ip: Ipv4;
   /** Puts a packet on the host's link. */
   readonly uplink: (datagram: Datagram) => void;
@@ -48,16 +54,32 @@ const LOOKUP = 5;
 /** An inner packet of 28 bytes, as a plane carries it. */
 export const DATA = Uint8Array.from([0x45, 0, 0, 28, ...new Uint8Array(24).fill(1)]);
 
-/**
- * A machine: a session core, a plane reduced to what matters (one admitted path, counters), a disk
- * and a clock. It carries out effects as a real driver does, one event at a time.
- */
-export class Host {
-  readonly options: HostOptions;
-  /** What the disk holds. */
+/** A peer of a machine: its session, what the plane carries of it, what the disk holds of it. */
+export class SimulatedPeer implements SessionEntry {
+  peer: PeerConfig;
+  path: Path | undefined;
+  place = NOWHERE;
+  state: SessionState | undefined;
+  wakeAt: Millis | undefined;
   memory: SessionMemory | undefined;
   /** The path that the plane carries. */
   admitted: Path | undefined;
+  rxPackets = 0n;
+  txPackets = 0n;
+  cancelWake: Cancel | undefined;
+
+  constructor(peer: PeerConfig) {
+    this.peer = peer;
+  }
+}
+
+/**
+ * A machine: the sessions of a tunnel, a plane reduced to what matters (admitted paths, counters), a
+ * disk and a clock. It carries out effects as a real driver does, one event at a time. Most machines
+ * have one peer: what they say of themselves without naming one is about the first.
+ */
+export class Host {
+  readonly options: HostOptions;
   /** The local address; undefined = no route. */
   ip: Ipv4 | undefined;
   running = false;
@@ -65,12 +87,9 @@ export class Host {
   skew = 0;
   /** Probability that the plane refuses an `admit`. */
   admitFailure = (): boolean => false;
-  rxPackets = 0n;
-  txPackets = 0n;
   readonly logged: string[] = [];
-  state: SessionState;
-  #wake: Cancel | undefined;
-  #wakeAt: Millis | undefined;
+  readonly peers: readonly SimulatedPeer[];
+  table: SessionTable<SimulatedPeer>;
   readonly #clockwork: Clockwork;
   readonly #authLengths: readonly number[];
 
@@ -78,8 +97,9 @@ export class Host {
     this.#clockwork = clockwork;
     this.options = options;
     this.ip = options.ip;
-    this.#authLengths = schemeOf(options.config.auth.proof).authLengths;
-    this.state = createSession(options.config, this.now());
+    this.peers = options.peers.map((peer) => new SimulatedPeer(peer));
+    this.#authLengths = authLengths(options.peers.map(({ auth }) => auth.proof));
+    this.table = this.#makeTable();
   }
 
   now(): Instant {
@@ -87,81 +107,150 @@ export class Host {
     return { monotonic: millis(now), unix: millis(Math.round(EPOCH + now + this.skew)) };
   }
 
+  get first(): SimulatedPeer {
+    const [first] = this.peers;
+    if (!first) throw new Error('a machine without peers');
+    return first;
+  }
+
+  find(id: PeerId): SimulatedPeer {
+    const peer = this.peers.find((one) => one.peer.id === id);
+    if (!peer) throw new Error(`no peer ${id}`);
+    return peer;
+  }
+
   get status(): SessionStatus {
-    return sessionStatus(this.options.config, this.state, this.now());
+    return this.statusOf(this.first);
+  }
+
+  statusOf(peer: SimulatedPeer): SessionStatus {
+    const config = this.table.configOf(peer);
+    return sessionStatus(config, peer.state ?? createSession(config, this.now()), this.now());
+  }
+
+  get admitted(): Path | undefined {
+    return this.first.admitted;
+  }
+
+  get memory(): SessionMemory | undefined {
+    return this.first.memory;
+  }
+
+  /** The plane lets everybody go, behind the daemon's back. */
+  evictAll(): void {
+    for (const peer of this.peers) peer.admitted = undefined;
+  }
+
+  /** The disk is lost. */
+  forgetAll(): void {
+    for (const peer of this.peers) peer.memory = undefined;
   }
 
   /** Starts the daemon; whatever the plane still carries is adopted. */
   start(): void {
-    this.state = createSession(this.options.config, this.now());
+    this.table = this.#makeTable();
     this.running = true;
-    this.dispatch({ kind: 'start', memory: readBack(this.memory), adopted: this.admitted });
+    for (const peer of this.peers) {
+      peer.path = undefined;
+      peer.state = undefined;
+      this.table.directory.add(peer);
+    }
+    for (const peer of this.peers) {
+      const remembered = peer.admitted !== undefined || peer.memory?.remote !== undefined;
+      if (!remembered && this.peers.length > 1 && !this.table.isActive(peer.peer)) continue;
+      if (peer.state === undefined) this.#carryOut(this.table.begin(peer, this.now()));
+    }
   }
 
   /** The daemon dies; the plane goes on forwarding, as a kernel does. */
   kill(): void {
     this.running = false;
-    this.#wake?.();
-    this.#wakeAt = undefined;
+    for (const peer of this.peers) {
+      peer.cancelWake?.();
+      peer.wakeAt = undefined;
+    }
   }
 
   /** The machine loses power: the plane is gone too, the disk stays. */
   reboot(): void {
     this.kill();
-    this.admitted = undefined;
-    this.rxPackets = 0n;
-    this.txPackets = 0n;
+    for (const peer of this.peers) {
+      peer.admitted = undefined;
+      peer.rxPackets = 0n;
+      peer.txPackets = 0n;
+    }
   }
 
   /** The route comes, goes or changes; the daemon is told unless the news gets lost. */
   moveTo(ip: Ipv4 | undefined, told = true): void {
     this.ip = ip;
-    if (told) this.dispatch({ kind: 'local', ip });
+    if (told) for (const peer of this.peers) this.dispatch({ kind: 'local', ip }, peer);
   }
 
   /** Sends a data packet, if there is a tunnel. */
-  sendData(): void {
-    if (this.admitted === undefined) return;
-    this.txPackets++;
-    this.#transmit(this.admitted, DATA);
+  sendData(peer = this.first): void {
+    if (peer.admitted === undefined) return;
+    peer.txPackets++;
+    this.#transmit(peer.admitted, DATA);
   }
 
-  /** A packet arrives; gives back whether it was data of the admitted peer. */
-  receive(datagram: Datagram): boolean {
+  /** A packet arrives; gives back whose data it was, if it was that of an admitted peer. */
+  receive(datagram: Datagram): SimulatedPeer | undefined {
     const path = { local: datagram.to, remote: datagram.from };
-    if (datagram.to.port !== this.options.config.localPort) return false;
-    const carried = this.admitted !== undefined && samePath(this.admitted, path);
+    if (datagram.to.port !== this.options.localPort) return undefined;
+    const carried = this.peers.find(({ admitted }) => admitted && samePath(admitted, path));
     if (carried && this.#isData(datagram.payload)) {
-      this.rxPackets++;
-      return true;
+      carried.rxPackets++;
+      return carried;
     }
-    this.dispatch({ kind: 'packet', path, payload: datagram.payload });
-    return false;
+    if (this.running) {
+      this.#wakeDue();
+      this.#carryOut(this.table.receive(path, datagram.payload, this.now()));
+    }
+    return undefined;
   }
 
-  dispatch(event: SessionEvent): void {
+  dispatch(event: SessionEvent, peer = this.first): void {
     if (!this.running) return;
-    const due = this.#wakeAt !== undefined && this.#wakeAt <= this.#clockwork.now;
-    const events: SessionEvent[] = due ? [{ kind: 'wake' }, event] : [event];
-    for (let next = events.shift(); next; next = events.shift()) {
-      const before = this.state;
-      const now = this.now();
-      const { config, crypto } = this.options;
-      const result = step(config, crypto, before, next, now);
-      this.state = result.state;
-      this.#schedule(result.wakeAt);
-      this.options.watch({
-        host: this,
-        before,
-        event: next,
-        effects: result.effects,
-        after: result.state,
-        wakeAt: result.wakeAt,
-        now,
-      });
-      for (const effect of result.effects) {
-        const answer = this.#perform(effect);
-        if (answer) events.push(answer);
+    this.#wakeDue();
+    this.#carryOut(this.table.advance(peer, event, this.now()));
+  }
+
+  /** Everybody is woken who wanted to be by now: a real driver's timers are not behind its packets. */
+  #wakeDue(): void {
+    for (const peer of this.peers) {
+      if (peer.wakeAt === undefined || peer.wakeAt > this.#clockwork.now) continue;
+      this.#carryOut(this.table.advance(peer, { kind: 'wake' }, this.now()));
+    }
+  }
+
+  #makeTable(): SessionTable<SimulatedPeer> {
+    const { role, localPort, crypto, watch } = this.options;
+    return new SessionTable({
+      role,
+      localPort,
+      crypto,
+      recall: (peer) => ({ memory: readBack(peer.memory), adopted: peer.admitted }),
+      core: {
+        create: createSession,
+        step: (config, tools, before, event, now) => {
+          const result = step(config, tools, before, event, now);
+          const { state: after, effects, wakeAt } = result;
+          watch({ host: this, config, before, event, effects, after, wakeAt, now });
+          return result;
+        },
+      },
+    });
+  }
+
+  #carryOut(outcomes: readonly Outcome<SimulatedPeer>[]): void {
+    const left = [...outcomes];
+    for (let next = left.shift(); next; next = left.shift()) {
+      const { entry, effects } = next;
+      if (entry) this.#schedule(entry);
+      for (const effect of effects) {
+        const answer = this.#perform(entry, effect);
+        if (entry && answer) left.push(...this.table.advance(entry, answer, this.now()));
       }
     }
   }
@@ -170,26 +259,27 @@ export class Host {
     return isInnerPacket(payload) && !this.#authLengths.includes(payload.length);
   }
 
-  #schedule(wakeAt: Millis | undefined): void {
-    this.#wake?.();
-    this.#wakeAt = wakeAt;
-    this.#wake =
-      wakeAt === undefined
+  #schedule(peer: SimulatedPeer): void {
+    peer.cancelWake?.();
+    peer.cancelWake =
+      peer.wakeAt === undefined
         ? undefined
-        : this.#clockwork.at(wakeAt, () => this.dispatch({ kind: 'wake' }));
+        : this.#clockwork.at(peer.wakeAt, () => this.dispatch({ kind: 'wake' }, peer));
   }
 
-  #perform(effect: SessionEffect): SessionEvent | undefined {
+  #perform(peer: SimulatedPeer | undefined, effect: SessionEffect): SessionEvent | undefined {
+    if (effect.kind === 'log') this.logged.push(effect.event);
+    if (peer === undefined) return undefined;
     switch (effect.kind) {
       case 'remember':
-        this.memory = effect.memory;
+        peer.memory = effect.memory;
         break;
       case 'admit':
         if (this.admitFailure()) return { kind: 'admit-failed', path: effect.path };
-        this.admitted = effect.path;
+        this.#admit(peer, effect.path);
         break;
       case 'evict':
-        this.admitted = undefined;
+        peer.admitted = undefined;
         break;
       case 'send':
         this.#transmit(effect.path, effect.payload);
@@ -197,22 +287,30 @@ export class Host {
       case 'resolve': {
         const { host } = effect;
         this.#clockwork.after(LOOKUP, () =>
-          this.dispatch({ kind: 'resolved', addresses: this.options.resolve(host) }),
+          this.dispatch({ kind: 'resolved', addresses: this.options.resolve(host) }, peer),
         );
         break;
       }
       case 'locate':
-        this.#clockwork.after(LOOKUP, () => this.dispatch({ kind: 'local', ip: this.ip }));
+        this.#clockwork.after(LOOKUP, () => this.dispatch({ kind: 'local', ip: this.ip }, peer));
         break;
       case 'poll-counters': {
-        const { rxPackets, txPackets } = this;
+        const { rxPackets, txPackets } = peer;
         return { kind: 'counters', counts: { rxPackets, txPackets } };
       }
       case 'log':
-        this.logged.push(effect.event);
         break;
     }
     return undefined;
+  }
+
+  /** A plane cannot tell two peers on one path apart. */
+  #admit(peer: SimulatedPeer, path: Path): void {
+    const other = this.peers.find(
+      (one) => one !== peer && one.admitted && samePath(one.admitted, path),
+    );
+    if (other) throw new Error(`${this.options.name} admits two peers on one path`);
+    peer.admitted = path;
   }
 
   /** A packet leaves only while its source address is the machine's. */

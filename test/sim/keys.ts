@@ -7,6 +7,8 @@ import type { Random } from './random.ts';
 export type Keys = {
   readonly client: SessionCrypto;
   readonly server: SessionCrypto;
+  readonly clientPublic: Uint8Array;
+  readonly serverPublic: Uint8Array;
 };
 
 /**
@@ -14,17 +16,20 @@ export type Keys = {
  * key and message. Nobody in the simulation forges it, since nobody computes it but the owners.
  */
 export function fakeKeys(random: Random): Keys {
-  const clientKey = random.below(2 ** 32);
-  const serverKey = random.below(2 ** 32);
-  const crypto = (own: number, peer: number): SessionCrypto => ({
+  const [clientKey, serverKey] = [random.below(2 ** 32), random.below(2 ** 32)];
+  const [clientPublic, serverPublic] = [random.bytes(32), random.bytes(32)];
+  const crypto = (own: number, peer: number, publicKey: Uint8Array): SessionCrypto => ({
     sign: (message) => fakeSignature(own, message),
+    publicKey: () => publicKey,
     verify: (message, signature) => {
       const expected = fakeSignature(peer, message);
       return expected.every((byte, index) => byte === signature[index]);
     },
     random: random.bytes,
   });
-  return { client: crypto(clientKey, serverKey), server: crypto(serverKey, clientKey) };
+  const client = crypto(clientKey, serverKey, clientPublic);
+  const server = crypto(serverKey, clientKey, serverPublic);
+  return { client, server, clientPublic, serverPublic };
 }
 
 function fakeSignature(key: number, message: Uint8Array): Uint8Array {
@@ -45,6 +50,8 @@ export function realKeys(secret: Uint8Array): Keys {
   const maxTimeDiscrepancy = seconds(300);
   const common = { kind: 'ed25519', secret, maxTimeDiscrepancy } as const;
   return {
+    clientPublic: client.publicKey,
+    serverPublic: server.publicKey,
     client: openSessionCrypto({
       ...common,
       privateSeed: client.privateSeed,

@@ -55,6 +55,8 @@ export class Network {
   }
 }
 
+const FIRST_PORT = 40_000;
+
 type Mapping = {
   readonly inside: Endpoint;
   readonly remote: Endpoint;
@@ -68,7 +70,7 @@ type Mapping = {
 export class Nat {
   lifetime: number;
   #ip: Ipv4;
-  #nextPort = 40_000;
+  #nextPort = FIRST_PORT;
   #mappings: (Mapping & { usedAt: number })[] = [];
   readonly #inside = new Map<Ipv4, Receiver>();
   readonly #network: Network;
@@ -102,9 +104,10 @@ export class Nat {
     this.#network.attach(ip, (datagram) => this.#inbound(datagram));
   }
 
-  /** The router was switched off and on. */
+  /** The router was switched off and on: ports are given out anew, also such as others had. */
   forget(): void {
     this.#mappings = [];
+    this.#nextPort = FIRST_PORT;
   }
 
   /** What the outside sees of an inside endpoint now; undefined without a live mapping. */

@@ -38,8 +38,7 @@ describe('a server that restarts', () => {
     const world = startedWorld({ timers: { keepalive: 27 } });
     const { tunnel } = world;
     tunnel.server.reboot();
-    tunnel.server.memory = undefined;
-    tunnel.referee.serverForgot();
+    world.serverForgets(tunnel);
     tunnel.server.start();
     expect(secondsUntilEcho(world, tunnel)).toBeLessThan(28);
   });
@@ -116,8 +115,7 @@ describe('a server that dies', () => {
     const stop = world.talk(tunnel, SECOND);
     world.clockwork.advance(10 * SECOND);
     tunnel.server.reboot();
-    tunnel.server.memory = undefined;
-    tunnel.referee.serverForgot();
+    world.serverForgets(tunnel);
     world.clockwork.advance(45 * SECOND);
     expect(tunnel.client.status.phase).toBe('authenticating');
     world.clockwork.advance(3600 * SECOND);
@@ -131,7 +129,7 @@ describe('a server that dies', () => {
     const world = startedWorld({ timers: { keepalive: 0 } });
     const { tunnel } = world;
     tunnel.server.kill();
-    tunnel.server.admitted = undefined;
+    tunnel.server.evictAll();
     tunnel.client.dispatch({ kind: 'reauthenticate' });
     world.clockwork.advance(600 * SECOND);
     const before = tunnel.client.status.authPacketsSent;

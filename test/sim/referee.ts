@@ -2,6 +2,7 @@ import { samePath, type Path } from '../../src/core/addr.ts';
 import { decodeAuth } from '../../src/core/auth/v1.ts';
 import { REPLAY_SEEN_MAX } from '../../src/core/auth/replay.ts';
 import { REQUESTS_MAX, SOURCES_MAX } from '../../src/core/session/limits.ts';
+import { sessionPath } from '../../src/core/session/step.ts';
 import type { SessionEffect } from '../../src/core/session/types.ts';
 import type { Host, Move } from './host.ts';
 
@@ -49,12 +50,12 @@ export class Referee {
   watch(move: Move): void {
     this.#checkForm(move);
     this.#checkBounds(move);
-    if (move.host.options.config.role === 'server') this.#checkServer(move);
+    if (move.host.options.role === 'server') this.#checkServer(move);
     else this.#checkClient(move);
   }
 
   #checkServer(move: Move): void {
-    const { event, effects, host } = move;
+    const { event, effects, after } = move;
     if (event.kind === 'start') {
       const remembered = event.memory?.remote?.path;
       this.#due = this.#pathsOfProof.find((path) => remembered && samePath(path, remembered));
@@ -82,9 +83,9 @@ export class Referee {
         assert(known, move, 'keeps a path alive that never proved itself');
       }
     }
-    const path = host.status.path;
+    const path = sessionPath(after);
     const known = path === undefined || this.#pathsOfProof.some((proved) => samePath(proved, path));
-    assert(known, move, 'its status names a path that never proved itself');
+    assert(known, move, 'follows a path that never proved itself');
   }
 
   /** The path, if this packet was accepted. */
@@ -152,19 +153,19 @@ export class Referee {
   }
 
   #checkForm(move: Move): void {
-    const { wakeAt, now, effects, host } = move;
+    const { wakeAt, now, effects, config } = move;
     assert(wakeAt === undefined || wakeAt > now.monotonic, move, 'wakes up for what is past');
     assert(wakeAt === undefined || Number.isFinite(wakeAt), move, 'a wake-up at no time');
     for (const effect of effects) {
       if (effect.kind === 'admit' || effect.kind === 'send') this.#checkPath(move, effect);
       if (effect.kind === 'resolve') {
-        assert(effect.host === host.options.config.remoteHost, move, 'resolves another name');
+        assert(effect.host === config.remoteHost, move, 'resolves another name');
       }
     }
   }
 
   #checkPath(move: Move, effect: EffectOf<'admit'> | EffectOf<'send'>): void {
-    const { config } = move.host.options;
+    const { config } = move;
     const { local, remote } = effect.path;
     assert(local.port === config.localPort, move, 'a path that is not on our port');
     const toServer = config.role === 'server' || remote.port === config.remotePort;
@@ -173,7 +174,7 @@ export class Referee {
 
   #checkBounds(move: Move): void {
     const { after } = move;
-    assert(after.limits.sources.size <= SOURCES_MAX, move, 'too many sources');
+    assert(move.host.table.gate.sources <= SOURCES_MAX, move, 'too many sources');
     assert((after.replay?.seen.length ?? 0) <= REPLAY_SEEN_MAX, move, 'too many fingerprints');
     assert(
       after.role === 'server' || after.requests.length <= REQUESTS_MAX,
@@ -195,7 +196,8 @@ function unchanged({ before, after }: Move): boolean {
     before.remote === after.remote &&
     before.replay === after.replay &&
     before.retry === after.retry &&
-    before.limits === after.limits &&
+    before.own === after.own &&
+    before.hinted === after.hinted &&
     before.keepaliveAt === after.keepaliveAt &&
     before.pollAt === after.pollAt
   );

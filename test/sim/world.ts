@@ -1,10 +1,17 @@
 import type { Endpoint, Ipv4 } from '../../src/core/addr.ts';
-import { schemeOf } from '../../src/core/auth/schemes.ts';
-import type { AuthConfig, Proof, TimerConfig } from '../../src/core/config/tunnel-config.ts';
-import type { SessionConfig } from '../../src/core/session/types.ts';
-import { port, seconds } from '../../src/core/units.ts';
+import { AUTH_V1_HINTED_LENGTH, AUTH_V1_LENGTH } from '../../src/core/auth/v1.ts';
+import {
+  DEFAULT_PEER,
+  type AuthConfig,
+  type PeerConfig,
+  type PeerId,
+  type Proof,
+  type TimerConfig,
+} from '../../src/core/config/tunnel-config.ts';
+import type { SessionCrypto } from '../../src/core/session/types.ts';
+import { port, seconds, type Port } from '../../src/core/units.ts';
 import { Clockwork } from './clockwork.ts';
-import { Host } from './host.ts';
+import { Host, type Move, type SimulatedPeer } from './host.ts';
 import { fakeKeys, realKeys, type Keys } from './keys.ts';
 import { Nat, Network, type Datagram } from './network.ts';
 import { seededRandom, type Random } from './random.ts';
@@ -13,8 +20,8 @@ import { Referee } from './referee.ts';
 /*
  *   client 0  10.0.0.2 ──┐
  *   client 1  10.0.0.3 ──┴── NAT 203.0.113.1 ──── public network ──── server 198.51.100.1
- *                                                       │             one session and port
- *                                             attacker 192.0.2.66     for each client
+ *                                                       │             a daemon and port for each
+ *                                             attacker 192.0.2.66     client, or one for all
  */
 
 export const ip = (text: string): Ipv4 => text as Ipv4;
@@ -25,14 +32,19 @@ export const ATTACKER: Endpoint = { ip: ip('192.0.2.66'), port: port(666) };
 
 export type WorldOptions = {
   readonly seed: number;
-  readonly tunnels?: 1 | 2;
+  /** How many clients. */
+  readonly tunnels?: number;
+  /** Whether one daemon on one port serves all clients; else each client has its own. */
+  readonly shared?: boolean;
+  /** Whether a client's packets carry its key's hint; all do by default. */
+  readonly hints?: (index: number) => boolean;
   readonly timers?: Partial<Record<keyof TimerConfig, number>>;
   readonly serverTimers?: Partial<Record<keyof TimerConfig, number>>;
   readonly reply?: boolean;
   /** Whether the server signs its replies; else it reverses requests. */
   readonly signedReplies?: boolean;
   readonly realKeys?: boolean;
-  /** Instead of ed25519. */
+  /** Instead of ed25519, the same for all clients. */
   readonly proof?: Proof;
   /** The server's address in the client's config instead of its name. */
   readonly literal?: boolean;
@@ -41,7 +53,10 @@ export type WorldOptions = {
 };
 
 export type Tunnel = {
+  readonly index: number;
   readonly server: Host;
+  /** The client as the server sees it. */
+  readonly member: SimulatedPeer;
   readonly client: Host;
   readonly referee: Referee;
   /** When the client last received an answer to its data through the tunnel. */
@@ -49,6 +64,14 @@ export type Tunnel = {
 };
 
 const SECRET = new TextEncoder().encode('topsecret');
+
+/** A client and its server's idea of it, before there are machines. */
+type Pair = {
+  readonly index: number;
+  readonly referee: Referee;
+  readonly server: { readonly peer: PeerConfig; readonly crypto: SessionCrypto };
+  readonly client: { readonly peer: PeerConfig; readonly crypto: SessionCrypto };
+};
 
 /** One world with its own time. Nothing in it starts by itself. */
 export class World {
@@ -59,6 +82,8 @@ export class World {
   readonly tunnels: readonly Tunnel[];
   /** What the name of the server resolves to. */
   dns: readonly Ipv4[] = [SERVER_IP];
+  /** Signatures that servers have checked. */
+  verifications = 0;
   #serverIp = SERVER_IP;
   readonly #toServer: (datagram: Datagram) => void;
 
@@ -67,12 +92,11 @@ export class World {
     this.network = new Network(this.clockwork, this.random);
     const natLifetime = (options.natLifetime ?? 1e9) * 1000;
     this.nat = new Nat(this.clockwork, this.network, NAT_IP, natLifetime);
-    this.tunnels = Array.from({ length: options.tunnels ?? 1 }, (_unused, index) =>
-      this.#build(options, index),
-    );
+    this.tunnels = this.#build(options);
     this.#toServer = (datagram) => {
-      for (const { server } of this.tunnels) {
-        if (server.receive(datagram)) server.sendData();
+      for (const server of this.servers) {
+        const sender = server.receive(datagram);
+        if (sender) server.sendData(sender);
       }
     };
     this.network.attach(this.#serverIp, this.#toServer);
@@ -84,6 +108,11 @@ export class World {
     return first;
   }
 
+  /** The daemons on the server's machine. */
+  get servers(): readonly Host[] {
+    return [...new Set(this.tunnels.map(({ server }) => server))];
+  }
+
   get serverIp(): Ipv4 {
     return this.#serverIp;
   }
@@ -93,23 +122,27 @@ export class World {
     this.network.detach(this.#serverIp);
     this.#serverIp = to;
     this.network.attach(to, this.#toServer);
-    for (const { server } of this.tunnels) server.moveTo(to);
+    for (const server of this.servers) server.moveTo(to);
   }
 
   start(): void {
-    for (const { server, client } of this.tunnels) {
-      server.start();
-      client.start();
-    }
+    for (const server of this.servers) server.start();
+    for (const { client } of this.tunnels) client.start();
+  }
+
+  /** The disk of a server is lost, and with it what it knew of all its clients. */
+  serverForgets({ server }: Tunnel): void {
+    server.forgetAll();
+    for (const tunnel of this.tunnels) if (tunnel.server === server) tunnel.referee.serverForgot();
   }
 
   /** The client's endpoint as the server sees it now. */
   outsideOf({ client, server }: Tunnel): Endpoint | undefined {
     if (client.ip === undefined) return undefined;
-    const inside = { ip: client.ip, port: client.options.config.localPort };
+    const inside = { ip: client.ip, port: client.options.localPort };
     return this.nat.outsideOf(inside, {
       ip: this.#serverIp,
-      port: server.options.config.localPort,
+      port: server.options.localPort,
     });
   }
 
@@ -135,43 +168,92 @@ export class World {
     client.moveTo(to, told);
   }
 
-  #build(options: WorldOptions, index: number): Tunnel {
+  #build(options: WorldOptions): readonly Tunnel[] {
+    const pairs = Array.from({ length: options.tunnels ?? 1 }, (_unused, index) =>
+      this.#pair(options, index),
+    );
+    const groups = options.shared === true ? [pairs] : pairs.map((pair) => [pair]);
+    return groups.flatMap((group, place) => {
+      const server = this.#host('server', port(10_000 + place), group, this.#serverIp, (datagram) =>
+        this.network.send(datagram),
+      );
+      return group.map((pair) => this.#tunnel(server, pair));
+    });
+  }
+
+  #pair(options: WorldOptions, index: number): Pair {
     const keys: Keys = options.realKeys ? realKeys(SECRET) : fakeKeys(this.random);
     const signedReplies = options.signedReplies ?? true;
-    const configOf = (role: 'server' | 'client'): SessionConfig => ({
-      role,
-      auth: authOf(options, role, signedReplies),
+    const referee = new Referee((options.proof?.kind ?? 'ed25519') === 'ed25519', signedReplies);
+    const [first] = this.#memberId(index, options);
+    const peerOf = (role: 'server' | 'client'): PeerConfig => ({
+      id: role === 'server' ? first : DEFAULT_PEER,
+      auth: authOf(options, role, signedReplies, keys),
       timers: timersOf({ ...options.timers, ...(role === 'server' ? options.serverTimers : {}) }),
-      localPort: port(10_000 + index),
       remoteHost: role === 'server' ? undefined : options.literal ? SERVER_IP : SERVER_NAME,
-      remotePort: role === 'server' ? undefined : port(10_000 + index),
+      remotePort: role === 'server' ? undefined : port(10_000 + (options.shared ? 0 : index)),
+      innerIp: ip(`172.28.0.${index + 1}`),
+      allowedIps: 'any',
     });
-    const proof = options.proof ?? { kind: 'ed25519' };
-    const referee = new Referee(proof.kind === 'ed25519', signedReplies);
-    const shared = {
-      resolve: () => this.dns,
-      watch: (move: Parameters<Referee['watch']>[0]) => referee.watch(move),
+    const hinted = options.hints?.(index) ?? true;
+    const client = hinted ? keys.client : withoutHint(keys.client);
+    return {
+      index,
+      referee,
+      server: { peer: peerOf('server'), crypto: this.#counted(keys.server) },
+      client: { peer: peerOf('client'), crypto: client },
     };
-    const server = new Host(this.clockwork, {
-      ...shared,
-      name: `server ${index}`,
-      config: configOf('server'),
-      crypto: keys.server,
-      ip: this.#serverIp,
-      uplink: (datagram) => this.network.send(datagram),
-    });
-    const inside = ip(`10.0.0.${2 + index}`);
-    const client = new Host(this.clockwork, {
-      ...shared,
-      name: `client ${index}`,
-      config: configOf('client'),
-      crypto: keys.client,
-      ip: inside,
-      uplink: (datagram) => this.nat.outbound(datagram),
-    });
-    const tunnel: Tunnel = { server, client, referee, echoedAt: undefined };
+  }
+
+  #memberId(index: number, { shared }: WorldOptions): readonly [PeerId] {
+    return [shared ? (`client-${index}` as PeerId) : DEFAULT_PEER];
+  }
+
+  /** The server's crypto, with its verifications counted. */
+  #counted({ verify, ...crypto }: SessionCrypto): SessionCrypto {
+    if (verify === undefined) return crypto;
+    return {
+      ...crypto,
+      verify: (message, signature) => {
+        this.verifications += 1;
+        return verify(message, signature);
+      },
+    };
+  }
+
+  #tunnel(server: Host, pair: Pair): Tunnel {
+    const inside = ip(`10.0.0.${2 + pair.index}`);
+    const own = pair.client.peer.remotePort ?? port(10_000);
+    const client = this.#host('client', own, [pair], inside, (datagram) =>
+      this.nat.outbound(datagram),
+    );
+    const member = server.find(pair.server.peer.id);
+    const { index, referee } = pair;
+    const tunnel: Tunnel = { index, server, member, client, referee, echoedAt: undefined };
     this.nat.attach(inside, (datagram) => this.#toClient(tunnel, datagram));
     return tunnel;
+  }
+
+  #host(
+    role: 'server' | 'client',
+    localPort: Port,
+    pairs: readonly Pair[],
+    address: Ipv4,
+    uplink: (datagram: Datagram) => void,
+  ): Host {
+    const cryptos = new Map(pairs.map((pair) => [pair[role].peer.auth, pair[role].crypto]));
+    const referees = new Map(pairs.map((pair) => [pair[role].peer.auth, pair.referee]));
+    return new Host(this.clockwork, {
+      name: `${role} ${pairs.map(({ index }) => index).join('+')}`,
+      role,
+      localPort,
+      peers: pairs.map((pair) => pair[role].peer),
+      crypto: (auth) => cryptos.get(auth) ?? missing('keys'),
+      ip: address,
+      uplink,
+      resolve: () => this.dns,
+      watch: (move: Move) => (referees.get(move.config.auth) ?? missing('referee')).watch(move),
+    });
   }
 
   #toClient(tunnel: Tunnel, datagram: Datagram): void {
@@ -179,15 +261,31 @@ export class World {
   }
 }
 
-/** Only whether a key is there matters to the core; what it does is in the crypto. */
-function authOf(options: WorldOptions, role: string, signedReplies: boolean): AuthConfig {
-  const key = new Uint8Array(32);
+function missing(what: string): never {
+  throw new Error(`no ${what} for this peer`);
+}
+
+function withoutHint({ sign, verify, random }: SessionCrypto): SessionCrypto {
+  return { ...(sign && { sign }), ...(verify && { verify }), random };
+}
+
+/** What a private key does is in the crypto; here matters only whether it is there. */
+function authOf(
+  options: WorldOptions,
+  role: 'server' | 'client',
+  signedReplies: boolean,
+  keys: Pick<Keys, 'clientPublic' | 'serverPublic'>,
+): AuthConfig {
   const signer = role === 'client' || signedReplies;
   const verifier = role === 'server' || signedReplies;
   const proof: Proof = options.proof ?? {
     kind: 'ed25519',
-    privateSeed: signer ? key : undefined,
-    peerPublicKey: verifier ? key : undefined,
+    privateSeed: signer ? new Uint8Array(32) : undefined,
+    peerPublicKey: verifier
+      ? role === 'server'
+        ? keys.clientPublic
+        : keys.serverPublic
+      : undefined,
     secret: SECRET,
     maxTimeDiscrepancy: seconds(300),
   };
@@ -210,4 +308,4 @@ function timersOf(timers: NonNullable<WorldOptions['timers']>): TimerConfig {
 }
 
 /** The lengths that an attacker tries: those that mean something. */
-export const AUTH_LENGTHS = schemeOf(authOf({ seed: 0 }, 'server', true).proof).authLengths;
+export const AUTH_LENGTHS: readonly number[] = [AUTH_V1_LENGTH, AUTH_V1_HINTED_LENGTH];

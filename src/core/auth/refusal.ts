@@ -11,6 +11,7 @@
  * - `crowded`: too many different packets were accepted with exactly this time
  * - `rate-limited`: proof not looked at, too many packets lately
  * - `token`, `signature`: the proof is wrong
+ * - `unknown-peer`: no peer of this tunnel has this key, token or address
  * - `unverifiable`: the proof cannot be checked, no public key of the peer is configured
  * - `unsolicited`: a reply that answers nothing we asked lately
  * - `reflected`: our own packet came back
@@ -27,6 +28,7 @@ export const REFUSALS = [
   'rate-limited',
   'token',
   'signature',
+  'unknown-peer',
   'unverifiable',
   'unsolicited',
   'reflected',

@@ -9,11 +9,15 @@ import { seconds, type Millis, type Seconds } from '../units.ts';
 import { constantTimeEqual, formatChecksum } from './bytes.ts';
 import { ACCEPTED, refused, type Verdict } from './refusal.ts';
 import { checkReplay, rememberPacket, type Replay } from './replay.ts';
+import { EXTENSION, type Extension } from './extensions.ts';
 import {
+  AUTH_V1_HINTED_LENGTH,
   AUTH_V1_LENGTH,
   buildAuth,
   decodeAuth,
   fingerprint,
+  hintOf,
+  hintOfKey,
   reversedReply,
   signedMessage,
   signsReplies,
@@ -22,6 +26,8 @@ import {
 export type AuthCrypto = {
   readonly sign?: (message: Uint8Array) => Uint8Array;
   readonly verify?: (message: Uint8Array, signature: Uint8Array) => boolean;
+  /** The own public key, 32 bytes, where `sign` is there; without it packets carry no hint. */
+  readonly publicKey?: () => Uint8Array;
   readonly random: (length: number) => Uint8Array;
 };
 
@@ -34,6 +40,8 @@ export type Scheme = {
   readonly reply: (crypto: AuthCrypto, request: Uint8Array, time: Seconds) => Uint8Array;
   /** Whether replies carry a signature that this side checks; else they are reversed requests. */
   readonly signedReplies: boolean;
+  /** Whether a packet carries the hint of this peer's key. Proves nothing. */
+  readonly hinted: (payload: Uint8Array) => boolean;
   /** Length and first bytes. */
   readonly shape: (payload: Uint8Array) => Verdict;
   /** Clock and replay; only for what `shape` passed. */
@@ -54,6 +62,7 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
     build: () => new Uint8Array(),
     reply: (_crypto, request) => reversedReply(request),
     signedReplies: false,
+    hinted: () => false,
     shape: (payload) => shapeOf(payload, payload.length === 0),
     screen: () => ACCEPTED,
     prove: () => ACCEPTED,
@@ -66,6 +75,7 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
     build: () => token,
     reply: (_crypto, request) => reversedReply(request),
     signedReplies: false,
+    hinted: () => false,
     shape: (payload) => (payload.length === token.length ? ACCEPTED : shapeOf(payload, false)),
     screen: () => ACCEPTED,
     prove: (payload) => (constantTimeEqual(payload, token) ? ACCEPTED : refused('token')),
@@ -74,14 +84,21 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
   }),
 
   ed25519: (proof) => ({
-    authLengths: [AUTH_V1_LENGTH],
-    build: ({ sign, random }, time) =>
-      sign === undefined ? undefined : buildAuth(proof, time, { sign, random }),
-    reply: ({ sign, random }, request, time) =>
-      sign !== undefined && signsReplies(proof)
-        ? buildAuth(proof, time, { sign, random })
-        : reversedReply(request),
+    authLengths: [AUTH_V1_LENGTH, AUTH_V1_HINTED_LENGTH],
+    build: ({ sign, publicKey, random }, time) =>
+      sign === undefined ? undefined : buildAuth(proof, time, { sign, random }, ownHint(publicKey)),
+    reply({ sign, publicKey, random }, request, time) {
+      if (sign === undefined || !signsReplies(proof)) return reversedReply(request);
+      const fits = request.length >= AUTH_V1_HINTED_LENGTH;
+      return buildAuth(proof, time, { sign, random }, fits ? ownHint(publicKey) : []);
+    },
     signedReplies: proof.peerPublicKey !== undefined,
+    hinted(payload) {
+      const { peerPublicKey } = proof;
+      if (peerPublicKey === undefined) return false;
+      const hint = hintOf(payload);
+      return hint !== undefined && constantTimeEqual(hint, hintOfKey(peerPublicKey));
+    },
     shape: (payload) => shapeOf(payload, payload.length >= AUTH_V1_LENGTH),
     screen: (payload, now, replay) => {
       const packet = decodeAuth(payload);
@@ -108,15 +125,21 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
   }),
 };
 
+function ownHint(publicKey: AuthCrypto['publicKey']): readonly Extension[] {
+  return publicKey ? [{ type: EXTENSION.hint, value: hintOfKey(publicKey()) }] : [];
+}
+
 /** The scheme of a configured proof. */
 export function schemeOf(proof: Proof): Scheme {
   if (proof.kind === 'none') return SCHEMES.none(proof);
   return proof.kind === 'token' ? SCHEMES.token(proof) : SCHEMES.ed25519(proof);
 }
 
-/** UDP payload lengths that can be authentication packets under a proof; what a plane is told. */
-export function authLengths(proof: Proof): readonly number[] {
-  return schemeOf(proof).authLengths;
+/** UDP payload lengths that can be authentication packets under any of some proofs; what a plane is told. */
+export function authLengths(proofs: Iterable<Proof>): readonly number[] {
+  const lengths = new Set<number>();
+  for (const proof of proofs) for (const length of schemeOf(proof).authLengths) lengths.add(length);
+  return [...lengths].toSorted((a, b) => a - b);
 }
 
 /** Whole seconds of a unix time, as packets carry it. */

@@ -9,19 +9,40 @@
  *
  * The time is UTC in whole seconds, 40 bits, network byte order; the salt is random. The signature
  * is over every byte after itself followed by the shared secret, which is never sent. A trailer of
- * any length is signed with the rest and otherwise ignored.
+ * any length is signed with the rest; whoever does not know it ignores it. Ours is a list of fields
+ * (extensions.ts):
+ *
+ *     0      1        3                3 + length
+ *     +------+--------+- - - - - - - - +
+ *     | type | length | value          |     type 0 is one byte of padding, without length or value
+ *     +------+--------+- - - - - - - - +
+ *
+ * | type | value                                                                       |
+ * | ---- | --------------------------------------------------------------------------- |
+ * | 0    | padding; one such byte ends the list, more make a packet of any length      |
+ * | 1    | key hint: the first 8 bytes of the sender's public key, whom to look up for |
+ *
+ * Types that are not known are skipped; a trailer that is no such list counts as none. A request
+ * carries the hint always, which makes 85 bytes; a reply does where the request was as long, so that
+ * nobody gets back more than he sent. The closing byte of padding is what keeps a reversed packet
+ * from starting like data (see startsLikeData).
  */
 import { formatBase64 } from '../config/base64.ts';
 import { concatBytes } from '../bytes.ts';
 import { seconds, type Seconds } from '../units.ts';
 import { reverseBytes } from './bytes.ts';
+import { decodeExtensions, encodeExtensions, EXTENSION, type Extension } from './extensions.ts';
 
 const SIGNATURE = { offset: 0, length: 64 } as const;
 const TIME = { offset: 64, length: 5 } as const;
 const SALT = { offset: 69, length: 4 } as const;
 
-/** Bytes of a packet without a trailer: what is sent, and the least that is accepted. */
+/** Bytes of a packet without a trailer: the least that is accepted. */
 export const AUTH_V1_LENGTH = SALT.offset + SALT.length;
+/** Bytes of a key hint: the start of a public key. */
+export const HINT_LENGTH = 8;
+/** Bytes of a packet whose trailer is a key hint. */
+export const AUTH_V1_HINTED_LENGTH = AUTH_V1_LENGTH + 3 + HINT_LENGTH + 1;
 export const SALT_LENGTH = SALT.length;
 export const SIGNATURE_LENGTH = SIGNATURE.length;
 
@@ -44,7 +65,12 @@ export type AuthV1 = {
   readonly time: Seconds;
 };
 
-export type AuthFields = { readonly unixSeconds: Seconds; readonly salt: Uint8Array };
+export type AuthFields = {
+  readonly unixSeconds: Seconds;
+  readonly salt: Uint8Array;
+  /** The trailer's fields. */
+  readonly extensions?: readonly Extension[];
+};
 
 /** What a payload says; undefined when it is shorter than the fixed fields. Proves nothing. */
 export function decodeAuth(payload: Uint8Array): AuthV1 | undefined {
@@ -71,13 +97,15 @@ export function encodeAuth(
   sign: Sign,
 ): Uint8Array {
   if (fields.salt.length !== SALT.length) throw new RangeError(`salt of ${fields.salt.length}`);
-  const signed = new Uint8Array(TIME.length + SALT.length);
+  const trailer = encodeExtensions(fields.extensions ?? []);
+  const signed = new Uint8Array(TIME.length + SALT.length + trailer.length);
   let rest: number = fields.unixSeconds;
   for (let i = TIME.length - 1; i >= 0; i--) {
     signed[i] = rest % 256;
     rest = Math.floor(rest / 256);
   }
   signed.set(fields.salt, TIME.length);
+  signed.set(trailer, TIME.length + SALT.length);
   return concatBytes([sign(signedMessage(signed, proof.secret)), signed]);
 }
 
@@ -100,11 +128,12 @@ export function buildAuth(
   proof: { readonly secret: Uint8Array },
   unixSeconds: Seconds,
   crypto: { readonly sign: Sign; readonly random: (length: number) => Uint8Array },
+  extensions: readonly Extension[] = [],
 ): Uint8Array {
   let packet = new Uint8Array();
   for (let tries = 0; tries < SALT_TRIES; tries++) {
     const salt = drawSalt(crypto.random);
-    packet = Uint8Array.from(encodeAuth(proof, { unixSeconds, salt }, crypto.sign));
+    packet = Uint8Array.from(encodeAuth(proof, { unixSeconds, salt, extensions }, crypto.sign));
     if (!startsLikeData(packet[0])) break;
   }
   return packet;
@@ -116,6 +145,22 @@ function drawSalt(random: (length: number) => Uint8Array): Uint8Array {
     salt = random(SALT.length);
   }
   return salt;
+}
+
+/** The fields of a packet's trailer; none for what is no packet. Proves nothing. */
+export function extensionsOf(payload: Uint8Array): readonly Extension[] {
+  return decodeExtensions(payload.subarray(AUTH_V1_LENGTH));
+}
+
+/** The key hint that a packet carries; undefined where it has none. Proves nothing. */
+export function hintOf(payload: Uint8Array): Uint8Array | undefined {
+  const hint = extensionsOf(payload).find(({ type }) => type === EXTENSION.hint)?.value;
+  return hint?.length === HINT_LENGTH ? hint : undefined;
+}
+
+/** The hint of a public key. */
+export function hintOfKey(publicKey: Uint8Array): Uint8Array {
+  return publicKey.subarray(0, HINT_LENGTH);
 }
 
 /**

@@ -5,13 +5,13 @@ import { refused } from '../auth/refusal.ts';
 import { isInnerPacket } from '../auth/schemes.ts';
 import { reversedReply } from '../auth/v1.ts';
 import { currentPath, heard, openRequests, replied } from './client-auth.ts';
-import { admitOwn } from './rate-limit.ts';
 import type { ClientState } from './state.ts';
-import { refuse, type Turn } from './turn.ts';
+import { charge, refuse, type PacketEvent, type Turn } from './turn.ts';
 
 type ClientTurn = Turn<ClientState>;
 
-export function receive(turn: ClientTurn, path: Path, payload: Uint8Array): void {
+export function receive(turn: ClientTurn, event: PacketEvent): void {
+  const { path, payload } = event;
   const expected = currentPath(turn);
   if (expected === undefined || !sameEndpoint(path.remote, expected.remote)) {
     return refuse(turn, path, refused('wrong-source'));
@@ -20,7 +20,7 @@ export function receive(turn: ClientTurn, path: Path, payload: Uint8Array): void
   if (isInnerPacket(payload)) return refuse(turn, path, refused('not-authentication'));
   const own = openRequests(turn);
   if (own.length === 0) return refuse(turn, path, refused('unsolicited'));
-  if (turn.scheme.signedReplies) checkSignedReply(turn, path, payload);
+  if (turn.scheme.signedReplies) checkSignedReply(turn, event);
   else checkReversedReply(turn, path, payload);
 }
 
@@ -35,16 +35,16 @@ function receiveEmpty(turn: ClientTurn, path: Path): void {
  * A signed reply: the server's signature over a time near ours, newer than all accepted before, and
  * not our own packet sent back (which proves something only if both sides share one key).
  */
-function checkSignedReply(turn: ClientTurn, path: Path, payload: Uint8Array): void {
+function checkSignedReply(turn: ClientTurn, event: PacketEvent): void {
+  const { path, payload } = event;
   const { scheme, now } = turn;
   if (openRequests(turn).some((request) => constantTimeEqual(payload, request.payload))) {
     return refuse(turn, path, refused('reflected'));
   }
   const screened = [scheme.shape(payload), scheme.screen(payload, now.unix, turn.state.replay)];
   for (const verdict of screened) if (!verdict.ok) return refuse(turn, path, verdict);
-  const limits = admitOwn(turn.state.limits, now.monotonic);
-  if (limits === undefined) return refuse(turn, path, refused('rate-limited'));
-  turn.state = { ...turn.state, limits };
+  const charged = charge(turn, event, true);
+  if (!charged.ok) return refuse(turn, path, charged);
   const proved = scheme.prove(payload, turn.crypto);
   if (!proved.ok) return refuse(turn, path, proved);
   turn.state = { ...turn.state, replay: scheme.accepted(payload, turn.state.replay) };

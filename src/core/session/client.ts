@@ -28,6 +28,7 @@
  * - `locateAt`: the route is looked up again every minute (every 5 s while there is none), though
  *   changes are reported unasked: this is what keeps a client from ever being stuck.
  * - `resolveAt`: a name that did not resolve is tried again with doubling pauses.
+ * - An ICMP error about an alive server brings one authentication packet every 5 s at most.
  * - `admitAt`: a path that could not be admitted is tried again with doubling pauses.
  *
  * Never stuck: after `start`, either the remote is unknown and `resolveAt` is set, or it is known
@@ -47,6 +48,7 @@ import {
   pollInterval,
   RESOLVE_AGAIN,
   ROUTE_CHECK,
+  UNREACHABLE_GAP,
 } from './limits.ts';
 import { FRESH, type ClientState } from './state.ts';
 import { after, drawSpread, earliest, isDue, log, recall, resolveName, type Turn } from './turn.ts';
@@ -79,6 +81,7 @@ export function createClient(): ClientState {
     dataSentAt: undefined,
     authPacketsSent: 0,
     repliesVerified: 0,
+    unreachableAt: undefined,
   };
 }
 
@@ -87,7 +90,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
     case 'start':
       return start(turn, event);
     case 'packet':
-      return receive(turn, event.path, event.payload);
+      return receive(turn, event);
     case 'counters':
       return compareCounters(turn, event.counts);
     case 'resolved':
@@ -101,6 +104,13 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
         : log(turn, 'info', 'no path to the server yet');
     case 'admit-failed':
       return retryAdmit(turn, event.path);
+    case 'displaced':
+      return yieldPath(turn, event.path);
+    case 'unreachable':
+      return tryAgain(turn);
+    case 'too-big':
+      turn.state = { ...turn.state, tooBig: turn.state.tooBig + 1 };
+      return;
     case 'wake':
       return;
   }
@@ -215,6 +225,31 @@ function retryAdmit(turn: ClientTurn, path: Path): void {
   });
 }
 
+/** Another peer of this tunnel took the same path: two that are configured to one server and port. */
+function yieldPath(turn: ClientTurn, path: Path): void {
+  const { admitted } = turn.state;
+  if (admitted === undefined || !samePath(admitted, path)) return;
+  turn.state = { ...turn.state, admitted: undefined, admitAt: undefined };
+  turn.effects.push({ kind: 'evict' });
+  log(turn, 'error', 'another peer of this tunnel is at the same address and port', {
+    remote: path.remote.ip,
+  });
+}
+
+/**
+ * The network says that packets do not arrive. That may be true, for a server that has just restarted,
+ * or forged: so nothing is torn down, and all it brings about is one packet in a while.
+ */
+function tryAgain(turn: ClientTurn): void {
+  const { life, unreachableAt } = turn.state;
+  const recent =
+    unreachableAt !== undefined && turn.now.monotonic - unreachableAt < UNREACHABLE_GAP;
+  if (life !== 'alive' || recent || currentPath(turn) === undefined) return;
+  turn.state = { ...turn.state, unreachableAt: turn.now.monotonic };
+  log(turn, 'debug', 'the server counts as unreachable: authenticating');
+  authenticate(turn);
+}
+
 function compareCounters(turn: ClientTurn, counts: PacketCounts): void {
   const { counts: last } = turn.state;
   if (currentPath(turn) === undefined) return;
@@ -303,8 +338,9 @@ export function clientStatus(state: ClientState): SessionStatus {
     authenticatedAt: state.verified?.unix,
     lastHeardAt: state.heard?.unix,
     rememberedUntil: undefined,
-    refused: state.refused,
+    refused: state.refusals.counts,
     authPacketsSent: state.authPacketsSent,
     repliesVerified: state.repliesVerified,
+    tooBig: state.tooBig,
   };
 }

@@ -7,12 +7,22 @@ import { millis, type Millis } from '../units.ts';
 
 // Rate limits: what may reach the dear test of a proof. Tokens a second, and tokens saved at most.
 
-/** One source address. */
+/** One source address of strangers. */
 export const SOURCE_RATE = { perSecond: 5, burst: 10 } as const;
 /** All strangers together: 100 signatures are 17 ms of processor time. */
 export const OVERALL_RATE = { perSecond: 100, burst: 100 } as const;
-/** The peer's own path, apart from all strangers. */
+/** A peer's own path, apart from all strangers. */
 export const OWN_RATE = { perSecond: 5, burst: 10 } as const;
+/** Packets from elsewhere that carry the hint of a peer's key, for one peer. */
+export const HINTED_RATE = { perSecond: 5, burst: 10 } as const;
+/** All own paths of a tunnel together: 2000 signatures are a third of a second of processor time. */
+export const OVERALL_OWN_RATE = { perSecond: 2000, burst: 2000 } as const;
+/** All hinted packets from elsewhere together. */
+export const OVERALL_HINTED_RATE = { perSecond: 1000, burst: 1000 } as const;
+/** What the network says about our packets (ICMP) that is looked at, for the whole tunnel. */
+export const OUTER_ERROR_RATE = { perSecond: 100, burst: 100 } as const;
+/** Peers whose key a packet without a hint is tried on, of those that were never seen using hints. */
+export const HINTLESS_TRIALS = 8;
 /** Source addresses remembered; the one unseen for longest is forgotten. */
 export const SOURCES_MAX = 256;
 
@@ -42,6 +52,9 @@ export const ROUTE_CHECK = millis(60_000);
 export const OFFLINE_CHECK = millis(5000);
 /** A `locate` without an answer is asked again. */
 export const LOCATE_TIMEOUT = millis(10_000);
+
+/** A client authenticates at once when its server counts as unreachable, but once in so long at most. */
+export const UNREACHABLE_GAP = millis(5000);
 
 // Names
 

@@ -11,7 +11,7 @@ import {
 } from './limits.ts';
 import type { Remote, ServerState } from './state.ts';
 import { after, drawSpread, isDue, log, type Turn } from './turn.ts';
-import type { PacketCounts, SessionConfig } from './types.ts';
+import type { PacketCounts, SessionConfig, SessionMemory } from './types.ts';
 
 export type ServerTurn = Turn<ServerState>;
 
@@ -64,38 +64,76 @@ function unfollow(turn: ServerTurn): void {
   };
 }
 
-/** Notes a sign of life of the admitted remote. */
-export function hear(turn: ServerTurn, remote: Remote): void {
-  turn.state = { ...turn.state, remote: { ...remote, heard: turn.now, expired: false } };
+/** Lets the path go, on which another peer has proved itself. */
+export function yieldPath(turn: ServerTurn, path: Path): void {
+  const { remote, retry } = turn.state;
+  if (retry && samePath(retry.remote.path, path)) turn.state = { ...turn.state, retry: undefined };
+  if (remote === undefined || !samePath(remote.path, path)) return;
+  unfollow(turn);
+  turn.state = { ...turn.state, before: undefined };
+  remember(turn);
+  turn.effects.push({ kind: 'evict' });
+  log(turn, 'warn', 'another peer has authenticated from the same address and port', {
+    remote: formatEndpoint(path.remote),
+  });
+}
+
+/** Notes a sign of life of the admitted remote, of now or of `at`. */
+export function hear(turn: ServerTurn, remote: Remote, at: Instant = turn.now): void {
+  turn.state = { ...turn.state, remote: { ...remote, heard: at, expired: false } };
   if (remote.expired) {
     log(turn, 'info', 'connection is alive again', { remote: formatEndpoint(remote.path.remote) });
   }
   const gap = Math.min(REMEMBER_GAP, toMillis(turn.config.timers.connectionIdle) / 2);
-  if (remote.expired || turn.now.monotonic - turn.state.rememberedAt >= gap) remember(turn);
+  if (remote.expired || turn.now.monotonic - turn.state.rememberedAt >= gap) {
+    remember(turn, 'lazily');
+  }
 }
 
 /** Has the remote and the replay memory written down. */
-export function remember(turn: ServerTurn): void {
-  const { remote, replay } = turn.state;
+export function remember(turn: ServerTurn, how: 'lazily' | 'durably' = 'durably'): void {
   turn.state = { ...turn.state, rememberedAt: turn.now.monotonic };
-  const memory = {
+  const memory = memoryOf(turn.state, turn.scheme.mark());
+  turn.effects.push({ kind: 'remember', memory, ...(how === 'lazily' && { lazy: true }) });
+}
+
+/** What is written down of a server's state; `peer` marks the configured proof. */
+export function memoryOf({ remote, replay }: ServerState, peer: string): SessionMemory {
+  return {
     remote: remote && {
       path: remote.path,
       authenticatedAt: remote.authenticated.unix,
       lastHeardAt: remote.heard.unix,
     },
     replay,
-    peer: turn.scheme.mark(),
+    peer,
   };
-  turn.effects.push({ kind: 'remember', memory });
 }
 
-/** Counters tell whether data came from the remote; the first after an `admit` only start the count. */
-export function compareCounters(turn: ServerTurn, counts: PacketCounts): void {
+/**
+ * Counters tell whether data came from the remote: by the time that they name, or by comparison with
+ * the last ones, of which the first after an `admit` only start the count.
+ */
+export function compareCounters(
+  turn: ServerTurn,
+  counts: PacketCounts,
+  heardAt: Millis | undefined,
+): void {
   const { remote, counts: last } = turn.state;
   if (remote === undefined) return;
-  turn.state = { ...turn.state, counts };
-  if (last && counts.rxPackets > last.rxPackets) hear(turn, remote);
+  const timed = heardAt !== undefined;
+  turn.state = { ...turn.state, counts, timed };
+  if (timed) {
+    if (heardAt > 0 && heardAt > remote.heard.monotonic)
+      hear(turn, remote, pastInstant(turn.now, heardAt));
+    turn.state = { ...turn.state, pollAt: nextPoll(turn, turn.state.remote ?? remote) };
+  } else if (last && counts.rxPackets > last.rxPackets) hear(turn, remote);
+}
+
+/** A monotonic time of the past on both clocks. */
+function pastInstant(now: Instant, monotonic: Millis): Instant {
+  const age = Math.max(0, now.monotonic - monotonic);
+  return { monotonic: millis(now.monotonic - age), unix: millis(now.unix - age) };
 }
 
 /** Lets a remote go that has run out. */
@@ -119,8 +157,18 @@ export function runsOutAt(config: SessionConfig, remote: Remote): Millis | undef
   return lifetime === 0 ? undefined : millis(expiresAt(config, remote) + lifetime);
 }
 
-/** When to read the counters next: regularly, and once shortly before the end. */
-export function nextPoll(turn: ServerTurn, remote: Remote): Millis {
+/**
+ * When to read the counters next: regularly, and once shortly before the end. Where they say when
+ * data last came, only shortly before a silence would decide something.
+ */
+export function nextPoll(turn: ServerTurn, remote: Remote): Millis | undefined {
+  if (turn.state.timed) {
+    const decision = remote.expired
+      ? runsOutAt(turn.config, remote)
+      : expiresAt(turn.config, remote);
+    const at = decision === undefined ? undefined : millis(decision - POLL_LEAD);
+    return isDue(turn, at) ? undefined : at;
+  }
   const interval = pollInterval(toMillis(turn.config.timers.connectionIdle));
   const next = after(turn, remote.expired ? POLL_MAX : interval);
   const end = runsOutAt(turn.config, remote);

@@ -11,13 +11,17 @@
  *
  * An authentic packet makes its source the remote: written down, admitted if it is not admitted
  * already, answered if so configured, in this order. There is one remote; another path replaces it.
+ * When another peer of the tunnel proves itself on this one's path, this one has lost it: forgotten
+ * and evicted, until it proves itself again.
  *
  * Timers:
  * - A connection is alive while the peer is heard: an authentic packet, received data by the
  *   plane's counters, or data and empty packets of the admitted path that arrive here. After
  *   `connectionIdle` without, it has expired, which is logged and changes nothing yet.
  * - `authLifetime` after that (0 = never) the remote has run out: forgotten and evicted.
- * - Counters are read several times per `connectionIdle`, and once more a second before the end.
+ * - Counters are read several times per `connectionIdle`, and once more a second before the end. A
+ *   plane that knows when data last came is asked only a second before each end, and once after
+ *   `connectionIdle` has ended, for data of that second.
  * - `keepalive`: an empty packet to the admitted path, so that a NAT in between keeps its mapping.
  * - An admission that failed is repeated with doubling pauses, until the remote would have run out;
  *   in the meantime what was admitted before stays, with its own end.
@@ -28,8 +32,7 @@
 import { formatEndpoint, parseIpv4, samePath, type Path } from '../addr.ts';
 import { ACCEPTED, refused, type Verdict } from '../auth/refusal.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
-import { backoff, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
-import { admitOwn, admitStranger } from './rate-limit.ts';
+import { backoff, POLL_LEAD, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
 import {
   admit,
   compareCounters,
@@ -42,11 +45,13 @@ import {
   remember,
   runsOutAt,
   takeBack,
+  yieldPath,
   type ServerTurn,
 } from './server-remote.ts';
 import { FRESH, type Remote, type ServerState } from './state.ts';
 import {
   after,
+  charge,
   drawSpread,
   earliest,
   isDue,
@@ -55,6 +60,7 @@ import {
   refuse,
   resolveName,
   stampTime,
+  type PacketEvent,
 } from './turn.ts';
 import type { SessionConfig, SessionEvent, SessionStatus } from './types.ts';
 
@@ -79,15 +85,21 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
     case 'start':
       return start(turn, event);
     case 'packet':
-      return receive(turn, event.path, event.payload);
+      return receive(turn, event);
     case 'counters':
-      return compareCounters(turn, event.counts);
+      return compareCounters(turn, event.counts, event.heardAt);
     case 'resolved':
       return allowResolved(turn, event);
     case 'admit-failed':
       return takeBack(turn, event.path);
     case 'reauthenticate':
       return log(turn, 'info', 'nothing to authenticate: this is the server');
+    case 'displaced':
+      return yieldPath(turn, event.path);
+    case 'too-big':
+      turn.state = { ...turn.state, tooBig: turn.state.tooBig + 1 };
+      return;
+    case 'unreachable':
     case 'local':
     case 'wake':
       return;
@@ -148,7 +160,8 @@ function mayReturn(turn: ServerTurn, remote: Remote): boolean {
   return allowed && samePort && !isDue(turn, runsOutAt(turn.config, remote));
 }
 
-function receive(turn: ServerTurn, path: Path, payload: Uint8Array): void {
+function receive(turn: ServerTurn, event: PacketEvent): void {
+  const { path, payload } = event;
   const { scheme, now } = turn;
   const { remote, retry } = turn.state;
   const source = checkSource(turn, path);
@@ -162,11 +175,8 @@ function receive(turn: ServerTurn, path: Path, payload: Uint8Array): void {
   const screened = scheme.screen(payload, now.unix, turn.state.replay);
   if (!screened.ok) return refuse(turn, path, screened);
   const own = admitted || (retry !== undefined && samePath(retry.remote.path, path));
-  const limits = own
-    ? admitOwn(turn.state.limits, now.monotonic)
-    : admitStranger(turn.state.limits, path.remote.ip, now.monotonic);
-  if (limits === undefined) return refuse(turn, path, refused('rate-limited'));
-  turn.state = { ...turn.state, limits };
+  const charged = charge(turn, event, own);
+  if (!charged.ok) return refuse(turn, path, charged);
   const proved = scheme.prove(payload, turn.crypto);
   if (!proved.ok) return refuse(turn, path, proved);
   welcome(turn, path, payload);
@@ -249,7 +259,9 @@ function watchRemote(turn: ServerTurn): void {
   if (remote === undefined) return;
   if (isDue(turn, runsOutAt(config, remote))) return forget(turn, remote);
   if (!remote.expired && isDue(turn, expiresAt(config, remote))) {
-    turn.state = { ...turn.state, remote: { ...remote, expired: true } };
+    const expired = { ...remote, expired: true };
+    const pollAt = turn.state.timed ? after(turn, POLL_LEAD) : turn.state.pollAt;
+    turn.state = { ...turn.state, remote: expired, pollAt };
     log(turn, 'info', 'connection has expired', { remote: formatEndpoint(remote.path.remote) });
   }
   if (isDue(turn, turn.state.keepaliveAt)) {
@@ -300,8 +312,9 @@ export function serverStatus(
     authenticatedAt: remote?.authenticated.unix,
     lastHeardAt: remote?.heard.unix,
     rememberedUntil: end === undefined ? undefined : millis(now.unix + end - now.monotonic),
-    refused: state.refused,
+    refused: state.refusals.counts,
     authPacketsSent: 0,
     repliesVerified: 0,
+    tooBig: state.tooBig,
   };
 }

@@ -7,29 +7,42 @@ import type { Ipv4, Path } from '../addr.ts';
 import type { Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
-import { NO_TRAFFIC, type RateLimits } from './rate-limit.ts';
+import type { Bucket } from './rate-limit.ts';
 import type { PacketCounts } from './types.ts';
 
-/** What both roles keep. Bounds: refusals by the list of reasons, replay and limits by their own. */
+/** What both roles keep. Bounds: refusals by the list of reasons, replay by its own. */
 type Common = {
   /** Before `start` every event is ignored. */
   readonly started: boolean;
   readonly replay: Replay | undefined;
-  readonly limits: RateLimits;
-  readonly refused: Readonly<Partial<Record<Refusal, number>>>;
-  /** When a refusal was last logged, and how often it came since. */
-  readonly refusalLog: Readonly<
-    Partial<Record<Refusal, { readonly at: Millis; readonly since: number }>>
-  >;
+  /** What may still be looked at from the peer's own path, and with its hint from elsewhere; undefined = all. */
+  readonly own: Bucket | undefined;
+  readonly hinted: Bucket | undefined;
+  readonly refusals: Refusals;
   /** The last counters; undefined = the next ones are only a start to compare with. */
   readonly counts: PacketCounts | undefined;
+  /** Whether the plane says when data last came: then comparing counts again and again is not needed. */
+  readonly timed: boolean;
   readonly pollAt: Millis | undefined;
   /** When to ask for the name's addresses (again); undefined = not needed now. */
   readonly resolveAt: Millis | undefined;
   readonly resolveFailures: number;
   /** Time in the newest signed packet sent; see packetTime. */
   readonly lastPacketTime: Seconds | undefined;
+  readonly tooBig: number;
 };
+
+/** Refusals so far, and when each was last logged, and how often it came since. */
+export type Refusals = {
+  readonly counts: Readonly<Partial<Record<Refusal, number>>>;
+  readonly log: Readonly<Partial<Record<Refusal, { readonly at: Millis; readonly since: number }>>>;
+};
+
+/** Shared by all that have refused nothing. */
+export const NO_REFUSALS: Refusals = Object.freeze({
+  counts: Object.freeze({}),
+  log: Object.freeze({}),
+});
 
 /** An authenticated peer as the server remembers it. */
 export type Remote = {
@@ -107,20 +120,24 @@ export type ClientState = Common & {
   readonly dataSentAt: Millis | undefined;
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
+  /** When an ICMP error last made it authenticate. */
+  readonly unreachableAt: Millis | undefined;
 };
 
 /** What both roles begin with. */
 export const FRESH: Common = {
   started: false,
   replay: undefined,
-  limits: NO_TRAFFIC,
-  refused: {},
-  refusalLog: {},
+  own: undefined,
+  hinted: undefined,
+  refusals: NO_REFUSALS,
   counts: undefined,
+  timed: false,
   pollAt: undefined,
   resolveAt: undefined,
   resolveFailures: 0,
   lastPacketTime: undefined,
+  tooBig: 0,
 };
 
 export type SessionState = ServerState | ClientState;

@@ -1,9 +1,10 @@
 /**
  * The session core: a pure function of state, event and time. The same inputs give the same state
- * and effects, wherever the randomness and the keys in `crypto` come from. Server and client are
- * two machines with one door.
+ * and effects, wherever the randomness and the keys in `crypto` and the answers of the `gate` that it
+ * shares with other sessions come from. Server and client are two machines with one door.
  */
 import { schemeOf } from '../auth/schemes.ts';
+import type { Path } from '../addr.ts';
 import type { Instant } from '../units.ts';
 import {
   advanceClient,
@@ -21,10 +22,13 @@ import {
 } from './server.ts';
 import type { SessionState } from './state.ts';
 import type { Turn } from './turn.ts';
+import { memoryOf } from './server-remote.ts';
 import type {
+  ProofBudget,
   SessionConfig,
   SessionCrypto,
   SessionEvent,
+  SessionMemory,
   SessionStatus,
   StepResult,
 } from './types.ts';
@@ -42,32 +46,67 @@ export function createSession(config: SessionConfig, now: Instant): SessionState
  */
 export function step(
   config: SessionConfig,
-  crypto: SessionCrypto,
+  tools: SessionTools,
   state: SessionState,
   event: SessionEvent,
   now: Instant,
 ): StepResult<SessionState> {
-  if (!state.started && event.kind !== 'start') return { state, effects: [], wakeAt: undefined };
+  if (!state.started && event.kind !== 'start') {
+    return { state, effects: [], wakeAt: undefined, refusal: undefined };
+  }
   if (state.role === 'server') {
-    const turn = openTurn(config, crypto, state, now);
+    const turn = openTurn(config, tools, state, event, now);
     advanceServer(turn, event);
     runServerTimers(turn);
-    return { state: turn.state, effects: turn.effects, wakeAt: serverWakeAt(config, turn.state) };
+    return close(turn, serverWakeAt(config, turn.state));
   }
-  const turn = openTurn(config, crypto, state, now);
+  const turn = openTurn(config, tools, state, event, now);
   advanceClient(turn, event);
   runClientTimers(turn);
-  return { state: turn.state, effects: turn.effects, wakeAt: clientWakeAt(config, turn.state) };
+  return close(turn, clientWakeAt(config, turn.state));
 }
+
+/** What a session is handed to work with. */
+export type SessionTools = { readonly crypto: SessionCrypto; readonly gate: ProofBudget };
 
 function openTurn<State extends SessionState>(
   config: SessionConfig,
-  crypto: SessionCrypto,
+  { crypto, gate }: SessionTools,
   state: State,
+  event: SessionEvent,
   now: Instant,
 ): Turn<State> {
-  const started: State = state.started ? state : { ...state, started: true };
-  return { config, crypto, scheme: schemeOf(config.auth.proof), now, state: started, effects: [] };
+  return {
+    config,
+    crypto,
+    gate,
+    scheme: schemeOf(config.auth.proof),
+    now,
+    state: state.started ? state : { ...state, started: true },
+    effects: [],
+    tentative: event.kind === 'packet' && event.tentative === true,
+    refusal: undefined,
+  };
+}
+
+function close<State extends SessionState>(
+  { state, effects, refusal }: Turn<State>,
+  wakeAt: StepResult<State>['wakeAt'],
+): StepResult<State> {
+  return { state, effects, wakeAt, refusal };
+}
+
+/** The path that the peer's packets come on as far as its session has admitted it. */
+export function sessionPath(state: SessionState): Path | undefined {
+  return state.role === 'server' ? state.remote?.path : state.admitted;
+}
+
+/** What a session would have written down now, to go on from in another one. */
+export function sessionMemory(config: SessionConfig, state: SessionState): SessionMemory {
+  const peer = schemeOf(config.auth.proof).mark();
+  return state.role === 'server'
+    ? memoryOf(state, peer)
+    : { remote: undefined, replay: state.replay, peer };
 }
 
 /** What `show` prints. */

@@ -2,23 +2,38 @@
  * One step in the making: the state so far and the effects so far. It lives inside a single call of
  * `step`; the states that go in and come out are never changed.
  */
-import { formatEndpoint, type Path } from '../addr.ts';
-import type { Refusal, Refused } from '../auth/refusal.ts';
+import type { Path } from '../addr.ts';
+import { ACCEPTED, refused, type Refusal, type Refused, type Verdict } from '../auth/refusal.ts';
 import { packetTime } from '../auth/replay.ts';
 import { packetSeconds, type Scheme } from '../auth/schemes.ts';
 import { millis, type Instant, type Millis, type Seconds } from '../units.ts';
-import { REFUSAL_LOG_GAP, RESOLVE_TIMEOUT } from './limits.ts';
+import { HINTED_RATE, OWN_RATE, RESOLVE_TIMEOUT } from './limits.ts';
+import { takeToken } from './rate-limit.ts';
+import { countRefusal } from './refusals.ts';
 import type { SessionState } from './state.ts';
-import type { SessionConfig, SessionCrypto, SessionEffect, SessionMemory } from './types.ts';
+import type {
+  ProofBudget,
+  SessionConfig,
+  SessionCrypto,
+  SessionEffect,
+  SessionEvent,
+  SessionMemory,
+} from './types.ts';
 
 export type Turn<State extends SessionState> = {
   readonly config: SessionConfig;
   readonly crypto: SessionCrypto;
+  readonly gate: ProofBudget;
   readonly scheme: Scheme;
   readonly now: Instant;
   state: State;
   readonly effects: SessionEffect[];
+  /** A refusal is neither counted nor logged. */
+  readonly tentative: boolean;
+  refusal: Refusal | undefined;
 };
+
+export type PacketEvent = Extract<SessionEvent, { readonly kind: 'packet' }>;
 
 type Log = Extract<SessionEffect, { readonly kind: 'log' }>;
 
@@ -85,14 +100,31 @@ export function recall<State extends SessionState>(
   return { remote: undefined, replay: undefined, peer: turn.scheme.mark() };
 }
 
-/** What junk any stranger can send; the rest needs knowledge or is a sign of trouble. */
-const QUIET: ReadonlySet<Refusal> = new Set([
-  'wrong-source',
-  'not-authentication',
-  'length',
-  'rate-limited',
-  'unsolicited',
-]);
+/**
+ * Whether a packet's proof may be looked at: its budget is taken. `own`: it comes from a path that the
+ * peer is on.
+ */
+export function charge<State extends SessionState>(
+  turn: Turn<State>,
+  { path, payload, charged }: PacketEvent,
+  own: boolean,
+): Verdict {
+  if (charged === true) return ACCEPTED;
+  const { gate, now } = turn;
+  const at = now.monotonic;
+  if (own) {
+    const bucket = takeToken(turn.state.own, OWN_RATE, at);
+    if (bucket === undefined || !gate.own(at)) return refused('rate-limited');
+    turn.state = { ...turn.state, own: bucket };
+  } else if (turn.scheme.hinted(payload)) {
+    const bucket = takeToken(turn.state.hinted, HINTED_RATE, at);
+    if (bucket === undefined || !gate.hinted(at)) return refused('rate-limited');
+    turn.state = { ...turn.state, hinted: bucket };
+  } else if (!gate.stranger(path.remote.ip, at)) {
+    return refused('rate-limited');
+  }
+  return ACCEPTED;
+}
 
 /** Counts a refusal, and logs it unless the same was logged a moment ago. */
 export function refuse<State extends SessionState>(
@@ -100,46 +132,15 @@ export function refuse<State extends SessionState>(
   path: Path,
   verdict: Refused,
 ): void {
-  const { reason } = verdict;
-  const { refused, refusalLog } = turn.state;
-  const last = refusalLog[reason];
-  const due = last === undefined || turn.now.monotonic - last.at >= REFUSAL_LOG_GAP;
-  turn.state = {
-    ...turn.state,
-    refused: { ...refused, [reason]: (refused[reason] ?? 0) + 1 },
-    refusalLog: {
-      ...refusalLog,
-      [reason]: due ? { at: turn.now.monotonic, since: 0 } : { at: last.at, since: last.since + 1 },
-    },
-  };
-  if (!due) return;
-  log(turn, QUIET.has(reason) ? 'debug' : 'warn', explainRefusal(turn, verdict), {
-    reason,
-    from: formatEndpoint(path.remote),
-    unlogged: last?.since,
+  turn.refusal = verdict.reason;
+  if (turn.tentative) return;
+  const { proof } = turn.config.auth;
+  const allowed = proof.kind === 'ed25519' ? proof.maxTimeDiscrepancy : 0;
+  const { refusals, effect } = countRefusal(turn.state.refusals, verdict, {
+    path,
+    now: turn.now.monotonic,
+    allowed,
   });
-}
-
-function explainRefusal<State extends SessionState>(turn: Turn<State>, verdict: Refused): string {
-  switch (verdict.reason) {
-    case 'clock': {
-      const { proof } = turn.config.auth;
-      const allowed = proof.kind === 'ed25519' ? proof.maxTimeDiscrepancy : 0;
-      const side = verdict.difference > 0 ? 'ahead' : 'behind';
-      return (
-        `clocks differ by ${Math.abs(verdict.difference)} s, allowed ${allowed}: ` +
-        `the other side's is ${side}; set the wrong one, or allow more with auth-max-time-discrepancy`
-      );
-    }
-    case 'stale':
-      return `packet is ${-verdict.difference} s older than the newest accepted one: replayed, or that side's clock was set back`;
-    case 'unverifiable':
-      return 'signed packet cannot be checked: auth-remote-pubkey-b64 is not set here';
-    case 'signature':
-      return 'wrong signature: the keys are no pair, or auth-secret differs';
-    case 'unresolved':
-      return 'packet refused: the name in fou-remote-ip has no address yet';
-    default:
-      return `packet refused: ${verdict.reason}`;
-  }
+  turn.state = { ...turn.state, refusals };
+  if (effect) turn.effects.push(effect);
 }

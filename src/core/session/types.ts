@@ -1,4 +1,5 @@
 import type { Ipv4, Path, Endpoint } from '../addr.ts';
+import type { Refusal } from '../auth/refusal.ts';
 import type { AuthConfig, TimerConfig } from '../config/tunnel-config.ts';
 import type { Instant, Millis, Port, Seconds } from '../units.ts';
 
@@ -35,8 +36,23 @@ export interface SessionCrypto {
   readonly sign?: (message: Uint8Array) => Uint8Array;
   /** Whether `signature` is the peer's over `message`; absent without the peer's public key. */
   readonly verify?: (message: Uint8Array, signature: Uint8Array) => boolean;
+  /** The own public key, 32 bytes, where `sign` is there; without it packets carry no hint. */
+  readonly publicKey?: () => Uint8Array;
   /** `length` fresh random bytes. */
   readonly random: (length: number) => Uint8Array;
+}
+
+/**
+ * What all sessions of a tunnel share: how many proofs may be looked at. Each call asks for one and
+ * takes it; false = not now.
+ */
+export interface ProofBudget {
+  /** From a path that the peer itself is on. */
+  own(now: Millis): boolean;
+  /** From elsewhere, with the hint of a peer's key. */
+  hinted(now: Millis): boolean;
+  /** From elsewhere, without one. */
+  stranger(source: Ipv4, now: Millis): boolean;
 }
 
 export type PacketCounts = { readonly rxPackets: bigint; readonly txPackets: bigint };
@@ -49,9 +65,24 @@ export type SessionEvent =
       readonly adopted: Path | undefined;
     }
   /** A packet that was not data of an admitted peer. */
-  | { readonly kind: 'packet'; readonly path: Path; readonly payload: Uint8Array }
-  /** Answer to `poll-counters`. */
-  | { readonly kind: 'counters'; readonly counts: PacketCounts }
+  | {
+      readonly kind: 'packet';
+      readonly path: Path;
+      readonly payload: Uint8Array;
+      /** It may be another peer's: a refusal is reported (StepResult) but neither counted nor logged. */
+      readonly tentative?: boolean;
+      /** Whoever found this peer for it has taken it from the budget. */
+      readonly charged?: boolean;
+    }
+  /**
+   * Answer to `poll-counters`. `heardAt`: when data last came (monotonic), from planes that know; such
+   * a peer is only looked at when that decides something.
+   */
+  | {
+      readonly kind: 'counters';
+      readonly counts: PacketCounts;
+      readonly heardAt?: Millis | undefined;
+    }
   /** Answer to `resolve`: addresses in the order of preference; empty = the name did not resolve. */
   | { readonly kind: 'resolved'; readonly addresses: readonly Ipv4[] }
   /** Client: the local address to reach the remote from (undefined: no route). Sent after `locate`, and on every change. */
@@ -61,11 +92,20 @@ export type SessionEvent =
   /** `wakeAt` has come. */
   | { readonly kind: 'wake' }
   /** An `admit` could not be carried out. */
-  | { readonly kind: 'admit-failed'; readonly path: Path };
+  | { readonly kind: 'admit-failed'; readonly path: Path }
+  /** Another peer has proved itself on the path that was this one's. */
+  | { readonly kind: 'displaced'; readonly path: Path }
+  /** Somebody on the way (or who says so) says that packets to the peer do not arrive. */
+  | { readonly kind: 'unreachable' }
+  /** The same, because they are too big; `mtu`: the next hop's, outer bytes, where it was told. */
+  | { readonly kind: 'too-big'; readonly mtu: number | undefined };
 
 export type SessionEffect =
-  /** Write down before anything that comes after in the same list. */
-  | { readonly kind: 'remember'; readonly memory: SessionMemory }
+  /**
+   * Write down before anything that comes after in the same list. `lazy`: nothing depends on it, so it
+   * need not be on the disk at once.
+   */
+  | { readonly kind: 'remember'; readonly memory: SessionMemory; readonly lazy?: boolean }
   /** Create the tunnel towards this path or re-point it. */
   | { readonly kind: 'admit'; readonly path: Path }
   | { readonly kind: 'evict' }
@@ -100,6 +140,8 @@ export type SessionStatus = {
   readonly refused: Readonly<Record<string, number>>;
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
+  /** How often the network said that packets are too big. */
+  readonly tooBig: number;
 };
 
 export type StepResult<State> = {
@@ -107,6 +149,8 @@ export type StepResult<State> = {
   readonly effects: readonly SessionEffect[];
   /** Monotonic time of the next `wake`; undefined = none is needed. */
   readonly wakeAt: Millis | undefined;
+  /** Why the packet was refused, if it was. */
+  readonly refusal: Refusal | undefined;
 };
 
 export type { Endpoint, Instant, Path };

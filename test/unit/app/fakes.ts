@@ -150,6 +150,7 @@ export const STATUS: SessionStatus = {
   refused: {},
   authPacketsSent: 0,
   repliesVerified: 0,
+  tooBig: 0,
 };
 
 /** A session that answers events with the effects a test gives it. */

@@ -31,14 +31,14 @@ const serverProof: Proof = {
 describe.each([
   ['none', none, none, [0]],
   ['token', token, token, [11]],
-  ['ed25519', clientProof, serverProof, [73]],
+  ['ed25519', clientProof, serverProof, [73, 85]],
 ] as const)('scheme %s', (kind, own, peer, lengths) => {
   const sender = schemeOf(own);
   const receiver = schemeOf(peer);
   const request = sender.build(openSessionCrypto(own), time) ?? utf8('nothing was built');
 
   it('names the lengths of its packets', () => {
-    expect(authLengths(own)).toEqual(lengths);
+    expect(authLengths([own])).toEqual(lengths);
     expect(lengths).toContain(request.length);
   });
 
@@ -66,7 +66,9 @@ describe.each([
 
   it('refuses its packet cut at every length', () => {
     for (let length = 0; length < request.length; length++) {
-      expect(receiver.shape(request.subarray(0, length)).ok).toBe(false);
+      const cut = request.subarray(0, length);
+      const ok = receiver.shape(cut).ok && receiver.prove(cut, openSessionCrypto(peer)).ok;
+      expect(ok).toBe(false);
     }
   });
 });
@@ -91,7 +93,7 @@ describe('scheme ed25519', () => {
     const signed = Buffer.concat([request.subarray(64), utf8('and more')]);
     const packet = Buffer.concat([sign(Buffer.concat([signed, secret])), signed]);
     expect(scheme.prove(packet, crypto)).toEqual({ ok: true });
-    expect(scheme.reply(crypto, packet, time)).toHaveLength(73);
+    expect(scheme.reply(crypto, packet, time).length).toBeLessThanOrEqual(packet.length);
   });
 
   it('answers with a signature of its own when it has both keys, else with the request reversed', () => {
@@ -100,6 +102,20 @@ describe('scheme ed25519', () => {
     const verifier: Proof = { ...serverProof, privateSeed: undefined };
     const reversed = schemeOf(verifier).reply(openSessionCrypto(verifier), request, time);
     expect(reversed).toEqual(request.toReversed());
+  });
+
+  it('tells whose key made a packet, by its hint, to whom has that key', () => {
+    expect(scheme.hinted(request)).toBe(true);
+    expect(schemeOf(clientProof).hinted(request)).toBe(false);
+    expect(scheme.hinted(request.subarray(0, 73))).toBe(false);
+  });
+
+  it('answers with a hint only who asked with as many bytes', () => {
+    expect(schemeOf(clientProof).hinted(scheme.reply(crypto, request, time))).toBe(true);
+    const { sign, random } = openSessionCrypto(clientProof);
+    const plain = schemeOf(clientProof).build({ ...(sign && { sign }), random }, time);
+    expect(plain).toHaveLength(73);
+    expect(scheme.reply(crypto, plain ?? new Uint8Array(), time)).toHaveLength(73);
   });
 
   it('does not look at the clock when no difference is set', () => {

@@ -4,12 +4,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openSessionCrypto, publicKeyOf } from '../../../src/adapters/crypto.ts';
 import { isInnerPacket, schemeOf } from '../../../src/core/auth/schemes.ts';
+import { EXTENSION } from '../../../src/core/auth/extensions.ts';
 import {
+  AUTH_V1_HINTED_LENGTH,
   AUTH_V1_LENGTH,
   buildAuth,
   decodeAuth,
   encodeAuth,
   fingerprint,
+  HINT_LENGTH,
+  hintOf,
   reversedReply,
   SALT_TRIES,
   startsLikeData,
@@ -121,6 +125,18 @@ describe('encodeAuth', () => {
     expect(Buffer.from(packet).toString('hex')).toBe(`${'12'.repeat(64)}0102030405a1a2a3a4`);
   });
 
+  it('writes the fields of the trailer behind, closed by a byte of padding', () => {
+    const fields = {
+      unixSeconds: seconds(1),
+      salt: hex('a1a2a3a4'),
+      extensions: [{ type: EXTENSION.hint, value: hex('0102030405060708') }],
+    };
+    const packet = encodeAuth({ secret }, fields, sign);
+    const trailer = '01 0008 0102030405060708 00'.replaceAll(' ', '');
+    expect(Buffer.from(packet.subarray(64)).toString('hex')).toBe(`0000000001a1a2a3a4${trailer}`);
+    expect(packet[0], 'signed with the rest').toBe(9 + 12 + secret.length);
+  });
+
   it('signs time, salt and secret', () => {
     let signed = new Uint8Array();
     encodeAuth(
@@ -148,6 +164,19 @@ describe('buildAuth', () => {
       expect(packet).toHaveLength(AUTH_V1_LENGTH);
       expect(startsLikeData(packet[0])).toBe(false);
       expect(startsLikeData(reversedReply(packet)[0])).toBe(false);
+      expect(firstImplementationAccepts(packet, clientPublic)).toBe(true);
+    }
+  });
+
+  it('makes them so with a hint, too, whatever the key', () => {
+    for (let byte = 0; byte < 256; byte++) {
+      const hint = new Uint8Array(HINT_LENGTH).fill(byte);
+      const fields = [{ type: EXTENSION.hint, value: hint }];
+      const packet = buildAuth({ secret }, seconds(1795387450), { sign, random }, fields);
+      expect(packet).toHaveLength(AUTH_V1_HINTED_LENGTH);
+      expect(startsLikeData(packet[0])).toBe(false);
+      expect(startsLikeData(reversedReply(packet)[0])).toBe(false);
+      expect(hintOf(packet)).toEqual(hint);
       expect(firstImplementationAccepts(packet, clientPublic)).toBe(true);
     }
   });

@@ -15,6 +15,7 @@ import type {
   SessionEvent,
   SessionStatus,
 } from '../../../src/core/session/types.ts';
+import { Gate } from '../../../src/core/session/gate.ts';
 import { millis, port, seconds, type Millis } from '../../../src/core/units.ts';
 
 export const ip = (text: string): Ipv4 => text as Ipv4;
@@ -103,6 +104,7 @@ export function requestAt(offset = 0, crypto: SessionCrypto = clientCrypto): Uin
 export class Bench {
   readonly config: SessionConfig;
   readonly crypto: SessionCrypto;
+  readonly gate = new Gate();
   state: SessionState;
   /** Milliseconds since the beginning. */
   now = 0;
@@ -120,7 +122,7 @@ export class Bench {
   do(event: SessionEvent): readonly SessionEffect[] {
     const { state, effects, wakeAt } = step(
       this.config,
-      this.crypto,
+      { crypto: this.crypto, gate: this.gate },
       deepFreeze(this.state),
       event,
       this.#instant(),

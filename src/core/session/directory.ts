@@ -1,0 +1,237 @@
+/**
+ * Whose packet is this? The peers of one tunnel by everything that a packet may tell about its
+ * sender, each a look into a map, however many peers there are:
+ *
+ * - the path that a peer's packets come on;
+ * - the key hint (core/auth/v1.ts);
+ * - the token, by a digest;
+ * - the address or port, of peers that prove nothing else (`none` with auth-by-remote-*), and at last
+ *   the one peer that need not prove anything at all.
+ *
+ * Packets of the first implementation have no hint. For them there is a list of the peers that were
+ * never seen using one, to be tried a few at a time, and a note of who of them was last at an address.
+ *
+ * It knows where peers are, not who they are: nothing found here is admitted before its session has
+ * tested the packet. Bounds: by the number of peers, but for the notes (`NOTES_MAX`).
+ */
+import { ipv4ToNumber, parseIpv4, samePath, type Endpoint, type Ipv4, type Path } from '../addr.ts';
+import { constantTimeEqual } from '../auth/bytes.ts';
+import { HINT_LENGTH, hintOfKey } from '../auth/v1.ts';
+import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';
+import { MultiMap } from '../multi-map.ts';
+import type { Port } from '../units.ts';
+
+/** What the directory keeps of a peer. `path` and `place` are its own to write. */
+export interface Entry {
+  readonly peer: PeerConfig;
+  /** Where its packets come from now. */
+  path: Path | undefined;
+  /** Its place among those that were never seen using hints; NOWHERE = not among them. */
+  place: number;
+}
+
+export const NOWHERE = -1;
+
+/** Addresses for which the last peer without hints is noted. */
+export const NOTES_MAX = 1024;
+
+export class Directory<E extends Entry> {
+  readonly #byId = new Map<PeerId, E>();
+  readonly #byRemote = new MultiMap<number, E>();
+  readonly #byHint = new MultiMap<number, E>();
+  readonly #byToken = new MultiMap<number, E>();
+  /** How many peers have a token of a length. */
+  readonly #tokenLengths = new Map<number, number>();
+  readonly #byAddress = new MultiMap<Ipv4, E>();
+  readonly #byPort = new MultiMap<Port, E>();
+  /** The addresses under which a peer stands in `byAddress`. */
+  readonly #addresses = new Map<E, readonly Ipv4[]>();
+  #open: E | undefined;
+  readonly #hintless: E[] = [];
+  #cursor = 0;
+  readonly #notes = new Map<Ipv4, E>();
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** In the order in which they came. */
+  entries(): IterableIterator<E> {
+    return this.#byId.values();
+  }
+
+  get(id: PeerId): E | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** The peer of a tunnel that has only one. */
+  get sole(): E | undefined {
+    const first = this.#byId.size === 1 ? this.#byId.values().next() : undefined;
+    return first?.done === false ? first.value : undefined;
+  }
+
+  /** Lists a peer; its id must be free. */
+  add(entry: E): void {
+    this.#byId.set(entry.peer.id, entry);
+    const { auth, remoteHost, remotePort } = entry.peer;
+    const { proof } = auth;
+    if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
+      this.#byHint.add(hintKey(proof.peerPublicKey), entry);
+      entry.place = this.#hintless.push(entry) - 1;
+    } else if (proof.kind === 'token') {
+      this.#byToken.add(tokenKey(proof.token), entry);
+      this.#countToken(proof.token.length, 1);
+    } else if (proof.kind === 'none') {
+      if (auth.byRemoteIp) {
+        const literal = remoteHost === undefined ? undefined : parseIpv4(remoteHost);
+        this.allow(entry, literal === undefined ? [] : [literal]);
+      } else if (auth.byRemotePort && remotePort !== undefined) {
+        this.#byPort.add(remotePort, entry);
+      } else {
+        this.#open ??= entry;
+      }
+    }
+    if (entry.path) this.#byRemote.add(remoteKey(entry.path.remote), entry);
+  }
+
+  /** Forgets a peer. Its config must still be the one that it was added with. */
+  remove(entry: E): void {
+    this.move(entry, undefined);
+    this.#byId.delete(entry.peer.id);
+    const { auth, remotePort } = entry.peer;
+    const { proof } = auth;
+    if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
+      this.#byHint.delete(hintKey(proof.peerPublicKey), entry);
+      this.usesHints(entry);
+    } else if (proof.kind === 'token') {
+      this.#byToken.delete(tokenKey(proof.token), entry);
+      this.#countToken(proof.token.length, -1);
+    }
+    this.allow(entry, []);
+    if (remotePort !== undefined) this.#byPort.delete(remotePort, entry);
+    if (this.#open === entry) this.#open = undefined;
+  }
+
+  /** Notes where a peer's packets come from now. Whoever was there before must have been moved. */
+  move(entry: E, path: Path | undefined): void {
+    if (entry.path) this.#byRemote.delete(remoteKey(entry.path.remote), entry);
+    entry.path = path;
+    if (path) this.#byRemote.add(remoteKey(path.remote), entry);
+  }
+
+  /** Who is on exactly this path. */
+  at(path: Path): E | undefined {
+    return this.atRemote(path.remote).find((entry) => entry.path && samePath(entry.path, path));
+  }
+
+  /** Who is at this endpoint, by whatever address of ours. */
+  atRemote(remote: Endpoint): readonly E[] {
+    return this.#byRemote.get(remoteKey(remote));
+  }
+
+  /** Whose key begins like this. */
+  byHint(hint: Uint8Array): readonly E[] {
+    if (hint.length !== HINT_LENGTH) return [];
+    return this.#byHint.get(hintKey(hint)).filter(({ peer: { auth } }) => {
+      const key = auth.proof.kind === 'ed25519' ? auth.proof.peerPublicKey : undefined;
+      return key !== undefined && constantTimeEqual(hint, hintOfKey(key));
+    });
+  }
+
+  hasTokenOf(length: number): boolean {
+    return this.#tokenLengths.has(length);
+  }
+
+  /** Whose token this may be: equal digests prove nothing yet. */
+  byToken(payload: Uint8Array): readonly E[] {
+    return this.#byToken.get(tokenKey(payload));
+  }
+
+  /** Who is known by this endpoint alone, or by nothing. */
+  byEndpoint({ ip, port }: Endpoint): E | undefined {
+    const here = this.#byAddress.get(ip).filter(({ peer: { auth, remotePort } }) => {
+      return !auth.byRemotePort || remotePort === port;
+    });
+    const exact = here.find(({ peer }) => peer.auth.byRemotePort);
+    return exact ?? here[0] ?? this.#byPort.get(port)[0] ?? this.#open;
+  }
+
+  /** Notes the addresses that a peer without a proof is known by; no effect on others. */
+  allow(entry: E, addresses: readonly Ipv4[]): void {
+    for (const address of this.#addresses.get(entry) ?? []) this.#byAddress.delete(address, entry);
+    const { proof, byRemoteIp } = entry.peer.auth;
+    if (addresses.length === 0 || proof.kind !== 'none' || !byRemoteIp) {
+      this.#addresses.delete(entry);
+      return;
+    }
+    this.#addresses.set(entry, addresses);
+    for (const address of addresses) this.#byAddress.add(address, entry);
+  }
+
+  /** How many peers were never seen using hints. */
+  get hintless(): number {
+    return this.#hintless.length;
+  }
+
+  /** Some of those who were never seen using hints, each once: whoever was last at an address first. */
+  *candidates(address: Ipv4, count: number): Generator<E> {
+    const noted = this.#notes.get(address);
+    let left = count;
+    if (noted !== undefined && noted.place !== NOWHERE) {
+      left -= 1;
+      yield noted;
+    }
+    for (let seen = Math.min(left, this.#hintless.length); seen > 0; seen--) {
+      this.#cursor %= this.#hintless.length;
+      const entry = this.#hintless[this.#cursor];
+      this.#cursor += 1;
+      if (entry !== undefined && entry !== noted) yield entry;
+    }
+  }
+
+  /** Notes that a peer without hints has proved itself from an address. */
+  note(entry: E, address: Ipv4): void {
+    this.#notes.delete(address);
+    this.#notes.set(address, entry);
+    const oldest = this.#notes.keys().next();
+    if (this.#notes.size > NOTES_MAX && oldest.done !== true) this.#notes.delete(oldest.value);
+  }
+
+  /** Takes a peer out of those to be tried. */
+  usesHints(entry: E): void {
+    if (entry.place === NOWHERE) return;
+    const last = this.#hintless.pop();
+    if (last !== undefined && last !== entry) {
+      this.#hintless[entry.place] = last;
+      last.place = entry.place;
+    }
+    entry.place = NOWHERE;
+  }
+
+  #countToken(length: number, change: number): void {
+    const count = (this.#tokenLengths.get(length) ?? 0) + change;
+    if (count > 0) this.#tokenLengths.set(length, count);
+    else this.#tokenLengths.delete(length);
+  }
+}
+
+/** An endpoint as a number, below 2^48. */
+function remoteKey({ ip, port }: Endpoint): number {
+  return ipv4ToNumber(ip) * 65_536 + port;
+}
+
+/** The first six bytes of a key; the rest is compared. */
+function hintKey(key: Uint8Array): number {
+  return key.subarray(0, 6).reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
+/** A digest of 53 bits (two of FNV-1a with different beginnings). Equal tokens have equal ones. */
+function tokenKey(token: Uint8Array): number {
+  let low = 0x811c9dc5;
+  let high = 0x9747b28c ^ token.length;
+  for (const byte of token) {
+    low = Math.imul(low ^ byte, 0x01000193);
+    high = Math.imul(high ^ byte, 0x01000193);
+  }
+  return (low >>> 0) * 2 ** 21 + (high >>> 11);
+}

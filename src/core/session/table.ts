@@ -1,0 +1,316 @@
+/**
+ * The sessions of one tunnel.
+ *
+ * Each peer has a session of its own (step.ts), which decides about it and knows of no other. This is
+ * what they share: the gate, the directory, and the rules between peers:
+ * - A packet is given to the peer whose it seems to be, whose session tests it as if there were no
+ *   other. Only where a packet may be several peers', it is given to one after the other until one takes
+ *   it: the peer on that path first, for it is nearly always its own.
+ * - A packet without a hint from an unknown path is tried on a few peers that were never seen using
+ *   hints. Cheap tests come first; each signature then is charged to the strangers' budget.
+ * - A path belongs to one peer. Whoever proves itself on it takes it over; the former is told and
+ *   evicted before. A peer that only returns to a path (a retry, an earlier run) takes it from nobody.
+ * - What is nobody's is counted here.
+ *
+ * A session begins with its peer's first event, so a peer that never comes costs no session. Nothing
+ * here walks all peers. No I/O: memory is asked for by a function, effects are handed back.
+ */
+import { parseIpv4, samePath, type Endpoint, type Path } from '../addr.ts';
+import { refused, type Refusal, type Refused } from '../auth/refusal.ts';
+import { isInnerPacket, schemeOf } from '../auth/schemes.ts';
+import { AUTH_V1_LENGTH, hintOf } from '../auth/v1.ts';
+import type { AuthConfig, PeerConfig, PeerId } from '../config/tunnel-config.ts';
+import type { Instant, Millis, Port } from '../units.ts';
+import { Directory, type Entry } from './directory.ts';
+import { Gate } from './gate.ts';
+import { HINTLESS_TRIALS } from './limits.ts';
+import { countRefusal } from './refusals.ts';
+import { NO_REFUSALS, type Refusals } from './state.ts';
+import { sessionPath, type SessionState, type SessionTools } from './step.ts';
+import type {
+  SessionConfig,
+  SessionCrypto,
+  SessionEffect,
+  SessionEvent,
+  SessionMemory,
+  StepResult,
+} from './types.ts';
+
+/** A peer with its session. All that may be written is the table's to write. */
+export interface SessionEntry extends Entry {
+  peer: PeerConfig;
+  /** Undefined until its first event. */
+  state: SessionState | undefined;
+  /** When its session wants to be woken (monotonic). */
+  wakeAt: Millis | undefined;
+}
+
+/** What is to be done for a peer (undefined: for none), in this order. */
+export type Outcome<E> = {
+  readonly entry: E | undefined;
+  readonly effects: readonly SessionEffect[];
+};
+
+/** The pure machine of one session. */
+export type SessionCore = {
+  readonly create: (config: SessionConfig, now: Instant) => SessionState;
+  readonly step: (
+    config: SessionConfig,
+    tools: SessionTools,
+    state: SessionState,
+    event: SessionEvent,
+    now: Instant,
+  ) => StepResult<SessionState>;
+};
+
+export type TableOptions<E> = {
+  readonly core: SessionCore;
+  readonly role: SessionConfig['role'];
+  readonly localPort: Port;
+  readonly crypto: (auth: AuthConfig) => SessionCrypto;
+  /** What an earlier run left of a peer; asked for when its session begins. */
+  readonly recall: (entry: E) => {
+    readonly memory: SessionMemory | undefined;
+    readonly adopted: Path | undefined;
+  };
+};
+
+type Candidate<E> =
+  | { readonly entry: E; readonly tentative: boolean; readonly charged: boolean }
+  | { readonly refusal: Refused; readonly allowed: number };
+
+export class SessionTable<E extends SessionEntry> {
+  readonly gate = new Gate();
+  readonly directory = new Directory<E>();
+  readonly #options: TableOptions<E>;
+  #refusals: Refusals = NO_REFUSALS;
+
+  constructor(options: TableOptions<E>) {
+    this.#options = options;
+  }
+
+  /** Packets that were nobody's, by reason. */
+  get refused(): Readonly<Partial<Record<Refusal, number>>> {
+    return this.#refusals.counts;
+  }
+
+  get(id: PeerId): E | undefined {
+    return this.directory.get(id);
+  }
+
+  /** The part of a peer's config that its session decides by. */
+  configOf({ peer }: Pick<E, 'peer'>): SessionConfig {
+    const { role, localPort } = this.#options;
+    const { auth, timers, remoteHost, remotePort } = peer;
+    return { role, localPort, auth, timers, remoteHost, remotePort };
+  }
+
+  /** Gives an event to a peer's session, which begins now if it has not. */
+  advance(entry: E, event: SessionEvent, now: Instant): readonly Outcome<E>[] {
+    const outcomes: Outcome<E>[] = [];
+    this.#give(entry, event, now, outcomes);
+    return outcomes;
+  }
+
+  /** Begins a peer's session, or begins it anew from `memory`. */
+  begin(
+    entry: E,
+    now: Instant,
+    from: ReturnType<TableOptions<E>['recall']> = this.#options.recall(entry),
+  ): readonly Outcome<E>[] {
+    const outcomes: Outcome<E>[] = [];
+    entry.state = this.#options.core.create(this.configOf(entry), now);
+    this.#step(entry, { kind: 'start', ...from }, now, outcomes);
+    return outcomes;
+  }
+
+  /** Gives a packet to the peer whose it is. */
+  receive(path: Path, payload: Uint8Array, now: Instant): readonly Outcome<E>[] {
+    const { sole } = this.directory;
+    if (sole) return this.advance(sole, { kind: 'packet', path, payload }, now);
+    const outcomes: Outcome<E>[] = [];
+    let refusal: Refused = refused('unknown-peer');
+    let allowed = 0;
+    for (const candidate of this.#candidates(path, payload, now)) {
+      if ('refusal' in candidate) {
+        ({ refusal, allowed } = candidate);
+        continue;
+      }
+      const { entry, tentative, charged } = candidate;
+      const event = { kind: 'packet', path, payload, tentative, charged } as const;
+      const reason = this.#give(entry, event, now, outcomes);
+      if (reason === undefined) this.#learn(entry, path, payload);
+      if (reason === undefined || !tentative) return outcomes;
+    }
+    const counted = countRefusal(this.#refusals, refusal, { path, now: now.monotonic, allowed });
+    this.#refusals = counted.refusals;
+    if (counted.effect) outcomes.push({ entry: undefined, effects: [counted.effect] });
+    return outcomes;
+  }
+
+  /** Who is at an endpoint that the network complains of; nobody while it complains too often. */
+  atRemote(remote: Endpoint, now: Instant): readonly E[] {
+    const found = this.directory.atRemote(remote);
+    return found.length > 0 && this.gate.outerError(now.monotonic) ? found : [];
+  }
+
+  /** Whether a peer's session has something to do before anybody sends it a packet. */
+  isActive({ auth, remoteHost }: PeerConfig): boolean {
+    if (this.#options.role === 'client') return true;
+    return auth.byRemoteIp && remoteHost !== undefined && parseIpv4(remoteHost) === undefined;
+  }
+
+  #give(entry: E, event: SessionEvent, now: Instant, outcomes: Outcome<E>[]): Refusal | undefined {
+    if (entry.state === undefined) outcomes.push(...this.begin(entry, now));
+    return this.#step(entry, event, now, outcomes);
+  }
+
+  #step(entry: E, event: SessionEvent, now: Instant, outcomes: Outcome<E>[]): Refusal | undefined {
+    const { core, crypto } = this.#options;
+    const { state: before } = entry;
+    if (before === undefined) throw new TypeError('a session that has not begun');
+    const tools = { crypto: crypto(entry.peer.auth), gate: this.gate };
+    const result = core.step(this.configOf(entry), tools, before, event, now);
+    entry.state = result.state;
+    entry.wakeAt = result.wakeAt;
+    this.#noteAddresses(entry, before, result.state);
+    const path = sessionPath(result.state);
+    const holder = path && !isOn(entry, path) ? this.directory.at(path) : undefined;
+    if (path && holder && holder !== entry) {
+      if (!takesOver(event, path)) {
+        const effects = result.effects.filter(({ kind }) => kind !== 'admit' && kind !== 'send');
+        outcomes.push({ entry, effects });
+        this.#step(entry, { kind: 'displaced', path }, now, outcomes);
+        return result.refusal;
+      }
+      this.#step(holder, { kind: 'displaced', path }, now, outcomes);
+    }
+    if (path !== entry.path) this.directory.move(entry, path);
+    outcomes.push({ entry, effects: result.effects });
+    return result.refusal;
+  }
+
+  #noteAddresses(entry: E, before: SessionState, after: SessionState): void {
+    if (before.role !== 'server' || after.role !== 'server') return;
+    if (after.allowed !== before.allowed) this.directory.allow(entry, after.allowed ?? []);
+  }
+
+  /** Learns from a packet that was taken. */
+  #learn(entry: E, path: Path, payload: Uint8Array): void {
+    if (entry.peer.auth.proof.kind !== 'ed25519' || !isOn(entry, path)) return;
+    if (hintOf(payload) !== undefined) this.directory.usesHints(entry);
+    else if (!isInnerPacket(payload)) this.directory.note(entry, path.remote.ip);
+  }
+
+  /** Whose packet this may be, the likeliest first; refusals on the way say why it is nobody's. */
+  *#candidates(path: Path, payload: Uint8Array, now: Instant): Generator<Candidate<E>> {
+    const here = this.directory.at(path);
+    if (this.#options.role === 'client') yield* this.#servers(here, payload);
+    else if (payload.length === 0 || isInnerPacket(payload)) {
+      const entry =
+        here ?? (payload.length === 0 ? this.directory.byEndpoint(path.remote) : undefined);
+      if (entry) yield certain(entry);
+      else yield nobody(payload.length === 0 ? 'length' : 'not-authentication');
+    } else {
+      if (this.directory.hasTokenOf(payload.length)) yield* this.#byToken(here, path, payload, now);
+      else if (payload.length < AUTH_V1_LENGTH) yield nobody('length');
+      if (payload.length >= AUTH_V1_LENGTH) yield* this.#byKey(here, path, payload, now);
+    }
+  }
+
+  *#servers(here: E | undefined, payload: Uint8Array): Generator<Candidate<E>> {
+    const hint = hintOf(payload);
+    const entry = here ?? (hint && this.directory.byHint(hint)[0]);
+    if (entry) yield certain(entry);
+    else yield nobody('wrong-source');
+  }
+
+  /** Finding a token's owner is the test of the token, so it is charged before. */
+  *#byToken(
+    here: E | undefined,
+    path: Path,
+    payload: Uint8Array,
+    now: Instant,
+  ): Generator<Candidate<E>> {
+    if (here?.peer.auth.proof.kind === 'token') {
+      yield { entry: here, tentative: true, charged: false };
+    }
+    if (!this.gate.stranger(path.remote.ip, now.monotonic)) {
+      yield nobody('rate-limited');
+      return;
+    }
+    for (const entry of this.directory.byToken(payload)) {
+      if (entry !== here) yield { entry, tentative: true, charged: true };
+    }
+    yield nobody('token');
+  }
+
+  *#byKey(
+    here: E | undefined,
+    path: Path,
+    payload: Uint8Array,
+    now: Instant,
+  ): Generator<Candidate<E>> {
+    const hint = hintOf(payload);
+    if (hint) {
+      const found = this.directory.byHint(hint);
+      if (found.length === 0) yield nobody('unknown-peer');
+      const first = here && found.includes(here) ? [here] : [];
+      const all = [...first, ...found.filter((entry) => entry !== here)];
+      for (const [index, entry] of all.entries()) {
+        yield { entry, tentative: index < all.length - 1, charged: false };
+      }
+      return;
+    }
+    if (here?.peer.auth.proof.kind === 'ed25519') {
+      const others = this.directory.hintless - (here.place >= 0 ? 1 : 0);
+      yield { entry: here, tentative: others > 0, charged: false };
+    }
+    yield* this.#byTrial(here, path, payload, now);
+  }
+
+  /** A signature is checked before the peer's session is asked: it may have to be read from a disk. */
+  *#byTrial(
+    here: E | undefined,
+    path: Path,
+    payload: Uint8Array,
+    now: Instant,
+  ): Generator<Candidate<E>> {
+    for (const entry of this.directory.candidates(path.remote.ip, HINTLESS_TRIALS)) {
+      if (entry === here) continue;
+      const { auth } = entry.peer;
+      const scheme = schemeOf(auth.proof);
+      const screened = scheme.screen(payload, now.unix, undefined);
+      if (!screened.ok) {
+        const { proof } = auth;
+        const allowed = proof.kind === 'ed25519' ? proof.maxTimeDiscrepancy : 0;
+        yield { refusal: screened, allowed };
+        continue;
+      }
+      if (!this.gate.stranger(path.remote.ip, now.monotonic)) {
+        yield nobody('rate-limited');
+        return;
+      }
+      if (!scheme.prove(payload, this.#options.crypto(auth)).ok) continue;
+      yield { entry, tentative: false, charged: true };
+      return;
+    }
+  }
+}
+
+function certain<E>(entry: E): Candidate<E> {
+  return { entry, tentative: false, charged: false };
+}
+
+function nobody(reason: Exclude<Refusal, 'clock' | 'stale'>): Candidate<never> {
+  return { refusal: refused(reason), allowed: 0 };
+}
+
+function isOn({ path }: Entry, other: Path): boolean {
+  return path !== undefined && samePath(path, other);
+}
+
+/** Whether a peer that gets a path by this event takes it from the one that has it. */
+function takesOver(event: SessionEvent, path: Path): boolean {
+  return event.kind === 'local' || (event.kind === 'packet' && samePath(event.path, path));
+}
