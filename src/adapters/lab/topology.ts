@@ -61,6 +61,11 @@ export type LabOptions = {
    * they carry then fail through the NAT.
    */
   readonly offloads?: 'off' | 'on';
+  /**
+   * `bridge`: clients share a network (default). `routed`: each has the router to itself; a bridge
+   * cuts encapsulated super-packets (it lacks the kernel's hw_enc_features), which routers need not.
+   */
+  readonly lan?: 'bridge' | 'routed';
   /** Takes the lab down, and every program in it, when aborted. */
   readonly signal?: AbortSignal;
 };
@@ -159,10 +164,7 @@ export class Topology implements AsyncDisposable {
         'link set lo up',
         ...wan.map((ip) => `addr add ${ip}/24 dev wan`),
         'link set wan up',
-        `link add name br0 mtu ${mtu} type bridge`,
-        `addr add ${ROUTER_LAN_ADDRESS}/24 dev br0`,
-        ...this.clients.map((_, index) => `link set lan${index} master br0 up`),
-        'link set br0 up',
+        ...this.#lanLines(mtu),
       ]),
       ...this.clients.map(async (name, index) =>
         ipBatch(name, [
@@ -237,6 +239,9 @@ export class Topology implements AsyncDisposable {
     const next = old === moved ? ipv4Add(CLIENT_BASE, index) : moved;
     this.#clientAddresses[index] = next;
     await this.#applyNat();
+    if (this.#options.lan === 'routed') {
+      await ipBatch(this.router, [`route replace ${next}/32 dev lan${index}`]);
+    }
     await ipBatch(this.client(index), [
       `addr del ${old}/24 dev eth0`,
       `addr add ${next}/24 dev eth0`,
@@ -271,6 +276,22 @@ export class Topology implements AsyncDisposable {
     await removeNamespaces(this.namespaces);
     await Promise.allSettled([...this.#programs].map(async (program) => program.finished));
     this.#programs.clear();
+  }
+
+  #lanLines(mtu: number): readonly string[] {
+    if (this.#options.lan === 'routed') {
+      return this.clients.flatMap((_, index) => [
+        `addr add ${ROUTER_LAN_ADDRESS}/32 dev lan${index}`,
+        `link set lan${index} up`,
+        `route add ${this.clientAddress(index)}/32 dev lan${index}`,
+      ]);
+    }
+    return [
+      `link add name br0 mtu ${mtu} type bridge`,
+      `addr add ${ROUTER_LAN_ADDRESS}/24 dev br0`,
+      ...this.clients.map((_, index) => `link set lan${index} master br0 up`),
+      'link set br0 up',
+    ];
   }
 
   #natRules(): readonly string[] {

@@ -19,7 +19,7 @@ import { PROJECT } from './project.ts';
 /*
  * The guest's kernel: Debian's stock one, downloaded by apt and kept in a cache by version:
  *
- *   CACHE/PACKAGE_VERSION/vmlinux           uncompressed, so that QEMU enters it without a loader
+ *   CACHE/PACKAGE_VERSION_CHOICE/vmlinux    uncompressed, so that QEMU enters it without a loader
  *                        /modules/lib/…     only what networks and the rig need, without signatures
  *                        /initrd-HASH.cpio  busybox, init.sh and the modules for mounting the root
  */
@@ -43,6 +43,7 @@ const MODULE_TREES = [
 /** Single modules besides: tunnels and virtual links, and the rig's serial ports. */
 const MODULE_FILES = [
   'drivers/net/dummy.ko',
+  'drivers/net/geneve.ko',
   'drivers/net/ifb.ko',
   'drivers/net/tun.ko',
   'drivers/net/tap.ko',
@@ -89,8 +90,14 @@ export async function prepareKernel(cache: string): Promise<Kernel> {
 
 type Package = { readonly name: string; readonly version: string };
 
+/** Another choice of modules is another entry of the cache. */
+const CHOICE = createHash('sha256')
+  .update([...MODULE_TREES, ...MODULE_FILES].join('\n'))
+  .digest('hex')
+  .slice(0, 8);
+
 function keyOf(wanted: Package): string {
-  return `${wanted.name}_${wanted.version.replaceAll(/[^\w.+~-]/g, '_')}`;
+  return `${wanted.name}_${wanted.version.replaceAll(/[^\w.+~-]/g, '_')}_${CHOICE}`;
 }
 
 /** The kernel package that the metapackage depends on, as apt would install it now. */
