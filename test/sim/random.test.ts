@@ -6,6 +6,13 @@ import { SERVER_IP, World, type Tunnel, type WorldOptions } from './world.ts';
 /** Sequences in all, over so many tests that a failure names a small range. */
 const SEQUENCES = 10_000;
 const PARTS = 10;
+/** One daemon for several clients, with and without hints. */
+const SHARED: readonly Partial<WorldOptions>[] = [
+  { tunnels: 3, shared: true },
+  { tunnels: 3, shared: true, hints: () => false },
+  { tunnels: 4, shared: true, hints: (index) => index % 2 === 0 },
+];
+
 /** Longest time, in seconds, that a tunnel may need to work again once all trouble has ended. */
 const RECOVERY = 300;
 
@@ -14,7 +21,7 @@ function drawOptions(random: Random, seed: number): WorldOptions {
   const literal = random.chance(0.2);
   return {
     seed,
-    tunnels: random.pick([1, 1, 2]),
+    ...random.pick<Partial<WorldOptions>>([{}, {}, { tunnels: 2 }, ...SHARED]),
     reply: random.chance(0.7),
     signedReplies: random.chance(0.5),
     literal,

@@ -15,7 +15,7 @@ export function startedWorld(options: Partial<WorldOptions> = {}): World {
 /** Whether the server admits the client where the network shows it now. */
 export function isReachable(world: World, tunnel: Tunnel): boolean {
   const outside = world.outsideOf(tunnel);
-  const { admitted } = tunnel.server;
+  const { admitted } = tunnel.member;
   return !!outside && !!admitted && sameEndpoint(admitted.remote, outside);
 }
 
