@@ -6,7 +6,7 @@ import {
   DEFAULT_SECRET,
   MAX_TIME_DISCREPANCY,
 } from './limits.ts';
-import { heard, type PeerView } from './peer-view.ts';
+import { heard, type PeerBase, type PeerView } from './peer-view.ts';
 import type { Filled } from './slots.ts';
 import { DEFAULT_PEER, type PeerConfig, type Proof, type TimerConfig } from './tunnel-config.ts';
 
@@ -43,7 +43,7 @@ function chooseProof(view: PeerView): Proof {
     kind: 'ed25519',
     privateSeed,
     peerPublicKey,
-    secret: heard(view, 'secret') ?? defaultSecret,
+    secret: view.own.secret ?? sharedSecret(view.base),
     maxTimeDiscrepancy: heard(view, 'maxTimeDiscrepancy') ?? MAX_TIME_DISCREPANCY,
   };
 }
@@ -72,10 +72,17 @@ function allowedIpsOf({ id, own }: PeerView, innerIp: Ipv4): readonly Prefix[] |
   return [{ ip: innerIp, length: 32 }, ...others];
 }
 
+/** The secret of peers that say no other. */
+export function sharedSecret({ inherited }: PeerBase): Uint8Array {
+  return inherited.secret ?? defaultSecret;
+}
+
 /** Peers as they are beside each other: the default one takes what is left only while it is alone. */
-export function besideOthers(peers: readonly PeerConfig[]): readonly PeerConfig[] {
-  const [first] = peers;
-  if (first?.allowedIps !== 'any' || peers.length === 1) return peers;
-  const allowedIps = [{ ip: first.innerIp, length: 32 }];
-  return [{ ...first, allowedIps }, ...peers.slice(1)];
+export function settlePeers(peers: readonly PeerConfig[], base: PeerBase): readonly PeerConfig[] {
+  const [first, ...others] = peers;
+  if (first?.id !== DEFAULT_PEER || !base.defaultTakesAny) return peers;
+  const alone = others.length === 0;
+  if (alone === (first.allowedIps === 'any')) return peers;
+  const allowedIps = alone ? 'any' : [{ ip: first.innerIp, length: 32 }];
+  return [{ ...first, allowedIps }, ...others];
 }

@@ -77,6 +77,12 @@ export class ClaimTable<Holder> {
       : claimOnce(this.#others[claim.what], claim.key, holder);
   }
 
+  has(claim: Claim): boolean {
+    return claim.what === 'network'
+      ? this.#networksOf(claim.prefix).has(ipv4ToNumber(claim.prefix.ip) | 0)
+      : this.#others[claim.what].has(claim.key);
+  }
+
   hasAddress(address: Ipv4): boolean {
     return this.#networks[32]?.has(ipv4ToNumber(address) | 0) ?? false;
   }

@@ -50,7 +50,7 @@ function checkAuthentication(view: PeerView): readonly ConfigProblem[] {
     ].join(' and ');
     found.push(problemAt(tokenOrigin, `either a token or keys, not both (${names} is given too)`));
   }
-  if (base.role === 'server' && privateSeed && !peerPublicKey) {
+  if (base.role === 'server' && privateSeed && !peerPublicKey && !token) {
     const expected =
       "the client's public key: with keys, a server without it could admit nobody " +
       '(`auth-key-b64` only signs replies)';

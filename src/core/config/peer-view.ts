@@ -91,9 +91,13 @@ export function viewSection(section: Section, base: PeerBase): PeerView {
     problems: problems.length === 0 ? layer.problems : [...problems, ...layer.problems],
     unimplemented: layer.unimplemented,
     place: section,
-    // A server's sections are many: one address cannot be the default of all.
-    innerIp: layer.slots.innerPeerIp ?? (base.role === 'client' ? neighbour(base) : undefined),
+    innerIp: innerIpOf(layer.slots, base),
   };
+}
+
+/** Of a section's peer. A server's sections are many: one address cannot be the default of all. */
+export function innerIpOf(own: Filled, base: PeerBase): Ipv4 | undefined {
+  return own.innerPeerIp ?? (base.role === 'client' ? neighbour(base) : undefined);
 }
 
 /** The other address of the tunnel's pair. */

@@ -1,6 +1,6 @@
 import { ipv4Add, type Ipv4 } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
-import { besideOthers, buildPeer } from './build-peer.ts';
+import { buildPeer, settlePeers } from './build-peer.ts';
 import { ClaimTable, claimsOf, otherThan, type Claim } from './peer-claims.ts';
 import { checkPeer, checkRoles, missing } from './peer-rules.ts';
 import { viewDefault, viewSection, type PeerView } from './peer-view.ts';
@@ -26,7 +26,7 @@ export function resolvePeers(at: Situation): ResolvedPeers {
   for (const section of at.sections) gathering.add(section, viewSection(section, at.base));
   gathering.suggestAddresses();
   const { peers, problems, unimplemented, warnings } = gathering;
-  return { peers: besideOthers(peers), problems, unimplemented, warnings };
+  return { peers: settlePeers(peers, at.base), problems, unimplemented, warnings };
 }
 
 /** Whether the options before the first section describe a peer: by who it is, or where. */

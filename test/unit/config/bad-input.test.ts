@@ -1,15 +1,6 @@
 import { expect, test } from 'vitest';
-import type { ExitName } from '../../../src/core/exit-codes.ts';
+import { expectRefusal, is, type Said } from './refusals.ts';
 import { PRIVATE_KEY, PUBLIC_KEY, configError } from './resolve-texts.ts';
-
-/** What one problem says: where, of which option, which value, and part of what was expected. */
-type Said = {
-  readonly line: number | undefined;
-  readonly key: string;
-  readonly value: string | undefined;
-  readonly expected: string;
-  readonly exit?: ExitName;
-};
 
 const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
 
@@ -24,13 +15,6 @@ const client = (line: string, said: Omit<Said, 'line'>): readonly [string, Said]
   `${CLIENT}${line}\n`,
   { line: 3, ...said },
 ];
-
-const is = (key: string, value: string | undefined, expected: string, exit?: ExitName) => ({
-  key,
-  value,
-  expected,
-  ...(exit && { exit }),
-});
 
 const IPV6 = 'an IPv4 address; IPv6 is not implemented';
 const UNICAST = 'a unicast IPv4 address';
@@ -236,19 +220,7 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
 
 test.each(FILE_CASES.map(([text, said]) => ({ text, said })))(
   'a file is refused: $text',
-  ({ text, said }) => {
-    const error = configError({ '/etc/ipipou/t.conf': text });
-    expect(error.problems).toHaveLength(1);
-    expect(error.problems[0]).toEqual({
-      source: '/etc/ipipou/t.conf',
-      line: said.line,
-      key: said.key,
-      value: said.value,
-      expected: expect.stringContaining(said.expected) as string,
-    });
-    expect(error.exit).toBe(said.exit ?? 'arguments');
-    expect(error.message).toContain(said.expected);
-  },
+  ({ text, said }) => expectRefusal(text, said),
 );
 
 /** Command lines of a sound server with something wrong at the end. */

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { OPTIONS } from '../../../src/core/config/options.ts';
+import { needsRestart } from '../../../src/core/config/restart.ts';
+import { findOption } from '../../../src/core/config/setting.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { PRIVATE_KEY, PUBLIC_KEY, configError, resolveRun, resolveTexts } from './resolve-texts.ts';
 
@@ -220,6 +222,26 @@ for (const [name, { base, line, part, without, with: withIt }] of Object.entries
     expect(partOf(resolveRun(`${base}${line}\n`), part)).toEqual(withIt);
   });
 }
+
+/** What a running tunnel cannot change. */
+const fixed = Object.entries(EFFECTS).filter(
+  ([name, { base, part }]) =>
+    findOption(name)?.peer === undefined && name !== 'peer' && base !== '' && part !== 'action',
+);
+
+test.each(fixed)('a running tunnel is told that %s needs a restart', (name, { base, line }) => {
+  const flags: Readonly<Record<string, string>> = { v: 'verb', 'no-encap-csum': 'encap-csum' };
+  const [before, after] = [resolveRun(base), resolveRun(`${base}${line}\n`)];
+  expect(needsRestart(before, before)).toEqual([]);
+  const named = needsRestart(before, after);
+  if (name === 'fou-local') expect(named).toEqual(['fou-local-ip', 'fou-local-port', 'fou-dev']);
+  else expect(named).toContain(flags[name] ?? name);
+});
+
+test('a change of role needs a restart', () => {
+  const [client, server] = [resolveRun(CLIENT), resolveRun(`server\n${CLIENT}`)];
+  expect(needsRestart(client, server)).toEqual(['server']);
+});
 
 /** Options whose effect takes more than one line to see. */
 const OTHERS: Readonly<Record<string, () => void>> = {
