@@ -1,5 +1,5 @@
-// What the demo and the tests need on a bare Debian machine: packages, npm modules, a build.
-//   node scripts/setup.mjs --for code|demo|test     default: demo
+// What the demo, the tests and the benchmarks need on a bare Debian machine: packages, npm modules, a build.
+//   node scripts/setup.mjs --for code|demo|test|bench     default: demo
 // Installs only what is missing and says what it does; exits 1 with what to do when it cannot.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
@@ -23,10 +23,19 @@ const TEST_PACKAGES = [
   ...['iptables', 'qemu-system-x86', 'busybox-static', 'cpio', 'binutils', 'xz-utils'],
   'systemd',
 ];
-const PACKAGES = { code: [], demo: DEMO_PACKAGES, test: TEST_PACKAGES };
+/** Of the other tunnels in the contest, and of what looks into them. */
+const BENCH_PACKAGES = [
+  ...TEST_PACKAGES,
+  ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools'],
+  ...['openssh-server', 'openssh-client', 'linux-perf'],
+];
+const PACKAGES = {
+  ...{ code: [], demo: DEMO_PACKAGES },
+  ...{ test: TEST_PACKAGES, bench: BENCH_PACKAGES },
+};
 const OLDEST_NODE = [20, 6];
 
-/** Makes the machine ready for a purpose: "code" (modules only), "demo" or "test"; throws when it cannot. */
+/** Makes the machine ready for a purpose: "code" (modules only), "demo", "test" or "bench"; throws when it cannot. */
 export function setUp(purpose) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
@@ -34,7 +43,7 @@ export function setUp(purpose) {
   }
   if (purpose !== 'code') requireRoot();
   installPackages(PACKAGES[purpose]);
-  if (purpose === 'test') requireKernelSource();
+  if (purpose === 'test' || purpose === 'bench') requireKernelSource();
   installModules();
   if (purpose !== 'code') build();
 }

@@ -26,7 +26,7 @@ export async function canDelay(probe: Probe): Promise<boolean> {
 export type Means = { readonly netem: boolean; readonly signal: AbortSignal };
 
 export async function buildLink(scene: Scene, clients: number, means: Means): Promise<Topology> {
-  const lab = await up({ clients, offloads: 'on', signal: means.signal });
+  const lab = await up({ clients, offloads: 'on', lan: 'routed', signal: means.signal });
   try {
     await shapeLink(lab, scene.shape, means.netem);
   } catch (error) {

@@ -21,6 +21,8 @@ export function parsePing(text: string): RoundTrips | undefined {
 
 /** Milliseconds between the pings of a measurement. */
 const INTERVAL = 10;
+/** Fewer pings say nothing about the spread. */
+const LEAST = 20;
 /** How long ping waits for the last replies, in seconds. */
 const LINGER = 2;
 
@@ -31,7 +33,7 @@ export async function ping(
   target: Ipv4,
   seconds: number,
 ): Promise<RoundTrips> {
-  const count = Math.max(10, Math.round((seconds * 1000) / INTERVAL));
+  const count = Math.max(LEAST, Math.round((seconds * 1000) / INTERVAL));
   const argv = ['ping', '-q', '-c', String(count), '-i', String(INTERVAL / 1000)];
   const limit = ['-w', String(Math.ceil(seconds) + LINGER), target];
   const timeout = millis((seconds + LINGER + 20) * 1000);

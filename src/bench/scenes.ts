@@ -21,14 +21,15 @@ export type Step =
   /** `rate` in Mbit/s; undefined: as fast as it goes. */
   | { readonly kind: 'udp'; readonly id: string; readonly size: number; readonly rate?: number }
   | { readonly kind: 'peers'; readonly count: number }
-  | { readonly kind: 'recover' };
+  | { readonly kind: 'recover' }
+  | { readonly kind: 'profile' };
 
 export type Scene = {
   readonly name: string;
   readonly title: string;
   readonly shape: Shape;
+  /** How many; contestants that serve fewer have no turn. */
   readonly clients: number;
-  /** Only these kinds of contestants make sense in it: those that serve so many clients. */
   readonly steps: readonly Step[];
   /** Rounds that it takes part in, as a share of all: what hardly varies need not be repeated as often. */
   readonly share: number;
@@ -51,6 +52,31 @@ function udpAt(rate: number): Step {
   return { kind: 'udp', id: 'udpRate', size: 1400, rate };
 }
 
+/** Bytes and rounds that show whether everybody starts, carries, and stops. */
+export const QUICK: Scene = {
+  name: 'quick',
+  title: 'a short look, GSO super-packets',
+  shape: { segmentation: 'on', ...UNLIMITED },
+  clients: 1,
+  steps: [{ kind: 'ping' }, UP, DOWN],
+  share: 1,
+  stretch: 1,
+};
+
+/** Where the time goes; in the first round only. */
+export const PROFILE: Scene = {
+  name: 'profile',
+  title: 'profile of one stream up, GSO super-packets',
+  shape: { segmentation: 'on', ...UNLIMITED },
+  clients: 1,
+  steps: [{ kind: 'profile' }],
+  share: 1 / 1000,
+  stretch: 2,
+};
+
+/** Rounds of scenes that vary less, or matter less, than the unlimited links: two of five. */
+const SOME = 0.4;
+
 /** The four links, then the two sweeps. */
 export const SCENES: readonly Scene[] = [
   {
@@ -58,10 +84,7 @@ export const SCENES: readonly Scene[] = [
     title: 'unlimited, GSO super-packets',
     shape: { segmentation: 'on', ...UNLIMITED },
     clients: 1,
-    steps: [
-      ...[{ kind: 'ping' } as const, UP, DOWN, UP_MANY, DOWN_MANY],
-      ...[udpAt(100), udp(64), udp(1400), { kind: 'recover' } as const],
-    ],
+    steps: [{ kind: 'ping' }, UP, DOWN, UP_MANY, DOWN_MANY, { kind: 'recover' }],
     share: 1,
     stretch: 1,
   },
@@ -70,7 +93,7 @@ export const SCENES: readonly Scene[] = [
     title: 'unlimited, MTU-sized frames',
     shape: { segmentation: 'off', ...UNLIMITED },
     clients: 1,
-    steps: [UP, DOWN, UP_MANY, DOWN_MANY],
+    steps: [UP, DOWN],
     share: 1,
     stretch: 1,
   },
@@ -79,8 +102,8 @@ export const SCENES: readonly Scene[] = [
     title: '1 Gbit/s',
     shape: { segmentation: 'on', rate: 1000, delay: undefined },
     clients: 1,
-    steps: [UP, UP_MANY],
-    share: 0.5,
+    steps: [UP, UP_MANY, udpAt(100)],
+    share: SOME,
     stretch: 1,
   },
   {
@@ -89,7 +112,8 @@ export const SCENES: readonly Scene[] = [
     shape: { segmentation: 'on', rate: 20, delay: 200 },
     clients: 1,
     steps: [UP_MANY, udpAt(10)],
-    share: 0.5,
+    share: SOME,
+    // With the delay: connections take several round trips to fill the link.
     stretch: 4,
   },
   {
@@ -98,7 +122,7 @@ export const SCENES: readonly Scene[] = [
     shape: { segmentation: 'on', ...UNLIMITED },
     clients: 1,
     steps: SIZES.map(udp),
-    share: 0.5,
+    share: SOME,
     stretch: 1,
   },
   {
@@ -107,7 +131,7 @@ export const SCENES: readonly Scene[] = [
     shape: { segmentation: 'on', ...UNLIMITED },
     clients: Math.max(...PEERS),
     steps: PEERS.map((count) => ({ kind: 'peers', count })),
-    share: 0.5,
+    share: SOME,
     stretch: 1,
   },
 ];

@@ -3,6 +3,7 @@ import type { Contestant, Side, Tunnel } from './contestant.ts';
 import { busySeconds, programSeconds } from './cpu.ts';
 import { iperf, IPERF_PORT, startIperfServer, type Received } from './iperf.ts';
 import { ping, ReplyWatch, type RoundTrips } from './ping.ts';
+import { profiled } from './profile.ts';
 import type { Step } from './scenes.ts';
 import type { Site } from './site.ts';
 
@@ -19,29 +20,37 @@ export type Stage = {
 type Values = Readonly<Record<string, number>>;
 
 /** How long a contestant may take to recover before that counts as never. */
-const RECOVER_TIMEOUT = millis(5_000);
+const RECOVER_TIMEOUT = millis(3_000);
+/** Seconds of pings with nothing else going on. */
+const IDLE_PING = 0.5;
 const MEGA = 1e6;
 /** CPU-%: 100 is one processor. */
 const PERCENT = 100;
 
 /** Takes one measurement; rejects when it yields nothing. */
-export function takeStep(step: Step, stage: Stage): Promise<Values> {
-  switch (step.kind) {
-    case 'ping':
-      return idlePing(stage);
-    case 'tcp':
-      return tcp(step, stage);
-    case 'udp':
-      return udp(step, stage);
-    case 'peers':
-      return peers(step.count, stage);
-    case 'recover':
-      return recover(stage);
-  }
+export async function takeStep(
+  step: Exclude<Step, { kind: 'profile' }>,
+  stage: Stage,
+): Promise<Values> {
+  if (step.kind === 'ping') return idlePing(stage);
+  if (step.kind === 'tcp') return tcp(step, stage);
+  if (step.kind === 'udp') return udp(step, stage);
+  if (step.kind === 'peers') return peers(step.count, stage);
+  return recover(stage);
+}
+
+/** What the machine does while one stream goes up. */
+export async function takeProfile({ site, tunnel, seconds }: Stage) {
+  const server = tunnel.serverAddress;
+  const flow = { server, port: IPERF_PORT, seconds, down: false, streams: 1 };
+  return profiled(site, async () => iperf(site.lab, site.lab.client(), flow));
 }
 
 async function idlePing({ site, tunnel }: Stage): Promise<Values> {
-  return roundTrips('ping', await ping(site.lab, site.lab.client(), tunnel.serverAddress, 1));
+  return roundTrips(
+    'ping',
+    await ping(site.lab, site.lab.client(), tunnel.serverAddress, IDLE_PING),
+  );
 }
 
 function roundTrips(id: string, { min, avg, max, mdev }: RoundTrips): Values {

@@ -9,10 +9,10 @@ import type { Contestant, Side, Tunnel } from './contestant.ts';
 import { startIperfServer } from './iperf.ts';
 import { buildLink, hamper, unhamper, type Means } from './link.ts';
 import { ReplyWatch } from './ping.ts';
-import type { Sample } from './results.ts';
+import type { ProfileLine, Sample } from './results.ts';
 import type { Scene, Step } from './scenes.ts';
 import { Site } from './site.ts';
-import { takeStep, type Stage } from './steps.ts';
+import { takeProfile, takeStep, type Stage } from './steps.ts';
 
 /** How long a contestant may take from its client's start to the first reply. */
 const START_TIMEOUT = millis(60_000);
@@ -57,43 +57,49 @@ async function perform(
   site: Site,
   options: TurnOptions,
 ): Promise<Sample> {
-  const values: Record<string, number> = {};
-  const missing: Record<string, string> = {};
+  const found: Found = { values: {}, missing: {} };
   const tunnel = await contestant.open(site);
   const sides: Side[] = [];
   try {
     const { elapsed } = await startAll(site, tunnel, sides);
-    if (contestant.kind !== 'bare') values['start'] = elapsed;
+    if (contestant.kind !== 'bare') found.values['start'] = elapsed;
     if (options.slowed !== undefined) await slow(site.lab, sides, options.slowed);
     await using server = await startIperfServer(site.lab, site.lab.server);
     const stage: Stage = {
       ...{ site, contestant, tunnel, sides },
-      seconds: options.seconds * scene.stretch,
+      seconds: options.seconds * stretch(scene, options.means),
     };
     for (const step of scene.steps) {
       options.means.signal.throwIfAborted();
-      await attempt(step, stage, values, missing);
+      await attempt(step, stage, found);
     }
     await server.stop();
     if (options.slowed !== undefined) await restore(site.lab, sides);
   } finally {
     await stopAll(sides);
   }
-  return { scene: scene.name, contestant: contestant.name, round: options.round, values, missing };
+  return { scene: scene.name, contestant: contestant.name, round: options.round, ...found };
 }
 
+/** A delay that this kernel cannot make needs no patience. */
+function stretch(scene: Scene, { netem }: Means): number {
+  return scene.shape.delay === undefined || netem ? scene.stretch : 1;
+}
+
+/** What a turn has found so far. */
+type Found = {
+  readonly values: Record<string, number>;
+  readonly missing: Record<string, string>;
+  profile?: readonly ProfileLine[];
+};
+
 /** A measurement that fails leaves its reason; the turn goes on. */
-async function attempt(
-  step: Step,
-  stage: Stage,
-  values: Record<string, number>,
-  missing: Record<string, string>,
-): Promise<void> {
+async function attempt(step: Step, stage: Stage, found: Found): Promise<void> {
   try {
-    Object.assign(values, await takeStep(step, stage));
+    if (step.kind === 'profile') found.profile = await takeProfile(stage);
+    else Object.assign(found.values, await takeStep(step, stage));
   } catch (error) {
-    const name = 'id' in step ? step.id : step.kind;
-    missing[name] = firstLine(error);
+    found.missing['id' in step ? step.id : step.kind] = firstLine(error);
   }
 }
 

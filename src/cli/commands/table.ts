@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { benchCommand } from './bench.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { downCommand } from './down.ts';
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   reloadCommand,
   doctorCommand,
   demoCommand,
+  benchCommand,
   keygenCommand,
   pubkeyCommand,
   serviceCommand,

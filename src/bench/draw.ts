@@ -1,0 +1,45 @@
+import type { EChartsOption } from 'echarts';
+import { IpipouError } from '../core/errors.ts';
+import { chartsOf, type Chart } from './chart-input.ts';
+import { chartHeight, chartOption, WIDTH } from './chart-option.ts';
+import { SCHEMES } from './colours.ts';
+import type { Results } from './results.ts';
+
+export type Drawing = {
+  /** "bandwidth-light". */
+  readonly name: string;
+  readonly svg: string;
+};
+
+/** Every chart of a run in both colour schemes, as SVG; no browser is involved. */
+export async function drawCharts(results: Results): Promise<readonly Drawing[]> {
+  const { init } = await loadLibrary();
+  const draw = (chart: Chart, option: EChartsOption): string => {
+    const size = { width: WIDTH, height: chartHeight(chart) };
+    const instance = init(null, null, { renderer: 'svg', ssr: true, ...size });
+    try {
+      instance.setOption(option);
+      return `${instance.renderToSVGString()}\n`;
+    } finally {
+      instance.dispose();
+    }
+  };
+  return chartsOf(results).flatMap((chart) =>
+    SCHEMES.map((scheme) => ({
+      name: `${chart.name}-${scheme.name}`,
+      svg: draw(chart, chartOption(chart, scheme)),
+    })),
+  );
+}
+
+/** The library is a development dependency: nothing but charts needs it. */
+async function loadLibrary() {
+  try {
+    return await import('echarts');
+  } catch (error) {
+    throw new IpipouError('generic', 'bench: charts need the library echarts', {
+      hint: 'npm ci in a clone of the project, or npm install echarts',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,44 @@
+import { rm } from 'node:fs/promises';
+import { run } from '../adapters/lab/process.ts';
+import { millis } from '../core/units.ts';
+import type { ProfileLine } from './results.ts';
+import type { Site } from './site.ts';
+
+/* Where the processors' time goes, by perf(1), sampled by the clock: guests have no counters. */
+
+/** Samples a second and processor. */
+const FREQUENCY = '499';
+const LINES = 15;
+const REPORT_TIMEOUT = millis(120_000);
+
+/** Samples the whole machine while a load runs; rejects where there is no perf. */
+export async function profiled(
+  site: Site,
+  load: () => Promise<unknown>,
+): Promise<readonly ProfileLine[]> {
+  const file = site.path('perf.data');
+  const how = ['-a', '-e', 'cpu-clock', '-F', FREQUENCY, '-o', file];
+  const recorder = site.spawn(site.lab.server, ['perf', 'record', ...how]);
+  try {
+    await load();
+  } finally {
+    await recorder.stop('SIGINT');
+  }
+  const show = ['--stdio', '--no-children', '--sort', 'symbol', '--percent-limit', '1'];
+  const report = ['perf', 'report', '-i', file, ...show];
+  const { stdout, stderr } = await run(report, { timeout: REPORT_TIMEOUT });
+  await rm(file, { force: true });
+  const lines = parseProfile(stdout);
+  if (lines.length === 0) throw new Error(`perf: ${stderr.trim()} ${recorder.stderr.trim()}`);
+  return lines;
+}
+
+/** Lines of `perf report --stdio --sort symbol`: "    12.34%  [k] copy_page". Idle time is left out. */
+export function parseProfile(text: string): readonly ProfileLine[] {
+  const all = [...text.matchAll(/^\s*([0-9.]+)%\s+(?:\[.\]\s+)?(\S+)/gm)].map(
+    ([, share = '0', symbol = '']) => ({ share: Number(share), symbol }),
+  );
+  return all.filter(({ symbol }) => !IDLE.test(symbol)).slice(0, LINES);
+}
+
+const IDLE = /idle|^pv_native_safe_halt$|^native_safe_halt$|^default_idle/;

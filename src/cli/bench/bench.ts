@@ -1,0 +1,162 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import { compareResults, formatComparison } from '../../bench/compare.ts';
+import { runContest } from '../../bench/contest.ts';
+import { lacksProgram } from '../../bench/contestants/requirements.ts';
+import { CONTESTANTS } from '../../bench/contestants/table.ts';
+import { decodeOutside } from '../../bench/facts.ts';
+import { measureInGuest } from '../../bench/guest.ts';
+import { misuse, parseBenchOptions, type BenchOptions } from '../../bench/options.ts';
+import {
+  contestantTable,
+  factLines,
+  summaryTable,
+  tablesOf,
+  troubleLines,
+} from '../../bench/report.ts';
+import { decodeResults, encodeResults, RESULTS_MAX, type Results } from '../../bench/results.ts';
+import { formatMarkdown, formatTerminal } from '../../bench/table.ts';
+import { IpipouError } from '../../core/errors.ts';
+import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
+import type { CommandContext } from '../command.ts';
+import { progressLine } from './progress.ts';
+
+/** What the contest itself needs, beyond what contestants need. */
+const TOOLS = ['ip', 'nft', 'tc', 'ethtool', 'conntrack', 'sysctl', 'iperf3', 'ping'];
+
+/** Measures here or in a guest, and prints the tables. */
+export async function measure(
+  args: readonly string[],
+  context: CommandContext,
+  requireRoot: () => void,
+): Promise<ExitCode> {
+  const options = parseBenchOptions(args);
+  if (options.list) {
+    const lines = CONTESTANTS.map(
+      ({ name, title, remark }) => `${name.padEnd(14)} ${title}: ${remark}`,
+    );
+    context.stdout(`${lines.join('\n')}\n`);
+    return EXIT.ok;
+  }
+  const results = options.vm
+    ? await measureInGuest(options, context)
+    : await measureHere(options, context, requireRoot);
+  if (options.out !== undefined) {
+    await mkdir(path.dirname(path.resolve(options.out)), { recursive: true });
+    await writeFile(options.out, encodeResults(results));
+  }
+  context.stdout(options.json ? encodeResults(results) : describe(results, 'terminal'));
+  return results.failures.length > 0 ? EXIT.generic : EXIT.ok;
+}
+
+async function measureHere(
+  options: BenchOptions,
+  context: CommandContext,
+  requireRoot: () => void,
+): Promise<Results> {
+  requireRoot();
+  const lacking = await lacksProgram(...TOOLS);
+  if (lacking !== undefined) {
+    const hint = 'npm run bench in a clone installs what is missing';
+    throw new IpipouError('generic', `bench: ${lacking}`, { hint });
+  }
+  const outside =
+    options.outside === undefined
+      ? undefined
+      : decodeOutside(await readFile(options.outside, 'utf8'));
+  const progress = progressLine(context.stderr, process.stderr.isTTY);
+  try {
+    return await runContest({
+      ...options,
+      ...{ outside, signal: context.signal, onProgress: (at) => progress.show(at) },
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+function describe(results: Results, form: 'terminal' | 'markdown'): string {
+  const tables = [contestantTable(results), summaryTable(results), ...tablesOf(results)].filter(
+    ({ rows }) => rows.length > 0,
+  );
+  const trouble = troubleLines(results);
+  const [format, bullet] =
+    form === 'terminal'
+      ? [formatTerminal, '  ']
+      : [(table: (typeof tables)[number]) => formatMarkdown(table), '- '];
+  return [
+    ...factLines(results).map((line) => `${bullet}${line}`),
+    '',
+    ...tables.map((table) => format(table)),
+    ...(trouble.length === 0 ? [] : ['What could not be measured:', '']),
+    ...trouble.map((line) => `${bullet}${line}`),
+    '',
+  ].join('\n');
+}
+
+/** Prints the tables of a file once more. */
+export async function showFile(
+  args: readonly string[],
+  context: CommandContext,
+): Promise<ExitCode> {
+  const files = args.filter((arg) => arg !== '--markdown');
+  const [file] = files;
+  if (file === undefined || files.length > 1) throw misuse('show: expected one file');
+  const form = args.includes('--markdown') ? 'markdown' : 'terminal';
+  context.stdout(describe(await readResults(file), form));
+  return EXIT.ok;
+}
+
+export async function compareFiles(
+  args: readonly string[],
+  context: CommandContext,
+): Promise<ExitCode> {
+  const [before, after, ...rest] = args;
+  if (before === undefined || after === undefined || rest.length > 0) {
+    throw misuse('compare: expected two files');
+  }
+  const compared = compareResults(await readResults(before), await readResults(after));
+  context.stdout(formatComparison(compared));
+  return EXIT.ok;
+}
+
+/** Draws every chart that the files have figures for. */
+export async function drawFiles(
+  args: readonly string[],
+  context: CommandContext,
+): Promise<ExitCode> {
+  const at = args.indexOf('--out');
+  const folder = at < 0 ? undefined : args[at + 1];
+  const files = at < 0 ? args : args.toSpliced(at, 2);
+  if (folder === undefined || files.length === 0) {
+    throw misuse('charts: expected files and --out FOLDER');
+  }
+  const { drawCharts } = await import('../../bench/draw.ts');
+  await mkdir(folder, { recursive: true });
+  for (const file of files) {
+    const results = await readResults(file);
+    const prefix = path.basename(file, '.json');
+    for (const { name, svg } of await drawCharts(results)) {
+      const target = path.join(folder, `${prefix}-${name}.svg`);
+      await writeFile(target, svg);
+      context.stdout(`${target}\n`);
+    }
+  }
+  return EXIT.ok;
+}
+
+async function readResults(file: string): Promise<Results> {
+  const fail = (reason: string): IpipouError =>
+    new IpipouError('arguments', `bench: ${file}: ${reason}`);
+  const size = await stat(file).then(
+    (found) => found.size,
+    (error: unknown) => {
+      throw fail(error instanceof Error ? error.message : String(error));
+    },
+  );
+  if (size > RESULTS_MAX) throw fail(`longer than ${RESULTS_MAX} bytes`);
+  const decoded = decodeResults(await readFile(file, 'utf8'));
+  if (!decoded.ok) throw fail(decoded.reason);
+  return decoded.value;
+}
