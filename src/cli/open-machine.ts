@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { openSessionCrypto } from '../adapters/crypto.ts';
 import { openHostNetwork } from '../adapters/host-network.ts';
+import { bpfPlane } from '../adapters/planes/bpf/index.ts';
 import { fouPlane } from '../adapters/planes/fou/index.ts';
 import { tunPlane } from '../adapters/planes/tun/index.ts';
 import { openRawUdp } from '../adapters/raw-socket.ts';
@@ -19,7 +20,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** The real machine: where the adapters are put together. */
 export function openMachine(env: Env): Machine {
   return {
-    planes: [fouPlane, tunPlane],
+    planes: [fouPlane, bpfPlane, tunPlane],
     runs: createRunStore(env['IPIPOU_RUN_DIR'] ?? '/run/ipipou'),
     memory: createMemoryStore(stateFolder(env)),
     control: { ...controlListener, ...controlClient },

@@ -55,7 +55,7 @@ export const STRUCTS = {
     local_port: 'be16',
     near_mac: 6,
     ttl: 'u8',
-    reserved: 7,
+    reserved: 11,
     rate_peer: 16,
     rate_stranger_data: 16,
     rate_stranger_source: 16,

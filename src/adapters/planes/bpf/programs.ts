@@ -247,6 +247,12 @@ export class Programs implements Disposable {
     return bytes && decodePeer(bytes);
   }
 
+  /** The index of the peer that is admitted on a path. */
+  indexAt(path: Path): number | undefined {
+    const index = this.#map('ipipou_paths').get(encodePathKey(path));
+    return index && getU32host(index, 0);
+  }
+
   /** All admitted paths with their peers' indexes; `localPort` is the tunnel's. */
   paths(localPort: number): readonly { readonly path: Path; readonly index: number }[] {
     const map = this.#map('ipipou_paths');
@@ -295,12 +301,17 @@ export class Programs implements Disposable {
     );
   }
 
+  /** Goes on with the counts that a peer has in other maps. */
+  copyCounters(index: number, from: Programs, fromIndex: number): void {
+    const bytes = from.#map('ipipou_counters').get(encodeU32host(fromIndex));
+    if (bytes) this.#map('ipipou_counters').set(encodeU32host(index), bytes);
+  }
+
   /** How many packets were refused, by reason, and (`passed-up`) how many went to the socket. */
   reasons(): Readonly<Record<Reason, bigint>> {
     const map = this.#map('ipipou_reasons');
-    const cpus = possibleCpus();
     const counts = REASONS.map((reason, index) => {
-      const bytes = map.get(encodeU32host(index), 8 * cpus) ?? new Uint8Array(0);
+      const bytes = map.get(encodeU32host(index), 8 * possibleCpus()) ?? new Uint8Array(0);
       let sum = 0n;
       for (let at = 0; at < bytes.length; at += 8) sum += getU64host(bytes, at);
       return [reason, sum] as const;
@@ -336,8 +347,11 @@ function same(a: Uint8Array, b: Uint8Array): boolean {
   return a.every((byte, index) => byte === b[index]);
 }
 
-/** How many processors a per-CPU map has values for ("0-3,8": nine). */
+let cpus: number | undefined;
+
+/** How many processors a per-CPU map has values for ("0-3,8": nine); fixed when the machine starts. */
 function possibleCpus(): number {
+  if (cpus !== undefined) return cpus;
   const list = readFileSync('/sys/devices/system/cpu/possible', 'utf8');
-  return Number(/([0-9]+)\s*$/.exec(list)?.[1] ?? '0') + 1;
+  return (cpus = Number(/([0-9]+)\s*$/.exec(list)?.[1] ?? '0') + 1);
 }

@@ -1,0 +1,192 @@
+import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import { KernelError } from '../../../core/errors.ts';
+import { IFF_LOOPBACK } from '../../../core/netlink/link.ts';
+import type { IfIndex } from '../../../core/units.ts';
+import type { Link, RouteNetlink } from '../../netlink/route.ts';
+import type { TrafficControl } from '../../netlink/tc.ts';
+import type { ProgramName } from './abi.ts';
+import { attachedProgram, detachFilter, type Hook } from './bpf-calls.ts';
+import { decapProgram } from './devices.ts';
+import type { Programs } from './programs.ts';
+import type { AttachedRecord } from './record.ts';
+import type { Ends } from './tunnel-pair.ts';
+
+/** Beginning of the names of our programs, which the kernel shows with their filters. */
+const OURS = 'ipipou_';
+
+/**
+ * The hooks that our programs hang on: both ends of the tunnel device, and the ingress of every outer
+ * device. Several tunnels share a device: the local port is the handle that tells their filters apart.
+ * Other people's filters are left alone; so is a clsact qdisc that we did not make or somebody else
+ * still uses.
+ */
+export class Attachments {
+  readonly #route: RouteNetlink;
+  readonly #tc: TrafficControl;
+  readonly #config: TunnelConfig;
+  readonly #save: (attached: readonly AttachedRecord[]) => void;
+  /** Outer devices by index; as many as the namespace has with an address. */
+  readonly #outer = new Map<IfIndex, AttachedRecord>();
+
+  constructor(
+    route: RouteNetlink,
+    tc: TrafficControl,
+    config: TunnelConfig,
+    save: (attached: readonly AttachedRecord[]) => void,
+  ) {
+    this.#route = route;
+    this.#tc = tc;
+    this.#config = config;
+    this.#save = save;
+  }
+
+  has(index: IfIndex): boolean {
+    return this.#outer.has(index);
+  }
+
+  get outer(): readonly AttachedRecord[] {
+    return [...this.#outer.values()];
+  }
+
+  /** Takes over what an earlier run has attached, as far as it is still there. */
+  async adopt(attached: readonly AttachedRecord[]): Promise<void> {
+    for (const record of attached) {
+      const link = await this.#route.linkByIndex(record.index);
+      if (link?.name === record.name) this.#outer.set(record.index, record);
+    }
+  }
+
+  /** Nothing is attached any more. */
+  forget(): void {
+    this.#outer.clear();
+  }
+
+  /** Rejects with exit `link` when `fou-dev` names no device of this host. */
+  async requireDevice(): Promise<void> {
+    if (this.#config.outer.device !== undefined) await this.#outerLinks();
+  }
+
+  /** Where a running tunnel's programs can be found. */
+  hooks({ near }: Ends): readonly Hook[] {
+    return [this.#hook(near.index, 'egress'), ...this.outer.map(({ index }) => this.#in(index))];
+  }
+
+  /** Hangs the programs on both ends, in the place of an earlier run's. */
+  attachPair(programs: Programs, { near, far }: Ends): void {
+    programs.attach(this.#hook(near.index, 'egress'), 'ipipou_encap');
+    programs.attach(this.#hook(far.index, 'ingress'), 'ipipou_encap');
+  }
+
+  /**
+   * Brings the programs to the outer devices that are there now, also where they have been before, and
+   * forgets devices that are gone. Where `fou-dev` names a device that does not exist it rejects (exit
+   * `link`).
+   */
+  async attachOuter(programs: Programs): Promise<void> {
+    const links = await this.#outerLinks();
+    for (const link of links) await this.#attach(programs, link, decapProgram(link.name));
+    const there = new Set(links.map(({ index }) => index));
+    for (const { index } of this.outer) if (!there.has(index)) await this.#release(index);
+    this.#save(this.outer);
+  }
+
+  /** Attaches what is missing, nothing else; what that was, in words. */
+  async repair(programs: Programs, ends: Ends): Promise<readonly string[]> {
+    const { near, far } = ends;
+    const repaired: string[] = [];
+    for (const [link, direction] of [
+      [near, 'egress'],
+      [far, 'ingress'],
+    ] as const) {
+      const hook = this.#hook(link.index, direction);
+      if (attachedProgram(hook) !== undefined) continue;
+      programs.attach(hook, 'ipipou_encap');
+      repaired.push(`tc filter of ${link.name}`);
+    }
+    for (const link of await this.#outerLinks()) {
+      if (this.has(link.index) && attachedProgram(this.#in(link.index)) === undefined) {
+        repaired.push(`tc filter of ${link.name}`);
+      }
+    }
+    await this.attachOuter(programs);
+    return repaired;
+  }
+
+  /** Takes our filters from every outer device; those of the pair go with the pair. */
+  async detachOuter(): Promise<void> {
+    for (const { index } of this.outer) await this.#release(index);
+    this.#save([]);
+  }
+
+  async #attach(programs: Programs, link: Link, program: ProgramName): Promise<void> {
+    const known = this.#outer.get(link.index);
+    if (known && attachedProgram(this.#in(link.index)) !== undefined) {
+      programs.attach(this.#in(link.index), program);
+      return;
+    }
+    const qdisc = await this.#tc.hooks(link.index);
+    const madeQdisc = qdisc === undefined || (known?.madeQdisc ?? false);
+    this.#outer.set(link.index, { index: link.index, name: link.name, madeQdisc });
+    this.#save(this.outer);
+    programs.attach(this.#in(link.index), program);
+  }
+
+  async #release(index: IfIndex): Promise<void> {
+    const record = this.#outer.get(index);
+    this.#outer.delete(index);
+    if (record) await releaseDevice(this.#tc, record, this.#config.outer.localPort);
+  }
+
+  /**
+   * `fou-dev`, else every device with an IPv4 address, but for the loopback and tunnel devices of ours:
+   * what comes out of those has been decapsulated.
+   */
+  async #outerLinks(): Promise<readonly Link[]> {
+    const { device } = this.#config.outer;
+    if (device !== undefined) {
+      const link = await this.#route.linkByName(device);
+      if (link) return [link];
+      throw new KernelError(
+        'link',
+        { operation: 'RTM_GETLINK', errno: 'ENODEV', subject: `link ${device}` },
+        { hint: 'fou-dev must name a device of this host (see: ip link)' },
+      );
+    }
+    const [links, addresses] = await Promise.all([this.#route.links(), this.#route.addresses()]);
+    const addressed = new Set(addresses.map(({ index }) => index));
+    const candidates = links.filter(
+      ({ index, flags }) => addressed.has(index) && (flags & IFF_LOOPBACK) === 0,
+    );
+    const tunnels = await Promise.all(candidates.map((link) => this.#isTunnel(link)));
+    return candidates.filter((_, at) => !tunnels[at]);
+  }
+
+  async #isTunnel({ index, kind }: Link): Promise<boolean> {
+    if (kind !== 'veth') return false;
+    const filters = await this.#tc.filters(index, 'egress');
+    return filters.some(({ bpf }) => bpf?.name.startsWith(`${OURS}encap`));
+  }
+
+  #hook(device: IfIndex, direction: Hook['direction']): Hook {
+    return { device, direction, handle: this.#config.outer.localPort };
+  }
+
+  #in(device: IfIndex): Hook {
+    return this.#hook(device, 'ingress');
+  }
+}
+
+/** Takes the filter of a tunnel from one device, and the qdisc if that is ours and nobody's else. */
+export async function releaseDevice(
+  tc: TrafficControl,
+  { index, madeQdisc }: AttachedRecord,
+  port: number,
+): Promise<void> {
+  const there = await tc.filters(index, 'ingress');
+  if (there.some(({ handle, bpf }) => handle === port && bpf?.name.startsWith(OURS))) {
+    detachFilter({ device: index, direction: 'ingress', handle: port });
+  }
+  if (!madeQdisc || (await tc.hooks(index)) !== 'clsact') return;
+  const left = [...(await tc.filters(index, 'ingress')), ...(await tc.filters(index, 'egress'))];
+  if (left.length === 0) await tc.removeClsact(index);
+}

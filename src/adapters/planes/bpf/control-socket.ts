@@ -1,0 +1,196 @@
+/**
+ * The tunnel's ordinary UDP socket: what the programs let up arrives here, and what we send from the
+ * tunnel's own port leaves here. It also hears of ICMP errors about any packet of the port, data
+ * included, since the kernel finds the socket by the port that is quoted (IP_RECVERR of ip(7)).
+ *
+ * Packets are handled one at a time: while one is, the next wait in the kernel's buffer.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { formatEndpoint, ipv4FromNumber, type Ipv4, type Path } from '../../../core/addr.ts';
+import { encodeU32host } from '../../../core/bytes.ts';
+import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
+import { KernelError } from '../../../core/errors.ts';
+import { decodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
+import { port } from '../../../core/units.ts';
+import type { ControlPacket, OutgoingControl } from '../../../ports/data-plane.ts';
+import { checked, errnoName } from '../../ffi/errno.ts';
+import { address, close, recvmsg, setsockopt } from '../../ffi/libc.ts';
+import { watch, type Watch } from '../../ffi/poll.ts';
+import { pinned } from '../tun/arena.ts';
+import { sendControl } from '../tun/control-sender.ts';
+import {
+  encodeIovec,
+  encodeMessage,
+  IOVEC_BYTES,
+  IPPROTO_IP,
+  MMSGHDR_BYTES,
+  readPktinfo,
+} from '../tun/message-headers.ts';
+import { openTunnelSocket } from '../tun/udp-socket.ts';
+import { arrivedAt, controlMessages, decodeIcmpError, type IcmpError } from './socket-errors.ts';
+import { PACKETS_PER_TURN } from './limits.ts';
+
+// bits/socket.h
+const MSG_DONTWAIT = 0x40;
+const MSG_ERRQUEUE = 0x2000;
+// linux/in.h
+const IP_MTU_DISCOVER = 10;
+const IP_RECVERR = 11;
+const IP_PMTUDISC_DO = 2;
+const IP_PMTUDISC_PROBE = 3;
+
+/** More than any datagram. */
+const PAYLOAD_ROOM = 65_536;
+const CONTROL_ROOM = 256;
+
+/** struct msghdr: where the kernel says how much it wrote (offsets of message-headers.ts). */
+const MSG_CONTROLLEN = 40;
+
+export type ControlHandlers = {
+  /** Never rejects. The payload is a view that is valid until the promise settles. */
+  readonly packet: (packet: ControlPacket) => Promise<void>;
+  /** An ICMP error about a packet of `path`. */
+  readonly icmp: (path: Path, error: IcmpError) => void;
+};
+
+export class ControlSocket {
+  readonly #fd: number;
+  readonly #local: OuterConfig['localPort'];
+  readonly #handlers: ControlHandlers;
+  readonly #watch: Watch;
+  readonly #name = pinned(SOCKADDR_IN_LENGTH);
+  readonly #control = pinned(CONTROL_ROOM);
+  readonly #payload = pinned(PAYLOAD_ROOM);
+  readonly #iovec = pinned(IOVEC_BYTES);
+  readonly #header = pinned(MMSGHDR_BYTES);
+  #pumping: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(outer: OuterConfig, handlers: ControlHandlers) {
+    const { fd } = openTunnelSocket(outer, {
+      vnetHeader: false,
+      segmentation: false,
+      aggregation: false,
+    });
+    this.#fd = fd;
+    this.#local = outer.localPort;
+    this.#handlers = handlers;
+    encodeIovec(this.#iovec, address(this.#payload), PAYLOAD_ROOM);
+    try {
+      const subject = `UDP socket, port ${outer.localPort}`;
+      const set = setsockopt(fd, IPPROTO_IP, IP_RECVERR, encodeU32host(1), 4);
+      checked(set, 'IP_RECVERR', subject, 'fou');
+      this.#watch = watch(fd, () => this.#wake());
+      this.#watch.want({ readable: true, writable: false });
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+  }
+
+  /** Throws KernelError (exit `sendAuth`). */
+  send(packet: OutgoingControl): void {
+    this.#takeErrors();
+    if (packet.probe) this.#discover(IP_PMTUDISC_PROBE);
+    try {
+      let code = sendControl(this.#fd, packet);
+      // An error about an earlier packet came just now: it is reported once, in the place of a result.
+      if (code !== 0 && this.#takeErrors() > 0) code = sendControl(this.#fd, packet);
+      if (code === 0) return;
+      const { local, remote } = packet.path;
+      const subject = `packet from ${formatEndpoint(local)} to ${formatEndpoint(remote)}`;
+      throw new KernelError('sendAuth', { operation: 'sendmsg', errno: errnoName(code), subject });
+    } finally {
+      if (packet.probe) this.#discover(IP_PMTUDISC_DO);
+    }
+  }
+
+  /** Resolves when the packet in hand is done with. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#watch.close();
+    await this.#pumping;
+    close(this.#fd);
+  }
+
+  #discover(mode: number): void {
+    setsockopt(this.#fd, IPPROTO_IP, IP_MTU_DISCOVER, encodeU32host(mode), 4);
+  }
+
+  #wake(): void {
+    if (this.#closed || this.#pumping) return;
+    this.#watch.want({ readable: false, writable: false });
+    this.#pumping = this.#pump().finally(() => {
+      this.#pumping = undefined;
+      if (!this.#closed) this.#watch.want({ readable: true, writable: false });
+    });
+  }
+
+  async #pump(): Promise<void> {
+    for (let handled = 1; !this.#closed; handled += 1) {
+      this.#takeErrors();
+      const length = this.#receive(0);
+      if (length < 0) return;
+      const path = this.#path();
+      if (path) await this.#handlers.packet({ path, payload: this.#payload.subarray(0, length) });
+      if (handled % PACKETS_PER_TURN === 0) await nextTurn();
+    }
+  }
+
+  /** Empties the queue of errors, which also clears the one that the next call would report; how many. */
+  #takeErrors(): number {
+    for (let taken = 0; ; taken += 1) {
+      if (this.#receive(MSG_ERRQUEUE) < 0) return taken;
+      const messages = controlMessages(this.#controlBytes());
+      const error = messages.map(decodeIcmpError).find(Boolean);
+      const local = messages.map(arrivedAt).find(Boolean);
+      if (error && local) this.#tell(local, error);
+    }
+  }
+
+  /** The address with an error is that of the packet which it is about: where we sent it to. */
+  #tell(local: Ipv4, error: IcmpError): void {
+    const path = this.#pathFrom(local);
+    if (path) this.#handlers.icmp(path, error);
+  }
+
+  /** Length of the payload; below 0 when there is nothing. */
+  #receive(flags: number): number {
+    encodeMessage(
+      this.#header,
+      {
+        name: address(this.#name),
+        iovec: address(this.#iovec),
+        control: address(this.#control),
+      },
+      CONTROL_ROOM,
+    );
+    return recvmsg(this.#fd, this.#header, flags | MSG_DONTWAIT);
+  }
+
+  #controlBytes(): Uint8Array {
+    const view = new DataView(this.#header.buffer);
+    const length = Number(view.getBigUint64(MSG_CONTROLLEN, true));
+    return this.#control.subarray(0, length);
+  }
+
+  /** Whom the packet came from, and which address of ours it came to. */
+  #path(): Path | undefined {
+    const view = new DataView(this.#control.buffer);
+    for (const { offset, length } of controlMessages(this.#controlBytes())) {
+      const ip = readPktinfo(view, offset, length);
+      if (ip !== undefined) return this.#pathFrom(ipv4FromNumber(ip));
+    }
+    return undefined;
+  }
+
+  #pathFrom(local: Ipv4): Path | undefined {
+    const remote = decodeSockaddrIn(this.#name);
+    if (!remote.ok || remote.value.port === 0) return undefined;
+    return {
+      local: { ip: local, port: this.#local },
+      remote: { ip: remote.value.ip, port: port(remote.value.port) },
+    };
+  }
+}

@@ -1,0 +1,267 @@
+import type { Path } from '../../../core/addr.ts';
+import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import type { IfIndex } from '../../../core/units.ts';
+import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+import type { ProgramPeer } from './abi.ts';
+import { HEADROOM, MIN_CAPACITY, PROGRAM_RATES } from './limits.ts';
+import { innerOf, PeerTable, tagOf, type Peer } from './peer-table.ts';
+import { loadPrograms, type Programs } from './programs.ts';
+import type { Ends } from './tunnel-pair.ts';
+
+/** What the programs go by that no peer changes. */
+export type Fixed = {
+  readonly config: TunnelConfig;
+  readonly authLengths: readonly number[];
+  /** Of outer packets. */
+  readonly ttl: number;
+};
+
+/** How a peer's packets leave. */
+export type Way = {
+  /** 0 = nowhere. */
+  readonly device: IfIndex;
+  readonly innerMtu: number;
+};
+
+/** Who is admitted where, in maps of an earlier run or of too little room. */
+export type Inheritance = {
+  readonly programs: Programs;
+  readonly paths: ReadonlyMap<PeerId, { readonly path: Path; readonly index: number }>;
+};
+
+/**
+ * The peers of a tunnel, in the maps of its programs. Everything here is done when the call returns.
+ * Where admitted peers are, and their counters, is in the maps alone; user space keeps names. The maps
+ * have a size for good: when there are more peers, new programs with larger maps inherit from the old
+ * ones and are hung in their place, and so does a later run with those of an earlier one.
+ */
+export class PeerMaps implements Disposable {
+  readonly programs: Programs;
+  readonly peers = new PeerTable();
+  readonly #fixed: Fixed;
+  readonly #maxInner: number;
+  #ends: Ends;
+  #hosts = 0;
+  #prefixes = 0;
+  #defaultPeer: Peer | undefined;
+
+  private constructor(programs: Programs, maxInner: number, fixed: Fixed, ends: Ends) {
+    this.programs = programs;
+    this.#maxInner = maxInner;
+    this.#fixed = fixed;
+    this.#ends = ends;
+  }
+
+  /** Loads programs with room for these peers and some more; attached nowhere yet. */
+  static load(fixed: Fixed, ends: Ends, peers: readonly PlanePeer[]): PeerMaps {
+    const maxPeers = roomFor(peers.length);
+    const maxInner = Math.max(2 * maxPeers, roomFor(innerCount(peers)));
+    const programs = loadPrograms({ maxPeers, maxInner });
+    try {
+      const maps = new PeerMaps(programs, maxInner, fixed, ends);
+      maps.configure(peers);
+      return maps;
+    } catch (error) {
+      programs[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Whether these peers, besides those that are known, find room. */
+  hasRoom(peers: readonly PlanePeer[]): boolean {
+    const fresh = peers.filter(({ id }) => !this.peers.get(id));
+    const inner = this.#hosts + this.#prefixes + innerCount(peers);
+    return this.peers.size + fresh.length <= this.programs.maxPeers && inner <= this.#maxInner;
+  }
+
+  /** Makes peers known, or changes whose inner addresses are whose; there must be room. */
+  configure(peers: readonly PlanePeer[]): void {
+    for (const peer of peers) {
+      const known = this.peers.get(peer.id);
+      if (known) this.#forgetInner(known);
+    }
+    const changed = peers.map((peer) => this.#know(peer));
+    this.#writeInner(changed);
+    this.writeConfig();
+    // What a slot says of inner addresses is changed where the peer is.
+    for (const peer of changed) this.#rewrite(peer);
+  }
+
+  /** Evicts a peer and forgets it. */
+  remove(peer: Peer): void {
+    this.evict(peer);
+    this.#forgetInner(peer);
+    this.peers.remove(peer);
+    this.programs.clearCounters(peer.index);
+    this.writeConfig();
+  }
+
+  /** Admits a peer, or re-points it. */
+  point(peer: Peer, path: Path, way: Way): void {
+    this.programs.admit(peer.index, this.#slot(peer, path, way));
+    peer.path = path;
+  }
+
+  /** Changes how an admitted peer's packets leave; false where nothing differs. */
+  lead(peer: Peer, way: Way): boolean {
+    const now = this.wayOf(peer);
+    if (!peer.path || !now) return false;
+    if (now.device === way.device && now.innerMtu === way.innerMtu) return false;
+    this.point(peer, peer.path, way);
+    return true;
+  }
+
+  evict(peer: Peer): void {
+    this.programs.evict(peer.index);
+    peer.path = undefined;
+  }
+
+  /** How an admitted peer's packets leave. */
+  wayOf(peer: Peer): Way | undefined {
+    const slot = this.programs.peer(peer.index);
+    return slot && { device: slot.outerDevice, innerMtu: slot.innerMtu };
+  }
+
+  /** The peer that is admitted on a path. */
+  admittedAt(path: Path): Peer | undefined {
+    const index = this.programs.indexAt(path);
+    return index === undefined ? undefined : this.peers.at(index);
+  }
+
+  /** Admits whom other maps have admitted, with their counts. */
+  inherit({ programs, paths }: Inheritance): void {
+    for (const [id, { path, index }] of paths) {
+      const peer = this.peers.get(id);
+      const slot = programs.peer(index);
+      if (!peer || !slot) continue;
+      this.point(peer, path, { device: slot.outerDevice, innerMtu: slot.innerMtu });
+      this.programs.copyCounters(peer.index, programs, index);
+    }
+  }
+
+  /** Takes the place of maps that have become too small: of all their peers these are told as well. */
+  succeed(old: PeerMaps): void {
+    const paths = new Map<PeerId, { path: Path; index: number }>();
+    for (const { id, path, index, limit, routeMtu } of old.peers.all()) {
+      if (path) paths.set(id, { path, index });
+      const peer = this.peers.get(id);
+      if (peer) Object.assign(peer, { limit, routeMtu });
+    }
+    this.inherit({ programs: old.programs, paths });
+  }
+
+  /** Which of the known peers other maps have admitted; they are known by their tags and addresses. */
+  recognize(programs: Programs): Inheritance {
+    const byTag = new Map<number, Peer>();
+    for (const peer of this.peers.all()) byTag.set(tagOf(peer.id), peer);
+    const paths = new Map<PeerId, { path: Path; index: number }>();
+    for (const { path, index } of programs.paths(this.#fixed.config.outer.localPort)) {
+      const slot = programs.peer(index);
+      const peer = byTag.get(slot?.tag ?? 0);
+      if (peer && slot?.innerIp === peer.innerIp && sameWay(slot, path)) {
+        paths.set(peer.id, { path, index });
+      }
+    }
+    return { programs, paths };
+  }
+
+  /** The ends of the pair are these now. */
+  setEnds(ends: Ends): void {
+    this.#ends = ends;
+    this.writeConfig();
+  }
+
+  writeConfig(): void {
+    const { config, authLengths, ttl } = this.#fixed;
+    const { near, far } = this.#ends;
+    this.programs.configure({
+      near: near.index,
+      far: far.index,
+      nearMac: near.address?.subarray(0, 6) ?? new Uint8Array(6),
+      localPort: config.outer.localPort,
+      ttl,
+      udpChecksum: config.outer.udpChecksum ?? false,
+      copyDscp: false,
+      strangers: config.role === 'server',
+      defaultPeer: this.#defaultPeer?.index,
+      hasHosts: this.#hosts > 0,
+      hasPrefixes: this.#prefixes > 0,
+      authLengths,
+      rates: PROGRAM_RATES,
+    });
+  }
+
+  /** Lets go of user space's part. */
+  [Symbol.dispose](): void {
+    this.programs[Symbol.dispose]();
+  }
+
+  #know(peer: PlanePeer): Peer {
+    const known = this.peers.get(peer.id);
+    if (!known) return this.peers.add(peer);
+    known.innerIp = peer.innerIp;
+    known.allowedIps = peer.allowedIps;
+    return known;
+  }
+
+  #writeInner(peers: readonly Peer[]): void {
+    const hosts = peers.flatMap((peer) =>
+      innerOf(peer).hosts.map((ip) => [ip, peer.index] as const),
+    );
+    this.programs.setHosts(hosts);
+    this.#hosts += hosts.length;
+    for (const peer of peers) {
+      for (const prefix of innerOf(peer).prefixes) {
+        this.programs.setPrefix(prefix, peer.index);
+        this.#prefixes += 1;
+      }
+      if (peer.allowedIps === 'any') this.#defaultPeer = peer;
+    }
+  }
+
+  #forgetInner(peer: Peer): void {
+    const { hosts, prefixes } = innerOf(peer);
+    for (const ip of hosts) this.programs.removeHost(ip);
+    for (const prefix of prefixes) this.programs.removePrefix(prefix);
+    this.#hosts -= hosts.length;
+    this.#prefixes -= prefixes.length;
+    if (this.#defaultPeer === peer) this.#defaultPeer = undefined;
+  }
+
+  #rewrite(peer: Peer): void {
+    const way = peer.path && this.wayOf(peer);
+    if (peer.path && way) this.point(peer, peer.path, way);
+  }
+
+  #slot(peer: Peer, { local, remote }: Path, way: Way): ProgramPeer {
+    return {
+      remoteIp: remote.ip,
+      remotePort: remote.port,
+      localIp: local.ip,
+      innerMtu: way.innerMtu,
+      outerDevice: way.device,
+      // The kernel looks the gateway up for every packet: it may change without anybody's word.
+      nextHop: undefined,
+      anySource: peer.allowedIps === 'any',
+      innerIp: peer.innerIp,
+      tag: tagOf(peer.id),
+    };
+  }
+}
+
+function roomFor(count: number): number {
+  return Math.max(MIN_CAPACITY, Math.ceil(count * HEADROOM));
+}
+
+function innerCount(peers: readonly PlanePeer[]): number {
+  return peers.reduce((sum, peer) => {
+    const { hosts, prefixes } = innerOf(peer);
+    return sum + hosts.length + prefixes.length;
+  }, 0);
+}
+
+function sameWay(slot: ProgramPeer, { local, remote }: Path): boolean {
+  return (
+    slot.remoteIp === remote.ip && slot.remotePort === remote.port && slot.localIp === local.ip
+  );
+}

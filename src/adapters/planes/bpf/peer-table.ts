@@ -1,0 +1,96 @@
+import type { Ipv4, Path, Prefix } from '../../../core/addr.ts';
+import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+
+/** What user space remembers of a peer; the rest is in the maps. */
+export type Peer = {
+  readonly id: PeerId;
+  /** Its place in the maps of peers and counters. */
+  readonly index: number;
+  innerIp: Ipv4;
+  allowedIps: PlanePeer['allowedIps'];
+  /** Where it is admitted. */
+  path: Path | undefined;
+  /** Largest inner packet by the owner's word. */
+  limit: number | undefined;
+  /** The MTU on its routes; undefined = the device's. */
+  routeMtu: number | undefined;
+};
+
+export type AdmittedPeer = Peer & { readonly path: Path };
+
+/** Peers by name and by index. Indexes that were given up are given again first. */
+export class PeerTable {
+  readonly #byId = new Map<PeerId, Peer>();
+  readonly #byIndex: (Peer | undefined)[] = [];
+  readonly #free: number[] = [];
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get(id: PeerId): Peer | undefined {
+    return this.#byId.get(id);
+  }
+
+  at(index: number): Peer | undefined {
+    return this.#byIndex[index];
+  }
+
+  all(): IterableIterator<Peer> {
+    return this.#byId.values();
+  }
+
+  *admitted(): Generator<AdmittedPeer> {
+    for (const peer of this.#byId.values()) if (isAdmitted(peer)) yield peer;
+  }
+
+  /** Adds a peer that is not there, at the lowest index that is to be had. */
+  add({ id, innerIp, allowedIps }: PlanePeer): Peer {
+    const index = this.#free.pop() ?? this.#byIndex.length;
+    const peer: Peer = {
+      ...{ id, index, innerIp, allowedIps },
+      ...{ path: undefined, limit: undefined, routeMtu: undefined },
+    };
+    this.#byId.set(id, peer);
+    this.#byIndex[index] = peer;
+    return peer;
+  }
+
+  remove(peer: Peer): void {
+    this.#byId.delete(peer.id);
+    this.#byIndex[peer.index] = undefined;
+    this.#free.push(peer.index);
+  }
+}
+
+function isAdmitted(peer: Peer): peer is AdmittedPeer {
+  return peer.path !== undefined;
+}
+
+/** Single addresses and wider prefixes of a peer apart: the programs look them up in different maps. */
+export function innerOf({ innerIp, allowedIps }: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): {
+  readonly hosts: readonly Ipv4[];
+  readonly prefixes: readonly Prefix[];
+} {
+  const all = allowedIps === 'any' ? [] : allowedIps;
+  const hosts = all.filter(({ length }) => length === 32).map(({ ip }) => ip);
+  return {
+    hosts: hosts.includes(innerIp) ? hosts : [innerIp, ...hosts],
+    prefixes: all.filter(({ length }) => length < 32),
+  };
+}
+
+/** What we make routes to: where everything may be behind a peer, routes are the administrator's. */
+export function routedOf({
+  innerIp,
+  allowedIps,
+}: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): readonly Prefix[] {
+  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
+}
+
+/** A name in 32 bits (FNV-1a), which a later run knows it by. */
+export function tagOf(id: PeerId): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(id)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}

@@ -1,0 +1,73 @@
+/**
+ * Control messages of recvmsg(2) on 64-bit Linux, and what IP_RECVERR puts into one (linux/errqueue.h
+ * of 6.1, struct sock_extended_err; the host's byte order):
+ *
+ *     struct cmsghdr             0 cmsg_len u64    8 level i32   12 type i32   16 data, padded to 8
+ *     struct sock_extended_err   0 ee_errno u32    4 ee_origin   5 ee_type     6 ee_code   7 pad
+ *                                8 ee_info u32 (the MTU of "too big")         12 ee_data u32
+ */
+import { decodeIpv4, type Ipv4 } from '../../../core/addr.ts';
+import { getS32host, getU32host, getU64host } from '../../../core/bytes.ts';
+import type { OuterError } from '../../../ports/data-plane.ts';
+import { CMSGHDR_BYTES, IP_PKTINFO, IPPROTO_IP } from '../tun/message-headers.ts';
+
+/** linux/in.h */
+const IP_RECVERR = 11;
+const SO_EE_ORIGIN_ICMP = 2;
+const EXTENDED_ERR_BYTES = 16;
+/** Offset in struct in_pktinfo. */
+const IPI_ADDR = 8;
+// linux/icmp.h
+const ICMP_DEST_UNREACH = 3;
+const ICMP_FRAG_NEEDED = 4;
+
+/** A control message within its block: `length` counts its header. */
+export type ControlMessage = {
+  readonly level: number;
+  readonly type: number;
+  readonly offset: number;
+  readonly length: number;
+  /** A view. */
+  readonly data: Uint8Array;
+};
+
+export type IcmpError = Pick<OuterError, 'kind' | 'mtu'>;
+
+/** The messages of a block, in order; what is malformed ends it. */
+export function controlMessages(block: Uint8Array): readonly ControlMessage[] {
+  const messages: ControlMessage[] = [];
+  let offset = 0;
+  while (offset + CMSGHDR_BYTES <= block.length) {
+    const length = Number(getU64host(block, offset));
+    if (length < CMSGHDR_BYTES || offset + length > block.length) break;
+    messages.push({
+      level: getS32host(block, offset + 8),
+      type: getS32host(block, offset + 12),
+      offset,
+      length,
+      data: block.subarray(offset + CMSGHDR_BYTES, offset + length),
+    });
+    offset += (length + 7) & ~7;
+  }
+  return messages;
+}
+
+/** What a router or the other host says of a packet of ours; undefined for any other message. */
+export function decodeIcmpError(message: ControlMessage): IcmpError | undefined {
+  const { level, type, data } = message;
+  if (level !== IPPROTO_IP || type !== IP_RECVERR) return undefined;
+  if (data.length < EXTENDED_ERR_BYTES || data[4] !== SO_EE_ORIGIN_ICMP) return undefined;
+  const mtu = getU32host(data, 8);
+  return data[5] === ICMP_DEST_UNREACH && data[6] === ICMP_FRAG_NEEDED
+    ? { kind: 'too-big', mtu: mtu === 0 ? undefined : mtu }
+    : { kind: 'unreachable', mtu: undefined };
+}
+
+/**
+ * The address that an ICMP error came to: ours. Of its struct in_pktinfo only ipi_addr is set (6.1,
+ * ip_recv_error() of net/ipv4/ip_sockglue.c); undefined for any other message.
+ */
+export function arrivedAt({ level, type, data }: ControlMessage): Ipv4 | undefined {
+  const found = level === IPPROTO_IP && type === IP_PKTINFO && data.length >= IPI_ADDR + 4;
+  return found ? decodeIpv4(data, IPI_ADDR) : undefined;
+}

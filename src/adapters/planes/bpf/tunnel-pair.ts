@@ -1,0 +1,142 @@
+import { writeFile } from 'node:fs/promises';
+import { defaultPeer } from '../../../core/config/peers.ts';
+import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import { KernelError, withExit } from '../../../core/errors.ts';
+import type { ExitName } from '../../../core/exit-codes.ts';
+import { IFF_NOARP } from '../../../core/netlink/link.ts';
+import { encodeVethData } from '../../../core/netlink/veth.ts';
+import type { Link, RouteNetlink } from '../../netlink/route.ts';
+
+/** IFNAMSIZ of linux/if.h, less the zero at the end. */
+const NAME_MAX = 15;
+
+/** The two ends; `far.parent` is near and the other way round. */
+export type Ends = { readonly near: Link; readonly far: Link };
+
+/** Name of the end that nobody uses but the programs. */
+export function farName(near: string): string {
+  const plain = `${near}-far`;
+  if (plain.length <= NAME_MAX) return plain;
+  let hash = 0;
+  for (const letter of near) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 36 ** 4;
+  return `${near.slice(0, 6)}${hash.toString(36).padStart(4, '0')}-far`;
+}
+
+/**
+ * The tunnel device: a pair of virtual Ethernet devices. The near end has the configured name and the
+ * addresses. The far end is where decapsulated packets are put, so that the kernel aggregates them on
+ * their way to the near end; it has no address and is of no use to anybody else.
+ */
+export class TunnelPair {
+  readonly #route: RouteNetlink;
+  readonly #config: TunnelConfig;
+
+  constructor(route: RouteNetlink, config: TunnelConfig) {
+    this.#route = route;
+    this.#config = config;
+  }
+
+  get name(): string {
+    return this.#config.inner.device;
+  }
+
+  get farName(): string {
+    return farName(this.name);
+  }
+
+  /** Both ends, where they stand as we make them; undefined where anything else has the name, or nothing. */
+  async find(): Promise<Ends | undefined> {
+    const [near, far] = await Promise.all([
+      this.#route.linkByName(this.name),
+      this.#route.linkByName(this.farName),
+    ]);
+    const paired = near?.kind === 'veth' && far?.kind === 'veth' && near.parent === far.index;
+    return paired ? { near, far } : undefined;
+  }
+
+  /** Makes the pair, down and undressed. Rejects with exit `link` when a name is taken. */
+  async make(): Promise<Ends> {
+    for (const name of [this.name, this.farName]) {
+      const taken = await this.#route.linkByName(name);
+      if (taken) throw nameTaken(name, taken.kind);
+    }
+    const data = encodeVethData(this.farName);
+    await this.#route.addLink({ name: this.name, kind: 'veth', data });
+    const ends = await this.find();
+    if (ends) return ends;
+    throw new KernelError(
+      'link',
+      { operation: 'RTM_GETLINK', errno: 'ENODEV', subject: `link ${this.name}` },
+      { hint: 'something removes or renames the device while it is being set up' },
+    );
+  }
+
+  /** Gives both ends what they need, changing only what differs; returns them as they are then. */
+  async dress({ near, far }: Ends, mtu: number): Promise<Ends> {
+    for (const end of [far, near]) {
+      const dressed = end.up && end.mtu === mtu && (end.flags & IFF_NOARP) !== 0;
+      if (dressed) continue;
+      if (!end.up) await this.#withoutIpv6(end);
+      await refile('link', this.#route.setLink(end.index, { up: true, arp: false, mtu }));
+    }
+    if (!(await this.#hasAddress(near))) await this.#addAddress(near);
+    return (await this.find()) ?? { near, far };
+  }
+
+  /** Whether both ends are up and the near one has its address. */
+  async whole({ near, far }: Ends): Promise<boolean> {
+    return near.up && far.up && (await this.#hasAddress(near));
+  }
+
+  /** Removes both ends; quiet when they are gone. */
+  async remove(): Promise<void> {
+    const ends = await this.find();
+    if (ends) await this.#route.removeLink(ends.near.index);
+  }
+
+  async #addAddress({ index }: Link): Promise<void> {
+    const { ip } = this.#config.inner;
+    await refile(
+      'address',
+      this.#route.addAddress({ index, ip, peer: this.#peerIp(), prefix: 32 }),
+      'tunl-ip and tunl-peer-ip must be free on this host',
+    );
+  }
+
+  /** The default peer is the other end, as on a device with one peer; others have routes. */
+  #peerIp() {
+    return defaultPeer(this.#config)?.innerIp;
+  }
+
+  async #hasAddress({ index }: Link): Promise<boolean> {
+    const { ip } = this.#config.inner;
+    const peerIp = this.#peerIp();
+    const addresses = await this.#route.addresses({ index });
+    return addresses.some((address) => address.ip === ip && address.peer === peerIp);
+  }
+
+  /** Neither end has use for IPv6: without it the kernel does not ask about addresses by itself. */
+  async #withoutIpv6({ index, name }: Link): Promise<void> {
+    // A kernel without IPv6, and a container whose /proc/sys is read-only: both do without.
+    await this.#route.setLink(index, { ipv6Addresses: 'none' }).catch(() => undefined);
+    await writeFile(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1').catch(() => undefined);
+  }
+}
+
+/** A device of that name is there and is not ours. */
+export function nameTaken(name: string, kind: string | undefined): KernelError {
+  const words = `it is a device of kind ${kind ?? 'unknown'} that this tunnel did not make`;
+  return new KernelError(
+    'link',
+    { operation: 'RTM_NEWLINK', errno: 'EEXIST', words, subject: `link ${name}` },
+    { hint: 'choose another name with tunl-dev, or remove that device' },
+  );
+}
+
+async function refile(exit: ExitName, promise: Promise<unknown>, hint?: string): Promise<void> {
+  try {
+    await promise;
+  } catch (error) {
+    throw withExit(error, exit, hint);
+  }
+}

@@ -1,0 +1,85 @@
+import { vi } from 'vitest';
+import type { Path } from '../../src/core/addr.ts';
+import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
+import { port } from '../../src/core/units.ts';
+import { ip } from './addresses.ts';
+import { PlaneHost, type HostOptions } from './plane-host.ts';
+import { TwoHosts } from './two-hosts.ts';
+
+export const A = { ip: ip('10.9.0.1'), port: port(10_000) };
+export const B = { ip: ip('10.9.0.2'), port: port(10_000) };
+export const A_TO_B: Path = { local: A, remote: B };
+export const B_TO_A: Path = { local: B, remote: A };
+export const INNER_A = ip('172.28.0.1');
+export const INNER_B = ip('172.28.0.0');
+
+/**
+ * Two planes of one kind over one cable; its drawing is at the head of two-hosts.ts.
+ *
+ *     a   ipipou0 172.28.0.1 ── :10000 ┄ v0 ┄ :10000 ── 172.28.0.0 ipipou0   b
+ */
+export class PlanePair implements AsyncDisposable {
+  readonly cable: TwoHosts;
+  a: PlaneHost;
+  b: PlaneHost;
+
+  private constructor(cable: TwoHosts, a: PlaneHost, b: PlaneHost) {
+    this.cable = cable;
+    this.a = a;
+    this.b = b;
+  }
+
+  static async make(plane: 'tun' | 'bpf' | 'fou'): Promise<PlanePair> {
+    const cable = await TwoHosts.make();
+    const [a, b] = await Promise.all([PlaneHost.in(cable.a, plane), PlaneHost.in(cable.b, plane)]);
+    return new PlanePair(cable, a, b);
+  }
+
+  /** Bound to one address, so that a test can use the port of the others. */
+  async openA(options: Partial<HostOptions> = {}): Promise<void> {
+    const peers = [{ id: DEFAULT_PEER, innerIp: INNER_B, allowedIps: 'any' }] as const;
+    await this.a.open({ ip: INNER_A, peers, localIp: A.ip, role: 'client', ...options });
+  }
+
+  async openB(
+    options: Partial<HostOptions> = {},
+    authLengths: readonly number[] = [],
+  ): Promise<void> {
+    await this.b.open({ ...OF_B, ...options }, authLengths);
+  }
+
+  /** Opens both ends and admits each to the other. */
+  async openBoth(options: Partial<HostOptions> = {}): Promise<void> {
+    await Promise.all([this.openA(options), this.openB(options)]);
+    await Promise.all([this.a.admit(A_TO_B), this.b.admit(B_TO_A)]);
+  }
+
+  /** Packets that the device in b has given to its kernel. */
+  async arrivedInB(): Promise<number> {
+    const shown = await this.cable.sure(this.cable.b, 'ip', '-j', '-s', 'link', 'show', 'ipipou0');
+    const [link] = JSON.parse(shown) as [{ stats64: { rx: { packets: number } } }];
+    return link.stats64.rx.packets;
+  }
+
+  async heardInB(count: number): Promise<void> {
+    await eventually(() => {
+      const heard = this.b.packets().length;
+      if (heard < count) throw new Error(`b heard ${heard} control packets, not ${count}`);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.a[Symbol.asyncDispose](), this.b[Symbol.asyncDispose]()]);
+    await this.cable[Symbol.asyncDispose]();
+  }
+}
+
+/** How b is opened where a test says nothing else. */
+export const OF_B: HostOptions = {
+  ip: INNER_B,
+  peers: [{ id: DEFAULT_PEER, innerIp: INNER_A, allowedIps: 'any' }],
+};
+
+export async function eventually(check: () => Promise<void> | void): Promise<void> {
+  await vi.waitFor(check, { timeout: 10_000, interval: 20 });
+}
