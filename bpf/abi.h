@@ -73,7 +73,7 @@ struct ipipou_config {
 	__be16 local_port;
 	__u8 near_mac[6];
 	__u8 ttl;
-	__u8 reserved[7];
+	__u8 reserved[11];
 	struct ipipou_rate rate_peer;            /* a peer's authentication packets */
 	struct ipipou_rate rate_stranger_data;   /* strangers' packets that look like data */
 	struct ipipou_rate rate_stranger_source; /* one strange source */

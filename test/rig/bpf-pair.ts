@@ -1,5 +1,5 @@
 import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
-import { run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
+import { Program, run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
 import { openRouteNetlink } from '../../src/adapters/netlink/route.ts';
 import type { ProgramConfig, ProgramPeer } from '../../src/adapters/planes/bpf/abi.ts';
 import {
@@ -61,6 +61,7 @@ export type BpfHost = {
 export class BpfPair implements AsyncDisposable {
   readonly namespaces: readonly [string, string];
   readonly hosts: BpfHost[] = [];
+  readonly #servers: Program[] = [];
 
   private constructor(prefix: string) {
     this.namespaces = [`${prefix}-a`, `${prefix}-b`];
@@ -140,6 +141,13 @@ export class BpfPair implements AsyncDisposable {
     }
   }
 
+  /** An iperf3 server on the second side. */
+  async startServer(): Promise<void> {
+    const server = new Program(inside(this.namespaces[1], ['iperf3', '-s', '--forceflush']));
+    this.#servers.push(server);
+    await server.waitFor(/Server listening/);
+  }
+
   async exec(side: 0 | 1, ...argv: readonly string[]): Promise<Finished> {
     return run(inside(this.namespaces[side], argv), { timeout: millis(30_000) });
   }
@@ -150,6 +158,7 @@ export class BpfPair implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const server of this.#servers) await server.stop();
     for (const { programs } of this.hosts) programs[Symbol.dispose]();
     await removeNamespaces(this.namespaces);
   }

@@ -1,0 +1,216 @@
+import { readFile } from 'node:fs/promises';
+import { loadavg, release } from 'node:os';
+import { parseArgs } from 'node:util';
+import { ipBatch } from '../src/adapters/lab/namespaces.ts';
+import { ipv4FromNumber } from '../src/core/addr.ts';
+import { port } from '../src/core/units.ts';
+import { BPF_PORT, BpfPair, INNER, OUTER, type BpfHost } from '../test/rig/bpf-pair.ts';
+
+/*
+ * What the programs of the `bpf` plane cost, without a daemon: two namespaces over one veth, and in
+ * every round, in turn,
+ *
+ *   bare    the outer addresses themselves
+ *   bpf     the tunnel
+ *   vxlan   the kernel's VXLAN between the same addresses, without UDP checksum
+ *
+ * Medians over the rounds, and each round's ratio to its own bare run. `cpu` is the whole machine's
+ * busy time (/proc/stat), so that it wants a machine with nothing else to do.
+ *
+ * usage: node .cache/bench/bench/bpf-path.js [--rounds N] [--seconds S] [--scenarios LIST] [--checksum]
+ */
+
+const SCENARIOS = {
+  'tcp-super': { frames: false, run: tcp, unit: 'Gbit/s' },
+  'tcp-frames': { frames: true, run: tcp, unit: 'Gbit/s' },
+  'udp-64': { frames: false, run: udp(64), unit: 'kpps' },
+  'udp-1400': { frames: false, run: udp(1400), unit: 'kpps' },
+  ping: { frames: false, run: ping, unit: 'µs' },
+  peers: { frames: true, run: tcp, unit: 'Gbit/s' },
+} as const;
+type Scenario = keyof typeof SCENARIOS;
+
+/** `rate` in the scenario's unit; `cpu` in nanoseconds for a byte (of a packet, for ping). */
+type Sample = { readonly rate: number; readonly cpu: number };
+type Contestant = { readonly name: string; readonly pair: BpfPair; readonly target: string };
+
+const VXLAN = ['192.168.77.1', '192.168.77.2'] as const;
+const PEER_COUNTS = [1, 1000, 100_000];
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '2' },
+    scenarios: { type: 'string', default: Object.keys(SCENARIOS).join(',') },
+    checksum: { type: 'boolean', default: false },
+  },
+});
+
+async function main(): Promise<void> {
+  console.log(
+    `kernel ${release()}, ${options.rounds} rounds of ${options.seconds} s, load ${loadavg()[0]}`,
+  );
+  for (const name of options.scenarios.split(',')) {
+    if (!(name in SCENARIOS)) throw new Error(`no scenario ${name}`);
+    await measure(name as Scenario);
+  }
+}
+
+async function measure(name: Scenario): Promise<void> {
+  await using all = await contestants(name);
+  const { run, unit } = SCENARIOS[name];
+  const samples = new Map<string, Sample[]>();
+  for (let round = 0; round < Number(options.rounds); round++) {
+    for (const contestant of all.list) {
+      const before = await busy();
+      const sample = await run(contestant.pair, contestant.target);
+      const cpu = ((await busy()) - before) / sample.amount;
+      const list = samples.get(contestant.name) ?? [];
+      list.push({ rate: sample.rate, cpu });
+      samples.set(contestant.name, list);
+    }
+  }
+  const first = samples.values().next().value ?? [];
+  console.log(`\n${name}${options.checksum ? ', UDP checksums' : ''}\n`);
+  console.log(`| | ${unit} | to the first | cpu ns/unit | to the first |`);
+  console.log('| --- | --- | --- | --- | --- |');
+  for (const [who, list] of samples) {
+    const ratio = (key: keyof Sample): string =>
+      median(list.map((sample, i) => sample[key] / (first[i]?.[key] ?? Number.NaN))).toFixed(3);
+    const value = (key: keyof Sample): string =>
+      median(list.map((sample) => sample[key])).toFixed(2);
+    console.log(
+      `| ${who} | ${value('rate')} | ${ratio('rate')} | ${value('cpu')} | ${ratio('cpu')} |`,
+    );
+  }
+}
+
+async function contestants(
+  name: Scenario,
+): Promise<AsyncDisposable & { readonly list: readonly Contestant[] }> {
+  const list: Contestant[] = [];
+  const pairs: BpfPair[] = [];
+  const dispose = async (): Promise<void> => {
+    for (const pair of pairs) await pair[Symbol.asyncDispose]();
+  };
+  try {
+    for (const count of name === 'peers' ? PEER_COUNTS : [1]) {
+      const pair = await openPair(count, SCENARIOS[name].frames);
+      pairs.push(pair);
+      if (name === 'peers') list.push({ name: `${count} peers`, pair, target: INNER[1] });
+      else {
+        list.push({ name: 'bare', pair, target: OUTER[1] });
+        list.push({ name: 'bpf', pair, target: INNER[1] });
+        list.push({ name: 'vxlan', pair, target: VXLAN[1] });
+      }
+    }
+    return { list, [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function openPair(peers: number, frames: boolean): Promise<BpfPair> {
+  const config = { udpChecksum: options.checksum, hasHosts: peers > 1 };
+  const pair = await BpfPair.open({ maxPeers: peers, config });
+  for (const side of [0, 1] as const) {
+    const other = side === 0 ? 1 : 0;
+    if (frames) await pair.sure(side, ...'ethtool -K v0 tso off gso off gro on'.split(' '));
+    if (peers > 1) fill(side === 0 ? pair.a : pair.b, side, peers);
+    else {
+      await ipBatch(pair.namespaces[side], [
+        `link add vx type vxlan id 1 local ${OUTER[side]} remote ${OUTER[other]} dstport 4789 dev v0 noudpcsum`,
+        `addr add ${VXLAN[side]}/24 dev vx`,
+        'link set vx up',
+      ]);
+    }
+  }
+  await pair.startServer();
+  return pair;
+}
+
+/** Other peers around the one that is measured, whose place is in the middle. */
+function fill(host: BpfHost, side: 0 | 1, count: number): void {
+  const { programs, outer } = host;
+  const middle = Math.floor(count / 2);
+  const remote = OUTER[side === 0 ? 1 : 0];
+  const common = { localIp: OUTER[side], innerMtu: 1472, outerDevice: outer, nextHop: undefined };
+  const others = Array.from({ length: count }, (_, index) => index).filter(
+    (index) => index !== middle && index !== 0,
+  );
+  const inner = (index: number) => ipv4FromNumber(0x0a80_0000 + index);
+  programs.evict(0);
+  programs.admitMany(
+    others.map((index) => [
+      index,
+      {
+        ...common,
+        remoteIp: ipv4FromNumber(0xc633_0000 + index),
+        remotePort: port(1024 + (index % 60_000)),
+        anySource: false,
+        innerIp: inner(index),
+      },
+    ]),
+  );
+  programs.setHosts(others.map((index) => [inner(index), index]));
+  const innerIp = INNER[side === 0 ? 1 : 0];
+  const own = { ...common, remoteIp: remote, remotePort: BPF_PORT, anySource: false, innerIp };
+  programs.admit(middle, own);
+  programs.setHost(innerIp, middle);
+  programs.configure({ ...host.config, defaultPeer: undefined, hasHosts: true });
+}
+
+type Run = { readonly rate: number; readonly amount: number };
+
+async function tcp(pair: BpfPair, target: string): Promise<Run> {
+  const argv = ['iperf3', '-J', '-c', target, '-t', options.seconds];
+  const bytes = received(await pair.sure(0, ...argv)).bytes;
+  return { rate: (bytes * 8) / Number(options.seconds) / 1e9, amount: bytes };
+}
+
+function udp(length: number) {
+  return async (pair: BpfPair, target: string): Promise<Run> => {
+    const argv = ['iperf3', '-J', '-u', '-b0', '-l', String(length), '-c', target];
+    const { packets = 0, lost_packets: lost = 0 } = received(
+      await pair.sure(0, ...argv, '-t', options.seconds),
+    );
+    const arrived = packets - lost;
+    return { rate: arrived / Number(options.seconds) / 1000, amount: arrived };
+  };
+}
+
+async function ping(pair: BpfPair, target: string): Promise<Run> {
+  const argv = ['ping', '-q', '-c2000', '-i0', target];
+  const said = await pair.sure(0, ...argv);
+  const average = Number(/= [\d.]+\/([\d.]+)\//.exec(said)?.[1]);
+  return { rate: average * 1000, amount: 2000 };
+}
+
+type Received = {
+  readonly bytes: number;
+  readonly packets?: number;
+  readonly lost_packets?: number;
+};
+
+function received(json: string): Received {
+  type End = { sum?: Received; sum_received: Received };
+  const { end } = JSON.parse(json) as { end: End };
+  // `sum` is there for UDP alone, and has the losses that the receiver told.
+  return end.sum ?? end.sum_received;
+}
+
+/** Busy nanoseconds of all processors since the start. */
+async function busy(): Promise<number> {
+  const [line = ''] = (await readFile('/proc/stat', 'utf8')).split('\n', 1);
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = line
+    .split(/\s+/)
+    .map(Number);
+  return (user + nice + system + irq + softirq) * 1e7;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+await main();

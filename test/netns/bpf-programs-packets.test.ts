@@ -1,0 +1,3 @@
+import { describePrograms } from '../rig/bpf-cases.ts';
+
+describePrograms({ fuzz: 5000 });

@@ -1,0 +1,29 @@
+import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
+import { describeDecap } from './bpf-cases/decap.ts';
+import { describeEncap } from './bpf-cases/encap.ts';
+import { describeFuzz } from './bpf-cases/fuzz.ts';
+import { load, reset, unload } from './bpf-cases/shared.ts';
+import { describeStrangers } from './bpf-cases/strangers.ts';
+
+/**
+ * The eBPF programs packet by packet, for every kernel that they are to run on; `fuzz` says how many
+ * packets are made up.
+ */
+export function describePrograms({ fuzz }: { readonly fuzz: number }): void {
+  beforeAll(load);
+  beforeEach(reset);
+  afterAll(unload);
+
+  describe('in', () => {
+    describeDecap();
+  });
+  describe('in, strangers', () => {
+    describeStrangers();
+  });
+  describe('in, made-up packets', () => {
+    describeFuzz(fuzz);
+  });
+  describe('out', () => {
+    describeEncap();
+  });
+}
