@@ -46,9 +46,14 @@ describe('forwarding', () => {
     expect(await cable.pings(cable.b, INNER_A)).toBe(true);
     const counts = { rxPackets: 2n, rxBytes: 168n, txPackets: 2n, txBytes: 168n };
     await eventually(async () => {
-      expect(await a.counters()).toEqual(counts);
+      expect(await a.counters()).toMatchObject(counts);
     });
-    expect(await b.counters()).toEqual(counts);
+    const before = await b.now();
+    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+    const { heardAt, ...rest } = await b.counters();
+    expect(rest).toEqual({ rxPackets: 3n, rxBytes: 252n, txPackets: 3n, txBytes: 252n });
+    expect(heardAt).toBeGreaterThanOrEqual(before);
+    expect(heardAt).toBeLessThanOrEqual(1 + (await b.now()));
   });
 
   test('a TCP transfer arrives unchanged', async () => {

@@ -33,6 +33,8 @@ const calls = {
   evict: () => plane.evict('default'),
   send: (packet) => plane.send(packet),
   counters: () => plane.counters('default'),
+  /** The clock that a peer was heard by. */
+  now: async () => performance.now(),
   describe: () => plane.describe(),
   refresh: () => plane.refresh(),
   close: (mode) => plane.close(mode),

@@ -103,6 +103,11 @@ export class TunHost implements AsyncDisposable {
     return (await this.#ask('counters')) as PeerCounters;
   }
 
+  /** Its monotonic clock, milliseconds. */
+  async now(): Promise<number> {
+    return (await this.#ask('now')) as number;
+  }
+
   async describe(): Promise<PlaneDescription> {
     return (await this.#ask('describe')) as PlaneDescription;
   }

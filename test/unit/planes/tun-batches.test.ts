@@ -15,6 +15,7 @@ import type { PeerId } from '../../../src/ports/data-plane.ts';
 const peers = new PeerTable();
 const ONE = 'one' as PeerId;
 const TWO = 'two' as PeerId;
+for (const id of [ONE, TWO]) peers.configure({ id, prefixes: undefined });
 peers.admit(ONE, 0, parsePath('192.0.2.1:10000', '203.0.113.2:20000'));
 peers.admit(TWO, 1, parsePath('192.0.2.1:10000', '203.0.113.3:10000'));
 const one = peers.get(ONE);
@@ -42,7 +43,7 @@ describe('a batch to send', () => {
         payload: Uint8Array.of(...data.bytes.subarray(0, 20), ...data.bytes.subarray(100, 130)),
       },
     ]);
-    expect([batch.count(0), batch.bytes(0), batch.target(0)?.id]).toEqual([1, 50, ONE]);
+    expect([batch.count(0), batch.bytes(0), batch.target(0)?.member.id]).toEqual([1, 50, ONE]);
   });
 
   test('datagrams of one size are a train, which a shorter one ends', () => {

@@ -1,7 +1,8 @@
 import { ipv4ToNumber } from '../../../core/addr.ts';
+import { encodeU32host } from '../../../core/bytes.ts';
 import { encodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import type { OutgoingControl } from '../../../ports/data-plane.ts';
-import { address, errno, sendmsg } from '../../ffi/libc.ts';
+import { address, errno, sendmsg, setsockopt } from '../../ffi/libc.ts';
 import { pinned } from './arena.ts';
 import {
   encodeIovec,
@@ -9,19 +10,43 @@ import {
   encodePktinfo,
   encodeTtl,
   INT_SPACE,
+  IPPROTO_IP,
   IOVEC_BYTES,
   MMSGHDR_BYTES,
   PKTINFO_SPACE,
 } from './message-headers.ts';
+
+/** linux/in.h */
+export const IP_MTU_DISCOVER = 10;
+/** Always DF, and EMSGSIZE for what is larger than the path's MTU as the kernel knows it. */
+export const IP_PMTUDISC_DO = 2;
+/** Always DF, whatever the kernel knows. */
+const IP_PMTUDISC_PROBE = 3;
 
 /** bits/socket.h */
 const MSG_DONTWAIT = 0x40;
 
 /**
  * Sends one packet from the socket's port and the path's local address; errno, or 0. Control packets
- * are rare, so every one builds its own headers.
+ * are rare, so every one builds its own headers. A probe goes out whole or not at all: while it is sent
+ * the socket has another way of path MTU discovery.
  */
 export function sendControl(fd: number, packet: OutgoingControl): number {
+  if (packet.probe !== true) return sendMessage(fd, packet);
+  discover(fd, IP_PMTUDISC_PROBE);
+  try {
+    return sendMessage(fd, packet);
+  } finally {
+    discover(fd, IP_PMTUDISC_DO);
+  }
+}
+
+function discover(fd: number, mode: number): void {
+  const value = encodeU32host(mode);
+  setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, value, value.length);
+}
+
+function sendMessage(fd: number, packet: OutgoingControl): number {
   const name = pinned(SOCKADDR_IN_LENGTH);
   const control = pinned(PKTINFO_SPACE + INT_SPACE);
   // An empty buffer has no address; its iovec is not looked at.

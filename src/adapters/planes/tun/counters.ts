@@ -1,5 +1,6 @@
+import { millis } from '../../../core/units.ts';
 import type { PeerCounters } from '../../../ports/data-plane.ts';
-import { MAX_PEERS } from './limits.ts';
+import { CHUNK_SLOTS } from './limits.ts';
 
 /** What the plane counts besides peers' packets: packets that went nowhere, by reason. */
 export const LOSSES = [
@@ -7,7 +8,9 @@ export const LOSSES = [
   'stranger',
   /** Not data, from an admitted peer: over the rate, or the queue was full. */
   'control',
-  /** Out of the device while no peer was admitted. */
+  /** From an admitted peer, with an inner source that is not its own. */
+  'innerSource',
+  /** Out of the device, and whom it is for is not admitted or not known. */
   'noPeer',
   /** Out of the device, and not IPv4. */
   'notIpv4',
@@ -27,67 +30,121 @@ export const LOSSES = [
 
 export type Loss = (typeof LOSSES)[number];
 
-/** Indexes of a peer's four counters in its slot. */
-const RX_PACKETS = 0;
-const RX_BYTES = 1;
-const TX_PACKETS = 2;
-const TX_BYTES = 3;
-const PER_PEER = 4;
+/** Cells of a peer's slot. */
+const CELL = {
+  rxPackets: 0,
+  rxBytes: 1,
+  txPackets: 2,
+  txBytes: 3,
+  heardAt: 4,
+  foreign: 5,
+  tooBig: 6,
+} as const;
+/** A cache line of 64 bytes. */
+const CELLS_PER_PEER = 8;
 
 const LOSS_INDEX: Readonly<Record<Loss, number>> = Object.fromEntries(
   LOSSES.map((loss, index) => [loss, index]),
 ) as Record<Loss, number>;
 
+/** What the worker has to add to a peer's counters. */
+export type Moved = {
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly foreign: number;
+  readonly tooBig: number;
+};
+
+/** A peer's counters, and its packets that were refused. */
+export type PeerTotals = PeerCounters & { readonly foreign: bigint; readonly tooBig: bigint };
+
 /**
  * Counters that the worker adds to and the main thread reads, in memory that both share: no
- * message is needed to read them, and they outlive a worker that crashed.
+ * message is needed to read them, and they outlive a worker that crashed. Slots of peers come in
+ * chunks, made when one of their slots is first given away.
  */
 export class SharedCounters {
   readonly memory: SharedArrayBuffer;
-  readonly #cells: BigUint64Array;
+  readonly #losses: BigUint64Array;
+  readonly #chunks: BigUint64Array[] = [];
 
-  constructor(
-    memory = new SharedArrayBuffer(
-      (LOSSES.length + MAX_PEERS * PER_PEER) * BigUint64Array.BYTES_PER_ELEMENT,
-    ),
-  ) {
+  constructor(memory = new SharedArrayBuffer(LOSSES.length * BigUint64Array.BYTES_PER_ELEMENT)) {
     this.memory = memory;
-    this.#cells = new BigUint64Array(memory);
+    this.#losses = new BigUint64Array(memory);
+  }
+
+  /** Slots that there is memory for. */
+  get slots(): number {
+    return this.#chunks.length * CHUNK_SLOTS;
+  }
+
+  /** Makes memory for more slots; the other side is to be given it by `attach`. */
+  grow(): SharedArrayBuffer {
+    const cells = CHUNK_SLOTS * CELLS_PER_PEER;
+    const chunk = new SharedArrayBuffer(cells * BigUint64Array.BYTES_PER_ELEMENT);
+    this.attach(chunk);
+    return chunk;
+  }
+
+  /** Takes over memory that the other side made; in the order in which it was made. */
+  attach(chunk: SharedArrayBuffer): void {
+    this.#chunks.push(new BigUint64Array(chunk));
   }
 
   lost(loss: Loss, packets = 1): void {
-    Atomics.add(this.#cells, LOSS_INDEX[loss], BigInt(packets));
+    Atomics.add(this.#losses, LOSS_INDEX[loss], BigInt(packets));
   }
 
   losses(loss: Loss): bigint {
-    return Atomics.load(this.#cells, LOSS_INDEX[loss]);
+    return Atomics.load(this.#losses, LOSS_INDEX[loss]);
   }
 
-  received(slot: number, packets: number, bytes: number): void {
-    this.#add(slot, RX_PACKETS, packets);
-    this.#add(slot, RX_BYTES, bytes);
+  /** `now`: monotonic milliseconds of the main thread, which a peer was heard at if it was. */
+  add(slot: number, moved: Moved, now: number): void {
+    this.#add(slot, CELL.rxPackets, moved.rxPackets);
+    this.#add(slot, CELL.rxBytes, moved.rxBytes);
+    this.#add(slot, CELL.txPackets, moved.txPackets);
+    this.#add(slot, CELL.txBytes, moved.txBytes);
+    this.#add(slot, CELL.foreign, moved.foreign);
+    this.#add(slot, CELL.tooBig, moved.tooBig);
+    if (moved.rxPackets > 0) this.#store(slot, CELL.heardAt, BigInt(Math.ceil(now)));
   }
 
-  sent(slot: number, packets: number, bytes: number): void {
-    this.#add(slot, TX_PACKETS, packets);
-    this.#add(slot, TX_BYTES, bytes);
-  }
-
-  /** Counters of one peer's slot, 0 to MAX_PEERS - 1. */
-  peer(slot: number): PeerCounters {
+  peer(slot: number): PeerTotals {
     return {
-      rxPackets: this.#load(slot, RX_PACKETS),
-      rxBytes: this.#load(slot, RX_BYTES),
-      txPackets: this.#load(slot, TX_PACKETS),
-      txBytes: this.#load(slot, TX_BYTES),
+      rxPackets: this.#load(slot, CELL.rxPackets),
+      rxBytes: this.#load(slot, CELL.rxBytes),
+      txPackets: this.#load(slot, CELL.txPackets),
+      txBytes: this.#load(slot, CELL.txBytes),
+      heardAt: millis(Number(this.#load(slot, CELL.heardAt))),
+      foreign: this.#load(slot, CELL.foreign),
+      tooBig: this.#load(slot, CELL.tooBig),
     };
   }
 
-  #load(slot: number, counter: number): bigint {
-    return Atomics.load(this.#cells, LOSSES.length + slot * PER_PEER + counter);
+  /** For a slot that gets another owner. */
+  reset(slot: number): void {
+    for (const cell of Object.values(CELL)) this.#store(slot, cell, 0n);
   }
 
-  #add(slot: number, counter: number, amount: number): void {
-    Atomics.add(this.#cells, LOSSES.length + slot * PER_PEER + counter, BigInt(amount));
+  #load(slot: number, cell: number): bigint {
+    const chunk = this.#chunks[Math.floor(slot / CHUNK_SLOTS)];
+    return chunk ? Atomics.load(chunk, indexOf(slot, cell)) : 0n;
   }
+
+  #store(slot: number, cell: number, value: bigint): void {
+    const chunk = this.#chunks[Math.floor(slot / CHUNK_SLOTS)];
+    if (chunk) Atomics.store(chunk, indexOf(slot, cell), value);
+  }
+
+  #add(slot: number, cell: number, amount: number): void {
+    const chunk = this.#chunks[Math.floor(slot / CHUNK_SLOTS)];
+    if (chunk && amount > 0) Atomics.add(chunk, indexOf(slot, cell), BigInt(amount));
+  }
+}
+
+function indexOf(slot: number, cell: number): number {
+  return (slot % CHUNK_SLOTS) * CELLS_PER_PEER + cell;
 }

@@ -11,7 +11,7 @@
  */
 import type { Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
-import type { PeerId } from '../../../ports/data-plane.ts';
+import type { OutgoingControl, PeerId } from '../../../ports/data-plane.ts';
 import { errnoName } from '../../ffi/errno.ts';
 import { watch, type Interest, type Watch } from '../../ffi/poll.ts';
 import { ControlGate } from './control-gate.ts';
@@ -23,7 +23,7 @@ import { TROUBLE_RATE } from './limits.ts';
 import type { Offloads } from './offloads.ts';
 import { Outbound } from './outbound.ts';
 import { PACKET_CALLS } from './packet-calls.ts';
-import { PeerTable } from './peer-table.ts';
+import { PeerTable, type MemberSpec } from './peer-table.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** What the loop tells its owner; every callback is bounded and rate-limited. */
@@ -31,7 +31,8 @@ export interface ForwarderEvents {
   /** `payload` is a copy. Answer with `handled` in any case. */
   control(path: Path, payload: Uint8Array): void;
   trouble(operation: string, errno: string, loss: Loss): void;
-  tooBig(): void;
+  /** Its path takes less than it did. */
+  tooBig(peer: PeerId): void;
   /** The device is gone; it is not watched any more until `setDevice`. */
   deviceLost(): void;
 }
@@ -45,7 +46,7 @@ export type ForwarderOptions = {
   readonly offloads: Offloads;
   readonly counters: SharedCounters;
   readonly events: ForwarderEvents;
-  /** Monotonic milliseconds. */
+  /** Monotonic milliseconds of the main thread's clock. */
   readonly now: () => number;
 };
 
@@ -69,17 +70,16 @@ export class Forwarder {
     this.#gate = new ControlGate(authLengths, now);
     this.#troubles = new TokenBucket(TROUBLE_RATE, now());
     this.#tooBigs = new TokenBucket({ perSecond: 1, burst: 1 }, now());
-    const lose = (loss: Loss, operation: string, code: number): void => {
-      this.#lose(loss, operation, code);
+    const lose = (loss: Loss, operation: string, code: number, packets = 1): void => {
+      this.#lose(loss, operation, code, packets);
     };
     const common = { udpFd, peers: this.#peers, counters, calls: PACKET_CALLS, lose };
     const channel = this.#channel(options.tunFd);
     this.#outbound = new Outbound(channel, {
       ...common,
       trains: offloads.segmentation,
-      tooBig: (datagrams) => {
-        counters.lost('tooBig', datagrams);
-        if (this.#tooBigs.take(now())) events.tooBig();
+      tooBig: (peer) => {
+        if (this.#tooBigs.take(now())) events.tooBig(peer.member.id);
       },
     });
     this.#inbound = new Inbound(channel, {
@@ -99,6 +99,14 @@ export class Forwarder {
     this.#rearm();
   }
 
+  configure(members: readonly MemberSpec[]): void {
+    for (const member of members) this.#peers.configure(member);
+  }
+
+  remove(peers: readonly PeerId[]): void {
+    for (const peer of peers) this.#peers.remove(peer);
+  }
+
   /** false when another peer has the path. */
   admit(peer: PeerId, slot: number, path: Path): boolean {
     return this.#peers.admit(peer, slot, path);
@@ -109,8 +117,8 @@ export class Forwarder {
   }
 
   /** Sends one control packet from the tunnel's port; errno, or 0. */
-  send(path: Path, payload: Uint8Array, ttl: number | undefined): number {
-    return sendControl(this.#options.udpFd, { path, payload, ttl });
+  send(packet: OutgoingControl): number {
+    return sendControl(this.#options.udpFd, packet);
   }
 
   /** The device is behind this descriptor now. */
@@ -127,7 +135,7 @@ export class Forwarder {
   handled(path: Path, payload: Uint8Array): void {
     this.#gate.settled();
     this.#inbound.letThrough(path, payload);
-    this.#peers.count(this.#options.counters);
+    this.#count();
   }
 
   /** Lets go of both descriptors; no call touches them after this. Does nothing a second time. */
@@ -162,15 +170,19 @@ export class Forwarder {
 
   #turnOutbound(): void {
     const state = this.#outbound.turn();
-    this.#peers.count(this.#options.counters);
+    this.#count();
     this.#outboundFull = state === 'full';
     if (state === 'device-lost') this.#loseDevice();
   }
 
   #turnInbound(): void {
     const state = this.#inbound.turn();
-    this.#peers.count(this.#options.counters);
+    this.#count();
     this.#inboundFull = state === 'full';
+  }
+
+  #count(): void {
+    this.#peers.count(this.#options.counters, this.#options.now());
   }
 
   /** Waits for what each direction needs to go on. */
@@ -186,8 +198,8 @@ export class Forwarder {
     this.#options.events.deviceLost();
   }
 
-  #lose(loss: Loss, operation: string, code: number): void {
-    this.#options.counters.lost(loss);
+  #lose(loss: Loss, operation: string, code: number, packets: number): void {
+    this.#options.counters.lost(loss, packets);
     if (!this.#troubles.take(this.#options.now())) return;
     this.#options.events.trouble(operation, errnoName(code), loss);
   }

@@ -6,7 +6,7 @@
  *
  * Fail closed: a packet reaches the device only when its local address, remote address and remote
  * port are those of an admitted peer (the local port is the socket's) and its payload is an IPv4
- * packet. When the device is full, what was received stays where it is, nothing more is received, and
+ * packet from an inner source that is that peer's own. When the device is full, what was received stays where it is, nothing more is received, and
  * `turn` goes on from there when it is called again.
  */
 import { ipv4FromNumber, type Path } from '../../../core/addr.ts';
@@ -22,6 +22,7 @@ import { InboundBatch, MESSAGE_BYTES } from './inbound-batch.ts';
 import { BATCHES_PER_TURN, INBOUND_MESSAGES } from './limits.ts';
 import type { PacketCalls } from './packet-calls.ts';
 import type { Peer, PeerTable } from './peer-table.ts';
+import { IP } from './segmentation.ts';
 
 /** bits/socket.h */
 const MSG_DONTWAIT = 0x40;
@@ -85,6 +86,7 @@ export class Inbound {
     const peer = peers.find(path);
     if (!peer || !isData(payload, 0, payload.length, authLengths)) return;
     this.#returned.bytes.set(payload);
+    if (!this.#mayEnter(peer, this.#returned.u32be(IP.source))) return;
     peers.received(peer, 1, payload.length);
     if (this.device.write(this.#returned.address, payload.length) !== 'moved') this.#refused();
   }
@@ -164,12 +166,22 @@ export class Inbound {
     const { peers, authLengths } = this.#options;
     const peer = this.#peer;
     if (peer && isData(this.#batch.packets.bytes, at, length, authLengths)) {
+      if (!this.#mayEnter(peer, this.#batch.packets.u32be(at + IP.source))) return;
       peers.received(peer, 1, length);
       if (this.device.headerBytes > 0) this.#coalescer.add(at, length);
       else this.#coalescer.addAlone(at, length);
       return;
     }
     this.#hand(at, length, localIp);
+  }
+
+  /** Whether the inner source is the peer's own; counted when it is not. */
+  #mayEnter(peer: Peer, source: number): boolean {
+    const { counters, peers } = this.#options;
+    if (peers.maySend(peer, source)) return true;
+    counters.lost('innerSource');
+    peers.refusedSource(peer);
+    return false;
   }
 
   /** Shows a packet that is no data to the session. */

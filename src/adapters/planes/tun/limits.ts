@@ -3,8 +3,11 @@ import type { Rate } from './token-bucket.ts';
 
 /** Every bound of the tun plane on one page. */
 
-/** Peers of one plane (slots of the shared counters; 32 bytes each). */
-export const MAX_PEERS = 1024;
+/** Slots of the shared counters that are made at once: 64 bytes each, for peers that are admitted. */
+export const CHUNK_SLOTS = 1024;
+
+/** Peers that the forwarding thread is told of in one message, a few milliseconds of its time. */
+export const PEERS_PER_MESSAGE = 2000;
 
 /** Control packets on their way to the session and not yet handled; more are dropped and counted. */
 export const MAX_PENDING_CONTROL = 64;

@@ -37,8 +37,8 @@ export type OutboundOptions = {
   readonly peers: PeerTable;
   readonly counters: SharedCounters;
   readonly calls: PacketCalls;
-  readonly lose: (loss: Loss, operation: string, errno: number) => void;
-  readonly tooBig: (datagrams: number) => void;
+  readonly lose: (loss: Loss, operation: string, errno: number, packets?: number) => void;
+  readonly tooBig: (peer: Peer) => void;
 };
 
 export class Outbound {
@@ -223,8 +223,13 @@ export class Outbound {
   }
 
   #lose(code: number, datagrams: number): void {
-    if (code === EMSGSIZE) this.#options.tooBig(datagrams);
-    else if (code === ENOBUFS) this.#options.counters.lost('sendBufferFull', datagrams);
-    else this.#options.lose('sendFailed', 'sendmmsg', code);
+    const { counters, peers, tooBig } = this.#options;
+    const peer = this.#batch.target(this.#message);
+    if (code === EMSGSIZE && peer) {
+      counters.lost('tooBig', datagrams);
+      peers.refusedSize(peer, datagrams);
+      tooBig(peer);
+    } else if (code === ENOBUFS) counters.lost('sendBufferFull', datagrams);
+    else this.#options.lose('sendFailed', 'sendmmsg', code, datagrams);
   }
 }

@@ -1,5 +1,4 @@
-import { parseIpv4, formatEndpoint, type Ipv4, type Path } from '../../../core/addr.ts';
-import { defaultPeer } from '../../../core/config/peers.ts';
+import { formatEndpoint, formatPrefix, type Path } from '../../../core/addr.ts';
 import { IpipouError, KernelError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import type {
@@ -8,31 +7,32 @@ import type {
   OutgoingControl,
   PeerCounters,
   PeerDescription,
-  PlanePeer,
   PeerId,
   PeerProperties,
   PlaneContext,
   PlaneDescription,
+  PlanePeer,
 } from '../../../ports/data-plane.ts';
 import { close } from '../../ffi/libc.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
-import { FOU_OVERHEAD, innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
-import { LOSSES, SharedCounters } from './counters.ts';
+import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
+import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
 import { TunDevice } from './device.ts';
-import { MAX_PEERS, MTU_RECHECK, REPAIR_RATE } from './limits.ts';
+import { KnownPeers, memberOf, routedPrefixes, type KnownPeer } from './known-peers.ts';
+import { MTU_RECHECK, PEERS_PER_MESSAGE } from './limits.ts';
+import { monotonicEpoch } from './monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { PathMtus } from './path-mtus.ts';
+import { Repairs } from './repairs.ts';
 import { openTunnelSocket } from './udp-socket.ts';
 import { WorkerHandle } from './worker-handle.ts';
-
-const NOTHING: PeerCounters = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 
 /**
  * The `tun` plane: a TUN device and an ordinary UDP socket, and a thread that moves packets between
  * them (forwarder.ts). On the wire it is FOU with IPIP: the UDP payload is the inner packet. This
- * side makes and repairs the device, and passes control packets to and fro. All of it is tied to
- * descriptors, so nothing outlives the process and there is nothing to adopt.
+ * side makes and repairs the device and the routes to peers, and passes control packets to and fro. All
+ * of it is tied to descriptors, so nothing outlives the process and there is nothing to adopt.
  *
  * Order matters. Opening: the thread starts when device and socket stand; it admits nobody yet.
  * Closing: the thread first, so that nothing touches a descriptor that is being closed.
@@ -44,17 +44,16 @@ export class TunPlane implements DataPlane {
   readonly #offloads: Offloads;
   readonly #route: RouteNetlink;
   readonly #device: TunDevice;
+  readonly #routes: PeerRoutes;
+  readonly #mtus: PathMtus;
+  readonly #peers = new KnownPeers();
   readonly #counters = new SharedCounters();
   readonly #undo = new UndoStack();
-  readonly #repairs = new TokenBucket(REPAIR_RATE, performance.now());
-  /** Slots in the counters; a peer keeps its own for good. At most MAX_PEERS. */
-  readonly #slots = new Map<PeerId, number>();
-  readonly #paths = new Map<PeerId, Path>();
+  readonly #repairs = new Repairs((what) => this.#repair(what));
   #worker: WorkerHandle | undefined;
-  /** MTU while no peer is admitted. */
-  #baseMtu: number | undefined;
+  /** The MTU that the device was given last. */
+  #mtu: number | undefined;
   #mtuTimer: NodeJS.Timeout | undefined;
-  #repairTimer: NodeJS.Timeout | undefined;
   /** Changes are made one after another: calls of the owner and repairs share this tail. */
   #tail: Promise<unknown> = Promise.resolve();
   /** Control packets are handled one after another; the worker bounds how many there are. */
@@ -66,9 +65,14 @@ export class TunPlane implements DataPlane {
     this.#offloads = offloads;
     this.#route = openRouteNetlink();
     this.#device = new TunDevice(this.#route, context.config, offloads.vnetHeader);
+    this.#routes = new PeerRoutes(this.#route);
+    this.#mtus = new PathMtus(this.#route, context.config);
   }
 
-  /** Makes device, socket and thread; all undone when one fails. Offloads that are not there are done without. */
+  /**
+   * Makes device, socket and thread; all undone when one fails. Offloads that are not there are done
+   * without.
+   */
   static async open(context: PlaneContext, offloads = ALL_OFFLOADS): Promise<TunPlane> {
     const plane = new TunPlane(context, offloads);
     try {
@@ -84,53 +88,70 @@ export class TunPlane implements DataPlane {
 
   async #open(): Promise<void> {
     const { config, authLengths } = this.#context;
-    const { vnetHeader } = this.#offloads;
     const { fd: udpFd, ...socket } = openTunnelSocket(config.outer, this.#offloads);
     this.#undo.push('UDP socket', () => void close(udpFd));
-    // Before there is a device: the route to its peer would lead into the tunnel afterwards.
-    this.#baseMtu = await this.#mtuWithoutPeer();
+    await this.#mtus.learnBase();
     const tunFd = await this.#device.create();
     this.#undo.push('tunnel device', () => {
       this.#device.remove();
     });
-    await this.#device.dress(this.#baseMtu);
-    const start = {
-      tunFd,
-      udpFd,
-      localPort: config.outer.localPort,
-      authLengths,
-      offloads: { vnetHeader, ...socket },
-      counters: this.#counters.memory,
-    };
-    const worker = await WorkerHandle.start(start, {
-      control: (path, payload) => {
-        this.#control({ path, payload });
+    await this.#dress();
+    const worker = await WorkerHandle.start(
+      {
+        tunFd,
+        udpFd,
+        localPort: config.outer.localPort,
+        authLengths,
+        offloads: { vnetHeader: this.#offloads.vnetHeader, ...socket },
+        counters: this.#counters.memory,
+        epoch: monotonicEpoch(),
       },
-      trouble: (operation, errno, loss) => {
-        const lost = this.#counters.losses(loss);
-        this.#context.log('warn', 'a packet was lost', { operation, errno, loss, lost });
+      {
+        control: (path, payload) => this.#control({ path, payload }),
+        trouble: (operation, errno, loss) => {
+          const lost = this.#counters.losses(loss);
+          this.#context.log('warn', 'a packet was lost', { operation, errno, loss, lost });
+        },
+        tooBig: (peer) => this.#shrink(peer),
+        deviceLost: () => this.#repairs.ask('tunnel device'),
+        failed: (error) => this.#context.listener.failed(error),
       },
-      tooBig: () => {
-        this.#shrink();
-      },
-      deviceLost: () => {
-        this.#repair('tunnel device');
-      },
-      failed: (error) => {
-        this.#context.listener.failed(error);
-      },
-    });
+    );
     this.#worker = worker;
     this.#undo.push('forwarding thread', () => worker.stop());
+    await this.#configure(config.peers);
     const watch = watchRoutes((event) => {
       this.#onRouteEvent(event);
     });
-    this.#undo.push('watch', () => {
-      watch.close();
+    this.#undo.push('watch', () => watch.close());
+  }
+
+  async configure(peers: readonly PlanePeer[]): Promise<void> {
+    await this.#serial(() => this.#configure(peers));
+  }
+
+  async #configure(peers: readonly PlanePeer[]): Promise<void> {
+    for (let start = 0; start < peers.length; start += PEERS_PER_MESSAGE) {
+      const members = peers.slice(start, start + PEERS_PER_MESSAGE).map(memberOf);
+      await this.#running().request({ kind: 'configure', members });
+    }
+    await this.#setRoutes(peers.map((peer) => this.#peers.configure(peer)));
+  }
+
+  async remove(ids: readonly PeerId[]): Promise<void> {
+    await this.#serial(async () => {
+      await this.#running().request({ kind: 'remove', peers: ids });
+      for (const id of ids) {
+        const peer = this.#peers.get(id);
+        if (!peer) continue;
+        this.#mtus.forget(peer);
+        this.#peers.remove(peer);
+      }
+      this.#tell(await this.#routes.remove(ids));
     });
   }
 
-  async admit(peer: PeerId, { path }: PeerProperties): Promise<void> {
+  async admit(id: PeerId, { path }: PeerProperties): Promise<void> {
     const { localPort } = this.#context.config.outer;
     if (path.local.port !== localPort) {
       throw new IpipouError(
@@ -139,73 +160,85 @@ export class TunPlane implements DataPlane {
       );
     }
     await this.#serial(async () => {
-      const exit = this.#paths.has(peer) ? 'updateTunnel' : 'createTunnel';
-      const slot = this.#slot(peer);
-      const errno = await this.#running().request({ kind: 'admit', peer, slot, path });
+      const peer = this.#peers.require(id);
+      const exit = peer.path ? 'updateTunnel' : 'createTunnel';
+      const slot = await this.#slotOf(peer);
+      const errno = await this.#running().request({ kind: 'admit', peer: id, slot, path });
       if (errno !== undefined) {
-        const subject = `peer ${peer} at ${formatEndpoint(path.remote)}`;
+        const subject = `peer ${id} at ${formatEndpoint(path.remote)}`;
         throw new KernelError(
           exit,
           { operation: 'admit', errno, subject },
           { hint: 'another peer of this tunnel is admitted at that address and port' },
         );
       }
-      this.#paths.set(peer, path);
+      peer.path = path;
       // The peer is admitted whatever becomes of the MTU; it is looked at again when routes change.
-      await this.#setMtu().catch((error: unknown) => {
-        this.#context.log('warn', 'the MTU could not be set', { error: String(error) });
+      await this.#lookAt([peer]).catch((error: unknown) => {
+        this.#warnOfMtu(error);
       });
     });
   }
 
-  async evict(peer: PeerId): Promise<void> {
+  async evict(id: PeerId): Promise<void> {
     await this.#serial(async () => {
-      if (!this.#paths.has(peer)) return;
-      await this.#running().request({ kind: 'evict', peer });
-      this.#paths.delete(peer);
+      const peer = this.#peers.get(id);
+      if (!peer?.path) return;
+      await this.#running().request({ kind: 'evict', peer: id });
+      peer.path = undefined;
+      this.#mtus.forget(peer);
     });
   }
 
-  async send({ path, payload, ttl }: OutgoingControl): Promise<void> {
-    const errno = await this.#running().request({ kind: 'send', path, payload, ttl });
+  async limitMtu(id: PeerId, mtu: number | undefined): Promise<void> {
+    await this.#serial(async () => {
+      const peer = this.#peers.require(id);
+      peer.limit = mtu;
+      await this.#lookAt([peer]);
+    });
+  }
+
+  async send(packet: OutgoingControl): Promise<void> {
+    const errno = await this.#running().request({ kind: 'send', packet });
     if (errno === undefined) return;
-    const subject = `packet from ${formatEndpoint(path.local)} to ${formatEndpoint(path.remote)}`;
+    const { local, remote } = packet.path;
+    const subject = `packet from ${formatEndpoint(local)} to ${formatEndpoint(remote)}`;
     throw new KernelError('sendAuth', { operation: 'sendmsg', errno, subject });
   }
 
-  async counters(peer: PeerId): Promise<PeerCounters> {
-    const slot = this.#slots.get(peer);
-    return slot === undefined ? NOTHING : this.#counters.peer(slot);
+  async counters(id: PeerId): Promise<PeerCounters> {
+    const { foreign: _foreign, tooBig: _tooBig, ...counters } = this.#totals(id);
+    return counters;
   }
 
   async describe(): Promise<PlaneDescription> {
-    const refused = this.#counters.losses('stranger') + this.#counters.losses('control');
+    const lost = (loss: (typeof LOSSES)[number]): bigint => this.#counters.losses(loss);
     return {
       device: this.#context.config.inner.device,
-      mtu: (await this.#device.mtu()) ?? (await this.#mtu()),
-      refused: { stranger: refused },
+      mtu: (await this.#device.mtu()) ?? this.#mtus.device,
+      refused: {
+        stranger: lost('stranger'),
+        control: lost('control'),
+        'inner-source': lost('innerSource'),
+        'no-peer': lost('noPeer'),
+        'too-big': lost('tooBig'),
+      },
     };
   }
 
-  async describePeer(peer: PeerId): Promise<PeerDescription> {
-    const { device, mtu } = await this.describe();
-    return { ...(await this.counters(peer)), device, mtu, localAlt: undefined, refused: {} };
-  }
-
-  async configure(peers: readonly PlanePeer[]): Promise<void> {
-    for (const { id } of peers) this.#slot(id);
-  }
-
-  async remove(peers: readonly PeerId[]): Promise<void> {
-    for (const peer of peers) await this.evict(peer);
-  }
-
-  async limitMtu(): Promise<void> {
-    await this.refresh();
+  async describePeer(id: PeerId): Promise<PeerDescription> {
+    const { foreign, tooBig, ...counters } = this.#totals(id);
+    return {
+      ...counters,
+      device: this.#context.config.inner.device,
+      mtu: this.#peers.get(id)?.mtu ?? this.#mtus.device,
+      localAlt: undefined,
+      refused: { 'inner-source': foreign, 'too-big': tooBig },
+    };
   }
 
   async refresh(): Promise<void> {
-    await this.#serial(() => this.#setMtu());
+    await this.#serial(() => this.#lookAt([...this.#peers.admitted()]));
   }
 
   /** Ends the thread and removes the device in either mode: nothing of it can stay without us. */
@@ -213,7 +246,7 @@ export class TunPlane implements DataPlane {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#mtuTimer);
-    clearTimeout(this.#repairTimer);
+    this.#repairs.close();
     await this.#tail.catch(() => undefined);
     this.#logLosses();
     try {
@@ -228,12 +261,17 @@ export class TunPlane implements DataPlane {
     throw new IpipouError('createTunnel', 'the plane is closed');
   }
 
-  #slot(peer: PeerId): number {
-    const slot = this.#slots.get(peer) ?? this.#slots.size;
-    if (slot >= MAX_PEERS) {
-      throw new IpipouError('createTunnel', `a tunnel has at most ${MAX_PEERS} peers`);
-    }
-    this.#slots.set(peer, slot);
+  #totals(id: PeerId): PeerTotals {
+    // A slot that there is no memory for counts nothing.
+    return this.#counters.peer(this.#peers.get(id)?.slot ?? this.#counters.slots);
+  }
+
+  async #slotOf(peer: KnownPeer): Promise<number> {
+    if (peer.slot !== undefined) return peer.slot;
+    const slot = this.#peers.takeSlot();
+    peer.slot = slot;
+    if (slot < this.#counters.slots) this.#counters.reset(slot);
+    else await this.#running().request({ kind: 'counters', memory: this.#counters.grow() });
     return slot;
   }
 
@@ -244,45 +282,53 @@ export class TunPlane implements DataPlane {
     });
   }
 
-  async #mtu(): Promise<number> {
-    const { config } = this.#context;
-    const [first] = this.#paths.values();
-    const remote = first?.remote.ip ?? literalRemote(defaultPeer(config)?.remoteHost);
-    if (typeof config.inner.mtu === 'number') return config.inner.mtu;
-    if (remote !== undefined) return innerMtu(this.#route, remote, config);
-    return this.#baseMtu ?? this.#mtuWithoutPeer();
+  /** Looks at the paths to these peers, and gives the device and their routes the MTU that is due. */
+  async #lookAt(peers: readonly KnownPeer[]): Promise<void> {
+    for (const peer of peers) await this.#mtus.look(peer);
+    const before = this.#mtu;
+    await this.#dress();
+    const everybody = before !== this.#mtu;
+    await this.#setRoutes(everybody ? [...this.#peers.admitted()] : peers);
   }
 
-  /** The MTU for a peer of whom nothing is known: that of the outer device or of the default route. */
-  async #mtuWithoutPeer(): Promise<number> {
-    const { config } = this.#context;
-    const remote = literalRemote(defaultPeer(config)?.remoteHost);
-    if (typeof config.inner.mtu === 'number') return config.inner.mtu;
-    if (remote !== undefined) return innerMtu(this.#route, remote, config);
-    const { device } = config.outer;
-    const outer = device === undefined ? undefined : await this.#route.linkByName(device);
-    if (outer) return Math.max(MIN_INNER_MTU, outer.mtu - FOU_OVERHEAD);
-    return innerMtu(this.#route, config.inner.ip, config);
+  async #dress(): Promise<void> {
+    const mtu = this.#mtus.device;
+    await this.#device.dress(mtu);
+    this.#mtu = mtu;
   }
 
-  async #setMtu(): Promise<void> {
-    await this.#device.dress(await this.#mtu());
+  async #setRoutes(peers: readonly KnownPeer[]): Promise<void> {
+    const { index: device } = this.#device;
+    if (device === undefined) return;
+    const routings = peers.map((peer): readonly [PeerId, PeerRouting] => [
+      peer.id,
+      { device, prefixes: routedPrefixes(peer), mtu: this.#mtus.ofRoutes(peer) },
+    ]);
+    this.#tell(await this.#routes.set(new Map(routings)));
   }
 
-  /** The outer path takes less than it did: the kernel knows by now how much. */
-  #shrink(): void {
+  /** A peer without one of its routes is better than no peer: it is said and gone on. */
+  #tell(failures: readonly PeerRouteFailure[]): void {
+    for (const { prefix, error } of failures) {
+      const fields = { prefix: formatPrefix(prefix), error: error.message };
+      this.#context.log('warn', 'a route to a peer could not be made', fields);
+    }
+  }
+
+  /** The path to a peer takes less than it did: the kernel knows by now how much. */
+  #shrink(id: PeerId): void {
     if (this.#closed) return;
     clearTimeout(this.#mtuTimer);
     this.#mtuTimer = setTimeout(() => {
-      this.#refreshQuietly();
+      this.refresh().catch((error: unknown) => this.#warnOfMtu(error));
     }, MTU_RECHECK).unref();
-    this.#refreshQuietly();
+    const peer = this.#peers.get(id);
+    if (!peer) return;
+    this.#serial(() => this.#lookAt([peer])).catch((error: unknown) => this.#warnOfMtu(error));
   }
 
-  #refreshQuietly(): void {
-    this.refresh().catch((error: unknown) => {
-      this.#context.log('warn', 'the MTU could not be set', { error: String(error) });
-    });
+  #warnOfMtu(error: unknown): void {
+    this.#context.log('warn', 'the MTU could not be set', { error: String(error) });
   }
 
   #onRouteEvent(event: RouteEvent): void {
@@ -290,15 +336,15 @@ export class TunPlane implements DataPlane {
     switch (event.kind) {
       case 'link':
         if (event.index !== index) return;
-        if (event.change === 'delete' || !event.up) this.#repair('tunnel device');
+        if (event.change === 'delete' || !event.up) this.#repairs.ask('tunnel device');
         return;
       case 'address':
         if (event.index === index && event.change === 'delete') {
-          this.#repair('address of the tunnel device');
+          this.#repairs.ask('address of the tunnel device');
         }
         return;
       case 'overrun':
-        this.#repair('tunnel device');
+        this.#repairs.ask('tunnel device');
         return;
       case 'route':
     }
@@ -306,14 +352,6 @@ export class TunPlane implements DataPlane {
 
   /** Puts the device back as it should be; nothing to do, and nothing said, when it is. */
   #repair(what: string): void {
-    if (this.#closed || this.#repairTimer) return;
-    if (!this.#repairs.take(performance.now())) {
-      this.#repairTimer = setTimeout(() => {
-        this.#repairTimer = undefined;
-        this.#repair(what);
-      }, 1000 / REPAIR_RATE.perSecond).unref();
-      return;
-    }
     this.#serial(() => this.#restore(what)).catch((error: unknown) => {
       this.#context.log('error', `${what} could not be put back`, { error: String(error) });
       this.#context.listener.disturbed(what, false);
@@ -325,12 +363,15 @@ export class TunPlane implements DataPlane {
     const state = await this.#device.whole();
     if (state === 'whole') return;
     if (state === 'gone') await this.#replaceDevice();
-    await this.#setMtu();
+    await this.#dress();
+    const { index } = this.#device;
+    if (state === 'gone') await this.#setRoutes([...this.#peers.all()]);
+    else if (index !== undefined) this.#tell((await this.#routes.reconcile(index)).failures);
     this.#context.listener.disturbed(what, true);
   }
 
   async #replaceDevice(): Promise<void> {
-    const { fd: oldFd } = this.#device;
+    const { fd: oldFd, index: oldIndex } = this.#device;
     try {
       const tunFd = await this.#device.create();
       try {
@@ -338,6 +379,7 @@ export class TunPlane implements DataPlane {
       } finally {
         if (oldFd !== undefined) close(oldFd);
       }
+      if (oldIndex !== undefined) this.#routes.forgetDevice(oldIndex);
     } catch (error) {
       this.#context.listener.failed(error instanceof Error ? error : new Error(String(error)));
       throw error;
@@ -355,9 +397,4 @@ export class TunPlane implements DataPlane {
     const fields = Object.fromEntries(lost.filter(([, packets]) => packets > 0n));
     if (Object.keys(fields).length > 0) this.#context.log('debug', 'packets lost', fields);
   }
-}
-
-/** The address that a `fou-remote` spells; undefined for a name or nothing. */
-function literalRemote(host: string | undefined): Ipv4 | undefined {
-  return host === undefined ? undefined : parseIpv4(host);
 }

@@ -6,6 +6,7 @@ import { AF_INET, encodeSockaddrIn } from '../../../core/wire/sockaddr.ts';
 import { checked } from '../../ffi/errno.ts';
 import { bind, close, setsockopt, socket } from '../../ffi/libc.ts';
 import { SOCKET_BUFFER_BYTES } from './limits.ts';
+import { IP_MTU_DISCOVER, IP_PMTUDISC_DO } from './control-sender.ts';
 import { SOL_UDP, UDP_SEGMENT } from './datagram-batch.ts';
 import { UDP_GRO } from './inbound-batch.ts';
 import { IP_PKTINFO, IPPROTO_IP } from './message-headers.ts';
@@ -27,11 +28,6 @@ const SO_RCVBUFFORCE = 33;
 
 /** The tunnel's socket, and how it takes and gives many datagrams at once. */
 export type TunnelSocket = { readonly fd: number } & Omit<Offloads, 'vnetHeader'>;
-
-/** linux/in.h */
-const IP_MTU_DISCOVER = 10;
-/** Always DF, and EMSGSIZE for what is larger than the path's MTU as the kernel knows it. */
-const IP_PMTUDISC_DO = 2;
 
 /**
  * The tunnel's UDP socket, bound and non-blocking, in this thread's network namespace. The caller

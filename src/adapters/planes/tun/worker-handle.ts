@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Path } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
+import type { PeerId } from '../../../ports/data-plane.ts';
 import type { Loss } from './counters.ts';
 import { EXIT_WAIT, WORKER_TIMEOUT } from './limits.ts';
 import {
@@ -17,7 +18,7 @@ export interface WorkerListener {
   /** Answer with `handled` in any case. */
   control(path: Path, payload: Uint8Array): void;
   trouble(operation: string, errno: string, loss: Loss): void;
-  tooBig(): void;
+  tooBig(peer: PeerId): void;
   deviceLost(): void;
   /** The thread ended by itself; every open request rejects too. */
   failed(error: Error): void;
@@ -134,7 +135,7 @@ export class WorkerHandle {
         this.#listener.trouble(message.operation, message.errno, message.loss);
         break;
       case 'too-big':
-        this.#listener.tooBig();
+        this.#listener.tooBig(message.peer);
         break;
       case 'device-lost':
         this.#listener.deviceLost();

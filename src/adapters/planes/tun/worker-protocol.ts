@@ -1,7 +1,8 @@
 import type { Path } from '../../../core/addr.ts';
-import type { PeerId } from '../../../ports/data-plane.ts';
+import type { OutgoingControl, PeerId } from '../../../ports/data-plane.ts';
 import type { Loss } from './counters.ts';
 import type { Offloads } from './offloads.ts';
+import type { MemberSpec } from './peer-table.ts';
 
 /** What the worker is started with. Descriptors stay the main thread's: it closes them. */
 export type WorkerStart = {
@@ -12,20 +13,21 @@ export type WorkerStart = {
   readonly offloads: Offloads;
   /** Memory of SharedCounters. */
   readonly counters: SharedArrayBuffer;
+  /** The system's monotonic clock (process.hrtime) at zero of the main thread's, milliseconds. */
+  readonly epoch: number;
   /** One i32: 0 until the worker has let go of its descriptors after `stop`, then 1. */
   readonly stopped: SharedArrayBuffer;
 };
 
 /** What the main thread asks for; every request is answered by `done` with its id. */
 export type WorkerRequest =
+  /** More slots of the counters. */
+  | { readonly kind: 'counters'; readonly memory: SharedArrayBuffer }
+  | { readonly kind: 'configure'; readonly members: readonly MemberSpec[] }
+  | { readonly kind: 'remove'; readonly peers: readonly PeerId[] }
   | { readonly kind: 'admit'; readonly peer: PeerId; readonly slot: number; readonly path: Path }
   | { readonly kind: 'evict'; readonly peer: PeerId }
-  | {
-      readonly kind: 'send';
-      readonly path: Path;
-      readonly payload: Uint8Array;
-      readonly ttl: number | undefined;
-    }
+  | { readonly kind: 'send'; readonly packet: OutgoingControl }
   /** From now on the device is behind this descriptor; the old one is not touched again. */
   | { readonly kind: 'device'; readonly tunFd: number }
   /** Nothing touches a descriptor after the answer; the thread ends by itself. */
@@ -53,7 +55,7 @@ export type FromWorker =
       readonly errno: string;
       readonly loss: Loss;
     }
-  /** Packets did not fit the outer path: its MTU is smaller than it was. */
-  | { readonly kind: 'too-big' }
+  /** Packets did not fit the peer's path: its MTU is smaller than it was. */
+  | { readonly kind: 'too-big'; readonly peer: PeerId }
   /** The device was deleted under us; send `device` with a new one. */
   | { readonly kind: 'device-lost' };

@@ -3,6 +3,7 @@ import { port } from '../../../core/units.ts';
 import { errnoName } from '../../ffi/errno.ts';
 import { SharedCounters } from './counters.ts';
 import { Forwarder } from './forwarder.ts';
+import { monotonicEpoch } from './monotonic-epoch.ts';
 import {
   START_ID,
   type FromWorker,
@@ -17,14 +18,17 @@ function run(owner: NonNullable<typeof parentPort>): void {
   const tell = (message: FromWorker): void => {
     owner.postMessage(message, []);
   };
+  const counters = new SharedCounters(start.counters);
+  // Every thread's performance.now() has a zero of its own.
+  const ahead = monotonicEpoch() - start.epoch;
   const forwarder = new Forwarder({
     tunFd: start.tunFd,
     udpFd: start.udpFd,
     localPort: port(start.localPort),
     authLengths: new Set(start.authLengths),
     offloads: start.offloads,
-    counters: new SharedCounters(start.counters),
-    now: () => performance.now(),
+    counters,
+    now: () => performance.now() + ahead,
     events: {
       control: (path, payload) => {
         tell({ kind: 'control', path, payload });
@@ -32,8 +36,8 @@ function run(owner: NonNullable<typeof parentPort>): void {
       trouble: (operation, errno, loss) => {
         tell({ kind: 'trouble', operation, errno, loss });
       },
-      tooBig: () => {
-        tell({ kind: 'too-big' });
+      tooBig: (peer) => {
+        tell({ kind: 'too-big', peer });
       },
       deviceLost: () => {
         tell({ kind: 'device-lost' });
@@ -51,7 +55,7 @@ function run(owner: NonNullable<typeof parentPort>): void {
       forwarder.handled(message.path, message.payload);
       return;
     }
-    const errno = carryOut(forwarder, message.request);
+    const errno = carryOut(forwarder, counters, message.request);
     tell({ kind: 'done', id: message.id, errno });
     if (message.request.kind !== 'stop') return;
     Atomics.store(stopped, 0, 1);
@@ -62,15 +66,28 @@ function run(owner: NonNullable<typeof parentPort>): void {
 }
 
 /** The name of the errno that kept it from being done; undefined when it was done. */
-function carryOut(forwarder: Forwarder, request: WorkerRequest): string | undefined {
+function carryOut(
+  forwarder: Forwarder,
+  counters: SharedCounters,
+  request: WorkerRequest,
+): string | undefined {
   switch (request.kind) {
+    case 'counters':
+      counters.attach(request.memory);
+      return undefined;
+    case 'configure':
+      forwarder.configure(request.members);
+      return undefined;
+    case 'remove':
+      forwarder.remove(request.peers);
+      return undefined;
     case 'admit':
       return forwarder.admit(request.peer, request.slot, request.path) ? undefined : 'EADDRINUSE';
     case 'evict':
       forwarder.evict(request.peer);
       return undefined;
     case 'send': {
-      const code = forwarder.send(request.path, request.payload, request.ttl);
+      const code = forwarder.send(request.packet);
       return code === 0 ? undefined : errnoName(code);
     }
     case 'device':

@@ -1,0 +1,79 @@
+import { ipv4ToNumber, type Ipv4, type Path, type Prefix } from '../../../core/addr.ts';
+import { IpipouError } from '../../../core/errors.ts';
+import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+import type { MemberSpec } from './peer-table.ts';
+
+/** What the main thread remembers of a peer. */
+export type KnownPeer = {
+  readonly id: PeerId;
+  innerIp: Ipv4;
+  allowedIps: PlanePeer['allowedIps'];
+  /** Its slot in the shared counters, from its first admission on. */
+  slot: number | undefined;
+  /** Where it is admitted. */
+  path: Path | undefined;
+  /** Largest inner packet by the owner's word. */
+  limit: number | undefined;
+  /** Largest inner packet on its path while it is admitted. */
+  mtu: number | undefined;
+};
+
+/** Peers by name, and slots for their counters. As many as the owner makes known. */
+export class KnownPeers {
+  readonly #byId = new Map<PeerId, KnownPeer>();
+  readonly #freeSlots: number[] = [];
+  #slots = 0;
+
+  get(id: PeerId): KnownPeer | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Throws IpipouError for one that is not known. */
+  require(id: PeerId): KnownPeer {
+    const peer = this.#byId.get(id);
+    if (peer) return peer;
+    throw new IpipouError('createTunnel', `peer ${id} is not known to the tunnel`);
+  }
+
+  all(): Iterable<KnownPeer> {
+    return this.#byId.values();
+  }
+
+  *admitted(): Iterable<KnownPeer> {
+    for (const peer of this.#byId.values()) if (peer.path) yield peer;
+  }
+
+  configure({ id, innerIp, allowedIps }: PlanePeer): KnownPeer {
+    const nothing = { slot: undefined, path: undefined, limit: undefined, mtu: undefined };
+    const peer = this.#byId.get(id) ?? { id, innerIp, allowedIps, ...nothing };
+    peer.innerIp = innerIp;
+    peer.allowedIps = allowedIps;
+    this.#byId.set(id, peer);
+    return peer;
+  }
+
+  /** Forgets a peer; its slot is another's from now on. */
+  remove(peer: KnownPeer): void {
+    this.#byId.delete(peer.id);
+    if (peer.slot !== undefined) this.#freeSlots.push(peer.slot);
+  }
+
+  /** A slot that nobody has: a used one if there is any, else the next. */
+  takeSlot(): number {
+    const free = this.#freeSlots.pop();
+    if (free !== undefined) return free;
+    this.#slots += 1;
+    return this.#slots - 1;
+  }
+}
+
+/** Where routes to a peer lead; `any` needs routes of the administrator's own. */
+export function routedPrefixes({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
+  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
+}
+
+/** What the forwarding thread is told of a peer. */
+export function memberOf({ id, allowedIps }: PlanePeer): MemberSpec {
+  if (allowedIps === 'any') return { id, prefixes: undefined };
+  return { id, prefixes: allowedIps.flatMap(({ ip, length }) => [ipv4ToNumber(ip), length]) };
+}

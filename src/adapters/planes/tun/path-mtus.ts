@@ -1,0 +1,93 @@
+import { parseIpv4, type Ipv4 } from '../../../core/addr.ts';
+import { defaultPeer } from '../../../core/config/peers.ts';
+import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import type { RouteNetlink } from '../../netlink/route.ts';
+import { FOU_OVERHEAD, innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
+import type { KnownPeer } from './known-peers.ts';
+
+/**
+ * How large inner packets may be: the device has the MTU of the widest path to an admitted peer, so
+ * that one peer alone has the MTU of its own path; those with less have it on their routes.
+ */
+export class PathMtus {
+  readonly #route: RouteNetlink;
+  readonly #config: TunnelConfig;
+  /** MTU while nobody is admitted. */
+  #base: number | undefined;
+  /** How many admitted peers have each MTU; there are few different ones. */
+  readonly #counts = new Map<number, number>();
+
+  constructor(route: RouteNetlink, config: TunnelConfig) {
+    this.#route = route;
+    this.#config = config;
+  }
+
+  /**
+   * Learns the MTU while nobody is admitted. Call it before there is a device: a route to a peer may
+   * lead into the tunnel afterwards.
+   */
+  async learnBase(): Promise<void> {
+    this.#base = await this.#withoutPeer();
+  }
+
+  /** The MTU that the device should have now. */
+  get device(): number {
+    const { mtu } = this.#config.inner;
+    if (typeof mtu === 'number') return mtu;
+    return this.#counts.size > 0 ? Math.max(...this.#counts.keys()) : this.#baseMtu;
+  }
+
+  /** The MTU that the routes to a peer should have; undefined = the device's. */
+  ofRoutes(peer: KnownPeer): number | undefined {
+    return peer.mtu !== undefined && peer.mtu < this.device ? peer.mtu : undefined;
+  }
+
+  /** Looks anew what the path to a peer takes; forgets it when the peer is not admitted. */
+  async look(peer: KnownPeer): Promise<void> {
+    const { path, limit } = peer;
+    if (!path) {
+      this.forget(peer);
+      return;
+    }
+    const { mtu } = this.#config.inner;
+    const way =
+      typeof mtu === 'number' ? mtu : await innerMtu(this.#route, path.remote.ip, this.#config);
+    this.#set(peer, Math.min(way, limit ?? way));
+  }
+
+  forget(peer: KnownPeer): void {
+    this.#set(peer, undefined);
+  }
+
+  #set(peer: KnownPeer, mtu: number | undefined): void {
+    if (peer.mtu !== undefined) this.#count(peer.mtu, -1);
+    peer.mtu = mtu;
+    if (mtu !== undefined) this.#count(mtu, 1);
+  }
+
+  #count(mtu: number, change: number): void {
+    const count = (this.#counts.get(mtu) ?? 0) + change;
+    if (count > 0) this.#counts.set(mtu, count);
+    else this.#counts.delete(mtu);
+  }
+
+  get #baseMtu(): number {
+    return this.#base ?? MIN_INNER_MTU;
+  }
+
+  /** For a peer of whom nothing is known: the outer device's, or that of the route to an address of the tunnel. */
+  async #withoutPeer(): Promise<number> {
+    const config = this.#config;
+    const remote = literalRemote(defaultPeer(config)?.remoteHost);
+    if (remote !== undefined) return innerMtu(this.#route, remote, config);
+    const { device } = config.outer;
+    const outer = device === undefined ? undefined : await this.#route.linkByName(device);
+    if (outer) return Math.max(MIN_INNER_MTU, outer.mtu - FOU_OVERHEAD);
+    return innerMtu(this.#route, config.inner.ip, config);
+  }
+}
+
+/** The address that a `fou-remote` spells; undefined for a name or nothing. */
+function literalRemote(host: string | undefined): Ipv4 | undefined {
+  return host === undefined ? undefined : parseIpv4(host);
+}
