@@ -1,5 +1,6 @@
 import type { Ipv4, Path } from '../core/addr.ts';
 import type { PeerId } from '../core/config/tunnel-config.ts';
+import type { ExitName } from '../core/exit-codes.ts';
 import type { SessionStatus } from '../core/session/types.ts';
 import type { Millis, Seconds } from '../core/units.ts';
 import type { PlaneName } from './data-plane.ts';
@@ -79,13 +80,41 @@ export type PeerChanges = {
   readonly kept: number;
 };
 
-/** One request to a running daemon; a line of JSON each way. */
+/** One request to a running daemon; a line of JSON each way. Root's alone: options hold secrets. */
 export type ControlRequest =
-  { readonly request: 'status' } | { readonly request: 'reauthenticate' };
+  | { readonly request: 'status' }
+  | { readonly request: 'reauthenticate' }
+  /** A page of peers: those behind `after` in the tunnel's order, from the first without it. */
+  | { readonly request: 'peers'; readonly after?: string }
+  | { readonly request: 'peer'; readonly peer: string }
+  /** Adds or changes one. */
+  | {
+      readonly request: 'set-peer';
+      readonly peer: string;
+      readonly options: readonly (readonly [name: string, value: string])[];
+    }
+  | { readonly request: 'remove-peer'; readonly peer: string }
+  /** Makes the peers those of a file; `source` is its name, for messages. */
+  | { readonly request: 'sync'; readonly source: string; readonly text: string }
+  /** Reads the tunnel's own files again. */
+  | { readonly request: 'reload' };
 
 export type ControlReply =
-  | { readonly ok: true; readonly status?: TunnelStatus }
-  | { readonly ok: false; readonly error: string };
+  | {
+      readonly ok: true;
+      readonly status?: TunnelStatus;
+      readonly peers?: readonly PeerStatus[];
+      /** There are more peers behind the last one of `peers`. */
+      readonly more?: boolean;
+      readonly changes?: PeerChanges;
+      readonly warnings?: readonly string[];
+    }
+  | {
+      readonly ok: false;
+      readonly error: string;
+      readonly exit?: ExitName;
+      readonly hint?: string | undefined;
+    };
 
 /** Answers requests; never rejects. */
 export type ControlHandler = (request: ControlRequest) => Promise<ControlReply>;
@@ -102,7 +131,11 @@ export interface ControlClient {
   ask(path: string, request: ControlRequest): Promise<ControlReply>;
 }
 
-/** Bounds of the control socket. */
-export const CONTROL_REQUEST_MAX = 4096;
+/** Bytes of a request; of one that brings a config file, which is as long as such a file may be. */
+export const CONTROL_REQUEST_MAX = 65_536;
+export const CONTROL_SYNC_MAX = 96 * 1024 * 1024;
 export const CONTROL_REPLY_MAX = 65_536;
+/** Without a byte from the other end. */
 export const CONTROL_TIMEOUT = 5000 as Millis;
+/** The same, where peers are changed: the daemon has work to do for each of them. */
+export const CONTROL_CHANGE_TIMEOUT = 120_000 as Millis;

@@ -1,6 +1,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { IpipouError } from '../../core/errors.ts';
+import type { Millis } from '../../core/units.ts';
 import type {
   ControlClient,
   ControlHandler,
@@ -8,7 +9,13 @@ import type {
   ControlReply,
   ControlRequest,
 } from '../../ports/control.ts';
-import { CONTROL_REPLY_MAX, CONTROL_REQUEST_MAX, CONTROL_TIMEOUT } from '../../ports/control.ts';
+import {
+  CONTROL_CHANGE_TIMEOUT,
+  CONTROL_REPLY_MAX,
+  CONTROL_REQUEST_MAX,
+  CONTROL_SYNC_MAX,
+  CONTROL_TIMEOUT,
+} from '../../ports/control.ts';
 
 /** Connections served at one time; only root can make any. */
 const CONNECTIONS_MAX = 16;
@@ -55,7 +62,7 @@ export const controlListener: ControlListener = {
 
 async function serve(socket: Socket, handler: ControlHandler): Promise<void> {
   try {
-    const request = parseRequest(await readLine(socket, CONTROL_REQUEST_MAX));
+    const request = parseRequest(await readLine(socket, requestMax, CONTROL_TIMEOUT));
     const reply: ControlReply = request
       ? await handler(request)
       : { ok: false, error: 'unknown request' };
@@ -66,11 +73,49 @@ async function serve(socket: Socket, handler: ControlHandler): Promise<void> {
   }
 }
 
+const replyMax = (): number => CONTROL_REPLY_MAX;
+
+/** Only a request that says at once that it brings a file may be as long as one. */
+function requestMax(first: Buffer): number {
+  return first.toString('latin1').startsWith(SYNC) ? CONTROL_SYNC_MAX : CONTROL_REQUEST_MAX;
+}
+
+const SYNC = '{"request":"sync"';
+
+/** The request that a line spells; undefined for anything that no client of this version sends. */
 function parseRequest(line: string): ControlRequest | undefined {
   const value = parseJson(line);
-  if (typeof value !== 'object' || value === null || !('request' in value)) return undefined;
-  const { request } = value;
-  return request === 'status' || request === 'reauthenticate' ? { request } : undefined;
+  if (!isObject(value)) return undefined;
+  const { request, peer, after, options, source, text } = value;
+  switch (request) {
+    case 'status':
+    case 'reauthenticate':
+    case 'reload':
+      return { request };
+    case 'peers':
+      if (after === undefined) return { request };
+      return typeof after === 'string' ? { request, after } : undefined;
+    case 'peer':
+    case 'remove-peer':
+      return typeof peer === 'string' ? { request, peer } : undefined;
+    case 'set-peer':
+      if (typeof peer !== 'string' || !Array.isArray(options)) return undefined;
+      return options.every(isOption) ? { request, peer, options } : undefined;
+    case 'sync':
+      if (typeof source !== 'string' || typeof text !== 'string') return undefined;
+      return { request, source, text };
+    default:
+      return undefined;
+  }
+}
+
+function isOption(value: unknown): value is readonly [string, string] {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  return value.every((word) => typeof word === 'string');
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 export const controlClient: ControlClient = {
@@ -78,7 +123,7 @@ export const controlClient: ControlClient = {
     const socket = createConnection(path);
     try {
       socket.write(`${JSON.stringify(request)}\n`);
-      const reply = parseJson(await readLine(socket, CONTROL_REPLY_MAX));
+      const reply = parseJson(await readLine(socket, replyMax, timeoutOf(request)));
       if (!isReply(reply)) throw new Error('an answer that is none');
       return reply;
     } catch (error) {
@@ -92,7 +137,12 @@ export const controlClient: ControlClient = {
 
 /** The daemon is the same program: its answers are taken by their outline. */
 function isReply(value: unknown): value is ControlReply {
-  return typeof value === 'object' && value !== null && 'ok' in value;
+  return isObject(value) && 'ok' in value;
+}
+
+function timeoutOf({ request }: ControlRequest): Millis {
+  const changes = ['set-peer', 'remove-peer', 'sync', 'reload'].includes(request);
+  return changes ? CONTROL_CHANGE_TIMEOUT : CONTROL_TIMEOUT;
 }
 
 function parseJson(text: string): unknown {
@@ -103,18 +153,29 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** The first line; rejects when it is longer than `max` bytes, late, or never comes. */
-function readLine(socket: Socket, max: number): Promise<string> {
+/**
+ * The first line; rejects when it is longer than `maxOf` allows one that begins with its first
+ * bytes, or when nothing more of it comes.
+ */
+function readLine(
+  socket: Socket,
+  maxOf: (first: Buffer) => number,
+  timeout: Millis,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    socket.setTimeout(CONTROL_TIMEOUT, () => reject(new Error('no answer in time')));
+    socket.setTimeout(timeout, () => reject(new Error('no answer in time')));
     socket.on('error', reject);
     socket.on('close', () => reject(new Error('closed without an answer')));
     socket.on('data', (chunk: Buffer) => {
       size += chunk.length;
-      if (size > max) reject(new Error(`more than ${max} bytes`));
-      else chunks.push(chunk);
+      chunks.push(chunk);
+      const max = maxOf(chunks[0] ?? chunk);
+      if (size > max) {
+        reject(new Error(`more than ${max} bytes`));
+        return;
+      }
       const end = chunk.indexOf(10);
       if (end < 0) return;
       const text = Buffer.concat(chunks).toString('utf8');

@@ -40,27 +40,79 @@ describe('the control socket', () => {
     expect(asked).toEqual([{ request: 'reauthenticate' }, { request: 'status' }]);
   });
 
-  test.each(['nonsense', '{}', 'null', '{"request":"format"}', '[]', ''])(
-    'refuses %j without asking its handler',
-    async (words) => {
-      const file = path.join(folder, 'control.sock');
-      let asked = 0;
-      stop = await controlListener.listen(file, async () => {
-        asked += 1;
-        return { ok: true };
-      });
-      expect(JSON.parse(await say(file, `${words}\n`))).toEqual({
-        ok: false,
-        error: 'unknown request',
-      });
-      expect(asked).toBe(0);
-    },
-  );
+  test.each([
+    'nonsense',
+    '{}',
+    'null',
+    '{"request":"format"}',
+    '[]',
+    '',
+    '{"request":"peer"}',
+    '{"request":"peers","after":1}',
+    '{"request":"remove-peer","peer":1}',
+    '{"request":"set-peer","peer":"a"}',
+    '{"request":"set-peer","peer":"a","options":["keepalive"]}',
+    '{"request":"set-peer","peer":"a","options":[["keepalive",1]]}',
+    '{"request":"set-peer","peer":1,"options":[]}',
+    '{"request":"sync","text":"a"}',
+    '{"request":"sync","source":"a","text":1}',
+  ])('refuses %j without asking its handler', async (words) => {
+    const file = path.join(folder, 'control.sock');
+    let asked = 0;
+    stop = await controlListener.listen(file, async () => {
+      asked += 1;
+      return { ok: true };
+    });
+    expect(JSON.parse(await say(file, `${words}\n`))).toEqual({
+      ok: false,
+      error: 'unknown request',
+    });
+    expect(asked).toBe(0);
+  });
 
   test('hangs up on a request without an end', async () => {
     const file = path.join(folder, 'control.sock');
     stop = await controlListener.listen(file, async () => ({ ok: true }));
-    expect(await say(file, 'x'.repeat(10_000))).toBe('');
+    expect(await say(file, 'x'.repeat(70_000))).toBe('');
+    expect(await say(file, `{"request":"status","text":"${'x'.repeat(70_000)}`)).toBe('');
+  });
+
+  test('a request that brings a file may be as long as one', async () => {
+    const file = path.join(folder, 'control.sock');
+    const asked: ControlRequest[] = [];
+    stop = await controlListener.listen(file, async (request) => {
+      asked.push(request);
+      return { ok: true };
+    });
+    const request = { request: 'sync', source: '/a', text: 'peer a\n'.repeat(200_000) } as const;
+    expect(await controlClient.ask(file, request)).toEqual({ ok: true });
+    expect(asked).toEqual([request]);
+  });
+
+  test.each([
+    { request: 'reload' },
+    { request: 'peers' },
+    { request: 'peers', after: 'a' },
+    { request: 'peer', peer: 'a' },
+    { request: 'remove-peer', peer: 'a' },
+    {
+      request: 'set-peer',
+      peer: 'a',
+      options: [
+        ['auth-token', 'a\nb'],
+        ['keepalive', ''],
+      ],
+    },
+  ] as const)('brings %j to its handler as it is', async (request) => {
+    const file = path.join(folder, 'control.sock');
+    const asked: ControlRequest[] = [];
+    stop = await controlListener.listen(file, async (heard) => {
+      asked.push(heard);
+      return { ok: false, error: 'e', exit: 'arguments', hint: 'h' };
+    });
+    const reply = await controlClient.ask(file, request);
+    expect(reply).toEqual({ ok: false, error: 'e', exit: 'arguments', hint: 'h' });
+    expect(asked).toEqual([request]);
   });
 
   test('takes the place of a dead daemon’s, and leaves nothing', async () => {
