@@ -18,6 +18,7 @@ import {
   fingerprint,
   hintOf,
   hintOfKey,
+  pathMtuExtension,
   reversedReply,
   signedMessage,
   signsReplies,
@@ -35,8 +36,14 @@ export type Scheme = {
   /** UDP payload lengths that can be authentication packets (or their replies) of this scheme. */
   readonly authLengths: readonly number[];
   /** A fresh request; undefined when this side has nothing to prove itself with. */
-  readonly build: (crypto: AuthCrypto, time: Seconds) => Uint8Array | undefined;
-  /** The answer to an authentic request, never longer than it. */
+  readonly build: (
+    crypto: AuthCrypto,
+    time: Seconds,
+    wishes?: RequestWishes,
+  ) => Uint8Array | undefined;
+  /** Whether requests can be padded and carry a report. */
+  readonly extensible: boolean;
+  /** The answer to an authentic request, as long as it where this scheme can pad, and never longer. */
   readonly reply: (crypto: AuthCrypto, request: Uint8Array, time: Seconds) => Uint8Array;
   /** Whether replies carry a signature that this side checks; else they are reversed requests. */
   readonly signedReplies: boolean;
@@ -54,12 +61,21 @@ export type Scheme = {
   readonly mark: () => string;
 };
 
+/** What a request should be besides authentic; only extensible schemes heed it. */
+export type RequestWishes = {
+  /** Bytes to pad it to. */
+  readonly length?: number | undefined;
+  /** The path MTU to report (inner bytes). */
+  readonly pathMtu?: number | undefined;
+};
+
 type ProofOf<Kind extends Proof['kind']> = Extract<Proof, { readonly kind: Kind }>;
 
 const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Scheme } = {
   none: () => ({
     authLengths: [0],
     build: () => new Uint8Array(),
+    extensible: false,
     reply: (_crypto, request) => reversedReply(request),
     signedReplies: false,
     hinted: () => false,
@@ -73,6 +89,7 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
   token: ({ token }) => ({
     authLengths: [token.length],
     build: () => token,
+    extensible: false,
     reply: (_crypto, request) => reversedReply(request),
     signedReplies: false,
     hinted: () => false,
@@ -85,12 +102,21 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
 
   ed25519: (proof) => ({
     authLengths: [AUTH_V1_LENGTH, AUTH_V1_HINTED_LENGTH],
-    build: ({ sign, publicKey, random }, time) =>
-      sign === undefined ? undefined : buildAuth(proof, time, { sign, random }, ownHint(publicKey)),
+    build: ({ sign, publicKey, random }, time, { length, pathMtu } = {}) =>
+      sign === undefined
+        ? undefined
+        : buildAuth(
+            proof,
+            time,
+            { sign, random },
+            { length, extensions: [...ownHint(publicKey), ...reportOf(pathMtu)] },
+          ),
+    extensible: true,
     reply({ sign, publicKey, random }, request, time) {
       if (sign === undefined || !signsReplies(proof)) return reversedReply(request);
-      const fits = request.length >= AUTH_V1_HINTED_LENGTH;
-      return buildAuth(proof, time, { sign, random }, fits ? ownHint(publicKey) : []);
+      const { length } = request;
+      const extensions = length >= AUTH_V1_HINTED_LENGTH ? ownHint(publicKey) : [];
+      return buildAuth(proof, time, { sign, random }, { length, extensions });
     },
     signedReplies: proof.peerPublicKey !== undefined,
     hinted(payload) {
@@ -127,6 +153,10 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
 
 function ownHint(publicKey: AuthCrypto['publicKey']): readonly Extension[] {
   return publicKey ? [{ type: EXTENSION.hint, value: hintOfKey(publicKey()) }] : [];
+}
+
+function reportOf(pathMtu: number | undefined): readonly Extension[] {
+  return pathMtu === undefined ? [] : [pathMtuExtension(pathMtu)];
 }
 
 /** The scheme of a configured proof. */

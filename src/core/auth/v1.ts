@@ -21,14 +21,17 @@
  * | ---- | --------------------------------------------------------------------------- |
  * | 0    | padding; one such byte ends the list, more make a packet of any length      |
  * | 1    | key hint: the first 8 bytes of the sender's public key, whom to look up for |
+ * | 2    | path MTU: the largest inner packet (bytes, 16 bits) that the sender has     |
+ * |      | proved to pass between the two sides, both ways                             |
  *
  * Types that are not known are skipped; a trailer that is no such list counts as none. A request
  * carries the hint always, which makes 85 bytes; a reply does where the request was as long, so that
- * nobody gets back more than he sent. The closing byte of padding is what keeps a reversed packet
+ * nobody gets back more than he sent, and is padded to be just as long: a request that is padded to
+ * an inner packet's size thus asks whether such packets pass both ways. The closing byte of padding is what keeps a reversed packet
  * from starting like data (see startsLikeData).
  */
 import { formatBase64 } from '../config/base64.ts';
-import { concatBytes } from '../bytes.ts';
+import { concatBytes, encodeU16be, getU16be } from '../bytes.ts';
 import { seconds, type Seconds } from '../units.ts';
 import { reverseBytes } from './bytes.ts';
 import { decodeExtensions, encodeExtensions, EXTENSION, type Extension } from './extensions.ts';
@@ -70,7 +73,12 @@ export type AuthFields = {
   readonly salt: Uint8Array;
   /** The trailer's fields. */
   readonly extensions?: readonly Extension[];
+  /** Bytes to pad the packet to; one that is as long without keeps its length. */
+  readonly length?: number | undefined;
 };
+
+/** What a packet says besides who sends it, and its length. */
+export type Trailer = Pick<AuthFields, 'extensions' | 'length'>;
 
 /** What a payload says; undefined when it is shorter than the fixed fields. Proves nothing. */
 export function decodeAuth(payload: Uint8Array): AuthV1 | undefined {
@@ -98,7 +106,8 @@ export function encodeAuth(
 ): Uint8Array {
   if (fields.salt.length !== SALT.length) throw new RangeError(`salt of ${fields.salt.length}`);
   const trailer = encodeExtensions(fields.extensions ?? []);
-  const signed = new Uint8Array(TIME.length + SALT.length + trailer.length);
+  const least = TIME.length + SALT.length + trailer.length;
+  const signed = new Uint8Array(Math.max(least, (fields.length ?? 0) - SIGNATURE.length));
   let rest: number = fields.unixSeconds;
   for (let i = TIME.length - 1; i >= 0; i--) {
     signed[i] = rest % 256;
@@ -128,12 +137,12 @@ export function buildAuth(
   proof: { readonly secret: Uint8Array },
   unixSeconds: Seconds,
   crypto: { readonly sign: Sign; readonly random: (length: number) => Uint8Array },
-  extensions: readonly Extension[] = [],
+  trailer: Trailer = {},
 ): Uint8Array {
   let packet = new Uint8Array();
   for (let tries = 0; tries < SALT_TRIES; tries++) {
     const salt = drawSalt(crypto.random);
-    packet = Uint8Array.from(encodeAuth(proof, { unixSeconds, salt, extensions }, crypto.sign));
+    packet = Uint8Array.from(encodeAuth(proof, { unixSeconds, salt, ...trailer }, crypto.sign));
     if (!startsLikeData(packet[0])) break;
   }
   return packet;
@@ -156,6 +165,17 @@ export function extensionsOf(payload: Uint8Array): readonly Extension[] {
 export function hintOf(payload: Uint8Array): Uint8Array | undefined {
   const hint = extensionsOf(payload).find(({ type }) => type === EXTENSION.hint)?.value;
   return hint?.length === HINT_LENGTH ? hint : undefined;
+}
+
+/** The path MTU that a packet reports; undefined where it has none. Proves nothing by itself. */
+export function pathMtuOf(payload: Uint8Array): number | undefined {
+  const report = extensionsOf(payload).find(({ type }) => type === EXTENSION.pathMtu)?.value;
+  return report?.length === 2 ? getU16be(report, 0) : undefined;
+}
+
+/** A path MTU (0..65535) as a trailer's field. */
+export function pathMtuExtension(mtu: number): Extension {
+  return { type: EXTENSION.pathMtu, value: encodeU16be(mtu) };
 }
 
 /** The hint of a public key. */

@@ -2,6 +2,7 @@
 import { formatEndpoint, type Path } from '../addr.ts';
 import { millis, toMillis, type Millis } from '../units.ts';
 import { backoff, INITIAL_SENDS, REPLY_WINDOW, REQUESTS_MAX } from './limits.ts';
+import { pathReport } from './path-mtu-search.ts';
 import type { ClientState, Request } from './state.ts';
 import { after, drawSpread, earliest, log, stampTime, type Turn } from './turn.ts';
 
@@ -26,7 +27,8 @@ export function openRequests(turn: ClientTurn): readonly Request[] {
 export function authenticate(turn: ClientTurn): void {
   const path = currentPath(turn);
   if (path === undefined) return;
-  const payload = turn.scheme.build(turn.crypto, stampTime(turn));
+  const wishes = { pathMtu: pathReport(turn.state.pathMtu) };
+  const payload = turn.scheme.build(turn.crypto, stampTime(turn), wishes);
   const at = turn.now.monotonic;
   const attempts = turn.state.attempts + 1;
   turn.state = { ...turn.state, attempts, lastSentAt: at };

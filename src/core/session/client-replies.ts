@@ -5,6 +5,7 @@ import { refused } from '../auth/refusal.ts';
 import { isInnerPacket } from '../auth/schemes.ts';
 import { reversedReply } from '../auth/v1.ts';
 import { currentPath, heard, openRequests, replied } from './client-auth.ts';
+import { takeReply } from './client-mtu.ts';
 import type { ClientState } from './state.ts';
 import { charge, refuse, type PacketEvent, type Turn } from './turn.ts';
 
@@ -50,7 +51,7 @@ function checkSignedReply(turn: ClientTurn, event: PacketEvent): void {
   turn.state = { ...turn.state, replay: scheme.accepted(payload, turn.state.replay) };
   const memory = { remote: undefined, replay: turn.state.replay, peer: scheme.mark() };
   turn.effects.push({ kind: 'remember', memory });
-  replied(turn, path);
+  answered(turn, path, payload);
 }
 
 /** An unsigned reply: one of the latest requests with its bytes reversed; good once. */
@@ -63,5 +64,12 @@ function checkReversedReply(turn: ClientTurn, path: Path, payload: Uint8Array): 
     return refuse(turn, path, refused(sameLength ? 'unsolicited' : 'length'));
   }
   turn.state = { ...turn.state, requests: open.filter((_request, index) => index !== place) };
+  answered(turn, path, payload);
+}
+
+/** A verified reply proves the server, and perhaps the size of the path. */
+function answered(turn: ClientTurn, path: Path, payload: Uint8Array): void {
+  const { awaiting } = turn.state;
   replied(turn, path);
+  takeReply(turn, payload, awaiting);
 }

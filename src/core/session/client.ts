@@ -30,6 +30,8 @@
  * - `resolveAt`: a name that did not resolve is tried again with doubling pauses.
  * - An ICMP error about an alive server brings one authentication packet every 5 s at most.
  * - `admitAt`: a path that could not be admitted is tried again with doubling pauses.
+ * - With `mtu auto` the path's size is searched for; when, path-mtu.ts tells. Its probes are requests, so
+ *   their answers are signs of life, but one that is lost is no silence.
  *
  * Never stuck: after `start`, either the remote is unknown and `resolveAt` is set, or it is known
  * and `locateAt` is set; `resolve` and `locate` set their timer again when they are emitted, so
@@ -39,6 +41,14 @@
  */
 import { parseIpv4, samePath, type Ipv4, type Path } from '../addr.ts';
 import { millis, toMillis, type Millis } from '../units.ts';
+import {
+  clientPathMtu,
+  compareTraffic,
+  forgetPathMtu,
+  runMtuTimers,
+  takeRouteMtu,
+  trafficPoll,
+} from './client-mtu.ts';
 import { receive } from './client-replies.ts';
 import { authenticate, currentPath, heard } from './client-auth.ts';
 import {
@@ -50,6 +60,8 @@ import {
   ROUTE_CHECK,
   UNREACHABLE_GAP,
 } from './limits.ts';
+import { heedTooBig } from './mtu-effects.ts';
+import { pathMtuWakeAt } from './path-mtu.ts';
 import { FRESH, type ClientState } from './state.ts';
 import { after, drawSpread, earliest, isDue, log, recall, resolveName, type Turn } from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionEvent, SessionStatus } from './types.ts';
@@ -82,6 +94,7 @@ export function createClient(): ClientState {
     authPacketsSent: 0,
     repliesVerified: 0,
     unreachableAt: undefined,
+    mtuTrouble: undefined,
   };
 }
 
@@ -96,7 +109,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
     case 'resolved':
       return takeAddresses(turn, event.addresses);
     case 'local':
-      return takeLocal(turn, event.ip);
+      return takeLocal(turn, event);
     case 'reauthenticate':
       turn.state = { ...turn.state, attempts: 0 };
       return currentPath(turn)
@@ -109,8 +122,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
     case 'unreachable':
       return tryAgain(turn);
     case 'too-big':
-      turn.state = { ...turn.state, tooBig: turn.state.tooBig + 1 };
-      return;
+      return heedTooBig(turn, event.mtu);
     case 'wake':
       return;
   }
@@ -169,12 +181,13 @@ function takeAddresses(turn: ClientTurn, found: readonly Ipv4[]): void {
   aim(turn, found, chosen);
 }
 
-function takeLocal(turn: ClientTurn, local: Ipv4 | undefined): void {
+function takeLocal(turn: ClientTurn, { ip: local, mtu }: EventOf<'local'>): void {
   const { remote, local: earlier } = turn.state;
   if (remote === undefined) return;
   const wait = local === undefined ? OFFLINE_CHECK : ROUTE_CHECK;
   turn.state = { ...turn.state, local, locateAt: after(turn, wait) };
-  if (local === earlier) return;
+  if (local === earlier) return takeRouteMtu(turn, mtu);
+  forgetPathMtu(turn, mtu);
   if (local !== undefined) return connect(turn);
   turn.state = {
     ...turn.state,
@@ -188,7 +201,6 @@ function takeLocal(turn: ClientTurn, local: Ipv4 | undefined): void {
 
 /** Takes a new or regained path into use. */
 function connect(turn: ClientTurn): void {
-  const { deadPeerTimeout } = turn.config.timers;
   turn.state = {
     ...turn.state,
     life: 'new',
@@ -199,7 +211,7 @@ function connect(turn: ClientTurn): void {
     counts: undefined,
     admitFailures: 0,
     // At once, to have something to compare with.
-    pollAt: deadPeerTimeout > 0 ? turn.now.monotonic : undefined,
+    pollAt: pollGap(turn.config) === undefined ? undefined : turn.now.monotonic,
   };
   authenticate(turn);
   admit(turn);
@@ -255,6 +267,7 @@ function compareCounters(turn: ClientTurn, counts: PacketCounts): void {
   if (currentPath(turn) === undefined) return;
   turn.state = { ...turn.state, counts };
   if (last === undefined) return;
+  compareTraffic(turn, counts, last);
   if (counts.rxPackets > last.rxPackets) heard(turn);
   else if (counts.txPackets > last.txPackets) dataSent(turn);
 }
@@ -275,6 +288,11 @@ function dataSent(turn: ClientTurn): void {
 
 /** Does whatever is due. */
 export function runClientTimers(turn: ClientTurn): void {
+  runOwnTimers(turn);
+  runMtuTimers(turn);
+}
+
+function runOwnTimers(turn: ClientTurn): void {
   const { config } = turn;
   if (isDue(turn, turn.state.resolveAt)) resolveName(turn, hostOf(turn));
   const { remote } = turn.state;
@@ -284,10 +302,16 @@ export function runClientTimers(turn: ClientTurn): void {
   if (isDue(turn, deathAt(config, turn.state))) endSilence(turn);
   if (isDue(turn, turn.state.authAt)) authenticate(turn);
   if (isDue(turn, turn.state.pollAt)) {
-    const pollAt = after(turn, pollInterval(toMillis(config.timers.deadPeerTimeout)));
-    turn.state = { ...turn.state, pollAt };
+    const gap = pollGap(config);
+    turn.state = { ...turn.state, pollAt: gap === undefined ? undefined : after(turn, gap) };
     turn.effects.push({ kind: 'poll-counters' });
   }
+}
+
+/** How often to read the counters; undefined = nobody wants to know. */
+function pollGap(config: SessionConfig): Millis | undefined {
+  const timeout = toMillis(config.timers.deadPeerTimeout);
+  return earliest([timeout > 0 ? pollInterval(timeout) : undefined, trafficPoll(config)]);
 }
 
 /** When silence has lasted too long; undefined while nobody is missed. */
@@ -322,6 +346,7 @@ export function clientWakeAt(config: SessionConfig, state: ClientState): Millis 
     state.resolveAt,
     state.locateAt,
     ...(online ? [state.admitAt, state.authAt, state.pollAt, deathAt(config, state)] : []),
+    online ? pathMtuWakeAt(state.pathMtu) : undefined,
   ]);
 }
 
@@ -342,5 +367,6 @@ export function clientStatus(state: ClientState): SessionStatus {
     authPacketsSent: state.authPacketsSent,
     repliesVerified: state.repliesVerified,
     tooBig: state.tooBig,
+    pathMtu: clientPathMtu(state),
   };
 }

@@ -41,7 +41,7 @@ export const BACKOFF_JITTER = 0.2;
 // Client
 
 /** Own requests kept to compare replies with. */
-export const REQUESTS_MAX = 8;
+export const REQUESTS_MAX = 16;
 /** A reply must come so soon after a request. */
 export const REPLY_WINDOW = millis(30_000);
 /** Authentication packets to a new path while nothing was ever heard on it: one may be lost. */

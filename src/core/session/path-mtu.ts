@@ -66,6 +66,9 @@ export function createPathMtu(probing: boolean, ceiling: number | undefined): Pa
   };
 }
 
+/** A side that does not probe, and has heard nothing. */
+export const LISTENING = createPathMtu(false, undefined);
+
 /** The largest inner packet to send to the peer; undefined = what the route takes. */
 export function pathLimit(state: PathMtu): number | undefined {
   const { reported, icmp } = state;

@@ -31,8 +31,13 @@
  */
 import { formatEndpoint, parseIpv4, samePath, type Path } from '../addr.ts';
 import { ACCEPTED, refused, type Verdict } from '../auth/refusal.ts';
+import { pathMtuOf } from '../auth/v1.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import { backoff, POLL_LEAD, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
+import { applyLimit, heedTooBig, pathMtuIsDue, setPathMtu } from './mtu-effects.ts';
+import { PATH_MTU_MIN } from './path-mtu-limits.ts';
+import { LISTENING, pathLimit, pathMtuWakeAt, takeRequest } from './path-mtu.ts';
+import { runPathMtu } from './path-mtu-search.ts';
 import {
   admit,
   compareCounters,
@@ -97,8 +102,7 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
     case 'displaced':
       return yieldPath(turn, event.path);
     case 'too-big':
-      turn.state = { ...turn.state, tooBig: turn.state.tooBig + 1 };
-      return;
+      return heedTooBig(turn, event.mtu);
     case 'unreachable':
     case 'local':
     case 'wake':
@@ -213,7 +217,16 @@ function welcome(turn: ServerTurn, path: Path, payload: Uint8Array): void {
       before: earlier && formatEndpoint(earlier.path.remote),
     });
   }
+  heedRequest(turn, earlier, payload);
   answer(turn, path, payload);
+}
+
+/** Takes in what a request says of the path's size: what it reports, and that it came at its length. */
+function heedRequest(turn: ServerTurn, earlier: Remote | undefined, payload: Uint8Array): void {
+  const samePlace = earlier && turn.state.remote && samePath(earlier.path, turn.state.remote.path);
+  const known = samePlace === true ? turn.state.pathMtu : LISTENING;
+  const report = turn.scheme.extensible ? pathMtuOf(payload) : undefined;
+  setPathMtu(turn, takeRequest(known, { length: payload.length, report }, turn.now.monotonic));
 }
 
 function answer(turn: ServerTurn, path: Path, request: Uint8Array): void {
@@ -224,7 +237,15 @@ function answer(turn: ServerTurn, path: Path, request: Uint8Array): void {
   if (unproved && turn.now.monotonic - repliedAt < UNPROVED_REPLY_GAP) return;
   const payload = turn.scheme.reply(turn.crypto, request, stampTime(turn));
   turn.state = { ...turn.state, repliedAt: turn.now.monotonic };
-  turn.effects.push({ kind: 'send', purpose: 'reply', path, payload, ttl: auth.packetTtl });
+  const probe = payload.length >= PATH_MTU_MIN;
+  turn.effects.push({
+    kind: 'send',
+    purpose: 'reply',
+    path,
+    payload,
+    ttl: auth.packetTtl,
+    ...(probe && { probe }),
+  });
 }
 
 function allowResolved(turn: ServerTurn, event: EventOf<'resolved'>): void {
@@ -244,6 +265,16 @@ export function runServerTimers(turn: ServerTurn): void {
   retryAdmission(turn);
   watchRemote(turn);
   resolveAgain(turn);
+  watchPathMtu(turn);
+}
+
+/** Without a remote there is no path, so nothing is known of it. */
+function watchPathMtu(turn: ServerTurn): void {
+  if (turn.state.remote === undefined) setPathMtu(turn, LISTENING);
+  if (pathMtuIsDue(turn)) {
+    setPathMtu(turn, runPathMtu(turn.state.pathMtu, turn.now.monotonic).state);
+  }
+  applyLimit(turn);
 }
 
 function retryAdmission(turn: ServerTurn): void {
@@ -294,6 +325,7 @@ export function serverWakeAt(config: SessionConfig, state: ServerState): Millis 
     state.retry?.at,
     state.keepaliveAt,
     state.pollAt,
+    pathMtuWakeAt(state.pathMtu),
     remote && runsOutAt(config, remote),
     remote && !remote.expired ? expiresAt(config, remote) : undefined,
   ]);
@@ -316,5 +348,6 @@ export function serverStatus(
     authPacketsSent: 0,
     repliesVerified: 0,
     tooBig: state.tooBig,
+    pathMtu: { limit: pathLimit(state.pathMtu), proved: undefined, trouble: undefined },
   };
 }

@@ -7,6 +7,8 @@ import type { Ipv4, Path } from '../addr.ts';
 import type { Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
+import { LISTENING } from './path-mtu.ts';
+import type { PathMtu } from './path-mtu-search.ts';
 import type { Bucket } from './rate-limit.ts';
 import type { PacketCounts } from './types.ts';
 
@@ -30,6 +32,9 @@ type Common = {
   /** Time in the newest signed packet sent; see packetTime. */
   readonly lastPacketTime: Seconds | undefined;
   readonly tooBig: number;
+  readonly pathMtu: PathMtu;
+  /** What the plane was told last; undefined = nothing, or that there is no limit. */
+  readonly mtuLimit: number | undefined;
 };
 
 /** Refusals so far, and when each was last logged, and how often it came since. */
@@ -122,6 +127,8 @@ export type ClientState = Common & {
   readonly repliesVerified: number;
   /** When an ICMP error last made it authenticate. */
   readonly unreachableAt: Millis | undefined;
+  /** Why the path is not probed though it should be. */
+  readonly mtuTrouble: string | undefined;
 };
 
 /** What both roles begin with. */
@@ -138,6 +145,8 @@ export const FRESH: Common = {
   resolveFailures: 0,
   lastPacketTime: undefined,
   tooBig: 0,
+  pathMtu: LISTENING,
+  mtuLimit: undefined,
 };
 
 export type SessionState = ServerState | ClientState;

@@ -11,6 +11,8 @@ export type SessionConfig = {
   readonly localPort: Port;
   readonly remoteHost: string | undefined;
   readonly remotePort: Port | undefined;
+  /** `auto`: a client probes the path. A number is taken for what the route takes. Inner bytes. */
+  readonly mtu?: number | 'auto' | undefined;
 };
 
 /**
@@ -85,8 +87,16 @@ export type SessionEvent =
     }
   /** Answer to `resolve`: addresses in the order of preference; empty = the name did not resolve. */
   | { readonly kind: 'resolved'; readonly addresses: readonly Ipv4[] }
-  /** Client: the local address to reach the remote from (undefined: no route). Sent after `locate`, and on every change. */
-  | { readonly kind: 'local'; readonly ip: Ipv4 | undefined }
+  /**
+   * Client: the local address to reach the remote from (undefined: no route), and the largest inner
+   * packet (bytes) that the route takes by itself, whatever the path does. Sent after `locate`, and on
+   * every change.
+   */
+  | {
+      readonly kind: 'local';
+      readonly ip: Ipv4 | undefined;
+      readonly mtu?: number | undefined;
+    }
   /** The operator asks (SIGUSR1, reload). */
   | { readonly kind: 'reauthenticate' }
   /** `wakeAt` has come. */
@@ -115,7 +125,11 @@ export type SessionEffect =
       readonly path: Path;
       readonly payload: Uint8Array;
       readonly ttl: number | undefined;
+      /** Whole or not at all, whatever is remembered of the path. One that cannot be sent is lost. */
+      readonly probe?: boolean;
     }
+  /** Largest inner packet (bytes) on the path to the peer; undefined = what the route takes. */
+  | { readonly kind: 'limit-mtu'; readonly mtu: number | undefined }
   | { readonly kind: 'resolve'; readonly host: string }
   /** Find the local address towards `remote` and answer with `local`. */
   | { readonly kind: 'locate'; readonly remote: Ipv4 }
@@ -142,6 +156,17 @@ export type SessionStatus = {
   readonly repliesVerified: number;
   /** How often the network said that packets are too big. */
   readonly tooBig: number;
+  readonly pathMtu: PathMtuStatus;
+};
+
+/** Inner bytes. */
+export type PathMtuStatus = {
+  /** The largest packet on the path; undefined = what the route takes. */
+  readonly limit: number | undefined;
+  /** What own probes have proved. */
+  readonly proved: number | undefined;
+  /** Why the path is not probed though it should be. */
+  readonly trouble: string | undefined;
 };
 
 export type StepResult<State> = {

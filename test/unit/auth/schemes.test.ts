@@ -54,6 +54,20 @@ describe.each([
     expect(Buffer.from(reply).equals(request.toReversed())).toBe(kind !== 'ed25519');
   });
 
+  it('makes requests of any length, answered by just as many bytes, where it can pad', () => {
+    for (const length of [73, 85, 90, 576, 1337, 1472]) {
+      const wishes = { length, pathMtu: 1252 };
+      const padded =
+        sender.build(openSessionCrypto(own), time, wishes) ?? utf8('nothing was built');
+      const wanted = sender.extensible ? Math.max(90, length) : request.length;
+      expect(padded).toHaveLength(wanted);
+      expect(receiver.prove(padded, openSessionCrypto(peer))).toEqual({ ok: true });
+      const reply = receiver.reply(openSessionCrypto(peer), padded, time);
+      expect(reply).toHaveLength(wanted);
+      if (sender.signedReplies) expect(sender.prove(reply, openSessionCrypto(own)).ok).toBe(true);
+    }
+  });
+
   it('accepts no other bytes', () => {
     const crypto = openSessionCrypto(peer);
     fc.assert(

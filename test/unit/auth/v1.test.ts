@@ -14,6 +14,8 @@ import {
   fingerprint,
   HINT_LENGTH,
   hintOf,
+  pathMtuExtension,
+  pathMtuOf,
   reversedReply,
   SALT_TRIES,
   startsLikeData,
@@ -171,12 +173,24 @@ describe('buildAuth', () => {
   it('makes them so with a hint, too, whatever the key', () => {
     for (let byte = 0; byte < 256; byte++) {
       const hint = new Uint8Array(HINT_LENGTH).fill(byte);
-      const fields = [{ type: EXTENSION.hint, value: hint }];
-      const packet = buildAuth({ secret }, seconds(1795387450), { sign, random }, fields);
+      const trailer = { extensions: [{ type: EXTENSION.hint, value: hint }] };
+      const packet = buildAuth({ secret }, seconds(1795387450), { sign, random }, trailer);
       expect(packet).toHaveLength(AUTH_V1_HINTED_LENGTH);
       expect(startsLikeData(packet[0])).toBe(false);
       expect(startsLikeData(reversedReply(packet)[0])).toBe(false);
       expect(hintOf(packet)).toEqual(hint);
+      expect(firstImplementationAccepts(packet, clientPublic)).toBe(true);
+    }
+  });
+
+  it('pads them to any length that is more, with what is signed and otherwise ignored', () => {
+    const extensions = [pathMtuExtension(1252)];
+    for (let length = 0; length <= 1472; length += 7) {
+      const packet = buildAuth({ secret }, seconds(1), { sign, random }, { extensions, length });
+      expect(packet).toHaveLength(Math.max(AUTH_V1_LENGTH + 6, length));
+      expect(pathMtuOf(packet)).toBe(1252);
+      expect(hintOf(packet)).toBeUndefined();
+      expect(startsLikeData(reversedReply(packet)[0])).toBe(false);
       expect(firstImplementationAccepts(packet, clientPublic)).toBe(true);
     }
   });

@@ -1,0 +1,110 @@
+/** The client's probes of the path to its server, and what it makes of the answers. Rules in path-mtu.ts. */
+import { schemeOf } from '../auth/schemes.ts';
+import { AUTH_V1_LENGTH } from '../auth/v1.ts';
+import type { Millis } from '../units.ts';
+import { currentPath, openRequests } from './client-auth.ts';
+import { INITIAL_SENDS, REQUESTS_MAX } from './limits.ts';
+import { applyLimit, pathMtuIsDue, setPathMtu } from './mtu-effects.ts';
+import { TRAFFIC_POLL } from './path-mtu-limits.ts';
+import { createPathMtu, pathLimit, setCeiling, takeTraffic } from './path-mtu.ts';
+import { pathReport, runPathMtu, takeAnswer } from './path-mtu-search.ts';
+import type { ClientState } from './state.ts';
+import { log, stampTime, type Turn } from './turn.ts';
+import type { PacketCounts, PathMtuStatus, SessionConfig } from './types.ts';
+
+type ClientTurn = Turn<ClientState>;
+
+/** Whether this client probes: its requests must be its own to pad. */
+function isProbing({ mtu, auth }: SessionConfig): boolean {
+  const { proof } = auth;
+  const signs = proof.kind === 'ed25519' && proof.privateSeed !== undefined;
+  return mtu === 'auto' && schemeOf(proof).extensible && signs;
+}
+
+/** Begins anew on a new path. */
+export function forgetPathMtu(turn: ClientTurn, ceiling: number | undefined): void {
+  const { config } = turn;
+  const fixed = typeof config.mtu === 'number' ? config.mtu : ceiling;
+  setPathMtu(turn, createPathMtu(isProbing(config), fixed));
+}
+
+/** The route takes another size. */
+export function takeRouteMtu(turn: ClientTurn, ceiling: number | undefined): void {
+  if (typeof turn.config.mtu === 'number') return;
+  setPathMtu(turn, setCeiling(turn.state.pathMtu, ceiling));
+}
+
+/** A verified reply came; `awaited`: to a regular request, as far as one can tell, if it is bare. */
+export function takeReply(turn: ClientTurn, payload: Uint8Array, awaited: boolean): void {
+  const { pathMtu } = turn.state;
+  const { length } = payload;
+  const bare = length === AUTH_V1_LENGTH && turn.scheme.signedReplies;
+  if (bare && awaited && pathMtu.search) return;
+  const answer = bare ? ({ kind: 'bare' } as const) : ({ kind: 'exact', length } as const);
+  setPathMtu(turn, takeAnswer(pathMtu, answer, turn.now.monotonic));
+}
+
+/** Counters were read again. */
+export function compareTraffic(turn: ClientTurn, counts: PacketCounts, last: PacketCounts): void {
+  const received = counts.rxPackets > last.rxPackets;
+  const sent = counts.txPackets > last.txPackets;
+  setPathMtu(turn, takeTraffic(turn.state.pathMtu, { received, sent }, turn.now.monotonic));
+}
+
+/** How often to read counters at the least; undefined = it does not matter. */
+export function trafficPoll(config: SessionConfig): Millis | undefined {
+  return isProbing(config) ? TRAFFIC_POLL : undefined;
+}
+
+/** The report that requests carry. */
+export function requestReport(state: ClientState): number | undefined {
+  return pathReport(state.pathMtu);
+}
+
+/** Sends the probes that are due, tells the plane of a new limit, and the operator of a new trouble. */
+export function runMtuTimers(turn: ClientTurn): void {
+  if (currentPath(turn) !== undefined && pathMtuIsDue(turn)) {
+    const { state, probes } = runPathMtu(turn.state.pathMtu, turn.now.monotonic);
+    setPathMtu(turn, state);
+    for (const size of probes) sendProbe(turn, size);
+  }
+  applyLimit(turn);
+  const trouble = troubleOf(turn.config, turn.state);
+  if (trouble === turn.state.mtuTrouble) return;
+  turn.state = { ...turn.state, mtuTrouble: trouble };
+  if (trouble !== undefined) log(turn, 'warn', trouble);
+}
+
+/** One that gets no answer is no sign of a dead server, so it starts none of the timers of silence. */
+function sendProbe(turn: ClientTurn, size: number): void {
+  const path = currentPath(turn);
+  const wishes = { length: size, pathMtu: requestReport(turn.state) };
+  const payload = turn.scheme.build(turn.crypto, stampTime(turn), wishes);
+  if (path === undefined || payload === undefined) return;
+  const ttl = turn.config.auth.packetTtl;
+  turn.effects.push({ kind: 'send', purpose: 'authenticate', path, payload, ttl, probe: true });
+  const request = { payload, at: turn.now.monotonic };
+  turn.state = {
+    ...turn.state,
+    authPacketsSent: turn.state.authPacketsSent + 1,
+    requests: [...openRequests(turn), request].slice(-REQUESTS_MAX),
+  };
+}
+
+function troubleOf(config: SessionConfig, state: ClientState): string | undefined {
+  if (config.mtu !== 'auto') return undefined;
+  const instead = 'so the path is not probed and mtu auto relies on ICMP alone';
+  if (!isProbing(config)) return `only signed requests (auth-key-b64) can be padded, ${instead}`;
+  const { mute, proved } = state.pathMtu;
+  if (mute === 'padding') return `the server does not answer padded requests, ${instead}`;
+  const asked = state.authPacketsSent >= INITIAL_SENDS && state.life === 'alive';
+  const unanswered = !state.replies && asked;
+  if (unanswered || (mute === 'silent' && proved === undefined)) {
+    return `the server does not answer requests (it needs reply-on-auth-ok), ${instead}`;
+  }
+  return undefined;
+}
+
+export function clientPathMtu({ pathMtu, mtuTrouble }: ClientState): PathMtuStatus {
+  return { limit: pathLimit(pathMtu), proved: pathMtu.proved?.size, trouble: mtuTrouble };
+}
