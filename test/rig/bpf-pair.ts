@@ -39,6 +39,10 @@ export type BpfHostOptions = {
   readonly peer?: Partial<ProgramPeer>;
   readonly maxPeers?: number;
   readonly innerMtu?: number;
+  /** Default: the cable, `v0`. */
+  readonly outerDevice?: string;
+  /** Addresses of both sides on the outer devices; default those of the cable. */
+  readonly outerIps?: readonly [Ipv4, Ipv4];
 };
 
 /** One end: the tunnel devices, and the programs attached. */
@@ -62,6 +66,7 @@ export class BpfPair implements AsyncDisposable {
   readonly namespaces: readonly [string, string];
   readonly hosts: BpfHost[] = [];
   readonly #servers: Program[] = [];
+  readonly #others: string[] = [];
 
   private constructor(prefix: string) {
     this.namespaces = [`${prefix}-a`, `${prefix}-b`];
@@ -130,7 +135,9 @@ export class BpfPair implements AsyncDisposable {
     const netlink = inNamespace(namespace, () => openRouteNetlink());
     try {
       const [near, far, outer] = await Promise.all(
-        ['near', 'far', 'v0'].map(async (name) => (await netlink.linkByName(name))?.index),
+        ['near', 'far', options.outerDevice ?? 'v0'].map(
+          async (name) => (await netlink.linkByName(name))?.index,
+        ),
       );
       if (!near || !far || !outer) throw new Error('the devices are not there');
       const host = inNamespace(namespace, () => attach(side, options, mtu, { near, far, outer }));
@@ -139,6 +146,30 @@ export class BpfPair implements AsyncDisposable {
     } finally {
       netlink.close();
     }
+  }
+
+  /**
+   * A third namespace behind the second, reached through the tunnel, over a device that cannot send
+   * aggregates.
+   */
+  async addThird(): Promise<{ readonly namespace: string; readonly address: Ipv4 }> {
+    const [a, b] = this.namespaces;
+    const third = b.replace(/-b$/, '-c');
+    this.#others.push(third);
+    await ipBatch(undefined, [
+      `netns add ${third}`,
+      `link add w0 netns ${b} type veth peer name w0 netns ${third}`,
+    ]);
+    await ipBatch(b, ['addr add 10.8.0.1/24 dev w0', 'link set w0 up']);
+    await ipBatch(third, [
+      'addr add 10.8.0.2/24 dev w0',
+      'link set w0 up',
+      `route add ${INNER[0]} via 10.8.0.1`,
+    ]);
+    await ipBatch(a, ['route add 10.8.0.0/24 dev near']);
+    await this.sure(1, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
+    await this.sure(1, ...'ethtool -K w0 tso off gso off tx off'.split(' '));
+    return { namespace: third, address: ip('10.8.0.2') };
   }
 
   /** An iperf3 server on the second side. */
@@ -160,7 +191,7 @@ export class BpfPair implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) await server.stop();
     for (const { programs } of this.hosts) programs[Symbol.dispose]();
-    await removeNamespaces(this.namespaces);
+    await removeNamespaces([...this.namespaces, ...this.#others]);
   }
 }
 
@@ -186,22 +217,32 @@ function attach(
   const programs = loadPrograms({ maxPeers: options.maxPeers ?? 4 });
   preparePair('near', 'far', config.udpChecksum);
   programs.configure(config);
-  programs.admit(0, { ...peerOn(side, outer, mtu), ...options.peer });
+  const [here, there] = options.outerIps ?? OUTER;
+  const [localIp, remoteIp] = side === 0 ? [here, there] : [there, here];
+  programs.admit(0, { ...peerOn(localIp, remoteIp, outer, mtu), ...options.peer });
   const handle = BPF_PORT;
   const hooks: readonly Hook[] = [
     { device: near, direction: 'egress', handle },
     { device: far, direction: 'ingress', handle },
     { device: outer, direction: 'ingress', handle },
   ];
-  const names = ['ipipou_encap', 'ipipou_encap', decapProgram('v0')] as const;
+  const names = [
+    'ipipou_encap',
+    'ipipou_encap',
+    decapProgram(options.outerDevice ?? 'v0'),
+  ] as const;
   for (const [index, hook] of hooks.entries()) programs.attach(hook, names[index] ?? names[0]);
   return { programs, config, near, far, outer, hooks };
 }
 
-function peerOn(side: 0 | 1, outerDevice: IfIndex, innerMtu: number): ProgramPeer {
-  const remoteIp: Ipv4 = OUTER[side === 0 ? 1 : 0];
+function peerOn(
+  localIp: Ipv4,
+  remoteIp: Ipv4,
+  outerDevice: IfIndex,
+  innerMtu: number,
+): ProgramPeer {
   return {
-    ...{ remoteIp, remotePort: BPF_PORT, localIp: OUTER[side], innerMtu, outerDevice },
+    ...{ remoteIp, remotePort: BPF_PORT, localIp, innerMtu, outerDevice },
     ...{ nextHop: undefined, anySource: true, innerIp: undefined },
   };
 }
