@@ -243,6 +243,10 @@ export function cryptoLines({ crypto, cryptoOutside }: Facts): readonly string[]
 /** Turns and measurements that yielded nothing, each reason once. */
 export function troubleLines(results: Results): readonly string[] {
   const title = new Map(results.contestants.map((entry) => [entry.name, entry.title]));
+  // What is no tunnel has nothing to recover.
+  const bare = new Set(
+    results.contestants.filter(({ kind }) => kind === 'bare').map(({ name }) => name),
+  );
   const lines = [
     ...results.failures.map(
       ({ contestant, scene, round, reason }) =>
@@ -250,7 +254,7 @@ export function troubleLines(results: Results): readonly string[] {
     ),
     ...results.samples.flatMap(({ contestant, scene, missing }) =>
       Object.entries(missing)
-        .filter(([measure]) => contestant !== REFERENCE || measure !== 'recover')
+        .filter(([measure]) => measure !== 'recover' || !bare.has(contestant))
         .map(
           ([measure, why]) =>
             `${title.get(contestant) ?? contestant}, ${scene}: no ${measure}: ${why}`,

@@ -154,7 +154,8 @@ async function peers(count: number, stage: Stage): Promise<Values> {
       );
       return together(await Promise.all(each));
     });
-    return throughput(`peers${count}`, received, use);
+    // They do not begin and end together: what all moved counts over the whole time.
+    return throughput(`peers${count}`, { ...received, seconds: use.elapsed }, use);
   } finally {
     await Promise.all(servers.map(async (server) => server.stop()));
   }

@@ -62,7 +62,8 @@ async function perform(
   const sides: Side[] = [];
   try {
     const { elapsed } = await startAll(site, tunnel, sides);
-    if (contestant.kind !== 'bare') found.values['start'] = elapsed;
+    const timed = scene.steps.some(({ kind }) => kind === 'ping');
+    if (timed && contestant.kind !== 'bare') found.values['start'] = elapsed;
     if (options.slowed !== undefined) await slow(site.lab, sides, options.slowed);
     await using server = await startIperfServer(site.lab, site.lab.server);
     const stage: Stage = {

@@ -1,9 +1,9 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import type { Program } from '../../adapters/lab/process.ts';
-import { run } from '../../adapters/lab/process.ts';
+import { run, type Finished, type Program } from '../../adapters/lab/process.ts';
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import { controlClient } from '../../adapters/system/control-socket.ts';
 import { millis } from '../../core/units.ts';
@@ -14,7 +14,9 @@ import { INNER_SERVER, type Site } from '../site.ts';
 
 /** IPv4 20, UDP 8. */
 const OVERHEAD = 28;
-const FIRST_PORT = 10_000;
+const PORT = 10_000;
+/** The device of tunnel 0. */
+const DEVICE = 'ipipou0';
 /** Node takes seconds to load in an emulated machine. */
 const START_TIMEOUT = millis(60_000);
 const DOCTOR_TIMEOUT = millis(60_000);
@@ -31,7 +33,7 @@ export function ipipou(plane: 'fou' | 'bpf' | 'tun'): Contestant {
     clients: 64,
     remark: `dataplane ${plane}, ed25519 keys, keepalive 1, replies on`,
     unavailable: async () => lacksPlane(plane),
-    open: async (site) => openTunnels(site, plane),
+    open: async (site) => openTunnel(site, plane),
   };
 }
 
@@ -44,9 +46,9 @@ export function ipipouCommand(): readonly string[] {
 
 /** What `ipipou doctor` says about a plane: the reason why it cannot be had. */
 async function lacksPlane(plane: string): Promise<string | undefined> {
-  const asked = await run([...ipipouCommand(), 'doctor', '--json'], { timeout: DOCTOR_TIMEOUT });
+  doctor ??= run([...ipipouCommand(), 'doctor', '--json'], { timeout: DOCTOR_TIMEOUT });
   // Every level may be missing: that is what the type says.
-  const report = JSON.parse(asked.stdout) as {
+  const report = JSON.parse((await doctor).stdout) as {
     planes?: readonly {
       name?: string;
       works?: boolean;
@@ -60,19 +62,25 @@ async function lacksPlane(plane: string): Promise<string | undefined> {
   return `${unmet?.what ?? 'a requirement'}: ${unmet?.detail ?? 'not met'}`;
 }
 
-async function openTunnels(site: Site, plane: string) {
+/** Asked once: all planes are in one answer, and Node takes its time in an emulated machine. */
+let doctor: Promise<Finished> | undefined;
+
+async function openTunnel(site: Site, plane: string) {
   const { lab } = site;
-  const pairs = await Promise.all(lab.clients.map(async () => keyPair()));
+  const pairs = lab.clients.map(() => keyPair());
   const secret = `bench-${process.pid}`;
-  const serverLines = (index: number): readonly string[] => [
-    ...['server', `number ${index}`, 'fou-dev eth0', `fou-local-port ${FIRST_PORT + index}`],
-    ...[`tunl-ip ${INNER_SERVER}`, `tunl-peer-ip ${site.innerClient(index)}`],
-    ...[`auth-remote-pubkey-b64 ${pairs[index]?.publicKey ?? ''}`, `auth-secret ${secret}`],
-    ...['auth-lifetime 3600', 'reply-on-auth-ok', `dataplane ${plane}`],
+  const peerLines = pairs.flatMap(({ publicKey }, index) => [
+    // A single client needs no section.
+    ...(pairs.length === 1 ? [] : [`peer c${index}`]),
+    ...[`auth-remote-pubkey-b64 ${publicKey}`, `auth-secret ${secret}`],
+    ...[`tunl-peer-ip ${site.innerClient(index)}`, 'auth-lifetime 3600', 'reply-on-auth-ok'],
+  ]);
+  const serverLines = [
+    ...['server', 'fou-dev eth0', `fou-local-port ${PORT}`, `tunl-ip ${INNER_SERVER}`],
+    ...[`dataplane ${plane}`, ...peerLines],
   ];
   const clientLines = (index: number): readonly string[] => [
-    ...['client', `number ${index}`, 'fou-local @eth0'],
-    `fou-remote ${SERVER_ADDRESS}:${FIRST_PORT + index}`,
+    ...['client', 'fou-local @eth0', `fou-remote ${SERVER_ADDRESS}:${PORT}`],
     ...[`tunl-ip ${site.innerClient(index)}`, `tunl-peer-ip ${INNER_SERVER}`],
     ...[`auth-key-b64 ${pairs[index]?.privateKey ?? ''}`, `auth-secret ${secret}`],
     ...['keepalive 1', `dataplane ${plane}`],
@@ -80,33 +88,20 @@ async function openTunnels(site: Site, plane: string) {
   return {
     serverAddress: INNER_SERVER,
     async startServer(): Promise<Side> {
-      const started = await Promise.all(
-        lab.clients.map(async (_, index) => start(site, lab.server, index, serverLines(index))),
-      );
-      for (const [index, program] of started.entries()) {
-        await site.until(
-          'the server',
-          async () => answers(controlPath(site, lab.server, index)),
-          [program],
-          START_TIMEOUT,
-        );
-      }
-      return side(lab.server, 0, started);
+      const program = await start(site, lab.server, serverLines);
+      const socket = controlPath(site, lab.server);
+      await site.until('the server', async () => answers(socket), [program], START_TIMEOUT);
+      return side(lab.server, program);
     },
     async startClient(index: number): Promise<Side> {
       const namespace = lab.client(index);
-      return side(namespace, index, [await start(site, namespace, index, clientLines(index))]);
+      return side(namespace, await start(site, namespace, clientLines(index)));
     },
   };
 }
 
-async function start(
-  site: Site,
-  namespace: string,
-  index: number,
-  lines: readonly string[],
-): Promise<Program> {
-  const file = await site.write(`${namespace}-${index}.conf`, lines);
+async function start(site: Site, namespace: string, lines: readonly string[]): Promise<Program> {
+  const file = await site.write(`${namespace}.conf`, lines);
   const env = {
     IPIPOU_RUN_DIR: site.path('run'),
     IPIPOU_STATE_DIR: await site.folderNamed(`state-${namespace}`),
@@ -114,24 +109,19 @@ async function start(
   return site.spawn(namespace, [...ipipouCommand(), '--config', file], env);
 }
 
-function side(namespace: string, index: number, programs: readonly Program[]): Side {
+function side(namespace: string, program: Program): Side {
   return {
-    ...{ namespace, device: deviceName(index), programs },
+    ...{ namespace, device: DEVICE, programs: [program] },
     async stop() {
-      const ended = await Promise.all(programs.map(async (program) => program.stop()));
-      const bad = ended.find(({ code }) => code !== 0);
-      if (bad !== undefined) throw new Error(`ipipou: exit code ${bad.code}\n${bad.stderr}`);
+      const { code, stderr } = await program.stop();
+      if (code !== 0) throw new Error(`ipipou: exit code ${code}\n${stderr}`);
     },
   };
 }
 
-function deviceName(index: number): string {
-  return `ipipou${index}`;
-}
-
-function controlPath(site: Site, namespace: string, index: number): string {
+function controlPath(site: Site, namespace: string): string {
   const inode = statSync(`/run/netns/${namespace}`).ino;
-  return path.join(site.path('run'), String(inode), deviceName(index), 'control.sock');
+  return path.join(site.path('run'), String(inode), DEVICE, 'control.sock');
 }
 
 async function answers(socket: string): Promise<boolean> {
@@ -141,9 +131,9 @@ async function answers(socket: string): Promise<boolean> {
   );
 }
 
-/** The two lines of `ipipou keygen`. */
-async function keyPair() {
-  const { stdout } = await run([...ipipouCommand(), 'keygen'], { timeout: START_TIMEOUT });
-  const [privateKey = '', publicKey = ''] = stdout.trim().split('\n');
-  return { privateKey, publicKey };
+/** What `ipipou keygen` prints: the 32 bytes of either key, in base64. */
+function keyPair() {
+  const { d = '', x = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  const base64 = (text: string): string => Buffer.from(text, 'base64url').toString('base64');
+  return { privateKey: base64(d), publicKey: base64(x) };
 }

@@ -98,7 +98,12 @@ export const wireguardGo = contestant(
     title: 'WireGuard, wireguard-go',
     runsIn: 'user space',
     remark: 'persistent-keepalive 1',
-    unavailable: async (probe) => (await lacksProgram('wg', 'wireguard-go')) ?? lacksTun(probe),
+    unavailable: async (probe) =>
+      (await lacksProgram('wg', 'wireguard-go')) ??
+      (await lacksTun(probe)) ??
+      ((await lacksLink(probe, 'wireguard')) === undefined
+        ? 'the kernel has WireGuard, which takes its place'
+        : undefined),
   },
   async (site, namespace, device) => {
     const env = { WG_PROCESS_FOREGROUND: '1', LOG_LEVEL: 'error' };
