@@ -81,8 +81,7 @@ export async function up(options: LabOptions = {}): Promise<Topology> {
     await lab.down();
     throw error;
   }
-  // A failing `down` is reported to whoever awaits it next.
-  options.signal?.addEventListener('abort', () => void lab.down().catch(() => undefined));
+  lab.endWith(options.signal);
   return lab;
 }
 
@@ -99,6 +98,7 @@ export class Topology implements AsyncDisposable {
   /** Index into NAT_ADDRESSES for each client. */
   readonly #natOf: number[];
   #remaps = 0;
+  #forgetSignal: () => void = () => undefined;
   #down: Promise<void> | undefined;
 
   constructor(options: LabOptions) {
@@ -261,8 +261,16 @@ export class Topology implements AsyncDisposable {
     return parseNatMappings((await runChecked(inside(this.router, list))).stdout);
   }
 
+  /** Takes the lab down when the signal is aborted; a failure is reported to whoever awaits `down` next. */
+  endWith(signal: AbortSignal | undefined): void {
+    const end = (): void => void this.down().catch(() => undefined);
+    signal?.addEventListener('abort', end);
+    this.#forgetSignal = () => signal?.removeEventListener('abort', end);
+  }
+
   /** Ends every program in the namespaces and removes them. Idempotent; never leaves half. */
   async down(): Promise<void> {
+    this.#forgetSignal();
     this.#down ??= this.#takeDown();
     await this.#down;
   }
