@@ -46,7 +46,8 @@ class KernelHostNetwork implements HostNetwork, Disposable {
     const answer = await this.#route.routeTo(remote, { oif });
     const link = answer && (await this.#route.linkByIndex(answer.oif));
     if (!link) return undefined;
-    return { source: answer.source, device: link.name, mtu: answer.mtu ?? link.mtu };
+    const mtu = await this.#route.ownMtu(remote, { oif });
+    return { source: answer.source, device: link.name, mtu: mtu ?? link.mtu };
   }
 
   onChange(callback: () => void): () => void {

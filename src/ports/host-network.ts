@@ -1,7 +1,12 @@
 import type { Ipv4 } from '../core/addr.ts';
 
 /** How this host reaches an address. */
-export type OutwardRoute = { readonly source: Ipv4; readonly device: string; readonly mtu: number };
+export type OutwardRoute = {
+  readonly source: Ipv4;
+  readonly device: string;
+  /** Of the route, else of its device (outer bytes); not what was learnt of the path. */
+  readonly mtu: number;
+};
 
 /** This host's addresses and routes, and word of their changes. */
 export interface HostNetwork {

@@ -75,6 +75,14 @@ export interface RouteNetlink extends Disposable {
     remote: Ipv4,
     options?: { readonly oif?: IfIndex | undefined },
   ): Promise<RouteAnswer | undefined>;
+  /**
+   * The MTU of the way to `remote` by the route itself (else its device), whatever was learnt of the
+   * path; undefined where there is no way.
+   */
+  ownMtu(
+    remote: Ipv4,
+    options?: { readonly oif?: IfIndex | undefined },
+  ): Promise<number | undefined>;
   /** IPv4 routes that match all that the filter says. */
   routes(filter?: RouteFilter): Promise<readonly Route[]>;
   addRoute(spec: RouteSpec): Promise<void>;
@@ -206,6 +214,18 @@ class RouteClient implements RouteNetlink {
     const route = readAnswer(decodeRoute, message, call.operation, 'generic');
     const { source, oif, gateway, mtu } = route;
     return source === undefined || oif === undefined ? undefined : { source, oif, gateway, mtu };
+  }
+
+  async ownMtu(
+    remote: Ipv4,
+    options: { readonly oif?: IfIndex | undefined } = {},
+  ): Promise<number | undefined> {
+    const call = encodeRouteLookup(remote, options.oif, 'table');
+    const get = this.#socket.get({ ...call, subject: `route to ${remote}` });
+    const message = await unless(NO_WAY, undefined, get);
+    if (!message) return undefined;
+    const { oif, mtu } = readAnswer(decodeRoute, message, call.operation, 'generic');
+    return mtu ?? (oif && (await this.linkByIndex(oif))?.mtu);
   }
 
   async routes(filter: RouteFilter = {}): Promise<readonly Route[]> {

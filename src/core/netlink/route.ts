@@ -73,6 +73,8 @@ export const RT_TABLE_LOCAL = 255;
 
 /** The answer to a lookup names the table that decided. */
 const RTM_F_LOOKUP_TABLE = 0x1000;
+/** The answer to a lookup is the table's entry, without what was learnt of the path. */
+const RTM_F_FIB_MATCH = 0x2000;
 /** A cached route, not a table's. */
 const RTM_F_CLONED = 0x200;
 
@@ -196,14 +198,22 @@ export function encodeDelRoute(spec: RouteSpec): NetlinkCall {
   };
 }
 
-/** Which route the kernel would take to `remote`, out of `oif` if given. */
-export function encodeRouteLookup(remote: Ipv4, oif: IfIndex | undefined): NetlinkCall {
+/**
+ * Which route the kernel would take to `remote`, out of `oif` if given: `path` with all it has learnt of
+ * the path (from ICMP), or `table` as it stands in its table.
+ */
+export function encodeRouteLookup(
+  remote: Ipv4,
+  oif: IfIndex | undefined,
+  view: 'path' | 'table' = 'path',
+): NetlinkCall {
+  const flags = RTM_F_LOOKUP_TABLE | (view === 'table' ? RTM_F_FIB_MATCH : 0);
   return {
     operation: 'RTM_GETROUTE',
     type: RTM_GETROUTE,
     flags: 0,
     payload: concatBytes([
-      encodeRtmsg({ dstLen: 32, flags: RTM_F_LOOKUP_TABLE }),
+      encodeRtmsg({ dstLen: 32, flags }),
       attrIpv4(RTA_DST, remote),
       ...(oif === undefined ? [] : [attrU32host(RTA_OIF, oif)]),
     ]),

@@ -60,6 +60,10 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
       payload: hex('02200000 00000000 00100000 0800 0100 c6336407  0800 0400 03000000'),
     });
     expect(encodeRouteLookup('198.51.100.7' as Ipv4, undefined).payload).toHaveLength(20);
+    // With `fibmatch`.
+    expect(encodeRouteLookup('198.51.100.7' as Ipv4, undefined, 'table').payload).toEqual(
+      hex('02200000 00000000 00300000 0800 0100 c6336407'),
+    );
   });
 
   it('asks as `ip route show table 100000`', () => {

@@ -1,0 +1,54 @@
+/*
+ *   host: d0 192.0.2.1/24 ---- d1 192.0.2.254/24 :router: e0 203.0.113.1/24, MTU 1000 ---- e1
+ */
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openHostNetwork } from '../../src/adapters/host-network.ts';
+import { openRouteNetlink } from '../../src/adapters/netlink/route.ts';
+import type { Ipv4 } from '../../src/core/addr.ts';
+import { inNamespace } from '../rig/in-namespace.ts';
+
+const [HOST, ROUTER] = [`ipipou-rm-${process.pid}-h`, `ipipou-rm-${process.pid}-r`];
+const THERE = '203.0.113.9' as Ipv4;
+
+function run(namespace: string, script: string): string {
+  const command = ['netns', 'exec', namespace, 'bash', '-ec', script];
+  return execFileSync('ip', command, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+beforeAll(() => {
+  for (const name of [HOST, ROUTER]) execFileSync('ip', ['netns', 'add', name]);
+  run(
+    HOST,
+    `ip link set lo up; ip link add d0 type veth peer name d1 netns ${ROUTER}
+     ip addr add 192.0.2.1/24 dev d0; ip link set d0 up`,
+  );
+  run(
+    ROUTER,
+    `ip link set lo up; ip addr add 192.0.2.254/24 dev d1; ip link set d1 up
+     ip link add e0 mtu 1000 type veth peer name e1
+     ip addr add 203.0.113.1/24 dev e0; ip link set e1 up; ip link set e0 up
+     sysctl -qw net.ipv4.ip_forward=1`,
+  );
+  run(
+    HOST,
+    `ip route add 203.0.113.0/24 via 192.0.2.254 mtu 1400
+     ip route add 198.51.100.0/24 via 192.0.2.254`,
+  );
+});
+
+afterAll(() => {
+  for (const name of [HOST, ROUTER]) execFileSync('ip', ['netns', 'del', name]);
+});
+
+it("knows the route's own MTU apart from what ICMP has taught of the path", async () => {
+  // The router answers "fragmentation needed"; ping fails, which is all the same.
+  run(HOST, 'ping -c 1 -W 1 -M do -s 1300 203.0.113.9 || true');
+  using route = inNamespace(HOST, openRouteNetlink);
+  expect((await route.routeTo(THERE))?.mtu).toBe(1000);
+  expect(await route.ownMtu(THERE)).toBe(1400);
+  expect(await route.ownMtu('198.51.100.9' as Ipv4)).toBe(1500);
+  expect(await route.ownMtu('8.8.8.8' as Ipv4)).toBeUndefined();
+  using host = inNamespace(HOST, openHostNetwork);
+  expect(await host.routeTo(THERE, undefined)).toMatchObject({ source: '192.0.2.1', mtu: 1400 });
+});
