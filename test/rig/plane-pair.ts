@@ -54,11 +54,14 @@ export class PlanePair implements AsyncDisposable {
     await Promise.all([this.a.admit(A_TO_B), this.b.admit(B_TO_A)]);
   }
 
-  /** Packets that the device in b has given to its kernel. */
+  /** Echo requests that b's kernel has taken in, from anywhere. */
   async arrivedInB(): Promise<number> {
-    const shown = await this.cable.sure(this.cable.b, 'ip', '-j', '-s', 'link', 'show', 'ipipou0');
-    const [link] = JSON.parse(shown) as [{ stats64: { rx: { packets: number } } }];
-    return link.stats64.rx.packets;
+    const snmp = await this.cable.sure(this.cable.b, 'cat', '/proc/net/snmp');
+    const [names = [], values = []] = snmp
+      .split('\n')
+      .filter((line) => line.startsWith('Icmp:'))
+      .map((line) => line.split(' '));
+    return Number(values[names.indexOf('InEchos')]);
   }
 
   async heardInB(count: number): Promise<void> {

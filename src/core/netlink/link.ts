@@ -29,6 +29,7 @@ const IFINFOMSG = { family: 0, type: 2, index: 4, flags: 8, change: 12, length: 
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
 export const IFF_NOARP = 0x80;
+export const IFF_MULTICAST = 0x1000;
 
 // linux/if_arp.h
 export const ARPHRD_ETHER = 1;
@@ -101,6 +102,8 @@ export type LinkChange = {
   readonly name?: string | undefined;
   /** Whether neighbours are looked for (ARP). */
   readonly arp?: boolean | undefined;
+  /** Whether multicast may be sent; without it the kernel announces no groups. */
+  readonly multicast?: boolean | undefined;
   /** `none`: IPv6 gives the link no address by itself. */
   readonly ipv6Addresses?: 'none' | undefined;
 };
@@ -159,9 +162,8 @@ export function encodeChangeIpip(index: IfIndex, tunnel: IpipTunnel): NetlinkCal
 }
 
 export function encodeSetLink(index: IfIndex, change: LinkChange): NetlinkCall {
-  const { up, arp, mtu, name, ipv6Addresses } = change;
-  const flags = (up ? IFF_UP : 0) | (arp === false ? IFF_NOARP : 0);
-  const changed = (up === undefined ? 0 : IFF_UP) | (arp === undefined ? 0 : IFF_NOARP);
+  const { mtu, name, ipv6Addresses } = change;
+  const { flags, changed } = flagsOf(change);
   return {
     operation: 'RTM_NEWLINK',
     type: RTM_NEWLINK,
@@ -173,6 +175,24 @@ export function encodeSetLink(index: IfIndex, change: LinkChange): NetlinkCall {
       ...optional(ipv6Addresses, () => noIpv6Addresses()),
     ]),
   };
+}
+
+function flagsOf({ up, arp, multicast }: LinkChange): {
+  readonly flags: number;
+  readonly changed: number;
+} {
+  const noarp = arp === undefined ? undefined : !arp;
+  const wanted: readonly (readonly [number, boolean | undefined])[] = [
+    [IFF_UP, up],
+    [IFF_NOARP, noarp],
+    [IFF_MULTICAST, multicast],
+  ];
+  let [flags, changed] = [0, 0];
+  for (const [flag, value] of wanted) {
+    if (value !== undefined) changed |= flag;
+    if (value) flags |= flag;
+  }
+  return { flags, changed };
 }
 
 function noIpv6Addresses(): Uint8Array {

@@ -26,3 +26,8 @@ it.runIf(HOST_IS_LITTLE_ENDIAN)(
     );
   },
 );
+
+it.runIf(HOST_IS_LITTLE_ENDIAN)('changes flags as `ip link set v0 up multicast off` does', () => {
+  const { payload } = encodeSetLink(ifIndex(3), { up: true, multicast: false });
+  expect(payload).toEqual(hex('00000000 03000000 01000000 01100000'));
+});

@@ -3,7 +3,7 @@ import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, withExit } from '../../../core/errors.ts';
 import type { ExitName } from '../../../core/exit-codes.ts';
-import { IFF_NOARP } from '../../../core/netlink/link.ts';
+import { IFF_MULTICAST, IFF_NOARP } from '../../../core/netlink/link.ts';
 import { encodeVethData } from '../../../core/netlink/veth.ts';
 import type { Link, RouteNetlink } from '../../netlink/route.ts';
 
@@ -74,10 +74,14 @@ export class TunnelPair {
   /** Gives both ends what they need, changing only what differs; returns them as they are then. */
   async dress({ near, far }: Ends, mtu: number): Promise<Ends> {
     for (const end of [far, near]) {
-      const dressed = end.up && end.mtu === mtu && (end.flags & IFF_NOARP) !== 0;
+      const plain = (end.flags & (IFF_NOARP | IFF_MULTICAST)) === IFF_NOARP;
+      const dressed = end.up && end.mtu === mtu && plain;
       if (dressed) continue;
       if (!end.up) await this.#withoutIpv6(end);
-      await refile('link', this.#route.setLink(end.index, { up: true, arp: false, mtu }));
+      await refile(
+        'link',
+        this.#route.setLink(end.index, { up: true, arp: false, multicast: false, mtu }),
+      );
     }
     if (!(await this.#hasAddress(near))) await this.#addAddress(near);
     return (await this.find()) ?? { near, far };
