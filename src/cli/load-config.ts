@@ -1,16 +1,23 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { parseArguments } from '../core/config/parse-argv.ts';
-import { parseConfigFile } from '../core/config/parse-file.ts';
+import { parseArguments, type ParsedArguments } from '../core/config/parse-argv.ts';
+import { parseConfigFile, parseSection } from '../core/config/parse-file.ts';
 import { resolveConfig, type Resolved } from '../core/config/resolve.ts';
 import type { ParsedSource } from '../core/config/setting.ts';
 import { IpipouError } from '../core/errors.ts';
 
-/** Bytes of a config file beyond which it is none. */
-const CONFIG_FILE_MAX = 1024 * 1024;
+/** Bytes of a config file beyond which it is none: room for a hundred thousand peers. */
+const CONFIG_FILE_MAX = 64 * 1024 * 1024;
+
+/** What a config was made of, without the sections of its files. */
+export type Origin = {
+  readonly files: readonly ParsedSource[];
+  readonly commandLine: ParsedArguments;
+};
 
 export type Loaded = {
   readonly resolved: Resolved;
+  readonly origin: Origin;
   /** Absolute path of the last config file; undefined when there was none. */
   readonly configPath: string | undefined;
   /** About the files themselves, for the log. */
@@ -25,7 +32,8 @@ export async function loadConfig(argv: readonly string[]): Promise<Loaded> {
   const commandLine = parseArguments(argv);
   if (commandLine.asks !== undefined) {
     const resolved = resolveConfig({ commandLine, files: [] });
-    return { resolved, configPath: undefined, warnings: [] };
+    const origin = { files: [], commandLine };
+    return { resolved, origin, configPath: undefined, warnings: [] };
   }
   const files: ParsedSource[] = [];
   const warnings: string[] = [];
@@ -33,15 +41,47 @@ export async function loadConfig(argv: readonly string[]): Promise<Loaded> {
     const { text, openTo } = await readConfigFile(path);
     const parsed = parseConfigFile(text, path);
     files.push(parsed);
-    const secret = parsed.settings.some(({ option }) => option.secret);
-    if (secret && openTo) warnings.push(`${path} holds secrets and others may read it: chmod 600`);
+    if (openTo && holdsSecrets(parsed)) {
+      warnings.push(`${path} holds secrets and others may read it: chmod 600`);
+    }
   }
   const last = commandLine.configs.at(-1)?.path;
   return {
     resolved: resolveConfig({ commandLine, files }),
+    origin: { files: files.map(withoutSections), commandLine },
     configPath: last === undefined ? undefined : resolve(last),
     warnings,
   };
+}
+
+/**
+ * A running tunnel's config with the peers of a file. A file that begins with a section has peers
+ * only: what its own files say before the sections stays. Throws a ConfigError.
+ */
+export function resolveText(
+  text: string,
+  source: string,
+  { files, commandLine }: Origin,
+): Pick<Loaded, 'resolved' | 'origin'> {
+  const file = parseConfigFile(text, source);
+  const peersOnly = file.settings.length === 0 && file.sections.length > 0;
+  const all = peersOnly ? [...files, file] : [file];
+  return {
+    resolved: resolveConfig({ files: all, commandLine }),
+    origin: { files: all.map(withoutSections), commandLine },
+  };
+}
+
+function withoutSections(source: ParsedSource): ParsedSource {
+  return { ...source, sections: [] };
+}
+
+function holdsSecrets({ settings, sections }: ParsedSource): boolean {
+  const isSecret = ({ option }: ParsedSource['settings'][number]) => option.secret;
+  return (
+    settings.some(isSecret) ||
+    sections.some((section) => parseSection(section).settings.some(isSecret))
+  );
 }
 
 /** The config reference that a NAME, or a FILE that does not begin with `/`, `./` or `../`, stands for. */
@@ -50,7 +90,10 @@ export function configReferenceOf(nameOrFile: string): string {
   return isPath && !/^\.{0,2}\//.test(nameOrFile) ? `./${nameOrFile}` : nameOrFile;
 }
 
-async function readConfigFile(path: string): Promise<{ text: string; openTo: boolean }> {
+/** A config file's text, and whether others than its owner and group may read it. */
+export async function readConfigFile(
+  path: string,
+): Promise<{ readonly text: string; readonly openTo: boolean }> {
   try {
     const { size, mode } = await stat(path);
     if (size > CONFIG_FILE_MAX) throw new Error(`${size} bytes are no config file`);

@@ -1,29 +1,28 @@
-import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
+import { askDaemon, changesText, warningsText } from '../ask-daemon.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
 
 export const reloadCommand: Command = {
   name: 'reload',
-  summary: 'make a client authenticate again',
+  summary: "read a tunnel's config again; a client also authenticates again",
   usage: `ipipou reload NAME|FILE|DEVICE
 
-What SIGUSR1 and SIGHUP do, too. A server does not authenticate, its clients do.`,
+Makes the peers those of the tunnel's own files, as SIGHUP does; the traffic of peers that are the
+same goes on. What else is changed is named: it needs a restart. A faulty file changes nothing. A
+client authenticates again to its servers, which SIGUSR1 alone does, too.`,
   endsAtOnce: true,
   async run(args, context) {
     const [word = ''] = readGiven('reload', args, { names: [1, 1], what: 'a tunnel' }).names;
-    const { runs, control } = await context.machine();
-    const entry = findRun(word, runs);
-    if (!entry.alive) {
-      const { pid } = entry.record.process;
-      throw new IpipouError('generic', `${entry.device}: its daemon (process ${pid}) is dead`, {
-        hint: `ipipou up ${entry.record.configPath ?? entry.record.config.name}`,
-      });
+    const machine = await context.machine();
+    const entry = findRun(word, machine.runs);
+    const granted = await askDaemon(entry, machine, { request: 'reload' });
+    context.stderr(warningsText(granted));
+    context.stdout(changesText(entry.device, granted) ?? '');
+    if (entry.record.config.role === 'client') {
+      context.stdout(`${entry.device} authenticates again\n`);
     }
-    const reply = await control.ask(entry.controlPath, { request: 'reauthenticate' });
-    if (!reply.ok) throw new IpipouError('generic', `${entry.device}: ${reply.error}`);
-    context.stdout(`${entry.device} authenticates again\n`);
     return EXIT.ok;
   },
 };

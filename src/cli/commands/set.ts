@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises';
+import { IpipouError } from '../../core/errors.ts';
+import { EXIT } from '../../core/exit-codes.ts';
+import { askDaemon, warningsText } from '../ask-daemon.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { findRun } from '../find-run.ts';
+import { readPeerWords } from '../peer-words.ts';
+import { reasonOf } from '../print-error.ts';
+
+export const setCommand: Command = {
+  name: 'set',
+  summary: 'add, change or remove one peer of a running tunnel',
+  usage: `ipipou set NAME|FILE|DEVICE peer PEER OPTION [VALUE] …
+ipipou set NAME|FILE|DEVICE peer PEER remove
+
+Options are those of a \`peer\` section. A new peer inherits what its section would; a change keeps
+what is not named, and the traffic of other peers goes on. Files are left as they are: the next
+reload forgets what they do not say. Others see the arguments of a command: a secret is better given
+as @PATH, the file that holds it, or as -, for standard input.`,
+  endsAtOnce: true,
+  async run(args, context) {
+    const [tunnel, keyword, peer, ...words] = args;
+    if (tunnel === undefined || keyword !== 'peer' || peer === undefined || words.length === 0) {
+      throw new IpipouError('arguments', 'set: expected a tunnel, `peer`, its name, and options', {
+        hint: 'ipipou help set',
+      });
+    }
+    const remove = words.length === 1 && words[0] === 'remove';
+    const options = remove ? [] : await readPeerWords(words, secretReader(context));
+    const machine = await context.machine();
+    const entry = findRun(tunnel, machine.runs);
+    if (remove) {
+      await askDaemon(entry, machine, { request: 'remove-peer', peer });
+      context.stdout(`${entry.device}: peer ${peer} removed\n`);
+      return EXIT.ok;
+    }
+    const granted = await askDaemon(entry, machine, { request: 'set-peer', peer, options });
+    context.stderr(warningsText(granted));
+    context.stdout(`${entry.device}: peer ${peer} set\n`);
+    return EXIT.ok;
+  },
+};
+
+/** Reads what `@PATH` or `-` stands for; standard input once. */
+function secretReader(context: CommandContext): (where: string) => Promise<string> {
+  let taken = false;
+  return async (where) => {
+    if (where === '-' && taken) {
+      throw new IpipouError('arguments', 'set: standard input can be one value only');
+    }
+    if (where === '-') {
+      taken = true;
+      return context.stdin();
+    }
+    try {
+      return await readFile(where.slice(1), 'utf8');
+    } catch (error) {
+      throw new IpipouError('arguments', `set: cannot read the value: ${reasonOf(error)}`);
+    }
+  };
+}

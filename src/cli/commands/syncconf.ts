@@ -1,0 +1,30 @@
+import { resolve } from 'node:path';
+import { EXIT } from '../../core/exit-codes.ts';
+import { readGiven } from '../arguments.ts';
+import { askDaemon, changesText, warningsText } from '../ask-daemon.ts';
+import type { Command } from '../command.ts';
+import { findRun } from '../find-run.ts';
+import { readConfigFile } from '../load-config.ts';
+
+export const syncconfCommand: Command = {
+  name: 'syncconf',
+  summary: "make a running tunnel's peers those of a file",
+  usage: `ipipou syncconf NAME|FILE|DEVICE CONFIG
+
+Adds, changes and removes peers until they are those of the file CONFIG; the traffic of peers that are
+the same goes on. A file that begins with a \`peer\` line has peers only; of others, what is not a
+peer's and is changed is named, since it needs a restart. A faulty file changes nothing.`,
+  endsAtOnce: true,
+  async run(args, context) {
+    const shape = { names: [2, 2] as const, what: 'a tunnel and a file' };
+    const [tunnel = '', file = ''] = readGiven('syncconf', args, shape).names;
+    const { text } = await readConfigFile(file);
+    const machine = await context.machine();
+    const entry = findRun(tunnel, machine.runs);
+    const source = resolve(file);
+    const granted = await askDaemon(entry, machine, { request: 'sync', source, text });
+    context.stderr(warningsText(granted));
+    context.stdout(changesText(entry.device, granted) ?? '');
+    return EXIT.ok;
+  },
+};

@@ -1,0 +1,204 @@
+import { dropPeer, editPeer, type PeersEdit } from '../core/config/edit-peers.ts';
+import type { PeerBase } from '../core/config/peer-view.ts';
+import type { Resolved } from '../core/config/resolve.ts';
+import { needsRestart, type FixedConfig } from '../core/config/restart.ts';
+import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import { IpipouError } from '../core/errors.ts';
+import type {
+  ControlHandler,
+  ControlListener,
+  ControlReply,
+  ControlRequest,
+  PeerChanges,
+  PeerStatus,
+} from '../ports/control.ts';
+import type { Log } from '../ports/log.ts';
+import { loadConfig, resolveText, type Loaded, type Origin } from './load-config.ts';
+import { boundLines, fitReply } from './reply-bounds.ts';
+
+/*
+ * The config of a running tunnel. Its peers change by requests of the control socket and by reading
+ * files again, one change after the other; what else a file says cannot change and is named in a
+ * warning. A change that is refused changes nothing.
+ */
+
+/** What of a tunnel is needed to change its peers. */
+export type LivePeers = {
+  syncPeers(peers: readonly PeerConfig[]): Promise<PeerChanges>;
+  setPeer(peer: PeerConfig): Promise<void>;
+  removePeer(id: PeerId): Promise<unknown>;
+  /** Peers behind `after`, in the tunnel's order, at most `limit`. */
+  peerStatuses(after: PeerId | undefined, limit: number): Promise<readonly PeerStatus[]>;
+  peerStatus(id: PeerId): Promise<PeerStatus | undefined>;
+  reauthenticate(): Promise<void>;
+};
+
+/** Peers that are looked at for one page; how many of them a reply holds depends on their size. */
+const PAGE = 100;
+
+/** Requests about peers; the others are the tunnel's own. */
+type PeerRequest = Exclude<
+  ControlRequest,
+  { readonly request: 'status' } | { readonly request: 'reauthenticate' }
+>;
+type ChangeRequest = Extract<
+  PeerRequest,
+  { readonly request: 'sync' | 'set-peer' | 'remove-peer' }
+>;
+
+type Wanted = Extract<Resolved, { readonly action: 'run' | 'reauthenticate' }>;
+
+export class LiveConfig {
+  readonly #argv: readonly string[];
+  readonly #tunnel: LivePeers;
+  readonly #log: Log;
+  /** What the tunnel was started with, and cannot change. */
+  readonly #running: FixedConfig;
+  #peers: readonly PeerConfig[];
+  #base: PeerBase;
+  #origin: Origin;
+  /** Settles when the change in hand is done. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(argv: readonly string[], loaded: Loaded, tunnel: LivePeers, log: Log) {
+    const { config, base, log: levels } = wantedOf(loaded.resolved);
+    this.#argv = argv;
+    this.#tunnel = tunnel;
+    this.#log = log;
+    this.#running = { config, log: levels };
+    this.#peers = config.peers;
+    this.#base = base;
+    this.#origin = loaded.origin;
+  }
+
+  /** Never rejects. */
+  answer(request: PeerRequest): Promise<ControlReply> {
+    if (request.request === 'peers') return replying(() => this.#page(request.after));
+    if (request.request === 'peer') return replying(() => this.#one(request.peer));
+    if (request.request === 'reload') return this.reload();
+    return this.#inTurn(() => this.#change(request));
+  }
+
+  async #change(request: ChangeRequest): Promise<ControlReply> {
+    if (request.request === 'sync') {
+      const { resolved, origin } = resolveText(request.text, request.source, this.#origin);
+      return this.#take(wantedOf(resolved), origin, []);
+    }
+    const { peer } = request;
+    if (request.request === 'set-peer') {
+      const edit = editPeer(this.#peers, this.#base, peer, request.options);
+      await this.#apply(edit);
+      this.#log('info', 'peer set', { peer });
+      return { ok: true, warnings: edit.warnings };
+    }
+    const edit = dropPeer(this.#peers, this.#base, peer);
+    await this.#tunnel.removePeer(edit.removed);
+    await this.#apply(edit);
+    this.#log('info', 'peer removed', { peer });
+    return { ok: true };
+  }
+
+  /** Reads the tunnel's own files again; a client authenticates again as well. Never rejects. */
+  reload(): Promise<ControlReply> {
+    return this.#inTurn(async () => {
+      const { resolved, origin, warnings } = await loadConfig(this.#argv);
+      const reply = await this.#take(wantedOf(resolved), origin, warnings);
+      if (this.#running.config.role === 'client') await this.#tunnel.reauthenticate();
+      return reply;
+    });
+  }
+
+  async #apply({ peers, set }: PeersEdit): Promise<void> {
+    for (const peer of set) await this.#tunnel.setPeer(peer);
+    this.#peers = peers;
+  }
+
+  /** Makes the peers those of another config. */
+  async #take(
+    { config, base, log, warnings }: Wanted,
+    origin: Origin,
+    about: readonly string[],
+  ): Promise<ControlReply> {
+    const changed = needsRestart(this.#running, { config, log });
+    refuseOtherTunnel(changed);
+    const changes = await this.#tunnel.syncPeers(config.peers);
+    this.#peers = config.peers;
+    this.#base = base;
+    this.#origin = origin;
+    this.#log('info', 'config read again', changes);
+    const said = [
+      ...changed.map((option) => `${option}: changed, but not in this run: it needs a restart`),
+      ...about,
+      ...warnings,
+    ];
+    for (const text of said) this.#log('warn', text);
+    return { ok: true, changes, warnings: boundLines(said) };
+  }
+
+  async #page(after: string | undefined): Promise<ControlReply> {
+    // A name that no peer has is behind none of them.
+    const peers = await this.#tunnel.peerStatuses(after as PeerId | undefined, PAGE);
+    return fitReply(peers, peers.length === PAGE);
+  }
+
+  async #one(id: string): Promise<ControlReply> {
+    const status = await this.#tunnel.peerStatus(id as PeerId);
+    if (status) return { ok: true, peers: [status], more: false };
+    return { ok: false, error: `there is no peer ${JSON.stringify(id)}` };
+  }
+
+  /** After the changes that were asked for before. */
+  #inTurn(change: () => Promise<ControlReply>): Promise<ControlReply> {
+    const done = this.#last.then(() => replying(change));
+    this.#last = done;
+    return done;
+  }
+}
+
+/** A listener whose requests about peers go to `live`, which is there once the tunnel is up. */
+export function withLiveConfig(
+  listener: ControlListener,
+  live: () => LiveConfig | undefined,
+): ControlListener {
+  const notYet: ControlReply = { ok: false, error: 'the tunnel is not up yet' };
+  const route =
+    (handler: ControlHandler): ControlHandler =>
+    async (request) => {
+      if (request.request === 'status' || request.request === 'reauthenticate') {
+        return handler(request);
+      }
+      return (await live()?.answer(request)) ?? notYet;
+    };
+  return { listen: (path, handler) => listener.listen(path, route(handler)) };
+}
+
+function wantedOf(resolved: Resolved): Wanted {
+  if ('config' in resolved) return resolved;
+  throw new IpipouError('arguments', 'the config does not describe a tunnel');
+}
+
+/** Options that peers depend on: with others it would be another tunnel. */
+function refuseOtherTunnel(changed: readonly string[]): void {
+  const names = { server: 'server or client', 'tunl-ip': 'tunl-ip' };
+  for (const [option, name] of Object.entries(names)) {
+    if (!changed.includes(option)) continue;
+    throw new IpipouError('arguments', `${name}: changed, which needs a restart`, {
+      hint: 'nothing was changed',
+    });
+  }
+}
+
+async function replying(work: () => Promise<ControlReply>): Promise<ControlReply> {
+  try {
+    return await work();
+  } catch (error) {
+    const known = error instanceof IpipouError ? error : undefined;
+    const message = error instanceof Error ? error.message : String(error);
+    return {
+      ok: false,
+      error: boundLines(message.split('\n')).join('\n'),
+      exit: known?.exit ?? 'generic',
+      hint: known?.hint,
+    };
+  }
+}

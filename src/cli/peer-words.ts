@@ -1,0 +1,42 @@
+import type { PeerOption } from '../core/config/edit-peers.ts';
+import type { Option } from '../core/config/option.ts';
+import { COMMAND_LINE, findOption, problemAt, unknownOption } from '../core/config/setting.ts';
+import { ConfigError } from '../core/errors.ts';
+
+const place = { source: COMMAND_LINE, line: undefined };
+
+/**
+ * `OPTION VALUE` pairs as somebody typed them, with or without hyphens. A secret's value may be
+ * `@PATH` or `-`, which `readSecret` gets to read. Throws a ConfigError.
+ */
+export async function readPeerWords(
+  words: readonly string[],
+  readSecret: (where: string) => Promise<string>,
+): Promise<readonly PeerOption[]> {
+  const options: PeerOption[] = [];
+  let next = 0;
+  while (next < words.length) {
+    const word = (words[next] ?? '').replace(/^-+/, '');
+    const option = findOption(word);
+    if (option === undefined) throw new ConfigError([unknownOption(word, undefined, place)]);
+    if (option.peer === undefined) {
+      throw new ConfigError([problemAt({ option, text: '', ...place }, 'an option of a peer')]);
+    }
+    const value = option.value === undefined ? '' : valueOf(option, words[next + 1]);
+    const elsewhere = option.secret && (value === '-' || value.startsWith('@'));
+    options.push([option.name, elsewhere ? withoutLineEnd(await readSecret(value)) : value]);
+    next += option.value === undefined ? 1 : 2;
+  }
+  return options;
+}
+
+function valueOf(option: Option, word: string | undefined): string {
+  if (word !== undefined && word !== '') return word;
+  const expected = option.value?.expected ?? 'a value';
+  throw new ConfigError([{ ...place, key: option.name, value: undefined, expected }]);
+}
+
+/** The end of its last line is not a part of a text in a file. */
+function withoutLineEnd(text: string): string {
+  return text.replace(/\r?\n$/, '');
+}

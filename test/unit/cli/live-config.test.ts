@@ -1,0 +1,333 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LiveConfig, withLiveConfig, type LivePeers } from '../../../src/cli/live-config.ts';
+import { loadConfig } from '../../../src/cli/load-config.ts';
+import type { PeerConfig, PeerId } from '../../../src/core/config/tunnel-config.ts';
+import type { ControlHandler, ControlRequest, PeerStatus } from '../../../src/ports/control.ts';
+import { CONTROL_REPLY_MAX } from '../../../src/ports/control.ts';
+import { seconds } from '../../../src/core/units.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'ipipou-live-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const TOP = 'server\n';
+const A = 'peer a\nauth-token ta\ntunl-peer-ip 10.0.0.1\n';
+const B = 'peer b\nauth-token tb\ntunl-peer-ip 10.0.0.2\n';
+
+/** A tunnel that notes what it is told. */
+class Told implements LivePeers {
+  readonly peers = new Map<string, PeerConfig>();
+  readonly calls: string[] = [];
+  failWith: Error | undefined;
+
+  async syncPeers(peers: readonly PeerConfig[]) {
+    this.#call(`sync ${peers.map(({ id }) => id).join(' ')}`);
+    const before = [...this.peers.keys()];
+    const added = peers.filter(({ id }) => !before.includes(id)).length;
+    this.peers.clear();
+    for (const peer of peers) this.peers.set(peer.id, peer);
+    const removed = before.filter((id) => !this.peers.has(id)).length;
+    return { added, changed: 0, removed, kept: peers.length - added };
+  }
+
+  async setPeer(peer: PeerConfig) {
+    this.#call(`set ${peer.id}`);
+    this.peers.set(peer.id, peer);
+  }
+
+  async removePeer(id: PeerId) {
+    this.#call(`remove ${id}`);
+    return this.peers.delete(id);
+  }
+
+  async reauthenticate() {
+    this.#call('reauthenticate');
+  }
+
+  async peerStatuses(after: PeerId | undefined, limit: number) {
+    const all = [...this.peers.values()];
+    const from = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
+    return all.slice(from, from + limit).map(statusOf);
+  }
+
+  async peerStatus(id: PeerId) {
+    const peer = this.peers.get(id);
+    return peer && statusOf(peer);
+  }
+
+  #call(what: string): void {
+    if (this.failWith) throw this.failWith;
+    this.calls.push(what);
+  }
+}
+
+function statusOf({ id, innerIp, allowedIps }: PeerConfig): PeerStatus {
+  const prefixes = allowedIps === 'any' ? [] : allowedIps.map(({ ip }) => `${ip}/32`);
+  return {
+    ...{ id, innerIp, allowedIps: prefixes, phase: 'listening', keepalive: seconds(0) },
+    ...{ remote: undefined, localAlt: undefined, mtu: undefined, path: undefined },
+    ...{ authenticatedAt: undefined, lastHeardAt: undefined, rememberedUntil: undefined },
+    ...{ traffic: undefined, refused: {}, authPacketsSent: 0, repliesVerified: 0 },
+  };
+}
+
+/** A running tunnel of a file with that text. */
+async function live(text: string, ...more: readonly string[]) {
+  const file = path.join(folder, 't.conf');
+  writeFileSync(file, text, { mode: 0o600 });
+  const argv = ['--config', file, ...more];
+  const loaded = await loadConfig(argv);
+  if (!('config' in loaded.resolved)) throw new Error('nothing to run');
+  const tunnel = new Told();
+  for (const peer of loaded.resolved.config.peers) tunnel.peers.set(peer.id, peer);
+  const logged: string[] = [];
+  const config = new LiveConfig(argv, loaded, tunnel, (level, event, fields) =>
+    logged.push(`${level} ${event} ${JSON.stringify(fields)}`),
+  );
+  const rewrite = (next: string): void => writeFileSync(file, next);
+  return { config, tunnel, logged, file, rewrite };
+}
+
+const ids = (tunnel: Told): readonly string[] => [...tunnel.peers.keys()];
+
+describe('set', () => {
+  test('adds, changes and removes one peer and tells the tunnel of nothing else', async () => {
+    const { config, tunnel } = await live(TOP + A);
+    const add: ControlRequest = {
+      request: 'set-peer',
+      peer: 'c',
+      options: [
+        ['auth-token', 'tc'],
+        ['tunl-peer-ip', '10.0.0.3'],
+      ],
+    };
+    expect(await config.answer(add)).toEqual({ ok: true, warnings: [] });
+    const change = { request: 'set-peer', peer: 'a', options: [['keepalive', '5']] } as const;
+    expect(await config.answer(change)).toMatchObject({ ok: true });
+    expect(tunnel.peers.get('a')?.timers.keepalive).toBe(5);
+    expect(await config.answer({ request: 'remove-peer', peer: 'a' })).toEqual({ ok: true });
+    expect(tunnel.calls).toEqual(['set c', 'set a', 'remove a']);
+    expect(ids(tunnel)).toEqual(['c']);
+  });
+
+  test('what is refused changes nothing and is told with its exit code, without secrets', async () => {
+    const { config, tunnel, logged } = await live(TOP + A);
+    const options = [['auth-token', 'QXZ'.repeat(1000)] as const];
+    const reply = await config.answer({ request: 'set-peer', peer: 'a', options });
+    expect(reply).toMatchObject({ ok: false, exit: 'arguments' });
+    expect(JSON.stringify([reply, logged])).not.toContain('QXZ');
+    const gone = await config.answer({ request: 'remove-peer', peer: 'x' });
+    expect(gone).toMatchObject({ ok: false, exit: 'arguments' });
+    expect(tunnel.calls).toEqual([]);
+  });
+
+  test('a tunnel that cannot take a peer leaves the config as it was', async () => {
+    const { config, tunnel } = await live(TOP + A);
+    const options = [
+      ['auth-token', 'tc'],
+      ['tunl-peer-ip', '10.0.0.3'],
+    ] as const;
+    tunnel.failWith = new Error('no room');
+    const add = { request: 'set-peer', peer: 'c', options } as const;
+    expect(await config.answer(add)).toMatchObject({
+      ok: false,
+      error: 'no room',
+      exit: 'generic',
+    });
+    tunnel.failWith = undefined;
+    expect(await config.answer(add)).toMatchObject({ ok: true });
+  });
+
+  test('changes come one after the other, each upon the one before', async () => {
+    const { config, tunnel } = await live(TOP + A);
+    const set = (option: readonly [string, string]) =>
+      config.answer({ request: 'set-peer', peer: 'a', options: [option] });
+    await Promise.all([set(['keepalive', '5']), set(['auth-lifetime', '6'])]);
+    expect(tunnel.peers.get('a')?.timers).toMatchObject({ keepalive: 5, authLifetime: 6 });
+  });
+});
+
+describe('syncconf', () => {
+  const sync = (text: string) => ({ request: 'sync', source: '/x.conf', text }) as const;
+
+  test('makes the peers those of a file', async () => {
+    const { config, tunnel } = await live(TOP + A);
+    expect(await config.answer(sync(TOP + A + B))).toEqual({
+      ok: true,
+      changes: { added: 1, changed: 0, removed: 0, kept: 1 },
+      warnings: [],
+    });
+    expect(ids(tunnel)).toEqual(['a', 'b']);
+  });
+
+  test('a file of peers only keeps what the own files say before theirs', async () => {
+    const { config, tunnel } = await live(`${TOP}keepalive 9\nauth-token t\n${A}`);
+    expect(await config.answer(sync(B))).toMatchObject({ ok: true, warnings: [] });
+    expect(ids(tunnel)).toEqual(['default', 'b']);
+    expect(tunnel.peers.get('b')?.timers.keepalive).toBe(9);
+  });
+
+  test('a faulty file changes nothing, and every problem is told', async () => {
+    const { config, tunnel } = await live(TOP + A);
+    expect(await config.answer(sync(`${TOP}${A}keepalive x\nfrob 1\n`))).toEqual({
+      ok: false,
+      error:
+        '/x.conf:5: keepalive: "x": expected a whole number of seconds from 0 to 86400\n' +
+        '/x.conf:6: frob: "(hidden)": expected a known option; ipipou --help lists them',
+      exit: 'arguments',
+      hint: undefined,
+    });
+    expect(tunnel.calls).toEqual([]);
+  });
+
+  test('as many problems as a terminal takes', async () => {
+    const { config } = await live(TOP + A);
+    const reply = await config.answer(sync(`${TOP}frob 1\n${'peer x\n'.repeat(1000)}`));
+    if (reply.ok) throw new Error('it was taken');
+    expect(reply.error.split('\n')).toHaveLength(51);
+    expect(reply.error).toMatch(/and \d+ more$/);
+  });
+
+  test('what only a restart can change is named', async () => {
+    const { config, logged } = await live(TOP + A);
+    const reply = await config.answer(sync(`${TOP}fou-local-port 7\nverb 3\n${A}`));
+    const words = [
+      'fou-local-port: changed, but not in this run: it needs a restart',
+      'verb: changed, but not in this run: it needs a restart',
+    ];
+    expect(reply).toMatchObject({ ok: true, warnings: words });
+    expect(logged.filter((line) => line.startsWith('warn'))).toHaveLength(2);
+    // It is still not what runs.
+    expect(await config.answer(sync(`${TOP}fou-local-port 7\n${A}`))).toMatchObject({
+      warnings: [words[0]],
+    });
+  });
+
+  test.each([
+    ['server or client', 'tunl-ip 10.0.0.7\npeer a\nfou-remote h:1\n'],
+    ['tunl-ip', `server\ntunl-ip 10.0.0.7\n${A}`],
+    ['does not describe a tunnel', 'auth-keygen'],
+  ])('another tunnel is refused: %s', async (words, text) => {
+    const { config, tunnel } = await live(TOP + A);
+    const reply = await config.answer(sync(text));
+    if (text === 'auth-keygen') expect(reply).toMatchObject({ ok: false });
+    else expect(reply).toMatchObject({ ok: false, error: expect.stringContaining(words) });
+    expect(tunnel.calls).toEqual([]);
+  });
+});
+
+describe('reload', () => {
+  test('reads the own file again; what was set since is forgotten', async () => {
+    const { config, tunnel, rewrite } = await live(TOP + A);
+    const options = [
+      ['auth-token', 'tc'],
+      ['tunl-peer-ip', '10.0.0.3'],
+    ] as const;
+    await config.answer({ request: 'set-peer', peer: 'c', options });
+    rewrite(TOP + A + B);
+    expect(await config.reload()).toMatchObject({
+      ok: true,
+      changes: { added: 1, removed: 1, kept: 1 },
+    });
+    expect(ids(tunnel)).toEqual(['a', 'b']);
+    expect(tunnel.calls).not.toContain('reauthenticate');
+  });
+
+  test('the command line stays over the file', async () => {
+    const { config, tunnel, rewrite } = await live(TOP + A, '--keepalive', '7');
+    rewrite(`${TOP}keepalive 3\n${A}${B}`);
+    await config.reload();
+    expect(tunnel.peers.get('b')?.timers.keepalive).toBe(7);
+  });
+
+  test('a client authenticates again as well, a faulty file keeps it from nothing else', async () => {
+    const text = 'tunl-ip 10.0.0.9\npeer a\nfou-remote h:1\n';
+    const { config, tunnel, rewrite } = await live(text);
+    expect(await config.reload()).toMatchObject({ ok: true });
+    expect(tunnel.calls).toEqual(['sync a', 'reauthenticate']);
+    rewrite(`${text}frob\n`);
+    expect(await config.reload()).toMatchObject({ ok: false, exit: 'arguments' });
+    expect(tunnel.calls).toEqual(['sync a', 'reauthenticate']);
+  });
+
+  test('a file that is gone is an error', async () => {
+    const { config, file } = await live(TOP + A);
+    rmSync(file);
+    expect(await config.reload()).toMatchObject({
+      ok: false,
+      error: expect.stringContaining('cannot read config'),
+      hint: expect.stringContaining('--config NAME') as string,
+    });
+  });
+
+  test('a file that others may read is told of', async () => {
+    const { config, file, rewrite } = await live(TOP + A);
+    rmSync(file);
+    rewrite(`server\n${A}`);
+    const warnings = [`${file} holds secrets and others may read it: chmod 600`];
+    expect(await config.reload()).toMatchObject({ warnings });
+  });
+});
+
+describe('peers', () => {
+  test('come in pages, each of which fits a reply', async () => {
+    const networks = Array.from({ length: 900 }, (_, index) => `10.9.${index >> 8}.${index & 255}`);
+    const section = (number: number) =>
+      `peer p${number}\nauth-token t${number}\ntunl-peer-ip 10.0.1.${number}\n`;
+    const sections = Array.from({ length: 250 }, (_, index) => section(index + 1));
+    sections[5] += `allowed-ips ${networks.join(',')}\n`;
+    sections[6] += `allowed-ips ${networks.map((text) => text.replace('9', '8')).join(',')}\n`;
+    sections[7] += `allowed-ips ${networks.map((text) => text.replace('9', '7')).join(',')}\n`;
+    sections[8] += `allowed-ips ${networks.map((text) => text.replace('9', '6')).join(',')}\n`;
+    const { config } = await live(`${TOP}${sections.join('')}`);
+    const seen: string[] = [];
+    const pages: number[] = [];
+    for (let more = true; more;) {
+      const after = seen.at(-1);
+      const page = await config.answer({ request: 'peers', ...(after !== undefined && { after }) });
+      if (!page.ok || !page.peers) throw new Error('no page');
+      expect(Buffer.byteLength(JSON.stringify(page))).toBeLessThan(CONTROL_REPLY_MAX);
+      seen.push(...page.peers.map(({ id }) => id));
+      pages.push(page.peers.length);
+      more = page.more === true;
+    }
+    expect(seen).toEqual(sections.map((_, index) => `p${index + 1}`));
+    expect(pages[0]).toBeLessThan(100);
+  });
+
+  test('are told of one by one', async () => {
+    const { config } = await live(TOP + A);
+    const one = await config.answer({ request: 'peer', peer: 'a' });
+    expect(one).toMatchObject({ ok: true, peers: [{ id: 'a' }], more: false });
+    expect(await config.answer({ request: 'peer', peer: 'x' })).toMatchObject({ ok: false });
+  });
+});
+
+test('requests about peers go to the config once it is there, others to the tunnel', async () => {
+  const { config } = await live(TOP + A);
+  const later: { live?: LiveConfig } = {};
+  let handler: ControlHandler | undefined;
+  const listener = withLiveConfig(
+    {
+      async listen(_, given) {
+        handler = given;
+        return async () => undefined;
+      },
+    },
+    () => later.live,
+  );
+  await listener.listen('', async ({ request }) => ({ ok: false, error: `tunnel ${request}` }));
+  const ask = (request: ControlRequest) => handler?.(request);
+  expect(await ask({ request: 'peers' })).toEqual({ ok: false, error: 'the tunnel is not up yet' });
+  later.live = config;
+  expect(await ask({ request: 'peers' })).toMatchObject({ ok: true });
+  expect(await ask({ request: 'status' })).toEqual({ ok: false, error: 'tunnel status' });
+  expect(await ask({ request: 'reauthenticate' })).toMatchObject({
+    error: 'tunnel reauthenticate',
+  });
+});

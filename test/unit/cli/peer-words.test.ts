@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import { readPeerWords } from '../../../src/cli/peer-words.ts';
+
+const read = (...words: readonly string[]) =>
+  readPeerWords(words, async (where) => `what ${where} holds\n`);
+
+test.each([
+  [['keepalive', '5'], [['keepalive', '5']]],
+  [
+    ['--keepalive', '5', 'reply-on-auth-ok'],
+    [
+      ['keepalive', '5'],
+      ['reply-on-auth-ok', ''],
+    ],
+  ],
+  [['r', 'h:1'], [['fou-remote', 'h:1']]],
+  [['allowed-ips', '10.0.0.0/8, 10.1.0.0/16'], [['allowed-ips', '10.0.0.0/8, 10.1.0.0/16']]],
+  [['auth-token', 'plain'], [['auth-token', 'plain']]],
+  [['auth-token', '-'], [['auth-token', 'what - holds']]],
+  [['auth-secret', '@/x'], [['auth-secret', 'what @/x holds']]],
+  [
+    ['auth-key-b64', '@/x', 'keepalive', '1'],
+    [
+      ['auth-key-b64', 'what @/x holds'],
+      ['keepalive', '1'],
+    ],
+  ],
+  // No secret: such a value is wrong, and the daemon says so.
+  [['fou-remote', '@h'], [['fou-remote', '@h']]],
+])('%j', async (words, options) => {
+  expect(await read(...words)).toEqual(options);
+});
+
+test.each([
+  [['keepalive'], 'keepalive: no value: expected a whole number'],
+  [['auth-token', ''], 'auth-token: no value: expected 1 to 1472 bytes'],
+  [['keepalvie', '5'], 'did you mean `--keepalive`?'],
+  [['auth-tokenQXZ'], 'auth-token(hidden)'],
+  [['verb', '3'], 'verb: "": expected an option of a peer'],
+  [['peer', 'x'], 'peer: "": expected an option of a peer'],
+  [['keepalive', '5', 'remove'], 'remove: no value: expected a known option'],
+])('%j is refused', async (words, message) => {
+  await expect(read(...words)).rejects.toThrow(message);
+});
