@@ -57,6 +57,9 @@ static __noinline __s64 sum_bytes(struct __sk_buff *skb, __u32 at, __u32 length)
 	if (length == 0 || length >= SUM_CHUNK)
 		return length ? -1 : sum;
 	__builtin_memset(chunk, 0, SUM_CHUNK);
+	/* Spelled so that verifiers before 6.8 see that it is 1 to SUM_CHUNK. */
+	asm volatile("" : "+r"(length));
+	length = ((length - 1) & (SUM_CHUNK - 1)) + 1;
 	if (bpf_skb_load_bytes(skb, at, chunk, length))
 		return -1;
 	return bpf_csum_diff(0, 0, (__be32 *)chunk, SUM_CHUNK, sum);

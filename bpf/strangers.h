@@ -26,6 +26,8 @@ static __always_inline int may_authenticate(const struct ipipou_config *config, 
 {
 	__u32 at = length >> 3;
 
+	/* The verifier knows the bound of what is compared, so that has to be what is used. */
+	asm volatile("" : "+r"(at));
 	return at < IPIPOU_AUTH_BYTES && config->auth_lengths[at] >> (length & 7) & 1;
 }
 
