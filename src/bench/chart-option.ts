@@ -7,7 +7,8 @@ import { formatNumber } from './table.ts';
 
 /** What a README's column shows without scaling. */
 export const WIDTH = 860;
-const FONT = 'system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif';
+/** Without quotes: the library puts it into attributes as it is. */
+const FONT = 'system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif';
 const ROW = 24;
 /** Room above the rows (title, legend, panel titles) and below (axis and its name). */
 const ABOVE = 92;
@@ -75,7 +76,7 @@ function rowLabels({ panels }: BarChart): readonly string[] {
 function barOption(chart: BarChart, scheme: Scheme): EChartsOption {
   const { panels, unit, digits } = chart;
   const labels = rowLabels(chart);
-  const width = (WIDTH - LABELS - 24 - GAP * (panels.length - 1) - GAP) / panels.length;
+  const width = (WIDTH - LABELS - GAP * panels.length) / panels.length;
   const left = (at: number): number => LABELS + at * (width + GAP);
   const legend = roleLegend(
     panels.flatMap(({ bars }) => bars.map(({ role }) => role)),
@@ -94,8 +95,8 @@ function barOption(chart: BarChart, scheme: Scheme): EChartsOption {
     })),
     yAxis: panels.map((_, at) => rowAxis(labels, at, at === 0, scheme)),
     series: [
-      ...panels.flatMap(({ bars }, at) => barSeries(bars, labels, at, digits, scheme)),
-      ...panels.map(({ bars }, at) => whiskers(bars, labels, at, scheme)),
+      ...panels.flatMap(({ bars }, at) => barSeries(bars, labels, at, scheme)),
+      ...panels.map(({ bars }, at) => barEnds(bars, labels, at, digits, scheme)),
     ],
   };
 }
@@ -126,53 +127,49 @@ function roleLegend(roles: readonly Role[], scheme: Scheme) {
 }
 
 /** One series a role, so that the legend knows it; stacked, so that rows keep their full height. */
-function barSeries(
-  bars: readonly Bar[],
-  labels: readonly string[],
-  panel: number,
-  digits: number,
-  scheme: Scheme,
-) {
+function barSeries(bars: readonly Bar[], labels: readonly string[], panel: number, scheme: Scheme) {
   const roles = Object.keys(ROLE_NAMES) as readonly Role[];
   return roles.map((role) => ({
     ...{ type: 'bar', name: ROLE_NAMES[role], stack: `panel ${panel}`, barWidth: '62%' },
     ...{ xAxisIndex: panel, yAxisIndex: panel, itemStyle: { color: scheme.roles[role] } },
     data: labels.map((label) => {
       const bar = bars.find((each) => each.label === label && each.role === role);
-      if (bar === undefined) return '-';
-      const { median, high } = bar.spread;
-      const formatter = formatNumber(median, median >= 100 ? 0 : digits);
-      // Behind the whisker, whose end may lie beyond the bar's.
-      const beyond = high > median * 1.02 ? 14 : 5;
-      const place = { position: 'right', distance: beyond, fontSize: 11.5 } as const;
-      return { value: median, label: { show: true, ...place, formatter, color: scheme.text } };
+      return bar === undefined ? '-' : bar.spread.median;
     }),
   })) as NonNullable<EChartsOption['series']> & readonly object[];
 }
 
-/** From the lower to the upper quartile, over the bar's end. */
-function whiskers(
+/** The figure behind a bar, and a whisker from the lower to the upper quartile over its end. */
+function barEnds(
   bars: readonly Bar[],
   labels: readonly string[],
   panel: number,
+  digits: number,
   scheme: Scheme,
 ): object {
-  const data = bars
-    .filter(({ spread }) => spread.count > 1)
-    .map(({ label, spread }) => [spread.low, labels.indexOf(label), spread.high]);
+  const data = bars.map(({ label, spread }) => [
+    ...[spread.low, labels.indexOf(label), spread.high, spread.median],
+  ]);
   const CAP = 4;
+  const AWAY = 6;
   return {
     ...{ type: 'custom', xAxisIndex: panel, yAxisIndex: panel, silent: true, z: 5, data },
-    encode: { x: [0, 2], y: 1 },
+    encode: { x: [0, 2, 3], y: 1 },
     renderItem(_: unknown, api: RenderApi) {
-      const [from = 0, y = 0] = api.coord([api.value(0), api.value(1)]);
-      const [to = 0] = api.coord([api.value(2), api.value(1)]);
+      const at = (dimension: number) => api.coord([api.value(dimension), api.value(1)]);
+      const [[from = 0, y = 0], [to = 0], [end = 0]] = [at(0), at(2), at(3)];
       const line = (x1: number, y1: number, x2: number, y2: number) => ({
         ...{ type: 'line', shape: { x1, y1, x2, y2 } },
         style: { stroke: scheme.text, lineWidth: 1.2, opacity: 0.75 },
       });
       const caps = [from, to].map((x) => line(x, y - CAP, x, y + CAP));
-      return { type: 'group', children: [line(from, y, to, y), ...caps] };
+      const LEAST = 2;
+      const whisker = to - from < LEAST ? [] : [line(from, y, to, y), ...caps];
+      const median = api.value(3);
+      const text = formatNumber(median, median >= 100 ? 0 : digits);
+      const look = { fill: scheme.text, font: `11.5px ${FONT}`, verticalAlign: 'middle' };
+      const figure = { type: 'text', style: { ...look, text, x: Math.max(end, to) + AWAY, y } };
+      return { type: 'group', children: [...whisker, figure] };
     },
   };
 }
@@ -199,7 +196,8 @@ function pairOption(chart: PairChart, scheme: Scheme): EChartsOption {
   return {
     title: [heading(chart.title, scheme)],
     legend: {
-      ...{ left: LABELS, top: 44, itemGap: 20, textStyle: { color: scheme.quiet, fontSize: 12 } },
+      ...{ left: LABELS, top: 44, itemGap: 20, itemWidth: 12, itemHeight: 12 },
+      textStyle: { color: scheme.quiet, fontSize: 12 },
       data: [...series],
     },
     grid: { left: LABELS, right: 40, top: ABOVE - 12, bottom: BELOW },

@@ -19,7 +19,7 @@ export async function drawCharts(results: Results): Promise<readonly Drawing[]> 
     const instance = init(null, null, { renderer: 'svg', ssr: true, ...size });
     try {
       instance.setOption(option);
-      return `${instance.renderToSVGString()}\n`;
+      return `${withoutInteraction(instance.renderToSVGString())}\n`;
     } finally {
       instance.dispose();
     }
@@ -29,6 +29,17 @@ export async function drawCharts(results: Results): Promise<readonly Drawing[]> 
       name: `${chart.name}-${scheme.name}`,
       svg: draw(chart, chartOption(chart, scheme)),
     })),
+  );
+}
+
+/** A picture answers no mouse: marks and styles for that only make it longer. */
+function withoutInteraction(svg: string): string {
+  return (
+    svg
+      .replaceAll(/ (?:ecmeta_[a-z_]+|class|pointer-events)="[^"]*"/g, '')
+      // Not every renderer knows this baseline.
+      .replaceAll('dominant-baseline="central"', 'dy="0.35em"')
+      .replaceAll(/<style[^]*?<\/style>\n?/g, '')
   );
 }
 
