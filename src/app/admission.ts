@@ -2,103 +2,110 @@ import type { Path } from '../core/addr.ts';
 import { IpipouError } from '../core/errors.ts';
 import { millis, type Millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { DataPlane, PeerId } from '../ports/data-plane.ts';
+import type { DataPlane } from '../ports/data-plane.ts';
 import type { Log } from '../ports/log.ts';
 import { explain } from './explain.ts';
 import { ADMIT_BACKOFF_FIRST, ADMIT_BACKOFF_MAX, ADMIT_FAILURES_MAX } from './limits.ts';
+import type { PeerSlot } from './peer-slot.ts';
+
+type Failure = { readonly count: number; readonly notBefore: Millis; readonly trouble: string };
 
 /**
- * What the plane carries for one peer, and the patience with a plane that refuses. Failures in a
+ * What the plane carries for whom, and the patience with a plane that refuses. A peer's failures in a
  * row are spaced: within the pause after one, further attempts fail at once without touching the
- * kernel. After `ADMIT_FAILURES_MAX` of them the tunnel is given up through `onFatal`.
+ * kernel. A tunnel of one peer is given up through `onFatal` after `ADMIT_FAILURES_MAX` of them; one of
+ * several goes on for the others.
  */
 export class Admission {
   readonly #plane: Pick<DataPlane, 'admit' | 'evict'>;
-  readonly #peer: PeerId;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #isSole: () => boolean;
   readonly #onFatal: (error: Error) => void;
-  #path: Path | undefined;
+  /** Peers whose last attempt failed. */
+  readonly #failures = new Map<PeerSlot, Failure>();
   #everAdmitted: boolean;
-  #failures = 0;
-  #notBefore: Millis = millis(0);
-  #trouble: string | undefined;
 
   constructor(
-    plane: Pick<DataPlane, 'admit' | 'evict'>,
-    peer: PeerId,
-    adopted: Path | undefined,
-    ports: { clock: Clock; log: Log; onFatal: (error: Error) => void },
+    plane: Pick<DataPlane, 'admit' | 'evict' | 'adopted'>,
+    ports: {
+      readonly clock: Clock;
+      readonly log: Log;
+      readonly isSole: () => boolean;
+      readonly onFatal: (error: Error) => void;
+    },
   ) {
     this.#plane = plane;
-    this.#peer = peer;
-    this.#path = adopted;
-    this.#everAdmitted = adopted !== undefined;
+    this.#everAdmitted = plane.adopted.size > 0;
     this.#clock = ports.clock;
     this.#log = ports.log;
+    this.#isSole = ports.isSole;
     this.#onFatal = ports.onFatal;
   }
 
-  /** The path that the plane carries now. */
-  get path(): Path | undefined {
-    return this.#path;
+  /** The failures that have not been overcome yet, in words. */
+  get troubles(): readonly string[] {
+    return [...this.#failures.values()].map(({ trouble }) => trouble);
   }
 
-  /** The failure that has not been overcome yet, in words. */
-  get trouble(): string | undefined {
-    return this.#trouble;
-  }
-
-  /** Whether the plane carries `path` now. Never rejects. */
-  async admit(path: Path): Promise<boolean> {
-    if (this.#clock.now().monotonic < this.#notBefore) return false;
+  /** Whether the plane carries `path` for a peer now. Never rejects. */
+  async admit(slot: PeerSlot, path: Path): Promise<boolean> {
+    if (this.#clock.now().monotonic < this.notBefore(slot)) return false;
     try {
-      await this.#plane.admit(this.#peer, { path });
+      await this.#plane.admit(slot.peer.id, { path });
     } catch (error) {
-      this.#failed('cannot point the tunnel at its peer', error);
+      this.#failed(slot, 'cannot point the tunnel at its peer', error);
       return false;
     }
-    this.#path = path;
+    slot.carried = path;
     this.#everAdmitted = true;
-    this.#succeeded();
+    this.#succeeded(slot);
     return true;
   }
 
-  /** Whether the plane carries nothing now. Never rejects; the caller tries again after a pause. */
-  async evict(): Promise<boolean> {
+  /** Whether the plane carries nothing of a peer now. Never rejects; the caller tries again after a pause. */
+  async evict(slot: PeerSlot): Promise<boolean> {
     try {
-      await this.#plane.evict(this.#peer);
+      await this.#plane.evict(slot.peer.id);
     } catch (error) {
-      this.#failed('cannot take the peer out of the tunnel', error);
+      this.#failed(slot, 'cannot take the peer out of the tunnel', error);
       return false;
     }
-    this.#path = undefined;
-    this.#succeeded();
+    slot.carried = undefined;
+    this.#succeeded(slot);
     return true;
   }
 
   /** Monotonic time before which another attempt is pointless. */
-  get notBefore(): Millis {
-    return this.#notBefore;
+  notBefore(slot: PeerSlot): Millis {
+    return this.#failures.get(slot)?.notBefore ?? millis(0);
   }
 
-  #succeeded(): void {
-    if (this.#failures > 0) this.#log('info', 'tunnel updated again', { failures: this.#failures });
-    this.#failures = 0;
-    this.#notBefore = millis(0);
-    this.#trouble = undefined;
+  /** Forgets a peer that is gone. */
+  forget(slot: PeerSlot): void {
+    this.#failures.delete(slot);
   }
 
-  #failed(event: string, error: unknown): void {
-    this.#failures += 1;
-    const pause = Math.min(ADMIT_BACKOFF_FIRST * 2 ** (this.#failures - 1), ADMIT_BACKOFF_MAX);
-    this.#notBefore = millis(this.#clock.now().monotonic + pause);
+  #succeeded(slot: PeerSlot): void {
+    const failure = this.#failures.get(slot);
+    if (failure === undefined) return;
+    this.#failures.delete(slot);
+    const fields = { peer: slot.peer.id, failures: failure.count };
+    this.#log('info', 'tunnel updated again', fields);
+  }
+
+  #failed(slot: PeerSlot, event: string, error: unknown): void {
+    const count = (this.#failures.get(slot)?.count ?? 0) + 1;
+    const pause = Math.min(ADMIT_BACKOFF_FIRST * 2 ** (count - 1), ADMIT_BACKOFF_MAX);
+    const notBefore = millis(this.#clock.now().monotonic + pause);
     const fields = explain(error);
-    this.#trouble = `${event}: ${fields['error']}`;
-    this.#log('error', event, { ...fields, failures: this.#failures, retryAfterMs: pause });
-    if (this.#failures < ADMIT_FAILURES_MAX) return;
+    const { id } = slot.peer;
+    const whose = this.#isSole() ? '' : `${id}: `;
+    this.#failures.set(slot, { count, notBefore, trouble: `${whose}${event}: ${fields['error']}` });
+    this.#log('error', event, { peer: id, ...fields, failures: count, retryAfterMs: pause });
+    if (count < ADMIT_FAILURES_MAX || !this.#isSole()) return;
     const exit = this.#everAdmitted ? 'updateTunnel' : 'createTunnel';
-    const message = `${event} after ${this.#failures} attempts: ${fields['error']}`;
+    const message = `${event} after ${count} attempts: ${fields['error']}`;
     const hint = error instanceof IpipouError ? error.hint : undefined;
     this.#onFatal(
       new IpipouError(

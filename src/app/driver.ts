@@ -1,84 +1,150 @@
 import type { Ipv4, Path } from '../core/addr.ts';
+import type { AuthConfig, PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
 import type {
+  SessionConfig,
+  SessionCrypto,
   SessionEffect,
   SessionEvent,
-  SessionMemory,
-  SessionStatus,
 } from '../core/session/types.ts';
-import { millis, type Instant, type Millis } from '../core/units.ts';
+import { TimerHeap } from '../core/timer-heap.ts';
+import { millis, type Millis, type Port } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { DataPlane, PeerCounters, PeerId } from '../ports/data-plane.ts';
+import type { ControlPacket, DataPlane, OuterError } from '../ports/data-plane.ts';
 import type { Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import { Admission } from './admission.ts';
 import { explain } from './explain.ts';
-import { CLOSE_TIMEOUT, MEMORY_RETRY, RESOLVE_TIMEOUT } from './limits.ts';
+import { CLOSE_TIMEOUT, OUTER_ERRORS_WAITING, REAUTH_SPREAD, WAKE_BATCH } from './limits.ts';
+import { Lookups } from './lookups.ts';
+import type { Memories } from './memories.ts';
+import { PeerSlot } from './peer-slot.ts';
+import { Sender } from './sender.ts';
 
 /*
- * One tunnel's event loop. Events queue up; each is given to the session core as a whole, and all
- * that the core wants done is done, in its order, before the next event is looked at. So the core,
- * the plane and the memory on disk never disagree about what came first, and the plane's calls are
- * made one at a time. What may take long (names, routes) runs beside the queue and comes back as
- * an event. Nothing here rejects: a failed effect becomes an event, a log line, or the end.
+ * One tunnel's event loop. Events queue up; each is given to the session of its peer as a whole, and
+ * all that the session wants done is done, in its order, before the next event is looked at. So the
+ * sessions, the plane and the memory on disk never disagree about what came first, and the plane's
+ * calls are made one at a time. What may take long (names, routes) runs beside the queue and comes
+ * back as an event. Nothing here rejects: a failed effect becomes an event, a log line, or the end.
+ *
+ * Peers' timers are one heap and one timer of the clock. Nothing walks all peers but what is asked to
+ * (a change of the config, a new route, the start after a crash).
  */
 
-/** The session core with its config and crypto bound. */
-export interface SessionMachine {
-  /** Advances by one event; returns what is to be done and when to wake (monotonic). */
-  step(
-    event: SessionEvent,
-    now: Instant,
-  ): { readonly effects: readonly SessionEffect[]; readonly wakeAt: Millis | undefined };
-  status(now: Instant): SessionStatus;
-}
-
 export type DriverPorts = {
-  readonly machine: SessionMachine;
+  readonly core: SessionCore;
+  readonly role: SessionConfig['role'];
+  readonly localPort: Port;
+  readonly mtu?: SessionConfig['mtu'];
+  readonly crypto: (auth: AuthConfig) => SessionCrypto;
   readonly plane: DataPlane;
-  readonly peer: PeerId;
   readonly clock: Clock;
   readonly log: Log;
   readonly resolver: Resolver;
   /** The local address to reach `remote` from; undefined when there is no route. */
   readonly locate: (remote: Ipv4) => Promise<Ipv4 | undefined>;
-  /** Durable when it returns; throws when it cannot be. */
-  readonly remember: (memory: SessionMemory) => void;
-  /** The plane carries another path, or none. */
-  readonly onPath: (path: Path | undefined) => void;
+  readonly memories: Memories;
+  /** The plane carries another path of a peer, or none. */
+  readonly onPath: (peer: PeerId, path: Path | undefined) => void;
   /** The tunnel cannot go on; called once. */
   readonly onFatal: (error: Error) => void;
 };
 
 export class Driver {
+  readonly table: SessionTable<PeerSlot>;
+  readonly memories: Memories;
   readonly #ports: DriverPorts;
   readonly #admission: Admission;
+  readonly #sender: Sender;
+  readonly #lookups: Lookups;
+  readonly #timers = new TimerHeap<PeerSlot>();
   readonly #closing = new AbortController();
+  /** Peers that must go and have not gone yet: what cancels the next attempt. */
+  readonly #evicting = new Map<PeerSlot, () => void>();
+  /** Peers that still have to authenticate as the operator asked. */
+  #reauthenticating: PeerSlot[] = [];
+  #cancelReauth: (() => void) | undefined;
   #tail: Promise<void> = Promise.resolve();
+  #wakeAt: Millis | undefined;
   #cancelWake: (() => void) | undefined;
-  #cancelEvict: (() => void) | undefined;
-  #cancelSave: (() => void) | undefined;
-  #resolving: AbortController | undefined;
-  #remote: Ipv4 | undefined;
-  #local: Ipv4 | undefined;
-  #lookups = 0;
-  #answerDue = false;
-  #unsaved: SessionMemory | undefined;
-  #memoryTrouble: string | undefined;
-  #sendTrouble: string | undefined;
+  #outerErrors = 0;
   #fatal = false;
 
-  constructor(ports: DriverPorts) {
+  /** Peers are known to the plane already; their sessions begin with `start`. */
+  constructor(ports: DriverPorts, peers: readonly PeerConfig[]) {
     this.#ports = ports;
-    this.#admission = new Admission(ports.plane, ports.peer, ports.plane.adopted.get(ports.peer), {
+    this.memories = ports.memories;
+    this.table = new SessionTable({
+      core: ports.core,
+      role: ports.role,
+      localPort: ports.localPort,
+      mtu: ports.mtu,
+      crypto: ports.crypto,
+      recall: ({ peer, carried }) => ({ memory: ports.memories.recall(peer), adopted: carried }),
+    });
+    this.#admission = new Admission(ports.plane, {
       clock: ports.clock,
       log: ports.log,
+      isSole: () => this.table.directory.size === 1,
       onFatal: (error) => this.fail(error),
     });
+    this.#sender = new Sender(ports.plane, ports.log);
+    this.#lookups = new Lookups(ports, (slot, event) => this.dispatch(slot, event));
+    for (const peer of peers) this.add(peer, ports.plane.adopted.get(peer.id));
+  }
+
+  /** Begins the sessions that do not wait for a packet: all of `slots` that have something to do now. */
+  async start(
+    slots: Iterable<PeerSlot>,
+    mustBegin: (slot: PeerSlot) => boolean = () => false,
+  ): Promise<void> {
+    for (const slot of slots) {
+      const active = this.table.isActive(slot.peer) || slot.carried !== undefined;
+      if (slot.state !== undefined || !(active || mustBegin(slot))) continue;
+      await this.#enqueue(async () => {
+        if (slot.state !== undefined || !this.#isListed(slot)) return;
+        await this.carryOut(this.table.begin(slot, this.#ports.clock.now()));
+      });
+    }
   }
 
   /** Resolves when everything that the event brings about is done. Never rejects. */
-  dispatch(event: SessionEvent): Promise<void> {
-    return this.#enqueue(() => this.#advance(event));
+  dispatch(slot: PeerSlot, event: SessionEvent): Promise<void> {
+    return this.#enqueue(async () => {
+      if (!this.#isListed(slot)) return;
+      await this.carryOut(this.table.advance(slot, event, this.#ports.clock.now()));
+    });
+  }
+
+  /** Gives a packet to whose it is; resolves when all that it brings about is done. Never rejects. */
+  receive({ path, payload }: ControlPacket): Promise<void> {
+    return this.#enqueue(() =>
+      this.carryOut(this.table.receive(path, payload, this.#ports.clock.now())),
+    );
+  }
+
+  /** The network complains of packets to a remote. Dropped while too many wait: it may be forged. */
+  outerError({ remote, kind, mtu }: OuterError): void {
+    if (this.#outerErrors >= OUTER_ERRORS_WAITING) return;
+    this.#outerErrors += 1;
+    void this.#enqueue(async () => {
+      const now = this.#ports.clock.now();
+      const event = kind === 'too-big' ? { kind, mtu } : { kind };
+      for (const slot of this.table.atRemote(remote, now)) {
+        await this.carryOut(this.table.advance(slot, event, now));
+      }
+    }).then(() => {
+      this.#outerErrors -= 1;
+    });
+  }
+
+  /** Has every peer's session authenticate now: the first at once, the others spread over a while. */
+  async reauthenticate(): Promise<void> {
+    const [first, ...others] = this.table.directory.entries();
+    this.#reauthenticating = others;
+    if (first) await this.dispatch(first, { kind: 'reauthenticate' });
+    if (others.length > 0) this.#reauthenticateNext(millis(REAUTH_SPREAD / others.length));
   }
 
   /** Runs plane work between events, with the plane to itself. Rejects as `work` does, or when closing. */
@@ -90,22 +156,16 @@ export class Driver {
     });
   }
 
-  /** Looks again for the local address towards the remote; tells the core when it is another. */
-  async relocate(): Promise<void> {
-    if (this.#remote !== undefined) await this.#locate(this.#remote, false);
+  /** Looks again for the local addresses towards remotes; tells the sessions where one is another. */
+  relocate(): Promise<void> {
+    return this.#lookups.relocate();
   }
 
-  status(): { readonly session: SessionStatus; readonly troubles: readonly string[] } {
-    const troubles = [this.#admission.trouble, this.#memoryTrouble, this.#sendTrouble];
-    return {
-      session: this.#ports.machine.status(this.#ports.clock.now()),
-      troubles: troubles.filter((trouble) => trouble !== undefined),
-    };
-  }
-
-  /** The path that the plane carries now. */
-  get path(): Path | undefined {
-    return this.#admission.path;
+  /** What is wrong, in words. */
+  get troubles(): readonly string[] {
+    const { trouble } = this.memories;
+    const memory = trouble === undefined ? [] : [trouble];
+    return [...this.#admission.troubles, ...memory, ...this.#sender.troubles];
   }
 
   /** Ends the tunnel through its owner; the first failure counts. */
@@ -119,12 +179,10 @@ export class Driver {
   async close(hurry?: AbortSignal): Promise<void> {
     this.#closing.abort();
     this.#cancelWake?.();
-    this.#cancelEvict?.();
-    this.#cancelSave?.();
-    this.#resolving?.abort();
-    this.#resolving = undefined;
-    if (this.#unsaved) this.#save(this.#unsaved);
-    this.#cancelSave?.();
+    this.#cancelReauth?.();
+    for (const cancel of this.#evicting.values()) cancel();
+    this.#lookups.close();
+    this.memories.close();
     const { clock } = this.#ports;
     await new Promise<void>((resolve) => {
       const cancel = clock.callAt(millis(clock.now().monotonic + CLOSE_TIMEOUT), resolve);
@@ -136,6 +194,76 @@ export class Driver {
       hurry?.addEventListener('abort', done, { once: true });
       if (hurry?.aborted) done();
     });
+  }
+
+  // What follows is for work that has the queue to itself (`exclusive`).
+
+  /** Lists a peer that the plane knows, and may carry already. */
+  add(peer: PeerConfig, carried?: Path): PeerSlot {
+    const slot = new PeerSlot(peer, carried);
+    this.table.directory.add(slot);
+    return slot;
+  }
+
+  /** Forgets a peer that the plane has let go. */
+  drop(slot: PeerSlot): void {
+    this.table.directory.remove(slot);
+    this.#timers.set(slot, undefined);
+    this.#arm();
+    this.#cancelEvict(slot);
+    this.#lookups.forget(slot);
+    this.#admission.forget(slot);
+    this.#sender.forget(slot);
+    if (slot.carried === undefined) return;
+    slot.carried = undefined;
+    this.#ports.onPath(slot.peer.id, undefined);
+  }
+
+  /** Gives a peer another config (of the same id); its session is over and must be begun again. */
+  relist(slot: PeerSlot, peer: PeerConfig): void {
+    this.table.directory.remove(slot);
+    this.#lookups.forget(slot);
+    slot.peer = peer;
+    slot.state = undefined;
+    slot.wakeAt = undefined;
+    this.#timers.set(slot, undefined);
+    this.table.directory.add(slot);
+  }
+
+  /** Carries out what a step of the table wants done, and what comes of that. */
+  async carryOut(outcomes: readonly Outcome<PeerSlot>[]): Promise<void> {
+    const left = [...outcomes];
+    this.#setTimers(outcomes);
+    for (let next = left.shift(); next; next = left.shift()) {
+      const answers = await this.#perform(next);
+      for (const answer of answers) {
+        if (!next.entry || !this.#isListed(next.entry)) continue;
+        const more = this.table.advance(next.entry, answer, this.#ports.clock.now());
+        this.#setTimers(more);
+        left.push(...more);
+      }
+    }
+  }
+
+  /** Takes a peer out of the plane, and keeps at it until it is out: one that stays is a hole. */
+  async evict(slot: PeerSlot): Promise<void> {
+    this.#cancelEvict(slot);
+    if (await this.#admission.evict(slot)) {
+      this.#ports.onPath(slot.peer.id, undefined);
+      return;
+    }
+    const { clock } = this.#ports;
+    const again = (): void => {
+      this.#evicting.delete(slot);
+      void this.#enqueue(async () => {
+        if (this.#isListed(slot)) await this.evict(slot);
+      });
+    };
+    this.#evicting.set(slot, clock.callAt(this.#admission.notBefore(slot), again));
+  }
+
+  #isListed(slot: PeerSlot): boolean {
+    return this.table.get(slot.peer.id) === slot;
   }
 
   #enqueue(work: () => Promise<void>): Promise<void> {
@@ -152,178 +280,133 @@ export class Driver {
     return this.#tail;
   }
 
-  async #advance(first: SessionEvent): Promise<void> {
-    const events: SessionEvent[] = [first];
-    for (let event = events.shift(); event; event = events.shift()) {
-      const { effects, wakeAt } = this.#ports.machine.step(event, this.#ports.clock.now());
-      this.#wakeAt(wakeAt);
-      const refused = new Set<Path>();
-      for (const effect of effects) {
-        const answer = await this.#perform(effect, refused.size > 0);
-        if (answer?.kind === 'admit-failed') refused.add(answer.path);
-        if (answer) events.push(answer);
-      }
-    }
+  #setTimers(outcomes: readonly Outcome<PeerSlot>[]): void {
+    for (const { entry } of outcomes) if (entry) this.#timers.set(entry, entry.wakeAt);
+    this.#arm();
   }
 
-  #wakeAt(at: Millis | undefined): void {
+  /** Sets the one timer of the clock to the earliest wake-up. */
+  #arm(): void {
+    const { earliest } = this.#timers;
+    if (earliest === this.#wakeAt || this.#closing.signal.aborted) return;
     this.#cancelWake?.();
-    this.#cancelWake = undefined;
-    if (at === undefined || this.#closing.signal.aborted) return;
-    this.#cancelWake = this.#ports.clock.callAt(at, () => void this.dispatch({ kind: 'wake' }));
+    this.#wakeAt = earliest;
+    this.#cancelWake =
+      earliest === undefined
+        ? undefined
+        : this.#ports.clock.callAt(earliest, () => {
+            this.#cancelWake = undefined;
+            void this.#enqueue(() => this.#wakeDue());
+          });
+  }
+
+  async #wakeDue(): Promise<void> {
+    for (let count = 0; count < WAKE_BATCH; count++) {
+      const now = this.#ports.clock.now();
+      const slot = this.#timers.takeDue(now.monotonic);
+      if (slot === undefined) break;
+      await this.carryOut(this.table.advance(slot, { kind: 'wake' }, now));
+    }
+    // Also where the earliest is the same as before: its call has been used up.
+    this.#wakeAt = undefined;
+    this.#arm();
+  }
+
+  #reauthenticateNext(pause: Millis): void {
+    const { clock } = this.#ports;
+    this.#cancelReauth?.();
+    this.#cancelReauth = clock.callAt(millis(clock.now().monotonic + pause), () => {
+      const slot = this.#reauthenticating.shift();
+      if (slot === undefined) return;
+      void this.dispatch(slot, { kind: 'reauthenticate' });
+      this.#reauthenticateNext(pause);
+    });
+  }
+
+  async #perform({ entry, effects }: Outcome<PeerSlot>): Promise<readonly SessionEvent[]> {
+    const answers: SessionEvent[] = [];
+    let refused = false;
+    for (const effect of effects) {
+      if (effect.kind === 'log') this.#tell(entry, effect);
+      else if (entry) {
+        // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
+        if (refused && effect.kind === 'send' && effect.purpose === 'reply') continue;
+        const answer = await this.#performFor(entry, effect);
+        refused ||= answer?.kind === 'admit-failed';
+        if (answer) answers.push(answer);
+      }
+    }
+    return answers;
+  }
+
+  #tell(entry: PeerSlot | undefined, effect: SessionEffect & { kind: 'log' }): void {
+    const several = entry !== undefined && this.table.directory.size > 1;
+    const fields = several ? { peer: entry.peer.id, ...effect.fields } : effect.fields;
+    this.#ports.log(effect.level, effect.event, fields);
   }
 
   /** Carries out one effect; returns the event that answers it, if it has one right away. */
-  async #perform(effect: SessionEffect, refused: boolean): Promise<SessionEvent | undefined> {
+  async #performFor(
+    slot: PeerSlot,
+    effect: Exclude<SessionEffect, { kind: 'log' }>,
+  ): Promise<SessionEvent | undefined> {
     switch (effect.kind) {
       case 'remember':
-        this.#save(effect.memory);
+        this.memories.save(slot.peer, effect.memory, effect.lazy !== true);
         break;
       case 'admit': {
-        this.#cancelEvict?.();
-        const admitted = await this.#admission.admit(effect.path);
+        this.#cancelEvict(slot);
+        const admitted = await this.#admission.admit(slot, effect.path);
         if (!admitted) return { kind: 'admit-failed', path: effect.path };
-        this.#ports.onPath(effect.path);
+        this.#ports.onPath(slot.peer.id, effect.path);
         break;
       }
       case 'evict':
-        await this.#evict();
+        await this.evict(slot);
         break;
       case 'send':
-        // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
-        if (!(refused && effect.purpose === 'reply')) await this.#send(effect);
+        await this.#sender.send(slot, effect);
         break;
       case 'resolve':
-        void this.#resolve(effect.host);
+        void this.#lookups.resolve(slot, effect.host);
         break;
       case 'locate':
-        void this.#locate(effect.remote, true);
+        void this.#lookups.locate(slot, effect.remote);
+        break;
+      case 'limit-mtu':
+        await this.#limitMtu(slot, effect.mtu);
         break;
       case 'poll-counters':
-        return this.#pollCounters();
-      case 'log':
-        this.#ports.log(effect.level, effect.event, effect.fields);
-        break;
+        return this.#pollCounters(slot);
     }
     return undefined;
   }
 
-  async #evict(): Promise<void> {
-    this.#cancelEvict?.();
-    this.#cancelEvict = undefined;
-    if (await this.#admission.evict()) {
-      this.#ports.onPath(undefined);
-      return;
-    }
-    // A peer that must go and does not is a hole: keep at it until it is gone or we are.
-    this.#cancelEvict = this.#ports.clock.callAt(this.#admission.notBefore, () => {
-      void this.#enqueue(() => this.#evict());
-    });
+  #cancelEvict(slot: PeerSlot): void {
+    this.#evicting.get(slot)?.();
+    this.#evicting.delete(slot);
   }
 
-  async #send(effect: SessionEffect & { kind: 'send' }): Promise<void> {
+  /** A limit that cannot be set costs big packets, not the tunnel. */
+  async #limitMtu({ peer }: PeerSlot, mtu: number | undefined): Promise<void> {
     try {
-      await this.#ports.plane.send({
-        path: effect.path,
-        payload: effect.payload,
-        ttl: effect.ttl,
-      });
-      if (this.#sendTrouble !== undefined) this.#ports.log('info', 'sending works again');
-      this.#sendTrouble = undefined;
+      await this.#ports.plane.limitMtu(peer.id, mtu);
     } catch (error) {
-      const fields = explain(error);
-      const trouble = `cannot send (${effect.purpose}): ${fields['error']}`;
-      // The same failure again is no news: keepalives would fill the log while a link is down.
-      const level = trouble === this.#sendTrouble ? 'debug' : 'warn';
-      this.#ports.log(level, `cannot send (${effect.purpose})`, fields);
-      this.#sendTrouble = trouble;
-    }
-  }
-
-  /**
-   * Memory that cannot be written does not stop the tunnel: while this process lives, its own
-   * state protects from replays, and a full disk should not cost the only way to a machine. It is
-   * told loudly and tried again.
-   */
-  #save(memory: SessionMemory): void {
-    this.#cancelSave?.();
-    this.#cancelSave = undefined;
-    try {
-      this.#ports.remember(memory);
-      this.#unsaved = undefined;
-      if (this.#memoryTrouble !== undefined) this.#ports.log('info', 'memory is written again');
-      this.#memoryTrouble = undefined;
-    } catch (error) {
-      this.#unsaved = memory;
-      const fields = explain(error);
-      this.#memoryTrouble = `replay protection would not survive a restart: ${fields['error']}`;
-      this.#ports.log('error', 'cannot write the session memory', fields);
-      const { clock } = this.#ports;
-      this.#cancelSave = clock.callAt(millis(clock.now().monotonic + MEMORY_RETRY), () => {
-        if (this.#unsaved) this.#save(this.#unsaved);
+      this.#ports.log('warn', 'cannot set the MTU towards a peer', {
+        peer: peer.id,
+        mtu,
+        ...explain(error),
       });
     }
   }
 
-  async #pollCounters(): Promise<SessionEvent | undefined> {
-    let counters: PeerCounters;
+  async #pollCounters(slot: PeerSlot): Promise<SessionEvent | undefined> {
     try {
-      counters = await this.#ports.plane.counters(this.#ports.peer);
+      const { rxPackets, txPackets, heardAt } = await this.#ports.plane.counters(slot.peer.id);
+      return { kind: 'counters', counts: { rxPackets, txPackets }, heardAt };
     } catch (error) {
       this.#ports.log('debug', 'cannot read counters', explain(error));
       return undefined;
     }
-    const counts = { rxPackets: counters.rxPackets, txPackets: counters.txPackets };
-    return { kind: 'counters', counts };
   }
-
-  /** One resolution at a time: the newest question counts. */
-  async #resolve(host: string): Promise<void> {
-    this.#resolving?.abort();
-    const attempt = new AbortController();
-    this.#resolving = attempt;
-    const { clock, log, resolver } = this.#ports;
-    const cancel = clock.callAt(millis(clock.now().monotonic + RESOLVE_TIMEOUT), () =>
-      attempt.abort('no answer in time'),
-    );
-    let addresses: readonly Ipv4[] = [];
-    try {
-      addresses = await raceAbort(resolver.resolve(host, attempt.signal), attempt.signal);
-    } catch (error) {
-      if (this.#resolving === attempt)
-        log('warn', 'name does not resolve', { host, ...explain(error) });
-    }
-    cancel();
-    if (this.#resolving !== attempt || this.#closing.signal.aborted) return;
-    this.#resolving = undefined;
-    await this.dispatch({ kind: 'resolved', addresses });
-  }
-
-  async #locate(remote: Ipv4, answerAnyway: boolean): Promise<void> {
-    this.#remote = remote;
-    this.#lookups += 1;
-    // A look that is overtaken leaves its answer to the newer one.
-    this.#answerDue ||= answerAnyway;
-    const lookup = this.#lookups;
-    let local: Ipv4 | undefined;
-    try {
-      local = await this.#ports.locate(remote);
-    } catch (error) {
-      this.#ports.log('warn', 'cannot look up the route', { remote, ...explain(error) });
-    }
-    if (this.#lookups !== lookup || (!this.#answerDue && local === this.#local)) return;
-    this.#answerDue = false;
-    this.#local = local;
-    await this.dispatch({ kind: 'local', ip: local });
-  }
-}
-
-/** `work`'s result, unless `signal` aborts first: a resolver that ignores its signal cannot hold us. */
-function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Error(String(signal.reason))), {
-      once: true,
-    });
-    work.then(resolve, reject);
-  });
 }

@@ -1,10 +1,13 @@
-import type { SessionEvent } from '../core/session/types.ts';
 import { formatEndpoint } from '../core/addr.ts';
 import type { ControlPacket, OuterError, PlaneListener } from '../ports/data-plane.ts';
 import type { Log } from '../ports/log.ts';
 
 /** What receives a plane's packets and its end once the session runs. */
-type Recipient = { dispatch(event: SessionEvent): Promise<void>; fail(error: Error): void };
+type Recipient = {
+  receive(packet: ControlPacket): Promise<void>;
+  outerError(error: OuterError): void;
+  fail(error: Error): void;
+};
 
 /**
  * A plane's listener from the moment the plane is being opened. What comes before the session has
@@ -31,13 +34,15 @@ export class Inbox implements PlaneListener {
     this.#settle(undefined);
   }
 
-  async packet({ path, payload }: ControlPacket): Promise<void> {
+  async packet(packet: ControlPacket): Promise<void> {
     const recipient = await this.#recipient;
-    await recipient?.dispatch({ kind: 'packet', path, payload });
+    await recipient?.receive(packet);
   }
 
-  outerError({ remote, kind, mtu }: OuterError): void {
+  outerError(error: OuterError): void {
+    const { remote, kind, mtu } = error;
     this.#log('debug', `the network says: ${kind}`, { remote: formatEndpoint(remote), mtu });
+    void this.#pass((recipient) => recipient.outerError(error));
   }
 
   disturbed(what: string, repaired: boolean): void {

@@ -17,3 +17,24 @@ export const RESOLVE_TIMEOUT = millis(15_000);
 
 /** How long an orderly end waits for work in hand before it goes on without it. */
 export const CLOSE_TIMEOUT = millis(5000);
+
+/** Sessions woken in one go before packets that wait have their turn. */
+export const WAKE_BATCH = 64;
+
+/** What the network says about packets of ours waits for its turn; beyond so many it is dropped. */
+export const OUTER_ERRORS_WAITING = 64;
+
+/** A client of several servers authenticates to all of them within so long, not all at once. */
+export const REAUTH_SPREAD = millis(2000);
+
+/** Peers whose failure to send is kept in words; those of others are only logged. */
+export const SEND_TROUBLES_MAX = 64;
+
+/** Troubles that a status tells. */
+export const TROUBLES_TOLD = 20;
+
+/** How many peers one request of `peerStatuses` is told of at most. */
+export const PEERS_TOLD = 256;
+
+/** The service manager is told at most so often how many peers there are. */
+export const STATUS_GAP = millis(1000);

@@ -1,22 +1,26 @@
 import { solePeer } from '../core/config/peers.ts';
-import type { PeerConfig, TunnelConfig } from '../core/config/tunnel-config.ts';
-import type { TrafficCounts, TunnelStatus } from '../ports/control.ts';
-import type { PeerCounters } from '../ports/data-plane.ts';
+import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { TunnelStatus } from '../ports/control.ts';
 import type { RunRecord } from '../ports/run-store.ts';
 import type { Driver } from './driver.ts';
+import { formatRemote, sessionOf, trafficCounts } from './peer-status.ts';
 
 /** Everything `show` prints of a running tunnel. Rejects when the plane cannot be asked. */
 export async function tunnelStatus(
   config: TunnelConfig,
   record: RunRecord,
   driver: Driver,
+  clock: Clock,
 ): Promise<TunnelStatus> {
   const peer = solePeer(config);
+  const slot = driver.table.get(peer.id);
+  if (slot === undefined) throw new RangeError(`no peer ${peer.id}`);
   const { description, counters } = await driver.exclusive(async (plane) => ({
     description: await plane.describe(),
-    counters: driver.path === undefined ? undefined : await plane.describePeer(peer.id),
+    counters: slot.carried === undefined ? undefined : await plane.describePeer(peer.id),
   }));
-  const { session, troubles } = driver.status();
+  const session = sessionOf(driver, slot, clock);
   return {
     name: config.name,
     role: config.role,
@@ -42,20 +46,6 @@ export async function tunnelStatus(
     refusedBelow: Number(Object.values(description.refused).reduce((sum, one) => sum + one, 0n)),
     authPacketsSent: session.authPacketsSent,
     repliesVerified: session.repliesVerified,
-    troubles,
-  };
-}
-
-function formatRemote({ remoteHost, remotePort }: PeerConfig): string | undefined {
-  if (remoteHost === undefined) return undefined;
-  return remotePort === undefined ? remoteHost : `${remoteHost}:${remotePort}`;
-}
-
-function trafficCounts(counters: PeerCounters): TrafficCounts {
-  return {
-    rxPackets: Number(counters.rxPackets),
-    rxBytes: Number(counters.rxBytes),
-    txPackets: Number(counters.txPackets),
-    txBytes: Number(counters.txBytes),
+    troubles: driver.troubles,
   };
 }

@@ -1,11 +1,17 @@
 import { authLengths } from '../core/auth/schemes.ts';
-import { solePeer } from '../core/config/peers.ts';
-import { DEFAULT_PEER, type TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { AuthConfig, PeerConfig, PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
-import type { SessionCrypto, SessionMemory } from '../core/session/types.ts';
+import { createSession, step } from '../core/session/step.ts';
+import type { SessionCrypto } from '../core/session/types.ts';
 import { UndoStack } from '../core/undo-stack.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { ControlListener, ControlReply, ControlRequest } from '../ports/control.ts';
+import type {
+  ControlListener,
+  ControlReply,
+  ControlRequest,
+  PeerChanges,
+  PeerStatus,
+} from '../ports/control.ts';
 import type { DataPlane, PlaneFactory, PlaneJournal } from '../ports/data-plane.ts';
 import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
@@ -16,13 +22,17 @@ import { Driver } from './driver.ts';
 import { explain } from './explain.ts';
 import { Inbox } from './inbox.ts';
 import { createLocator } from './locator.ts';
+import { Memories } from './memories.ts';
+import { removePeer, setPeer, syncPeers } from './peer-changes.ts';
+import { peerStatuses } from './peer-status.ts';
+import { PathBook } from './path-book.ts';
+import type { PeerSlot } from './peer-slot.ts';
 import { RunKeeper } from './run-keeper.ts';
-import { createSessionMachine, sessionConfig } from './session-machine.ts';
 import { tunnelStatus } from './status.ts';
 
 /*
- * A tunnel's life: claim the device, recall the session, choose and open the plane, start the
- * session, watch the network, answer on the control socket. What was acquired is released in
+ * A tunnel's life: claim the device, recall the sessions, choose and open the plane, start the
+ * sessions, watch the network, answer on the control socket. What was acquired is released in
  * reverse, whether the start fails half way or the tunnel ends. The run directory goes last, and
  * stays when something could not be cleaned up, so that a later run can.
  */
@@ -30,7 +40,8 @@ import { tunnelStatus } from './status.ts';
 export type TunnelPorts = {
   /** In the order of preference. */
   readonly planes: readonly PlaneFactory[];
-  readonly crypto: SessionCrypto;
+  /** What sessions sign and verify with; asked for with every event of theirs, so cheap. */
+  readonly sessionCrypto: (auth: AuthConfig) => SessionCrypto;
   readonly host: HostNetwork;
   readonly resolver: Resolver;
   readonly clock: Clock;
@@ -60,15 +71,35 @@ export class Tunnel {
     if (this.#parts.config.role === 'server') {
       throw new IpipouError('arguments', 'a server does not authenticate; its clients do');
     }
-    await this.#driver.dispatch({ kind: 'reauthenticate' });
+    await this.#driver.reauthenticate();
+  }
+
+  /** Makes the tunnel's peers those of a list; the others are not touched. Rejects as the plane does. */
+  syncPeers(peers: readonly PeerConfig[]): Promise<PeerChanges> {
+    return syncPeers(this.#driver, peers, this.#parts.ports.clock);
+  }
+
+  /** Adds a peer or changes one; with an unchanged proof its session goes on. Rejects as the plane does. */
+  setPeer(peer: PeerConfig): Promise<void> {
+    return setPeer(this.#driver, peer, this.#parts.ports.clock);
+  }
+
+  /** Lets a peer go; whether there was one. What protects from replays of its packets stays. */
+  removePeer(id: PeerId): Promise<boolean> {
+    return removePeer(this.#driver, id);
+  }
+
+  /** Up to `limit` peers (PEERS_TOLD at most) after the one named, in the config's order. */
+  peerStatuses(after: PeerId | undefined, limit: number): Promise<readonly PeerStatus[]> {
+    return peerStatuses(this.#driver, after, limit, this.#parts.ports.clock);
   }
 
   /** Answers one request of the control socket. */
   async answer(request: ControlRequest): Promise<ControlReply> {
     try {
       if (request.request === 'status') {
-        const { config, keeper } = this.#parts;
-        const status = await tunnelStatus(config, keeper.record, this.#driver);
+        const { config, keeper, ports } = this.#parts;
+        const status = await tunnelStatus(config, keeper.record, this.#driver, ports.clock);
         return { ok: true, status };
       }
       await this.reauthenticate();
@@ -131,13 +162,12 @@ async function acquire(
   const keeper = new RunKeeper(claim, log);
   undo.push('run directory', () => keeper.release());
 
-  const memory = recall(config, claim, ports);
-  ports.memory.save(config, memory ?? NO_MEMORY);
+  const memories = openMemories(config, claim, ports);
   const { factory, reason } = await choosePlane(config.dataplane, ports.planes);
   log('info', 'data plane chosen', { plane: factory.name, why: reason });
   await cleanOtherPlane(claim, factory, ports);
   keeper.begin({
-    config: withoutSecrets(config),
+    config: forRecord(config),
     configPath,
     plane: factory.name,
     planeReason: reason,
@@ -157,32 +187,31 @@ async function acquire(
 
   const { failure, fail } = firstFailure();
   const hurry = new AbortController();
-  const driver = new Driver({
-    machine: createSessionMachine(
-      sessionConfig(config, solePeer(config)),
-      ports.crypto,
-      clock.now(),
-    ),
-    plane,
-    peer: DEFAULT_PEER,
-    clock,
-    log,
-    resolver: ports.resolver,
-    locate: createLocator(config, ports.host, log),
-    remember: (latest) => ports.memory.save(config, latest),
-    onPath(path) {
-      keeper.setPath(path);
-      notify.status(path ? `carrying ${path.remote.ip}:${path.remote.port}` : 'no peer');
+  const paths = new PathBook(keeper, notify, clock);
+  undo.push('status', () => paths.close());
+  const driver = new Driver(
+    {
+      core: { create: createSession, step },
+      role: config.role,
+      localPort: config.outer.localPort,
+      mtu: config.inner.mtu,
+      crypto: ports.sessionCrypto,
+      plane,
+      clock,
+      log,
+      resolver: ports.resolver,
+      locate: createLocator(config, ports.host, log),
+      memories,
+      onPath: (peer, path) => paths.note(peer, path, driver.table.directory.size),
+      onFatal(error) {
+        keeper.failed();
+        fail(error);
+      },
     },
-    onFatal(error) {
-      keeper.failed();
-      fail(error);
-    },
-  });
+    config.peers,
+  );
   undo.push('session', () => driver.close(hurry.signal));
-  const adopted = plane.adopted.get(DEFAULT_PEER);
-  if (adopted) log('info', 'adopted', { remote: adopted.remote.ip, port: adopted.remote.port });
-  await driver.dispatch({ kind: 'start', memory, adopted });
+  await begin(driver, plane, claim, log);
   inbox.deliverTo(driver);
 
   const stopWatching = ports.host.onChange(() => void followNetwork(driver, log));
@@ -196,26 +225,51 @@ async function acquire(
   return tunnel;
 }
 
-const NO_MEMORY: SessionMemory = { remote: undefined, replay: undefined };
-
 /**
- * What an earlier run remembered. Who was admitted counts only where that run was cut short: one that
- * ended in order, or before the machine was started again, has let its peer go. What protects from
- * replays counts always.
+ * The memory of the tunnel's peers. Throws when nothing could be written down: replays could not be told
+ * after the next start. That of a sole peer is read now, that of many when they need it.
  */
-function recall(
+function openMemories(
   config: TunnelConfig,
   { previous }: RunClaim,
-  { memory, clock, log }: TunnelPorts,
-): SessionMemory | undefined {
-  const recollection = memory.load(config, clock.now().unix);
-  if (recollection.damage !== undefined) {
-    log('error', 'session memory is damaged: only packets signed from now on are accepted', {
-      error: recollection.damage,
-    });
+  { memory: store, clock, log }: TunnelPorts,
+): Memories {
+  const memories = new Memories({
+    store: {
+      load: (peer) => store.load(config, peer, clock.now().unix),
+      save: (peer, memory, durable) => store.save(config, peer, memory, durable),
+    },
+    recallRemotes: previous !== undefined,
+    clock,
+    log,
+  });
+  const [sole, ...others] = config.peers;
+  if (sole && others.length === 0) memories.check(sole);
+  else store.prepare(config);
+  return memories;
+}
+
+/**
+ * Begins the sessions that do not wait for a packet. After a run that was cut short these are also
+ * those of all whom it had admitted.
+ */
+async function begin(
+  driver: Driver,
+  { adopted }: DataPlane,
+  { previous }: RunClaim,
+  log: Log,
+): Promise<void> {
+  const { directory } = driver.table;
+  const [first] = adopted.values();
+  if (first) {
+    const { ip, port } = first.remote;
+    const whom = adopted.size === 1 ? { remote: ip, port } : { peers: adopted.size };
+    log('info', 'adopted', whom);
   }
-  const remembered = recollection.memory;
-  return remembered && previous === undefined ? { ...remembered, remote: undefined } : remembered;
+  const mustBegin = (slot: PeerSlot): boolean =>
+    directory.size === 1 || (previous !== undefined && driver.memories.names(slot.peer));
+  await driver.start(directory.entries(), mustBegin);
+  driver.memories.begun();
 }
 
 /** What a run with another plane left would be in this one's way. */
@@ -241,13 +295,17 @@ function heldJournal(record: RunRecord): PlaneJournal {
   };
 }
 
-/** For the run directory: enough to clean up by, nothing to authenticate with. */
-function withoutSecrets(config: TunnelConfig): TunnelConfig {
-  const peers = config.peers.map((peer) => ({
-    ...peer,
-    auth: { ...peer.auth, proof: { kind: 'none' } as const },
-  }));
-  return { ...config, peers };
+/**
+ * For the run directory: enough to clean up by, nothing to authenticate with. Of several peers nothing:
+ * the record is written as a whole whenever something changes.
+ */
+function forRecord(config: TunnelConfig): TunnelConfig {
+  const [sole, ...others] = config.peers;
+  if (sole === undefined || others.length > 0) return { ...config, peers: [] };
+  return {
+    ...config,
+    peers: [{ ...sole, auth: { ...sole.auth, proof: { kind: 'none' } } }],
+  };
 }
 
 async function closePlane(plane: DataPlane, keeper: RunKeeper): Promise<void> {

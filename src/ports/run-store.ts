@@ -1,5 +1,5 @@
 import type { Path } from '../core/addr.ts';
-import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { PeerConfig, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { SessionMemory } from '../core/session/types.ts';
 import type { Millis } from '../core/units.ts';
 import type { PlaneName } from './data-plane.ts';
@@ -14,7 +14,10 @@ export type ProcessId = {
 /** What a running tunnel leaves in its run directory for `show`, `down` and the next run. */
 export type RunRecord = {
   readonly process: ProcessId;
-  /** The config without its secrets, so that a later run can clean up without the file. */
+  /**
+   * The config without its secrets, so that a later run can clean up without the file; without its
+   * peers where there are several.
+   */
   readonly config: TunnelConfig;
   /** Absolute path of the config file; undefined when options came from the command line only. */
   readonly configPath: string | undefined;
@@ -23,7 +26,7 @@ export type RunRecord = {
   readonly planeReason: string;
   /** Unix time of the start. */
   readonly since: Millis;
-  /** The path carried when the record was written, for `show` after the daemon died. */
+  /** A sole peer's path when the record was written, for `show` after the daemon died. */
   readonly path: Path | undefined;
   /** What the plane wrote down (PlaneJournal). */
   readonly journal: unknown;
@@ -74,13 +77,18 @@ export type Recollection = {
   readonly damage: string | undefined;
 };
 
-/** What must outlive reboots: replay protection and the last remote. */
+/** What must outlive reboots: replay protection and the last remote, of each peer. */
 export interface MemoryStore {
   /**
    * Never throws. Unreadable memory is set aside and replaced by one that accepts nothing signed
    * before `now`, so that a damaged disk does not reopen the door to captured packets.
    */
-  load(config: TunnelConfig, now: Millis): Recollection;
-  /** Durable when it returns; throws when it cannot be written. */
-  save(config: TunnelConfig, memory: SessionMemory): void;
+  load(config: TunnelConfig, peer: PeerConfig, now: Millis): Recollection;
+  /** Durable when it returns if so asked for; throws when it cannot be written. */
+  save(config: TunnelConfig, peer: PeerConfig, memory: SessionMemory, durable: boolean): void;
+  /**
+   * For a tunnel of many peers, before it comes up: sees that memory can be written (throws when not),
+   * and forgets the longest-gone of peers that the config no longer has, beyond a bound.
+   */
+  prepare(config: TunnelConfig): void;
 }

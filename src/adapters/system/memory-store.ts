@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
-import { linkSync, lstatSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { linkSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { parseIpv4, type Endpoint, type Path } from '../../core/addr.ts';
-import { solePeer } from '../../core/config/peers.ts';
-import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import {
+  DEFAULT_PEER,
+  type PeerConfig,
+  type TunnelConfig,
+} from '../../core/config/tunnel-config.ts';
 import type { SessionMemory } from '../../core/session/types.ts';
 import { millis, port, seconds, type Millis } from '../../core/units.ts';
 import type { MemoryStore, Recollection } from '../../ports/run-store.ts';
@@ -12,28 +15,72 @@ import { makePrivateFolder, readFileIfAny, replaceFile } from './files.ts';
 const MEMORY_MAX = 1024 * 1024;
 const VERSION = 1;
 
+/** Memory of peers that are no longer in the config: so many are kept, those written last. */
+export const FORMER_PEERS_MAX = 16_384;
+
 /**
- * Session memory, a file per tunnel below `base` (/var/lib/ipipou). It is named by the tunnel
- * device, the role and whom it trusts, so that it is found again after a reboot or in another
- * namespace, and so that another peer's key does not inherit it.
+ * Session memory below `base` (/var/lib/ipipou): a file for each peer, named by the tunnel device, the
+ * role and whom it trusts, so that it is found again after a reboot or in another namespace, and so
+ * that another peer's key does not inherit it. Those of named peers lie in a folder for their tunnel.
+ * A peer that goes leaves its file, for it may come back.
  */
-export function createMemoryStore(base: string): MemoryStore {
-  const pathOf = (config: TunnelConfig): string => join(base, `${memoryName(config)}.json`);
+export function createMemoryStore(base: string, formerMax = FORMER_PEERS_MAX): MemoryStore {
+  const pathOf = (config: TunnelConfig, peer: PeerConfig): string =>
+    join(base, `${memoryName(config, peer)}.json`);
   return {
-    load: (config, now) => load(pathOf(config), now),
-    save(config, memory) {
-      makePrivateFolder(base);
-      replaceFile(pathOf(config), JSON.stringify({ version: VERSION, ...memory }), true);
+    load: (config, peer, now) => load(pathOf(config, peer), now),
+    save(config, peer, memory, durable) {
+      const path = pathOf(config, peer);
+      makePrivateFolder(dirname(path));
+      replaceFile(path, JSON.stringify({ version: VERSION, ...memory }), durable);
+    },
+    prepare(config) {
+      const folder = join(base, folderName(config));
+      makePrivateFolder(folder);
+      replaceFile(join(folder, PROBE), '', true);
+      const current = new Set(config.peers.map((peer) => basename(pathOf(config, peer))));
+      forgetFormer(folder, current, formerMax);
     },
   };
 }
 
-/** `DEVICE-ROLE-WHOM`, WHOM being the start of the SHA-256 of the peer's public key, or the scheme. */
-export function memoryName(config: TunnelConfig): string {
-  const { proof } = solePeer(config).auth;
+/** Written at every start to see that writing works. */
+const PROBE = '.writable';
+
+/**
+ * `DEVICE-ROLE-WHOM`, WHOM being the start of the SHA-256 of the peer's public key, or the scheme; of a
+ * named peer `DEVICE-ROLE.peers/NAME-WHOM`.
+ */
+export function memoryName(config: TunnelConfig, { id, auth: { proof } }: PeerConfig): string {
   const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
   const whom = key ? createHash('sha256').update(key).digest('hex').slice(0, 16) : proof.kind;
-  return `${config.inner.device.replaceAll('/', '_')}-${config.role}-${whom}`;
+  return id === DEFAULT_PEER
+    ? `${tunnelName(config)}-${whom}`
+    : `${folderName(config)}/${safeName(id)}-${whom}`;
+}
+
+function folderName(config: TunnelConfig): string {
+  return `${tunnelName(config)}.peers`;
+}
+
+function tunnelName(config: TunnelConfig): string {
+  return `${safeName(config.inner.device)}-${config.role}`;
+}
+
+function safeName(name: string): string {
+  return name.replaceAll('/', '_');
+}
+
+/**
+ * Packets of a peer that is gone are refused by their time long before their memory is among the
+ * oldest, unless times are not checked at all.
+ */
+function forgetFormer(folder: string, current: ReadonlySet<string>, most: number): void {
+  const former = readdirSync(folder).filter((name) => name.endsWith('.json') && !current.has(name));
+  if (former.length <= most) return;
+  const dated = former.map((name) => ({ name, at: statSync(join(folder, name)).mtimeMs }));
+  const oldest = dated.toSorted((a, b) => a.at - b.at).slice(0, former.length - most);
+  for (const { name } of oldest) rmSync(join(folder, name), { force: true });
 }
 
 function load(path: string, now: Millis): Recollection {

@@ -1,6 +1,5 @@
 import { openTunnel, type Tunnel } from '../../app/tunnel.ts';
 import { createLog, openLogFile, writeStderr } from '../../adapters/system/log.ts';
-import { solePeer } from '../../core/config/peers.ts';
 import type { Resolved } from '../../core/config/resolve.ts';
 import { formatHelp } from '../../core/config/text/help.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
@@ -91,8 +90,7 @@ async function stayUp(options: Running): Promise<ExitCode> {
   const { config } = resolved;
   const host = machine.openHost();
   try {
-    const crypto = machine.sessionCrypto(solePeer(config).auth);
-    const tunnel = await openTunnel(config, configPath, { ...machine, host, crypto, log });
+    const tunnel = await openTunnel(config, configPath, { ...machine, host, log });
     log('info', 'ready', { role: config.role, device: config.inner.device });
     reporter?.ready();
     const stopReloads = context.onReload(() => void reload(tunnel, log));

@@ -67,6 +67,7 @@ export type TableOptions<E> = {
   readonly core: SessionCore;
   readonly role: SessionConfig['role'];
   readonly localPort: Port;
+  readonly mtu?: SessionConfig['mtu'];
   readonly crypto: (auth: AuthConfig) => SessionCrypto;
   /** What an earlier run left of a peer; asked for when its session begins. */
   readonly recall: (entry: E) => {
@@ -100,9 +101,9 @@ export class SessionTable<E extends SessionEntry> {
 
   /** The part of a peer's config that its session decides by. */
   configOf({ peer }: Pick<E, 'peer'>): SessionConfig {
-    const { role, localPort } = this.#options;
+    const { role, localPort, mtu } = this.#options;
     const { auth, timers, remoteHost, remotePort } = peer;
-    return { role, localPort, auth, timers, remoteHost, remotePort };
+    return { role, localPort, mtu, auth, timers, remoteHost, remotePort };
   }
 
   /** Gives an event to a peer's session, which begins now if it has not. */

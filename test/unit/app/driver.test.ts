@@ -2,10 +2,20 @@ import { describe, expect, test } from 'vitest';
 import { Driver } from '../../../src/app/driver.ts';
 import type { Ipv4, Path } from '../../../src/core/addr.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
-import type { SessionMemory } from '../../../src/core/session/types.ts';
-import { millis } from '../../../src/core/units.ts';
+import { Memories } from '../../../src/app/memories.ts';
+import type { SessionEvent, SessionMemory } from '../../../src/core/session/types.ts';
+import { millis, port } from '../../../src/core/units.ts';
 import { DEFAULT_PEER } from '../../../src/core/config/tunnel-config.ts';
-import { FakeClock, FakePlane, ScriptedMachine, ip, keepLog, pathTo, settle } from './fakes.ts';
+import {
+  FakeClock,
+  FakePlane,
+  ScriptedCore,
+  ip,
+  keepLog,
+  pathTo,
+  peerConfig,
+  settle,
+} from './fakes.ts';
 
 const MEMORY: SessionMemory = { remote: undefined, replay: undefined };
 const REFUSED = new KernelError(
@@ -14,10 +24,11 @@ const REFUSED = new KernelError(
   { hint: 'do this' },
 );
 
-function setUp() {
+/** A driver of one peer whose session a test writes, its start behind it. */
+async function setUp() {
   const clock = new FakeClock();
   const plane = new FakePlane();
-  const machine = new ScriptedMachine();
+  const core = new ScriptedCore();
   const { log, lines } = keepLog();
   const remembered: SessionMemory[] = [];
   const paths: (Path | undefined)[] = [];
@@ -30,19 +41,38 @@ function setUp() {
     locate: async (_remote: Ipv4): Promise<Ipv4 | undefined> => ip('192.0.2.1'),
     resolve: async (_host: string, _signal: AbortSignal): Promise<readonly Ipv4[]> => [],
   };
-  const driver = new Driver({
-    machine,
-    plane,
-    peer: DEFAULT_PEER,
+  const memories = new Memories({
+    store: {
+      load: () => ({ memory: undefined, damage: undefined }),
+      save: (_peer, memory) => outside.remember(memory),
+    },
+    recallRemotes: false,
     clock,
     log,
-    resolver: { resolve: (host, signal) => outside.resolve(host, signal) },
-    locate: (remote) => outside.locate(remote),
-    remember: (memory) => outside.remember(memory),
-    onPath: (path) => void paths.push(path),
-    onFatal: (error) => void fatal.push(error),
   });
-  return { driver, clock, plane, machine, lines, remembered, paths, fatal, outside };
+  const driver = new Driver(
+    {
+      core,
+      role: 'server',
+      localPort: port(10_000),
+      crypto: () => ({ random: (length) => new Uint8Array(length) }),
+      plane,
+      clock,
+      log,
+      resolver: { resolve: (host, signal) => outside.resolve(host, signal) },
+      locate: (remote) => outside.locate(remote),
+      memories,
+      onPath: (_peer, path) => void paths.push(path),
+      onFatal: (error) => void fatal.push(error),
+    },
+    [peerConfig()],
+  );
+  const slot = driver.table.get(DEFAULT_PEER);
+  if (!slot) throw new Error('no peer');
+  await driver.start([slot], () => true);
+  core.events.length = 0;
+  const dispatch = (event: SessionEvent): Promise<void> => driver.dispatch(slot, event);
+  return { driver, slot, dispatch, clock, plane, core, lines, remembered, paths, fatal, outside };
 }
 
 const packet = { kind: 'packet', path: pathTo(1), payload: new Uint8Array(73) } as const;
@@ -58,14 +88,14 @@ const send = (purpose: 'reply' | 'authenticate', last = 1) =>
 
 describe('effects', () => {
   test('are carried out in their order, and the packet is held until they are done', async () => {
-    const { driver, plane, machine } = setUp();
+    const { dispatch, plane, core } = await setUp();
     let open = (): void => undefined;
     plane.gate = new Promise((resolve) => {
       open = resolve;
     });
-    machine.on('packet', { kind: 'remember', memory: MEMORY }, admit(1), send('reply'));
+    core.on('packet', { kind: 'remember', memory: MEMORY }, admit(1), send('reply'));
     let settled = false;
-    const held = driver.dispatch(packet).then(() => {
+    const held = dispatch(packet).then(() => {
       settled = true;
     });
     await settle();
@@ -82,40 +112,40 @@ describe('effects', () => {
   });
 
   test('of one event are done before the next event is looked at', async () => {
-    const { driver, plane, machine } = setUp();
-    machine.on('packet', admit(1), send('reply', 1)).on('packet', admit(2));
-    await Promise.all([driver.dispatch(packet), driver.dispatch(packet)]);
+    const { dispatch, plane, core } = await setUp();
+    core.on('packet', admit(1), send('reply', 1)).on('packet', admit(2));
+    await Promise.all([dispatch(packet), dispatch(packet)]);
     expect(plane.calls.indexOf('send 3 to 198.51.100.1')).toBeLessThan(
       plane.calls.indexOf('admit 198.51.100.2'),
     );
   });
 
   test('poll-counters is answered before the event counts as done', async () => {
-    const { driver, plane, machine } = setUp();
+    const { dispatch, plane, core } = await setUp();
     plane.counts = { rxPackets: 5n, rxBytes: 500n, txPackets: 6n, txBytes: 600n };
-    machine.on('wake', { kind: 'poll-counters' });
-    await driver.dispatch({ kind: 'wake' });
-    expect(machine.events.at(-1)).toEqual({
+    core.on('wake', { kind: 'poll-counters' });
+    await dispatch({ kind: 'wake' });
+    expect(core.events.at(-1)).toEqual({
       kind: 'counters',
       counts: { rxPackets: 5n, txPackets: 6n },
     });
   });
 
   test('log effects reach the log as they are', async () => {
-    const { driver, machine, lines } = setUp();
-    machine.on('wake', { kind: 'log', level: 'info', event: 'hello', fields: { a: 1 } });
-    await driver.dispatch({ kind: 'wake' });
+    const { dispatch, core, lines } = await setUp();
+    core.on('wake', { kind: 'log', level: 'info', event: 'hello', fields: { a: 1 } });
+    await dispatch({ kind: 'wake' });
     expect(lines).toEqual([{ level: 'info', event: 'hello', fields: { a: 1 } }]);
   });
 });
 
 describe('a refused admission', () => {
   test('comes back as an event, says what the kernel said, and no reply claims success', async () => {
-    const { driver, plane, machine, lines, paths } = setUp();
+    const { dispatch, plane, core, lines, paths } = await setUp();
     plane.fail.admit = REFUSED;
-    machine.on('packet', { kind: 'remember', memory: MEMORY }, admit(1), send('reply'));
-    await driver.dispatch(packet);
-    expect(machine.kinds).toEqual(['packet', 'admit-failed']);
+    core.on('packet', { kind: 'remember', memory: MEMORY }, admit(1), send('reply'));
+    await dispatch(packet);
+    expect(core.kinds).toEqual(['packet', 'admit-failed']);
     expect(plane.calls).toEqual(['remember', 'admit 198.51.100.1']);
     expect(paths).toEqual([]);
     const fields = lines.find(({ level }) => level === 'error')?.fields;
@@ -124,34 +154,34 @@ describe('a refused admission', () => {
   });
 
   test('is not tried again within the pause, and works after it', async () => {
-    const { driver, plane, machine, clock, paths } = setUp();
+    const { driver, dispatch, plane, core, clock, paths } = await setUp();
     plane.fail.admit = REFUSED;
-    machine.on('packet', admit(1)).on('packet', admit(1)).on('packet', admit(1));
-    await driver.dispatch(packet);
+    core.on('packet', admit(1)).on('packet', admit(1)).on('packet', admit(1));
+    await dispatch(packet);
     delete plane.fail.admit;
-    await driver.dispatch(packet);
+    await dispatch(packet);
     expect(plane.calls).toEqual(['admit 198.51.100.1']);
-    expect(machine.kinds).toEqual(['packet', 'admit-failed', 'packet', 'admit-failed']);
+    expect(core.kinds).toEqual(['packet', 'admit-failed', 'packet', 'admit-failed']);
     await clock.advance(1000);
-    await driver.dispatch(packet);
+    await dispatch(packet);
     expect(paths).toEqual([pathTo(1)]);
-    expect(driver.status().troubles).toEqual([]);
+    expect(driver.troubles).toEqual([]);
   });
 
   test.each([
     { before: 'an admitted peer', exit: 'updateTunnel', admitted: true },
     { before: 'nothing', exit: 'createTunnel', admitted: false },
   ] as const)('five times in a row after $before ends with $exit', async ({ exit, admitted }) => {
-    const { driver, plane, machine, clock, fatal } = setUp();
+    const { dispatch, plane, core, clock, fatal } = await setUp();
     if (admitted) {
-      machine.on('packet', admit(9));
-      await driver.dispatch(packet);
+      core.on('packet', admit(9));
+      await dispatch(packet);
     }
     plane.fail.admit = REFUSED;
     for (let attempt = 1; attempt <= 5; attempt += 1) {
       expect(fatal).toEqual([]);
-      machine.on('packet', admit(1));
-      await driver.dispatch(packet);
+      core.on('packet', admit(1));
+      await dispatch(packet);
       await clock.advance(30_000);
     }
     expect(fatal).toHaveLength(1);
@@ -161,12 +191,12 @@ describe('a refused admission', () => {
   });
 
   test('a success in between starts the count again', async () => {
-    const { driver, plane, machine, clock, fatal } = setUp();
+    const { dispatch, plane, core, clock, fatal } = await setUp();
     for (const failing of [true, true, true, true, false, true, true, true, true]) {
       if (failing) plane.fail.admit = REFUSED;
       else delete plane.fail.admit;
-      machine.on('packet', admit(1));
-      await driver.dispatch(packet);
+      core.on('packet', admit(1));
+      await dispatch(packet);
       await clock.advance(30_000);
     }
     expect(fatal).toEqual([]);
@@ -175,50 +205,50 @@ describe('a refused admission', () => {
 
 describe('an eviction that fails', () => {
   test('is tried again until the peer is out', async () => {
-    const { driver, plane, machine, clock, paths } = setUp();
-    machine.on('packet', admit(1)).on('wake', { kind: 'evict' });
-    await driver.dispatch(packet);
+    const { slot, dispatch, plane, core, clock, paths } = await setUp();
+    core.on('packet', admit(1)).on('wake', { kind: 'evict' });
+    await dispatch(packet);
     plane.fail.evict = REFUSED;
-    await driver.dispatch({ kind: 'wake' });
+    await dispatch({ kind: 'wake' });
     expect(paths).toEqual([pathTo(1)]);
     delete plane.fail.evict;
     await clock.advance(1000);
     expect(paths).toEqual([pathTo(1), undefined]);
-    expect(driver.path).toBeUndefined();
+    expect(slot.carried).toBeUndefined();
   });
 });
 
 describe('memory', () => {
   test('that cannot be written is told, does not stop the tunnel, and is written later', async () => {
-    const { driver, plane, machine, clock, outside, remembered, lines } = setUp();
+    const { driver, dispatch, plane, core, clock, outside, remembered, lines } = await setUp();
     const write = outside.remember;
     outside.remember = () => {
       throw new Error('ENOSPC');
     };
-    machine.on('packet', { kind: 'remember', memory: MEMORY }, admit(1));
-    await driver.dispatch(packet);
+    core.on('packet', { kind: 'remember', memory: MEMORY }, admit(1));
+    await dispatch(packet);
     expect(plane.calls).toContain('admitted 198.51.100.1');
-    expect(driver.status().troubles.join()).toContain('ENOSPC');
+    expect(driver.troubles.join()).toContain('ENOSPC');
     outside.remember = write;
     await clock.advance(10_000);
     expect(remembered).toEqual([MEMORY]);
-    expect(driver.status().troubles).toEqual([]);
+    expect(driver.troubles).toEqual([]);
     expect(lines.filter(({ level }) => level === 'error')).toHaveLength(1);
   });
 });
 
 describe('sending', () => {
   test('that fails is a warning once, not again for the same reason, and told when it works', async () => {
-    const { driver, plane, machine, lines, fatal } = setUp();
+    const { driver, dispatch, plane, core, lines, fatal } = await setUp();
     plane.fail.send = new Error('ENETUNREACH');
-    machine.on('wake', send('authenticate')).on('wake', send('authenticate'));
-    await driver.dispatch({ kind: 'wake' });
-    await driver.dispatch({ kind: 'wake' });
+    core.on('wake', send('authenticate')).on('wake', send('authenticate'));
+    await dispatch({ kind: 'wake' });
+    await dispatch({ kind: 'wake' });
     expect(lines.map(({ level }) => level)).toEqual(['warn', 'debug']);
-    expect(driver.status().troubles.join()).toContain('ENETUNREACH');
+    expect(driver.troubles.join()).toContain('ENETUNREACH');
     delete plane.fail.send;
-    machine.on('wake', send('authenticate'));
-    await driver.dispatch({ kind: 'wake' });
+    core.on('wake', send('authenticate'));
+    await dispatch({ kind: 'wake' });
     expect(lines.at(-1)).toMatchObject({ level: 'info', event: 'sending works again' });
     expect(fatal).toEqual([]);
   });
@@ -226,92 +256,90 @@ describe('sending', () => {
 
 describe('timers', () => {
   test('the core is woken when it asked to be, by its last wish only', async () => {
-    const { driver, clock, machine } = setUp();
-    machine.wakeAt = millis(500);
-    await driver.dispatch({ kind: 'reauthenticate' });
-    machine.wakeAt = millis(800);
-    await driver.dispatch({ kind: 'reauthenticate' });
+    const { dispatch, clock, core } = await setUp();
+    core.wakeAt = millis(500);
+    await dispatch({ kind: 'reauthenticate' });
+    core.wakeAt = millis(800);
+    await dispatch({ kind: 'reauthenticate' });
     expect(clock.pending).toEqual([800]);
-    machine.wakeAt = undefined;
+    core.wakeAt = undefined;
     await clock.advance(1000);
-    expect(machine.kinds).toEqual(['reauthenticate', 'reauthenticate', 'wake']);
+    expect(core.kinds).toEqual(['reauthenticate', 'reauthenticate', 'wake']);
   });
 });
 
 describe('names and routes', () => {
   test('resolving does not hold up the queue, and the newest question is the one answered', async () => {
-    const { driver, machine, outside } = setUp();
+    const { dispatch, core, outside } = await setUp();
     const answers = new Map<string, (addresses: readonly Ipv4[]) => void>();
     outside.resolve = (host) => new Promise((resolve) => answers.set(host, resolve));
-    machine.on('start', { kind: 'resolve', host: 'old' });
-    machine.on('wake', { kind: 'resolve', host: 'new' });
-    await driver.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
-    await driver.dispatch({ kind: 'wake' });
+    core.on('start', { kind: 'resolve', host: 'old' });
+    core.on('wake', { kind: 'resolve', host: 'new' });
+    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    await dispatch({ kind: 'wake' });
     answers.get('new')?.([ip('198.51.100.2')]);
     answers.get('old')?.([ip('198.51.100.1')]);
     await settle();
-    expect(machine.events.slice(2)).toEqual([
-      { kind: 'resolved', addresses: [ip('198.51.100.2')] },
-    ]);
+    expect(core.events.slice(2)).toEqual([{ kind: 'resolved', addresses: [ip('198.51.100.2')] }]);
   });
 
   test('a name without an answer in time counts as unresolved', async () => {
-    const { driver, machine, outside, clock } = setUp();
+    const { dispatch, core, outside, clock } = await setUp();
     outside.resolve = () => new Promise(() => undefined);
-    machine.on('start', { kind: 'resolve', host: 'silent' });
-    await driver.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    core.on('start', { kind: 'resolve', host: 'silent' });
+    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     await clock.advance(15_000);
-    expect(machine.events.at(-1)).toEqual({ kind: 'resolved', addresses: [] });
+    expect(core.events.at(-1)).toEqual({ kind: 'resolved', addresses: [] });
   });
 
   test('a changed network is told to the core only when the local address is another', async () => {
-    const { driver, machine, outside } = setUp();
-    machine.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
-    await driver.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    const { driver, dispatch, core, outside } = await setUp();
+    core.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
+    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     await settle();
     await driver.relocate();
     outside.locate = async () => undefined;
     await driver.relocate();
     await driver.relocate();
-    expect(machine.events.slice(1)).toEqual([
+    expect(core.events.slice(1)).toEqual([
       { kind: 'local', ip: ip('192.0.2.1') },
       { kind: 'local', ip: undefined },
     ]);
   });
 
   test('an overtaken look at the route still answers the core', async () => {
-    const { driver, machine, outside } = setUp();
+    const { driver, dispatch, core, outside } = await setUp();
     const looks: ((local: Ipv4 | undefined) => void)[] = [];
     outside.locate = () => new Promise((resolve) => void looks.push(resolve));
-    machine.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
-    await driver.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    core.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
+    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     const again = driver.relocate();
     looks[1]?.(undefined);
     looks[0]?.(ip('192.0.2.1'));
     await again;
     await settle();
-    expect(machine.events.slice(1)).toEqual([{ kind: 'local', ip: undefined }]);
+    expect(core.events.slice(1)).toEqual([{ kind: 'local', ip: undefined }]);
   });
 });
 
 describe('the end', () => {
   test('a fault of the core is fatal and leaves no rejection behind', async () => {
-    const { driver, machine, fatal } = setUp();
-    machine.step = () => {
+    const { dispatch, core, fatal } = await setUp();
+    core.step = () => {
       throw new Error('bug');
     };
-    await driver.dispatch({ kind: 'wake' });
+    await dispatch({ kind: 'wake' });
     expect(fatal.map(String)).toEqual(['Error: internal error: Error: bug']);
   });
 
   test('closing waits for work in hand and refuses what comes after', async () => {
-    const { driver, plane, machine } = setUp();
+    const { driver, dispatch, plane, core } = await setUp();
     let open = (): void => undefined;
     plane.gate = new Promise((resolve) => {
       open = resolve;
     });
-    machine.on('packet', admit(1)).on('packet', admit(2));
-    const first = driver.dispatch(packet);
+    core.on('packet', admit(1)).on('packet', admit(2));
+    const first = dispatch(packet);
     await settle();
     let closed = false;
     const closing = driver.close().then(() => {
@@ -321,17 +349,17 @@ describe('the end', () => {
     expect(closed).toBe(false);
     open();
     await Promise.all([first, closing]);
-    await driver.dispatch(packet);
+    await dispatch(packet);
     await expect(driver.exclusive(async () => 1)).rejects.toThrow('taken down');
-    expect(machine.kinds).toEqual(['packet']);
+    expect(core.kinds).toEqual(['packet']);
   });
 
   test('in a hurry, or after a while, it does not wait', async () => {
     for (const end of ['hurry', 'time'] as const) {
-      const { driver, plane, machine, clock } = setUp();
+      const { driver, dispatch, plane, core, clock } = await setUp();
       plane.gate = new Promise(() => undefined);
-      machine.on('packet', admit(1));
-      void driver.dispatch(packet);
+      core.on('packet', admit(1));
+      void dispatch(packet);
       await settle();
       const hurry = new AbortController();
       const closing = driver.close(hurry.signal);

@@ -1,11 +1,13 @@
 import type { Ipv4, Path } from '../../../src/core/addr.ts';
-import type {
-  SessionEffect,
-  SessionEvent,
-  SessionStatus,
-} from '../../../src/core/session/types.ts';
-import { millis, port, type Instant, type Millis } from '../../../src/core/units.ts';
-import type { SessionMachine } from '../../../src/app/driver.ts';
+import type { SessionEffect, SessionEvent, StepResult } from '../../../src/core/session/types.ts';
+import { millis, port, seconds, type Instant, type Millis } from '../../../src/core/units.ts';
+import {
+  DEFAULT_PEER,
+  type PeerConfig,
+  type PeerId,
+} from '../../../src/core/config/tunnel-config.ts';
+import { createSession, type SessionState } from '../../../src/core/session/step.ts';
+import type { SessionCore } from '../../../src/core/session/table.ts';
 import type { Clock } from '../../../src/ports/clock.ts';
 import type {
   DataPlane,
@@ -13,7 +15,6 @@ import type {
   PeerCounters,
   PeerDescription,
   PlanePeer,
-  PeerId,
   PeerProperties,
   PlaneDescription,
 } from '../../../src/ports/data-plane.ts';
@@ -141,20 +142,32 @@ export class FakePlane implements DataPlane {
   }
 }
 
-export const STATUS: SessionStatus = {
-  phase: 'listening',
-  path: undefined,
-  authenticatedAt: undefined,
-  lastHeardAt: undefined,
-  rememberedUntil: undefined,
-  refused: {},
-  authPacketsSent: 0,
-  repliesVerified: 0,
-  tooBig: 0,
-};
+/** A server's peer that needs no proof. */
+export function peerConfig(id: PeerId = DEFAULT_PEER): PeerConfig {
+  return {
+    id,
+    auth: {
+      proof: { kind: 'none' },
+      byRemoteIp: false,
+      byRemotePort: false,
+      packetTtl: undefined,
+      replyOnAuthOk: false,
+    },
+    timers: {
+      authLifetime: seconds(0),
+      keepalive: seconds(0),
+      connectionIdle: seconds(120),
+      deadPeerTimeout: seconds(30),
+    },
+    remoteHost: undefined,
+    remotePort: undefined,
+    innerIp: ip('172.28.0.1'),
+    allowedIps: 'any',
+  };
+}
 
 /** A session that answers events with the effects a test gives it. */
-export class ScriptedMachine implements SessionMachine {
+export class ScriptedCore implements SessionCore {
   readonly events: SessionEvent[] = [];
   readonly answers: {
     readonly kind: SessionEvent['kind'];
@@ -168,15 +181,16 @@ export class ScriptedMachine implements SessionMachine {
     return this;
   }
 
-  step(event: SessionEvent): { effects: readonly SessionEffect[]; wakeAt: Millis | undefined } {
+  readonly create = createSession;
+
+  step: SessionCore['step'] = (_config, _tools, state, event) => this.answer(state, event);
+
+  answer(state: SessionState, event: SessionEvent): StepResult<SessionState> {
     this.events.push(event);
     const index = this.answers.findIndex(({ kind }) => kind === event.kind);
     const [answer] = index < 0 ? [] : this.answers.splice(index, 1);
-    return { effects: answer?.effects ?? [], wakeAt: this.wakeAt };
-  }
-
-  status(): SessionStatus {
-    return STATUS;
+    const { wakeAt } = this;
+    return { state, effects: answer?.effects ?? [], wakeAt, refusal: undefined };
   }
 
   get kinds(): readonly string[] {

@@ -52,7 +52,7 @@ class World {
     const { done } = this;
     return {
       planes: [this.factory('fou'), this.factory('tun')],
-      crypto: { random: (length) => new Uint8Array(length) },
+      sessionCrypto: () => ({ random: (length) => new Uint8Array(length) }),
       clock: this.clock,
       log: this.kept.log,
       resolver: { resolve: async () => [] },
@@ -84,7 +84,10 @@ class World {
       },
       memory: {
         load: () => this.recollection,
-        save: (_config, memory) => {
+        prepare: () => {
+          if (this.saveFails) throw this.saveFails;
+        },
+        save: (_config, _peer, memory) => {
           if (this.saveFails) throw this.saveFails;
           this.saved.push(memory);
         },

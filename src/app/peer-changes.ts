@@ -1,0 +1,109 @@
+import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import { sameValue } from '../core/same-value.ts';
+import { sessionMemory } from '../core/session/step.ts';
+import type { PeerChanges } from '../ports/control.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { DataPlane, PlanePeer } from '../ports/data-plane.ts';
+import type { Driver } from './driver.ts';
+import type { PeerSlot } from './peer-slot.ts';
+
+/*
+ * Peers that come, change and go while the tunnel runs, without touching the others. What is gone goes
+ * first, since what comes may have its addresses; then the plane learns of all that is new, and only
+ * then are there sessions for it. What a removed peer's memory protects from stays on the disk.
+ */
+
+/** Makes the peers of a tunnel those of a list. Rejects as the plane does; then no peer has been added. */
+export function syncPeers(
+  driver: Driver,
+  peers: readonly PeerConfig[],
+  clock: Clock,
+): Promise<PeerChanges> {
+  return driver.exclusive(async (plane) => {
+    const wanted = new Set(peers.map(({ id }) => id));
+    const gone = [...driver.table.directory.entries()].filter(({ peer }) => !wanted.has(peer.id));
+    await remove(driver, plane, gone);
+    const changes = await apply(driver, plane, peers, clock);
+    return { ...changes, removed: gone.length };
+  });
+}
+
+/** Adds a peer or changes one. */
+export async function setPeer(driver: Driver, peer: PeerConfig, clock: Clock): Promise<void> {
+  await driver.exclusive((plane) => apply(driver, plane, [peer], clock));
+}
+
+/** Whether there was such a peer. */
+export function removePeer(driver: Driver, id: PeerId): Promise<boolean> {
+  return driver.exclusive(async (plane) => {
+    const slot = driver.table.get(id);
+    if (slot) await remove(driver, plane, [slot]);
+    return slot !== undefined;
+  });
+}
+
+async function remove(driver: Driver, plane: DataPlane, slots: readonly PeerSlot[]): Promise<void> {
+  if (slots.length === 0) return;
+  await plane.remove(slots.map(({ peer }) => peer.id));
+  for (const slot of slots) driver.drop(slot);
+}
+
+async function apply(
+  driver: Driver,
+  plane: DataPlane,
+  peers: readonly PeerConfig[],
+  clock: Clock,
+): Promise<Omit<PeerChanges, 'removed'>> {
+  const added: PeerConfig[] = [];
+  const changed: { readonly slot: PeerSlot; readonly peer: PeerConfig }[] = [];
+  for (const peer of peers) {
+    const slot = driver.table.get(peer.id);
+    if (slot === undefined) added.push(peer);
+    else if (!sameValue(slot.peer, peer)) changed.push({ slot, peer });
+  }
+  const news = [...added, ...changed.map(({ peer }) => peer)];
+  if (news.length > 0) await plane.configure(news.map(planePeer));
+  for (const { slot, peer } of changed) await replace(driver, slot, peer, clock);
+  const slots = added.map((peer) => driver.add(peer));
+  for (const slot of slots) {
+    if (!driver.table.isActive(slot.peer)) continue;
+    await driver.carryOut(driver.table.begin(slot, clock.now()));
+  }
+  const kept = peers.length - news.length;
+  return { added: added.length, changed: changed.length, kept };
+}
+
+function planePeer({ id, innerIp, allowedIps }: PeerConfig): PlanePeer {
+  return { id, innerIp, allowedIps };
+}
+
+/**
+ * Gives a peer another config. Where it proves itself as before, its session goes on from what it
+ * knows; where not, it is another peer, and whoever was admitted must go.
+ */
+async function replace(
+  driver: Driver,
+  slot: PeerSlot,
+  peer: PeerConfig,
+  clock: Clock,
+): Promise<void> {
+  const { table } = driver;
+  const { state, carried } = slot;
+  const same = sameProof(slot.peer, peer);
+  const memory = state && same ? sessionMemory(table.configOf(slot), state) : undefined;
+  if (!same && carried !== undefined) await driver.evict(slot);
+  driver.relist(slot, peer);
+  if (state === undefined && !table.isActive(peer)) return;
+  const from = same && state ? { memory, adopted: carried } : undefined;
+  const memoryOnly = { memory: driver.memories.recall(peer), adopted: undefined };
+  await driver.carryOut(table.begin(slot, clock.now(), from ?? memoryOnly));
+}
+
+/** Whether two configs trust the same other side. */
+function sameProof(
+  { auth: { proof: a } }: PeerConfig,
+  { auth: { proof: b } }: PeerConfig,
+): boolean {
+  if (a.kind !== 'ed25519' || b.kind !== 'ed25519') return sameValue(a, b);
+  return sameValue(a.peerPublicKey, b.peerPublicKey) && sameValue(a.secret, b.secret);
+}

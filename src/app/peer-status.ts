@@ -1,0 +1,117 @@
+import { formatPrefix } from '../core/addr.ts';
+import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import { IpipouError } from '../core/errors.ts';
+import { createSession, sessionStatus } from '../core/session/step.ts';
+import type { SessionStatus } from '../core/session/types.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { PeerStatus, TrafficCounts } from '../ports/control.ts';
+import type { DataPlane, PeerCounters, PeerDescription } from '../ports/data-plane.ts';
+import type { Driver } from './driver.ts';
+import { PEERS_TOLD } from './limits.ts';
+import type { PeerSlot } from './peer-slot.ts';
+
+/** What a peer's session says of itself now; of one that has not begun, what it would begin with. */
+export function sessionOf(driver: Driver, slot: PeerSlot, clock: Clock): SessionStatus {
+  const config = driver.table.configOf(slot);
+  const now = clock.now();
+  return sessionStatus(config, slot.state ?? createSession(config, now), now);
+}
+
+/**
+ * Up to `limit` peers after the one named, in the order in which they came into the config. Rejects
+ * when the named one is gone, and as the plane does.
+ */
+export function peerStatuses(
+  driver: Driver,
+  after: PeerId | undefined,
+  limit: number,
+  clock: Clock,
+): Promise<readonly PeerStatus[]> {
+  return driver.exclusive(async (plane) => {
+    const statuses: PeerStatus[] = [];
+    for (const slot of slotsAfter(driver, after, Math.min(limit, PEERS_TOLD))) {
+      statuses.push(await peerStatus(driver, plane, slot, clock));
+    }
+    return statuses;
+  });
+}
+
+function slotsAfter(driver: Driver, after: PeerId | undefined, limit: number): readonly PeerSlot[] {
+  const { directory } = driver.table;
+  if (after !== undefined && directory.get(after) === undefined) {
+    throw new IpipouError('arguments', `there is no peer ${after} any more`, {
+      hint: 'ask again from the beginning',
+    });
+  }
+  const found: PeerSlot[] = [];
+  let begun = after === undefined;
+  for (const slot of directory.entries()) {
+    if (found.length >= limit) break;
+    if (begun) found.push(slot);
+    begun ||= slot.peer.id === after;
+  }
+  return found;
+}
+
+/** Everything that is told of one peer. For work that has the queue to itself. */
+export async function peerStatus(
+  driver: Driver,
+  plane: DataPlane,
+  slot: PeerSlot,
+  clock: Clock,
+): Promise<PeerStatus> {
+  const { peer, carried } = slot;
+  const description = carried === undefined ? undefined : await plane.describePeer(peer.id);
+  if (description) await hear(driver, slot, description, clock);
+  const session = sessionOf(driver, slot, clock);
+  const { phase, path, authenticatedAt, lastHeardAt, rememberedUntil } = session;
+  return {
+    id: peer.id,
+    innerIp: peer.innerIp,
+    allowedIps: peer.allowedIps === 'any' ? 'any' : peer.allowedIps.map(formatPrefix),
+    remote: formatRemote(peer),
+    localAlt: description?.localAlt,
+    mtu: description?.mtu,
+    phase,
+    path,
+    authenticatedAt,
+    lastHeardAt,
+    rememberedUntil,
+    keepalive: peer.timers.keepalive,
+    traffic: description && trafficCounts(description),
+    refused: { ...session.refused, ...numbers(description?.refused ?? {}) },
+    authPacketsSent: session.authPacketsSent,
+    repliesVerified: session.repliesVerified,
+  };
+}
+
+/** Of planes that know when data came: their peers are not looked at while nobody asks. */
+async function hear(
+  driver: Driver,
+  slot: PeerSlot,
+  { rxPackets, txPackets, heardAt }: PeerDescription,
+  clock: Clock,
+): Promise<void> {
+  if (heardAt === undefined || slot.state === undefined) return;
+  const event = { kind: 'counters', counts: { rxPackets, txPackets }, heardAt } as const;
+  await driver.carryOut(driver.table.advance(slot, event, clock.now()));
+}
+
+/** Address and port, or name and port, that a config gives for the other side. */
+export function formatRemote({ remoteHost, remotePort }: PeerConfig): string | undefined {
+  if (remoteHost === undefined) return undefined;
+  return remotePort === undefined ? remoteHost : `${remoteHost}:${remotePort}`;
+}
+
+export function trafficCounts(counters: PeerCounters): TrafficCounts {
+  return {
+    rxPackets: Number(counters.rxPackets),
+    rxBytes: Number(counters.rxBytes),
+    txPackets: Number(counters.txPackets),
+    txBytes: Number(counters.txBytes),
+  };
+}
+
+function numbers(counts: Readonly<Record<string, bigint>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).map(([key, count]) => [key, Number(count)]));
+}

@@ -1,0 +1,55 @@
+import type { SessionEffect } from '../core/session/types.ts';
+import type { DataPlane } from '../ports/data-plane.ts';
+import type { Log } from '../ports/log.ts';
+import { explain } from './explain.ts';
+import { SEND_TROUBLES_MAX } from './limits.ts';
+import type { PeerSlot } from './peer-slot.ts';
+
+type Send = Extract<SessionEffect, { readonly kind: 'send' }>;
+
+/** Sends sessions' packets, and keeps in mind where that fails. */
+export class Sender {
+  readonly #plane: Pick<DataPlane, 'send'>;
+  readonly #log: Log;
+  readonly #troubles = new Map<PeerSlot, string>();
+
+  constructor(plane: Pick<DataPlane, 'send'>, log: Log) {
+    this.#plane = plane;
+    this.#log = log;
+  }
+
+  /** What fails now, in words. */
+  get troubles(): readonly string[] {
+    return [...new Set(this.#troubles.values())];
+  }
+
+  /** Never rejects. */
+  async send(slot: PeerSlot, { path, payload, ttl, purpose, probe }: Send): Promise<void> {
+    try {
+      await this.#plane.send({ path, payload, ttl, probe });
+    } catch (error) {
+      // A probe that is too big for the link says just that.
+      if (probe === true) this.#log('debug', 'a probe was not sent', explain(error));
+      else this.#failed(slot, purpose, error);
+      return;
+    }
+    if (this.#troubles.delete(slot) && this.#troubles.size === 0) {
+      this.#log('info', 'sending works again');
+    }
+  }
+
+  forget(slot: PeerSlot): void {
+    this.#troubles.delete(slot);
+  }
+
+  #failed(slot: PeerSlot, purpose: Send['purpose'], error: unknown): void {
+    const fields = explain(error);
+    const trouble = `cannot send (${purpose}): ${fields['error']}`;
+    // The same failure again is no news: keepalives would fill the log while a link is down.
+    const level = this.troubles.includes(trouble) ? 'debug' : 'warn';
+    this.#log(level, `cannot send (${purpose})`, fields);
+    if (this.#troubles.has(slot) || this.#troubles.size < SEND_TROUBLES_MAX) {
+      this.#troubles.set(slot, trouble);
+    }
+  }
+}
