@@ -1,11 +1,11 @@
 import type { Endpoint } from '../../src/core/addr.ts';
 import { packetSeconds } from '../../src/core/auth/schemes.ts';
-import { encodeAuth } from '../../src/core/auth/v1.ts';
+import { AUTH_V1_LENGTH, encodeAuth } from '../../src/core/auth/v1.ts';
 import { REPLY_WINDOW } from '../../src/core/session/limits.ts';
 import { port } from '../../src/core/units.ts';
 import { DATA } from './host.ts';
 import { FINE, type Datagram } from './network.ts';
-import { ATTACKER, AUTH_LENGTHS, ip, type Tunnel, type World } from './world.ts';
+import { ATTACKER, ip, type Tunnel, type World } from './world.ts';
 
 /** Packets that the attacker keeps of what he overheard. */
 const CAPTURES_MAX = 30;
@@ -19,7 +19,7 @@ export class Attacker {
     this.#world = world;
     world.network.attach(ATTACKER.ip, () => undefined);
     world.network.tap = (datagram) => {
-      if (!AUTH_LENGTHS.includes(datagram.payload.length)) return;
+      if (datagram.payload.length < AUTH_V1_LENGTH) return;
       if (datagram.from.ip === ATTACKER.ip) return;
       this.captured.push(datagram);
       if (this.captured.length > CAPTURES_MAX) this.captured.shift();
@@ -139,6 +139,14 @@ export const ACTIONS: readonly [Action, ...Action[]] = [
     const host = world.random.pick([server, client]);
     const probability = world.random.pick([0, 0.5, 1]);
     host.admitFailure = () => world.random.chance(probability);
+  },
+  (world) => {
+    world.network.mtu = world.random.pick([Number.POSITIVE_INFINITY, 1472, 1372, 1252, 700]);
+  },
+  (world, { server, client, member }) => {
+    const mtu = world.random.pick([undefined, world.random.below(2000)]);
+    client.dispatch({ kind: 'too-big', mtu });
+    server.dispatch({ kind: 'too-big', mtu }, member);
   },
   (_world, { client }) => client.dispatch({ kind: 'reauthenticate' }),
   (_world, { client }) => client.sendData(),

@@ -42,6 +42,7 @@ export type HostOptions = {
   readonly ip: Ipv4;
   /** Puts a packet on the host's link. */
   readonly uplink: (datagram: Datagram) => void;
+  readonly mtu?: SessionConfig['mtu'];
   readonly resolve: (host: string) => readonly Ipv4[];
   readonly watch: (move: Move) => void;
 };
@@ -66,6 +67,8 @@ export class SimulatedPeer implements SessionEntry {
   admitted: Path | undefined;
   rxPackets = 0n;
   txPackets = 0n;
+  /** What the plane was told of the path, inner bytes. */
+  mtuLimit: number | undefined;
   cancelWake: Cancel | undefined;
 
   constructor(peer: PeerConfig) {
@@ -82,6 +85,8 @@ export class Host {
   readonly options: HostOptions;
   /** The local address; undefined = no route. */
   ip: Ipv4 | undefined;
+  /** Largest inner packet that its route takes. */
+  routeMtu = 1472;
   running = false;
   /** Milliseconds that this machine's clock is ahead of true time. */
   skew = 0;
@@ -184,14 +189,18 @@ export class Host {
   /** The route comes, goes or changes; the daemon is told unless the news gets lost. */
   moveTo(ip: Ipv4 | undefined, told = true): void {
     this.ip = ip;
-    if (told) for (const peer of this.peers) this.dispatch({ kind: 'local', ip }, peer);
+    if (told) for (const peer of this.peers) this.dispatch(this.#local(), peer);
+  }
+
+  #local(): SessionEvent {
+    return { kind: 'local', ip: this.ip, mtu: this.routeMtu };
   }
 
   /** Sends a data packet, if there is a tunnel. */
-  sendData(peer = this.first): void {
+  sendData(peer = this.first, data = DATA): void {
     if (peer.admitted === undefined) return;
     peer.txPackets++;
-    this.#transmit(peer.admitted, DATA);
+    this.#transmit(peer.admitted, data);
   }
 
   /** A packet arrives; gives back whose data it was, if it was that of an admitted peer. */
@@ -225,10 +234,11 @@ export class Host {
   }
 
   #makeTable(): SessionTable<SimulatedPeer> {
-    const { role, localPort, crypto, watch } = this.options;
+    const { role, localPort, mtu, crypto, watch } = this.options;
     return new SessionTable({
       role,
       localPort,
+      mtu,
       crypto,
       recall: (peer) => ({ memory: readBack(peer.memory), adopted: peer.admitted }),
       core: {
@@ -281,6 +291,9 @@ export class Host {
       case 'evict':
         peer.admitted = undefined;
         break;
+      case 'limit-mtu':
+        peer.mtuLimit = effect.mtu;
+        break;
       case 'send':
         this.#transmit(effect.path, effect.payload);
         break;
@@ -292,7 +305,7 @@ export class Host {
         break;
       }
       case 'locate':
-        this.#clockwork.after(LOOKUP, () => this.dispatch({ kind: 'local', ip: this.ip }, peer));
+        this.#clockwork.after(LOOKUP, () => this.dispatch(this.#local(), peer));
         break;
       case 'poll-counters': {
         const { rxPackets, txPackets } = peer;

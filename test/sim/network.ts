@@ -26,6 +26,9 @@ export const FINE: Weather = { loss: 0, duplication: 0, delay: 20, spread: 0 };
 export class Network {
   weather: Weather = FINE;
   tap: Receiver | undefined;
+  /** Largest payload that passes, bytes; larger ones vanish, and `tooBig` hears of them. */
+  mtu = Number.POSITIVE_INFINITY;
+  tooBig: Receiver | undefined;
   readonly #receivers = new Map<Ipv4, Receiver>();
   readonly #clockwork: Clockwork;
   readonly #random: Random;
@@ -45,6 +48,7 @@ export class Network {
 
   send(datagram: Datagram): void {
     this.tap?.(datagram);
+    if (datagram.payload.length > this.mtu) return this.tooBig?.(datagram);
     const { loss, duplication, delay, spread } = this.weather;
     const copies = this.#random.chance(duplication) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {

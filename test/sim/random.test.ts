@@ -22,6 +22,7 @@ function drawOptions(random: Random, seed: number): WorldOptions {
   return {
     seed,
     ...random.pick<Partial<WorldOptions>>([{}, {}, { tunnels: 2 }, ...SHARED]),
+    ...random.pick<Partial<WorldOptions>>([{}, { mtu: 'auto' }, { mtu: 1300 }]),
     reply: random.chance(0.7),
     signedReplies: random.chance(0.5),
     literal,

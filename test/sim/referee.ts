@@ -2,6 +2,7 @@ import { samePath, type Path } from '../../src/core/addr.ts';
 import { decodeAuth } from '../../src/core/auth/v1.ts';
 import { REPLAY_SEEN_MAX } from '../../src/core/auth/replay.ts';
 import { REQUESTS_MAX, SOURCES_MAX } from '../../src/core/session/limits.ts';
+import { PATH_MTU_MIN } from '../../src/core/session/path-mtu-limits.ts';
 import { sessionPath } from '../../src/core/session/step.ts';
 import type { SessionEffect } from '../../src/core/session/types.ts';
 import type { Host, Move } from './host.ts';
@@ -135,6 +136,8 @@ export class Referee {
           move,
           'a client sends nothing but authentication',
         );
+        const sized = move.config.mtu === 'auto' ? move.host.routeMtu : PATH_MTU_MIN;
+        assert(effect.payload.length <= sized, move, 'asks with more than its route takes');
         this.#genuine.add(nameOf(effect.payload));
       }
     }
@@ -158,6 +161,10 @@ export class Referee {
     assert(wakeAt === undefined || Number.isFinite(wakeAt), move, 'a wake-up at no time');
     for (const effect of effects) {
       if (effect.kind === 'admit' || effect.kind === 'send') this.#checkPath(move, effect);
+      if (effect.kind === 'limit-mtu') {
+        const { mtu = PATH_MTU_MIN } = effect;
+        assert(mtu >= PATH_MTU_MIN, move, 'limits the plane to less than every path takes');
+      }
       if (effect.kind === 'resolve') {
         assert(effect.host === config.remoteHost, move, 'resolves another name');
       }

@@ -1,5 +1,4 @@
 import type { Endpoint, Ipv4 } from '../../src/core/addr.ts';
-import { AUTH_V1_HINTED_LENGTH, AUTH_V1_LENGTH } from '../../src/core/auth/v1.ts';
 import {
   DEFAULT_PEER,
   type AuthConfig,
@@ -41,6 +40,8 @@ export type WorldOptions = {
   readonly timers?: Partial<Record<keyof TimerConfig, number>>;
   readonly serverTimers?: Partial<Record<keyof TimerConfig, number>>;
   readonly reply?: boolean;
+  /** Of the client's config. */
+  readonly mtu?: 'auto' | number;
   /** Whether the server signs its replies; else it reverses requests. */
   readonly signedReplies?: boolean;
   readonly realKeys?: boolean;
@@ -85,10 +86,12 @@ export class World {
   /** Signatures that servers have checked. */
   verifications = 0;
   #serverIp = SERVER_IP;
+  readonly #clientMtu: WorldOptions['mtu'];
   readonly #toServer: (datagram: Datagram) => void;
 
   constructor(options: WorldOptions) {
     this.random = seededRandom(options.seed);
+    this.#clientMtu = options.mtu;
     this.network = new Network(this.clockwork, this.random);
     const natLifetime = (options.natLifetime ?? 1e9) * 1000;
     this.nat = new Nat(this.clockwork, this.network, NAT_IP, natLifetime);
@@ -247,6 +250,7 @@ export class World {
       name: `${role} ${pairs.map(({ index }) => index).join('+')}`,
       role,
       localPort,
+      mtu: role === 'client' ? this.#clientMtu : undefined,
       peers: pairs.map((pair) => pair[role].peer),
       crypto: (auth) => cryptos.get(auth) ?? missing('keys'),
       ip: address,
@@ -306,6 +310,3 @@ function timersOf(timers: NonNullable<WorldOptions['timers']>): TimerConfig {
     deadPeerTimeout: seconds(timers.deadPeerTimeout ?? 30),
   };
 }
-
-/** The lengths that an attacker tries: those that mean something. */
-export const AUTH_LENGTHS: readonly number[] = [AUTH_V1_LENGTH, AUTH_V1_HINTED_LENGTH];

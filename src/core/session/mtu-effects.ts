@@ -36,12 +36,6 @@ export function applyLimit<State extends SessionState>(turn: Turn<State>): void 
   if (mtu === turn.state.mtuLimit) return;
   turn.state = { ...turn.state, mtuLimit: mtu };
   turn.effects.push({ kind: 'limit-mtu', mtu });
-  log(
-    turn,
-    'info',
-    mtu === undefined ? 'the path is whole' : 'the path takes less than its route',
-    {
-      mtu,
-    },
-  );
+  const level = turn.config.role === 'client' ? 'info' : 'debug';
+  log(turn, level, 'largest inner packet to the peer', { mtu: mtu ?? 'what the route takes' });
 }
