@@ -10,6 +10,7 @@ const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const ETH_P_IP_BE = 0x0008;
+const ETH_P_ALL_BE = 0x0300;
 
 /** A socket in a namespace; what arrives is taken by polling. */
 export class NamespaceSocket implements Disposable {
@@ -36,6 +37,14 @@ export class NamespaceSocket implements Disposable {
     return inNamespace(namespace, () => {
       const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
       return new NamespaceSocket(checked(socket(AF_PACKET, type, ETH_P_IP_BE), 'socket', 'tap'));
+    });
+  }
+
+  /** Sees every packet that comes or goes, also what a tc program takes: before ingress, after egress. */
+  static tapAll(namespace: string): NamespaceSocket {
+    return inNamespace(namespace, () => {
+      const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+      return new NamespaceSocket(checked(socket(AF_PACKET, type, ETH_P_ALL_BE), 'socket', 'tap'));
     });
   }
 
