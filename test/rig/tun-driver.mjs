@@ -1,9 +1,10 @@
 // Holds a tun plane in the network namespace it is started in (a plane opens its descriptors in the
 // namespace of its process) and does what its parent says over IPC. Argument: URL of the plane's
-// built index.js. See test/rig/tun-host.ts for the other end.
+// built index.js (plane.js lies beside it). See test/rig/tun-host.ts for the other end.
 import { readdirSync, readlinkSync } from 'node:fs';
 
 const { tunPlane } = await import(process.argv[2]);
+const { TunPlane } = await import(new URL('plane.js', process.argv[2]));
 let plane;
 let admitSenders = false;
 
@@ -19,20 +20,24 @@ const listener = {
 };
 
 const calls = {
-  async open({ config, authLengths }) {
+  async open({ config, authLengths, offloads }) {
     const journal = { load: () => undefined, save: () => undefined };
     const log = (level, event, fields) => tell({ event: 'log', level, text: event, fields });
-    plane = await tunPlane.open({ config, authLengths, journal, listener, log });
+    plane = await TunPlane.open({ config, authLengths, journal, listener, log }, offloads);
   },
   probe: () => tunPlane.probe({ load: false }),
-  admit: (path) => plane.admit('default', { path }),
+  configure: (peers) => plane.configure(peers),
+  remove: (peers) => plane.remove(peers),
+  admit: ({ peer, path }) => plane.admit(peer, { path }),
+  limitMtu: ({ peer, mtu }) => plane.limitMtu(peer, mtu),
   /** From now on whoever sends a control packet is admitted before the handler settles. */
   admitSenders: async () => {
     admitSenders = true;
   },
   evict: () => plane.evict('default'),
   send: (packet) => plane.send(packet),
-  counters: () => plane.counters('default'),
+  counters: (peer) => plane.counters(peer),
+  describePeer: (peer) => plane.describePeer(peer),
   /** The clock that a peer was heard by. */
   now: async () => performance.now(),
   describe: () => plane.describe(),

@@ -6,11 +6,15 @@ import { vi } from 'vitest';
 import type { Ipv4, Path } from '../../src/core/addr.ts';
 import { DEFAULT_PEER, type TunnelConfig } from '../../src/core/config/tunnel-config.ts';
 import { port, seconds } from '../../src/core/units.ts';
+import { ALL_OFFLOADS, type Offloads } from '../../src/adapters/planes/tun/offloads.ts';
 import type {
   ControlPacket,
   OutgoingControl,
   PeerCounters,
+  PeerDescription,
+  PeerId,
   PlaneDescription,
+  PlanePeer,
   Requirement,
 } from '../../src/ports/data-plane.ts';
 
@@ -43,6 +47,9 @@ export type TunOptions = {
   readonly udpChecksum?: boolean;
   readonly mtu?: number;
   readonly device?: string;
+  readonly offloads?: Partial<Offloads>;
+  /** Instead of one peer that everything is for. */
+  readonly peers?: readonly PlanePeer[];
 };
 
 /** A process in a namespace that holds a tun plane (tun-driver.mjs). Everything it says is kept. */
@@ -58,6 +65,11 @@ export class TunHost implements AsyncDisposable {
       const heard = message as TunEvent | Reply;
       if ('event' in heard) this.events.push(heard);
       else this.#waiting.get(heard.id)?.(heard);
+    });
+    child.once('exit', () => {
+      for (const [id, settle] of this.#waiting) {
+        settle({ id, error: { message: 'the driver ended' } });
+      }
     });
   }
 
@@ -76,15 +88,28 @@ export class TunHost implements AsyncDisposable {
   }
 
   async open(options: TunOptions, authLengths: readonly number[] = []): Promise<void> {
-    await this.#ask('open', { config: tunConfig(options), authLengths });
+    const offloads = { ...ALL_OFFLOADS, ...options.offloads };
+    await this.#ask('open', { config: tunConfig(options), authLengths, offloads });
   }
 
   async probe(): Promise<readonly Requirement[]> {
     return (await this.#ask('probe')) as readonly Requirement[];
   }
 
-  async admit(where: Path): Promise<void> {
-    await this.#ask('admit', where);
+  async configure(peers: readonly PlanePeer[]): Promise<void> {
+    await this.#ask('configure', peers);
+  }
+
+  async remove(peers: readonly PeerId[]): Promise<void> {
+    await this.#ask('remove', peers);
+  }
+
+  async admit(where: Path, peer: PeerId = DEFAULT_PEER): Promise<void> {
+    await this.#ask('admit', { peer, path: where });
+  }
+
+  async limitMtu(peer: PeerId, mtu: number | undefined): Promise<void> {
+    await this.#ask('limitMtu', { peer, mtu });
   }
 
   async admitSenders(): Promise<void> {
@@ -99,8 +124,12 @@ export class TunHost implements AsyncDisposable {
     await this.#ask('send', packet);
   }
 
-  async counters(): Promise<PeerCounters> {
-    return (await this.#ask('counters')) as PeerCounters;
+  async counters(peer: PeerId = DEFAULT_PEER): Promise<PeerCounters> {
+    return (await this.#ask('counters', peer)) as PeerCounters;
+  }
+
+  async describePeer(peer: PeerId = DEFAULT_PEER): Promise<PeerDescription> {
+    return (await this.#ask('describePeer', peer)) as PeerDescription;
   }
 
   /** Its monotonic clock, milliseconds. */
@@ -137,6 +166,15 @@ export class TunHost implements AsyncDisposable {
     return (await this.#ask('descriptors')) as readonly string[];
   }
 
+  /** Stops and continues the whole process (SIGSTOP, SIGCONT). */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   /** Control packets heard so far. */
   packets(): readonly ControlPacket[] {
     return this.events.filter((event) => event.event === 'packet');
@@ -153,19 +191,18 @@ export class TunHost implements AsyncDisposable {
   async #ask(call: string, argument?: unknown): Promise<unknown> {
     const id = this.#nextId;
     this.#nextId += 1;
-    const reply = await new Promise<Reply>((resolve, reject) => {
+    const reply = await new Promise<Reply>((resolve) => {
       this.#waiting.set(id, resolve);
-      this.#child.once('exit', () => {
-        reject(new Error(`the driver ended during ${call}`));
-      });
       this.#child.send({ id, call, argument });
     });
+    this.#waiting.delete(id);
     if (reply.error) throw Object.assign(new Error(reply.error.message), reply.error);
     return reply.value;
   }
 }
 
 function tunConfig(options: TunOptions): TunnelConfig {
+  const solePeer: PlanePeer = { id: DEFAULT_PEER, innerIp: options.peerIp, allowedIps: 'any' };
   return {
     name: 'test',
     role: 'server',
@@ -186,27 +223,25 @@ function tunConfig(options: TunOptions): TunnelConfig {
     },
     queue: { number: 0, maxLength: 24 },
     nft: { table: 'ipipou', counters: true },
-    peers: [
-      {
-        id: DEFAULT_PEER,
-        auth: {
-          proof: { kind: 'none' },
-          byRemoteIp: false,
-          byRemotePort: false,
-          packetTtl: undefined,
-          replyOnAuthOk: false,
-        },
-        timers: {
-          authLifetime: seconds(0),
-          keepalive: seconds(0),
-          connectionIdle: seconds(0),
-          deadPeerTimeout: seconds(0),
-        },
-        remoteHost: undefined,
-        remotePort: undefined,
-        innerIp: options.peerIp,
-        allowedIps: 'any',
-      },
-    ],
+    peers: (options.peers ?? [solePeer]).map((peer) => ({ ...peer, ...UNUSED })),
   };
 }
+
+/** What a plane takes no notice of. */
+const UNUSED = {
+  auth: {
+    proof: { kind: 'none' },
+    byRemoteIp: false,
+    byRemotePort: false,
+    packetTtl: undefined,
+    replyOnAuthOk: false,
+  },
+  timers: {
+    authLifetime: seconds(0),
+    keepalive: seconds(0),
+    connectionIdle: seconds(0),
+    deadPeerTimeout: seconds(0),
+  },
+  remoteHost: undefined,
+  remotePort: undefined,
+} as const;

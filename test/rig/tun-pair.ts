@@ -49,6 +49,11 @@ export class TunPair implements AsyncDisposable {
   /** Opens both ends and admits each to the other. */
   async openBoth(options: Partial<TunOptions> = {}): Promise<void> {
     await Promise.all([this.openA(options), this.openB(options)]);
+    await this.admitBoth();
+  }
+
+  /** Admits each end to the other. */
+  async admitBoth(): Promise<void> {
     await Promise.all([this.a.admit(A_TO_B), this.b.admit(B_TO_A)]);
   }
 
