@@ -166,12 +166,18 @@ function barEnds(
       const LEAST = 2;
       const whisker = to - from < LEAST ? [] : [line(from, y, to, y), ...caps];
       const median = api.value(3);
-      const text = formatNumber(median, median >= 100 ? 0 : digits);
+      const text = figureText(median, digits);
       const look = { fill: scheme.text, font: `11.5px ${FONT}`, verticalAlign: 'middle' };
       const figure = { type: 'text', style: { ...look, text, x: Math.max(end, to) + AWAY, y } };
       return { type: 'group', children: [...whisker, figure] };
     },
   };
+}
+
+/** Two digits that count for what is small, none behind the point for what is great. */
+function figureText(value: number, digits: number): string {
+  if (value > 0 && value < 1) return value.toPrecision(2);
+  return formatNumber(value, value >= 100 ? 0 : digits);
 }
 
 /** What `renderItem` of a custom series is handed. */
@@ -247,8 +253,8 @@ function lineOption(chart: LineChart, scheme: Scheme): EChartsOption {
       ...panels.map(({ title, unit }, at) => panelTitle(`${title}, ${unit}`, left(at), scheme)),
     ],
     legend: {
-      ...{ left: 40, right: 24, top: ABOVE + LINES_HEIGHT + BELOW - 4, itemGap: 14 },
-      ...{ itemWidth: 22, textStyle: { color: scheme.text, fontSize: 12, width: 158 } },
+      ...{ left: 40, right: 24, top: ABOVE + LINES_HEIGHT + BELOW - 4, itemGap: 28 },
+      ...{ itemWidth: 22, textStyle: { color: scheme.text, fontSize: 12 } },
       data: (panels[0]?.lines ?? []).map(({ label }) => label),
     },
     grid: panels.map((_, at) => ({ left: left(at), width, top: ABOVE, height: LINES_HEIGHT })),
