@@ -1,0 +1,117 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { up, type Topology } from '../../src/adapters/lab/topology.ts';
+import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
+import { innerAddresses } from '../rig/addresses.ts';
+import { addressesSettled, expectNoPing, expectPing, iperf, whatIsThere } from '../rig/traffic.ts';
+
+/*
+ * The daemon on `dataplane bpf`, with the configs of the description: a server, and a client behind the
+ * NAT router. The drawing is at the head of src/adapters/lab/topology.ts.
+ */
+const INNER = innerAddresses(0);
+const SERVER = changed(DESCRIBED.server, 'dataplane bpf');
+const CLIENT = changed(DESCRIBED.client, 'dataplane bpf');
+
+let lab: Topology;
+let hosts: Hosts;
+const daemons: Daemon[] = [];
+
+beforeAll(async () => {
+  lab = await up();
+  hosts = await Hosts.in(lab);
+  await Promise.all([lab.server, lab.client()].map((name) => addressesSettled(lab, name)));
+});
+
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon[Symbol.asyncDispose]()));
+});
+
+afterAll(async () => {
+  await hosts[Symbol.asyncDispose]();
+  await lab.down();
+});
+
+async function start(namespace: string, lines: readonly string[]): Promise<Daemon> {
+  const daemon = await hosts.start(namespace, lines);
+  daemons.push(daemon);
+  return daemon;
+}
+
+async function startBoth(
+  server: readonly string[] = SERVER,
+  client: readonly string[] = CLIENT,
+): Promise<{ s: Daemon; c: Daemon }> {
+  const s = await start(lab.server, server);
+  await s.ready();
+  const c = await start(lab.client(), client);
+  await Promise.all([s.established(), c.established()]);
+  return { s, c };
+}
+
+async function whatIsOnBoth(): Promise<readonly string[]> {
+  return Promise.all(
+    [lab.server, lab.client()].map(async (name) => {
+      const qdiscs = await lab.exec(name, ['tc', 'qdisc', 'show']);
+      return [await whatIsThere(lab, name), qdiscs.stdout].join('\n');
+    }),
+  );
+}
+
+test('the configs of the description meet, carry, and leave nothing behind', async () => {
+  const before = await whatIsOnBoth();
+  const { s, c } = await startBoth();
+  await expectPing(lab, lab.client(), INNER.server);
+  await expectPing(lab, lab.server, INNER.client);
+  expect(await iperf(lab, lab.client(), lab.server, INNER.server)).toBeGreaterThan(1e8);
+  expect(await iperf(lab, lab.client(), lab.server, INNER.server, true)).toBeGreaterThan(1e8);
+  await c.until('replied to', (status) => status.repliesVerified === 1);
+  const shown = await hosts.run(lab.server, ['show', 'ipipou0']);
+  expect(shown.stdout).toMatch(/plane +bpf \(asked for by the config\)/);
+  const ends = await Promise.all([s.stop(), c.stop()]);
+  expect(ends).toEqual([0, 0]);
+  expect(await whatIsOnBoth()).toEqual(before);
+});
+
+test.each([
+  { server: 'bpf', client: 'tun', checksum: 'encap-csum' },
+  { server: 'tun', client: 'bpf', checksum: 'encap-csum' },
+  { server: 'bpf', client: 'tun', checksum: 'no-encap-csum' },
+  { server: 'tun', client: 'bpf', checksum: 'no-encap-csum' },
+])(
+  'a $server server and a $client client speak to each other with $checksum',
+  async ({ server, client, checksum }) => {
+    await startBoth(
+      changed(DESCRIBED.server, `dataplane ${server}`, checksum),
+      changed(DESCRIBED.client, `dataplane ${client}`, checksum),
+    );
+    await expectPing(lab, lab.server, INNER.client);
+    expect(await iperf(lab, lab.client(), lab.server, INNER.server)).toBeGreaterThan(1e7);
+    expect(await iperf(lab, lab.client(), lab.server, INNER.server, true)).toBeGreaterThan(1e7);
+  },
+);
+
+test('after kill -9 the kernel goes on, the next run adopts, and down cleans up', async () => {
+  const before = await whatIsOnBoth();
+  const { s, c } = await startBoth();
+  await s.kill();
+  await expectPing(lab, lab.client(), INNER.server);
+  const dead = await hosts.run(lab.server, ['show']);
+  expect(dead.stdout).toMatch(/daemon dead/);
+  expect(dead.stdout).toMatch(/the kernel still forwards/);
+  const again = await start(lab.server, SERVER);
+  await again.established();
+  expect(again.program.output()).toMatch(/adopted/);
+  await expectPing(lab, lab.client(), INNER.server);
+  await again.kill();
+  expect(await hosts.run(lab.server, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
+  await expectNoPing(lab, lab.client(), INNER.server);
+  await c.stop();
+  expect(await whatIsOnBoth()).toEqual(before);
+});
+
+test('auto prefers this plane to user space where there is no FOU, and says why', async () => {
+  const s = await start(lab.server, DESCRIBED.server);
+  const status = await s.ready();
+  expect(['fou', 'bpf']).toContain(status.plane);
+  if (status.plane === 'bpf') expect(status.planeReason).toMatch(/fou lacks kernel module fou/);
+});
