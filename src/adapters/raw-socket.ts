@@ -1,4 +1,5 @@
 import { formatEndpoint, type Path } from '../core/addr.ts';
+import { encodeU32host } from '../core/bytes.ts';
 import { AF_INET, encodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../core/wire/sockaddr.ts';
 import { encodeUdpPacket } from '../core/wire/udp.ts';
 import { checked, EINTR, systemError } from './ffi/errno.ts';
@@ -12,6 +13,10 @@ const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_RAW = 255;
 const SOL_SOCKET = 1;
 const SO_BINDTODEVICE = 25;
+const IPPROTO_IP = 0;
+const IP_MTU_DISCOVER = 10;
+const IP_PMTUDISC_WANT = 1;
+const IP_PMTUDISC_PROBE = 3;
 
 export type RawUdpPacket = {
   /** Sent from `local` to `remote`; `local` need not be free: that is the use of it. */
@@ -22,6 +27,8 @@ export type RawUdpPacket = {
   readonly ttl: number;
   /** Leaves by this device whatever the routes say. */
   readonly device?: string | undefined;
+  /** Sent whole or not at all, whatever MTU is remembered for the path (IP_PMTUDISC_PROBE, ip(7)). */
+  readonly probe?: boolean | undefined;
 };
 
 /** Sends UDP datagrams from ports that other sockets hold. */
@@ -41,6 +48,7 @@ export function openRawUdp(): RawUdp {
     'sendAuth',
   );
   let boundTo = '';
+  let discovery: number | undefined;
   let open = true;
 
   function bindTo(device: string): void {
@@ -51,16 +59,24 @@ export function openRawUdp(): RawUdp {
     boundTo = device;
   }
 
+  function discover(mode: number): void {
+    if (mode === discovery) return;
+    const result = setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, encodeU32host(mode), 4);
+    checked(result, 'IP_MTU_DISCOVER', 'raw socket', 'sendAuth');
+    discovery = mode;
+  }
+
   function closeOnce(): void {
     if (open) close(fd);
     open = false;
   }
 
   return {
-    send({ path, payload, ttl, device }) {
+    send({ path, payload, ttl, device, probe = false }) {
       if (!open) throw new Error('the raw socket is closed');
       bindTo(device ?? '');
-      const packet = encodeUdpPacket({ path, payload, ttl, dontFragment: false, checksum: true });
+      discover(probe ? IP_PMTUDISC_PROBE : IP_PMTUDISC_WANT);
+      const packet = encodeUdpPacket({ path, payload, ttl, dontFragment: probe, checksum: true });
       // The port is in the packet; the kernel wants none here.
       const to = encodeSockaddrIn({ ip: path.remote.ip, port: 0 });
       while (sendto(fd, packet, packet.length, 0, to, SOCKADDR_IN_LENGTH) < 0) {

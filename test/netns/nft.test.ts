@@ -97,6 +97,47 @@ describe('openNft', () => {
     expect(nft.tableIsEmpty('ip', 'x", "y')).toBe(false);
   });
 
+  test('lists in a context that has done nothing yet', () => {
+    const other = inNamespace(NAME, openNft);
+    expect(other.list('ip', 't').map(({ kind }) => kind)).toEqual(['table']);
+    other.close();
+  });
+
+  test('names what is in a table, and nothing of one that is not there', () => {
+    nft.runScript(
+      [
+        'add chain ip t c',
+        'add rule ip t c counter',
+        'add set ip t s { type ipv4_addr; flags dynamic,timeout; timeout 10s; }',
+        'add map ip t m { type ipv4_addr : ipv4_addr; }',
+        'add counter ip t n',
+      ].join('\n'),
+    );
+    const objects = nft.objects('ip', 't').toSorted((a, b) => a.name.localeCompare(b.name));
+    expect(objects).toEqual([
+      { kind: 'chain', name: 'c' },
+      { kind: 'map', name: 'm' },
+      { kind: 'counter', name: 'n' },
+      { kind: 'set', name: 's' },
+    ]);
+    expect(nft.objects('ip', 'nosuch')).toEqual([]);
+  });
+
+  test('tells what each element of a set has counted', async () => {
+    nft.runScript(`
+      add set ip t s { type ifname; counter; }
+      add element ip t s { "lo", "eth7" }
+      add chain ip t in { type filter hook input priority 0; }
+      add rule ip t in iifname @s drop`);
+    for (let i = 0; i < 3; i++) {
+      const at = { local: endpoint('127.0.0.1', 10000), remote: endpoint('127.0.0.1', 10001) };
+      raw.send({ path: at, payload: Uint8Array.of(i), ttl: 64 });
+    }
+    await vi.waitUntil(() => nft.elementPackets('ip', 't', 's').get('lo') === 3n);
+    expect(nft.elementPackets('ip', 't', 's').get('eth7')).toBe(0n);
+    expect(nft.elementPackets('ip', 't', 'nosuch').size).toBe(0);
+  });
+
   test('counts nothing where there is no counter', () => {
     expect(nft.counterPackets('ip', 't', 'nosuch')).toBeUndefined();
   });

@@ -2,7 +2,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { IpipouError, KernelError } from '../../core/errors.ts';
 import { encodeU32host, getU16host, getU32host } from '../../core/bytes.ts';
 import { parseNftFailure } from '../../core/nft/failure-text.ts';
-import { parseNftListing, type NftListed } from '../../core/nft/listing.ts';
+import { countedElements, parseNftListing, type NftListed } from '../../core/nft/listing.ts';
 import { loadLibnftables, type Libnftables, type NftContext } from '../ffi/libnftables.ts';
 import { getsockname } from '../ffi/libc.ts';
 
@@ -31,6 +31,10 @@ export interface Nft extends Disposable {
   list(family: string, table: string): readonly NftListed[];
   /** Packets of a named counter; undefined when there is none. */
   counterPackets(family: string, table: string, name: string): bigint | undefined;
+  /** Packets that each element of a set of single values has counted; empty when there is no such set. */
+  elementPackets(family: string, table: string, set: string): ReadonlyMap<string, bigint>;
+  /** What has a name in a table, by kind ("chain", "set", "map", …); empty when there is no such table. */
+  objects(family: string, table: string): readonly NftObject[];
   /** Whether there is such a table and nothing is in it. */
   tableIsEmpty(family: string, table: string): boolean;
   /**
@@ -40,6 +44,8 @@ export interface Nft extends Disposable {
   readonly portId: number | undefined;
   close(): void;
 }
+
+export type NftObject = { readonly kind: string; readonly name: string };
 
 /**
  * Opens a context in the network namespace of the calling thread; it stays there. Throws
@@ -76,6 +82,9 @@ class NftLibrary implements Nft {
     library.nft_ctx_input_set_flags?.(context, NFT_CTX_INPUT_NO_DNS);
     // The library's socket gets its port with the first request, whatever that brings.
     library.nft_run_cmd_from_buffer(context, 'list tables ip');
+    // What is not taken out of the buffers would stand before what comes next.
+    library.nft_ctx_get_output_buffer(context);
+    library.nft_ctx_get_error_buffer(context);
     this.portId = netlinkPort(before);
   }
 
@@ -93,6 +102,20 @@ class NftLibrary implements Nft {
     const packets = listed?.find((entry) => entry.kind === 'counter')?.fields['packets'];
     // JSON numbers are exact here to 2^53 packets.
     return typeof packets === 'number' ? BigInt(packets) : undefined;
+  }
+
+  elementPackets(family: string, table: string, set: string): ReadonlyMap<string, bigint> {
+    const subject = `nftables set ${family} ${table} ${set}`;
+    const listed = this.#listIfAny({ set: { family, table, name: set } }, subject);
+    return countedElements(listed?.find((entry) => entry.kind === 'set')?.fields['elem']);
+  }
+
+  objects(family: string, table: string): readonly NftObject[] {
+    const subject = `nftables table ${family} ${table}`;
+    const listed = this.#listIfAny({ table: { family, name: table } }, subject) ?? [];
+    return listed.flatMap(({ kind, fields: { name } }) =>
+      kind === 'table' || typeof name !== 'string' ? [] : [{ kind, name }],
+    );
   }
 
   tableIsEmpty(family: string, table: string): boolean {

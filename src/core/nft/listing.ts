@@ -36,3 +36,21 @@ export function parseNftListing(text: string): Result<readonly NftListed[]> {
   }
   return succeed(listed);
 }
+
+/**
+ * Packets by element, out of a set's `elem`: each is `{"elem": {"val": VALUE, "counter": {"packets":
+ * N, …}}}`. Elements that are no text, or that count nothing, are left out.
+ */
+export function countedElements(elements: unknown): ReadonlyMap<string, bigint> {
+  const counted = new Map<string, bigint>();
+  for (const item of Array.isArray(elements) ? (elements as readonly unknown[]) : []) {
+    const element = isRecord(item) ? item['elem'] : undefined;
+    if (!isRecord(element) || !isRecord(element['counter'])) continue;
+    const value = element['val'];
+    const { packets } = element['counter'];
+    if (typeof value === 'string' && typeof packets === 'number' && Number.isInteger(packets)) {
+      counted.set(value, BigInt(packets));
+    }
+  }
+  return counted;
+}

@@ -1,13 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ipv4FromNumber, type Path } from '../../../src/core/addr.ts';
-import {
-  admitPeer,
-  installGuard,
-  objectNames,
-  refuseBareIpip,
-  removeGuard,
-  type GuardSpec,
-} from '../../../src/core/nft/guard.ts';
+import { elementsOf, type GuardPeer } from '../../../src/core/nft/guard-peer.ts';
+import { objectNames, type GuardSpec } from '../../../src/core/nft/guard-rules.ts';
+import { changePeers, installGuard, removeGuard } from '../../../src/core/nft/guard.ts';
 import { port } from '../../../src/core/units.ts';
 
 const spec: GuardSpec = {
@@ -25,6 +20,15 @@ const path: Path = {
   remote: { ip: ipv4FromNumber(0xcb007102), port: port(40001) },
 };
 
+const peer: GuardPeer = {
+  device: 'ipipou0',
+  innerSources: 'any',
+  admission: { path, alt: undefined },
+  expected: undefined,
+};
+const alt = ipv4FromNumber(0xac1d0000);
+const prefix = (number: number, length: number) => ({ ip: ipv4FromNumber(number), length });
+
 function rulesOf(script: string, chain: string): string[] {
   const start = `add rule ip ${spec.table} ${chain} `;
   return script
@@ -38,12 +42,12 @@ const names = objectNames(spec.port);
 describe('installGuard', () => {
   it('ends the chain of the port by dropping', () => {
     for (const variant of [spec, { ...spec, strangers: false }, { ...spec, counters: false }]) {
-      expect(rulesOf(installGuard(variant, undefined), names.guard).at(-1)).toMatch(/drop$/);
+      expect(rulesOf(installGuard(variant, []), names.guard).at(-1)).toMatch(/drop$/);
     }
   });
 
   it('accepts nothing but data of an admitted path', () => {
-    const accepting = rulesOf(installGuard(spec, undefined), names.guard).filter((rule) =>
+    const accepting = rulesOf(installGuard(spec, []), names.guard).filter((rule) =>
       rule.endsWith('accept'),
     );
     expect(accepting).toEqual([
@@ -53,33 +57,33 @@ describe('installGuard', () => {
   });
 
   it('never lets the queue be bypassed', () => {
-    expect(installGuard(spec, undefined)).not.toContain('bypass');
+    expect(installGuard(spec, [])).not.toContain('bypass');
   });
 
   it('queues strangers only behind both limits, and only where strangers are expected', () => {
-    const rules = rulesOf(installGuard(spec, undefined), names.guard);
+    const rules = rulesOf(installGuard(spec, []), names.guard);
     const queueing = rules.filter((rule) => rule.endsWith('queue num 7'));
     expect(queueing).toEqual([
-      'ip saddr . udp sport . ip daddr @p10000_admitted limit rate 50/second burst 50 packets queue num 7',
+      'ip saddr . udp sport . ip daddr @p10000_admitted update @p10000_paths { ip saddr . udp sport . ip daddr limit rate 50/second burst 50 packets } queue num 7',
       '@th,64,4 4 udp length != { 81 } limit rate 10/second burst 8 packets queue num 7',
       'limit rate 200/second burst 100 packets queue num 7',
     ]);
     expect(rules.indexOf(queueing[2] ?? '')).toBeGreaterThan(
       rules.findIndex((rule) => rule.startsWith('update @p10000_sources')),
     );
-    const client = rulesOf(installGuard({ ...spec, strangers: false }, undefined), names.guard);
+    const client = rulesOf(installGuard({ ...spec, strangers: false }, []), names.guard);
     expect(client.filter((rule) => rule.includes('queue num'))).toHaveLength(1);
   });
 
   it('drops what is too short to prove anything before it is counted against its source', () => {
-    const rules = rulesOf(installGuard(spec, undefined), names.guard);
+    const rules = rulesOf(installGuard(spec, []), names.guard);
     expect(rules.findIndex((rule) => rule.startsWith('udp length < 81'))).toBeLessThan(
       rules.findIndex((rule) => rule.startsWith('update')),
     );
   });
 
   it('spends nothing of a source on data that comes before its authentication', () => {
-    const rules = rulesOf(installGuard(spec, undefined), names.guard);
+    const rules = rulesOf(installGuard(spec, []), names.guard);
     const data = '@th,64,4 4 udp length != { 81 } counter name p10000_refused drop';
     expect(rules).toContain(data);
     expect(rules.indexOf(data)).toBeLessThan(
@@ -88,7 +92,7 @@ describe('installGuard', () => {
   });
 
   it('takes an empty authentication packet for what it is', () => {
-    const rules = rulesOf(installGuard({ ...spec, authLengths: [0] }, undefined), names.guard);
+    const rules = rulesOf(installGuard({ ...spec, authLengths: [0] }, []), names.guard);
     expect(rules.some((rule) => rule.startsWith('udp length <'))).toBe(false);
     expect(rules).toContain(
       'ip saddr . udp sport . ip daddr @p10000_admitted @th,64,4 4 udp length != { 8 } counter accept',
@@ -96,70 +100,197 @@ describe('installGuard', () => {
   });
 
   it('drops bare IPIP between the outer addresses of the tunnel', () => {
-    expect(rulesOf(installGuard(spec, undefined), names.input)[0]).toBe(
+    expect(rulesOf(installGuard(spec, []), names.input)[0]).toBe(
       'ip protocol 4 ip saddr . ip daddr @p10000_pairs counter name p10000_refused drop',
     );
   });
 
   it('refuses other devices than the configured one', () => {
-    const rules = rulesOf(installGuard({ ...spec, device: 'eth0' }, undefined), names.guard);
+    const rules = rulesOf(installGuard({ ...spec, device: 'eth0' }, []), names.guard);
     expect(rules[0]).toBe('iifname != "eth0" counter name p10000_refused drop');
   });
 
   it('has no counters when they are switched off', () => {
-    expect(installGuard({ ...spec, counters: false }, { path, alt: undefined })).not.toContain(
-      'counter',
-    );
+    expect(installGuard({ ...spec, counters: false }, [peer])).not.toContain('counter');
   });
 });
 
-describe('admitPeer', () => {
-  it('empties the sets before it fills them', () => {
-    expect(admitPeer(spec, { path, alt: undefined }).split('\n')).toEqual([
-      'flush set ip ipipou p10000_admitted',
-      'flush set ip ipipou p10000_pairs',
-      'flush chain ip ipipou p10000_prerouting',
-      'flush chain ip ipipou p10000_postrouting',
-      'add element ip ipipou p10000_admitted { 203.0.113.2 . 40001 . 203.0.113.1 }',
-      'add element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
+describe('what passes a tunnel device', () => {
+  it('is dropped before anything routes it when its source is not that of the peer', () => {
+    const script = installGuard(spec, []);
+    expect(rulesOf(script, names.prerouting)[0]).toBe(
+      'iifname @p10000_restricted goto p10000_foreign',
+    );
+    expect(rulesOf(script, names.foreign)).toEqual([
+      'iifname . ip saddr @p10000_inner accept',
+      'iifname @p10000_restricted drop',
+    ]);
+    expect(script).toContain('p10000_restricted { type ifname; counter; }');
+  });
+
+  it('never reaches the port', () => {
+    const rules = rulesOf(installGuard(spec, []), names.guard);
+    expect(rules[0]).toBe('iifname @p10000_devices counter name p10000_refused drop');
+  });
+
+  it('has its TCP segments made to fit, in both directions', () => {
+    const clamp = 'tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu';
+    expect(rulesOf(installGuard(spec, []), names.forward)).toEqual([
+      `iifname @p10000_devices ${clamp}`,
+      `oifname @p10000_devices ${clamp}`,
+    ]);
+  });
+});
+
+describe('the rewriting of alternative addresses', () => {
+  it('asks a map by the whole path, before and after the host has its say', () => {
+    const script = installGuard(spec, []);
+    expect(rulesOf(script, names.prerouting)[1]).toBe(
+      'udp dport 10000 ip daddr set ip saddr . udp sport . ip daddr map @p10000_inwards',
+    );
+    expect(rulesOf(script, names.postrouting)).toEqual([
+      'udp sport 10000 ip saddr set ip saddr . ip daddr . udp dport map @p10000_outwards',
+    ]);
+  });
+});
+
+describe('elementsOf', () => {
+  it('says the device of a peer that is not admitted, and no more', () => {
+    expect(elementsOf({ ...peer, admission: undefined })).toEqual([
+      { set: 'devices', text: '"ipipou0"' },
+    ]);
+  });
+
+  it('admits a path', () => {
+    expect(elementsOf(peer)).toEqual([
+      { set: 'devices', text: '"ipipou0"' },
+      { set: 'admitted', text: '203.0.113.2 . 40001 . 203.0.113.1' },
+      { set: 'pairs', text: '203.0.113.2 . 203.0.113.1' },
     ]);
   });
 
   it('admits by the alternative address and rewrites it both ways', () => {
-    const script = admitPeer(spec, { path, alt: ipv4FromNumber(0xac1d0000) });
-    expect(script).toContain(
-      'add element ip ipipou p10000_admitted { 203.0.113.2 . 40001 . 172.29.0.0 }',
-    );
-    expect(rulesOf(script, names.prerouting)).toEqual([
-      'ip saddr 203.0.113.2 ip daddr 203.0.113.1 udp sport 40001 udp dport 10000 ip daddr set 172.29.0.0',
-    ]);
-    expect(rulesOf(script, names.postrouting)).toEqual([
-      'ip saddr 172.29.0.0 ip daddr 203.0.113.2 udp sport 10000 udp dport 40001 ip saddr set 203.0.113.1',
+    expect(elementsOf({ ...peer, admission: { path, alt } }).slice(1)).toEqual([
+      { set: 'admitted', text: '203.0.113.2 . 40001 . 172.29.0.0' },
+      { set: 'pairs', text: '203.0.113.2 . 172.29.0.0' },
+      { set: 'inwards', text: '203.0.113.2 . 40001 . 203.0.113.1 : 172.29.0.0' },
+      { set: 'outwards', text: '172.29.0.0 . 203.0.113.2 . 40001 : 203.0.113.1' },
     ]);
   });
 
-  it('admits nobody when there is nobody', () => {
-    expect(admitPeer(spec, undefined)).not.toContain('add');
+  it('refuses bare IPIP where a device is about to be pointed, once', () => {
+    const remote = path.remote.ip;
+    const pairs = (expected: GuardPeer['expected']) =>
+      elementsOf({ ...peer, expected }).filter(({ set }) => set === 'pairs');
+    expect(pairs({ remote, local: alt }).map(({ text }) => text)).toEqual([
+      '203.0.113.2 . 203.0.113.1',
+      '203.0.113.2 . 172.29.0.0',
+    ]);
+    expect(pairs({ remote, local: path.local.ip })).toHaveLength(1);
+  });
+
+  it('names inner sources without those that lie within others', () => {
+    const innerSources = [
+      prefix(0x0a010203, 32),
+      prefix(0x0a010000, 16),
+      prefix(0x0a020000, 24),
+      prefix(0xac1c0001, 32),
+      prefix(0x0a010000, 16),
+    ];
+    expect(elementsOf({ ...peer, admission: undefined, innerSources }).slice(1)).toEqual([
+      { set: 'restricted', text: '"ipipou0"' },
+      { set: 'inner', text: '"ipipou0" . 10.1.0.0/16' },
+      { set: 'inner', text: '"ipipou0" . 10.2.0.0/24' },
+      { set: 'inner', text: '"ipipou0" . 172.28.0.1' },
+    ]);
+  });
+
+  it('restricts nobody who may send from anywhere', () => {
+    const innerSources = [prefix(0x0a010000, 16), prefix(0, 0)];
+    expect(elementsOf({ ...peer, innerSources })).toEqual(elementsOf(peer));
   });
 });
 
-describe('refuseBareIpip', () => {
-  it('adds to the pairs, which the next admission empties', () => {
-    const script = refuseBareIpip(spec, path.remote.ip, path.local.ip);
-    expect(script).toBe('add element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }');
-    expect(admitPeer(spec, undefined)).toContain('flush set ip ipipou p10000_pairs');
+describe('changePeers', () => {
+  it('adds one peer without touching another', () => {
+    expect(changePeers(spec, [{ before: undefined, after: peer }]).split('\n')).toEqual([
+      'add element ip ipipou p10000_admitted { 203.0.113.2 . 40001 . 203.0.113.1 }',
+      'add element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
+      'add element ip ipipou p10000_devices { "ipipou0" }',
+    ]);
+  });
+
+  it('re-points a peer by the elements that differ', () => {
+    const moved = { ...path, remote: { ...path.remote, port: port(40002) } };
+    const after = { ...peer, admission: { path: moved, alt: undefined } };
+    expect(changePeers(spec, [{ before: peer, after }]).split('\n')).toEqual([
+      'delete element ip ipipou p10000_admitted { 203.0.113.2 . 40001 . 203.0.113.1 }',
+      'add element ip ipipou p10000_admitted { 203.0.113.2 . 40002 . 203.0.113.1 }',
+    ]);
+  });
+
+  it('removes all of a peer, and gives its inner addresses to another, in one command a set', () => {
+    const own = { ...peer, innerSources: [prefix(0x0a010000, 16)] };
+    const other = { ...own, device: 'ipipou0-1', admission: undefined };
+    const script = changePeers(spec, [
+      { before: own, after: undefined },
+      { before: undefined, after: other },
+    ]);
+    expect(script.split('\n')).toEqual([
+      'delete element ip ipipou p10000_admitted { 203.0.113.2 . 40001 . 203.0.113.1 }',
+      'delete element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
+      'delete element ip ipipou p10000_devices { "ipipou0" }',
+      'delete element ip ipipou p10000_restricted { "ipipou0" }',
+      'delete element ip ipipou p10000_inner { "ipipou0" . 10.1.0.0/16 }',
+      'add element ip ipipou p10000_devices { "ipipou0-1" }',
+      'add element ip ipipou p10000_restricted { "ipipou0-1" }',
+      'add element ip ipipou p10000_inner { "ipipou0-1" . 10.1.0.0/16 }',
+    ]);
+  });
+
+  it('says nothing where nothing changes', () => {
+    expect(changePeers(spec, [{ before: peer, after: { ...peer } }])).toBe('');
+  });
+});
+
+describe('installGuard with peers', () => {
+  it('empties every set of peers before it fills it', () => {
+    const lines = installGuard(spec, [{ ...peer, admission: { path, alt } }]).split('\n');
+    for (const name of ['admitted', 'pairs', 'inwards', 'outwards', 'devices'] as const) {
+      const emptied = lines.findIndex(
+        (line) => /^flush (set|map)/.test(line) && line.endsWith(names[name]),
+      );
+      const filled = lines.findIndex((line) =>
+        line.startsWith(`add element ip ipipou ${names[name]} `),
+      );
+      expect(emptied, name).toBeGreaterThan(0);
+      expect(filled, name).toBeGreaterThan(emptied);
+    }
   });
 });
 
 describe('removeGuard', () => {
-  it('deletes every object that installGuard makes, and not the table', () => {
-    const made = new Set(
-      installGuard(spec, undefined)
-        .match(/p10000_[a-z]+/g)
-        ?.filter((name) => name !== undefined),
+  const declared = [...installGuard(spec, []).matchAll(/^add (\w+) ip ipipou (\w+)/gm)];
+  const there = declared.map(([, kind = '', name = '']) => ({ kind, name }));
+
+  it('deletes every object that installGuard makes, rules first, and not the table', () => {
+    const made = new Set(installGuard(spec, [peer]).match(/p10000_[a-z]+/g));
+    const script = removeGuard(spec, there);
+    for (const name of made)
+      expect(script).toMatch(new RegExp(`delete \\w+ ip ipipou ${name}$`, 'm'));
+    const lines = script.split('\n');
+    expect(lines.filter((line) => line.startsWith('delete'))).toHaveLength(made.size);
+    expect(lines.findLastIndex((line) => line.startsWith('flush chain'))).toBeLessThan(
+      lines.findIndex((line) => line.startsWith('delete')),
     );
-    const script = removeGuard(spec);
-    for (const name of made) expect(script).toMatch(new RegExp(`delete \\w+ ip ipipou ${name}`));
     expect(script).not.toContain('delete table');
+  });
+
+  it("leaves other tunnels' objects and what is not there alone", () => {
+    const others = [
+      { kind: 'chain', name: 'p1000_guard' },
+      { kind: 'set', name: 'mine' },
+    ];
+    expect(removeGuard(spec, others)).toBe('');
   });
 });

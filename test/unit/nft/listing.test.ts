@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseNftListing } from '../../../src/core/nft/listing.ts';
+import { countedElements, parseNftListing } from '../../../src/core/nft/listing.ts';
 
 describe('parseNftListing', () => {
   it('reads what libnftables 1.0.6 lists of a table', () => {
@@ -30,5 +30,31 @@ describe('parseNftListing', () => {
     ['{"nftables": [{"table": null}]}', 'a table without fields'],
   ])('refuses %s', (text, reason) => {
     expect(parseNftListing(text)).toEqual({ ok: false, reason });
+  });
+});
+
+describe('countedElements', () => {
+  it('reads what libnftables 1.0.6 lists of a set that counts', () => {
+    const elements = [
+      { elem: { val: 'ipipou0-1', counter: { packets: 3, bytes: 252 } } },
+      { elem: { val: 'ipipou0-2', counter: { packets: 0, bytes: 0 } } },
+    ];
+    expect(countedElements(elements)).toEqual(
+      new Map([
+        ['ipipou0-1', 3n],
+        ['ipipou0-2', 0n],
+      ]),
+    );
+  });
+
+  it.each([
+    undefined,
+    null,
+    'x',
+    ['ipipou0-1'],
+    [{ elem: { val: 'a' } }],
+    [{ elem: { val: 1, counter: { packets: 1 } } }],
+  ])('reads nothing out of %j', (elements) => {
+    expect(countedElements(elements)).toEqual(new Map());
   });
 });

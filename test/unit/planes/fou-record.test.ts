@@ -2,20 +2,28 @@ import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { parseRecord, type FouRecord } from '../../../src/adapters/planes/fou/record.ts';
 import { ipv4FromNumber } from '../../../src/core/addr.ts';
+import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
 import { port } from '../../../src/core/units.ts';
 
 const record: FouRecord = {
-  version: 1,
+  version: 2,
   port: port(10000),
   madeListener: true,
   device: 'ipipou0',
   table: 'ipipou',
-  alt: ipv4FromNumber(0xac1d0000),
-  madeAlt: true,
-  path: {
-    local: { ip: ipv4FromNumber(0xcb007101), port: port(10000) },
-    remote: { ip: ipv4FromNumber(0xcb007102), port: port(4321) },
-  },
+  peers: [
+    { id: 'default' as PeerId, device: 'ipipou0', path: undefined, alt: undefined },
+    {
+      id: 'laptop' as PeerId,
+      device: 'ipipou0-1',
+      path: {
+        local: { ip: ipv4FromNumber(0xcb007101), port: port(10000) },
+        remote: { ip: ipv4FromNumber(0xcb007102), port: port(4321) },
+      },
+      alt: ipv4FromNumber(0xac1d0000),
+    },
+  ],
+  madeAlts: [ipv4FromNumber(0xac1d0000)],
 };
 
 describe('parseRecord', () => {
@@ -25,7 +33,7 @@ describe('parseRecord', () => {
 
   it.each([
     ['nothing', null],
-    ['another version', { ...record, version: 2 }],
+    ['another version', { ...record, version: 1 }],
     ['no port', { ...record, port: 0 }],
     ['a port that is text', { ...record, port: '10000' }],
     ['no device', { ...record, device: undefined }],
@@ -35,16 +43,24 @@ describe('parseRecord', () => {
     expect(parseRecord(value)).toBeUndefined();
   });
 
-  it('forgets a path that is not whole', () => {
-    const broken = { ...record, path: { ...record.path, remote: { ip: '1.2.3', port: 4 } } };
-    expect(parseRecord(broken)).toEqual({ ...record, path: undefined });
+  it('forgets a path that is not whole, and peers and addresses that are none', () => {
+    const [, laptop] = record.peers;
+    const path = { ...laptop?.path, remote: { ip: '1.2.3', port: 4 } };
+    const peers = [{ ...laptop, path }, { id: 'x' }, 7, { device: 'ipipou0' }];
+    const madeAlts = ['172.29.0.1', '172.29.0', 5];
+    expect(parseRecord({ ...record, peers, madeAlts })).toEqual({
+      ...record,
+      peers: [{ ...laptop, path: undefined }],
+      madeAlts: ['172.29.0.1'],
+    });
   });
 
   it('never throws on any JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         parseRecord(value);
-        parseRecord({ ...record, path: value, alt: value });
+        parseRecord({ ...record, peers: value, madeAlts: value });
+        parseRecord({ ...record, peers: [{ id: 'a', device: 'b', path: value, alt: value }] });
       }),
     );
   });

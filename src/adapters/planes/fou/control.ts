@@ -1,20 +1,20 @@
 import { looksLikeIpv4 } from '../../../core/wire/ipv4.ts';
 import { decodeUdp } from '../../../core/wire/udp.ts';
-import { samePath, type Ipv4, type Path } from '../../../core/addr.ts';
+import type { Endpoint, Ipv4, Path } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { ControlPacket } from '../../../ports/data-plane.ts';
 import { openQueue, type QueuedPacket } from '../../nfqueue.ts';
 
 /** What the queue needs of the plane. */
 export type QueueOwner = {
-  /** Maps the alternative local address, seen on packets that were rewritten, to the public one. */
-  readonly publicLocal: (local: Ipv4) => Ipv4;
-  readonly packet: (packet: ControlPacket) => Promise<void>;
   /**
-   * The path of kernel-forwarded data now, with the local address that is on such packets when
-   * they reach the queue's hook; undefined while no peer is admitted.
+   * Maps the destination of a packet from `remote` to the public address: it is an alternative one on
+   * packets that were rewritten. Undefined for an alternative address that no such peer uses now.
    */
-  readonly dataPath: () => Path | undefined;
+  readonly publicLocal: (local: Ipv4, remote: Endpoint) => Ipv4 | undefined;
+  readonly packet: (packet: ControlPacket) => Promise<void>;
+  /** Whether packets on this path, as they are when they reach the queue's hook, are an admitted peer's. */
+  readonly carries: (path: Path) => boolean;
 };
 
 /**
@@ -48,13 +48,13 @@ export class ControlQueue {
       return;
     }
     const { source: remote, destination, payload } = datagram.value;
-    const local = { ip: this.#owner.publicLocal(destination.ip), port: destination.port };
-    await this.#owner.packet({ path: { local, remote }, payload });
-    const data = this.#owner.dataPath();
-    const goesOn =
-      data !== undefined &&
-      samePath(data, { local: destination, remote }) &&
-      looksLikeIpv4(payload);
+    const ip = this.#owner.publicLocal(destination.ip, remote);
+    if (ip === undefined) {
+      this.#queue.verdict(queued.id, 'drop');
+      return;
+    }
+    await this.#owner.packet({ path: { local: { ip, port: destination.port }, remote }, payload });
+    const goesOn = looksLikeIpv4(payload) && this.#owner.carries({ local: destination, remote });
     this.#queue.verdict(queued.id, goesOn ? 'accept' : 'drop');
   }
 

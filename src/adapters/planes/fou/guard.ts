@@ -1,14 +1,13 @@
-import type { Ipv4 } from '../../../core/addr.ts';
+import { KernelError } from '../../../core/errors.ts';
+import type { GuardPeer } from '../../../core/nft/guard-peer.ts';
+import { guardPrefix, objectNames, type GuardSpec } from '../../../core/nft/guard-rules.ts';
 import {
-  admitPeer,
-  guardPrefix,
+  changePeers,
   installGuard,
-  objectNames,
-  refuseBareIpip,
   removeGuard,
-  type Admission,
-  type GuardSpec,
+  type PeerChange,
 } from '../../../core/nft/guard.ts';
+import type { PeerId } from '../../../ports/data-plane.ts';
 import { openNft, type Nft } from '../../nft/nft.ts';
 import { watchNft, type NftEvent } from '../../nft/monitor.ts';
 
@@ -16,6 +15,8 @@ import { watchNft, type NftEvent } from '../../nft/monitor.ts';
 const REPAIR_BURST = 10;
 const REPAIR_WINDOW_MS = 10_000;
 const REPAIR_PAUSE_MS = 1000;
+/** How long what was dropped of every peer is remembered: many peers are told of one after another. */
+const COUNTS_AGE_MS = 500;
 
 /**
  * Keeps the guard's ruleset in the kernel: installs it, changes who is admitted, and puts it back
@@ -25,7 +26,9 @@ export class Guard {
   readonly #nft: Nft;
   readonly #spec: GuardSpec;
   readonly #disturbed: (repaired: boolean) => void;
-  #admission: Admission | undefined;
+  /** What the kernel's rules say, when nobody else has changed them. */
+  #peers: ReadonlyMap<PeerId, GuardPeer> = new Map();
+  #foreign: { readonly at: number; readonly packets: ReadonlyMap<string, bigint> } | undefined;
   #monitor: { close(): void } | undefined;
   #repairs: number[] = [];
   #repairDue = false;
@@ -39,27 +42,54 @@ export class Guard {
   }
 
   /** Makes the rules, whatever is there, and watches them from now on. */
-  install(admission: Admission | undefined): void {
-    this.#nft.runScript(installGuard(this.#spec, admission));
-    this.#admission = admission;
+  install(peers: ReadonlyMap<PeerId, GuardPeer>): void {
+    this.#replace(peers);
     this.#monitor ??= watchNft((event) => this.#onEvent(event));
   }
 
-  /** To be called before a device is pointed along a path that is not admitted yet. */
-  expect(remote: Ipv4, local: Ipv4): void {
-    this.#nft.runScript(refuseBareIpip(this.#spec, remote, local));
+  /** What the rules say of a peer. */
+  peer(id: PeerId): GuardPeer | undefined {
+    return this.#peers.get(id);
   }
 
-  /** Makes `admission` the only one, atomically. On failure the earlier one is still in force. */
-  admit(admission: Admission | undefined): void {
-    this.#nft.runScript(admitPeer(this.#spec, admission));
-    this.#admission = admission;
+  /**
+   * Changes what is said of peers, in one transaction that touches nothing of the others; undefined
+   * removes one. On failure the earlier rules are still in force.
+   */
+  change(changes: ReadonlyMap<PeerId, GuardPeer | undefined>): void {
+    const peers = new Map(this.#peers);
+    const differences: PeerChange[] = [];
+    for (const [id, after] of changes) {
+      differences.push({ before: peers.get(id), after });
+      if (after) peers.set(id, after);
+      else peers.delete(id);
+    }
+    const script = changePeers(this.#spec, differences);
+    if (script === '') return;
+    try {
+      this.#nft.runScript(script);
+      this.#peers = peers;
+    } catch {
+      // The rules are not as we left them: somebody has just changed them.
+      this.#replace(peers);
+    }
   }
 
   /** Packets refused since the rules were made; undefined where they are not counted. */
   refusedPackets(): bigint | undefined {
     if (!this.#spec.counters) return undefined;
     return this.#nft.counterPackets('ip', this.#spec.table, objectNames(this.#spec.port).refused);
+  }
+
+  /** Packets dropped since the rules were made because they came out of `device` with a foreign source. */
+  foreignPackets(device: string): bigint | undefined {
+    if (!this.#spec.counters) return undefined;
+    const now = Date.now();
+    if (this.#foreign === undefined || now - this.#foreign.at > COUNTS_AGE_MS) {
+      const set = objectNames(this.#spec.port).restricted;
+      this.#foreign = { at: now, packets: this.#nft.elementPackets('ip', this.#spec.table, set) };
+    }
+    return this.#foreign.packets.get(device);
   }
 
   /** Lets go of the rules without touching them. */
@@ -114,9 +144,22 @@ export class Guard {
     return (event.chain ?? event.set ?? prefix).startsWith(prefix);
   }
 
+  /** Makes the rules anew; they replace whatever is there, of whatever type. */
+  #replace(peers: ReadonlyMap<PeerId, GuardPeer>): void {
+    const script = installGuard(this.#spec, peers.values());
+    try {
+      this.#nft.runScript(script);
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.errno !== 'EEXIST') throw error;
+      // Another version, or other options, made sets of the same name in another way.
+      this.#nft.runScript(`${removal(this.#nft, this.#spec)}\n${script}`);
+    }
+    this.#peers = peers;
+  }
+
   #repair(): void {
     try {
-      this.#nft.runScript(installGuard(this.#spec, this.#admission));
+      this.#replace(this.#peers);
       this.#disturbed(true);
     } catch {
       this.#disturbed(false);
@@ -127,6 +170,10 @@ export class Guard {
 
 /** Removes the rules of one tunnel, and the table when it is empty then. */
 export function removeGuardRules(nft: Nft, spec: Pick<GuardSpec, 'table' | 'port'>): void {
-  nft.runScript(removeGuard(spec));
+  nft.runScript(removal(nft, spec));
   if (nft.tableIsEmpty('ip', spec.table)) nft.runScript(`delete table ip ${spec.table}`);
+}
+
+function removal(nft: Nft, spec: Pick<GuardSpec, 'table' | 'port'>): string {
+  return removeGuard(spec, nft.objects('ip', spec.table));
 }

@@ -1,27 +1,28 @@
+import type { Port } from '../../../core/units.ts';
 import { openFouNetlink } from '../../netlink/fou.ts';
-import { openRouteNetlink } from '../../netlink/route.ts';
+import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { openNft } from '../../nft/nft.ts';
+import { AltAddresses } from './alt-addresses.ts';
+import { isDeviceNameOf } from './device-names.ts';
 import { removeGuardRules } from './guard.ts';
 import { removeListener } from './listener.ts';
-import { LocalAlt } from './local-alt.ts';
 import type { FouRecord } from './record.ts';
 import { isTunnelOfPort } from './tunnel-device.ts';
+import { UnreachableRoutes } from './unreachable-routes.ts';
 
 /**
- * Removes what a dead run left: its tunnel device, the alternative address, the FOU port when that
- * run had made it, the rules. Quiet about what is gone. The order is that of closing: the guard
- * goes last.
+ * Removes what a dead run left: its tunnel devices, the alternative addresses, the routes of the last
+ * resort, the FOU port when that run had made it, the rules. Quiet about what is gone. The order is
+ * that of closing: the guard goes last.
  */
 export async function removeLeftovers(record: FouRecord): Promise<void> {
   const route = openRouteNetlink();
   try {
-    const link = await route.linkByName(record.device);
-    if (link && isTunnelOfPort(link, record.port)) await route.removeLink(link.index);
-    if (record.alt !== undefined) {
-      const alt = new LocalAlt(route, record.alt);
-      alt.adopt(record.madeAlt);
-      await alt.remove();
-    }
+    await removeDevices(route, record, new Set());
+    const alts = new AltAddresses(route);
+    alts.adopt(record.madeAlts);
+    await alts.tidy();
+    await new UnreachableRoutes(route, record.port).reconcile([]);
   } finally {
     route.close();
   }
@@ -38,5 +39,17 @@ export async function removeLeftovers(record: FouRecord): Promise<void> {
     removeGuardRules(nft, record);
   } finally {
     nft.close();
+  }
+}
+
+/** Removes a tunnel's devices, whoever's they were, but those to keep. */
+export async function removeDevices(
+  route: RouteNetlink,
+  tunnel: { readonly device: string; readonly port: Port },
+  keep: ReadonlySet<string>,
+): Promise<void> {
+  for (const link of await route.links()) {
+    const ours = isTunnelOfPort(link, tunnel.port) && isDeviceNameOf(tunnel.device, link.name);
+    if (ours && !keep.has(link.name)) await route.removeLink(link.index);
   }
 }

@@ -1,5 +1,5 @@
 import { parseIpv4, type Ipv4, type Path } from '../../../core/addr.ts';
-import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import type { PeerId, TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { port as toPort, type Port } from '../../../core/units.ts';
 
 /**
@@ -7,51 +7,70 @@ import { port as toPort, type Port } from '../../../core/units.ts';
  * kill -9 the next run knows what to adopt and what to remove. A thing named here may not exist.
  */
 export type FouRecord = {
-  readonly version: 1;
+  readonly version: 2;
   readonly port: Port;
   /** Whether the FOU listener is ours; a listener that was there before is used and left. */
   readonly madeListener: boolean;
+  /** Name of the default peer's device; the others' begin with it. */
   readonly device: string;
   readonly table: string;
+  /** Peers that have a device or had one: at most MAX_PEERS. */
+  readonly peers: readonly PeerRecord[];
+  /** Alternative local addresses that are ours to take away; those that were there before are left. */
+  readonly madeAlts: readonly Ipv4[];
+};
+
+export type PeerRecord = {
+  readonly id: PeerId;
+  readonly device: string;
+  /** The admitted path, in public addresses (never an alternative one); undefined while evicted. */
+  readonly path: Path | undefined;
   /** Alternative local address in use. */
   readonly alt: Ipv4 | undefined;
-  /** Whether that address is ours; one that was on the host before is used and left. */
-  readonly madeAlt: boolean;
-  /** The admitted path, in public addresses (never the alternative one). */
-  readonly path: Path | undefined;
 };
 
 /** The record of a run that has made nothing yet. */
 export function newRecord(config: TunnelConfig): FouRecord {
   return {
-    version: 1,
+    version: 2,
     port: config.outer.localPort,
     madeListener: false,
     device: config.inner.device,
     table: config.nft.table,
-    alt: undefined,
-    madeAlt: false,
-    path: undefined,
+    peers: [],
+    madeAlts: [],
   };
 }
 
 /** A record out of the journal; undefined for anything that no run of this version wrote. */
 export function parseRecord(value: unknown): FouRecord | undefined {
-  if (!isObject(value) || value['version'] !== 1) return undefined;
+  if (!isObject(value) || value['version'] !== 2) return undefined;
   const port = parsePortValue(value['port']);
   const { device, table, madeListener } = value;
   if (port === undefined || typeof device !== 'string' || typeof table !== 'string') {
     return undefined;
   }
   return {
-    version: 1,
+    version: 2,
     port,
     madeListener: madeListener === true,
     device,
     table,
-    alt: typeof value['alt'] === 'string' ? parseIpv4(value['alt']) : undefined,
-    madeAlt: value['madeAlt'] === true,
+    peers: parseList(value['peers'], parsePeer),
+    madeAlts: parseList(value['madeAlts'], parseAddress),
+  };
+}
+
+function parsePeer(value: unknown): PeerRecord | undefined {
+  if (!isObject(value)) return undefined;
+  const { id, device } = value;
+  if (typeof id !== 'string' || typeof device !== 'string') return undefined;
+  return {
+    // What was an id when it was written; one that names no peer now is removed.
+    id: id as PeerId,
+    device,
     path: parsePath(value['path']),
+    alt: parseAddress(value['alt']),
   };
 }
 
@@ -63,16 +82,26 @@ function parsePath(value: unknown): Path | undefined {
 }
 
 function parseEnd(value: unknown): Path['local'] | undefined {
-  if (!isObject(value) || typeof value['ip'] !== 'string') return undefined;
-  const ip = parseIpv4(value['ip']);
+  if (!isObject(value)) return undefined;
+  const ip = parseAddress(value['ip']);
   const port = parsePortValue(value['port']);
   return ip !== undefined && port !== undefined ? { ip, port } : undefined;
+}
+
+function parseAddress(value: unknown): Ipv4 | undefined {
+  return typeof value === 'string' ? parseIpv4(value) : undefined;
 }
 
 function parsePortValue(value: unknown): Port | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65535
     ? toPort(value)
     : undefined;
+}
+
+/** What of a list can be read. */
+function parseList<T>(value: unknown, parse: (item: unknown) => T | undefined): readonly T[] {
+  const items: readonly unknown[] = Array.isArray(value) ? value : [];
+  return items.map(parse).filter((item) => item !== undefined);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,29 +1,45 @@
 import type { Ipv4, Path } from '../../../core/addr.ts';
-import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, withExit } from '../../../core/errors.ts';
 import type { ExitName } from '../../../core/exit-codes.ts';
 import type { IfIndex, Port } from '../../../core/units.ts';
 import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
-import type { IpipSpec, Link, RouteNetlink } from '../../netlink/route.ts';
-import type { DeviceCounters } from './counter-ledger.ts';
+import type { Address, IpipSpec, Link, RouteNetlink } from '../../netlink/route.ts';
 import { deviceMtu } from '../inner-mtu.ts';
+import type { DeviceCounters } from './counter-ledger.ts';
+import { outerDevice } from './outer-side.ts';
+
+/** What all devices of a tunnel have in common. */
+export type DeviceEnvironment = {
+  readonly route: RouteNetlink;
+  readonly config: TunnelConfig;
+  readonly defaultTtl: number;
+};
+
+/** Where a device points, and how it is dressed. */
+export type Pointing = {
+  readonly path: Path;
+  /** Outer source: the path's local address, or the alternative one where one is in use. */
+  readonly local: Ipv4;
+  /** The other end of the device's address; undefined = the address stands alone. */
+  readonly peerIp: Ipv4 | undefined;
+  /** Largest MTU (bytes), where it is less than what the route allows. */
+  readonly mtuLimit: number | undefined;
+};
 
 /**
- * The ipip device of one tunnel: made when a peer is first admitted, re-pointed live when the peer
- * roams, removed when it is evicted. While there is no peer there is no device: a device without a
+ * The ipip device of one peer: made when the peer is first admitted, re-pointed live when it roams,
+ * removed when it is evicted. While the peer is not admitted there is no device: a device without a
  * remote would take packets from anybody.
  */
 export class TunnelDevice {
-  readonly #route: RouteNetlink;
-  readonly #config: TunnelConfig;
-  readonly #defaultTtl: number;
+  readonly name: string;
+  readonly #environment: DeviceEnvironment;
   #index: IfIndex | undefined;
 
-  constructor(route: RouteNetlink, config: TunnelConfig, defaultTtl: number) {
-    this.#route = route;
-    this.#config = config;
-    this.#defaultTtl = defaultTtl;
+  constructor(name: string, environment: DeviceEnvironment) {
+    this.name = name;
+    this.#environment = environment;
   }
 
   /** Kernel index while the device is there, as far as we know. */
@@ -33,101 +49,51 @@ export class TunnelDevice {
 
   /** The device, when one of its name exists; throws when that is not one of our kind. */
   async find(): Promise<Link | undefined> {
-    const link = await this.#route.linkByName(this.#config.inner.device);
+    const { route, config } = this.#environment;
+    const link = await route.linkByName(this.name);
     if (link === undefined) return undefined;
-    if (!isTunnelOfPort(link, this.#config.outer.localPort)) {
-      throw new KernelError(
-        'link',
-        {
-          operation: 'RTM_NEWLINK',
-          errno: 'EEXIST',
-          words: `it is a device of kind ${link.kind ?? 'unknown'} that ipipou did not make`,
-          subject: `link ${link.name}`,
-        },
-        { hint: 'choose another name with tunl-dev, or remove that device' },
-      );
-    }
+    if (!isTunnelOfPort(link, config.outer.localPort)) throw takenName(link);
     return link;
   }
 
-  /** Index of the outer device; undefined when the config names none; rejects when it does not exist. */
-  async outerDevice(): Promise<IfIndex | undefined> {
-    const name = this.#config.outer.device;
-    if (name === undefined) return undefined;
-    const link = await this.#route.linkByName(name);
-    if (link === undefined) throw missingDevice(name);
-    return link.index;
-  }
-
-  /** Rejects with exit 'address' when the config gives a local address that this host has not. */
-  async requireLocalAddress(): Promise<void> {
-    const { localIp } = this.#config.outer;
-    if (localIp === undefined) return;
-    const addresses = await this.#route.addresses();
-    if (addresses.some(({ ip }) => ip === localIp)) return;
-    throw new KernelError(
-      'address',
-      { operation: 'RTM_GETADDR', errno: 'EADDRNOTAVAIL', subject: `fou-local-ip ${localIp}` },
-      { hint: `it is no address of this host: add it, or leave fou-local-ip out` },
-    );
-  }
-
-  /** Whether another ipip device has the same outer addresses: the kernel could not tell the two apart. */
-  async addressesTaken(local: Ipv4, remote: Ipv4): Promise<boolean> {
-    const links = await this.#route.links();
-    return links.some(
-      (link) =>
-        link.name !== this.#config.inner.device &&
-        link.ipip?.local === local &&
-        link.ipip.remote === remote,
-    );
-  }
-
   /**
-   * Makes the device point along `path` (from `local`, which is the alternative address where one
-   * is in use), with its address, MTU and state as configured. Changes only what differs. Rejects
-   * with exit 'createTunnel' or 'updateTunnel', 'address' or 'link'.
+   * Makes the device point so, with its address, MTU and state as they should be. Changes only what
+   * differs. Rejects with exit 'createTunnel' or 'updateTunnel', 'address' or 'link'.
    */
-  async point(path: Path, local: Ipv4): Promise<void> {
+  async point(pointing: Pointing): Promise<IfIndex> {
+    const { route } = this.#environment;
     const found = await this.find();
-    const spec = await this.#spec(path, local);
+    const spec = await this.#spec(pointing);
+    let changed = true;
     if (found === undefined) {
-      this.#index = await refile('createTunnel', this.#route.addIpip(spec));
+      this.#index = await refile('createTunnel', route.addIpip(spec));
     } else {
       this.#index = found.index;
-      if (differs(found, spec)) {
-        await refile('updateTunnel', this.#route.changeIpip(found.index, spec));
-      }
+      changed = differs(found, spec);
+      if (changed) await refile('updateTunnel', route.changeIpip(found.index, spec));
     }
-    this.#chooseOffload(path, local);
-    await this.#dress(path, this.#index, found);
+    this.#chooseOffload(pointing);
+    // A change of the tunnel can change the MTU as well.
+    await this.#dress(pointing, this.#index, changed ? undefined : found);
+    return this.#index;
   }
 
-  /** Whether the device has its configured address and peer. */
-  async hasAddress(): Promise<boolean> {
-    if (this.#index === undefined) return false;
-    const { ip } = this.#config.inner;
-    const peerIp = defaultPeer(this.#config)?.innerIp ?? ip;
-    const addresses = await this.#route.addresses({ index: this.#index });
-    return addresses.some((address) => address.ip === ip && address.peer === peerIp);
+  /** Whether the device has its address. */
+  async hasAddress(peerIp: Ipv4 | undefined): Promise<boolean> {
+    return (await this.#addresses()).some((address) => this.#isOurs(address, peerIp));
   }
 
   /** Removes the device; quiet when it is gone or never was. */
   async remove(): Promise<void> {
-    const link = await this.#route.linkByName(this.#config.inner.device);
+    const { route, config } = this.#environment;
+    const link = await route.linkByName(this.name);
     this.#index = undefined;
-    if (link && isTunnelOfPort(link, this.#config.outer.localPort))
-      await this.#route.removeLink(link.index);
+    if (link && isTunnelOfPort(link, config.outer.localPort)) await route.removeLink(link.index);
   }
 
-  /** The kernel's counters of the device; undefined when it is not there. */
-  async counters(): Promise<DeviceCounters | undefined> {
-    const link = await this.#route.linkByName(this.#config.inner.device);
-    return link?.stats && { ...link.stats, index: link.index };
-  }
-
-  async mtu(): Promise<number | undefined> {
-    return (await this.#route.linkByName(this.#config.inner.device))?.mtu;
+  /** The device as the kernel has it; undefined when it is not there. */
+  async link(): Promise<Link | undefined> {
+    return this.#environment.route.linkByName(this.name);
   }
 
   /**
@@ -137,52 +103,74 @@ export class TunnelDevice {
    * TCP but the aggregated ones. So inner checksums are filled in before this device where both the
    * rewriting and outer checksums are in use.
    */
-  #chooseOffload(path: Path, local: Ipv4): void {
-    if (!this.#config.outer.udpChecksum) return;
-    setTransmitChecksumOffload(this.#config.inner.device, local === path.local.ip);
+  #chooseOffload({ path, local }: Pointing): void {
+    if (!this.#environment.config.outer.udpChecksum) return;
+    setTransmitChecksumOffload(this.name, local === path.local.ip);
   }
 
-  async #dress(path: Path, index: IfIndex, found: Link | undefined): Promise<void> {
-    const { ip } = this.#config.inner;
-    const peerIp = defaultPeer(this.#config)?.innerIp ?? ip;
-    if (!(await this.hasAddress())) {
+  async #dress(pointing: Pointing, index: IfIndex, found: Link | undefined): Promise<void> {
+    const { route, config } = this.#environment;
+    await this.#address(pointing.peerIp, index);
+    const allowed = await deviceMtu(route, pointing.path.remote.ip, config);
+    const mtu = Math.min(allowed, pointing.mtuLimit ?? allowed);
+    if (!found?.up || found.mtu !== mtu) {
+      await refile('link', route.setLink(index, { up: true, mtu }));
+    }
+  }
+
+  /** Gives the device its address, and takes away what it had of it with another peer. */
+  async #address(peerIp: Ipv4 | undefined, index: IfIndex): Promise<void> {
+    const { route, config } = this.#environment;
+    const { ip } = config.inner;
+    const before = await this.#addresses();
+    if (!before.some((address) => this.#isOurs(address, peerIp))) {
       await refile(
         'address',
-        this.#route.addAddress({ index, ip, peer: peerIp, prefix: 32 }),
+        route.addAddress({ index, ip, peer: peerIp, prefix: 32 }),
         'tunl-ip and tunl-peer-ip must be free on this host',
       );
     }
-    const mtu = await this.#mtu(path);
-    if (!found?.up || found.mtu !== mtu) {
-      await refile('link', this.#route.setLink(index, { up: true, mtu }));
+    for (const { ip: there, peer, prefix } of before) {
+      if (there !== ip || peer === peerIp) continue;
+      await refile('address', route.removeAddress({ index, ip, peer, prefix }));
     }
   }
 
-  async #spec(path: Path, local: Ipv4): Promise<IpipSpec> {
-    const { inner, outer } = this.#config;
+  async #addresses(): Promise<readonly Address[]> {
+    const index = this.#index;
+    return index === undefined ? [] : this.#environment.route.addresses({ index });
+  }
+
+  #isOurs({ ip, peer }: Address, peerIp: Ipv4 | undefined): boolean {
+    return ip === this.#environment.config.inner.ip && peer === peerIp;
+  }
+
+  async #spec({ path, local }: Pointing): Promise<IpipSpec> {
+    const { route, config, defaultTtl } = this.#environment;
     return {
-      name: inner.device,
-      link: await this.outerDevice(),
+      name: this.name,
+      link: await outerDevice(route, config),
       local,
       remote: path.remote.ip,
-      ttl: this.#defaultTtl,
+      ttl: defaultTtl,
       pmtuDiscovery: true,
       encap: {
-        checksum: outer.udpChecksum ?? false,
+        checksum: config.outer.udpChecksum ?? false,
         sourcePort: path.local.port,
         destinationPort: path.remote.port,
       },
     };
-  }
-
-  async #mtu(path: Path): Promise<number> {
-    return deviceMtu(this.#route, path.remote.ip, this.#config);
   }
 }
 
 /** Whether a link is an ipip device that encapsulates in FOU from this tunnel's port. */
 export function isTunnelOfPort(link: Link, port: Port): boolean {
   return link.kind === 'ipip' && link.ipip?.encap?.sourcePort === port;
+}
+
+/** What the kernel has counted on a device. */
+export function countersOf(link: Link | undefined): DeviceCounters | undefined {
+  return link?.stats && { ...link.stats, index: link.index };
 }
 
 function differs(link: Link, spec: IpipSpec): boolean {
@@ -199,11 +187,17 @@ function differs(link: Link, spec: IpipSpec): boolean {
   );
 }
 
-function missingDevice(device: string): KernelError {
+/** Why a device of that name cannot be ours. */
+export function takenName(link: Link): KernelError {
   return new KernelError(
     'link',
-    { operation: 'RTM_GETLINK', errno: 'ENODEV', subject: `link ${device}` },
-    { hint: 'fou-dev must name a device of this host (see: ip link)' },
+    {
+      operation: 'RTM_NEWLINK',
+      errno: 'EEXIST',
+      words: `it is a device of kind ${link.kind ?? 'unknown'} that ipipou did not make`,
+      subject: `link ${link.name}`,
+    },
+    { hint: 'choose another name with tunl-dev, or remove that device' },
   );
 }
 

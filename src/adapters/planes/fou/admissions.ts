@@ -1,0 +1,169 @@
+import { formatEndpoint, formatPrefix, type Ipv4, type Path } from '../../../core/addr.ts';
+import { KernelError } from '../../../core/errors.ts';
+import { pairOf, type Admission } from '../../../core/nft/guard-peer.ts';
+import type { IfIndex } from '../../../core/units.ts';
+import type { PeerId } from '../../../ports/data-plane.ts';
+import type { PeerRouteFailure } from '../peer-routes.ts';
+import type { PlaneParts } from './parts.ts';
+import { routedPrefixes, type Peer } from './peer.ts';
+
+/**
+ * Lets peers in, re-points them and puts them out; each call touches what is of that peer and nothing
+ * else. Order matters. Admitting: bare IPIP between the addresses is refused, then the device is
+ * pointed and gets its routes, then the guard lets the peer in; data that comes between waits in the
+ * queue. Evicting: the guard first.
+ */
+export class Admissions {
+  readonly #parts: PlaneParts;
+
+  constructor(parts: PlaneParts) {
+    this.#parts = parts;
+  }
+
+  /** Admits or re-points; on failure the peer is as it was before. */
+  async admit(peer: Peer, path: Path): Promise<void> {
+    const holder = this.#parts.peers.at(path);
+    if (holder && holder !== peer) throw heldByAnother(peer, path);
+    const before = peer.admission;
+    try {
+      const admission = { path, alt: await this.#chooseAlt(peer, path) };
+      try {
+        await this.#enter(peer, admission);
+      } catch (error) {
+        // Another tunnel took the same outer addresses since we looked.
+        if (!(error instanceof KernelError) || error.errno !== 'EEXIST') throw error;
+        await this.#enter(peer, { path, alt: await this.#chooseAlt(peer, path) });
+      }
+    } catch (error) {
+      await this.#restore(peer, before);
+      throw error;
+    }
+    await this.#tidyAlts(peer);
+  }
+
+  async evict(peer: Peer): Promise<void> {
+    const { guard, peers, routes, record } = this.#parts;
+    const before = peer.admission;
+    if (before === undefined) return;
+    peers.setAdmission(peer, undefined);
+    guard.change(new Map([[peer.id, peer.guarded()]]));
+    await routes.remove([peer.id]);
+    await peer.device.remove();
+    await this.#tidyAlts(peer);
+    record.setPeers([peer.record(undefined)]);
+  }
+
+  /**
+   * Makes alternative address, device and routes of an admitted peer as they should be, whatever is
+   * there. Returns how many routes had to be mended.
+   */
+  async settle(peer: Peer, admission: Admission): Promise<number> {
+    const { routes } = this.#parts;
+    await this.#useAlt(peer, admission);
+    const device = await peer.device.point(peer.pointing(admission));
+    await this.#route(peer, device);
+    const { mended, failures } = await routes.reconcile(device);
+    this.#tell(failures);
+    return mended;
+  }
+
+  /** Makes the routes of admitted peers what is known of them now. */
+  async reroute(changed: readonly Peer[]): Promise<void> {
+    const routings = changed.flatMap((peer) => {
+      const device = peer.admission && peer.device.index;
+      if (device === undefined) return [];
+      const prefixes = routedPrefixes(peer.known);
+      return [[peer.id, { device, prefixes, mtu: undefined }] as const];
+    });
+    this.#tell(await this.#parts.routes.set(new Map(routings)));
+  }
+
+  async #enter(peer: Peer, admission: Admission): Promise<void> {
+    const { guard, peers, record } = this.#parts;
+    await this.#useAlt(peer, admission);
+    record.setPeers([peer.record(admission)]);
+    guard.change(new Map([[peer.id, peer.guarded({ expected: pairOf(admission) })]]));
+    const device = await peer.device.point(peer.pointing(admission));
+    await this.#route(peer, device);
+    guard.change(new Map([[peer.id, peer.guarded({ admission })]]));
+    peers.setAdmission(peer, admission);
+  }
+
+  /** Back to how it was before a failed admission; failures here are logged, the first error counts. */
+  async #restore(peer: Peer, before: Admission | undefined): Promise<void> {
+    const { context, guard, peers, record, routes } = this.#parts;
+    try {
+      if (before) {
+        await peer.device.point(peer.pointing(before));
+      } else {
+        await routes.remove([peer.id]);
+        await peer.device.remove();
+      }
+      peers.setAdmission(peer, before);
+      guard.change(new Map([[peer.id, peer.guarded()]]));
+      await this.#tidyAlts(peer);
+      record.setPeers([peer.record(before)]);
+    } catch (error) {
+      const fields = { peer: peer.id, error: String(error) };
+      context.log('error', 'putting the tunnel back failed', fields);
+    }
+  }
+
+  async #route(peer: Peer, device: IfIndex): Promise<void> {
+    const routing = { device, prefixes: routedPrefixes(peer.known), mtu: undefined };
+    this.#tell(await this.#parts.routes.set(new Map([[peer.id, routing]])));
+  }
+
+  /** A peer without one of its routes is better than no peer: it is said and gone on. */
+  #tell(failures: readonly PeerRouteFailure[]): void {
+    for (const { prefix, error } of failures) {
+      const fields = { prefix: formatPrefix(prefix), error: error.message };
+      this.#parts.context.log('warn', 'a route to a peer could not be made', fields);
+    }
+  }
+
+  /**
+   * Undefined where no other ipip device has the peer's outer addresses: the kernel could not tell the
+   * two apart. A peer that has an alternative address keeps it while it can.
+   */
+  async #chooseAlt(peer: Peer, path: Path): Promise<Ipv4 | undefined> {
+    const { context, route, alts } = this.#parts;
+    const { forceLocalIpAlt, localIpAlt } = context.config.outer;
+    const taken = new Set<Ipv4>();
+    for (const { name, ipip } of await route.links()) {
+      const local = name !== peer.device.name && ipip?.remote === path.remote.ip && ipip.local;
+      if (local) taken.add(local);
+    }
+    const now = peer.admission?.alt;
+    if (now !== undefined && !taken.has(now)) return now;
+    const needed = forceLocalIpAlt || taken.has(path.local.ip);
+    return needed ? alts.choose(localIpAlt, taken) : undefined;
+  }
+
+  async #useAlt({ id }: Peer, { alt }: Admission): Promise<void> {
+    const { alts, record } = this.#parts;
+    if (alt === undefined) return;
+    await alts.use(id, alt, () => {
+      record.setMadeAlts(alts.made);
+    });
+  }
+
+  /** Takes away the alternative addresses that the peer does not use any more. */
+  async #tidyAlts({ id, admission }: Peer): Promise<void> {
+    const { alts, record } = this.#parts;
+    if (await alts.keepOnly(id, admission?.alt)) record.setMadeAlts(alts.made);
+  }
+}
+
+function heldByAnother({ id }: { readonly id: PeerId }, path: Path): KernelError {
+  return new KernelError(
+    'createTunnel',
+    {
+      operation: 'admit',
+      errno: 'EEXIST',
+      words: 'another peer of this tunnel is admitted there',
+      subject: `peer ${id} at ${formatEndpoint(path.remote)}`,
+    },
+    { hint: 'two peers cannot have one address and port' },
+  );
+}

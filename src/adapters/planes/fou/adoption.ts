@@ -1,0 +1,71 @@
+import type { Path } from '../../../core/addr.ts';
+import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import type { Link } from '../../netlink/route.ts';
+import { removeDevices, removeLeftovers } from './leftovers.ts';
+import { requireRoom } from './limits.ts';
+import { outerDevice, requireLocalAddress } from './outer-side.ts';
+import type { PlaneParts } from './parts.ts';
+import { parseRecord, type FouRecord, type PeerRecord } from './record.ts';
+import { isTunnelOfPort, takenName } from './tunnel-device.ts';
+
+type Kept = PeerRecord & { readonly path: Path };
+
+/** What of an earlier run goes on. */
+export type Adoption = {
+  /** Peers whose devices stand as that run made them, with their paths. */
+  readonly kept: readonly Kept[];
+  /** What it had remembered of peers, kept or not. */
+  readonly remembered: readonly PeerRecord[];
+};
+
+/**
+ * Looks at what an earlier run left. Peers that this config knows and whose devices still stand can go
+ * on without a break; the devices of others, and everything where no peer goes on, are removed.
+ * `takeOver` is called before the first change: what fails before leaves all as it was.
+ */
+export async function adopt(parts: PlaneParts, takeOver: () => void): Promise<Adoption> {
+  const { context, alts, record, route } = parts;
+  const { config, journal, log } = context;
+  requireRoom(config.peers.length);
+  await outerDevice(route, config);
+  await requireLocalAddress(route, config);
+  const links = new Map((await route.links()).map((link) => [link.name, link]));
+  const own = links.get(config.inner.device);
+  if (own && !isTunnelOfPort(own, config.outer.localPort)) throw takenName(own);
+  const left = parseRecord(journal.load());
+  const remembered = left && isOfTunnel(left, config) ? left.peers : [];
+  const known = new Set(config.peers.map(({ id }) => id));
+  const standing = remembered.filter((peer): peer is Kept => stands(peer, links));
+  const kept = standing.filter(({ id }) => known.has(id));
+  takeOver();
+  if (left && kept.length === 0) {
+    log('info', 'removing what an earlier run left', { device: left.device, port: left.port });
+    await removeLeftovers(left);
+  }
+  // Without a record, a device of ours still points at a peer that nobody answers for.
+  const tunnel = { device: config.inner.device, port: config.outer.localPort };
+  await removeDevices(route, tunnel, new Set(kept.map(({ device }) => device)));
+  if (left && kept.length > 0) {
+    record.adopt(left, kept);
+    alts.adopt(left.madeAlts);
+  }
+  return { kept, remembered };
+}
+
+function isOfTunnel(left: FouRecord, config: TunnelConfig): boolean {
+  return (
+    left.port === config.outer.localPort &&
+    left.table === config.nft.table &&
+    left.device === config.inner.device
+  );
+}
+
+function stands({ path, alt, device }: PeerRecord, links: ReadonlyMap<string, Link>): boolean {
+  const ipip = links.get(device)?.ipip;
+  return (
+    path !== undefined &&
+    ipip?.remote === path.remote.ip &&
+    ipip.local === (alt ?? path.local.ip) &&
+    ipip.encap?.sourcePort === path.local.port
+  );
+}

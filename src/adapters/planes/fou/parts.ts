@@ -1,0 +1,61 @@
+import type { PlaneContext } from '../../../ports/data-plane.ts';
+import { openFouNetlink, type FouNetlink } from '../../netlink/fou.ts';
+import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
+import { defaultTtl } from '../../system/default-ttl.ts';
+import { PeerRoutes } from '../peer-routes.ts';
+import { AltAddresses } from './alt-addresses.ts';
+import { Guard } from './guard.ts';
+import { PeerTable } from './peer-table.ts';
+import { RunRecord } from './run-record.ts';
+import type { DeviceEnvironment } from './tunnel-device.ts';
+import { UnreachableRoutes } from './unreachable-routes.ts';
+
+/** What the plane is made of; whoever is given the parts changes the kernel through them alone. */
+export type PlaneParts = {
+  readonly context: PlaneContext;
+  readonly environment: DeviceEnvironment;
+  readonly route: RouteNetlink;
+  readonly fou: FouNetlink;
+  readonly guard: Guard;
+  readonly alts: AltAddresses;
+  readonly routes: PeerRoutes;
+  readonly unreachable: UnreachableRoutes;
+  readonly peers: PeerTable;
+  readonly record: RunRecord;
+};
+
+/** Opens what the plane speaks to the kernel by; changes nothing. */
+export function openParts(context: PlaneContext): PlaneParts {
+  const { config, journal, listener } = context;
+  const route = openRouteNetlink();
+  const spec = {
+    table: config.nft.table,
+    port: config.outer.localPort,
+    device: config.outer.device,
+    queue: config.queue.number,
+    strangers: config.role === 'server',
+    authLengths: context.authLengths,
+    counters: config.nft.counters,
+  };
+  return {
+    context,
+    environment: { route, config, defaultTtl: defaultTtl() },
+    route,
+    fou: openFouNetlink(),
+    guard: new Guard(spec, (repaired) => {
+      listener.disturbed(`nftables table ${config.nft.table}`, repaired);
+    }),
+    alts: new AltAddresses(route),
+    routes: new PeerRoutes(route),
+    unreachable: new UnreachableRoutes(route, config.outer.localPort),
+    peers: new PeerTable(),
+    record: new RunRecord(config, journal),
+  };
+}
+
+/** Lets go of the kernel without changing anything. */
+export function closeParts({ guard, fou, route }: PlaneParts): void {
+  guard.close();
+  fou.close();
+  route.close();
+}

@@ -1,0 +1,80 @@
+import { formatEndpoint, type Ipv4, type Prefix } from '../../../core/addr.ts';
+import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
+import { pairOf, type Admission, type GuardPeer } from '../../../core/nft/guard-peer.ts';
+import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+import { CounterLedger } from './counter-ledger.ts';
+import type { PeerRecord } from './record.ts';
+import { TunnelDevice, type DeviceEnvironment, type Pointing } from './tunnel-device.ts';
+
+/** One peer that the plane knows, admitted or not. Its owner changes it; nobody else does. */
+export class Peer {
+  known: PlanePeer;
+  readonly device: TunnelDevice;
+  readonly ledger = new CounterLedger();
+  /** Where it is admitted; undefined while it is not. */
+  admission: Admission | undefined;
+  mtuLimit: number | undefined;
+
+  constructor(known: PlanePeer, device: string, environment: DeviceEnvironment) {
+    this.known = known;
+    this.device = new TunnelDevice(device, environment);
+  }
+
+  get id(): PeerId {
+    return this.known.id;
+  }
+
+  /** How its device is to be, at `admission`. */
+  pointing(admission: Admission): Pointing {
+    return {
+      path: admission.path,
+      local: pairOf(admission).local,
+      peerIp: this.peerIp,
+      mtuLimit: this.mtuLimit,
+    };
+  }
+
+  /** The other end of its device's address: the default peer's has one, as the description has it. */
+  get peerIp(): Ipv4 | undefined {
+    return this.id === DEFAULT_PEER ? this.known.innerIp : undefined;
+  }
+
+  /** What the guard is to know of it. */
+  guarded(change: Partial<GuardPeer> = {}): GuardPeer {
+    return {
+      device: this.device.name,
+      innerSources: this.known.allowedIps,
+      admission: this.admission,
+      expected: undefined,
+      ...change,
+    };
+  }
+
+  record(admission: Admission | undefined): PeerRecord {
+    const { id, device } = this;
+    return { id, device: device.name, path: admission?.path, alt: admission?.alt };
+  }
+}
+
+/**
+ * Prefixes that get a route out of a peer's device. The kernel itself makes the one to the other end of
+ * the device's address. A default route is the operator's to make: ours could carry off the outer path.
+ */
+export function routedPrefixes({ id, innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
+  const own = { ip: innerIp, length: 32 };
+  const prefixes = allowedIps === 'any' ? [own] : allowedIps;
+  return prefixes.filter(
+    ({ ip, length }) =>
+      length > 0 && !(id === DEFAULT_PEER && ip === own.ip && length === own.length),
+  );
+}
+
+/** Prefixes that lead nowhere while their peer is not admitted; none of one that takes what is left. */
+export function claimedPrefixes({ allowedIps }: PlanePeer): readonly Prefix[] {
+  return allowedIps === 'any' ? [] : allowedIps;
+}
+
+/** Names the remote and the local address of data as it reaches the guard. */
+export function dataKey({ path, alt }: Admission): string {
+  return `${formatEndpoint(path.remote)} ${alt ?? path.local.ip}`;
+}

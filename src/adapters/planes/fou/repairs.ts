@@ -1,0 +1,129 @@
+import { formatPrefix } from '../../../core/addr.ts';
+import { RT_TABLE_MAIN } from '../../../core/netlink/route.ts';
+import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
+import type { Admissions } from './admissions.ts';
+import { ensureListener } from './listener.ts';
+import type { PlaneParts } from './parts.ts';
+import { routedPrefixes, type Peer } from './peer.ts';
+
+/** Runs work when no other change of the kernel is being made. */
+export type Serial = <T>(work: () => Promise<T>) => Promise<T>;
+
+/**
+ * Watches what the plane has made, and puts back what others remove: devices, their addresses, the
+ * alternative addresses, routes, the FOU port. What a peer has is mended for that peer alone. (The
+ * guard watches its own rules.)
+ */
+export class Repairs {
+  readonly #parts: PlaneParts;
+  readonly #admissions: Admissions;
+  readonly #serial: Serial;
+  #watch: { close(): void } | undefined;
+
+  constructor(parts: PlaneParts, admissions: Admissions, serial: Serial) {
+    this.#parts = parts;
+    this.#admissions = admissions;
+    this.#serial = serial;
+  }
+
+  start(): void {
+    this.#watch = watchRoutes((event) => {
+      this.#onEvent(event);
+    });
+  }
+
+  stop(): void {
+    this.#watch?.close();
+    this.#watch = undefined;
+  }
+
+  /** Looks whether a peer's device is as it should be; nothing to do when it is, or is not admitted. */
+  peer(peer: Peer, what: string): void {
+    this.#repair(what, () => this.#mend(peer));
+  }
+
+  /** The FOU listener is gone. */
+  listener(): void {
+    const { fou, context, record } = this.#parts;
+    this.#repair('FOU port', async () =>
+      ensureListener(fou, context.config.outer.localPort, () => {
+        record.setMadeListener();
+      }),
+    );
+  }
+
+  #onEvent(event: RouteEvent): void {
+    switch (event.kind) {
+      case 'overrun':
+        for (const [peer] of this.#parts.peers.admitted()) this.peer(peer, 'tunnel device');
+        this.#mendUnreachable();
+        break;
+      case 'link':
+        if (event.change === 'new' && event.up) break;
+        this.#mendDevice(event.index, 'tunnel device');
+        break;
+      case 'address':
+        if (event.change === 'new') break;
+        this.#mendDevice(event.index, 'address of the tunnel device');
+        this.#mendAlt(event);
+        break;
+      case 'route':
+        if (event.change === 'delete' && event.table === RT_TABLE_MAIN) this.#routeGone(event);
+        break;
+    }
+  }
+
+  #mendDevice(index: Parameters<PlaneParts['peers']['byDevice']>[0], what: string): void {
+    const peer = this.#parts.peers.byDevice(index);
+    if (peer) this.peer(peer, what);
+  }
+
+  #mendAlt({ ip }: RouteEvent & { kind: 'address' }): void {
+    const { alts, peers } = this.#parts;
+    for (const id of alts.users(ip)) {
+      const peer = peers.get(id);
+      if (peer) this.peer(peer, 'alternative address');
+    }
+  }
+
+  /** Ours go too when we remove them, but by the time we hear of it they are no longer asked for. */
+  #routeGone({ oif, destination, prefix }: RouteEvent & { kind: 'route' }): void {
+    const { peers, unreachable } = this.#parts;
+    if (oif === undefined) {
+      if (unreachable.has(destination, prefix)) this.#mendUnreachable();
+      return;
+    }
+    const peer = peers.byDevice(oif);
+    const gone = formatPrefix({ ip: destination, length: prefix });
+    if (peer && routedPrefixes(peer.known).some((wanted) => formatPrefix(wanted) === gone)) {
+      this.peer(peer, 'route to a peer');
+    }
+  }
+
+  #mendUnreachable(): void {
+    this.#repair('routes of the last resort', () => this.#parts.unreachable.repair());
+  }
+
+  /** Says whether anything was to be mended. */
+  async #mend(peer: Peer): Promise<boolean> {
+    const { admission } = peer;
+    if (admission === undefined) return false;
+    const link = await peer.device.find();
+    const stands = link?.up === true && (await peer.device.hasAddress(peer.peerIp));
+    const { alt } = admission;
+    const whole = stands && (alt === undefined || (await this.#parts.alts.present(alt)));
+    const mendedRoutes = await this.#admissions.settle(peer, admission);
+    return !whole || mendedRoutes > 0;
+  }
+
+  #repair(what: string, work: () => Promise<boolean>): void {
+    const { context } = this.#parts;
+    void this.#serial(async () => {
+      if (this.#watch === undefined) return;
+      if (await work()) context.listener.disturbed(what, true);
+    }).catch((error: unknown) => {
+      context.log('error', `${what} could not be put back`, { error: String(error) });
+      context.listener.disturbed(what, false);
+    });
+  }
+}

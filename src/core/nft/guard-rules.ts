@@ -1,0 +1,233 @@
+import type { Port } from '../units.ts';
+
+/**
+ * The nftables ruleset that stands before a tunnel's FOU port. Theory of operation:
+ *
+ * The kernel's FOU listener strips the UDP header of whatever reaches it, and ipip then looks at the
+ * outer addresses alone. So the guard, on the input hook, lets through only what comes on the exact
+ * path of an admitted peer and is tunnelled data; every other packet to the port goes to the queue,
+ * rate-limited, or is dropped. The queue rule has no `bypass`: without a daemon that listens, the
+ * kernel drops what would be queued. Bare IPIP (protocol 4, no UDP) between a tunnel's outer
+ * addresses would be taken by the ipip device as well, past every port check: it is dropped. (What
+ * FOU decapsulates does not pass the input hook a second time.)
+ *
+ * What counts as data, from an admitted path: the first nibble is 4 (IPv4), and the packet is not of
+ * an authentication packet's length, or it is, and the inner total-length field says that it is data
+ * of exactly that length. Everything else from that path is queued, on a budget of that path alone, so
+ * that refreshes are seen while data flows, and neither strangers' junk nor another peer can use up
+ * what they need.
+ *
+ * What comes out of a peer's device must have an inner source that is that peer's; it is looked at
+ * before anything routes it. Nothing that comes out of a tunnel device reaches the port: one peer
+ * could otherwise pretend, inside, to be another one's outside. TCP connections that are forwarded
+ * through a tunnel device are told to send segments that fit.
+ *
+ * Tunnels of one host share the table; every object of a tunnel begins with `p<port>_`. All that is
+ * particular to a peer is elements of sets and maps (guard-peer.ts), so a change of one peer touches
+ * no other. No conntrack is needed or used: the alternative address of a peer whose outer addresses
+ * are taken is put in and taken out by stateless rewriting before and after the host's own rules.
+ */
+export type GuardSpec = {
+  readonly table: string;
+  readonly port: Port;
+  /** Only packets that come in by this device are considered; undefined = any. */
+  readonly device: string | undefined;
+  readonly queue: number;
+  /** Whether packets of unknown sources go to the queue (a server), or are dropped (a client). */
+  readonly strangers: boolean;
+  /** UDP payload lengths of authentication packets; the least of them bounds what strangers may send. */
+  readonly authLengths: readonly number[];
+  readonly counters: boolean;
+};
+
+export const GUARD_LIMITS = {
+  /** Packets a second, and burst, from one admitted path to the queue. */
+  admitted: { rate: 50, burst: 50 },
+  /** Admitted paths whose budgets are remembered, and for how long after their last packet, in seconds. */
+  paths: { size: 4096, timeout: 10 },
+  /** What looks like data from unknown sources: it may have overtaken its authentication packet. */
+  early: { rate: 10, burst: 8 },
+  /** Packets a second, and burst, from one unknown source to the queue. */
+  source: { rate: 10, burst: 20 },
+  /** Sources remembered at once, and for how long after their last packet, in seconds. */
+  sources: { size: 4096, timeout: 10 },
+  /** Packets a second, and burst, from all unknown sources together to the queue. */
+  strangers: { rate: 200, burst: 100 },
+} as const;
+
+/** Where `iptables -t mangle` has it (NF_IP_PRI_MANGLE): before the filters of what is forwarded. */
+const MANGLE_PRIORITY = -150;
+/** After the host's own filter chains (priority 0), so that its firewall keeps the first word. */
+const INPUT_PRIORITY = 10;
+/** Before conntrack (-200) and NAT (-100), so that the host's rules see the rewritten address. */
+const RAW_PRIORITY = -300;
+/** After source NAT (100). */
+const POST_PRIORITY = 300;
+
+/** Beginning of the name of every object of the tunnel on `port`. */
+export function guardPrefix(port: Port): string {
+  return `p${port}_`;
+}
+
+/** Names of the objects of the tunnel on `port`. */
+export function objectNames(port: Port) {
+  const prefix = guardPrefix(port);
+  return {
+    guard: `${prefix}guard`,
+    input: `${prefix}input`,
+    prerouting: `${prefix}prerouting`,
+    postrouting: `${prefix}postrouting`,
+    forward: `${prefix}forward`,
+    foreign: `${prefix}foreign`,
+    admitted: `${prefix}admitted`,
+    pairs: `${prefix}pairs`,
+    inwards: `${prefix}inwards`,
+    outwards: `${prefix}outwards`,
+    devices: `${prefix}devices`,
+    restricted: `${prefix}restricted`,
+    inner: `${prefix}inner`,
+    paths: `${prefix}paths`,
+    sources: `${prefix}sources`,
+    refused: `${prefix}refused`,
+  } as const;
+}
+
+/** What is declared by adding it: no effect on what is there already with the same type. */
+export function declareObjects(spec: Pick<GuardSpec, 'table' | 'port' | 'counters'>): string[] {
+  const names = objectNames(spec.port);
+  const { sources, paths } = GUARD_LIMITS;
+  const hook = (name: string, where: string, priority: number) =>
+    `add chain ip ${spec.table} ${name} { type filter hook ${where} priority ${priority}; policy accept; }`;
+  const set = (name: string, what: string) => `add set ip ${spec.table} ${name} { ${what} }`;
+  const map = (name: string, what: string) => `add map ip ${spec.table} ${name} { ${what} }`;
+  const endpoints = 'type ipv4_addr . inet_service . ipv4_addr';
+  const bounded = ({ size, timeout }: { size: number; timeout: number }) =>
+    `size ${size}; flags dynamic,timeout; timeout ${timeout}s;`;
+  return [
+    `add table ip ${spec.table}`,
+    set(names.admitted, `${endpoints};`),
+    set(names.pairs, 'type ipv4_addr . ipv4_addr;'),
+    map(names.inwards, `${endpoints} : ipv4_addr;`),
+    map(names.outwards, 'type ipv4_addr . ipv4_addr . inet_service : ipv4_addr;'),
+    set(names.devices, 'type ifname;'),
+    set(names.restricted, `type ifname;${spec.counters ? ' counter;' : ''}`),
+    set(names.inner, 'type ifname . ipv4_addr; flags interval;'),
+    set(names.paths, `${endpoints}; ${bounded(paths)}`),
+    set(names.sources, `type ipv4_addr; ${bounded(sources)}`),
+    ...(spec.counters ? [`add counter ip ${spec.table} ${names.refused}`] : []),
+    `add chain ip ${spec.table} ${names.guard}`,
+    `add chain ip ${spec.table} ${names.foreign}`,
+    hook(names.input, 'input', INPUT_PRIORITY),
+    hook(names.forward, 'forward', MANGLE_PRIORITY),
+    hook(names.prerouting, 'prerouting', RAW_PRIORITY),
+    hook(names.postrouting, 'postrouting', POST_PRIORITY),
+  ];
+}
+
+export type ChainRules = { readonly chain: string; readonly list: readonly string[] };
+
+/** The rules of every chain, in their order. */
+export function rulesOf(spec: GuardSpec): readonly ChainRules[] {
+  const names = objectNames(spec.port);
+  return [
+    { chain: names.input, list: inputRules(spec) },
+    { chain: names.guard, list: guardRules(spec) },
+    { chain: names.prerouting, list: preroutingRules(spec) },
+    { chain: names.foreign, list: foreignRules(spec) },
+    { chain: names.postrouting, list: postroutingRules(spec) },
+    { chain: names.forward, list: forwardRules(spec) },
+  ];
+}
+
+function inputRules(spec: GuardSpec): string[] {
+  const names = objectNames(spec.port);
+  return [
+    `ip protocol 4 ip saddr . ip daddr @${names.pairs} ${refuse(spec)}`,
+    `udp dport ${spec.port} goto ${names.guard}`,
+  ];
+}
+
+function guardRules(spec: GuardSpec): string[] {
+  const names = objectNames(spec.port);
+  const path = 'ip saddr . udp sport . ip daddr';
+  const admitted = `${path} @${names.admitted}`;
+  const accept = spec.counters ? 'counter accept' : 'accept';
+  const { rate, burst } = GUARD_LIMITS.admitted;
+  const budget = `{ ${path} limit rate ${rate}/second burst ${burst} packets }`;
+  return [
+    ...(spec.device === undefined ? [] : [`iifname != "${spec.device}" ${refuse(spec)}`]),
+    `iifname @${names.devices} ${refuse(spec)}`,
+    // @th,64,4: the first nibble of the UDP payload, the IP version of tunnelled data.
+    `${admitted} @th,64,4 4 ${otherLengths(spec)}${accept}`,
+    // @th,80,16: bytes 2 and 3 of the payload, the inner packet's total length (RFC 791, 3.1).
+    ...spec.authLengths
+      .filter((length) => length >= SHORTEST_INNER)
+      .map(
+        (length) =>
+          `${admitted} @th,64,4 4 udp length ${length + UDP_HEADER} @th,80,16 ${length} ${accept}`,
+      ),
+    `${admitted} update @${names.paths} ${budget} queue num ${spec.queue}`,
+    `${admitted} ${refuse(spec)}`,
+    ...(spec.strangers ? strangerRules(spec) : []),
+    refuse(spec),
+  ];
+}
+
+/**
+ * Data has a small budget of its own: a client whose NAT mapping has changed goes on sending data at
+ * full speed, and that must not use up what its authentication packet needs.
+ */
+function strangerRules(spec: GuardSpec): string[] {
+  const { early, source, strangers } = GUARD_LIMITS;
+  const data = `@th,64,4 4 ${otherLengths(spec)}`;
+  const shortest = Math.min(...spec.authLengths) + UDP_HEADER;
+  const perSource = `limit rate over ${source.rate}/second burst ${source.burst} packets`;
+  return [
+    `${data}limit rate ${early.rate}/second burst ${early.burst} packets queue num ${spec.queue}`,
+    `${data}${refuse(spec)}`,
+    ...(shortest > UDP_HEADER ? [`udp length < ${shortest} ${refuse(spec)}`] : []),
+    `update @${objectNames(spec.port).sources} { ip saddr ${perSource} } ${refuse(spec)}`,
+    `limit rate ${strangers.rate}/second burst ${strangers.burst} packets queue num ${spec.queue}`,
+  ];
+}
+
+/** Matches what has not the length of an authentication packet. */
+function otherLengths(spec: GuardSpec): string {
+  const lengths = spec.authLengths.map((length) => length + UDP_HEADER);
+  return lengths.length === 0 ? '' : `udp length != { ${lengths.join(', ')} } `;
+}
+
+/** A map that has no answer ends its rule: nothing is rewritten then. */
+function preroutingRules(spec: GuardSpec): string[] {
+  const { restricted, foreign, inwards } = objectNames(spec.port);
+  return [
+    `iifname @${restricted} goto ${foreign}`,
+    `udp dport ${spec.port} ip daddr set ip saddr . udp sport . ip daddr map @${inwards}`,
+  ];
+}
+
+/** The last rule looks the device up again: each element of that set counts what is dropped. */
+function foreignRules(spec: GuardSpec): string[] {
+  const { restricted, inner } = objectNames(spec.port);
+  return [`iifname . ip saddr @${inner} accept`, `iifname @${restricted} drop`];
+}
+
+function postroutingRules(spec: GuardSpec): string[] {
+  const { outwards } = objectNames(spec.port);
+  return [`udp sport ${spec.port} ip saddr set ip saddr . ip daddr . udp dport map @${outwards}`];
+}
+
+/** `rt mtu` is the least of the routes to both ends, and an MSS is only ever lowered (nft_exthdr.c). */
+function forwardRules(spec: GuardSpec): string[] {
+  const { devices } = objectNames(spec.port);
+  const clamp = 'tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu';
+  return [`iifname @${devices} ${clamp}`, `oifname @${devices} ${clamp}`];
+}
+
+function refuse(spec: GuardSpec): string {
+  return spec.counters ? `counter name ${objectNames(spec.port).refused} drop` : 'drop';
+}
+
+const UDP_HEADER = 8;
+/** Shortest inner IPv4 packet: a header without options. */
+const SHORTEST_INNER = 20;
