@@ -25,6 +25,7 @@ export class Admission {
   /** Peers whose last attempt failed. */
   readonly #failures = new Map<PeerSlot, Failure>();
   #everAdmitted: boolean;
+  #carried = 0;
 
   constructor(
     plane: Pick<DataPlane, 'admit' | 'evict' | 'adopted'>,
@@ -57,7 +58,7 @@ export class Admission {
       this.#failed(slot, 'cannot point the tunnel at its peer', error);
       return false;
     }
-    slot.carried = path;
+    this.carry(slot, path);
     this.#everAdmitted = true;
     this.#succeeded(slot);
     return true;
@@ -71,7 +72,7 @@ export class Admission {
       this.#failed(slot, 'cannot take the peer out of the tunnel', error);
       return false;
     }
-    slot.carried = undefined;
+    this.carry(slot, undefined);
     this.#succeeded(slot);
     return true;
   }
@@ -81,8 +82,20 @@ export class Admission {
     return this.#failures.get(slot)?.notBefore ?? millis(0);
   }
 
-  /** Forgets a peer that is gone. */
+  /** How many peers the plane carries. */
+  get carried(): number {
+    return this.#carried;
+  }
+
+  /** Notes what the plane carries of a peer. */
+  carry(slot: PeerSlot, path: Path | undefined): void {
+    this.#carried += (path ? 1 : 0) - (slot.carried ? 1 : 0);
+    slot.carried = path;
+  }
+
+  /** Forgets a peer that is gone, and that the plane has let go. */
   forget(slot: PeerSlot): void {
+    this.carry(slot, undefined);
     this.#failures.delete(slot);
   }
 

@@ -1,5 +1,5 @@
-import type { Ipv4, Path } from '../core/addr.ts';
-import type { AuthConfig, PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import type { Path } from '../core/addr.ts';
+import type { AuthConfig, PeerConfig } from '../core/config/tunnel-config.ts';
 import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
 import type {
   SessionConfig,
@@ -16,7 +16,7 @@ import type { Log } from '../ports/log.ts';
 import { Admission } from './admission.ts';
 import { explain } from './explain.ts';
 import { CLOSE_TIMEOUT, OUTER_ERRORS_WAITING, REAUTH_SPREAD, WAKE_BATCH } from './limits.ts';
-import { Lookups } from './lookups.ts';
+import { Lookups, type LookupPorts } from './lookups.ts';
 import type { Memories } from './memories.ts';
 import { PeerSlot } from './peer-slot.ts';
 import { Sender } from './sender.ts';
@@ -42,11 +42,10 @@ export type DriverPorts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly resolver: Resolver;
-  /** The local address to reach `remote` from; undefined when there is no route. */
-  readonly locate: (remote: Ipv4) => Promise<Ipv4 | undefined>;
+  readonly locate: LookupPorts['locate'];
   readonly memories: Memories;
   /** The plane carries another path of a peer, or none. */
-  readonly onPath: (peer: PeerId, path: Path | undefined) => void;
+  readonly onPath: (path: Path | undefined) => void;
   /** The tunnel cannot go on; called once. */
   readonly onFatal: (error: Error) => void;
 };
@@ -161,6 +160,11 @@ export class Driver {
     return this.#lookups.relocate();
   }
 
+  /** How many peers the plane carries. */
+  get carried(): number {
+    return this.#admission.carried;
+  }
+
   /** What is wrong, in words. */
   get troubles(): readonly string[] {
     const { trouble } = this.memories;
@@ -200,7 +204,8 @@ export class Driver {
 
   /** Lists a peer that the plane knows, and may carry already. */
   add(peer: PeerConfig, carried?: Path): PeerSlot {
-    const slot = new PeerSlot(peer, carried);
+    const slot = new PeerSlot(peer);
+    this.#admission.carry(slot, carried);
     this.table.directory.add(slot);
     return slot;
   }
@@ -212,11 +217,10 @@ export class Driver {
     this.#arm();
     this.#cancelEvict(slot);
     this.#lookups.forget(slot);
-    this.#admission.forget(slot);
     this.#sender.forget(slot);
-    if (slot.carried === undefined) return;
-    slot.carried = undefined;
-    this.#ports.onPath(slot.peer.id, undefined);
+    const wasCarried = slot.carried !== undefined;
+    this.#admission.forget(slot);
+    if (wasCarried) this.#ports.onPath(undefined);
   }
 
   /** Gives a peer another config (of the same id); its session is over and must be begun again. */
@@ -249,7 +253,7 @@ export class Driver {
   async evict(slot: PeerSlot): Promise<void> {
     this.#cancelEvict(slot);
     if (await this.#admission.evict(slot)) {
-      this.#ports.onPath(slot.peer.id, undefined);
+      this.#ports.onPath(undefined);
       return;
     }
     const { clock } = this.#ports;
@@ -358,7 +362,7 @@ export class Driver {
         this.#cancelEvict(slot);
         const admitted = await this.#admission.admit(slot, effect.path);
         if (!admitted) return { kind: 'admit-failed', path: effect.path };
-        this.#ports.onPath(slot.peer.id, effect.path);
+        this.#ports.onPath(effect.path);
         break;
       }
       case 'evict':

@@ -1,5 +1,4 @@
 import type { Path } from '../core/addr.ts';
-import type { PeerId } from '../core/config/tunnel-config.ts';
 import { millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Notify } from '../ports/notify.ts';
@@ -14,7 +13,7 @@ export class PathBook {
   readonly #keeper: Pick<RunKeeper, 'record' | 'setPath'>;
   readonly #notify: Pick<Notify, 'status'>;
   readonly #clock: Clock;
-  readonly #carried = new Set<PeerId>();
+  #carried = 0;
   #cancel: (() => void) | undefined;
 
   constructor(
@@ -27,10 +26,9 @@ export class PathBook {
     this.#clock = clock;
   }
 
-  /** The plane carries another path of a peer, or none, in a tunnel of so many peers. */
-  note(peer: PeerId, path: Path | undefined, peers: number): void {
-    if (path) this.#carried.add(peer);
-    else this.#carried.delete(peer);
+  /** The plane carries another path of a peer, or none; it carries `carried` of so many peers. */
+  note(path: Path | undefined, peers: number, carried: number): void {
+    this.#carried = carried;
     const sole = peers === 1;
     const told = sole ? path : undefined;
     if (sole || this.#keeper.record.path !== undefined) this.#keeper.setPath(told);
@@ -41,7 +39,7 @@ export class PathBook {
     const at = millis(this.#clock.now().monotonic + STATUS_GAP);
     this.#cancel ??= this.#clock.callAt(at, () => {
       this.#cancel = undefined;
-      this.#notify.status(`carrying ${this.#carried.size} peers`);
+      this.#notify.status(`carrying ${this.#carried} peers`);
     });
   }
 

@@ -20,11 +20,11 @@ export class PeerSlot implements SessionEntry, Timed {
   /** What the plane carries. */
   carried: Path | undefined;
 
-  constructor(peer: PeerConfig, carried: Path | undefined) {
+  constructor(peer: PeerConfig) {
     this.peer = peer;
     this.path = undefined;
     this.state = undefined;
     this.wakeAt = undefined;
-    this.carried = carried;
+    this.carried = undefined;
   }
 }

@@ -24,7 +24,7 @@ import { Inbox } from './inbox.ts';
 import { createLocator } from './locator.ts';
 import { Memories } from './memories.ts';
 import { removePeer, setPeer, syncPeers } from './peer-changes.ts';
-import { peerStatuses } from './peer-status.ts';
+import { peerStatuses, statusOfPeer } from './peer-status.ts';
 import { PathBook } from './path-book.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { RunKeeper } from './run-keeper.ts';
@@ -92,6 +92,11 @@ export class Tunnel {
   /** Up to `limit` peers (PEERS_TOLD at most) after the one named, in the config's order. */
   peerStatuses(after: PeerId | undefined, limit: number): Promise<readonly PeerStatus[]> {
     return peerStatuses(this.#driver, after, limit, this.#parts.ports.clock);
+  }
+
+  /** One peer; undefined when there is none of that name. */
+  peerStatus(id: PeerId): Promise<PeerStatus | undefined> {
+    return statusOfPeer(this.#driver, id, this.#parts.ports.clock);
   }
 
   /** Answers one request of the control socket. */
@@ -202,7 +207,7 @@ async function acquire(
       resolver: ports.resolver,
       locate: createLocator(config, ports.host, log),
       memories,
-      onPath: (peer, path) => paths.note(peer, path, driver.table.directory.size),
+      onPath: (path) => paths.note(path, driver.table.directory.size, driver.carried),
       onFatal(error) {
         keeper.failed();
         fail(error);

@@ -95,7 +95,7 @@ export function takeRequest(
   const { length, report } = request;
   const reported = report === undefined ? state.reported : Math.max(PATH_MTU_MIN, report);
   const { icmp } = state;
-  if (icmp === undefined) return { ...state, reported };
+  if (icmp === undefined) return reported === state.reported ? state : { ...state, reported };
   const challengedAt = icmp.challengedAt ?? (length > icmp.size ? now : undefined);
   const answered = challengedAt !== undefined && now - challengedAt > ROUND_MAX;
   const refuted = answered && reported !== undefined && reported > icmp.size;

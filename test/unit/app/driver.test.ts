@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Way } from '../../../src/app/locator.ts';
 import { Driver } from '../../../src/app/driver.ts';
 import type { Ipv4, Path } from '../../../src/core/addr.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
@@ -38,7 +39,10 @@ async function setUp() {
       plane.calls.push('remember');
       remembered.push(memory);
     },
-    locate: async (_remote: Ipv4): Promise<Ipv4 | undefined> => ip('192.0.2.1'),
+    locate: async (_remote: Ipv4): Promise<Way | undefined> => ({
+      local: ip('192.0.2.1'),
+      mtu: 1500,
+    }),
     resolve: async (_host: string, _signal: AbortSignal): Promise<readonly Ipv4[]> => [],
   };
   const memories = new Memories({
@@ -62,7 +66,7 @@ async function setUp() {
       resolver: { resolve: (host, signal) => outside.resolve(host, signal) },
       locate: (remote) => outside.locate(remote),
       memories,
-      onPath: (_peer, path) => void paths.push(path),
+      onPath: (path) => void paths.push(path),
       onFatal: (error) => void fatal.push(error),
     },
     [peerConfig()],
@@ -292,30 +296,34 @@ describe('names and routes', () => {
     expect(core.events.at(-1)).toEqual({ kind: 'resolved', addresses: [] });
   });
 
-  test('a changed network is told to the core only when the local address is another', async () => {
+  test('a changed network is told to the core only when the local address or the route’s MTU is another', async () => {
     const { driver, dispatch, core, outside } = await setUp();
     core.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     await settle();
     await driver.relocate();
+    outside.locate = async () => ({ local: ip('192.0.2.1'), mtu: 1280 });
+    await driver.relocate();
+    await driver.relocate();
     outside.locate = async () => undefined;
     await driver.relocate();
     await driver.relocate();
     expect(core.events.slice(1)).toEqual([
-      { kind: 'local', ip: ip('192.0.2.1') },
-      { kind: 'local', ip: undefined },
+      { kind: 'local', ip: ip('192.0.2.1'), mtu: 1472 },
+      { kind: 'local', ip: ip('192.0.2.1'), mtu: 1252 },
+      { kind: 'local', ip: undefined, mtu: undefined },
     ]);
   });
 
   test('an overtaken look at the route still answers the core', async () => {
     const { driver, dispatch, core, outside } = await setUp();
-    const looks: ((local: Ipv4 | undefined) => void)[] = [];
+    const looks: ((way: Way | undefined) => void)[] = [];
     outside.locate = () => new Promise((resolve) => void looks.push(resolve));
     core.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     const again = driver.relocate();
     looks[1]?.(undefined);
-    looks[0]?.(ip('192.0.2.1'));
+    looks[0]?.({ local: ip('192.0.2.1'), mtu: 1500 });
     await again;
     await settle();
     expect(core.events.slice(1)).toEqual([{ kind: 'local', ip: undefined }]);
