@@ -53,6 +53,18 @@ function slotsAfter(driver: Driver, after: PeerId | undefined, limit: number): r
   return found;
 }
 
+/** One peer; undefined when there is none of that name. Rejects as the plane does. */
+export function statusOfPeer(
+  driver: Driver,
+  id: PeerId,
+  clock: Clock,
+): Promise<PeerStatus | undefined> {
+  return driver.exclusive(async (plane) => {
+    const slot = driver.table.get(id);
+    return slot && (await peerStatus(driver, plane, slot, clock));
+  });
+}
+
 /** Everything that is told of one peer. For work that has the queue to itself. */
 export async function peerStatus(
   driver: Driver,
