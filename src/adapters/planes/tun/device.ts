@@ -1,3 +1,4 @@
+import type { Ipv4 } from '../../../core/addr.ts';
 import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, withExit } from '../../../core/errors.ts';
@@ -60,7 +61,6 @@ export class TunDevice {
   /** Gives the device its MTU, address and state, changing only what differs. */
   async dress(mtu: number): Promise<void> {
     const { device, ip } = this.#config.inner;
-    const peerIp = defaultPeer(this.#config)?.innerIp ?? ip;
     const link = await this.#route.linkByName(device);
     if (!link || link.index !== this.#made?.index) throw vanished(device);
     if (!link.up || link.mtu !== mtu) {
@@ -69,7 +69,7 @@ export class TunDevice {
     if (!(await this.#hasAddress(link.index))) {
       await refile(
         'address',
-        this.#route.addAddress({ index: link.index, ip, peer: peerIp, prefix: 32 }),
+        this.#route.addAddress({ index: link.index, ip, peer: this.#peerIp, prefix: 32 }),
         'tunl-ip and tunl-peer-ip must be free on this host',
       );
     }
@@ -87,9 +87,13 @@ export class TunDevice {
 
   async #hasAddress(index: IfIndex): Promise<boolean> {
     const { ip } = this.#config.inner;
-    const peerIp = defaultPeer(this.#config)?.innerIp ?? ip;
     const addresses = await this.#route.addresses({ index });
-    return addresses.some((address) => address.ip === ip && address.peer === peerIp);
+    return addresses.some((address) => address.ip === ip && address.peer === this.#peerIp);
+  }
+
+  /** The other end, where the tunnel has one that goes without a name; other peers have routes. */
+  get #peerIp(): Ipv4 | undefined {
+    return defaultPeer(this.#config)?.innerIp;
   }
 }
 
