@@ -99,11 +99,6 @@ export class Tunnel {
     return statusOfPeer(this.#driver, id, this.#parts.ports.clock);
   }
 
-  /** One peer; undefined when there is none of that name. */
-  peerStatus(id: PeerId): Promise<PeerStatus | undefined> {
-    return statusOfPeer(this.#driver, id, this.#parts.ports.clock);
-  }
-
   /** Answers one request of the control socket. */
   async answer(request: ControlRequest): Promise<ControlReply> {
     try {
