@@ -1,24 +1,26 @@
 import type { Ipv4 } from '../core/addr.ts';
 import type { SessionEvent } from '../core/session/types.ts';
+import { OVERHEAD } from '../core/session/mtu-effects.ts';
 import { millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import { explain } from './explain.ts';
 import { RESOLVE_TIMEOUT } from './limits.ts';
+import type { Way } from './locator.ts';
 import type { PeerSlot } from './peer-slot.ts';
 
 export type LookupPorts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly resolver: Resolver;
-  /** The local address to reach `remote` from; undefined when there is no route. */
-  readonly locate: (remote: Ipv4) => Promise<Ipv4 | undefined>;
+  /** How to reach `remote`; undefined when there is no route. */
+  readonly locate: (remote: Ipv4) => Promise<Way | undefined>;
 };
 
 type Route = {
   readonly remote: Ipv4;
-  local: Ipv4 | undefined;
+  way: Way | undefined;
   /** Numbers the looks, so that one that is overtaken knows. */
   looks: number;
   answerDue: boolean;
@@ -67,7 +69,7 @@ export class Lookups {
     const known = this.#routes.get(slot);
     const route: Route = {
       remote,
-      local: known?.local,
+      way: known?.way,
       looks: known?.looks ?? 0,
       answerDue: true,
     };
@@ -97,20 +99,28 @@ export class Lookups {
     const { remote } = route;
     route.looks += 1;
     const look = route.looks;
-    let local: Ipv4 | undefined;
+    let way: Way | undefined;
     try {
-      local = await this.#ports.locate(remote);
+      way = await this.#ports.locate(remote);
     } catch (error) {
       this.#ports.log('warn', 'cannot look up the route', { remote, ...explain(error) });
     }
     // A look that is overtaken leaves its answer to the newer one.
     const current = this.#routes.get(slot);
     if (current?.looks !== look || current.remote !== remote) return;
-    if (!current.answerDue && local === current.local) return;
+    if (!current.answerDue && sameWay(way, current.way)) return;
     current.answerDue = false;
-    current.local = local;
-    await this.#answer(slot, { kind: 'local', ip: local });
+    current.way = way;
+    await this.#answer(slot, { kind: 'local', ip: way?.local, mtu: innerMtu(way?.mtu) });
   }
+}
+
+function sameWay(a: Way | undefined, b: Way | undefined): boolean {
+  return a?.local === b?.local && a?.mtu === b?.mtu;
+}
+
+function innerMtu(outer: number | undefined): number | undefined {
+  return outer === undefined ? undefined : outer - OVERHEAD;
 }
 
 /** `work`'s result, unless `signal` aborts first: a resolver that ignores its signal cannot hold us. */

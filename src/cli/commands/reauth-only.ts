@@ -46,7 +46,7 @@ async function sendDirectly(
   const host = machine.openHost();
   let local;
   try {
-    local = await createLocator(config, host, log)(remote);
+    local = (await createLocator(config, host, log)(remote))?.local;
   } finally {
     host.close();
   }

@@ -5,7 +5,7 @@ import type { SessionState } from './state.ts';
 import { isDue, log, type Turn } from './turn.ts';
 
 /** Bytes that the encapsulation adds: an IPv4 header (20, RFC 791) and a UDP header (8, RFC 768). */
-const OVERHEAD = 28;
+export const OVERHEAD = 28;
 
 /** Takes what ICMP says in: the next hop's MTU in outer bytes, where it was told. */
 export function heedTooBig<State extends SessionState>(
