@@ -1,26 +1,27 @@
-import { solePeer } from '../core/config/peers.ts';
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { TunnelStatus } from '../ports/control.ts';
+import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
 import type { RunRecord } from '../ports/run-store.ts';
 import type { Driver } from './driver.ts';
-import { formatRemote, sessionOf, trafficCounts } from './peer-status.ts';
+import { peerStatus, sessionOf } from './peer-status.ts';
 
-/** Everything `show` prints of a running tunnel. Rejects when the plane cannot be asked. */
+/**
+ * Everything `show` prints of a running tunnel, and of its peer if it has one only. Rejects when the
+ * plane cannot be asked.
+ */
 export async function tunnelStatus(
   config: TunnelConfig,
   record: RunRecord,
   driver: Driver,
   clock: Clock,
 ): Promise<TunnelStatus> {
-  const peer = solePeer(config);
-  const slot = driver.table.get(peer.id);
-  if (slot === undefined) throw new RangeError(`no peer ${peer.id}`);
-  const { description, counters } = await driver.exclusive(async (plane) => ({
+  const { table } = driver;
+  const [first] = table.directory.size === 1 ? table.directory.entries() : [];
+  const { description, peer } = await driver.exclusive(async (plane) => ({
     description: await plane.describe(),
-    counters: slot.carried === undefined ? undefined : await plane.describePeer(peer.id),
+    peer: first && (await peerStatus(driver, plane, first, clock)),
   }));
-  const session = sessionOf(driver, slot, clock);
+  const mtuTrouble = first && sessionOf(driver, first, clock).pathMtu.trouble;
   return {
     name: config.name,
     role: config.role,
@@ -31,21 +32,41 @@ export async function tunnelStatus(
     device: description.device,
     mtu: description.mtu,
     innerIp: config.inner.ip,
-    innerPeerIp: peer.innerIp,
+    peerCount: table.directory.size,
+    carriedCount: driver.carried,
+    peer: peer?.id,
+    innerPeerIp: peer?.innerIp,
     localPort: config.outer.localPort,
-    remote: formatRemote(peer),
-    localAlt: counters?.localAlt,
-    phase: session.phase,
-    path: session.path,
-    authenticatedAt: session.authenticatedAt,
-    lastHeardAt: session.lastHeardAt,
-    rememberedUntil: session.rememberedUntil,
-    keepalive: peer.timers.keepalive,
-    traffic: counters && trafficCounts(counters),
-    refused: session.refused,
+    remote: peer?.remote,
+    localAlt: peer?.localAlt,
+    phase: peer?.phase ?? phaseOfMany(config.role, driver.carried),
+    path: peer?.path,
+    authenticatedAt: peer?.authenticatedAt,
+    lastHeardAt: peer?.lastHeardAt,
+    rememberedUntil: peer?.rememberedUntil,
+    keepalive: peer?.keepalive,
+    traffic: peer?.traffic,
+    refused: addCounts(table.refused, peer?.refused ?? {}),
     refusedBelow: Number(Object.values(description.refused).reduce((sum, one) => sum + one, 0n)),
-    authPacketsSent: session.authPacketsSent,
-    repliesVerified: session.repliesVerified,
-    troubles: driver.troubles,
+    authPacketsSent: peer?.authPacketsSent ?? 0,
+    repliesVerified: peer?.repliesVerified ?? 0,
+    troubles: [...driver.troubles, ...(mtuTrouble === undefined ? [] : [mtuTrouble])],
   };
+}
+
+function phaseOfMany(role: TunnelConfig['role'], carried: number): PeerStatus['phase'] {
+  if (carried > 0) return 'established';
+  return role === 'server' ? 'listening' : 'authenticating';
+}
+
+type Counts = Readonly<Partial<Record<string, number>>>;
+
+function addCounts(some: Counts, others: Counts): Readonly<Record<string, number>> {
+  const sum: Record<string, number> = {};
+  for (const counts of [some, others]) {
+    for (const [reason, count = 0] of Object.entries(counts)) {
+      sum[reason] = (sum[reason] ?? 0) + count;
+    }
+  }
+  return sum;
 }

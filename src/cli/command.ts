@@ -1,6 +1,9 @@
 import type { ExitCode } from '../core/exit-codes.ts';
 import type { Machine } from './machine.ts';
 
+/** SIGUSR1: authenticate again; SIGHUP: read the config again first. */
+export type ReloadSignal = 'SIGUSR1' | 'SIGHUP';
+
 /** Where a command's words go and what stops it; commands never touch process.exit or the console. */
 export type CommandContext = {
   readonly stdout: (text: string) => void;
@@ -11,7 +14,7 @@ export type CommandContext = {
   /** Aborted by a second one: clean up without waiting. */
   readonly hurry: AbortSignal;
   /** Calls back on SIGUSR1 and SIGHUP; returns what stops it. */
-  readonly onReload: (callback: () => void) => () => void;
+  readonly onReload: (callback: (signal: ReloadSignal) => void) => () => void;
   /** All of standard input, as text; rejects when it is longer than any key or config. */
   readonly stdin: () => Promise<string>;
   /** Every command there is, for help. */

@@ -1,6 +1,7 @@
 import { formatEndpoint, type Ipv4, type Path } from '../core/addr.ts';
-import type { Millis } from '../core/units.ts';
-import type { TunnelStatus } from '../ports/control.ts';
+import { DEFAULT_PEER } from '../core/config/tunnel-config.ts';
+import { seconds, type Millis } from '../core/units.ts';
+import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
 import type { PlaneName } from '../ports/data-plane.ts';
 import type { DeviceCounters } from './machine.ts';
 import { printable } from './print-error.ts';
@@ -8,6 +9,8 @@ import { printable } from './print-error.ts';
 export type LivingTunnel = TunnelStatus & {
   readonly alive: true;
   readonly configPath: string | undefined;
+  /** Those that were asked for. */
+  readonly peers: readonly PeerStatus[];
 };
 
 /** A tunnel whose daemon was killed. */
@@ -22,40 +25,115 @@ export type DeadTunnel = {
   readonly since: Millis;
   readonly configPath: string | undefined;
   readonly innerIp: Ipv4;
-  readonly innerPeerIp: Ipv4;
+  /** Undefined where there are several peers, of which a dead daemon's record says nothing. */
+  readonly innerPeerIp: Ipv4 | undefined;
   readonly path: Path | undefined;
-  /** Whether the kernel still carries the peer's packets. */
+  /** Whether the kernel still carries packets of those who were admitted. */
   readonly forwarding: boolean;
   readonly traffic: DeviceCounters | undefined;
 };
 
-type Line = readonly [key: string, value: string | undefined];
+type Line = readonly [key: string, value: string | 0 | undefined];
 
 /** A running tunnel for a person; `now` is unix time in milliseconds. */
 export function formatLiving(tunnel: LivingTunnel, now: number): string {
-  const { path, traffic } = tunnel;
-  const troubles = tunnel.troubles.map((trouble): Line => ['trouble', trouble]);
+  return tunnel.peer === DEFAULT_PEER ? formatClassic(tunnel, now) : formatMany(tunnel, now);
+}
+
+/** The one peer of a tunnel without sections, and the tunnel, are one thing. */
+function formatClassic(tunnel: LivingTunnel, now: number): string {
+  const { path } = tunnel;
   return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${tunnel.phase}`, [
     ['plane', `${tunnel.plane} (${tunnel.planeReason})`],
     ['inner', `${tunnel.innerIp} to ${tunnel.innerPeerIp}, MTU ${tunnel.mtu}`],
     ['local', path ? formatEndpoint(path.local) : `port ${tunnel.localPort}`],
     ['local alternative', tunnel.localAlt],
     ['remote', path ? formatEndpoint(path.remote) : (tunnel.remote ?? 'not known yet')],
-    ['authenticated', tunnel.authenticatedAt && formatTime(tunnel.authenticatedAt, now)],
-    ['last heard', tunnel.lastHeardAt && formatTime(tunnel.lastHeardAt, now)],
-    ['remembered', formatRemembered(tunnel, now)],
-    ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],
-    ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],
+    ...sessionLines(tunnel, tunnel.role, now),
     ['refused', formatRefused(tunnel)],
     [
       'authentication',
       `${tunnel.authPacketsSent} sent, ${tunnel.repliesVerified} replies verified`,
     ],
-    ['keepalive', tunnel.keepalive > 0 ? `every ${tunnel.keepalive} s` : 'none'],
+    ['keepalive', formatKeepalive(tunnel)],
+    ...daemonLines(tunnel, now),
+  ]);
+}
+
+function formatMany(tunnel: LivingTunnel, now: number): string {
+  const { peerCount, carriedCount, peers } = tunnel;
+  const count = `${carriedCount} of ${peerCount} ${peerCount === 1 ? 'peer' : 'peers'} carried`;
+  const head = block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${count}`, [
+    ['plane', `${tunnel.plane} (${tunnel.planeReason})`],
+    ['inner', `${tunnel.innerIp}, MTU ${tunnel.mtu}`],
+    ['local', `port ${tunnel.localPort}`],
+    // A sole peer's own are with the peer.
+    ['refused', formatRefused(peerCount === 1 ? { ...tunnel, refused: {} } : tunnel)],
+    ...daemonLines(tunnel, now),
+  ]);
+  const blocks = peers.map((peer) => formatPeer(peer, tunnel.role, now).replace(/^(?=.)/gm, '  '));
+  const untold = peerCount - peers.length;
+  const more = untold > 0 ? [`  and ${untold} more: --all shows them, peer NAME one\n`] : [];
+  return [head, ...blocks, ...more].join('\n');
+}
+
+/** One peer of several. */
+export function formatPeer(peer: PeerStatus, role: TunnelStatus['role'], now: number): string {
+  const { path, mtu } = peer;
+  return block(`peer ${peer.id}: ${peer.phase}`, [
+    ['inner', mtu === undefined ? peer.innerIp : `${peer.innerIp}, MTU ${mtu}`],
+    ['allowed', formatAllowed(peer)],
+    ['local', path && formatEndpoint(path.local)],
+    ['local alternative', peer.localAlt],
+    ['remote', path ? formatEndpoint(path.remote) : (peer.remote ?? 'not known yet')],
+    ...sessionLines(peer, role, now),
+    ['refused', formatRefused({ refused: peer.refused, refusedBelow: undefined })],
+    [
+      'authentication',
+      role === 'client'
+        ? `${peer.authPacketsSent} sent, ${peer.repliesVerified} replies verified`
+        : undefined,
+    ],
+    ['keepalive', formatKeepalive(peer)],
+  ]);
+}
+
+/** Prefixes that are shown of a peer. */
+const PREFIXES_SHOWN = 8;
+
+function formatAllowed({ allowedIps }: PeerStatus): string {
+  if (allowedIps === 'any') return allowedIps;
+  const untold = allowedIps.length - PREFIXES_SHOWN;
+  const more = untold > 0 ? [`and ${untold} more`] : [];
+  return [...allowedIps.slice(0, PREFIXES_SHOWN), ...more].join(', ');
+}
+
+type Session = Pick<
+  PeerStatus,
+  'path' | 'authenticatedAt' | 'lastHeardAt' | 'rememberedUntil' | 'traffic'
+>;
+
+function sessionLines(session: Session, role: TunnelStatus['role'], now: number): readonly Line[] {
+  const { traffic, authenticatedAt, lastHeardAt } = session;
+  return [
+    ['authenticated', authenticatedAt && formatTime(authenticatedAt, now)],
+    ['last heard', lastHeardAt && formatTime(lastHeardAt, now)],
+    ['remembered', formatRemembered(session, role, now)],
+    ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],
+    ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],
+  ];
+}
+
+function daemonLines(tunnel: LivingTunnel, now: number): readonly Line[] {
+  return [
     ['daemon', `process ${tunnel.pid}, since ${formatTime(tunnel.since, now)}`],
     ['config', tunnel.configPath],
-    ...troubles,
-  ]);
+    ...tunnel.troubles.map((trouble): Line => ['trouble', trouble]),
+  ];
+}
+
+function formatKeepalive({ keepalive = seconds(0) }: Pick<TunnelStatus, 'keepalive'>): string {
+  return keepalive > 0 ? `every ${keepalive} s` : 'none';
 }
 
 /** A tunnel without its daemon. */
@@ -67,7 +145,7 @@ export function formatDead(tunnel: DeadTunnel): string {
   return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, daemon dead`, [
     ['state', state],
     ['plane', `${tunnel.plane} (${tunnel.planeReason})`],
-    ['inner', `${tunnel.innerIp} to ${tunnel.innerPeerIp}`],
+    ['inner', tunnel.innerPeerIp ? `${tunnel.innerIp} to ${tunnel.innerPeerIp}` : tunnel.innerIp],
     ['remote', path ? formatEndpoint(path.remote) : undefined],
     ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],
     ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],
@@ -80,23 +158,27 @@ export function formatDead(tunnel: DeadTunnel): string {
   ]);
 }
 
-function block(
-  title: string,
-  lines: readonly (readonly [string, string | 0 | undefined])[],
-): string {
+function block(title: string, lines: readonly Line[]): string {
   const shown = lines.filter(([, value]) => value !== undefined && value !== 0);
   const width = Math.max(...shown.map(([key]) => key.length));
   const body = shown.map(([key, value]) => `  ${key.padEnd(width)}  ${printable(String(value))}\n`);
   return `${printable(title)}\n${body.join('')}`;
 }
 
-function formatRemembered(tunnel: TunnelStatus, now: number): string | undefined {
-  if (tunnel.path === undefined || tunnel.role !== 'server') return undefined;
-  if (tunnel.rememberedUntil === undefined) return 'for ever';
-  return `until ${formatTime(tunnel.rememberedUntil, now)}`;
+function formatRemembered(
+  { path, rememberedUntil }: Session,
+  role: TunnelStatus['role'],
+  now: number,
+): string | undefined {
+  if (path === undefined || role !== 'server') return undefined;
+  if (rememberedUntil === undefined) return 'for ever';
+  return `until ${formatTime(rememberedUntil, now)}`;
 }
 
-function formatRefused({ refused, refusedBelow }: TunnelStatus): string {
+function formatRefused({
+  refused,
+  refusedBelow,
+}: Pick<TunnelStatus, 'refused' | 'refusedBelow'>): string {
   const reasons = Object.entries(refused).map(([reason, count]) => `${count} ${reason}`);
   if (refusedBelow) reasons.push(`${refusedBelow} below user space`);
   return reasons.length === 0 ? 'nothing' : reasons.join(', ');

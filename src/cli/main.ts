@@ -2,7 +2,7 @@
 import process from 'node:process';
 import { EXIT } from '../core/exit-codes.ts';
 import { runCli } from './cli.ts';
-import type { CommandContext } from './command.ts';
+import type { CommandContext, ReloadSignal } from './command.ts';
 import { COMMANDS } from './commands/table.ts';
 
 /* The process: signals, streams and the exit code. The only caller of process.exit. */
@@ -12,7 +12,7 @@ const STDIN_MAX = 64 * 1024;
 
 const end = new AbortController();
 const hurry = new AbortController();
-const reloads = new Set<() => void>();
+const reloads = new Set<(signal: ReloadSignal) => void>();
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -22,7 +22,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 for (const signal of ['SIGUSR1', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    for (const reload of reloads) reload();
+    for (const reload of reloads) reload(signal);
   });
 }
 // Signals that would end a process by default and mean nothing to this one.

@@ -13,7 +13,10 @@ export type TrafficCounts = {
   readonly txBytes: number;
 };
 
-/** What a running tunnel tells about itself. Holds no secrets. Times are unix milliseconds. */
+/**
+ * What a running tunnel tells about itself. Holds no secrets. Times are unix milliseconds. What it
+ * says of a peer it says of the only one; where there are several, `peers` asks for them.
+ */
 export type TunnelStatus = {
   readonly name: string;
   readonly role: 'server' | 'client';
@@ -24,20 +27,26 @@ export type TunnelStatus = {
   readonly device: string;
   readonly mtu: number;
   readonly innerIp: Ipv4;
-  readonly innerPeerIp: Ipv4;
+  /** How many peers there are, and how many of them are carried. */
+  readonly peerCount: number;
+  readonly carriedCount: number;
+  /** The only peer. */
+  readonly peer: PeerId | undefined;
+  readonly innerPeerIp: Ipv4 | undefined;
   readonly localPort: number;
   /** Address and port, or name and port, that the config gives for the other side. */
   readonly remote: string | undefined;
   readonly localAlt: Ipv4 | undefined;
+  /** Of several peers: `established` when any is carried. */
   readonly phase: SessionStatus['phase'];
   readonly path: Path | undefined;
   readonly authenticatedAt: Millis | undefined;
   readonly lastHeardAt: Millis | undefined;
   readonly rememberedUntil: Millis | undefined;
-  readonly keepalive: Seconds;
+  readonly keepalive: Seconds | undefined;
   /** Inner bytes and packets both ways; undefined while no peer is admitted. */
   readonly traffic: TrafficCounts | undefined;
-  /** Packets refused by the session, by reason. */
+  /** Packets refused by the session, by reason; of several peers those that were nobody's. */
   readonly refused: Readonly<Record<string, number>>;
   /** Packets refused below user space, where the plane counts them. */
   readonly refusedBelow: number | undefined;

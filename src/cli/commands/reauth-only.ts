@@ -1,10 +1,10 @@
 import { createLocator } from '../../app/locator.ts';
 import { packetSeconds, schemeOf } from '../../core/auth/schemes.ts';
-import { solePeer } from '../../core/config/peers.ts';
-import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import type { PeerConfig, TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Machine } from '../machine.ts';
+import { reasonOf } from '../print-error.ts';
 
 /**
  * `reauth-only`: one authentication packet for a tunnel that is up. Its daemon sends it if it
@@ -26,14 +26,31 @@ export async function reauthenticateOnce(
   await sendDirectly(config, machine, log, signal);
 }
 
+/** To every server, though some cannot be reached; then it rejects as the first of those did. */
 async function sendDirectly(
   config: TunnelConfig,
   machine: Machine,
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
+  const failures: unknown[] = [];
+  for (const peer of config.peers) {
+    await sendTo(peer, config, machine, log, signal).catch((error: unknown) => {
+      failures.push(error);
+      if (config.peers.length > 1) log('error', reasonOf(error), { peer: peer.id });
+    });
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+async function sendTo(
+  { auth, remoteHost, remotePort }: PeerConfig,
+  config: TunnelConfig,
+  machine: Machine,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
   const { outer } = config;
-  const { auth, remoteHost, remotePort } = solePeer(config);
   if (remoteHost === undefined || remotePort === undefined) {
     throw new IpipouError('arguments', 'reauth-only needs fou-remote');
   }

@@ -6,6 +6,7 @@ import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { Log } from '../../ports/log.ts';
 import { reporterOf, type Reporter } from '../background.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { LiveConfig, withLiveConfig } from '../live-config.ts';
 import { loadConfig, type Loaded } from '../load-config.ts';
 import type { Machine } from '../machine.ts';
 import { exitCodeOf, formatError } from '../print-error.ts';
@@ -20,13 +21,14 @@ export const runCommand: Command = {
 ipipou [run] OPTION…
 
 Takes the tunnel up and stays with it. SIGTERM and SIGINT take it down (a second one does not wait
-for packets in hand); SIGUSR1 and SIGHUP make a client authenticate again. After kill -9 the tunnel
-stays as it is, and the next run takes it over. \`ipipou help\` lists the options.`,
+for packets in hand); SIGUSR1 makes a client authenticate again; SIGHUP does so, too, after reading
+the config again (ipipou help reload). After kill -9 the tunnel stays as it is, and the next run
+takes it over. \`ipipou help\` lists the options.`,
   run: async (args, context) => {
     const reporter = reporterOf(context.env);
     try {
       const loaded = await loadConfig(args);
-      return await act(loaded, context, reporter);
+      return await act(args, loaded, context, reporter);
     } catch (error) {
       reporter?.failed(error);
       throw error;
@@ -35,13 +37,14 @@ stays as it is, and the next run takes it over. \`ipipou help\` lists the option
 };
 
 async function act(
+  args: readonly string[],
   loaded: Loaded,
   context: CommandContext,
   reporter: Reporter | undefined,
 ): Promise<ExitCode> {
   const { resolved } = loaded;
   if ('config' in resolved) {
-    return bringUp(loaded, resolved, context, reporter);
+    return bringUp(args, loaded, resolved, context, reporter);
   }
   context.stdout(textOf(resolved, context));
   return EXIT.ok;
@@ -53,7 +56,8 @@ function textOf(asked: Exclude<Resolved, Wanted>, context: CommandContext): stri
 }
 
 async function bringUp(
-  { configPath, warnings }: Loaded,
+  args: readonly string[],
+  loaded: Loaded,
   resolved: Wanted,
   context: CommandContext,
   reporter: Reporter | undefined,
@@ -61,9 +65,9 @@ async function bringUp(
   const machine = await context.machine();
   const { device } = resolved.config.inner;
   const log = makeLog(resolved, reporter && machine.runs.makeLogPath(device));
-  for (const warning of [...warnings, ...resolved.warnings]) log('warn', warning);
+  for (const warning of [...loaded.warnings, ...resolved.warnings]) log('warn', warning);
   if (resolved.action === 'run') {
-    return stayUp({ resolved, configPath, machine, log, context, reporter });
+    return stayUp({ args, loaded, resolved, machine, log, context, reporter });
   }
   await reauthenticateOnce(resolved.config, machine, log, context.signal);
   return EXIT.ok;
@@ -76,8 +80,10 @@ function makeLog(resolved: Wanted, file: string | undefined): Log {
 }
 
 type Running = {
+  /** Of the command line, to read the config again. */
+  readonly args: readonly string[];
+  readonly loaded: Loaded;
   readonly resolved: Wanted;
-  readonly configPath: string | undefined;
   readonly machine: Machine;
   readonly log: Log;
   readonly context: CommandContext;
@@ -86,14 +92,20 @@ type Running = {
 };
 
 async function stayUp(options: Running): Promise<ExitCode> {
-  const { resolved, configPath, machine, log, context, reporter } = options;
+  const { args, loaded, resolved, machine, log, context, reporter } = options;
   const { config } = resolved;
+  const later: { live?: LiveConfig } = {};
+  const control = withLiveConfig(machine.control, () => later.live);
   const host = machine.openHost();
   try {
-    const tunnel = await openTunnel(config, configPath, { ...machine, host, log });
+    const tunnel = await openTunnel(config, loaded.configPath, { ...machine, control, host, log });
+    const live = new LiveConfig(args, loaded, tunnel, log);
+    later.live = live;
     log('info', 'ready', { role: config.role, device: config.inner.device });
     reporter?.ready();
-    const stopReloads = context.onReload(() => void reload(tunnel, log));
+    const stopReloads = context.onReload((signal) => {
+      void (signal === 'SIGHUP' ? reload(live, log) : reauthenticate(tunnel, log));
+    });
     const failure = await Promise.race([tunnel.failure, aborted(context.signal)]);
     stopReloads();
     return await takeDown(tunnel, failure, options);
@@ -124,7 +136,12 @@ async function takeDown(
   return failure ? exitCodeOf(failure) : EXIT.ok;
 }
 
-async function reload(tunnel: Tunnel, log: Log): Promise<void> {
+async function reload(live: LiveConfig, log: Log): Promise<void> {
+  const reply = await live.reload();
+  if (!reply.ok) log('error', 'the config stays as it was', { error: reply.error });
+}
+
+async function reauthenticate(tunnel: Tunnel, log: Log): Promise<void> {
   const reply = await tunnel.answer({ request: 'reauthenticate' });
   if (reply.ok) log('info', 'authenticating again, as asked');
   else log('warn', 'not authenticating again', { error: reply.error });

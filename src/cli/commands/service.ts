@@ -24,8 +24,8 @@ export const serviceCommand: Command = {
 
 Writes ${SERVICE} and ${TARGET} to ${UNIT_FOLDER}, so that
 \`systemctl enable --now ipipou@NAME\` runs /etc/ipipou/NAME.conf with this very program;
-\`systemctl reload ipipou@NAME\` makes a client authenticate again. Uninstall removes both files; stop
-and disable the services first.`,
+\`systemctl reload ipipou@NAME\` reads the config again; a client authenticates again as well.
+Uninstall removes both files; stop and disable the services first.`,
   endsAtOnce: true,
   async run(args, context) {
     const shape = { names: [1, 1] as const, what: 'install or uninstall' };

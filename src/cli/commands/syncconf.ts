@@ -11,8 +11,8 @@ export const syncconfCommand: Command = {
   summary: "make a running tunnel's peers those of a file",
   usage: `ipipou syncconf NAME|FILE|DEVICE CONFIG
 
-Adds, changes and removes peers until they are those of the file CONFIG; the traffic of peers that are
-the same goes on. A file that begins with a \`peer\` line has peers only; of others, what is not a
+Adds, changes and removes peers until they are those of the file CONFIG; the traffic of peers that
+are the same goes on. A file that begins with a \`peer\` line has peers only; of others, what is not a
 peer's and is changed is named, since it needs a restart. A faulty file changes nothing.`,
   endsAtOnce: true,
   async run(args, context) {

@@ -8,8 +8,10 @@ import { keygenCommand } from './keygen.ts';
 import { pubkeyCommand } from './pubkey.ts';
 import { reloadCommand } from './reload.ts';
 import { runCommand } from './run.ts';
+import { setCommand } from './set.ts';
 import { serviceCommand } from './service.ts';
 import { showCommand } from './show.ts';
+import { syncconfCommand } from './syncconf.ts';
 import { upCommand } from './up.ts';
 import { versionCommand } from './version.ts';
 
@@ -19,6 +21,8 @@ export const COMMANDS: readonly Command[] = [
   upCommand,
   downCommand,
   showCommand,
+  setCommand,
+  syncconfCommand,
   reloadCommand,
   doctorCommand,
   demoCommand,

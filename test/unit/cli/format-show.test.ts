@@ -3,10 +3,13 @@ import {
   formatBytes,
   formatDead,
   formatLiving,
+  formatPeer,
   formatSpan,
   formatTime,
   type LivingTunnel,
 } from '../../../src/cli/format-show.ts';
+import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
+import type { PeerStatus } from '../../../src/ports/control.ts';
 import { millis, seconds } from '../../../src/core/units.ts';
 import { ip, pathTo } from '../app/fakes.ts';
 
@@ -23,6 +26,9 @@ const LIVING: LivingTunnel = {
   device: 'ipipou0',
   mtu: 1472,
   innerIp: ip('172.28.0.0'),
+  peerCount: 1,
+  carriedCount: 1,
+  peer: DEFAULT_PEER,
   innerPeerIp: ip('172.28.0.1'),
   localPort: 10000,
   remote: undefined,
@@ -40,6 +46,57 @@ const LIVING: LivingTunnel = {
   repliesVerified: 0,
   troubles: ['cannot send'],
   configPath: '/etc/ipipou/home.conf',
+  peers: [],
+};
+
+const PEER: PeerStatus = {
+  id: 'laptop' as PeerId,
+  innerIp: ip('172.28.0.2'),
+  allowedIps: ['172.28.0.2/32', '10.1.0.0/16'],
+  remote: undefined,
+  localAlt: undefined,
+  mtu: 1472,
+  phase: 'established',
+  path: pathTo(1),
+  authenticatedAt: millis(NOW - 27_000),
+  lastHeardAt: millis(NOW - 1000),
+  rememberedUntil: undefined,
+  keepalive: seconds(25),
+  traffic: { rxBytes: 2048, rxPackets: 2, txBytes: 5, txPackets: 1 },
+  refused: { replay: 1, 'inner-source': 2 },
+  authPacketsSent: 0,
+  repliesVerified: 0,
+};
+
+const ABSENT: PeerStatus = {
+  ...PEER,
+  id: 'phone' as PeerId,
+  innerIp: ip('172.28.0.3'),
+  allowedIps: Array.from({ length: 12 }, (_, index) => `10.2.${index}.0/24`),
+  remote: 'phone.example',
+  mtu: undefined,
+  phase: 'listening',
+  path: undefined,
+  authenticatedAt: undefined,
+  lastHeardAt: undefined,
+  keepalive: seconds(0),
+  traffic: undefined,
+  refused: {},
+};
+
+/** A tunnel of several peers, of which these are told. */
+const MANY: LivingTunnel = {
+  ...LIVING,
+  peerCount: 5,
+  carriedCount: 1,
+  peer: undefined,
+  innerPeerIp: undefined,
+  path: undefined,
+  traffic: undefined,
+  keepalive: undefined,
+  refused: { hint: 3 },
+  troubles: [],
+  peers: [PEER, ABSENT],
 };
 
 describe('show', () => {
@@ -76,6 +133,67 @@ describe('show', () => {
     expect(formatLiving({ ...LIVING, rememberedUntil: undefined }, NOW)).toMatch(
       /remembered +for ever/,
     );
+  });
+
+  test('of several peers tells of each, and how many more there are', () => {
+    expect(formatLiving(MANY, NOW)).toBe(`ipipou0 (home): server, 1 of 5 peers carried
+  plane    tun (fou lacks kernel module fou; this one has all it needs)
+  inner    172.28.0.0, MTU 1472
+  local    port 10000
+  refused  3 hint, 4 below user space
+  daemon   process 42, since 2026-11-23 00:00:00 UTC (1 h ago)
+  config   /etc/ipipou/home.conf
+
+  peer laptop: established
+    inner          172.28.0.2, MTU 1472
+    allowed        172.28.0.2/32, 10.1.0.0/16
+    local          192.0.2.1:10000
+    remote         198.51.100.1:20000
+    authenticated  2026-11-23 00:59:33 UTC (27 s ago)
+    last heard     2026-11-23 00:59:59 UTC (1 s ago)
+    remembered     for ever
+    received       2.0 KiB in 2 packets
+    sent           5 B in 1 packets
+    refused        1 replay, 2 inner-source
+    keepalive      every 25 s
+
+  peer phone: listening
+    inner      172.28.0.3
+    allowed    ${ABSENT.allowedIps.slice(0, 8).toString().replaceAll(',', ', ')}, and 4 more
+    remote     phone.example
+    refused    nothing
+    keepalive  none
+
+  and 3 more: --all shows them, peer NAME one
+`);
+  });
+
+  test('of a client counts what was sent to each server', () => {
+    const text = formatPeer({ ...PEER, authPacketsSent: 3, repliesVerified: 2 }, 'client', NOW);
+    expect(text).toMatch(/^peer laptop: established\n/);
+    expect(text).toContain('authentication  3 sent, 2 replies verified');
+    expect(text).not.toContain('remembered');
+  });
+
+  test('of one peer that has a name is as of several', () => {
+    const text = formatLiving(
+      { ...MANY, peerCount: 1, peer: PEER.id, refused: PEER.refused, peers: [PEER] },
+      NOW,
+    );
+    expect(text).toMatch(/^ipipou0 \(home\): server, 1 of 1 peer carried\n/);
+    expect(text).toMatch(/^ {2}refused {2}4 below user space$/m);
+    expect(text).toMatch(/^ {2}peer laptop: established$/m);
+    expect(text).not.toContain('more');
+  });
+
+  test('of a dead daemon with several peers knows no peer', () => {
+    const { name, role, device, plane, planeReason, pid, since, configPath } = LIVING;
+    const text = formatDead({
+      ...{ name, role, device, plane, planeReason, pid, since, configPath, forwarding: true },
+      ...{ alive: false, innerIp: LIVING.innerIp, innerPeerIp: undefined, path: undefined },
+      traffic: undefined,
+    });
+    expect(text).toMatch(/inner +172\.28\.0\.0$/m);
   });
 
   test.each([

@@ -1,7 +1,8 @@
 import { format } from 'prettier';
 import { expect, test } from 'vitest';
 import { OPTIONS } from '../../../src/core/config/options.ts';
-import { hyphenate } from '../../../src/core/config/option.ts';
+import { hyphenate, type Option } from '../../../src/core/config/option.ts';
+import { formatScope } from '../../../src/core/config/text/describe.ts';
 import { formatHelp } from '../../../src/core/config/text/help.ts';
 import { formatKeyPair } from '../../../src/core/config/text/keygen.ts';
 import { formatManPage } from '../../../src/core/config/text/man.ts';
@@ -16,10 +17,29 @@ import { EXIT } from '../../../src/core/exit-codes.ts';
 
 const COMMANDS = [{ name: 'show', summary: 'Show what runs.' }];
 
+function spellingOf({ name, short, fileOnly }: Option): string {
+  if (fileOnly) return name;
+  return short === undefined ? hyphenate(name) : `-${short}, --${name}`;
+}
+
+test('what may stand in a section is marked, and what of it is inherited', () => {
+  const scopes = Object.fromEntries(OPTIONS.map((option) => [option.name, formatScope(option)]));
+  expect(scopes).toMatchObject({
+    peer: 'config file only',
+    keepalive: 'per peer, inherited',
+    'auth-token': 'per peer',
+    'auth-lifetime': 'server only, per peer, inherited',
+    'tunl-ip': undefined,
+  });
+  const [help, table, page] = [formatHelp(), formatOptionTable(), formatManPage()];
+  for (const text of [help.replaceAll(/\s+/g, ' '), table]) expect(text).toContain('per peer');
+  expect(page).toContain('.SH PEERS');
+});
+
 test('help names every option, in lines of at most 80 characters', () => {
   const lines = formatHelp(COMMANDS).split('\n');
-  for (const { name, short } of OPTIONS) {
-    const spelt = short === undefined ? hyphenate(name) : `-${short}, --${name}`;
+  for (const option of OPTIONS) {
+    const spelt = spellingOf(option);
     expect(lines.filter((line) => `${line} `.startsWith(`  ${spelt} `))).toHaveLength(1);
   }
   expect(lines.filter((line) => line.length > 80)).toEqual([]);
@@ -30,14 +50,14 @@ test('help names every option, in lines of at most 80 characters', () => {
 test('help tells what is unchecked, and what a client must give', () => {
   const help = formatHelp().replaceAll(/\s+/g, ' ');
   expect(help).toContain('0 = unchecked');
-  expect(help).toContain('[default: 300]');
+  expect(help).toContain('[default: 300; per peer, inherited]');
   expect(help).toContain('a client must give it');
 });
 
 test('the table of the README has every option once, and prettier leaves it as it is', async () => {
   const table = formatOptionTable();
-  for (const { name } of OPTIONS) {
-    const spelt = hyphenate(name);
+  for (const { name, fileOnly } of OPTIONS) {
+    const spelt = fileOnly ? name : hyphenate(name);
     const rows = table
       .split('\n')
       .filter((line) => new RegExp(`[\` ]${spelt}[\` ]`).test(line.split('|')[1] ?? ''));
@@ -60,8 +80,8 @@ test('the table is renewed between its markers, and only there', () => {
 test('the manual has every option and every exit code', () => {
   const page = formatManPage('1.2.3', COMMANDS);
   const escape = (text: string) => text.replaceAll('-', '\\-');
-  for (const { name, short } of OPTIONS) {
-    const spelt = short === undefined ? hyphenate(name) : `-${short}, --${name}`;
+  for (const option of OPTIONS) {
+    const spelt = spellingOf(option);
     expect(
       page.split('\n').filter((line) => `${line} `.startsWith(`.B ${escape(spelt)} `)),
     ).toHaveLength(1);

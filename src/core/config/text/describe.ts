@@ -9,18 +9,26 @@ export function groupOptions(): readonly { title: string; options: readonly Opti
   }));
 }
 
-/** `-n, --number N`. */
-export function formatUsage({ name, short, value }: Option): string {
-  const spellings = [...(short === undefined ? [] : [hyphenate(short)]), hyphenate(name)];
+/** `-n, --number N`; without hyphens where the command line cannot say it. */
+export function formatUsage({ name, short, value, fileOnly }: Option): string {
+  const spellings = [
+    ...(short === undefined ? [] : [hyphenate(short)]),
+    fileOnly ? name : hyphenate(name),
+  ];
   return `${spellings.join(', ')}${value === undefined ? '' : ` ${value.placeholder}`}`;
 }
 
-/** What restricts an option, in words; undefined when nothing does. */
-export function formatScope({ role, plane, commandLineOnly }: Option): string | undefined {
+const PEER_WORDS = { own: 'per peer', inherited: 'per peer, inherited' } as const;
+
+/** What restricts an option, and where it may stand, in words; undefined when there is nothing to say. */
+export function formatScope(option: Option): string | undefined {
+  const { role, plane, commandLineOnly, fileOnly, peer } = option;
   const parts = [
     ...(role === 'both' ? [] : [`${role} only`]),
     ...(plane === undefined ? [] : [`dataplane ${plane} only`]),
     ...(commandLineOnly ? ['command line only'] : []),
+    ...(fileOnly ? ['config file only'] : []),
+    ...(peer === undefined ? [] : [PEER_WORDS[peer]]),
   ];
   return parts.length === 0 ? undefined : parts.join(', ');
 }

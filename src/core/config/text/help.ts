@@ -14,7 +14,7 @@ export function formatHelp(commands: readonly CommandHelp[] = []): string {
     '',
     ...wrap(
       'Bring up one end of an authenticated IPv4-in-UDP tunnel and keep it up until SIGTERM or ' +
-        'SIGINT. SIGUSR1 makes a client authenticate again.',
+        'SIGINT. SIGUSR1 makes a client authenticate again; SIGHUP reads the config again first.',
       WIDTH,
     ),
   ];
@@ -37,7 +37,9 @@ export function formatHelp(commands: readonly CommandHelp[] = []): string {
     '',
     ...wrap(
       'A config file has one option a line, without hyphens, and its value behind one space. ' +
-        'Empty lines and lines that begin with # are ignored.',
+        'Empty lines and lines that begin with # are ignored. Options marked per peer may also ' +
+        'stand in sections, behind lines `peer NAME`; those marked inherited are the defaults of ' +
+        'all sections where they stand before the first.',
       WIDTH,
     ),
   );

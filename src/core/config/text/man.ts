@@ -54,6 +54,7 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
         'that begin with #. What later files say wins over earlier ones, and the command line ' +
         'over all; within one file, or on the command line, a thing may be said once.',
     ),
+    ...PEERS_PAGE,
     '.SH SIGNALS',
     '.TP',
     '.BR SIGTERM ", " SIGINT',
@@ -61,6 +62,12 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
     '.TP',
     '.B SIGUSR1',
     'Client: authenticate again.',
+    '.TP',
+    '.B SIGHUP',
+    ...paragraph(
+      'Read the config again and make the peers those of its files; a client authenticates again, ' +
+        'too. A faulty file changes nothing.',
+    ),
     '.SH EXIT STATUS',
     ...(Object.keys(EXIT_WORDS) as ExitName[]).flatMap((name) => [
       '.TP',
@@ -101,6 +108,50 @@ const CLIENT_EXAMPLE = [
   'auth-key-b64 PRIVATE-KEY',
   'auth-secret SECRET',
   'keepalive 27',
+];
+
+/** Sections, and how peers change while the tunnel runs. */
+const PEERS_PAGE = [
+  '.SH PEERS',
+  ...paragraph(
+    'A line with peer and a name begins the section of one more peer; the options after it, up to ' +
+      'the next such line or the end of the file, are its own. Options marked per peer may stand ' +
+      'there; those marked inherited, given before the first section, are the defaults of all. What ' +
+      'stands before the first section describes a peer, called default, if there is no section, ' +
+      'or if it says who that peer is (by key, token or remote address) or, on a client, where ' +
+      'its server is.',
+  ),
+  '.PP',
+  ...paragraph(
+    'On a server a section needs tunl-peer-ip and a proof: the public key of the client, a token, ' +
+      'or auth-by-remote-ip. A packet from inside is taken from the peer whose allowed-ips hold its ' +
+      'source; one to the inside goes to the peer with the longest prefix that holds its ' +
+      "destination. Routes to these prefixes are the tunnel's.",
+  ),
+  '.PP',
+  ...paragraph(
+    'ipipou set changes one peer of a running tunnel, ipipou syncconf makes its peers those of a ' +
+      'file, and ipipou reload those of its own. None touches the traffic of peers that stay as ' +
+      'they are. What ipipou set is given as arguments, others can see: of secrets give the file ' +
+      'that holds them as @PATH, or - for standard input.',
+  ),
+  '.PP',
+  ...example('A server of two clients:', [
+    'server',
+    'auth-secret SECRET',
+    'auth-lifetime 3600',
+    'peer laptop',
+    'auth-remote-pubkey-b64 PUBLIC-KEY',
+    'tunl-peer-ip 172.28.0.1',
+    'peer office',
+    'auth-remote-pubkey-b64 ANOTHER-PUBLIC-KEY',
+    'tunl-peer-ip 172.28.0.2',
+    'allowed-ips 10.1.0.0/16',
+  ]),
+  '.PP',
+  ...example('Another client, while it runs:', [
+    'ipipou set ipipou0 peer phone tunl-peer-ip 172.28.0.3 auth-token @/root/token',
+  ]),
 ];
 
 function example(title: string, lines: readonly string[]): readonly string[] {
