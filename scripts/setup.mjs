@@ -1,8 +1,8 @@
 // What the demo, the tests and the benchmarks need on a bare Debian machine: packages, npm modules, a build.
-//   node scripts/setup.mjs --for code|demo|test|bench     default: demo
+//   node scripts/setup.mjs --for code|demo|netns|test|bench     default: demo
 // Installs only what is missing and says what it does; exits 1 with what to do when it cannot.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -17,25 +17,24 @@ const DEMO_PACKAGES = [
   ...['nftables', 'libnftables1', 'iproute2', 'iputils-ping', 'iperf3', 'tcpdump', 'conntrack'],
   ...['ethtool', 'procps', 'kmod', 'util-linux'],
 ];
+/** Of the other tunnels in the contest. */
+const NETNS_PACKAGES = [
+  ...DEMO_PACKAGES,
+  ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools', 'openssh-client'],
+];
 /** Of a virtual machine with Debian's kernel. */
 const TEST_PACKAGES = [
-  ...DEMO_PACKAGES,
+  ...NETNS_PACKAGES,
   ...['iptables', 'qemu-system-x86', 'busybox-static', 'cpio', 'binutils', 'xz-utils'],
   'systemd',
 ];
-/** Of the other tunnels in the contest, and of what looks into them. */
-const BENCH_PACKAGES = [
-  ...TEST_PACKAGES,
-  ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools'],
-  ...['openssh-server', 'openssh-client', 'linux-perf'],
-];
 const PACKAGES = {
-  ...{ code: [], demo: DEMO_PACKAGES },
-  ...{ test: TEST_PACKAGES, bench: BENCH_PACKAGES },
+  ...{ code: [], demo: DEMO_PACKAGES, netns: NETNS_PACKAGES, test: TEST_PACKAGES },
+  bench: [...TEST_PACKAGES, 'openssh-server', 'linux-perf'],
 };
 const OLDEST_NODE = [20, 6];
 
-/** Makes the machine ready for a purpose: "code" (modules only), "demo", "test" or "bench"; throws when it cannot. */
+/** Makes the machine ready for a purpose: "code" (modules only), "demo", "netns", "test" or "bench"; throws when it cannot. */
 export function setUp(purpose) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
@@ -62,7 +61,24 @@ function installPackages(wanted) {
   say(`installing Debian packages: ${missing.join(' ')}`);
   const install = ['install', '-y', '--no-install-recommends', ...missing];
   run('apt-get', ['update']);
-  run('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' });
+  const start = () => run('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' });
+  if (missing.includes('openssh-server')) withoutService('ssh', start);
+  else start();
+}
+
+/** Installs without starting a server on this machine, now or at its next start. */
+function withoutService(unit, install) {
+  // Debian's packages ask this program (invoke-rc.d(8)); 101: forbidden.
+  const policy = '/usr/sbin/policy-rc.d';
+  const own = !existsSync(policy);
+  if (own) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    if (own) rmSync(policy);
+  }
+  say(`${unit} is installed for the benchmark only: it is not started, and disabled`);
+  spawnSync('systemctl', ['disable', unit], { stdio: 'ignore' });
 }
 
 function installed(names) {

@@ -15,7 +15,7 @@ if (suites.length === 0) {
 }
 
 try {
-  const levels = ['code', 'demo', 'test'];
+  const levels = ['code', 'demo', 'netns', 'test'];
   const level = Math.max(...suites.map(({ needs }) => levels.indexOf(needs)));
   setUp(levels[level]);
 } catch (error) {

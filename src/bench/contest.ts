@@ -35,7 +35,8 @@ type Turn = { readonly round: number; readonly scene: Scene; readonly contestant
 /** Runs all rounds; rejects when interrupted, and then nothing is left of it. */
 export async function runContest(options: ContestOptions): Promise<Results> {
   const { entries, present, netem } = await lookAround(options);
-  const facts = await gatherFacts(netem, options.outside);
+  const encrypted = present.some(({ kind }) => kind === 'encrypted');
+  const facts = await gatherFacts(netem, encrypted, options.outside);
   const samples: Sample[] = [];
   const failures: Failure[] = [];
   const turns = plan(options, present);

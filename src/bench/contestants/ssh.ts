@@ -61,8 +61,8 @@ async function startServer(site: Site, config: string): Promise<Side> {
     ...side,
     async stop() {
       await side.stop();
-      await site.ip(namespace, [`link del ${DEVICE}`]);
       if (made) await rmdir(PRIVILEGE_SEPARATION);
+      await site.ip(namespace, [`link del ${DEVICE}`]);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import type { Contestant, Side } from '../contestant.ts';
 import { INNER_SERVER, kernelSide, programSide, type Site } from '../site.ts';
@@ -111,6 +111,14 @@ export const wireguardGo = contestant(
     const ask = ['wg', 'show', device];
     const answers = async () => (await site.lab.exec(namespace, ask)).code === 0;
     await site.until(`wireguard-go ${device}`, answers, [program]);
-    return programSide(namespace, device, program);
+    const side = programSide(namespace, device, program);
+    return {
+      ...side,
+      async stop() {
+        await side.stop();
+        // One that was killed leaves its socket.
+        await rm(`/var/run/wireguard/${device}.sock`, { force: true });
+      },
+    };
   },
 );
