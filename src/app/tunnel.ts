@@ -216,8 +216,10 @@ async function acquire(
     config.peers,
   );
   undo.push('session', () => driver.close(hurry.signal));
-  await begin(driver, plane, claim, log);
+  const beginning = begin(driver, plane, claim, log);
+  // A peer whose session has not begun yet begins it with its packet.
   inbox.deliverTo(driver);
+  await beginning;
 
   const stopWatching = ports.host.onChange(() => void followNetwork(driver, log));
   undo.push('network watch', stopWatching);

@@ -123,7 +123,7 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
   const remote = formerRemote(turn, memory?.remote, memory === undefined ? adopted : undefined);
   if (remote === undefined || !mayReturn(turn, remote)) {
     if (memory?.remote) {
-      remember(turn);
+      remember(turn, 'lazily');
       log(turn, 'info', 'the remembered peer has run out or is no longer allowed', {
         remote: formatEndpoint(memory.remote.path.remote),
       });
@@ -133,7 +133,7 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
   }
   if (adopted && samePath(adopted, remote.path)) {
     follow(turn, remote, undefined);
-    remember(turn);
+    remember(turn, 'lazily');
   } else {
     admit(turn, remote, 0);
   }
