@@ -86,6 +86,16 @@ export class PeerRoutes {
     for (const [key, made] of this.#made) if (made.device === device) this.#made.delete(key);
   }
 
+  /** Learns what an earlier run has made out of a device, so that `set` changes only what differs. */
+  async recall(device: IfIndex): Promise<void> {
+    this.forgetDevice(device);
+    for (const route of await this.#route.routes({ protocol: RTPROT_IPIPOU, oif: device })) {
+      if (!isPlain(route)) continue;
+      const prefix = { ip: route.destination, length: route.prefix };
+      this.#made.set(formatPrefix(prefix), { peer: undefined, prefix, device, mtu: route.mtu });
+    }
+  }
+
   /**
    * Looks at what the kernel has out of a device and puts it in order: makes what is missing or
    * differs, removes what is ours and no peer's (of an earlier run). Says how many routes it mended.
@@ -93,12 +103,7 @@ export class PeerRoutes {
   async reconcile(
     device: IfIndex,
   ): Promise<{ readonly mended: number; readonly failures: readonly PeerRouteFailure[] }> {
-    this.forgetDevice(device);
-    for (const route of await this.#route.routes({ protocol: RTPROT_IPIPOU, oif: device })) {
-      if (!isPlain(route)) continue;
-      const prefix = { ip: route.destination, length: route.prefix };
-      this.#made.set(formatPrefix(prefix), { peer: undefined, prefix, device, mtu: route.mtu });
-    }
+    await this.recall(device);
     const there = [...this.#made.keys()].filter((key) => this.#made.get(key)?.device === device);
     const here = [...this.#peers].filter(([, routing]) => routing.device === device);
     const wanted = tableOf(new Map(here));

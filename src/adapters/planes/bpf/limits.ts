@@ -31,6 +31,9 @@ export const REPAIR_RATE: Rate = { perSecond: 1, burst: 10 };
 /** Changes of links, addresses and routes come in swarms: one look for all within this time. */
 export const SETTLE = millis(20);
 
+/** Peers that are written to the kernel in one call. */
+export const PEERS_AT_ONCE = 1000;
+
 /** Peers whose outer routes are looked up at once; others have their turn between. */
 export const LOOKUPS_AT_ONCE = 64;
 

@@ -1,10 +1,10 @@
-import type { Path } from '../../../core/addr.ts';
+import { formatPrefix, type Path, type Prefix } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import type { ProgramPeer } from './abi.ts';
-import { HEADROOM, MIN_CAPACITY, PROGRAM_RATES } from './limits.ts';
-import { innerOf, PeerTable, tagOf, type Peer } from './peer-table.ts';
+import { HEADROOM, MIN_CAPACITY, PEERS_AT_ONCE, PROGRAM_RATES } from './limits.ts';
+import { innerOf, PeerTable, slices, tagOf, type Peer } from './peer-table.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import type { Ends } from './tunnel-pair.ts';
 
@@ -15,6 +15,10 @@ export type Fixed = {
   /** Of outer packets. */
   readonly ttl: number;
 };
+
+/** An inner address (a prefix of 32) or network. */
+type Inner = Prefix;
+const HOST = 32;
 
 /** How a peer's packets leave. */
 export type Way = {
@@ -74,23 +78,34 @@ export class PeerMaps implements Disposable {
     return this.peers.size + fresh.length <= this.programs.maxPeers && inner <= this.#maxInner;
   }
 
-  /** Makes peers known, or changes whose inner addresses are whose; there must be room. */
+  /**
+   * Makes peers known, or changes whose inner addresses are whose; there must be room. What a peer keeps
+   * is its own all the time.
+   */
   configure(peers: readonly PlanePeer[]): void {
-    for (const peer of peers) {
-      const known = this.peers.get(peer.id);
-      if (known) this.#forgetInner(known);
+    const given = new Map<string, Inner>();
+    for (const { id } of peers) {
+      const known = this.peers.get(id);
+      if (known) for (const inner of innerOf(known)) given.set(formatPrefix(inner), inner);
+      if (known && this.#defaultPeer === known) this.#defaultPeer = undefined;
     }
-    const changed = peers.map((peer) => this.#know(peer));
-    this.#writeInner(changed);
+    this.#count(given.values(), -1);
+    for (const slice of slices(peers, PEERS_AT_ONCE)) {
+      const changed = slice.map((peer) => this.#know(peer));
+      for (const inner of this.#writeInner(changed)) given.delete(formatPrefix(inner));
+      // What a slot says of inner addresses is changed where the peer is.
+      for (const peer of changed) this.#rewrite(peer);
+    }
+    this.#removeInner(given.values());
     this.writeConfig();
-    // What a slot says of inner addresses is changed where the peer is.
-    for (const peer of changed) this.#rewrite(peer);
   }
 
   /** Evicts a peer and forgets it. */
   remove(peer: Peer): void {
     this.evict(peer);
-    this.#forgetInner(peer);
+    this.#removeInner(innerOf(peer));
+    this.#count(innerOf(peer), -1);
+    if (this.#defaultPeer === peer) this.#defaultPeer = undefined;
     this.peers.remove(peer);
     this.programs.clearCounters(peer.index);
     this.writeConfig();
@@ -130,12 +145,18 @@ export class PeerMaps implements Disposable {
 
   /** Admits whom other maps have admitted, with their counts. */
   inherit({ programs, paths }: Inheritance): void {
-    for (const [id, { path, index }] of paths) {
-      const peer = this.peers.get(id);
-      const slot = programs.peer(index);
-      if (!peer || !slot) continue;
-      this.point(peer, path, { device: slot.outerDevice, innerMtu: slot.innerMtu });
-      this.programs.copyCounters(peer.index, programs, index);
+    for (const slice of slices(paths, PEERS_AT_ONCE)) {
+      const admissions: (readonly [number, ProgramPeer])[] = [];
+      for (const [id, { path, index }] of slice) {
+        const peer = this.peers.get(id);
+        const slot = programs.peer(index);
+        if (!peer || !slot) continue;
+        peer.path = path;
+        const way = { device: slot.outerDevice, innerMtu: slot.innerMtu };
+        admissions.push([peer.index, this.#slot(peer, path, way)]);
+        this.programs.copyCounters(peer.index, programs, index);
+      }
+      this.programs.admitMany(admissions);
     }
   }
 
@@ -204,28 +225,32 @@ export class PeerMaps implements Disposable {
     return known;
   }
 
-  #writeInner(peers: readonly Peer[]): void {
-    const hosts = peers.flatMap((peer) =>
-      innerOf(peer).hosts.map((ip) => [ip, peer.index] as const),
-    );
-    this.programs.setHosts(hosts);
-    this.#hosts += hosts.length;
-    for (const peer of peers) {
-      for (const prefix of innerOf(peer).prefixes) {
-        this.programs.setPrefix(prefix, peer.index);
-        this.#prefixes += 1;
-      }
-      if (peer.allowedIps === 'any') this.#defaultPeer = peer;
+  /** Gives these peers what is theirs; all of it. */
+  #writeInner(peers: readonly Peer[]): readonly Inner[] {
+    const all = peers.flatMap((peer) => innerOf(peer).map((inner) => ({ inner, peer })));
+    const hosts = all.filter(({ inner }) => inner.length === HOST);
+    this.programs.setHosts(hosts.map(({ inner, peer }) => [inner.ip, peer.index]));
+    for (const { inner, peer } of all) {
+      if (inner.length < HOST) this.programs.setPrefix(inner, peer.index);
+    }
+    for (const peer of peers) if (peer.allowedIps === 'any') this.#defaultPeer = peer;
+    const written = all.map(({ inner }) => inner);
+    this.#count(written, 1);
+    return written;
+  }
+
+  #removeInner(inner: Iterable<Inner>): void {
+    for (const prefix of inner) {
+      if (prefix.length === HOST) this.programs.removeHost(prefix.ip);
+      else this.programs.removePrefix(prefix);
     }
   }
 
-  #forgetInner(peer: Peer): void {
-    const { hosts, prefixes } = innerOf(peer);
-    for (const ip of hosts) this.programs.removeHost(ip);
-    for (const prefix of prefixes) this.programs.removePrefix(prefix);
-    this.#hosts -= hosts.length;
-    this.#prefixes -= prefixes.length;
-    if (this.#defaultPeer === peer) this.#defaultPeer = undefined;
+  #count(inner: Iterable<Inner>, sign: 1 | -1): void {
+    for (const { length } of inner) {
+      if (length === HOST) this.#hosts += sign;
+      else this.#prefixes += sign;
+    }
   }
 
   #rewrite(peer: Peer): void {
@@ -254,10 +279,7 @@ function roomFor(count: number): number {
 }
 
 function innerCount(peers: readonly PlanePeer[]): number {
-  return peers.reduce((sum, peer) => {
-    const { hosts, prefixes } = innerOf(peer);
-    return sum + hosts.length + prefixes.length;
-  }, 0);
+  return peers.reduce((sum, peer) => sum + innerOf(peer).length, 0);
 }
 
 function sameWay(slot: ProgramPeer, { local, remote }: Path): boolean {

@@ -67,17 +67,14 @@ function isAdmitted(peer: Peer): peer is AdmittedPeer {
   return peer.path !== undefined;
 }
 
-/** Single addresses and wider prefixes of a peer apart: the programs look them up in different maps. */
-export function innerOf({ innerIp, allowedIps }: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): {
-  readonly hosts: readonly Ipv4[];
-  readonly prefixes: readonly Prefix[];
-} {
+/** Inner addresses and networks of a peer; the address of its own is always among them. */
+export function innerOf({
+  innerIp,
+  allowedIps,
+}: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): readonly Prefix[] {
   const all = allowedIps === 'any' ? [] : allowedIps;
-  const hosts = all.filter(({ length }) => length === 32).map(({ ip }) => ip);
-  return {
-    hosts: hosts.includes(innerIp) ? hosts : [innerIp, ...hosts],
-    prefixes: all.filter(({ length }) => length < 32),
-  };
+  const own = all.some(({ ip, length }) => ip === innerIp && length === 32);
+  return own ? all : [{ ip: innerIp, length: 32 }, ...all];
 }
 
 /** What we make routes to: where everything may be behind a peer, routes are the administrator's. */
@@ -93,4 +90,16 @@ export function tagOf(id: PeerId): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(id)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
+}
+
+/** The same, so many at a time. */
+export function* slices<T>(all: Iterable<T>, length: number): Generator<readonly T[]> {
+  let slice: T[] = [];
+  for (const one of all) {
+    slice.push(one);
+    if (slice.length < length) continue;
+    yield slice;
+    slice = [];
+  }
+  if (slice.length > 0) yield slice;
 }

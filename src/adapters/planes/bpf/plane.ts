@@ -25,10 +25,10 @@ import { Attachments } from './attachments.ts';
 import { ControlSocket } from './control-socket.ts';
 import { preparePair } from './devices.ts';
 import { removeLeftovers, removeOrphans } from './leftovers.ts';
-import { LOOKUPS_AT_ONCE, LOOKUPS_FIRST, MTU_RECHECK } from './limits.ts';
+import { LOOKUPS_AT_ONCE, LOOKUPS_FIRST, MTU_RECHECK, PEERS_AT_ONCE } from './limits.ts';
 import { OuterRoutes } from './outer-routes.ts';
 import { PeerMaps, type Fixed, type Way } from './peer-maps.ts';
-import { routedOf, type AdmittedPeer, type Peer } from './peer-table.ts';
+import { routedOf, slices, type Peer } from './peer-table.ts';
 import { adoptPrograms, type Programs } from './programs.ts';
 import { parseRecord, type AttachedRecord, type BpfRecord } from './record.ts';
 import { Repairs } from './repairs.ts';
@@ -138,7 +138,9 @@ export class BpfPlane implements DataPlane {
     this.#undo.push('tc filters', () => this.#attachments.detachOuter());
     await this.#hang();
     await this.#setDeviceMtu();
+    if (adopted) await this.#peerRoutes.recall(this.#ends.near.index);
     await this.#makeRoutes(this.#maps.peers.all());
+    if (adopted) await this.#mendRoutes(this.#ends);
     this.#repairs = new Repairs(this.#context, {
       isOurs: (index) => index === this.#ends?.near.index || index === this.#ends?.far.index,
       isAttached: (index) => this.#attachments.has(index),
@@ -423,15 +425,10 @@ export class BpfPlane implements DataPlane {
   }
 
   async #walk(): Promise<void> {
-    let slice: AdmittedPeer[] = [];
-    for (const peer of this.#running().peers.admitted()) {
-      slice.push(peer);
-      if (slice.length < LOOKUPS_AT_ONCE) continue;
-      await this.#leadQuietly(slice);
-      slice = [];
+    for (const slice of slices(this.#running().peers.admitted(), LOOKUPS_AT_ONCE)) {
       if (this.#closed) return;
+      await this.#leadQuietly(slice);
     }
-    await this.#leadQuietly(slice);
   }
 
   async #wayTo(peer: Peer, { remote }: Path): Promise<Way> {
@@ -475,11 +472,20 @@ export class BpfPlane implements DataPlane {
 
   async #makeRoutes(peers: Iterable<Peer>): Promise<void> {
     const device = this.#standing().near.index;
-    const routings = new Map<PeerId, PeerRouting>();
-    for (const peer of peers) {
-      routings.set(peer.id, { device, prefixes: routedOf(peer), mtu: peer.routeMtu });
+    for (const slice of slices(peers, PEERS_AT_ONCE)) {
+      const routings = new Map<PeerId, PeerRouting>();
+      for (const peer of slice) {
+        routings.set(peer.id, { device, prefixes: routedOf(peer), mtu: peer.routeMtu });
+      }
+      this.#tellFailures(await this.#peerRoutes.set(routings));
     }
-    if (routings.size > 0) this.#tellFailures(await this.#peerRoutes.set(routings));
+  }
+
+  /** Makes what is missing and removes what nobody asks for; how many routes were not as they should be. */
+  async #mendRoutes({ near }: Ends): Promise<number> {
+    const { mended, failures } = await this.#peerRoutes.reconcile(near.index);
+    this.#tellFailures(failures);
+    return mended;
   }
 
   #tellFailures(failures: readonly PeerRouteFailure[]): void {
@@ -507,8 +513,7 @@ export class BpfPlane implements DataPlane {
     this.#ends = ends;
     repaired.push(...(await this.#attachments.repair(maps.programs, ends)));
     await this.#setDeviceMtu();
-    const { mended, failures } = await this.#peerRoutes.reconcile(ends.near.index);
-    this.#tellFailures(failures);
+    const mended = await this.#mendRoutes(ends);
     if (mended > 0 && repaired.length === 0) repaired.push('routes of the tunnel device');
     return repaired;
   }
