@@ -333,6 +333,40 @@ describe('a server that has replied and falls silent', () => {
   });
 });
 
+describe('an error that the network reports', () => {
+  it('makes a client ask whether its server is there, once in a while and nothing more', () => {
+    const { bench } = onlineClient();
+    bench.packet(PATH, signedReply());
+    let sent = 0;
+    for (let tenth = 0; tenth < 100; tenth++) {
+      bench.now = 1000 + tenth * 100;
+      if (!kindsOf(bench.do({ kind: 'unreachable' })).includes('authenticate')) continue;
+      sent += 1;
+      bench.packet(PATH, signedReply(Math.ceil(bench.now / 1000)));
+    }
+    expect(sent).toBe(2);
+    expect(bench.status).toMatchObject({ phase: 'established', path: PATH });
+  });
+
+  it('is nothing to a client that is asking already, or has no way', () => {
+    const { bench } = onlineClient();
+    expect(bench.do({ kind: 'unreachable' })).toEqual([]);
+    bench.packet(PATH, signedReply());
+    bench.do({ kind: 'local', ip: undefined });
+    expect(bench.do({ kind: 'unreachable' })).toEqual([]);
+  });
+});
+
+describe('two servers at one address and port', () => {
+  it('cannot both be admitted: the former is told and stays out', () => {
+    const { bench } = onlineClient();
+    expect(kindsOf(bench.do({ kind: 'displaced', path: PATH }))).toEqual(['evict']);
+    expect(bench.status.path).toBeUndefined();
+    const later = bench.pass(300_000).filter(({ effect }) => effect.kind === 'admit');
+    expect(later).toEqual([]);
+  });
+});
+
 describe('a client', () => {
   /** Any event, with paths and packets that may or may not fit. */
   const anyEvent = fc.oneof(
