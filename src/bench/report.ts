@@ -263,3 +263,24 @@ export function troubleLines(results: Results): readonly string[] {
   ];
   return [...new Set(lines)];
 }
+
+/** Where each one's time went, greatest first. */
+export function profileTables(results: Results): readonly Table[] {
+  const profiled = results.samples.filter(({ profile }) => profile !== undefined);
+  if (profiled.length === 0) return [];
+  const title = new Map(results.contestants.map((entry) => [entry.name, entry.title]));
+  const rows = profiled.map(({ contestant, profile = [] }) => [
+    title.get(contestant) ?? contestant,
+    profile
+      .slice(0, PROFILE_WORDS)
+      .map(({ share, symbol }) => `${symbol} ${share.toFixed(1)}\u202f%`)
+      .join(', '),
+  ]);
+  const columns = ['', 'share of all samples, by function'];
+  return [
+    { title: 'Where the time goes: one TCP stream up, super-packets', columns, rows, notes: [] },
+  ];
+}
+
+/** Functions that a profile names. */
+const PROFILE_WORDS = 8;

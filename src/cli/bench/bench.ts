@@ -5,18 +5,11 @@ import { compareResults, formatComparison } from '../../bench/compare.ts';
 import { runContest } from '../../bench/contest.ts';
 import { lacksProgram } from '../../bench/contestants/requirements.ts';
 import { CONTESTANTS } from '../../bench/contestants/table.ts';
+import { formatMarkdownReport, formatTerminalReport } from '../../bench/document.ts';
 import { decodeOutside } from '../../bench/facts.ts';
 import { measureInGuest } from '../../bench/guest.ts';
 import { misuse, parseBenchOptions, type BenchOptions } from '../../bench/options.ts';
-import {
-  contestantTable,
-  factLines,
-  summaryTable,
-  tablesOf,
-  troubleLines,
-} from '../../bench/report.ts';
 import { decodeResults, encodeResults, RESULTS_MAX, type Results } from '../../bench/results.ts';
-import { formatMarkdown, formatTerminal } from '../../bench/table.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { CommandContext } from '../command.ts';
@@ -46,7 +39,7 @@ export async function measure(
     await mkdir(path.dirname(path.resolve(options.out)), { recursive: true });
     await writeFile(options.out, encodeResults(results));
   }
-  context.stdout(options.json ? encodeResults(results) : describe(results, 'terminal'));
+  context.stdout(options.json ? encodeResults(results) : formatTerminalReport(results));
   return results.failures.length > 0 ? EXIT.generic : EXIT.ok;
 }
 
@@ -76,25 +69,6 @@ async function measureHere(
   }
 }
 
-function describe(results: Results, form: 'terminal' | 'markdown'): string {
-  const tables = [contestantTable(results), summaryTable(results), ...tablesOf(results)].filter(
-    ({ rows }) => rows.length > 0,
-  );
-  const trouble = troubleLines(results);
-  const [format, bullet] =
-    form === 'terminal'
-      ? [formatTerminal, '  ']
-      : [(table: (typeof tables)[number]) => formatMarkdown(table), '- '];
-  return [
-    ...factLines(results).map((line) => `${bullet}${line}`),
-    '',
-    ...tables.map((table) => format(table)),
-    ...(trouble.length === 0 ? [] : ['What could not be measured:', '']),
-    ...trouble.map((line) => `${bullet}${line}`),
-    '',
-  ].join('\n');
-}
-
 /** Prints the tables of a file once more. */
 export async function showFile(
   args: readonly string[],
@@ -103,8 +77,8 @@ export async function showFile(
   const files = args.filter((arg) => arg !== '--markdown');
   const [file] = files;
   if (file === undefined || files.length > 1) throw misuse('show: expected one file');
-  const form = args.includes('--markdown') ? 'markdown' : 'terminal';
-  context.stdout(describe(await readResults(file), form));
+  const format = args.includes('--markdown') ? formatMarkdownReport : formatTerminalReport;
+  context.stdout(format(await readResults(file)));
   return EXIT.ok;
 }
 

@@ -1,0 +1,67 @@
+import {
+  contestantTable,
+  factLines,
+  profileTables,
+  summaryTable,
+  tablesOf,
+  troubleLines,
+} from './report.ts';
+import type { Results } from './results.ts';
+import { behindOf } from './standing.ts';
+import { formatMarkdown, formatTerminal, type Table } from './table.ts';
+
+/* A run in words, tables and pictures: for a terminal, and for the project's documents. */
+
+export function formatTerminalReport(results: Results): string {
+  const tables = allTables(results).map(formatTerminal);
+  const trouble = troubleLines(results).map((line) => `  ${line}`);
+  return [
+    ...factLines(results).map((line) => `  ${line}`),
+    '',
+    ...tables,
+    ...(trouble.length === 0 ? [] : ['What could not be measured:', '', ...trouble, '']),
+  ].join('\n');
+}
+
+/** Headings begin at level 3: the document has a chapter for each place. */
+export function formatMarkdownReport(results: Results): string {
+  const behind = behindOf(results).map(({ line }) => `- ${line}`);
+  const trouble = troubleLines(results).map((line) => `- ${line}`);
+  return [
+    ...factLines(results).map((line) => `- ${line}`),
+    '',
+    ...allTables(results).map((table) => formatMarkdown(table)),
+    '### Where ipipou is behind',
+    '',
+    ...(behind.length === 0 ? ['Nowhere on the unlimited links.'] : behind),
+    '',
+    ...(trouble.length === 0 ? [] : ['### What could not be measured', '', ...trouble, '']),
+  ].join('\n');
+}
+
+function allTables(results: Results): readonly Table[] {
+  return [
+    ...[contestantTable(results), summaryTable(results)],
+    ...[...tablesOf(results), ...profileTables(results)],
+  ].filter(({ rows }) => rows.length > 0);
+}
+
+/** A picture in both colour schemes, as GitHub shows them; `folder` is as seen from the document. */
+export function pictureLines(folder: string, name: string, words: string): readonly string[] {
+  const file = `${folder}/${name}`;
+  return [
+    '<picture>',
+    `  <source media="(prefers-color-scheme: dark)" srcset="${file}-dark.svg" />`,
+    `  <img alt="${words}" src="${file}-light.svg" />`,
+    '</picture>',
+    '',
+  ];
+}
+
+/** `text` with what stands between the two marks of a name replaced; throws when they are not there. */
+export function replaceMarked(text: string, name: string, part: string): string {
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`the marks of ${name} are missing`);
+  return `${text.slice(0, from + begin.length)}\n\n${part.trim()}\n\n${text.slice(to)}`;
+}
