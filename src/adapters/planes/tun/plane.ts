@@ -1,4 +1,4 @@
-import { formatEndpoint, formatPrefix, type Path } from '../../../core/addr.ts';
+import { formatEndpoint, type Path } from '../../../core/addr.ts';
 import { IpipouError, KernelError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import type {
@@ -16,14 +16,12 @@ import type {
 import { close } from '../../ffi/libc.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
-import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
 import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
-import { TunDevice } from './device.ts';
-import { KnownPeers, memberOf, routedPrefixes, type KnownPeer } from './known-peers.ts';
+import { DeviceRouting } from './device-routing.ts';
+import { KnownPeers, memberOf, type KnownPeer } from './known-peers.ts';
 import { MTU_RECHECK, PEERS_PER_MESSAGE } from './limits.ts';
 import { monotonicEpoch } from './monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
-import { PathMtus } from './path-mtus.ts';
 import { Repairs } from './repairs.ts';
 import { openTunnelSocket } from './udp-socket.ts';
 import { WorkerHandle } from './worker-handle.ts';
@@ -43,16 +41,12 @@ export class TunPlane implements DataPlane {
   readonly #context: PlaneContext;
   readonly #offloads: Offloads;
   readonly #route: RouteNetlink;
-  readonly #device: TunDevice;
-  readonly #routes: PeerRoutes;
-  readonly #mtus: PathMtus;
+  readonly #device: DeviceRouting;
   readonly #peers = new KnownPeers();
   readonly #counters = new SharedCounters();
   readonly #undo = new UndoStack();
   readonly #repairs = new Repairs((what) => this.#repair(what));
   #worker: WorkerHandle | undefined;
-  /** The MTU that the device was given last. */
-  #mtu: number | undefined;
   #mtuTimer: NodeJS.Timeout | undefined;
   /** Changes are made one after another: calls of the owner and repairs share this tail. */
   #tail: Promise<unknown> = Promise.resolve();
@@ -64,9 +58,10 @@ export class TunPlane implements DataPlane {
     this.#context = context;
     this.#offloads = offloads;
     this.#route = openRouteNetlink();
-    this.#device = new TunDevice(this.#route, context.config, offloads.vnetHeader);
-    this.#routes = new PeerRoutes(this.#route);
-    this.#mtus = new PathMtus(this.#route, context.config);
+    this.#device = new DeviceRouting(this.#route, context.config, this.#peers, {
+      vnetHeader: offloads.vnetHeader,
+      log: context.log,
+    });
   }
 
   /**
@@ -90,12 +85,11 @@ export class TunPlane implements DataPlane {
     const { config, authLengths } = this.#context;
     const { fd: udpFd, ...socket } = openTunnelSocket(config.outer, this.#offloads);
     this.#undo.push('UDP socket', () => void close(udpFd));
-    await this.#mtus.learnBase();
     const tunFd = await this.#device.create();
     this.#undo.push('tunnel device', () => {
       this.#device.remove();
     });
-    await this.#dress();
+    await this.#device.dress();
     const worker = await WorkerHandle.start(
       {
         tunFd,
@@ -135,7 +129,7 @@ export class TunPlane implements DataPlane {
       const members = peers.slice(start, start + PEERS_PER_MESSAGE).map(memberOf);
       await this.#running().request({ kind: 'configure', members });
     }
-    await this.#setRoutes(peers.map((peer) => this.#peers.configure(peer)));
+    await this.#device.route(peers.map((peer) => this.#peers.configure(peer)));
   }
 
   async remove(ids: readonly PeerId[]): Promise<void> {
@@ -144,10 +138,10 @@ export class TunPlane implements DataPlane {
       for (const id of ids) {
         const peer = this.#peers.get(id);
         if (!peer) continue;
-        this.#mtus.forget(peer);
+        this.#device.forgetPath(peer);
         this.#peers.remove(peer);
       }
-      this.#tell(await this.#routes.remove(ids));
+      await this.#device.unroute(ids);
     });
   }
 
@@ -174,7 +168,7 @@ export class TunPlane implements DataPlane {
       }
       peer.path = path;
       // The peer is admitted whatever becomes of the MTU; it is looked at again when routes change.
-      await this.#lookAt([peer]).catch((error: unknown) => {
+      await this.#device.lookAt([peer]).catch((error: unknown) => {
         this.#warnOfMtu(error);
       });
     });
@@ -186,7 +180,7 @@ export class TunPlane implements DataPlane {
       if (!peer?.path) return;
       await this.#running().request({ kind: 'evict', peer: id });
       peer.path = undefined;
-      this.#mtus.forget(peer);
+      this.#device.forgetPath(peer);
     });
   }
 
@@ -194,7 +188,7 @@ export class TunPlane implements DataPlane {
     await this.#serial(async () => {
       const peer = this.#peers.require(id);
       peer.limit = mtu;
-      await this.#lookAt([peer]);
+      await this.#device.lookAt([peer]);
     });
   }
 
@@ -215,7 +209,7 @@ export class TunPlane implements DataPlane {
     const lost = (loss: (typeof LOSSES)[number]): bigint => this.#counters.losses(loss);
     return {
       device: this.#context.config.inner.device,
-      mtu: (await this.#device.mtu()) ?? this.#mtus.device,
+      mtu: await this.#device.mtu(),
       refused: {
         stranger: lost('stranger'),
         control: lost('control'),
@@ -231,14 +225,14 @@ export class TunPlane implements DataPlane {
     return {
       ...counters,
       device: this.#context.config.inner.device,
-      mtu: this.#peers.get(id)?.mtu ?? this.#mtus.device,
+      mtu: this.#device.mtuOf(this.#peers.get(id)),
       localAlt: undefined,
       refused: { 'inner-source': foreign, 'too-big': tooBig },
     };
   }
 
   async refresh(): Promise<void> {
-    await this.#serial(() => this.#lookAt([...this.#peers.admitted()]));
+    await this.#serial(() => this.#device.lookAt([...this.#peers.admitted()]));
   }
 
   /** Ends the thread and removes the device in either mode: nothing of it can stay without us. */
@@ -282,39 +276,6 @@ export class TunPlane implements DataPlane {
     });
   }
 
-  /** Looks at the paths to these peers, and gives the device and their routes the MTU that is due. */
-  async #lookAt(peers: readonly KnownPeer[]): Promise<void> {
-    for (const peer of peers) await this.#mtus.look(peer);
-    const before = this.#mtu;
-    await this.#dress();
-    const everybody = before !== this.#mtu;
-    await this.#setRoutes(everybody ? [...this.#peers.admitted()] : peers);
-  }
-
-  async #dress(): Promise<void> {
-    const mtu = this.#mtus.device;
-    await this.#device.dress(mtu);
-    this.#mtu = mtu;
-  }
-
-  async #setRoutes(peers: readonly KnownPeer[]): Promise<void> {
-    const { index: device } = this.#device;
-    if (device === undefined) return;
-    const routings = peers.map((peer): readonly [PeerId, PeerRouting] => [
-      peer.id,
-      { device, prefixes: routedPrefixes(peer), mtu: this.#mtus.ofRoutes(peer) },
-    ]);
-    this.#tell(await this.#routes.set(new Map(routings)));
-  }
-
-  /** A peer without one of its routes is better than no peer: it is said and gone on. */
-  #tell(failures: readonly PeerRouteFailure[]): void {
-    for (const { prefix, error } of failures) {
-      const fields = { prefix: formatPrefix(prefix), error: error.message };
-      this.#context.log('warn', 'a route to a peer could not be made', fields);
-    }
-  }
-
   /** The path to a peer takes less than it did: the kernel knows by now how much. */
   #shrink(id: PeerId): void {
     if (this.#closed) return;
@@ -324,7 +285,9 @@ export class TunPlane implements DataPlane {
     }, MTU_RECHECK).unref();
     const peer = this.#peers.get(id);
     if (!peer) return;
-    this.#serial(() => this.#lookAt([peer])).catch((error: unknown) => this.#warnOfMtu(error));
+    this.#serial(() => this.#device.lookAt([peer])).catch((error: unknown) =>
+      this.#warnOfMtu(error),
+    );
   }
 
   #warnOfMtu(error: unknown): void {
@@ -360,28 +323,12 @@ export class TunPlane implements DataPlane {
 
   async #restore(what: string): Promise<void> {
     if (this.#closed) return;
-    const state = await this.#device.whole();
-    if (state === 'whole') return;
-    if (state === 'gone') await this.#replaceDevice();
-    await this.#dress();
-    const { index } = this.#device;
-    if (state === 'gone') await this.#setRoutes([...this.#peers.all()]);
-    else if (index !== undefined) this.#tell((await this.#routes.reconcile(index)).failures);
-    this.#context.listener.disturbed(what, true);
-  }
-
-  async #replaceDevice(): Promise<void> {
-    const { fd: oldFd, index: oldIndex } = this.#device;
     try {
-      const tunFd = await this.#device.create();
-      try {
-        await this.#running().request({ kind: 'device', tunFd });
-      } finally {
-        if (oldFd !== undefined) close(oldFd);
-      }
-      if (oldIndex !== undefined) this.#routes.forgetDevice(oldIndex);
+      const use = (tunFd: number) => this.#running().request({ kind: 'device', tunFd });
+      if (await this.#device.restore(use)) this.#context.listener.disturbed(what, true);
     } catch (error) {
-      this.#context.listener.failed(error instanceof Error ? error : new Error(String(error)));
+      // Without a device there is nothing to go on with; else the next change is another try.
+      if (this.#device.lost) this.#context.listener.failed(asError(error));
       throw error;
     }
   }
@@ -397,4 +344,8 @@ export class TunPlane implements DataPlane {
     const fields = Object.fromEntries(lost.filter(([, packets]) => packets > 0n));
     if (Object.keys(fields).length > 0) this.#context.log('debug', 'packets lost', fields);
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }

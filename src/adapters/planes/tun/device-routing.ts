@@ -1,0 +1,143 @@
+import { formatPrefix } from '../../../core/addr.ts';
+import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import type { IfIndex } from '../../../core/units.ts';
+import type { PeerId } from '../../../ports/data-plane.ts';
+import type { Log } from '../../../ports/log.ts';
+import { close } from '../../ffi/libc.ts';
+import type { RouteNetlink } from '../../netlink/route.ts';
+import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
+import { TunDevice } from './device.ts';
+import { routedPrefixes, type KnownPeers, type KnownPeer } from './known-peers.ts';
+import { PathMtus } from './path-mtus.ts';
+
+/**
+ * The device of a tunnel with all that hangs on it: address, MTU, and the routes to peers. What it is
+ * given is remembered, so that a device that something outside has changed or removed is put back.
+ * Calls must be made one at a time.
+ */
+export class DeviceRouting {
+  readonly #device: TunDevice;
+  readonly #routes: PeerRoutes;
+  readonly #mtus: PathMtus;
+  readonly #peers: KnownPeers;
+  readonly #log: Log;
+  /** The MTU that the device was given last. */
+  #mtu: number | undefined;
+  #lost = false;
+
+  /** `peers` is read only. `vnetHeader`: see createTunDevice. */
+  constructor(
+    route: RouteNetlink,
+    config: TunnelConfig,
+    peers: KnownPeers,
+    options: { readonly vnetHeader: boolean; readonly log: Log },
+  ) {
+    this.#device = new TunDevice(route, config, options.vnetHeader);
+    this.#routes = new PeerRoutes(route);
+    this.#mtus = new PathMtus(route, config);
+    this.#peers = peers;
+    this.#log = options.log;
+  }
+
+  /** Whether the device was to be made anew and could not be. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  /** Kernel index while there is a device. */
+  get index(): IfIndex | undefined {
+    return this.#device.index;
+  }
+
+  /** Makes the device; the descriptor of its packets, which `remove` closes. It is not dressed yet. */
+  async create(): Promise<number> {
+    await this.#mtus.learnBase();
+    return this.#device.create();
+  }
+
+  remove(): void {
+    this.#device.remove();
+  }
+
+  /** MTU of the device as it is; as it should be where there is none. */
+  async mtu(): Promise<number> {
+    return (await this.#device.mtu()) ?? this.#mtus.device;
+  }
+
+  /** Largest inner packet to a peer. */
+  mtuOf(peer: KnownPeer | undefined): number {
+    return peer?.mtu ?? this.#mtus.device;
+  }
+
+  /** Gives the device its MTU, address and state. */
+  async dress(): Promise<void> {
+    const mtu = this.#mtus.device;
+    await this.#device.dress(mtu);
+    this.#mtu = mtu;
+  }
+
+  /** Looks at the paths to these peers, and gives the device and their routes the MTU that is due. */
+  async lookAt(peers: readonly KnownPeer[]): Promise<void> {
+    for (const peer of peers) await this.#mtus.look(peer);
+    const before = this.#mtu;
+    await this.dress();
+    const everybody = before !== this.#mtu;
+    await this.route(everybody ? [...this.#peers.admitted()] : peers);
+  }
+
+  /** A peer is admitted no more: its path has no say in the device's MTU from the next look on. */
+  forgetPath(peer: KnownPeer): void {
+    this.#mtus.forget(peer);
+  }
+
+  /** Makes the routes of these peers what is known of them. */
+  async route(peers: readonly KnownPeer[]): Promise<void> {
+    const { index: device } = this.#device;
+    if (device === undefined) return;
+    const routings = peers.map((peer): readonly [PeerId, PeerRouting] => [
+      peer.id,
+      { device, prefixes: routedPrefixes(peer), mtu: this.#mtus.ofRoutes(peer) },
+    ]);
+    this.#tell(await this.#routes.set(new Map(routings)));
+  }
+
+  async unroute(peers: readonly PeerId[]): Promise<void> {
+    this.#tell(await this.#routes.remove(peers));
+  }
+
+  /**
+   * Puts the device back as it should be; false when it was. A new one's descriptor is given to `use`
+   * before the old one's is closed.
+   */
+  async restore(use: (tunFd: number) => Promise<unknown>): Promise<boolean> {
+    const state = await this.#device.whole();
+    if (state === 'whole') return false;
+    if (state === 'gone') await this.#replace(use);
+    await this.dress();
+    const { index } = this.#device;
+    if (state === 'gone') await this.route([...this.#peers.all()]);
+    else if (index !== undefined) this.#tell((await this.#routes.reconcile(index)).failures);
+    return true;
+  }
+
+  async #replace(use: (tunFd: number) => Promise<unknown>): Promise<void> {
+    const { fd: oldFd, index: oldIndex } = this.#device;
+    this.#lost = true;
+    const tunFd = await this.#device.create();
+    try {
+      await use(tunFd);
+      this.#lost = false;
+    } finally {
+      if (oldFd !== undefined) close(oldFd);
+      if (oldIndex !== undefined) this.#routes.forgetDevice(oldIndex);
+    }
+  }
+
+  /** A peer without one of its routes is better than no peer: it is said and gone on. */
+  #tell(failures: readonly PeerRouteFailure[]): void {
+    for (const { prefix, error } of failures) {
+      const fields = { prefix: formatPrefix(prefix), error: error.message };
+      this.#log('warn', 'a route to a peer could not be made', fields);
+    }
+  }
+}
