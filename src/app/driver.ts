@@ -225,13 +225,13 @@ export class Driver {
 
   /** Gives a peer another config (of the same id); its session is over and must be begun again. */
   relist(slot: PeerSlot, peer: PeerConfig): void {
-    this.table.directory.remove(slot);
     this.#lookups.forget(slot);
-    slot.peer = peer;
-    slot.state = undefined;
-    slot.wakeAt = undefined;
+    this.table.directory.relist(slot, () => {
+      slot.peer = peer;
+      slot.state = undefined;
+      slot.wakeAt = undefined;
+    });
     this.#timers.set(slot, undefined);
-    this.table.directory.add(slot);
   }
 
   /** Carries out what a step of the table wants done, and what comes of that. */

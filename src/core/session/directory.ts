@@ -73,6 +73,23 @@ export class Directory<E extends Entry> {
   /** Lists a peer; its id must be free. */
   add(entry: E): void {
     this.#byId.set(entry.peer.id, entry);
+    this.#index(entry);
+  }
+
+  /** Forgets a peer. Its config must still be the one that it was added with. */
+  remove(entry: E): void {
+    this.#unindex(entry);
+    this.#byId.delete(entry.peer.id);
+  }
+
+  /** Lists a peer anew in its place, with another config of the same id that `change` gives it. */
+  relist(entry: E, change: () => void): void {
+    this.#unindex(entry);
+    change();
+    this.#index(entry);
+  }
+
+  #index(entry: E): void {
     const { auth, remoteHost, remotePort } = entry.peer;
     const { proof } = auth;
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
@@ -94,10 +111,8 @@ export class Directory<E extends Entry> {
     if (entry.path) this.#byRemote.add(remoteKey(entry.path.remote), entry);
   }
 
-  /** Forgets a peer. Its config must still be the one that it was added with. */
-  remove(entry: E): void {
+  #unindex(entry: E): void {
     this.move(entry, undefined);
-    this.#byId.delete(entry.peer.id);
     const { auth, remotePort } = entry.peer;
     const { proof } = auth;
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {

@@ -166,6 +166,22 @@ export class Bench {
   }
 }
 
+/** A server that has begun. */
+export function startedServer(
+  ...overrides: Parameters<typeof configOf> extends [unknown, ...infer R] ? R : never
+) {
+  const bench = new Bench(configOf('server', ...overrides));
+  bench.start();
+  return bench;
+}
+
+/** A server with the client admitted. */
+export function servingClient(...overrides: Parameters<typeof startedServer>) {
+  const bench = startedServer(...overrides);
+  bench.packet(PATH, requestAt());
+  return bench;
+}
+
 export const kindsOf = (effects: readonly SessionEffect[]): readonly string[] =>
   effects.map((effect) => (effect.kind === 'send' ? effect.purpose : effect.kind));
 

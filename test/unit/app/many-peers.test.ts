@@ -1,0 +1,356 @@
+import { describe, expect, test } from 'vitest';
+import { openTunnel, type Tunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
+import type { Path } from '../../../src/core/addr.ts';
+import { parseArguments } from '../../../src/core/config/parse-argv.ts';
+import { resolveConfig } from '../../../src/core/config/resolve.ts';
+import type { PeerConfig, PeerId, TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
+import { KernelError } from '../../../src/core/errors.ts';
+import type { SessionMemory } from '../../../src/core/session/types.ts';
+import { millis, seconds } from '../../../src/core/units.ts';
+import type { PlaneContext } from '../../../src/ports/data-plane.ts';
+import type { RunRecord } from '../../../src/ports/run-store.ts';
+import { FakeClock, FakePlane, ip, keepLog, pathTo, peerConfig, settle } from './fakes.ts';
+
+const REFUSED = new KernelError('link', { operation: 'op', errno: 'EIO', subject: 'link x' });
+const id = (name: string): PeerId => name as PeerId;
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** A peer that proves itself by its name, as a token. */
+function peer(name: string, changes: Partial<PeerConfig> = {}): PeerConfig {
+  const plain = peerConfig(id(name));
+  const auth = { ...plain.auth, proof: { kind: 'token', token: bytes(`token-${name}`) } } as const;
+  return { ...plain, auth, ...changes };
+}
+
+function tunnelConfig(role: 'server' | 'client', peers: readonly PeerConfig[]): TunnelConfig {
+  const commandLine = parseArguments(['--server', '--auth-token', 'x', '--dataplane', 'tun']);
+  const resolved = resolveConfig({ commandLine, files: [] });
+  if (!('config' in resolved)) throw new Error(resolved.action);
+  return { ...resolved.config, role, peers };
+}
+
+/** A plane that knows when data came, and says which peer a call was for. */
+class SharedPlane extends FakePlane {
+  heardAt = 0;
+  polls = 0;
+
+  override async admit(peer: PeerId, { path }: { readonly path: Path }): Promise<void> {
+    if (this.fail.admit) throw this.fail.admit;
+    this.calls.push(`admit ${peer} at ${path.remote.ip}`);
+  }
+
+  override async evict(peer?: PeerId): Promise<void> {
+    this.calls.push(`evict ${peer}`);
+  }
+
+  override async counters() {
+    this.polls += 1;
+    return { ...this.counts, heardAt: millis(this.heardAt) };
+  }
+}
+
+class World {
+  readonly plane = new SharedPlane();
+  readonly clock = new FakeClock();
+  readonly kept = keepLog();
+  readonly memories = new Map<PeerId, SessionMemory>();
+  readonly loaded: PeerId[] = [];
+  readonly done: string[] = [];
+  previous: RunRecord | undefined;
+  written: RunRecord | undefined;
+  context: PlaneContext | undefined;
+
+  async open(role: 'server' | 'client', ...peers: readonly PeerConfig[]): Promise<Tunnel> {
+    return openTunnel(tunnelConfig(role, peers), undefined, this.#ports());
+  }
+
+  /** An authentic packet of a peer from 198.51.100.`last`. */
+  async packet(name: string, last: number): Promise<void> {
+    const payload = bytes(`token-${name}`);
+    await this.context?.listener.packet({ path: pathTo(last), payload });
+  }
+
+  /** What the plane was told since it was last asked for. */
+  calls(): readonly string[] {
+    return this.plane.calls.splice(0);
+  }
+
+  #ports(): TunnelPorts {
+    return {
+      planes: [
+        {
+          name: 'tun',
+          probe: async () => [],
+          clean: async () => undefined,
+          open: async (context) => {
+            this.context = context;
+            return this.plane;
+          },
+        },
+      ],
+      sessionCrypto: () => ({ random: (length) => new Uint8Array(length) }),
+      clock: this.clock,
+      log: this.kept.log,
+      resolver: { resolve: async () => [] },
+      host: {
+        firstAddress: async () => undefined,
+        routeTo: async () => ({ source: ip('192.0.2.1'), device: 'eth0', mtu: 1500 }),
+        onChange: () => () => undefined,
+      },
+      runs: {
+        list: () => [],
+        find: () => undefined,
+        isAlive: () => false,
+        makeLogPath: () => '/dev/null',
+        claim: () => ({
+          previous: this.previous,
+          controlPath: '/run/control.sock',
+          process: { pid: 1, startTime: '2' },
+          write: (record) => {
+            this.written = record;
+          },
+          release: () => undefined,
+        }),
+      },
+      memory: {
+        load: (_config, { id: name }) => {
+          this.loaded.push(name);
+          return { memory: this.memories.get(name), damage: undefined };
+        },
+        save: (_config, { id: name }, memory) => void this.memories.set(name, memory),
+        prepare: () => void this.done.push('prepare'),
+      },
+      control: { listen: async () => async () => undefined },
+      notify: {
+        ready: () => undefined,
+        status: (text) => void this.done.push(text),
+        stopping: () => undefined,
+      },
+    };
+  }
+}
+
+describe('a server of several peers', () => {
+  test('admits each by its own proof, and reads memory of those who come', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'), peer('c'));
+    expect(world.loaded).toEqual([]);
+    await world.packet('b', 2);
+    await world.packet('a', 1);
+    expect(world.calls()).toEqual(['admit b at 198.51.100.2', 'admit a at 198.51.100.1']);
+    expect(world.loaded).toEqual(['b', 'a']);
+    expect([...world.memories.keys()]).toEqual(['b', 'a']);
+    await tunnel.close();
+    expect(world.clock.pending).toEqual([]);
+  });
+
+  test('has one timer, however many peers', async () => {
+    const world = new World();
+    const names = Array.from({ length: 20 }, (_unused, n) => `peer${n}`);
+    const tunnel = await world.open('server', ...names.map((name) => peer(name)));
+    for (const [n, name] of names.entries()) await world.packet(name, n + 1);
+    await world.clock.advance(2000);
+    expect(world.clock.pending).toHaveLength(1);
+    await tunnel.close();
+  });
+
+  test('tells of a failure of one without giving up the others', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'));
+    world.plane.fail.admit = REFUSED;
+    for (let attempt = 0; attempt < 8; attempt++) {
+      await world.packet('a', 1);
+      await world.clock.advance(60_000);
+    }
+    delete world.plane.fail.admit;
+    await world.packet('b', 2);
+    expect(world.calls()).toContain('admit b at 198.51.100.2');
+    const failure = await Promise.race([tunnel.failure, settle()]);
+    expect(failure).toBeUndefined();
+    await tunnel.close();
+  });
+
+  test('keeps its peers out of the run record, which is rewritten for none of them', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'));
+    const written = world.written;
+    await world.packet('a', 1);
+    expect(world.written).toBe(written);
+    expect(written?.config.peers).toEqual([]);
+    await world.clock.advance(1000);
+    expect(world.done).toEqual(['prepare', 'carrying 1 peers']);
+    await tunnel.close();
+  });
+
+  test('asks a plane that knows when data came only when it matters', async () => {
+    const world = new World();
+    const names = Array.from({ length: 10 }, (_unused, n) => `peer${n}`);
+    const tunnel = await world.open('server', ...names.map((name) => peer(name)));
+    for (const [n, name] of names.entries()) await world.packet(name, n + 1);
+    for (let minute = 0; minute < 10; minute++) {
+      world.plane.heardAt = world.clock.now().monotonic;
+      await world.clock.advance(60_000);
+    }
+    expect(world.plane.polls).toBeLessThanOrEqual(10 * 12);
+    world.plane.heardAt = world.clock.now().monotonic - 500;
+    const [first] = await tunnel.peerStatuses(undefined, 1);
+    expect(first?.lastHeardAt).toBe(world.clock.now().unix - 500);
+    await tunnel.close();
+  });
+
+  test('after a run that was cut short admits again whom that had admitted', async () => {
+    const world = new World();
+    const at = world.clock.now().unix;
+    const remembered = (last: number): SessionMemory => ({
+      remote: { path: pathTo(last), authenticatedAt: at, lastHeardAt: at },
+      replay: { newest: seconds(5), seen: [] },
+    });
+    world.memories.set(id('a'), remembered(1));
+    world.memories.set(id('b'), { ...remembered(2), remote: undefined });
+    const first = await world.open('server', peer('a'), peer('b'));
+    expect(world.calls(), 'after an orderly end').toEqual([]);
+    await first.close();
+    world.calls();
+    world.previous = world.written;
+    const second = await world.open('server', peer('a'), peer('b'));
+    expect(world.calls()).toEqual(['admit a at 198.51.100.1']);
+    await second.removePeer(id('a'));
+    await second.setPeer(peer('a'));
+    await world.packet('b', 2);
+    expect(world.calls(), 'and only then').toEqual([
+      'remove a',
+      'configure a',
+      'admit b at 198.51.100.2',
+    ]);
+    await second.close();
+  });
+});
+
+describe('a change of the peers', () => {
+  test('touches those that it is about', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'), peer('c'));
+    for (const [n, name] of ['a', 'b', 'c'].entries()) await world.packet(name, n + 1);
+    world.calls();
+    const slower = peer('b', { timers: { ...peer('b').timers, authLifetime: seconds(60) } });
+    expect(await tunnel.syncPeers([peer('a'), slower, peer('d')])).toEqual({
+      added: 1,
+      changed: 1,
+      removed: 1,
+      kept: 1,
+    });
+    expect(world.calls()).toEqual(['remove c', 'configure d b']);
+    const statuses = await tunnel.peerStatuses(undefined, 10);
+    expect(statuses.map(({ id: name, path }) => [name, path?.remote.ip])).toEqual([
+      ['a', '198.51.100.1'],
+      ['b', '198.51.100.2'],
+      ['d', undefined],
+    ]);
+    await world.packet('c', 3);
+    await world.packet('d', 4);
+    expect(world.calls()).toContain('admit d at 198.51.100.4');
+    await tunnel.close();
+  });
+
+  test('of a proof evicts whoever was admitted by the old one', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'));
+    await world.packet('a', 1);
+    world.calls();
+    await tunnel.setPeer({ ...peer('a'), auth: peer('new').auth });
+    expect(world.calls()).toEqual(['configure a', 'evict a']);
+    await world.packet('a', 1);
+    expect(world.calls()).toEqual([]);
+    await world.packet('new', 1);
+    expect(world.calls()).toEqual(['admit a at 198.51.100.1']);
+    await tunnel.close();
+  });
+
+  test('that the plane refuses changes nothing', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'));
+    world.plane.configure = async () => {
+      throw REFUSED;
+    };
+    await expect(tunnel.setPeer(peer('c'))).rejects.toBe(REFUSED);
+    expect(await tunnel.peerStatuses(undefined, 10)).toHaveLength(2);
+    await tunnel.close();
+  });
+
+  test('may make one peer many, and many one', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'));
+    await world.packet('a', 1);
+    expect(world.written?.path).toEqual(pathTo(1));
+    await tunnel.syncPeers([peer('a'), peer('b')]);
+    await world.packet('b', 2);
+    expect(world.written?.path).toBeUndefined();
+    expect(await tunnel.removePeer(id('b'))).toBe(true);
+    expect(await tunnel.removePeer(id('b'))).toBe(false);
+    await world.packet('a', 3);
+    expect(world.written?.path).toEqual(pathTo(3));
+    await tunnel.close();
+  });
+
+  test('can be looked at in pages', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'), peer('c'));
+    const page = async (after: string | undefined): Promise<readonly string[]> =>
+      (await tunnel.peerStatuses(after === undefined ? undefined : id(after), 2)).map(
+        (status) => status.id,
+      );
+    expect(await page(undefined)).toEqual(['a', 'b']);
+    expect(await page('b')).toEqual(['c']);
+    expect(await page('c')).toEqual([]);
+    await expect(page('gone')).rejects.toThrow('no peer gone');
+    await tunnel.close();
+  });
+});
+
+describe('a client of several servers', () => {
+  const server = (name: string, last: number): PeerConfig =>
+    peer(name, {
+      remoteHost: `198.51.100.${last}`,
+      remotePort: pathTo(last).remote.port,
+    });
+
+  test('goes to each, and authenticates again to each when asked, not to all at once', async () => {
+    const world = new World();
+    const tunnel = await world.open('client', server('a', 1), server('b', 2), server('c', 3));
+    await settle();
+    await settle();
+    const admits = world.calls().filter((call) => call.startsWith('admit'));
+    expect(admits).toEqual([1, 2, 3].map((n) => `admit ${'xabc'[n]} at 198.51.100.${n}`));
+    await world.clock.advance(20_000);
+    world.calls();
+    await tunnel.reauthenticate();
+    const sent = (): readonly string[] => world.calls().filter((call) => call.startsWith('send'));
+    expect(sent()).toHaveLength(1);
+    await world.clock.advance(3000);
+    expect(sent().length).toBeGreaterThanOrEqual(2);
+    await tunnel.close();
+    expect(world.clock.pending).toEqual([]);
+  });
+
+  test('asks the server again that the network calls unreachable, and no other', async () => {
+    const world = new World();
+    const tunnel = await world.open('client', server('a', 1), server('b', 2));
+    await settle();
+    for (const n of [1, 2]) {
+      const payload = bytes(`token-${'xab'[n]}`).toReversed();
+      const local = { ip: ip('192.0.2.1'), port: pathTo(n).local.port };
+      await world.context?.listener.packet({ path: { ...pathTo(n), local }, payload });
+    }
+    await world.clock.advance(6000);
+    world.calls();
+    for (let i = 0; i < 200; i++) {
+      const { remote } = pathTo(2);
+      world.context?.listener.outerError({ remote, kind: 'unreachable', mtu: undefined });
+    }
+    await settle();
+    await settle();
+    const sent = world.calls().filter((call) => call.startsWith('send'));
+    expect(sent).toEqual(['send 7 to 198.51.100.2']);
+    await tunnel.close();
+  });
+});

@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { millis, seconds } from '../../../src/core/units.ts';
+import { BEGIN, kindsOf, PATH, pathFrom, servingClient } from './bench.ts';
+
+describe('a plane that knows when data came', () => {
+  const timers = { connectionIdle: seconds(60), authLifetime: seconds(600) };
+
+  /** A server whose plane says that data last came at these times; gives back when it was asked. */
+  function asked(heardAt: (now: number) => number, duration: number) {
+    const bench = servingClient({ timers });
+    const times: number[] = [];
+    while (bench.wakeAt !== undefined && bench.wakeAt <= duration) {
+      bench.now = bench.wakeAt;
+      if (!kindsOf(bench.do({ kind: 'wake' })).includes('poll-counters')) continue;
+      times.push(bench.now / 1000);
+      const counts = { rxPackets: 0n, txPackets: 0n };
+      bench.do({ kind: 'counters', counts, heardAt: millis(heardAt(bench.now)) });
+    }
+    bench.now = duration;
+    return { bench, times };
+  }
+
+  it('is asked once at first, and then only before a silence decides something', () => {
+    const { bench, times } = asked((now) => now - 1000, 600_000);
+    expect(bench.status.phase).toBe('established');
+    expect(times.length).toBeLessThanOrEqual(2 + 600 / 58);
+    const silent = asked(() => 0, 659_000);
+    expect(silent.times).toEqual([10, 59, 61, 659]);
+    expect(silent.bench.status.phase).toBe('listening');
+  });
+
+  it('is believed the time, not the moment of its answer', () => {
+    const { bench } = asked(() => 30_000, 89_999);
+    expect(bench.status).toMatchObject({ lastHeardAt: BEGIN + 30_000, phase: 'established' });
+    bench.pass(1);
+    expect(bench.status.phase).toBe('listening');
+    expect(bench.status.rememberedUntil).toBe(BEGIN + 690_000);
+  });
+
+  it('revives a connection by data of its last second', () => {
+    const { bench } = asked((now) => (now < 61_000 ? 0 : 59_500), 61_000);
+    expect(bench.status).toMatchObject({ phase: 'established', lastHeardAt: BEGIN + 59_500 });
+  });
+});
+
+describe('a path that another peer has proved to be on', () => {
+  it('is let go, and so is a retry on it', () => {
+    const bench = servingClient();
+    const effects = bench.do({ kind: 'displaced', path: PATH });
+    expect(kindsOf(effects)).toEqual(['remember', 'evict']);
+    expect(effects[0]).toMatchObject({ memory: { remote: undefined } });
+    expect(bench.status.path).toBeUndefined();
+    const retrying = servingClient();
+    retrying.do({ kind: 'admit-failed', path: PATH });
+    retrying.do({ kind: 'displaced', path: PATH });
+    expect(kindsOf(retrying.pass(60_000).map(({ effect }) => effect))).not.toContain('admit');
+  });
+
+  it('is no news when it is another than the current one', () => {
+    const bench = servingClient();
+    expect(bench.do({ kind: 'displaced', path: pathFrom('203.0.113.9') })).toEqual([]);
+    expect(bench.status.path).toEqual(PATH);
+  });
+});
