@@ -73,6 +73,18 @@ describe('forwarding', () => {
     expect(pair.b.programs.counters(0)).toMatchObject(counts);
   });
 
+  test('no packet is lost while a neighbour is resolved, nor when it is forgotten', async () => {
+    pair = await BpfPair.open();
+    for (let round = 0; round < 2; round += 1) {
+      const said = await pair.sure(0, 'ping', '-c15', '-i0.02', '-w5', INNER[1]);
+      expect(said).toContain('15 packets transmitted, 15 received');
+      await pair.sure(0, 'ip', 'neigh', 'flush', 'dev', 'v0');
+      // The pause after which it is taken to be forgotten.
+      const since = Date.now();
+      await expect.poll(() => Date.now() - since > 1100, { timeout: 5000 }).toBe(true);
+    }
+  });
+
   const frames = 'ethtool -K v0 tso off gso off gro on';
   test.each([
     ['aggregates pass whole', 'true', {}, 65_535],

@@ -243,6 +243,6 @@ function peerOn(
 ): ProgramPeer {
   return {
     ...{ remoteIp, remotePort: BPF_PORT, localIp, innerMtu, outerDevice },
-    ...{ nextHop: undefined, anySource: true, innerIp: undefined },
+    ...{ nextHop: remoteIp, anySource: true, innerIp: undefined },
   };
 }

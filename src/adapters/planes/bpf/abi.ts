@@ -77,7 +77,9 @@ export const STRUCTS = {
     tx_packets: 'u64',
     tx_bytes: 'u64',
     tx_refused: 'u64',
-    reserved_tx: 40,
+    last_sent: 'u64',
+    warm_since: 'u64',
+    reserved_tx: 24,
     rx_packets: 'u64',
     rx_bytes: 'u64',
     rx_refused: 'u64',
@@ -158,8 +160,9 @@ export type ProgramPeer = {
   readonly innerMtu: number;
   readonly outerDevice: IfIndex;
   /**
-   * Where outer packets go on the outer device's link: the route's gateway, or the remote itself.
-   * undefined = the kernel looks its route up for every packet, which costs a tenth of the rate.
+   * Where outer packets go on the outer device's link: the route's gateway, or the remote itself on its
+   * own link. To be set again when routes change. undefined = the kernel looks its route up for every
+   * packet (about 5 % of the time of a small one).
    */
   readonly nextHop: Ipv4 | undefined;
   /** Whether any inner source address is taken from it. */
