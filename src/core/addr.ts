@@ -30,7 +30,8 @@ export function decodeIpv4(bytes: Uint8Array, offset = 0): Ipv4 {
 
 /** An address as four bytes in network order. */
 export function encodeIpv4(address: Ipv4): Uint8Array {
-  return Uint8Array.from(address.split('.'), Number);
+  const value = ipv4ToNumber(address);
+  return Uint8Array.of(value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255);
 }
 
 /** An address as an unsigned 32-bit number. */
