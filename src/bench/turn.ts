@@ -118,8 +118,10 @@ async function startAll(site: Site, tunnel: Tunnel, sides: Side[]) {
   try {
     sides.push(await tunnel.startClient(0));
     const elapsed = (await watch.replyAfter(began, START_TIMEOUT)) - began;
+    await watch.stop();
     for (let index = 1; index < site.lab.clients.length; index++) {
       sides.push(await tunnel.startClient(index));
+      await untilReply(site, tunnel, index);
     }
     return { elapsed };
   } catch (error) {
@@ -127,6 +129,13 @@ async function startAll(site: Site, tunnel: Tunnel, sides: Side[]) {
   } finally {
     await watch.stop();
   }
+}
+
+/** Waits until another client's packets come through too. */
+async function untilReply(site: Site, tunnel: Tunnel, index: number): Promise<void> {
+  const once = ['ping', '-q', '-c', '1', '-W', '1', tunnel.serverAddress];
+  const replies = async () => (await site.lab.exec(site.lab.client(index), once)).code === 0;
+  await site.until(`client ${index}`, replies, [], START_TIMEOUT);
 }
 
 function withOutput(error: unknown, sides: readonly Side[]): Error {
