@@ -101,7 +101,8 @@ struct ipipou_counters {
 	__u64 tx_refused;
 	__u64 last_sent;  /* CLOCK_MONOTONIC, nanoseconds, coarse; where next_hop is set */
 	__u64 warm_since; /* when sending began again after a pause */
-	__u64 reserved_tx[3]; /* each direction has a cache line of its own */
+	__u64 last_cut;   /* when an aggregate had to be cut up last */
+	__u64 reserved_tx[2]; /* each direction has a cache line of its own */
 	__u64 rx_packets;
 	__u64 rx_bytes;
 	__u64 rx_refused;

@@ -18,8 +18,8 @@
 #include "packet.h"
 #include "strangers.h"
 
-/* After an aggregated packet, all of a peer's packets go the same way for so long, to keep order. */
-#define SUPER_MEMORY_NS 20000000
+/* The least that a request is padded to: the smallest inner packet that is worth asking for. */
+#define PADDED_LENGTH 576
 
 /* A packet on its way in. */
 struct inbound {
@@ -110,11 +110,14 @@ static __noinline int for_this_host(struct __sk_buff *skb, __be32 source, __be32
 	return found == BPF_FIB_LKUP_RET_NOT_FWDED || found == BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
-/* From an admitted path, and no data: authentication, within the peer's budget, or junk. */
+/*
+ * From an admitted path, and no data: authentication, within the peer's budget, or junk. What is padded
+ * to ask whether the path takes its size may be of any length from PADDED_LENGTH on.
+ */
 static __always_inline int control_of_peer(const struct ipipou_config *config,
 					   struct ipipou_counters *counters, __u32 length)
 {
-	if (!may_authenticate(config, length))
+	if (!may_authenticate(config, length) && length < PADDED_LENGTH)
 		return refuse_peer(counters, IPIPOU_REASON_MALFORMED);
 	if (!bucket_take(&counters->peer_bucket, &config->rate_peer, bpf_ktime_get_ns()))
 		return refuse_peer(counters, IPIPOU_REASON_PEER_BUDGET);
@@ -193,7 +196,7 @@ static __always_inline int data_of_peer(struct __sk_buff *skb, struct ipipou_con
 	counters->last_heard = now;
 	if (skb->gso_size)
 		counters->last_super = now;
-	backlog = in->inner->protocol != IPPROTO_TCP || now - counters->last_super < SUPER_MEMORY_NS;
+	backlog = in->inner->protocol != IPPROTO_TCP || now - counters->last_super < AGGREGATE_MEMORY_NS;
 	syn = is_syn(in);
 	if (link)
 		__builtin_memcpy((void *)in->outer - link, config->near_mac, ETH_ALEN);

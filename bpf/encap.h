@@ -188,10 +188,16 @@ static __always_inline int leave(const struct ipipou_peer *peer, struct ipipou_c
 	return bpf_redirect_neigh(peer->outer_ifindex, &hop, sizeof(hop), 0);
 }
 
-/* Whether an aggregate has to be cut up before it can be encapsulated. */
-static __always_inline int must_be_cut(struct __sk_buff *skb, const struct ipipou_config *config)
+/* Whether a packet has to go by the far end: an aggregate that must be cut up, or what comes after it. */
+static __always_inline int goes_by_far_end(struct __sk_buff *skb, struct ipipou_counters *counters,
+					   __u8 protocol)
 {
-	return skb->gso_size && (config->flags & IPIPOU_UDP_CHECKSUM);
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	if (skb->gso_size)
+		counters->last_cut = now;
+	return skb->gso_size ||
+	       (protocol == IPPROTO_TCP && now - counters->last_cut < AGGREGATE_MEMORY_NS);
 }
 
 static __always_inline int wrap(struct __sk_buff *skb, const struct ipipou_config *config,
@@ -251,10 +257,14 @@ static __always_inline int encap(struct __sk_buff *skb)
 	counters = bpf_map_lookup_elem(&ipipou_counters, &index);
 	if (!peer || !counters)
 		return refuse_out(0, IPIPOU_REASON_NO_PEER);
-	if (must_be_cut(skb, config))
-		return skb->ifindex == config->near_ifindex
-			       ? TC_ACT_OK
-			       : refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+	if (config->flags & IPIPOU_UDP_CHECKSUM) {
+		if (skb->ifindex != config->far_ifindex) {
+			if (goes_by_far_end(skb, counters, ip->protocol))
+				return TC_ACT_OK;
+		} else if (skb->gso_size) {
+			return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+		}
+	}
 	out.segment = out.length;
 	tcp = (void *)ip + out.header_length;
 	if (skb->gso_size) {

@@ -35,6 +35,12 @@ struct outer {
 	struct udphdr udp;
 };
 
+/*
+ * Aggregates go another way than single packets, in and with checksums also out: for so long after one,
+ * a peer's TCP packets all go its way, to keep their order.
+ */
+#define AGGREGATE_MEMORY_NS 20000000
+
 #define OUTER_LENGTH ((int)sizeof(struct outer))
 
 static __always_inline __u16 fold(__u64 sum)

@@ -140,6 +140,7 @@ describe('forwarding', () => {
     pair = await BpfPair.open();
     const third = await pair.addThird();
     await transfers(third.namespace, third.address);
+    expect(pair.b.programs.counters(0).rxBytes).toBeGreaterThan(16n << 20n);
   });
 
   test('IP options, TTL and ECN survive, a too big packet does not leave', async () => {
