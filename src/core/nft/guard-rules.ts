@@ -199,14 +199,14 @@ function otherLengths(spec: GuardSpec): string {
 
 /** A map that has no answer ends its rule: nothing is rewritten then. */
 function preroutingRules(spec: GuardSpec): string[] {
-  const { restricted, foreign, inwards } = objectNames(spec.port);
+  const { devices, foreign, inwards } = objectNames(spec.port);
   return [
-    `iifname @${restricted} goto ${foreign}`,
+    `iifname @${devices} goto ${foreign}`,
     `udp dport ${spec.port} ip daddr set ip saddr . udp sport . ip daddr map @${inwards}`,
   ];
 }
 
-/** The last rule looks the device up again: each element of that set counts what is dropped. */
+/** Each element of the set of restricted devices counts the packets that find it: those that are dropped. */
 function foreignRules(spec: GuardSpec): string[] {
   const { restricted, inner } = objectNames(spec.port);
   return [`iifname . ip saddr @${inner} accept`, `iifname @${restricted} drop`];

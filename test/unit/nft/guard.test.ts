@@ -119,7 +119,7 @@ describe('what passes a tunnel device', () => {
   it('is dropped before anything routes it when its source is not that of the peer', () => {
     const script = installGuard(spec, []);
     expect(rulesOf(script, names.prerouting)[0]).toBe(
-      'iifname @p10000_restricted goto p10000_foreign',
+      'iifname @p10000_devices goto p10000_foreign',
     );
     expect(rulesOf(script, names.foreign)).toEqual([
       'iifname . ip saddr @p10000_inner accept',
