@@ -13,6 +13,7 @@ import { EXTENSION, type Extension } from './extensions.ts';
 import {
   AUTH_V1_HINTED_LENGTH,
   AUTH_V1_LENGTH,
+  AUTH_V1_REPORTING_LENGTH,
   buildAuth,
   decodeAuth,
   fingerprint,
@@ -33,7 +34,10 @@ export type AuthCrypto = {
 };
 
 export type Scheme = {
-  /** UDP payload lengths that can be authentication packets (or their replies) of this scheme. */
+  /**
+   * UDP payload lengths that can be authentication packets (or their replies) of this scheme, but for
+   * those that are padded: they come from admitted paths, and never look like data.
+   */
   readonly authLengths: readonly number[];
   /** A fresh request; undefined when this side has nothing to prove itself with. */
   readonly build: (
@@ -101,7 +105,7 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
   }),
 
   ed25519: (proof) => ({
-    authLengths: [AUTH_V1_LENGTH, AUTH_V1_HINTED_LENGTH],
+    authLengths: [AUTH_V1_LENGTH, AUTH_V1_HINTED_LENGTH, AUTH_V1_REPORTING_LENGTH],
     build: ({ sign, publicKey, random }, time, { length, pathMtu } = {}) =>
       sign === undefined
         ? undefined

@@ -46,6 +46,8 @@ export const AUTH_V1_LENGTH = SALT.offset + SALT.length;
 export const HINT_LENGTH = 8;
 /** Bytes of a packet whose trailer is a key hint. */
 export const AUTH_V1_HINTED_LENGTH = AUTH_V1_LENGTH + 3 + HINT_LENGTH + 1;
+/** Bytes of a packet whose trailer is a key hint and a path MTU. */
+export const AUTH_V1_REPORTING_LENGTH = AUTH_V1_HINTED_LENGTH + 3 + 2;
 export const SALT_LENGTH = SALT.length;
 export const SIGNATURE_LENGTH = SIGNATURE.length;
 

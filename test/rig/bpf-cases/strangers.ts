@@ -37,7 +37,14 @@ export function describeStrangers(): void {
     loaded().configure({ ...CONFIG, authLengths: [0, 1472] });
     expect(arrive(outerFrame(new Uint8Array(0))).counted).toEqual(['passed-up']);
     expect(arrive(outerFrame(filler(1472))).counted).toEqual(['passed-up']);
-    expect(arrive(outerFrame(filler(1471))).counted).toEqual(['malformed']);
+    expect(arrive(outerFrame(filler(575))).counted).toEqual(['malformed']);
+  });
+
+  test('what a peer has padded goes up, whatever its length', () => {
+    for (const length of [576, 1337, 1471]) {
+      expect(arrive(outerFrame(filler(length))).counted).toEqual(['passed-up']);
+    }
+    expect(arrive(outerFrame(filler(575))).counted).toEqual(['malformed']);
   });
 
   test('a peer beyond its budget is refused, and others are heard', () => {

@@ -31,7 +31,7 @@ const serverProof: Proof = {
 describe.each([
   ['none', none, none, [0]],
   ['token', token, token, [11]],
-  ['ed25519', clientProof, serverProof, [73, 85]],
+  ['ed25519', clientProof, serverProof, [73, 85, 90]],
 ] as const)('scheme %s', (kind, own, peer, lengths) => {
   const sender = schemeOf(own);
   const receiver = schemeOf(peer);
