@@ -1,5 +1,5 @@
 import { IpipouError } from '../core/errors.ts';
-import type { ControlReply, ControlRequest } from '../ports/control.ts';
+import type { ControlReply, ControlRequest, PeerChanges } from '../ports/control.ts';
 import type { RunEntry } from '../ports/run-store.ts';
 import type { Machine } from './machine.ts';
 
@@ -23,12 +23,17 @@ export async function askDaemon(
   throw new IpipouError(reply.exit ?? 'generic', `${entry.device}: ${reply.error}`, hint);
 }
 
-/** `ipipou0: 1 peer added, 2 changed, 0 removed, 97 as before`, and what there is to warn of. */
-export function changesText(device: string, { changes }: Granted): string | undefined {
-  if (changes === undefined) return undefined;
+/** `ipipou0: peers: 1 added, 2 changed, 0 removed, 97 as before`. */
+export function changesText(device: string, { changes = NO_CHANGES }: Granted): string {
   const { added, changed, removed, kept } = changes;
   return `${device}: peers: ${added} added, ${changed} changed, ${removed} removed, ${kept} as before\n`;
 }
+
+export function hasChanged({ changes = NO_CHANGES }: Granted): boolean {
+  return changes.added + changes.changed + changes.removed > 0;
+}
+
+const NO_CHANGES: PeerChanges = { added: 0, changed: 0, removed: 0, kept: 0 };
 
 export function warningsText({ warnings = [] }: Granted): string {
   return warnings.map((warning) => `warning: ${warning}\n`).join('');

@@ -94,7 +94,7 @@ test('the configs of the description meet, and show says so on both sides', asyn
   const doctor = await hosts.run(lab.server, ['doctor', '--json']);
   expect(doctor.code).toBe(0);
   expect(JSON.parse(doctor.stdout)).toMatchObject({
-    planes: [{ name: 'fou' }, { name: 'tun', works: true }],
+    planes: expect.arrayContaining([expect.objectContaining({ name: 'tun', works: true })]),
   });
 });
 
@@ -130,7 +130,10 @@ test('reload, SIGHUP and SIGUSR1 authenticate again; other signals do nothing', 
   s.program.signal('SIGUSR1');
   await s.program.waitFor(/not authenticating again/);
   await sent(4);
-  expect(await hosts.run(lab.server, ['reload', 'ipipou0'])).toMatchObject({ code: 1 });
+  expect(await hosts.run(lab.server, ['reload', 'ipipou0'])).toMatchObject({
+    code: 0,
+    stdout: 'ipipou0: peers: 0 added, 0 changed, 0 removed, 1 as before\n',
+  });
   expect([s.program.running, c.program.running]).toEqual([true, true]);
   expect(c.program.output()).not.toContain('Debugger');
 });

@@ -1,6 +1,6 @@
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
-import { askDaemon, changesText, warningsText } from '../ask-daemon.ts';
+import { askDaemon, changesText, hasChanged, warningsText } from '../ask-daemon.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
 
@@ -19,10 +19,9 @@ client authenticates again to its servers, which SIGUSR1 alone does, too.`,
     const entry = findRun(word, machine.runs);
     const granted = await askDaemon(entry, machine, { request: 'reload' });
     context.stderr(warningsText(granted));
-    context.stdout(changesText(entry.device, granted) ?? '');
-    if (entry.record.config.role === 'client') {
-      context.stdout(`${entry.device} authenticates again\n`);
-    }
+    const client = entry.record.config.role === 'client';
+    if (!client || hasChanged(granted)) context.stdout(changesText(entry.device, granted));
+    if (client) context.stdout(`${entry.device} authenticates again\n`);
     return EXIT.ok;
   },
 };

@@ -24,7 +24,7 @@ peer's and is changed is named, since it needs a restart. A faulty file changes 
     const source = resolve(file);
     const granted = await askDaemon(entry, machine, { request: 'sync', source, text });
     context.stderr(warningsText(granted));
-    context.stdout(changesText(entry.device, granted) ?? '');
+    context.stdout(changesText(entry.device, granted));
     return EXIT.ok;
   },
 };

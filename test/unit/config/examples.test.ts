@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { parseBase64 } from '../../../src/core/config/base64.ts';
+import { formatBase64, parseBase64 } from '../../../src/core/config/base64.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { parseConfigFile } from '../../../src/core/config/parse-file.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';
@@ -153,4 +154,40 @@ test('keys on both sides let the server sign its replies and the client verify t
     });
     expect(warnings).toEqual([]);
   }
+});
+
+/** The two files that stand beside each other in the README, with keys where it has words for them. */
+function readmeFiles(): readonly [server: string, client: string] {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  const [, section = ''] = readme.split('\n## Many peers\n');
+  const [, block = ''] = section.split('```\n');
+  const column = block.split('\n')[0]?.indexOf('client') ?? 0;
+  let keys = 0;
+  const fill = (line: string) =>
+    line
+      .trimEnd()
+      .replace(/PRIVATE_LINE\w*/, PRIVATE_KEY)
+      .replace(/PUBLIC_LINE\w*/, () => formatBase64(new Uint8Array(32).fill((keys += 1))))
+      .replace('HOME_IP', '203.0.113.1')
+      .replace('SPARE_IP', '203.0.113.2');
+  const lines = block.split('\n');
+  return [
+    lines.map((line) => fill(line.slice(0, column))).join('\n'),
+    lines.map((line) => fill(line.slice(column))).join('\n'),
+  ];
+}
+
+test("the README's server of three clients, and client of two servers, resolve as they stand", () => {
+  const [server, client] = readmeFiles();
+  const peersOf = (text: string) =>
+    resolveRun(text).config.peers.map(({ id, innerIp }) => [id, innerIp]);
+  expect(peersOf(server)).toEqual([
+    ['laptop', '172.28.0.1'],
+    ['office', '172.28.0.2'],
+    ['phone', '172.28.0.3'],
+  ]);
+  expect(resolveRun(server)).toMatchObject({ warnings: [], config: { role: 'server' } });
+  expect(resolveRun(client)).toMatchObject({
+    config: { role: 'client', inner: { ip: '172.28.0.2' } },
+  });
 });
