@@ -20,6 +20,8 @@ export type StockPeer = {
   readonly remotePort: Port;
   readonly innerIp: Ipv4;
   readonly innerPeerIp: Ipv4;
+  /** Whether its outer packets have a UDP checksum; they do by default. */
+  readonly checksum?: boolean;
 };
 
 /** Lines of `ip` that make the tunnel; `encap-csum` because the kernel's default is no UDP checksum. */
@@ -52,6 +54,7 @@ export async function removeStockPeer(peer: StockPeer): Promise<void> {
 
 /** encap, sport and dport are always given together: a port alone changes the other one's bytes. */
 function endpoints(peer: StockPeer): string {
-  const encap = `encap fou encap-csum encap-sport ${peer.localPort} encap-dport ${peer.remotePort}`;
+  const checksum = peer.checksum === false ? 'noencap-csum' : 'encap-csum';
+  const encap = `encap fou ${checksum} encap-sport ${peer.localPort} encap-dport ${peer.remotePort}`;
   return `local ${peer.local} remote ${peer.remote} ttl 64 ${encap}`;
 }

@@ -39,9 +39,3 @@ export const LOOKUPS_AT_ONCE = 64;
 
 /** Peers whose outer routes are looked up before `refresh` returns; the others follow. */
 export const LOOKUPS_FIRST = 256;
-
-/**
- * When to look at the route of a peer again whose path's MTU shrank: the kernel forgets what it learned
- * from ICMP after ten minutes (net.ipv4.route.mtu_expires) and says nothing.
- */
-export const MTU_RECHECK = millis(605_000);

@@ -37,7 +37,9 @@ export class OuterRoutes {
     if (device !== undefined && oif === undefined) return NO_WAY;
     const way = await this.#route.routeTo(remote, { oif });
     if (!way) return NO_WAY;
-    const mtu = way.mtu ?? (await this.#mtuOf(way.oif));
+    // What a router has said of the path is the session's to heed, which may limit the peer.
+    const own = way.mtu === undefined ? undefined : await this.#route.ownMtu(remote, { oif });
+    const mtu = own ?? (await this.#mtuOf(way.oif));
     return { device: way.oif, innerMtu: Math.max(MIN_INNER_MTU, mtu - FOU_OVERHEAD) };
   }
 

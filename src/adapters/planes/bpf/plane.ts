@@ -19,13 +19,13 @@ import type {
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { openTrafficControl, type TrafficControl } from '../../netlink/tc.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
-import { FOU_OVERHEAD, innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
+import { FOU_OVERHEAD, MIN_INNER_MTU } from '../inner-mtu.ts';
 import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
 import { Attachments } from './attachments.ts';
 import { ControlSocket } from './control-socket.ts';
 import { preparePair } from './devices.ts';
 import { removeLeftovers, removeOrphans } from './leftovers.ts';
-import { LOOKUPS_AT_ONCE, LOOKUPS_FIRST, MTU_RECHECK, PEERS_AT_ONCE } from './limits.ts';
+import { LOOKUPS_AT_ONCE, LOOKUPS_FIRST, PEERS_AT_ONCE } from './limits.ts';
 import { OuterRoutes } from './outer-routes.ts';
 import { PeerMaps, type Fixed, type Way } from './peer-maps.ts';
 import { routedOf, slices, type Peer } from './peer-table.ts';
@@ -76,9 +76,6 @@ export class BpfPlane implements DataPlane {
   #followAgain = false;
   /** Changes are made one after another: calls of the owner and repairs share this tail. */
   #tail: Promise<unknown> = Promise.resolve();
-  /** Peers whose path has become smaller, to be looked at again when the kernel has forgotten that. */
-  readonly #shrunk = new Set<Peer>();
-  #mtuTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
   private constructor(context: PlaneContext) {
@@ -119,7 +116,6 @@ export class BpfPlane implements DataPlane {
     this.#socket = new ControlSocket(config.outer, {
       packet: (packet) => this.#control(packet),
       icmp: (path, error) => {
-        if (error.kind === 'too-big') this.#shrink(path);
         this.#context.listener.outerError({ remote: path.remote, ...error });
       },
     });
@@ -322,7 +318,6 @@ export class BpfPlane implements DataPlane {
     if (this.#closed) return;
     this.#closed = true;
     this.#repairs?.close();
-    clearTimeout(this.#mtuTimer);
     await this.#tail.catch(() => undefined);
     try {
       if (mode === 'remove') {
@@ -372,20 +367,6 @@ export class BpfPlane implements DataPlane {
     const data = looksLikeIpv4(payload) && !this.#authLengths.has(payload.length);
     if (data && this.#maps?.admittedAt(path)) this.#overtaken += 1n;
     else await this.#context.listener.packet(packet);
-  }
-
-  /** The network takes less than it did: the kernel knows by now how much. */
-  #shrink(path: Path): void {
-    const peer = this.#maps?.admittedAt(path);
-    if (!peer || this.#closed) return;
-    this.#shrunk.add(peer);
-    this.#mtuTimer ??= setTimeout(() => {
-      this.#mtuTimer = undefined;
-      const shrunk = [...this.#shrunk];
-      this.#shrunk.clear();
-      void this.#leadQuietly(shrunk);
-    }, MTU_RECHECK).unref();
-    void this.#leadQuietly([peer]);
   }
 
   async #leadQuietly(peers: readonly Peer[]): Promise<void> {
@@ -444,7 +425,8 @@ export class BpfPlane implements DataPlane {
     const peers = this.#running().peers;
     const [sole] = peers.size === 1 ? peers.all() : [];
     const remote = sole?.path?.remote.ip ?? parseIpv4(defaultPeer(config)?.remoteHost ?? '');
-    if (peers.size === 1 && remote !== undefined) return innerMtu(this.#route, remote, config);
+    const way = peers.size === 1 && remote ? await this.#outerRoutes.to(remote) : undefined;
+    if (way?.innerMtu !== undefined) return way.innerMtu;
     const mtus = await Promise.all(
       this.#attachments.outer.map(async ({ index }) => (await this.#route.linkByIndex(index))?.mtu),
     );
