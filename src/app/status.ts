@@ -30,7 +30,7 @@ export async function tunnelStatus(
     plane: record.plane,
     planeReason: record.planeReason,
     device: description.device,
-    mtu: description.mtu,
+    mtu: peer?.mtu ?? description.mtu,
     innerIp: config.inner.ip,
     peerCount: table.directory.size,
     carriedCount: driver.carried,

@@ -1,0 +1,3 @@
+import { describeMtu } from '../rig/mtu-cases.ts';
+
+describeMtu('tun');
