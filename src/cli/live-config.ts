@@ -4,6 +4,7 @@ import type { Resolved } from '../core/config/resolve.ts';
 import { needsRestart, type FixedConfig } from '../core/config/restart.ts';
 import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
+import { sameValue } from '../core/same-value.ts';
 import type {
   ControlHandler,
   ControlListener,
@@ -34,7 +35,7 @@ export type LivePeers = {
 };
 
 /** Peers that are looked at for one page; how many of them a reply holds depends on their size. */
-const PAGE = 100;
+const PAGE = 256;
 
 /** Requests about peers; the others are the tunnel's own. */
 type PeerRequest = Exclude<
@@ -62,11 +63,12 @@ export class LiveConfig {
 
   constructor(argv: readonly string[], loaded: Loaded, tunnel: LivePeers, log: Log) {
     const { config, base, log: levels } = wantedOf(loaded.resolved);
+    const { peers, ...fixed } = config;
     this.#argv = argv;
     this.#tunnel = tunnel;
     this.#log = log;
-    this.#running = { config, log: levels };
-    this.#peers = config.peers;
+    this.#running = { config: fixed, log: levels };
+    this.#peers = peers;
     this.#base = base;
     this.#origin = loaded.origin;
   }
@@ -121,9 +123,12 @@ export class LiveConfig {
   ): Promise<ControlReply> {
     const changed = needsRestart(this.#running, { config, log });
     refuseOtherTunnel(changed);
-    const changes = await this.#tunnel.syncPeers(config.peers);
-    this.#peers = config.peers;
-    this.#base = base;
+    const peers = keepEqual(this.#peers, config.peers);
+    const changes = await this.#tunnel.syncPeers(peers);
+    this.#peers = peers;
+    this.#base = sameValue(base.timers, this.#base.timers)
+      ? { ...base, timers: this.#base.timers }
+      : base;
     this.#origin = origin;
     this.#log('info', 'config read again', changes);
     const said = [
@@ -186,6 +191,18 @@ function refuseOtherTunnel(changed: readonly string[]): void {
       hint: 'nothing was changed',
     });
   }
+}
+
+/** The peers of another config, but those that are the same as the objects which are held already. */
+function keepEqual(
+  held: readonly PeerConfig[],
+  wanted: readonly PeerConfig[],
+): readonly PeerConfig[] {
+  const byId = new Map(held.map((peer) => [peer.id, peer]));
+  return wanted.map((peer) => {
+    const before = byId.get(peer.id);
+    return before && sameValue(before, peer) ? before : peer;
+  });
 }
 
 async function replying(work: () => Promise<ControlReply>): Promise<ControlReply> {

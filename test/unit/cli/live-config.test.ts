@@ -238,6 +238,17 @@ describe('reload', () => {
     expect(tunnel.calls).not.toContain('reauthenticate');
   });
 
+  test('peers that are the same stay the objects that they are', async () => {
+    const { config, tunnel, rewrite } = await live(TOP + A + B);
+    const before = tunnel.peers.get('a');
+    rewrite(`${TOP}${A}${B}keepalive 3\n`);
+    await config.reload();
+    expect(tunnel.peers.get('a')).toBe(before);
+    expect(tunnel.peers.get('b')?.timers.keepalive).toBe(3);
+    await config.answer({ request: 'set-peer', peer: 'a', options: [['auth-packet-ttl', '9']] });
+    expect(tunnel.peers.get('a')?.timers).toBe(before?.timers);
+  });
+
   test('the command line stays over the file', async () => {
     const { config, tunnel, rewrite } = await live(TOP + A, '--keepalive', '7');
     rewrite(`${TOP}keepalive 3\n${A}${B}`);
@@ -278,8 +289,8 @@ describe('peers', () => {
   test('come in pages, each of which fits a reply', async () => {
     const networks = Array.from({ length: 900 }, (_, index) => `10.9.${index >> 8}.${index & 255}`);
     const section = (number: number) =>
-      `peer p${number}\nauth-token t${number}\ntunl-peer-ip 10.0.1.${number}\n`;
-    const sections = Array.from({ length: 250 }, (_, index) => section(index + 1));
+      `peer p${number}\nauth-token t${number}\ntunl-peer-ip 10.0.${number >> 8}.${number & 255}\n`;
+    const sections = Array.from({ length: 700 }, (_, index) => section(index + 1));
     sections[5] += `allowed-ips ${networks.join(',')}\n`;
     sections[6] += `allowed-ips ${networks.map((text) => text.replace('9', '8')).join(',')}\n`;
     sections[7] += `allowed-ips ${networks.map((text) => text.replace('9', '7')).join(',')}\n`;
@@ -298,6 +309,7 @@ describe('peers', () => {
     }
     expect(seen).toEqual(sections.map((_, index) => `p${index + 1}`));
     expect(pages[0]).toBeLessThan(100);
+    expect(pages.length).toBeGreaterThan(3);
   });
 
   test('are told of one by one', async () => {
