@@ -78,13 +78,18 @@ export class Attachments {
   }
 
   /**
-   * Brings the programs to the outer devices that are there now, also where they have been before, and
-   * forgets devices that are gone. Where `fou-dev` names a device that does not exist it rejects (exit
-   * `link`).
+   * Brings the programs to the outer devices that are there now, to `all` of them or where they are
+   * `missing`, and forgets devices that are gone. Where `fou-dev` names a device that does not exist it
+   * rejects (exit `link`).
    */
-  async attachOuter(programs: Programs): Promise<void> {
+  async attachOuter(programs: Programs, which: 'all' | 'missing'): Promise<void> {
     const links = await this.#outerLinks();
-    for (const link of links) await this.#attach(programs, link, decapProgram(link.name));
+    for (const link of links) {
+      const there = this.has(link.index) && attachedProgram(this.#in(link.index)) !== undefined;
+      if (which === 'all' || !there) {
+        await this.#attach(programs, link, decapProgram(link.name));
+      }
+    }
     const there = new Set(links.map(({ index }) => index));
     for (const { index } of this.outer) if (!there.has(index)) await this.#release(index);
     this.#save(this.outer);
@@ -108,7 +113,7 @@ export class Attachments {
         repaired.push(`tc filter of ${link.name}`);
       }
     }
-    await this.attachOuter(programs);
+    await this.attachOuter(programs, 'missing');
     return repaired;
   }
 

@@ -33,6 +33,9 @@ import { PACKETS_PER_TURN } from './limits.ts';
 // bits/socket.h
 const MSG_DONTWAIT = 0x40;
 const MSG_ERRQUEUE = 0x2000;
+// asm-generic/socket.h
+const SOL_SOCKET = 1;
+const SO_BINDTODEVICE = 25;
 // linux/in.h
 const IP_MTU_DISCOVER = 10;
 const IP_RECVERR = 11;
@@ -55,7 +58,7 @@ export type ControlHandlers = {
 
 export class ControlSocket {
   readonly #fd: number;
-  readonly #local: OuterConfig['localPort'];
+  readonly #outer: OuterConfig;
   readonly #handlers: ControlHandlers;
   readonly #watch: Watch;
   readonly #name = pinned(SOCKADDR_IN_LENGTH);
@@ -73,7 +76,7 @@ export class ControlSocket {
       aggregation: false,
     });
     this.#fd = fd;
-    this.#local = outer.localPort;
+    this.#outer = outer;
     this.#handlers = handlers;
     encodeIovec(this.#iovec, address(this.#payload), PAYLOAD_ROOM);
     try {
@@ -103,6 +106,15 @@ export class ControlSocket {
     } finally {
       if (packet.probe) this.#discover(IP_PMTUDISC_DO);
     }
+  }
+
+  /** Follows `fou-dev` to a device of that name which has been made anew; no effect when it is the same. */
+  bindAgain(): void {
+    const { device } = this.#outer;
+    if (device === undefined || this.#closed) return;
+    const name = new TextEncoder().encode(`${device}\0`);
+    const bound = setsockopt(this.#fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length);
+    checked(bound, 'SO_BINDTODEVICE', `UDP socket, port ${this.#outer.localPort}`, 'fou');
   }
 
   /** Resolves when the packet in hand is done with. */
@@ -189,7 +201,7 @@ export class ControlSocket {
     const remote = decodeSockaddrIn(this.#name);
     if (!remote.ok || remote.value.port === 0) return undefined;
     return {
-      local: { ip: local, port: this.#local },
+      local: { ip: local, port: this.#outer.localPort },
       remote: { ip: remote.value.ip, port: port(remote.value.port) },
     };
   }

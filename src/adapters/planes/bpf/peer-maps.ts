@@ -73,9 +73,10 @@ export class PeerMaps implements Disposable {
 
   /** Whether these peers, besides those that are known, find room. */
   hasRoom(peers: readonly PlanePeer[]): boolean {
-    const fresh = peers.filter(({ id }) => !this.peers.get(id));
-    const inner = this.#hosts + this.#prefixes + innerCount(peers);
-    return this.peers.size + fresh.length <= this.programs.maxPeers && inner <= this.#maxInner;
+    const known = peers.flatMap(({ id }) => this.peers.get(id) ?? []);
+    const fresh = peers.length - known.length;
+    const inner = this.#hosts + this.#prefixes + innerCount(peers) - innerCount(known);
+    return this.peers.size + fresh <= this.programs.maxPeers && inner <= this.#maxInner;
   }
 
   /**

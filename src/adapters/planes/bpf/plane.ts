@@ -1,5 +1,4 @@
-import { formatEndpoint, formatPrefix, parseIpv4, type Path } from '../../../core/addr.ts';
-import { defaultPeer } from '../../../core/config/peers.ts';
+import { formatEndpoint, type Path } from '../../../core/addr.ts';
 import { IpipouError, KernelError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import { millis, type Millis } from '../../../core/units.ts';
@@ -19,22 +18,18 @@ import type {
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { openTrafficControl, type TrafficControl } from '../../netlink/tc.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
-import { FOU_OVERHEAD, MIN_INNER_MTU } from '../inner-mtu.ts';
-import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
+import { findAdoptable } from './adoption.ts';
 import { Attachments } from './attachments.ts';
 import { ControlSocket } from './control-socket.ts';
 import { preparePair } from './devices.ts';
-import { removeLeftovers, removeOrphans } from './leftovers.ts';
-import { LOOKUPS_AT_ONCE, LOOKUPS_FIRST, PEERS_AT_ONCE } from './limits.ts';
-import { OuterRoutes } from './outer-routes.ts';
-import { PeerMaps, type Fixed, type Way } from './peer-maps.ts';
-import { routedOf, slices, type Peer } from './peer-table.ts';
-import { adoptPrograms, type Programs } from './programs.ts';
-import { parseRecord, type AttachedRecord, type BpfRecord } from './record.ts';
+import { LOOKUPS_FIRST } from './limits.ts';
+import { PeerMaps, type Fixed } from './peer-maps.ts';
+import type { Peer } from './peer-table.ts';
+import type { Programs } from './programs.ts';
+import type { AttachedRecord, BpfRecord } from './record.ts';
 import { Repairs } from './repairs.ts';
-import { TunnelPair, type Ends } from './tunnel-pair.ts';
-
-const ETHERNET_MTU = 1500;
+import { TunnelPair } from './tunnel-pair.ts';
+import { Ways, type Standing } from './ways.ts';
 
 const NOTHING: PeerCounters = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 
@@ -59,21 +54,17 @@ export class BpfPlane implements DataPlane {
   readonly #tc: TrafficControl;
   readonly #pair: TunnelPair;
   readonly #attachments: Attachments;
-  readonly #outerRoutes: OuterRoutes;
-  readonly #peerRoutes: PeerRoutes;
+  readonly #ways: Ways;
   readonly #authLengths: ReadonlySet<number>;
   readonly #undo = new UndoStack();
   readonly #fixed: Fixed;
-  #maps: PeerMaps | undefined;
-  #ends: Ends | undefined;
+  #stands: Standing | undefined;
   #socket: ControlSocket | undefined;
   #repairs: Repairs | undefined;
   /** Data of admitted peers that reached the socket. */
   #overtaken = 0n;
   /** Whether what an earlier run left is ours to change: from then on, or never. */
   #tookOver = false;
-  #following: Promise<void> | undefined;
-  #followAgain = false;
   /** Changes are made one after another: calls of the owner and repairs share this tail. */
   #tail: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -86,11 +77,16 @@ export class BpfPlane implements DataPlane {
     this.#route = openRouteNetlink();
     this.#tc = openTrafficControl();
     this.#pair = new TunnelPair(this.#route, config);
-    this.#outerRoutes = new OuterRoutes(this.#route, config);
-    this.#peerRoutes = new PeerRoutes(this.#route);
     this.#attachments = new Attachments(this.#route, this.#tc, config, (attached) =>
       this.#record(attached),
     );
+    this.#ways = new Ways({
+      ...{ config, log: context.log, route: this.#route },
+      ...{ pair: this.#pair, attachments: this.#attachments },
+      standing: () => this.#standing(),
+      serial: (work) => this.#serial(work),
+      closed: () => this.#closed,
+    });
   }
 
   /**
@@ -122,23 +118,27 @@ export class BpfPlane implements DataPlane {
     const socket = this.#socket;
     this.#undo.push('UDP socket', () => socket.close());
     await this.#attachments.requireDevice();
-    const adopted = await this.#adoptable();
+    const adopted = await findAdoptable({
+      ...{ context: this.#context, route: this.#route, tc: this.#tc },
+      ...{ pair: this.#pair, attachments: this.#attachments },
+    });
     this.#tookOver = true;
     this.#record(this.#attachments.outer);
+    const ends = adopted?.ends ?? (await this.#pair.make());
     this.#undo.push('tunnel device', () => this.#pair.remove());
-    this.#ends = adopted?.ends ?? (await this.#pair.make());
     preparePair(this.#pair.name, this.#pair.farName, config.outer.udpChecksum ?? false);
-    this.#maps = PeerMaps.load(this.#fixed, this.#ends, config.peers);
-    this.#undo.push('programs', () => this.#maps?.[Symbol.dispose]());
-    if (adopted) this.#inherit(this.#maps, adopted.programs);
+    const maps = PeerMaps.load(this.#fixed, ends, config.peers);
+    this.#stands = { maps, ends };
+    this.#undo.push('programs', () => this.#stands?.maps[Symbol.dispose]());
+    if (adopted) this.#inherit(maps, adopted.programs);
     this.#undo.push('tc filters', () => this.#attachments.detachOuter());
     await this.#hang();
-    await this.#setDeviceMtu();
-    if (adopted) await this.#peerRoutes.recall(this.#ends.near.index);
-    await this.#makeRoutes(this.#maps.peers.all());
-    if (adopted) await this.#mendRoutes(this.#ends);
+    await this.#ways.dressDevice();
+    if (adopted) await this.#ways.recallRoutes();
+    await this.#ways.makeRoutes(maps.peers.all());
+    if (adopted) await this.#ways.mendRoutes();
     this.#repairs = new Repairs(this.#context, {
-      isOurs: (index) => index === this.#ends?.near.index || index === this.#ends?.far.index,
+      isOurs: (index) => this.#isOurs(index),
       isAttached: (index) => this.#attachments.has(index),
       restore: () => this.#serial(() => this.#restore()),
       follow: () => {
@@ -146,33 +146,12 @@ export class BpfPlane implements DataPlane {
       },
     });
     this.#undo.push('watch', () => this.#repairs?.close());
-    void this.#follow();
+    void this.#ways.follow();
   }
 
-  /** An earlier run's device and programs, where they stand as that run made them, with our port. */
-  async #adoptable(): Promise<{ readonly ends: Ends; readonly programs: Programs } | undefined> {
-    const { config, journal, log } = this.#context;
-    const { localPort: port } = config.outer;
-    const left = parseRecord(journal.load());
-    const names = { port, near: this.#pair.name, far: this.#pair.farName };
-    if (!left) {
-      if (await removeOrphans(this.#route, this.#tc, names)) {
-        log('warn', 'removed a tunnel device that nobody answers for', { device: names.near });
-      }
-      return undefined;
-    }
-    const ends =
-      left.port === port && left.near === names.near ? await this.#pair.find() : undefined;
-    await this.#attachments.adopt(left.attached);
-    const programs = ends && adoptPrograms(this.#attachments.hooks(ends));
-    if (ends && programs) return { ends, programs };
-    log('info', 'removing what an earlier run left; its peers have to authenticate again', {
-      device: left.near,
-      port: left.port,
-    });
-    await removeLeftovers(left);
-    this.#attachments.forget();
-    return undefined;
+  #isOurs(index: number | undefined): boolean {
+    const { near, far } = this.#standing().ends;
+    return index === near.index || index === far.index;
   }
 
   #inherit(maps: PeerMaps, programs: Programs): void {
@@ -187,9 +166,9 @@ export class BpfPlane implements DataPlane {
 
   /** Hangs the programs on every hook, in the places of older ones. */
   async #hang(): Promise<void> {
-    const { programs } = this.#running();
-    this.#attachments.attachPair(programs, this.#standing());
-    await this.#attachments.attachOuter(programs);
+    const { maps, ends } = this.#standing();
+    this.#attachments.attachPair(maps.programs, ends);
+    await this.#attachments.attachOuter(maps.programs, 'all');
   }
 
   #record(attached: readonly AttachedRecord[]): void {
@@ -208,18 +187,19 @@ export class BpfPlane implements DataPlane {
       if (!this.#running().hasRoom(peers)) await this.#enlarge(peers);
       const maps = this.#running();
       maps.configure(peers);
-      await this.#makeRoutes(peers.flatMap(({ id }) => maps.peers.get(id) ?? []));
+      await this.#ways.makeRoutes(peers.flatMap(({ id }) => maps.peers.get(id) ?? []));
     });
   }
 
   /** Programs with more room inherit everything and take the places of these. */
   async #enlarge(more: readonly PlanePeer[]): Promise<void> {
-    const old = this.#running();
+    const standing = this.#standing();
+    const old = standing.maps;
     const all = new Map<PeerId, PlanePeer>();
     for (const peer of [...old.peers.all(), ...more]) all.set(peer.id, peer);
-    const larger = PeerMaps.load(this.#fixed, this.#standing(), [...all.values()]);
+    const larger = PeerMaps.load(this.#fixed, standing.ends, [...all.values()]);
     larger.succeed(old);
-    this.#maps = larger;
+    standing.maps = larger;
     await this.#hang();
     old[Symbol.dispose]();
     this.#context.log('info', 'maps enlarged', { peers: larger.programs.maxPeers });
@@ -233,7 +213,7 @@ export class BpfPlane implements DataPlane {
         if (peer) maps.remove(peer);
         this.adopted.delete(id);
       }
-      this.#tellFailures(await this.#peerRoutes.remove(peers));
+      await this.#ways.removeRoutes(peers);
     });
   }
 
@@ -247,9 +227,8 @@ export class BpfPlane implements DataPlane {
       const maps = this.#running();
       const peer = this.#known(id);
       this.#requireFree(peer, path);
-      maps.point(peer, path, await this.#wayTo(peer, path));
-      if (maps.peers.size === 1) await this.#setDeviceMtu();
-      await this.#leadRoutes([peer]);
+      maps.point(peer, path, await this.#ways.to(peer, path));
+      await this.#ways.settle([peer]);
     });
   }
 
@@ -265,7 +244,7 @@ export class BpfPlane implements DataPlane {
     await this.#serial(async () => {
       const peer = this.#known(id);
       peer.limit = mtu;
-      await this.#lead([peer]);
+      await this.#ways.lead([peer]);
     });
   }
 
@@ -289,7 +268,7 @@ export class BpfPlane implements DataPlane {
     const link = await this.#route.linkByName(this.#pair.name);
     return {
       device: this.#pair.name,
-      mtu: link?.mtu ?? (await this.#deviceMtu()),
+      mtu: link?.mtu ?? (await this.#ways.deviceMtu()),
       refused: positive({ ...reasons, overtaken: this.#overtaken }),
     };
   }
@@ -302,15 +281,15 @@ export class BpfPlane implements DataPlane {
     return {
       ...(await this.counters(id)),
       device: this.#pair.name,
-      mtu: maps.wayOf(peer)?.innerMtu ?? link?.mtu ?? (await this.#deviceMtu()),
+      mtu: maps.wayOf(peer)?.innerMtu ?? link?.mtu ?? (await this.#ways.deviceMtu()),
       localAlt: undefined,
       refused: positive({ incoming: rxRefused, outgoing: txRefused }),
     };
   }
 
   async refresh(): Promise<void> {
-    await this.#serial(() => this.#setDeviceMtu());
-    const following = this.#follow();
+    await this.#serial(() => this.#ways.dressDevice());
+    const following = this.#ways.follow();
     if (this.#running().peers.size <= LOOKUPS_FIRST) await following;
   }
 
@@ -326,7 +305,7 @@ export class BpfPlane implements DataPlane {
       } else {
         this.#undo.disarm();
         await this.#socket?.close();
-        this.#maps?.[Symbol.dispose]();
+        this.#stands?.maps[Symbol.dispose]();
       }
     } finally {
       this.#tc.close();
@@ -335,13 +314,12 @@ export class BpfPlane implements DataPlane {
   }
 
   #running(): PeerMaps {
-    if (this.#maps) return this.#maps;
-    throw new IpipouError('createTunnel', 'the plane is closed');
+    return this.#standing().maps;
   }
 
-  #standing(): Ends {
-    if (this.#ends) return this.#ends;
-    throw new IpipouError('createTunnel', 'the tunnel device is not there');
+  #standing(): Standing {
+    if (this.#stands) return this.#stands;
+    throw new IpipouError('createTunnel', 'the plane is not open');
   }
 
   #known(id: PeerId): Peer {
@@ -365,153 +343,42 @@ export class BpfPlane implements DataPlane {
     if (this.#closed) return;
     const { path, payload } = packet;
     const data = looksLikeIpv4(payload) && !this.#authLengths.has(payload.length);
-    if (data && this.#maps?.admittedAt(path)) this.#overtaken += 1n;
+    if (data && this.#stands?.maps.admittedAt(path)) this.#overtaken += 1n;
     else await this.#context.listener.packet(packet);
-  }
-
-  async #leadQuietly(peers: readonly Peer[]): Promise<void> {
-    await this.#serial(() => this.#lead(peers)).catch((error: unknown) => {
-      this.#context.log('warn', 'an outer route could not be followed', { error: String(error) });
-    });
-  }
-
-  /** Looks at the way to some peers again. */
-  async #lead(peers: readonly Peer[]): Promise<void> {
-    const maps = this.#running();
-    await Promise.all(
-      peers.map(async (peer) => {
-        const { path } = peer;
-        if (!path) return;
-        const way = await this.#wayTo(peer, path);
-        if (peer.path === path) maps.lead(peer, way);
-      }),
-    );
-    if (maps.peers.size === 1) await this.#setDeviceMtu();
-    await this.#leadRoutes(peers);
-  }
-
-  /** Looks at the way to every peer again, a slice at a time; others have their turn between. */
-  async #follow(): Promise<void> {
-    if (this.#following) {
-      this.#followAgain = true;
-      return this.#following;
-    }
-    this.#following = this.#walk().finally(() => {
-      this.#following = undefined;
-      if (!this.#followAgain || this.#closed) return;
-      this.#followAgain = false;
-      void this.#follow();
-    });
-    return this.#following;
-  }
-
-  async #walk(): Promise<void> {
-    for (const slice of slices(this.#running().peers.admitted(), LOOKUPS_AT_ONCE)) {
-      if (this.#closed) return;
-      await this.#leadQuietly(slice);
-    }
-  }
-
-  async #wayTo(peer: Peer, { remote }: Path): Promise<Way> {
-    const { mtu } = this.#context.config.inner;
-    const way = await this.#outerRoutes.to(remote.ip);
-    const path = typeof mtu === 'number' ? mtu : (way.innerMtu ?? ETHERNET_MTU - FOU_OVERHEAD);
-    return { device: way.device, innerMtu: Math.min(path, peer.limit ?? path) };
-  }
-
-  async #deviceMtu(): Promise<number> {
-    const { config } = this.#context;
-    if (typeof config.inner.mtu === 'number') return config.inner.mtu;
-    const peers = this.#running().peers;
-    const [sole] = peers.size === 1 ? peers.all() : [];
-    const remote = sole?.path?.remote.ip ?? parseIpv4(defaultPeer(config)?.remoteHost ?? '');
-    const way = peers.size === 1 && remote ? await this.#outerRoutes.to(remote) : undefined;
-    if (way?.innerMtu !== undefined) return way.innerMtu;
-    const mtus = await Promise.all(
-      this.#attachments.outer.map(async ({ index }) => (await this.#route.linkByIndex(index))?.mtu),
-    );
-    const largest = Math.max(0, ...mtus.map((mtu) => mtu ?? 0)) || ETHERNET_MTU;
-    return Math.max(MIN_INNER_MTU, largest - FOU_OVERHEAD);
-  }
-
-  async #setDeviceMtu(): Promise<void> {
-    const mtu = await this.#deviceMtu();
-    this.#ends = await this.#pair.dress(this.#standing(), mtu);
-  }
-
-  /** Gives routes to peers whose way has become another. */
-  async #leadRoutes(peers: readonly Peer[]): Promise<void> {
-    const device = this.#standing().near.mtu;
-    const changed = peers.filter((peer) => {
-      const mtu = this.#running().wayOf(peer)?.innerMtu ?? peer.limit;
-      const routeMtu = mtu !== undefined && mtu < device ? mtu : undefined;
-      const differs = routeMtu !== peer.routeMtu;
-      peer.routeMtu = routeMtu;
-      return differs;
-    });
-    await this.#makeRoutes(changed);
-  }
-
-  async #makeRoutes(peers: Iterable<Peer>): Promise<void> {
-    const device = this.#standing().near.index;
-    for (const slice of slices(peers, PEERS_AT_ONCE)) {
-      const routings = new Map<PeerId, PeerRouting>();
-      for (const peer of slice) {
-        routings.set(peer.id, { device, prefixes: routedOf(peer), mtu: peer.routeMtu });
-      }
-      this.#tellFailures(await this.#peerRoutes.set(routings));
-    }
-  }
-
-  /** Makes what is missing and removes what nobody asks for; how many routes were not as they should be. */
-  async #mendRoutes({ near }: Ends): Promise<number> {
-    const { mended, failures } = await this.#peerRoutes.reconcile(near.index);
-    this.#tellFailures(failures);
-    return mended;
-  }
-
-  #tellFailures(failures: readonly PeerRouteFailure[]): void {
-    for (const { prefix, error } of failures) {
-      const fields = { prefix: formatPrefix(prefix), error: error.message };
-      this.#context.log('warn', 'a route to a peer could not be made', fields);
-    }
   }
 
   /** Puts everything of ours back as it should be; what was not, in words. */
   async #restore(): Promise<readonly string[]> {
     if (this.#closed) return [];
+    const standing = this.#standing();
     const repaired: string[] = [];
-    const maps = this.#running();
-    const before = this.#standing();
-    let ends = await this.#pair.find();
-    if (ends?.near.index !== before.near.index) {
-      ends = await this.#remake();
+    const ends = await this.#pair.find();
+    if (ends?.near.index !== standing.ends.near.index) {
+      await this.#remake(standing);
       repaired.push('tunnel device');
-    } else if (!ends.near.up || !ends.far.up) {
-      repaired.push('tunnel device');
-    } else if (!(await this.#pair.whole(ends))) {
-      repaired.push('address of the tunnel device');
+    } else {
+      if (!ends.near.up || !ends.far.up) repaired.push('tunnel device');
+      else if (!(await this.#pair.whole(ends))) repaired.push('address of the tunnel device');
+      standing.ends = ends;
     }
-    this.#ends = ends;
-    repaired.push(...(await this.#attachments.repair(maps.programs, ends)));
-    await this.#setDeviceMtu();
-    const mended = await this.#mendRoutes(ends);
+    repaired.push(...(await this.#attachments.repair(standing.maps.programs, standing.ends)));
+    await this.#ways.dressDevice();
+    const mended = await this.#ways.mendRoutes();
     if (mended > 0 && repaired.length === 0) repaired.push('routes of the tunnel device');
     return repaired;
   }
 
-  async #remake(): Promise<Ends> {
+  async #remake(standing: Standing): Promise<void> {
     const { listener, config } = this.#context;
-    this.#peerRoutes.forgetDevice(this.#standing().near.index);
+    const { maps } = standing;
+    this.#ways.forgetDevice(standing.ends);
     try {
-      const ends = await this.#pair.make();
+      standing.ends = await this.#pair.make();
       preparePair(this.#pair.name, this.#pair.farName, config.outer.udpChecksum ?? false);
-      const maps = this.#running();
-      maps.setEnds(ends);
-      this.#attachments.attachPair(maps.programs, ends);
-      this.#ends = await this.#pair.dress(ends, await this.#deviceMtu());
-      await this.#makeRoutes(maps.peers.all());
-      return this.#ends;
+      maps.setEnds(standing.ends);
+      this.#attachments.attachPair(maps.programs, standing.ends);
+      await this.#ways.dressDevice();
+      await this.#ways.makeRoutes(maps.peers.all());
     } catch (error) {
       listener.failed(error instanceof Error ? error : new Error(String(error)));
       throw error;
@@ -520,17 +387,18 @@ export class BpfPlane implements DataPlane {
 
   /** Outer devices, addresses or routes are not what they were. */
   #followNetwork(): void {
-    this.#outerRoutes.forget();
+    this.#ways.forgetLinks();
     this.#serial(async () => {
       if (this.#closed) return;
-      await this.#attachments.attachOuter(this.#running().programs);
-      await this.#setDeviceMtu();
+      await this.#attachments.attachOuter(this.#running().programs, 'missing');
+      this.#socket?.bindAgain();
+      await this.#ways.dressDevice();
     }).catch((error: unknown) => {
       this.#context.log('warn', 'the outer devices could not be followed', {
         error: String(error),
       });
     });
-    void this.#follow();
+    void this.#ways.follow();
   }
 
   #serial<T>(work: () => Promise<T>): Promise<T> {

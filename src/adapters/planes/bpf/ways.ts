@@ -1,0 +1,180 @@
+import { formatPrefix, parseIpv4, type Path } from '../../../core/addr.ts';
+import { defaultPeer } from '../../../core/config/peers.ts';
+import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import type { Log } from '../../../ports/log.ts';
+import type { PeerId } from '../../../ports/data-plane.ts';
+import type { RouteNetlink } from '../../netlink/route.ts';
+import { FOU_OVERHEAD, MIN_INNER_MTU } from '../inner-mtu.ts';
+import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
+import type { Attachments } from './attachments.ts';
+import { LOOKUPS_AT_ONCE, PEERS_AT_ONCE } from './limits.ts';
+import { OuterRoutes } from './outer-routes.ts';
+import type { PeerMaps, Way } from './peer-maps.ts';
+import { routedOf, slices, type Peer } from './peer-table.ts';
+import type { Ends, TunnelPair } from './tunnel-pair.ts';
+
+const ETHERNET_MTU = 1500;
+
+/** What stands of a tunnel; parts are replaced when the maps grow, or the device was deleted. */
+export type Standing = { maps: PeerMaps; ends: Ends };
+
+export type WaysParts = {
+  readonly config: TunnelConfig;
+  readonly log: Log;
+  readonly route: RouteNetlink;
+  readonly pair: TunnelPair;
+  readonly attachments: Attachments;
+  readonly standing: () => Standing;
+  /** Runs work when no other change is being made. */
+  readonly serial: (work: () => Promise<void>) => Promise<void>;
+  /** Whether the plane is being closed. */
+  readonly closed: () => boolean;
+};
+
+/**
+ * Ways to peers, outside and inside: by which device a peer's outer packets leave, how large its inner
+ * packets may be, and the routes that lead to it. The device's MTU is that of the widest way; peers with
+ * a narrower one have it on their routes and in their slots.
+ */
+export class Ways {
+  readonly #parts: WaysParts;
+  readonly #outerRoutes: OuterRoutes;
+  readonly #peerRoutes: PeerRoutes;
+  #following: Promise<void> | undefined;
+  #followAgain = false;
+
+  constructor(parts: WaysParts) {
+    this.#parts = parts;
+    this.#outerRoutes = new OuterRoutes(parts.route, parts.config);
+    this.#peerRoutes = new PeerRoutes(parts.route);
+  }
+
+  /** How packets to a peer leave that is, or is to be, at the end of `path`. */
+  async to(peer: Peer, { remote }: Path): Promise<Way> {
+    const { mtu } = this.#parts.config.inner;
+    const way = await this.#outerRoutes.to(remote.ip);
+    const path = typeof mtu === 'number' ? mtu : (way.innerMtu ?? ETHERNET_MTU - FOU_OVERHEAD);
+    return { device: way.device, innerMtu: Math.min(path, peer.limit ?? path) };
+  }
+
+  /** Looks at the ways to some peers again. */
+  async lead(peers: readonly Peer[]): Promise<void> {
+    const { maps } = this.#parts.standing();
+    await Promise.all(
+      peers.map(async (peer) => {
+        const { path } = peer;
+        if (!path) return;
+        const way = await this.to(peer, path);
+        if (peer.path === path) maps.lead(peer, way);
+      }),
+    );
+    await this.settle(peers);
+  }
+
+  /** Brings device and routes into line with the ways of these peers. */
+  async settle(peers: readonly Peer[]): Promise<void> {
+    const { maps } = this.#parts.standing();
+    if (maps.peers.size === 1) await this.dressDevice();
+    const device = this.#parts.standing().ends.near.mtu;
+    const changed = peers.filter((peer) => {
+      const mtu = maps.wayOf(peer)?.innerMtu ?? peer.limit;
+      const routeMtu = mtu !== undefined && mtu < device ? mtu : undefined;
+      const differs = routeMtu !== peer.routeMtu;
+      peer.routeMtu = routeMtu;
+      return differs;
+    });
+    await this.makeRoutes(changed);
+  }
+
+  /** Looks at the way to every peer again, a slice at a time; others have their turn between. */
+  async follow(): Promise<void> {
+    if (this.#following) {
+      this.#followAgain = true;
+      return this.#following;
+    }
+    this.#following = this.#walk().finally(() => {
+      this.#following = undefined;
+      if (!this.#followAgain || this.#parts.closed()) return;
+      this.#followAgain = false;
+      void this.follow();
+    });
+    return this.#following;
+  }
+
+  async #walk(): Promise<void> {
+    const { standing, serial, closed, log } = this.#parts;
+    for (const slice of slices(standing().maps.peers.admitted(), LOOKUPS_AT_ONCE)) {
+      if (closed()) return;
+      await serial(() => this.lead(slice)).catch((error: unknown) => {
+        log('warn', 'an outer route could not be followed', { error: String(error) });
+      });
+    }
+  }
+
+  /** A link is not what it was. */
+  forgetLinks(): void {
+    this.#outerRoutes.forget();
+  }
+
+  /** The configured MTU, else that of the way to a sole peer, else what the widest outer device takes. */
+  async deviceMtu(): Promise<number> {
+    const { config, route, attachments, standing } = this.#parts;
+    if (typeof config.inner.mtu === 'number') return config.inner.mtu;
+    const { peers } = standing().maps;
+    const [sole] = peers.size === 1 ? peers.all() : [];
+    const remote = sole?.path?.remote.ip ?? parseIpv4(defaultPeer(config)?.remoteHost ?? '');
+    const way = peers.size === 1 && remote ? await this.#outerRoutes.to(remote) : undefined;
+    if (way?.innerMtu !== undefined) return way.innerMtu;
+    const mtus = await Promise.all(
+      attachments.outer.map(async ({ index }) => (await route.linkByIndex(index))?.mtu),
+    );
+    const largest = Math.max(0, ...mtus.map((mtu) => mtu ?? 0)) || ETHERNET_MTU;
+    return Math.max(MIN_INNER_MTU, largest - FOU_OVERHEAD);
+  }
+
+  /** Gives the device its MTU, and whatever else it lacks. */
+  async dressDevice(): Promise<void> {
+    const standing = this.#parts.standing();
+    standing.ends = await this.#parts.pair.dress(standing.ends, await this.deviceMtu());
+  }
+
+  /** Learns which routes an earlier run has made. */
+  async recallRoutes(): Promise<void> {
+    await this.#peerRoutes.recall(this.#parts.standing().ends.near.index);
+  }
+
+  async makeRoutes(peers: Iterable<Peer>): Promise<void> {
+    const device = this.#parts.standing().ends.near.index;
+    for (const slice of slices(peers, PEERS_AT_ONCE)) {
+      const routings = new Map<PeerId, PeerRouting>();
+      for (const peer of slice) {
+        routings.set(peer.id, { device, prefixes: routedOf(peer), mtu: peer.routeMtu });
+      }
+      this.#tell(await this.#peerRoutes.set(routings));
+    }
+  }
+
+  async removeRoutes(peers: readonly PeerId[]): Promise<void> {
+    this.#tell(await this.#peerRoutes.remove(peers));
+  }
+
+  /** Makes what is missing and removes what nobody asks for; how many routes were not as they should be. */
+  async mendRoutes(): Promise<number> {
+    const { near } = this.#parts.standing().ends;
+    const { mended, failures } = await this.#peerRoutes.reconcile(near.index);
+    this.#tell(failures);
+    return mended;
+  }
+
+  /** The device is gone, and its routes with it. */
+  forgetDevice({ near }: Ends): void {
+    this.#peerRoutes.forgetDevice(near.index);
+  }
+
+  #tell(failures: readonly PeerRouteFailure[]): void {
+    for (const { prefix, error } of failures) {
+      const fields = { prefix: formatPrefix(prefix), error: error.message };
+      this.#parts.log('warn', 'a route to a peer could not be made', fields);
+    }
+  }
+}
