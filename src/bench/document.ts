@@ -25,18 +25,22 @@ export function formatTerminalReport(results: Results): string {
 
 /** Headings begin at level 3: the document has a chapter for each place. */
 export function formatMarkdownReport(results: Results): string {
-  const behind = behindOf(results).map(({ line }) => `- ${line}`);
   const trouble = troubleLines(results).map((line) => `- ${line}`);
   return [
     ...factLines(results).map((line) => `- ${line}`),
     '',
     ...allTables(results).map((table) => formatMarkdown(table)),
-    '### Where ipipou is behind',
-    '',
-    ...(behind.length === 0 ? ['Nowhere on the unlimited links.'] : behind),
-    '',
+    ...behindLines(results),
     ...(trouble.length === 0 ? [] : ['### What could not be measured', '', ...trouble, '']),
   ].join('\n');
+}
+
+function behindLines(results: Results): readonly string[] {
+  const compared = ['super', 'frames'].filter((scene) => results.options.scenes.includes(scene));
+  if (compared.length === 0) return [];
+  const lines = behindOf(results).map(({ line }) => `- ${line}`);
+  const title = ['### Where ipipou is behind', ''];
+  return [...title, ...(lines.length === 0 ? ['Nowhere on the unlimited links.'] : lines), ''];
 }
 
 function allTables(results: Results): readonly Table[] {

@@ -17,7 +17,8 @@ export async function profiled(
   load: () => Promise<unknown>,
 ): Promise<readonly ProfileLine[]> {
   const file = site.path('perf.data');
-  const how = ['-a', '-e', 'cpu-clock', '-F', FREQUENCY, '-o', file];
+  // -B -N: without build ids, which take seconds to gather where all is emulated.
+  const how = ['-a', '-B', '-N', '-e', 'cpu-clock', '-F', FREQUENCY, '-o', file];
   const recorder = site.spawn(site.lab.server, ['perf', 'record', ...how]);
   try {
     await load();

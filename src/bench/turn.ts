@@ -15,7 +15,7 @@ import { Site } from './site.ts';
 import { takeProfile, takeStep, type Stage } from './steps.ts';
 
 /** How long a contestant may take from its client's start to the first reply. */
-const START_TIMEOUT = millis(60_000);
+const START_TIMEOUT = millis(120_000);
 /** How long what is on its way out (a device, a process) may take. */
 const SETTLE = 5_000;
 const POLL = 20;
