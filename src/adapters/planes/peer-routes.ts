@@ -3,7 +3,7 @@
  * person would write them. They carry our protocol number, so that what a run left is known for ours.
  *
  * A peer whose path is smaller than its device gets an `mtu` on its routes. The kernel then does what
- * is due (measured on 6.1 and 6.18): a packet that is too big and may not be fragmented is answered
+ * is due: a packet that is too big and may not be fragmented is answered
  * with "fragmentation needed" when it is forwarded (RFC 1191) and with EMSGSIZE when it is our own;
  * others are fragmented; our own TCP advertises an MSS that fits, so RTAX_ADVMSS is not needed.
  */
