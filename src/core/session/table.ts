@@ -255,7 +255,6 @@ export class SessionTable<E extends SessionEntry> {
     const hint = hintOf(payload);
     if (hint) {
       const found = this.directory.byHint(hint);
-      if (found.length === 0) yield nobody('unknown-peer');
       const first = here && found.includes(here) ? [here] : [];
       const all = [...first, ...found.filter((entry) => entry !== here)];
       for (const [index, entry] of all.entries()) {

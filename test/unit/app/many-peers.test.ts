@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { WAKE_BATCH } from '../../../src/app/limits.ts';
 import { openTunnel, type Tunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
 import type { Path } from '../../../src/core/addr.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
@@ -6,7 +7,7 @@ import { resolveConfig } from '../../../src/core/config/resolve.ts';
 import type { PeerConfig, PeerId, TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
 import { KernelError } from '../../../src/core/errors.ts';
 import type { SessionMemory } from '../../../src/core/session/types.ts';
-import { millis, seconds } from '../../../src/core/units.ts';
+import { millis, port, seconds } from '../../../src/core/units.ts';
 import type { PlaneContext } from '../../../src/ports/data-plane.ts';
 import type { RunRecord } from '../../../src/ports/run-store.ts';
 import { FakeClock, FakePlane, ip, keepLog, pathTo, peerConfig, settle } from './fakes.ts';
@@ -47,6 +48,12 @@ class SharedPlane extends FakePlane {
     this.polls += 1;
     return { ...this.counts, heardAt: millis(this.heardAt) };
   }
+}
+
+/** A path of each of many peers, all from one address. */
+function adoptedPath(name: string): Path {
+  const { local, remote } = pathTo(1);
+  return { local, remote: { ...remote, port: port(20_000 + Number(name.replace('peer', ''))) } };
 }
 
 class World {
@@ -154,6 +161,19 @@ describe('a server of several peers', () => {
     await tunnel.close();
   });
 
+  test('wakes all of whom the time has come, however many at once', async () => {
+    const world = new World();
+    const timers = { ...peer('a').timers, authLifetime: seconds(60), connectionIdle: seconds(60) };
+    const names = Array.from({ length: 3 * WAKE_BATCH }, (_unused, n) => `peer${n}`);
+    for (const name of names) world.plane.adopted.set(id(name), adoptedPath(name));
+    const tunnel = await world.open('server', ...names.map((name) => peer(name, { timers })));
+    await world.clock.advance(121_000);
+    for (let turn = 0; turn < 20; turn++) await world.clock.advance(1);
+    const evicted = world.calls().filter((call) => call.startsWith('evict'));
+    expect(evicted).toHaveLength(names.length);
+    await tunnel.close();
+  });
+
   test('tells of a failure of one without giving up the others', async () => {
     const world = new World();
     const tunnel = await world.open('server', peer('a'), peer('b'));
@@ -222,6 +242,8 @@ describe('a server of several peers', () => {
       'configure a',
       'admit b at 198.51.100.2',
     ]);
+    await world.packet('a', 9);
+    expect(world.calls()).toEqual(['admit a at 198.51.100.9']);
     await second.close();
   });
 });

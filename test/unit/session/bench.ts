@@ -1,5 +1,6 @@
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
 import type { Endpoint, Ipv4, Path } from '../../../src/core/addr.ts';
+import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../../../src/core/config/tunnel-config.ts';
 import {
@@ -98,6 +99,13 @@ export function requestAt(offset = 0, crypto: SessionCrypto = clientCrypto): Uin
     { unixSeconds: seconds(BEGIN / 1000 + offset), salt },
     sign,
   );
+}
+
+/** One that carries its key's hint. */
+export function hintedRequest(): Uint8Array {
+  const payload = schemeOf(CLIENT_PROOF).build(clientCrypto, seconds(BEGIN / 1000));
+  if (!payload) throw new Error('no key');
+  return payload;
 }
 
 /** A session on its own, its clock in the test's hand. States are frozen: a step must not change them. */

@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { millis, seconds } from '../../../src/core/units.ts';
-import { BEGIN, kindsOf, PATH, pathFrom, servingClient } from './bench.ts';
+import {
+  BEGIN,
+  Bench,
+  configOf,
+  kindsOf,
+  PATH,
+  pathFrom,
+  hintedRequest,
+  requestAt,
+  servingClient,
+  startedServer,
+} from './bench.ts';
 
 describe('a plane that knows when data came', () => {
   const timers = { connectionIdle: seconds(60), authLifetime: seconds(600) };
@@ -37,6 +48,16 @@ describe('a plane that knows when data came', () => {
     expect(bench.status.rememberedUntil).toBe(BEGIN + 690_000);
   });
 
+  it('is not believed a time that stands for no data at all', () => {
+    const bench = new Bench(configOf('server', { timers }));
+    const at = millis(BEGIN - 10_000);
+    const remote = { path: PATH, authenticatedAt: at, lastHeardAt: at };
+    bench.start({ remote, replay: undefined }, PATH);
+    const counts = { rxPackets: 0n, txPackets: 0n };
+    bench.do({ kind: 'counters', counts, heardAt: millis(0) });
+    expect(bench.status.lastHeardAt).toBe(BEGIN - 10_000);
+  });
+
   it('revives a connection by data of its last second', () => {
     const { bench } = asked((now) => (now < 61_000 ? 0 : 59_500), 61_000);
     expect(bench.status).toMatchObject({ phase: 'established', lastHeardAt: BEGIN + 59_500 });
@@ -60,5 +81,26 @@ describe('a path that another peer has proved to be on', () => {
     const bench = servingClient();
     expect(bench.do({ kind: 'displaced', path: pathFrom('203.0.113.9') })).toEqual([]);
     expect(bench.status.path).toEqual(PATH);
+  });
+});
+
+describe('a packet of another path, when all peers together have used up their budget', () => {
+  const now = millis(0);
+
+  it('with a hint waits for that of hints, and without one does not', () => {
+    const bench = startedServer();
+    while (bench.gate.hinted(now)) continue;
+    expect(kindsOf(bench.packet(PATH, requestAt()))).toContain('admit');
+    const hinted = startedServer();
+    while (hinted.gate.hinted(now)) continue;
+    hinted.packet(PATH, hintedRequest());
+    expect(hinted.status.refused).toEqual({ 'rate-limited': 1 });
+  });
+
+  it('on the own path waits for that of own paths', () => {
+    const bench = servingClient();
+    while (bench.gate.own(now)) continue;
+    expect(bench.packet(PATH, requestAt(1))).toEqual([]);
+    expect(bench.status.refused).toEqual({ 'rate-limited': 1 });
   });
 });
