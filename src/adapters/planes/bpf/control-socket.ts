@@ -7,7 +7,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { formatEndpoint, ipv4FromNumber, type Ipv4, type Path } from '../../../core/addr.ts';
-import { encodeU32host } from '../../../core/bytes.ts';
+import { encodeU32host, getU64host } from '../../../core/bytes.ts';
 import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError } from '../../../core/errors.ts';
 import { decodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
@@ -182,9 +182,7 @@ export class ControlSocket {
   }
 
   #controlBytes(): Uint8Array {
-    const view = new DataView(this.#header.buffer);
-    const length = Number(view.getBigUint64(MSG_CONTROLLEN, true));
-    return this.#control.subarray(0, length);
+    return this.#control.subarray(0, Number(getU64host(this.#header, MSG_CONTROLLEN)));
   }
 
   /** Whom the packet came from, and which address of ours it came to. */

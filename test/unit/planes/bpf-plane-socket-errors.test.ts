@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
+import {
+  arrivedAt,
+  controlMessages,
+  decodeIcmpError,
+} from '../../../src/adapters/planes/bpf/socket-errors.ts';
+import { hex } from '../netlink/hex.ts';
+
+/** IP_PKTINFO: interface 2, a spec_dst that is not filled in, 10.9.0.1. */
+const PKTINFO = hex(`1c00000000000000 00000000 08000000 02000000 aabbccdd 0a090001 00000000`);
+/** IP_RECVERR: ECONNREFUSED (111) by ICMP 3/3, and the address of who said so. */
+const REFUSED = hex(`3000000000000000 00000000 0b000000
+  6f000000 02 03 03 00 00000000 00000000  0200 0000 0a090002 0000000000000000`);
+/** IP_RECVERR: EMSGSIZE (90) by ICMP 3/4 with an MTU of 1300. */
+const TOO_BIG = hex(`3000000000000000 00000000 0b000000
+  5a000000 02 03 04 00 14050000 00000000  0200 0000 0a090002 0000000000000000`);
+/** IP_RECVERR: EMSGSIZE of this host itself (SO_EE_ORIGIN_LOCAL). */
+const LOCAL = hex(`2000000000000000 00000000 0b000000 5a000000 01 00 00 00 14050000 00000000`);
+
+function block(...messages: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(messages);
+}
+
+describe.runIf(HOST_IS_LITTLE_ENDIAN)('control messages', () => {
+  it('come one after the other, padded', () => {
+    const messages = controlMessages(block(PKTINFO, REFUSED));
+    expect(messages.map(({ type, offset, length }) => [type, offset, length])).toEqual([
+      [8, 0, 28],
+      [11, 32, 48],
+    ]);
+  });
+
+  it.each([
+    { what: 'unreachable', bytes: REFUSED, error: { kind: 'unreachable', mtu: undefined } },
+    { what: 'too big', bytes: TOO_BIG, error: { kind: 'too-big', mtu: 1300 } },
+    {
+      what: 'too big without an MTU',
+      bytes: TOO_BIG.with(24, 0).with(25, 0),
+      error: { kind: 'too-big', mtu: undefined },
+    },
+    { what: "this host's own", bytes: LOCAL, error: undefined },
+    { what: 'no error', bytes: PKTINFO, error: undefined },
+  ])('say $what', ({ bytes, error }) => {
+    expect(controlMessages(bytes).map(decodeIcmpError)).toEqual([error]);
+  });
+
+  it('say which address of ours an error came to', () => {
+    expect(controlMessages(block(REFUSED, PKTINFO)).map(arrivedAt)).toEqual([
+      undefined,
+      '10.9.0.1',
+    ]);
+  });
+
+  it('end where they are malformed, and never throw', () => {
+    expect(controlMessages(block(PKTINFO, REFUSED).subarray(0, 60))).toHaveLength(1);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 120 }), (bytes) => {
+        for (const message of controlMessages(bytes)) {
+          decodeIcmpError(message);
+          arrivedAt(message);
+        }
+      }),
+    );
+  });
+});
