@@ -29,6 +29,12 @@ async function arrived() {
   return { packets: await pair.arrivedInB(), datagrams: Number(rxPackets) };
 }
 
+/** A counter of the kernel (nstat(8)) in b. */
+async function inB(counter: string): Promise<number> {
+  const shown = await cable.sure(cable.b, 'nstat', '-asz', counter);
+  return Number(/(\d+)\s+\d+\.\d+\s*$/.exec(shown)?.[1]);
+}
+
 describe('what is sent is what arrives', () => {
   test.each<{ readonly what: string; readonly offloads: Partial<Offloads> }>([
     { what: 'with everything', offloads: {} },
@@ -90,11 +96,6 @@ describe('what is sent is what arrives', () => {
 });
 
 describe('a wrong inner checksum', () => {
-  async function inB(counter: string): Promise<number> {
-    const shown = await cable.sure(cable.b, 'nstat', '-asz', counter);
-    return Number(/(\d+)\s+\d+\.\d+\s*$/.exec(shown)?.[1]);
-  }
-
   test('is seen by the kernel on the other side', async () => {
     await pair.openBoth();
     const segment = (index: number) =>
@@ -140,29 +141,31 @@ describe('back-pressure', () => {
   test('a full socket holds the device up, and what was read is not lost', async () => {
     const shape = ['tc', 'qdisc', 'replace', 'dev', 'v0', 'root', 'tbf', 'burst', '64k'];
     // Room for more than the socket may have on the way, so that it is the socket that is full.
-    const slow = [...shape, 'limit', '64m', 'rate', '100mbit'];
+    const slow = [...shape, 'limit', '64m', 'rate', '1mbit'];
     await cable.sure(cable.a, ...slow);
     await pair.openBoth();
     const flood = `
       const socket = require('node:dgram').createSocket('udp4');
       const data = Buffer.alloc(1400);
-      socket.connect(9, '${INNER_B}', () => {
-        let left = 24000;
-        let open = 200;
-        const send = () => {
-          if (left-- > 0) socket.send(data, send);
-          else if ((open -= 1) === 0) socket.close();
-        };
-        for (let n = open; n > 0; n -= 1) send();
-      });`;
+      // Not connected: no ICMP error takes the place of a datagram.
+      let left = 24000;
+      let open = 200;
+      const send = () => {
+        if (left-- > 0) socket.send(data, 9, '${INNER_B}', send);
+        else if ((open -= 1) === 0) socket.close();
+      };
+      for (let n = open; n > 0; n -= 1) send();`;
     await cable.sure(cable.a, process.execPath, '-e', flood);
     const { dropped } = await device(cable.a);
     expect(dropped).toBeGreaterThan(0);
-    await cable.sure(cable.a, ...shape, 'limit', '64m', 'rate', '10gbit');
+    await cable.sure(cable.a, ...shape, 'limit', '64m', 'rate', '200mbit');
     await eventually(async () => {
       const [{ txPackets }, { rxPackets }] = [await pair.a.counters(), await pair.b.counters()];
-      expect(txPackets).toBeGreaterThan(5000n);
-      expect(rxPackets).toBe(txPackets);
+      // A receiver that gets no processor time may have too small a buffer for the burst.
+      const missed = await inB('UdpRcvbufErrors');
+      expect(Number(rxPackets) + missed).toBe(Number(txPackets));
+      // Everything was either sent, or refused by the device before it was read.
+      expect(Number(txPackets) + dropped).toBeGreaterThanOrEqual(24_000);
     });
     expect(await cable.pings(cable.a, INNER_B)).toBe(true);
     await expectTcp(cable.a, cable.b, INNER_B, MIB);

@@ -8,6 +8,7 @@ import type { RouteNetlink } from '../../netlink/route.ts';
 import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
 import { TunDevice } from './device.ts';
 import { routedPrefixes, type KnownPeers, type KnownPeer } from './known-peers.ts';
+import { PEERS_PER_SLICE } from './limits.ts';
 import { PathMtus } from './path-mtus.ts';
 
 /**
@@ -92,6 +93,12 @@ export class DeviceRouting {
 
   /** Makes the routes of these peers what is known of them. */
   async route(peers: readonly KnownPeer[]): Promise<void> {
+    for (let start = 0; start < peers.length; start += PEERS_PER_SLICE) {
+      await this.#routeSlice(peers.slice(start, start + PEERS_PER_SLICE));
+    }
+  }
+
+  async #routeSlice(peers: readonly KnownPeer[]): Promise<void> {
     const { index: device } = this.#device;
     if (device === undefined) return;
     const routings = peers.map((peer): readonly [PeerId, PeerRouting] => [

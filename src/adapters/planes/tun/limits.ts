@@ -6,8 +6,11 @@ import type { Rate } from './token-bucket.ts';
 /** Slots of the shared counters that are made at once: 64 bytes each, for peers that are admitted. */
 export const CHUNK_SLOTS = 1024;
 
-/** Peers that the forwarding thread is told of in one message, a few milliseconds of its time. */
-export const PEERS_PER_MESSAGE = 2000;
+/**
+ * Peers that one message to the forwarding thread is about, and whose routes are changed at once: a few
+ * milliseconds of the thread's time, and little to remember meanwhile.
+ */
+export const PEERS_PER_SLICE = 2000;
 
 /** Control packets on their way to the session and not yet handled; more are dropped and counted. */
 export const MAX_PENDING_CONTROL = 64;

@@ -19,7 +19,7 @@ import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
 import { DeviceRouting } from './device-routing.ts';
 import { KnownPeers, memberOf, type KnownPeer } from './known-peers.ts';
-import { MTU_RECHECK, PEERS_PER_MESSAGE } from './limits.ts';
+import { MTU_RECHECK, PEERS_PER_SLICE } from './limits.ts';
 import { monotonicEpoch } from './monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
 import { Repairs } from './repairs.ts';
@@ -125,8 +125,8 @@ export class TunPlane implements DataPlane {
   }
 
   async #configure(peers: readonly PlanePeer[]): Promise<void> {
-    for (let start = 0; start < peers.length; start += PEERS_PER_MESSAGE) {
-      const members = peers.slice(start, start + PEERS_PER_MESSAGE).map(memberOf);
+    for (let start = 0; start < peers.length; start += PEERS_PER_SLICE) {
+      const members = peers.slice(start, start + PEERS_PER_SLICE).map(memberOf);
       await this.#running().request({ kind: 'configure', members });
     }
     await this.#device.route(peers.map((peer) => this.#peers.configure(peer)));
