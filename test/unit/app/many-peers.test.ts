@@ -168,7 +168,10 @@ describe('a server of several peers', () => {
     for (const name of names) world.plane.adopted.set(id(name), adoptedPath(name));
     const tunnel = await world.open('server', ...names.map((name) => peer(name, { timers })));
     await world.clock.advance(121_000);
-    for (let turn = 0; turn < 20; turn++) await world.clock.advance(1);
+    for (let turn = 0; turn < 200; turn++) {
+      await settle();
+      await world.clock.advance(1);
+    }
     const evicted = world.calls().filter((call) => call.startsWith('evict'));
     expect(evicted).toHaveLength(names.length);
     await tunnel.close();
