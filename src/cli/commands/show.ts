@@ -108,7 +108,7 @@ async function askPeers(
 
 /** What is known without the daemon: its record, and the kernel's device. */
 function describeDead({ device, record }: RunEntry, machine: Machine): DeadTunnel {
-  const traffic = machine.deviceCounters(device);
+  const counts = machine.deviceCounters(device);
   const { config } = record;
   const [sole] = config.peers;
   return {
@@ -128,8 +128,9 @@ function describeDead({ device, record }: RunEntry, machine: Machine): DeadTunne
     // several of them the record says nothing.
     forwarding:
       record.plane !== 'tun' &&
-      traffic !== undefined &&
+      counts !== undefined &&
       (record.path !== undefined || sole === undefined),
-    traffic,
+    // What programs of the `bpf` plane take passes the device's own counters by.
+    traffic: record.plane === 'bpf' ? undefined : counts,
   };
 }
