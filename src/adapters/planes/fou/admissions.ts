@@ -3,7 +3,9 @@ import { KernelError } from '../../../core/errors.ts';
 import { pairOf, type Admission } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
+import { deviceMtu } from '../inner-mtu.ts';
 import type { PeerRouteFailure } from '../peer-routes.ts';
+import { outerDevice } from './outer-side.ts';
 import type { PlaneParts } from './parts.ts';
 import { routedPrefixes, type Peer } from './peer.ts';
 
@@ -65,6 +67,23 @@ export class Admissions {
     const { mended, failures } = await routes.reconcile(device);
     this.#tell(failures);
     return mended;
+  }
+
+  /** Puts back what hangs on the outer path, after routes changed: one look at all devices tells where. */
+  async refresh(): Promise<void> {
+    const { context, peers, route } = this.#parts;
+    const links = new Map((await route.links()).map((link) => [link.name, link]));
+    const outer = await outerDevice(route, context.config);
+    const mtus = new Map<Ipv4, number>();
+    for (const [peer, admission] of peers.admitted()) {
+      const { ip } = admission.path.remote;
+      const allowed = mtus.get(ip) ?? (await deviceMtu(route, ip, context.config));
+      mtus.set(ip, allowed);
+      const pointing = peer.pointing(admission);
+      if (peer.device.isPointed(links.get(peer.device.name), pointing, { outer, allowed }))
+        continue;
+      await peer.device.point(pointing);
+    }
   }
 
   /** Makes the routes of admitted peers what is known of them now. */

@@ -231,11 +231,7 @@ export class FouPlane implements DataPlane {
   }
 
   async refresh(): Promise<void> {
-    await this.#serial(async () => {
-      for (const [peer, admission] of this.#parts.peers.admitted()) {
-        await peer.device.point(peer.pointing(admission));
-      }
-    });
+    await this.#serial(() => this.#admissions.refresh());
   }
 
   async close(mode: 'remove' | 'leave'): Promise<void> {

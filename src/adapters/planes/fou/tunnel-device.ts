@@ -61,9 +61,9 @@ export class TunnelDevice {
    * differs. Rejects with exit 'createTunnel' or 'updateTunnel', 'address' or 'link'.
    */
   async point(pointing: Pointing): Promise<IfIndex> {
-    const { route } = this.#environment;
+    const { route, config } = this.#environment;
     const found = await this.find();
-    const spec = await this.#spec(pointing);
+    const spec = this.#spec(pointing, await outerDevice(route, config));
     let changed = true;
     if (found === undefined) {
       this.#index = await refile('createTunnel', route.addIpip(spec));
@@ -76,6 +76,20 @@ export class TunnelDevice {
     // A change of the tunnel can change the MTU as well.
     await this.#dress(pointing, this.#index, changed ? undefined : found);
     return this.#index;
+  }
+
+  /**
+   * Whether a look at the device shows it as `point` would make it, but for its address: where `outer`
+   * is the outer device and the route allows an MTU of `allowed`.
+   */
+  isPointed(
+    link: Link | undefined,
+    pointing: Pointing,
+    { outer, allowed }: { readonly outer: IfIndex | undefined; readonly allowed: number },
+  ): boolean {
+    if (link?.index !== this.#index || link?.up !== true) return false;
+    const spec = this.#spec(pointing, outer);
+    return !differs(link, spec) && link.mtu === mtuOf(pointing, allowed);
   }
 
   /** Whether the device has its address. */
@@ -111,8 +125,7 @@ export class TunnelDevice {
   async #dress(pointing: Pointing, index: IfIndex, found: Link | undefined): Promise<void> {
     const { route, config } = this.#environment;
     await this.#address(pointing.peerIp, index);
-    const allowed = await deviceMtu(route, pointing.path.remote.ip, config);
-    const mtu = Math.min(allowed, pointing.mtuLimit ?? allowed);
+    const mtu = mtuOf(pointing, await deviceMtu(route, pointing.path.remote.ip, config));
     if (!found?.up || found.mtu !== mtu) {
       await refile('link', route.setLink(index, { up: true, mtu }));
     }
@@ -145,11 +158,11 @@ export class TunnelDevice {
     return ip === this.#environment.config.inner.ip && peer === peerIp;
   }
 
-  async #spec({ path, local }: Pointing): Promise<IpipSpec> {
-    const { route, config, defaultTtl } = this.#environment;
+  #spec({ path, local }: Pointing, outer: IfIndex | undefined): IpipSpec {
+    const { config, defaultTtl } = this.#environment;
     return {
       name: this.name,
-      link: await outerDevice(route, config),
+      link: outer,
       local,
       remote: path.remote.ip,
       ttl: defaultTtl,
@@ -171,6 +184,10 @@ export function isTunnelOfPort(link: Link, port: Port): boolean {
 /** What the kernel has counted on a device. */
 export function countersOf(link: Link | undefined): DeviceCounters | undefined {
   return link?.stats && { ...link.stats, index: link.index };
+}
+
+function mtuOf({ mtuLimit }: Pointing, allowed: number): number {
+  return Math.min(allowed, mtuLimit ?? allowed);
 }
 
 function differs(link: Link, spec: IpipSpec): boolean {

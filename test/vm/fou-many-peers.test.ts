@@ -1,0 +1,304 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ipBatch } from '../../src/adapters/lab/namespaces.ts';
+import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
+import { openRawUdp } from '../../src/adapters/raw-socket.ts';
+import { ipv4Add, parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import { millis, port } from '../../src/core/units.ts';
+import type { PeerStatus } from '../../src/ports/control.ts';
+import { Hosts, type Daemon } from '../rig/daemon.ts';
+import { inNamespace } from '../rig/in-namespace.ts';
+import { expectNoPing, expectPing, innerEcho, received, whatIsThere } from '../rig/traffic.ts';
+
+/*
+ * One daemon on one port, and clients that are stock kernels behind one public address. The topology is
+ * drawn at the head of src/adapters/lab/topology.ts. Inside:
+ *
+ *   client 0: 172.28.0.1, 10.7.0.1 ══╗
+ *   client 1: 172.28.0.2, 10.7.1.1 ══╬══ 172.28.0.0: server, which forwards between them
+ *   …                              ══╝
+ */
+const CLIENTS = 8;
+const clients = Array.from({ length: CLIENTS }, (_, index) => index);
+const tunnelPort = port(10_000);
+/** The port of each client's own end. */
+const ownPorts = clients.map(() => tunnelPort);
+const serverInner = address('172.28.0.0');
+let lab: Topology;
+let hosts: Hosts;
+let server: Daemon;
+
+const config = [
+  'server',
+  'number 0',
+  'fou-dev eth0',
+  'fou-local-port 10000',
+  'tunl-ip 172.28.0.0',
+  'auth-lifetime 3600',
+  'dataplane fou',
+  'verb 3',
+  ...clients.flatMap((index) => [
+    `peer c${index}`,
+    `auth-token token of client ${index}`,
+    `tunl-peer-ip ${innerIp(index)}`,
+    `allowed-ips 10.7.${index}.0/24`,
+  ]),
+];
+
+function address(text: string): Ipv4 {
+  const parsed = parseIpv4(text);
+  if (parsed === undefined) throw new RangeError(text);
+  return parsed;
+}
+
+function innerIp(index: number): Ipv4 {
+  return ipv4Add(serverInner, index + 1);
+}
+
+function behind(index: number): Ipv4 {
+  return address(`10.7.${index}.1`);
+}
+
+async function addStockClient(index: number): Promise<void> {
+  const encap = `encap fou encap-csum encap-sport ${ownPorts[index]} encap-dport 10000`;
+  await ipBatch(lab.client(index), [
+    `fou add port ${ownPorts[index]} ipproto 4`,
+    `link add name tun type ipip local ${lab.clientAddress(index)} remote ${SERVER_ADDRESS} ttl 64 ${encap}`,
+    `addr add ${innerIp(index)}/32 dev tun`,
+    `addr add ${behind(index)}/32 dev lo`,
+    'link set tun up',
+    'route add 172.28.0.0/24 dev tun',
+    'route add 10.7.0.0/16 dev tun',
+  ]);
+}
+
+/** Each of these clients proves itself from its tunnel's port, until the server carries so many. */
+async function authenticate(indices: readonly number[], carried: number): Promise<void> {
+  for (const index of indices) {
+    const raw = inNamespace(lab.client(index), () => openRawUdp());
+    raw.send({
+      path: {
+        local: { ip: lab.clientAddress(index), port: ownPorts[index] ?? tunnelPort },
+        remote: { ip: SERVER_ADDRESS, port: tunnelPort },
+      },
+      payload: new TextEncoder().encode(`token of client ${index}`),
+      ttl: 64,
+    });
+    raw.close();
+  }
+  const counted = ({ carriedCount }: { readonly carriedCount: number }) => carriedCount === carried;
+  await server.until(`carrying ${carried}`, counted, millis(60_000));
+}
+
+async function peerStatus(index: number): Promise<PeerStatus> {
+  const shown = await hosts.run(lab.server, ['show', 'ipipou0', 'peer', `c${index}`, '--json']);
+  const [status] = JSON.parse(shown.stdout) as PeerStatus[];
+  if (status === undefined) throw new Error(`no peer ${index}: ${shown.stderr}`);
+  return status;
+}
+
+async function onServer(...argv: string[]): Promise<string> {
+  return (await lab.exec(lab.server, argv)).stdout;
+}
+
+beforeAll(async () => {
+  lab = await up({ clients: CLIENTS });
+  hosts = await Hosts.in(lab);
+  await lab.exec(lab.server, ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+  await Promise.all(clients.map((index) => addStockClient(index)));
+  server = await hosts.start(lab.server, config);
+  await server.ready(millis(150_000));
+}, 240_000);
+
+afterAll(async () => {
+  await server.stop();
+  await hosts[Symbol.asyncDispose]();
+  await lab.down();
+}, 240_000);
+
+describe('routes', () => {
+  it('of the last resort keep what is meant for a known peer inside', async () => {
+    const routes = await onServer('ip', 'route', 'show', 'proto', '148');
+    for (const index of clients) {
+      expect(routes).toMatch(new RegExp(`unreachable ${innerIp(index)} metric \\d+`));
+      expect(routes).toMatch(new RegExp(`unreachable 10.7.${index}.0/24 metric \\d+`));
+    }
+    const ping = await lab.exec(lab.server, ['ping', '-c1', '-W1', behind(3)]);
+    expect(ping.code).not.toBe(0);
+    expect(await onServer('ip', '-o', 'link', 'show', 'type', 'ipip')).not.toContain('ipipou0');
+  });
+});
+
+describe('eight clients behind one public address', () => {
+  it('are all admitted, each with a device and an outer address pair of its own', async () => {
+    await authenticate(clients, CLIENTS);
+    const links = await onServer('ip', '-d', '-o', 'link', 'show', 'type', 'ipip');
+    const pairs = [...links.matchAll(/ipipou0-\d+@.*ipip ipip remote (\S+) local (\S+)/g)];
+    expect(pairs).toHaveLength(CLIENTS);
+    expect(new Set(pairs.map(([, remote, local]) => `${remote} ${local}`)).size).toBe(CLIENTS);
+    expect(new Set(pairs.map(([, remote]) => remote))).toEqual(new Set([lab.natAddress()]));
+    const routes = await onServer('ip', 'route', 'show', 'proto', '148');
+    for (const index of clients)
+      expect(routes).toMatch(new RegExp(`${innerIp(index)} dev ipipou0-`));
+  });
+
+  it('ping each other, all pairs at once', async () => {
+    const results = await Promise.all(
+      clients.map(async (index) => {
+        const others = clients.filter((other) => other !== index);
+        const targets = [
+          serverInner,
+          ...others.flatMap((other) => [innerIp(other), behind(other)]),
+        ];
+        const script = `for to in ${targets.join(' ')}; do ping -qc2 -i0.2 -w15 $to || exit 1; done`;
+        return lab.exec(lab.client(index), ['sh', '-c', script], { timeout: millis(120_000) });
+      }),
+    );
+    for (const result of results) expect(result).toMatchObject({ code: 0 });
+  }, 240_000);
+
+  it('send files around in a ring at once, and every byte arrives at its own', async () => {
+    // The receiver answers with the hash of what has come.
+    const listen = ['busybox', 'nc', '-l', '-p', '5001', '-e', 'sha256sum'];
+    const receivers = clients.map((index) => lab.spawn(lab.client(index), listen));
+    const sent = await Promise.all(
+      clients.map(async (index) => {
+        const to = innerIp((index + 1) % CLIENTS);
+        const make = 'f=$(mktemp); head -c 1000000 /dev/urandom >$f; sha256sum <$f';
+        const send = `until busybox nc -w9 ${to} 5001 <$f; do sleep 0.1; done; rm $f`;
+        const options = { timeout: millis(120_000) };
+        return lab.exec(lab.client(index), ['sh', '-c', `${make}; ${send}`], options);
+      }),
+    );
+    await Promise.all(receivers.map((receiver) => receiver.finished));
+    const hashes = sent.map(({ stdout }) => stdout.trim().split('\n'));
+    for (const [own, arrived] of hashes) expect(arrived).toBe(own);
+    expect(new Set(hashes.map(([own]) => own)).size).toBe(CLIENTS);
+  }, 240_000);
+});
+
+describe('a peer', () => {
+  it('cannot send as another: what it forges is dropped and counted for it alone', async () => {
+    const deviceOf = async (index: number) =>
+      /dev (\S+)/.exec(await onServer('ip', 'route', 'get', innerIp(index)))?.[1] ?? '';
+    await ipBatch(lab.client(0), [`addr add ${innerIp(1)}/32 dev lo`]);
+    const before = await received(lab, lab.client(1), 'tun');
+    const forged = ['ping', '-c5', '-i0.2', '-W1', '-I', innerIp(1), serverInner];
+    expect((await lab.exec(lab.client(0), forged)).code).not.toBe(0);
+    await ipBatch(lab.client(0), [`addr del ${innerIp(1)}/32 dev lo`]);
+    expect((await peerStatus(0)).refused['inner-source']).toBe(5);
+    expect((await peerStatus(1)).refused['inner-source']).toBe(0);
+    // The answers would have gone to the one whose address it is.
+    expect(await received(lab, lab.client(1), 'tun')).toBe(before);
+    expect(await deviceOf(0)).not.toBe(await deviceOf(1));
+    await expectPing(lab, lab.client(0), serverInner);
+  });
+
+  it('cannot speak to the port from inside as if it were another from outside', async () => {
+    const raw = inNamespace(lab.client(0), () => openRawUdp());
+    const before = await received(lab, lab.server, 'ipipou0-2');
+    const path = {
+      local: { ip: lab.natAddress(), port: tunnelPort },
+      remote: { ip: serverInner, port: tunnelPort },
+    };
+    for (let count = 0; count < 5; count++) {
+      raw.send({ path, payload: innerEcho(innerIp(1), serverInner), ttl: 64, device: 'tun' });
+    }
+    raw.close();
+    await expectPing(lab, lab.client(0), serverInner);
+    expect(await received(lab, lab.server, 'ipipou0-2')).toBe(before);
+  });
+});
+
+describe('when the way to a peer has become smaller', () => {
+  const narrow = (mtu: number) =>
+    lab.exec(lab.router, ['ip', 'link', 'set', 'br0', 'mtu', `${mtu}`]);
+
+  it('tells who sends packets that are too big', async () => {
+    await narrow(1300);
+    // The first is lost on the way, and the server learns of it by ICMP; the next ones are answered.
+    const ping = ['ping', '-c3', '-i0.5', '-W1', '-Mdo', '-s1400', innerIp(1)];
+    const told = await lab.exec(lab.client(0), ping);
+    expect(told.stdout + told.stderr).toMatch(/mtu ?= ?1272/);
+  });
+
+  it('lowers the MSS of TCP that is forwarded to it', async () => {
+    const filter = 'tcp[tcpflags] & tcp-syn != 0';
+    const dump = lab.spawn(lab.client(1), ['tcpdump', '-nli', 'tun', '-c1', filter]);
+    await dump.waitFor(/listening on/);
+    await lab.exec(lab.client(2), ['busybox', 'nc', '-w1', innerIp(1), '5009']);
+    expect((await dump.finished).stdout).toMatch(/mss 1232/);
+    await narrow(1500);
+  });
+});
+
+describe('when a peer moves or something is taken away', () => {
+  it('re-points that peer and loses nothing of another', async () => {
+    const ping = lab.spawn(lab.client(1), ['ping', '-i0.05', '-w60', serverInner]);
+    await ping.waitFor(/icmp_seq=5 /);
+    const before = (await peerStatus(0)).path;
+    await ipBatch(lab.client(0), [
+      'link del tun',
+      'fou del port 10000',
+      `addr del ${behind(0)}/32 dev lo`,
+    ]);
+    ownPorts[0] = port(10_100);
+    await addStockClient(0);
+    await authenticate([0], CLIENTS);
+    await expectPing(lab, lab.client(0), innerIp(1));
+    expect((await peerStatus(0)).path?.remote.port).not.toBe(before?.remote.port);
+    const counted = /icmp_seq=(\d+)(?![\s\S]*icmp_seq)/.exec(ping.stdout)?.[1];
+    await ping.waitFor(new RegExp(`icmp_seq=${Number(counted) + 5} `));
+    expect((await ping.stop('SIGINT')).stdout).toMatch(/ 0% packet loss/);
+  }, 240_000);
+
+  it.each([
+    ['a route', ['ip', 'route', 'del', '10.7.2.0/24', 'proto', '148', 'metric', '0']],
+    ['a device', ['ip', 'link', 'del', 'ipipou0-3']],
+    ['an alternative address', ['ip', 'addr', 'del', '172.29.0.0/32', 'dev', 'lo']],
+    ['an element', ['nft', 'flush', 'set', 'ip', 'ipipou', 'p10000_inner']],
+  ])('puts back %s', async (_what, argv) => {
+    expect(await lab.exec(lab.server, argv)).toMatchObject({ code: 0, stderr: '' });
+    for (const index of [1, 2, 3]) {
+      await expect
+        .poll(() => lab.exec(lab.server, ['ping', '-c1', '-W1', behind(index)]), {
+          timeout: 20_000,
+        })
+        .toMatchObject({ code: 0 });
+    }
+  });
+});
+
+describe('after kill -9', () => {
+  it('goes on with every peer, and the next run adopts them without losing a packet', async () => {
+    const pinging = [1, 4, 7].map((index) =>
+      lab.spawn(lab.client(index), ['ping', '-i0.05', '-w120', innerIp((index + 1) % CLIENTS)]),
+    );
+    await Promise.all(pinging.map((ping) => ping.waitFor(/icmp_seq=5 /)));
+    await server.kill();
+    server = await hosts.start(lab.server, config);
+    await server.until('adopting', ({ carriedCount }) => carriedCount === CLIENTS, millis(150_000));
+    for (const ping of pinging) {
+      const counted = /icmp_seq=(\d+)(?![\s\S]*icmp_seq)/.exec(ping.stdout)?.[1];
+      await ping.waitFor(new RegExp(`icmp_seq=${Number(counted) + 5} `));
+      expect((await ping.stop('SIGINT')).stdout).toMatch(/ 0% packet loss/);
+    }
+  }, 240_000);
+
+  it('evicts what a shorter config does not know, and keeps the rest', async () => {
+    await server.kill();
+    const shorter = config.slice(0, config.indexOf('peer c6'));
+    server = await hosts.start(lab.server, shorter);
+    await server.until('adopting', ({ carriedCount }) => carriedCount === 6, millis(150_000));
+    await expectPing(lab, lab.client(5), serverInner);
+    await expectNoPing(lab, lab.client(6), serverInner);
+    expect(await onServer('ip', 'route')).not.toMatch(new RegExp(`10.7.6.0|${innerIp(6)}\\b`));
+    expect(await onServer('nft', 'list', 'table', 'ip', 'ipipou')).not.toMatch(/10\.7\.6\.0/);
+  }, 240_000);
+
+  it('leaves nothing behind when it ends in order', async () => {
+    await server.stop();
+    expect(await whatIsThere(lab, lab.server)).not.toMatch(/ipipou0|172\.2[89]\.|10\.7\.|10000/);
+    server = await hosts.start(lab.server, config);
+    await server.ready(millis(150_000));
+  }, 240_000);
+});
