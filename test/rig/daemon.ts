@@ -7,7 +7,7 @@ import type { Finished, Program } from '../../src/adapters/lab/process.ts';
 import type { Topology } from '../../src/adapters/lab/topology.ts';
 import { controlClient } from '../../src/adapters/system/control-socket.ts';
 import { millis, type Millis } from '../../src/core/units.ts';
-import type { TunnelStatus } from '../../src/ports/control.ts';
+import type { PeerStatus, TunnelStatus } from '../../src/ports/control.ts';
 import { PROJECT } from '../vm/rig/project.ts';
 
 /** The built command; `npm run build` makes it. */
@@ -133,6 +133,14 @@ export class Daemon implements AsyncDisposable {
     } catch {
       return undefined;
     }
+  }
+
+  /** What it tells of one peer; throws when it does not. */
+  async peer(peer: string): Promise<PeerStatus> {
+    const reply = await controlClient.ask(this.#control, { request: 'peer', peer });
+    const [status] = reply.ok ? (reply.peers ?? []) : [];
+    if (status === undefined) throw new Error(`nothing of peer ${peer}: ${JSON.stringify(reply)}`);
+    return status;
   }
 
   /** The first status for which `holds`; rejects with the last one and the log. */

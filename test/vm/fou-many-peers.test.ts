@@ -90,10 +90,7 @@ async function authenticate(indices: readonly number[], carried: number): Promis
 }
 
 async function peerStatus(index: number): Promise<PeerStatus> {
-  const shown = await hosts.run(lab.server, ['show', 'ipipou0', 'peer', `c${index}`, '--json']);
-  const [status] = JSON.parse(shown.stdout) as PeerStatus[];
-  if (status === undefined) throw new Error(`no peer ${index}: ${shown.stderr}`);
-  return status;
+  return server.peer(`c${index}`);
 }
 
 async function onServer(...argv: string[]): Promise<string> {
