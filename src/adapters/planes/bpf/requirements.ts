@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { IpipouError } from '../../../core/errors.ts';
+import { IpipouError, KernelError } from '../../../core/errors.ts';
 import type { Requirement } from '../../../ports/data-plane.ts';
 import { libbpf } from './bpf-calls.ts';
 import { loadPrograms, objectFile } from './programs.ts';
@@ -43,15 +43,25 @@ function kernel(): Requirement {
       using _programs = loadPrograms({ maxPeers: 1 });
       return 'loaded them';
     },
-    "boot a newer kernel, e.g. Debian's: apt-get install linux-image-amd64",
+    ({ errno }) =>
+      errno === 'EPERM'
+        ? 'run with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN (a container has to be given them)'
+        : "boot a newer kernel, e.g. Debian's: apt-get install linux-image-amd64",
   );
 }
 
-function attempt(what: string, act: () => string, mend: string): Requirement {
+function attempt(
+  what: string,
+  act: () => string,
+  mend: string | ((error: KernelError) => string),
+): Requirement {
   try {
     return { what, met: true, detail: act(), mend: undefined };
   } catch (error) {
     if (!(error instanceof IpipouError)) throw error;
-    return { what, met: false, detail: error.message, mend, exit: error.exit };
+    // The verifier's log is for who asks for this plane; here its first line has to do.
+    const detail = error.message.split('\n', 1).join();
+    const how = typeof mend === 'string' ? mend : error instanceof KernelError && mend(error);
+    return { what, met: false, detail, mend: how || undefined, exit: error.exit };
   }
 }
