@@ -3,7 +3,7 @@ import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import type { Ipv4 } from '../../src/core/addr.ts';
-import { port } from '../../src/core/units.ts';
+import { millis, port } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed } from '../rig/daemon.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
@@ -17,6 +17,10 @@ import { addStockPeer } from './stock-peer.ts';
  * other end of a cable (drawn at the head of test/rig/two-hosts.ts; a is the stock one), then daemon to
  * daemon through the NAT (drawn at the head of src/adapters/lab/topology.ts).
  */
+/** An emulated processor, shared with whoever else works on this machine, starts Node in seconds. */
+const PATIENCE = millis(90_000);
+const TEST_TIMEOUT = 240_000;
+
 describe.each([{ checksum: true }, { checksum: false }])(
   'a stock peer, checksum $checksum',
   ({ checksum }) => {
@@ -40,7 +44,7 @@ describe.each([{ checksum: true }, { checksum: false }])(
       await cable[Symbol.asyncDispose]();
     });
 
-    it('carries few bytes and many both ways, unchanged', async () => {
+    it('carries few bytes and many both ways, unchanged', { timeout: TEST_TIMEOUT }, async () => {
       expect(await cable.pings(cable.a, INNER_B, '-s100')).toBe(true);
       expect(await cable.pings(cable.b, INNER_A, '-Mdo', '-s1444')).toBe(true);
       for (const bytes of [100, 3_000_000]) {
@@ -97,13 +101,14 @@ describe('daemons', () => {
     { server: 'fou', client: 'bpf', checksum: 'no-encap-csum' },
   ])(
     'a $server server and a $client client speak to each other with $checksum',
+    { timeout: TEST_TIMEOUT },
     async ({ server: serverPlane, client: clientPlane, checksum }) => {
       const [server, client] = await Promise.all([
         hosts.start(lab.server, changed(DESCRIBED.server, `dataplane ${serverPlane}`, checksum)),
         hosts.start(lab.client(), changed(DESCRIBED.client, `dataplane ${clientPlane}`, checksum)),
       ]);
       try {
-        await client.until('replied to', (status) => status.repliesVerified > 0);
+        await client.until('replied to', (status) => status.repliesVerified > 0, PATIENCE);
         expect((await client.ready()).plane).toBe(clientPlane);
         expect((await server.established()).plane).toBe(serverPlane);
         await expectPing(lab, lab.server, inner.client);
@@ -116,17 +121,18 @@ describe('daemons', () => {
     },
   );
 
-  it('a client follows a NAT that gives it another port', async () => {
+  it('a client follows a NAT that gives it another port', { timeout: TEST_TIMEOUT }, async () => {
     const [server, client] = await Promise.all([
       hosts.start(lab.server, changed(DESCRIBED.server, 'dataplane bpf')),
       hosts.start(lab.client(), changed(DESCRIBED.client, 'dataplane bpf', 'keepalive 2')),
     ]);
     try {
-      await client.until('replied to', (status) => status.repliesVerified > 0);
+      await client.until('replied to', (status) => status.repliesVerified > 0, PATIENCE);
       await lab.remapNat();
       const { path } = await server.until(
         're-pointed',
         ({ path: now }) => now !== undefined && now.remote.port >= 40_000,
+        PATIENCE,
       );
       expect(path?.remote).toMatchObject({ ip: lab.natAddress() });
       expect(path?.local.port).toBe(port(10_000));
