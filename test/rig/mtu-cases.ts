@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { millis } from '../../src/core/units.ts';
+import type { TunnelStatus } from '../../src/ports/control.ts';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
 import { innerAddresses } from './addresses.ts';
 import { changed, type Daemon, DESCRIBED, Hosts } from './daemon.ts';
@@ -13,8 +14,16 @@ const SMALL = 1200;
 /** Enough that nothing but full segments can have carried it. */
 const PLENTY = 300_000;
 
+export type MtuOptions = {
+  /** How many times as long everything may take. */
+  readonly slowness?: number;
+  /** Which way the transfer goes that the path shrinks under. */
+  readonly directions?: readonly ('up' | 'down')[];
+};
+
 /** A tunnel on a plane, through a router that is a smaller path than its links, or becomes one. */
-export function describeMtu(plane: PlaneName, slowness = 1): void {
+export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
+  const { slowness = 1, directions = ['up', 'down'] } = options;
   describe.each([
     ['says what is too big', true],
     ['swallows what is too big without a word', false],
@@ -43,7 +52,8 @@ export function describeMtu(plane: PlaneName, slowness = 1): void {
       daemons.push(await hosts.start(lab.server, changed(DESCRIBED.server, plain)));
       const there = await hosts.start(lab.client(), changed(DESCRIBED.client, plain, ...client));
       daemons.push(there);
-      await there.until('replied to', (status) => status.repliesVerified > 0);
+      const answered = (status: TunnelStatus): boolean => status.repliesVerified > 0;
+      await there.until('replied to', answered, millis(30_000 * slowness));
       return there;
     }
 
@@ -62,7 +72,7 @@ export function describeMtu(plane: PlaneName, slowness = 1): void {
       expect(await passes(path.lab, path.lab.server, INNER.client, 1252)).toBe(true);
     });
 
-    it.each(['up', 'down'] as const)(
+    it.each(directions)(
       'that shrinks in the middle of a transfer %s lets it go on',
       async (direction) => {
         await path.takes(1500, true);
