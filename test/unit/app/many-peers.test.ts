@@ -282,11 +282,11 @@ describe('a change of the peers', () => {
     const tunnel = await world.open('server', peer('a'), peer('b'));
     await world.packet('a', 1);
     world.calls();
-    await tunnel.setPeer({ ...peer('a'), auth: peer('new').auth });
+    await tunnel.setPeer({ ...peer('a'), auth: peer('n').auth });
     expect(world.calls()).toEqual(['configure a', 'evict a']);
     await world.packet('a', 1);
     expect(world.calls()).toEqual([]);
-    await world.packet('new', 1);
+    await world.packet('n', 1);
     expect(world.calls()).toEqual(['admit a at 198.51.100.1']);
     await tunnel.close();
   });
@@ -298,6 +298,22 @@ describe('a change of the peers', () => {
       throw REFUSED;
     };
     await expect(tunnel.setPeer(peer('c'))).rejects.toBe(REFUSED);
+    expect(await tunnel.peerStatuses(undefined, 10)).toHaveLength(2);
+    await tunnel.close();
+  });
+
+  test('to packets of a length that is not looked at is refused', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'));
+    const token = (length: number): PeerConfig => ({
+      ...peer('t'),
+      auth: { ...peer('t').auth, proof: { kind: 'token', token: new Uint8Array(length) } },
+    });
+    const refusal = /peer t: its authentication packets have 9 bytes/;
+    await expect(tunnel.setPeer(token(9))).rejects.toThrow(refusal);
+    await expect(tunnel.syncPeers([peer('a'), token(9)])).rejects.toThrow(refusal);
+    expect(await tunnel.peerStatuses(undefined, 10)).toHaveLength(1);
+    await tunnel.setPeer(token(73));
     expect(await tunnel.peerStatuses(undefined, 10)).toHaveLength(2);
     await tunnel.close();
   });
