@@ -31,6 +31,7 @@ cat > /etc/ipipou/home.conf <<'END'
 server
 auth-token words of a token
 fou-local-ip 127.0.0.1
+dataplane PLANE
 END
 chmod 600 /etc/ipipou/home.conf
 cat > /run/systemd/system/probe.target <<'END'
@@ -54,7 +55,10 @@ exec env container=test /lib/systemd/systemd --system --unit=probe.target --log-
 /** \`ignore-dependencies\`: the network of the guest is not systemd's business here. */
 const PROBE = `
 act() { systemctl --job-mode=ignore-dependencies "$1" ipipou@home; echo "$1: $?"; }
-seen() { echo "$1: $(systemctl is-active ipipou@home) $(nft list tables | tr '\\n' ' ')"; }
+seen() {
+  traces="$(nft list tables; ip -o link show type veth | grep -o 'ipipou0-far:')"
+  echo "$1: $(systemctl is-active ipipou@home) $(echo $traces)"
+}
 act start
 seen started
 systemctl show -p StatusText ipipou@home
@@ -72,29 +76,39 @@ ls -A /run/ipipou 2>/dev/null | wc -l
 echo "end of the probe"
 `;
 
-it('the installed unit starts, reloads, survives kill -9 and stops, sandboxed', async () => {
-  const folder = await mkdtemp('/var/tmp/ipipou-service-');
-  try {
-    await writeFile(path.join(folder, 'probe.sh'), PROBE);
-    await writeFile(path.join(folder, 'settle.sh'), SETTLE.replaceAll('FOLDER', folder));
-    const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--net', '--mount-proc'];
-    await run([...unshare, 'bash', path.join(folder, 'settle.sh')], { timeout: millis(100_000) });
-    const log = await readFile(path.join(folder, 'log'), 'utf8');
-    expect(log.split('\n').map((line) => line.trim())).toEqual([
-      'start: 0',
-      'started: active table ip ipipou',
-      'StatusText=server on ipipou0, data plane fou',
-      'reload: 0',
-      expect.stringMatching(/^killed: (failed|activating|inactive) table ip ipipou$/),
-      'start: 0',
-      'again: active table ip ipipou',
-      'stop: 0',
-      'stopped: inactive',
-      '0',
-      'end of the probe',
-      '',
-    ]);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}, 120_000);
+it.each([
+  { plane: 'fou', trace: 'table ip ipipou' },
+  { plane: 'bpf', trace: 'ipipou0-far:' },
+])(
+  'the installed unit starts, reloads, survives kill -9 and stops, sandboxed: $plane',
+  async ({ plane, trace }) => {
+    const folder = await mkdtemp('/var/tmp/ipipou-service-');
+    try {
+      await writeFile(path.join(folder, 'probe.sh'), PROBE);
+      await writeFile(
+        path.join(folder, 'settle.sh'),
+        SETTLE.replaceAll('FOLDER', folder).replaceAll('PLANE', plane),
+      );
+      const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--net', '--mount-proc'];
+      await run([...unshare, 'bash', path.join(folder, 'settle.sh')], { timeout: millis(200_000) });
+      const log = await readFile(path.join(folder, 'log'), 'utf8');
+      expect(log.split('\n').map((line) => line.trim())).toEqual([
+        'start: 0',
+        `started: active ${trace}`,
+        `StatusText=server on ipipou0, data plane ${plane}`,
+        'reload: 0',
+        expect.stringMatching(new RegExp(`^killed: (failed|activating|inactive) ${trace}$`)),
+        'start: 0',
+        `again: active ${trace}`,
+        'stop: 0',
+        'stopped: inactive',
+        '0',
+        'end of the probe',
+        '',
+      ]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+  240_000,
+);
