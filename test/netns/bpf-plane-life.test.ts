@@ -245,6 +245,8 @@ describe('what others do', () => {
     });
     await cable.sure(cable.b, 'ip', 'link', 'del', 'w0');
     expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+    // One record at the start, and one for every device that came or went: v0, w0, and w0 again.
+    expect(await pair.b.saves()).toBe(4);
   });
 });
 

@@ -24,20 +24,21 @@ export class Attachments {
   readonly #route: RouteNetlink;
   readonly #tc: TrafficControl;
   readonly #config: TunnelConfig;
-  readonly #save: (attached: readonly AttachedRecord[]) => void;
+  readonly #write: (attached: readonly AttachedRecord[]) => void;
   /** Outer devices by index; as many as the namespace has with an address. */
   readonly #outer = new Map<IfIndex, AttachedRecord>();
+  #written = '[]';
 
   constructor(
     route: RouteNetlink,
     tc: TrafficControl,
     config: TunnelConfig,
-    save: (attached: readonly AttachedRecord[]) => void,
+    write: (attached: readonly AttachedRecord[]) => void,
   ) {
     this.#route = route;
     this.#tc = tc;
     this.#config = config;
-    this.#save = save;
+    this.#write = write;
   }
 
   has(index: IfIndex): boolean {
@@ -92,7 +93,7 @@ export class Attachments {
     }
     const there = new Set(links.map(({ index }) => index));
     for (const { index } of this.outer) if (!there.has(index)) await this.#release(index);
-    this.#save(this.outer);
+    this.#save();
   }
 
   /** Attaches what is missing, nothing else; what that was, in words. */
@@ -117,10 +118,18 @@ export class Attachments {
     return repaired;
   }
 
+  /** The record may be long, so it is written only when it says something else. */
+  #save(): void {
+    const text = JSON.stringify(this.outer);
+    if (text === this.#written) return;
+    this.#write(this.outer);
+    this.#written = text;
+  }
+
   /** Takes our filters from every outer device; those of the pair go with the pair. */
   async detachOuter(): Promise<void> {
     for (const { index } of this.outer) await this.#release(index);
-    this.#save([]);
+    this.#save();
   }
 
   async #attach(programs: Programs, link: Link, program: ProgramName): Promise<void> {
@@ -132,7 +141,7 @@ export class Attachments {
     const qdisc = await this.#tc.hooks(link.index);
     const madeQdisc = qdisc === undefined || (known?.madeQdisc ?? false);
     this.#outer.set(link.index, { index: link.index, name: link.name, madeQdisc });
-    this.#save(this.outer);
+    this.#save();
     programs.attach(this.#in(link.index), program);
   }
 
