@@ -111,13 +111,14 @@ static __noinline int for_this_host(struct __sk_buff *skb, __be32 source, __be32
 }
 
 /*
- * From an admitted path, and no data: authentication, within the peer's budget, or junk. What is padded
- * to ask whether the path takes its size may be of any length from PADDED_LENGTH on.
+ * From an admitted path, and no data: authentication or an empty packet (a keepalive), within the peer's
+ * budget, or junk. What is padded to ask whether the path takes its size may be of any length from
+ * PADDED_LENGTH on.
  */
 static __always_inline int control_of_peer(const struct ipipou_config *config,
 					   struct ipipou_counters *counters, __u32 length)
 {
-	if (!may_authenticate(config, length) && length < PADDED_LENGTH)
+	if (length && !may_authenticate(config, length) && length < PADDED_LENGTH)
 		return refuse_peer(counters, IPIPOU_REASON_MALFORMED);
 	if (!bucket_take(&counters->peer_bucket, &config->rate_peer, bpf_ktime_get_ns()))
 		return refuse_peer(counters, IPIPOU_REASON_PEER_BUDGET);

@@ -164,7 +164,8 @@ export function fateOf(bytes: Uint8Array, strangers: boolean): Fate {
     address(at + 12) === REMOTE && address(at + 16) === LOCAL && u16(at + 20) === REMOTE_PORT;
   if (!admitted) return strange(payload.length, isPacket(payload), strangers);
   if (!isPacket(payload) || (payload.length === AUTH_LENGTH && !isExactPacket(payload))) {
-    return { kind: payload.length === AUTH_LENGTH ? 'passed-up' : 'malformed' };
+    const heard = [0, AUTH_LENGTH].includes(payload.length) || payload.length >= 576;
+    return { kind: heard ? 'passed-up' : 'malformed' };
   }
   if (payload.slice(12, 16).join('.') !== INNER_REMOTE) return { kind: 'foreign-source' };
   const congested = (view.getUint8(at + 1) & 3) === 3 && ((payload[1] ?? 0) & 3) === 0;
