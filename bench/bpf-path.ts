@@ -135,7 +135,7 @@ function fill(host: BpfHost, side: 0 | 1, count: number): void {
   const { programs, outer } = host;
   const middle = Math.floor(count / 2);
   const remote = OUTER[side === 0 ? 1 : 0];
-  const common = { localIp: OUTER[side], innerMtu: 1472, outerDevice: outer, nextHop: remote };
+  const common = { localIp: OUTER[side], innerMtu: 1472, outerDevice: outer };
   const others = Array.from({ length: count }, (_, index) => index).filter(
     (index) => index !== middle && index !== 0,
   );

@@ -88,8 +88,8 @@ struct ipipou_peer {
 	__u16 inner_mtu;
 	__be32 local_ip;
 	__u32 outer_ifindex;
-	__be32 next_hop; /* gateway, or the remote itself on its own link; 0 = look it up each time */
 	__u32 flags;
+	__u32 reserved;
 	__be32 inner_ip; /* an inner address of the peer, so that the commonest need no lookup; or 0 */
 	__u32 tag;       /* user space's own: whose slot it is */
 };
@@ -99,10 +99,8 @@ struct ipipou_counters {
 	__u64 tx_packets;
 	__u64 tx_bytes;
 	__u64 tx_refused;
-	__u64 last_sent;  /* CLOCK_MONOTONIC, nanoseconds, coarse; where next_hop is set */
-	__u64 warm_since; /* when sending began again after a pause */
-	__u64 last_cut;   /* when an aggregate had to be cut up last */
-	__u64 reserved_tx[2]; /* each direction has a cache line of its own */
+	__u64 last_cut; /* when an aggregate had to be cut up last; CLOCK_MONOTONIC, nanoseconds */
+	__u64 reserved_tx[4]; /* each direction has a cache line of its own */
 	__u64 rx_packets;
 	__u64 rx_bytes;
 	__u64 rx_refused;

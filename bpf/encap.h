@@ -159,33 +159,13 @@ static __always_inline void count_out(struct ipipou_counters *counters, const st
 	__sync_fetch_and_add(&counters->tx_bytes, bytes);
 }
 
-/* After a pause of this length the neighbour may have been forgotten; so long its resolution may take. */
-#define PAUSE_NS 1000000000
-#define RESOLVED_NS 100000000
-
 /*
- * Whether the next hop's neighbour entry can be relied on: packets have gone to it for some time. A
- * packet that is sent to a known next hop while the neighbour is still being resolved is lost, since
- * the kernel then sends it on by its inner route; one whose route is looked up is kept until then.
+ * Hands a packet with its outer headers to the outer device. The kernel looks its route up: it may have
+ * changed without anybody's word, and may depend on the source address.
  */
-static __always_inline int is_warm(struct ipipou_counters *counters)
+static __always_inline int leave(const struct ipipou_peer *peer)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
-
-	if (now - counters->last_sent > PAUSE_NS)
-		counters->warm_since = now;
-	counters->last_sent = now;
-	return now - counters->warm_since > RESOLVED_NS;
-}
-
-/* Hands a packet with its outer headers to the outer device. */
-static __always_inline int leave(const struct ipipou_peer *peer, struct ipipou_counters *counters)
-{
-	struct bpf_redir_neigh hop = { .nh_family = AF_INET, .ipv4_nh = peer->next_hop };
-
-	if (!hop.ipv4_nh || !is_warm(counters))
-		return bpf_redirect_neigh(peer->outer_ifindex, 0, 0, 0);
-	return bpf_redirect_neigh(peer->outer_ifindex, &hop, sizeof(hop), 0);
+	return bpf_redirect_neigh(peer->outer_ifindex, 0, 0, 0);
 }
 
 /* Whether a packet has to go by the far end: an aggregate that must be cut up, or what comes after it. */
@@ -219,7 +199,7 @@ static __always_inline int wrap(struct __sk_buff *skb, const struct ipipou_confi
 		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	write_outer(outer, config, peer, remote, out);
 	count_out(counters, out);
-	return leave(peer, counters);
+	return leave(peer);
 }
 
 static __always_inline int encap(struct __sk_buff *skb)

@@ -243,6 +243,6 @@ function peerOn(
 ): ProgramPeer {
   return {
     ...{ remoteIp, remotePort: BPF_PORT, localIp, innerMtu, outerDevice },
-    ...{ nextHop: remoteIp, anySource: true, innerIp: undefined },
+    ...{ anySource: true, innerIp: undefined },
   };
 }

@@ -32,7 +32,6 @@ export const PEER = {
   localIp: LOCAL,
   innerMtu: 1400,
   outerDevice: ifIndex(1),
-  nextHop: undefined,
   anySource: false,
   innerIp: INNER_REMOTE,
 } as const;

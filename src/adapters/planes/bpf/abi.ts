@@ -68,8 +68,8 @@ export const STRUCTS = {
     inner_mtu: 'u16',
     local_ip: 'be32',
     outer_ifindex: 'u32',
-    next_hop: 'be32',
     flags: 'u32',
+    reserved: 'u32',
     inner_ip: 'be32',
     tag: 'u32',
   }),
@@ -77,10 +77,8 @@ export const STRUCTS = {
     tx_packets: 'u64',
     tx_bytes: 'u64',
     tx_refused: 'u64',
-    last_sent: 'u64',
-    warm_since: 'u64',
     last_cut: 'u64',
-    reserved_tx: 16,
+    reserved_tx: 32,
     rx_packets: 'u64',
     rx_bytes: 'u64',
     rx_refused: 'u64',
@@ -160,12 +158,6 @@ export type ProgramPeer = {
   /** Largest inner packet, bytes. */
   readonly innerMtu: number;
   readonly outerDevice: IfIndex;
-  /**
-   * Where outer packets go on the outer device's link: the route's gateway, or the remote itself on its
-   * own link. To be set again when routes change. undefined = the kernel looks its route up for every
-   * packet (about 5 % of the time of a small one).
-   */
-  readonly nextHop: Ipv4 | undefined;
   /** Whether any inner source address is taken from it. */
   readonly anySource: boolean;
   /** One of its inner addresses, the commonest: its packets need no look-up. */

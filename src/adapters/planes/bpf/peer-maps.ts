@@ -266,8 +266,6 @@ export class PeerMaps implements Disposable {
       localIp: local.ip,
       innerMtu: way.innerMtu,
       outerDevice: way.device,
-      // The kernel looks the gateway up for every packet: it may change without anybody's word.
-      nextHop: undefined,
       anySource: peer.allowedIps === 'any',
       innerIp: peer.innerIp,
       tag: tagOf(peer.id),

@@ -67,7 +67,6 @@ export function encodePeer(peer: ProgramPeer): Uint8Array {
     inner_mtu: peer.innerMtu,
     local_ip: encodeIpv4(peer.localIp),
     outer_ifindex: peer.outerDevice,
-    next_hop: encodeIpv4(peer.nextHop ?? ANY),
     flags:
       PEER_FLAGS.IPIPOU_PEER_ADMITTED | (peer.anySource ? PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE : 0),
     inner_ip: encodeIpv4(peer.innerIp ?? ANY),
@@ -89,7 +88,6 @@ export function decodePeer(bytes: Uint8Array): ProgramPeer | undefined {
     localIp: decodeIpv4(readBytes(layout, bytes, 'local_ip')),
     innerMtu: readNumber(layout, bytes, 'inner_mtu'),
     outerDevice: ifIndex(readNumber(layout, bytes, 'outer_ifindex')),
-    nextHop: known(decodeIpv4(readBytes(layout, bytes, 'next_hop'))),
     anySource: (flags & PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE) !== 0,
     innerIp: known(decodeIpv4(readBytes(layout, bytes, 'inner_ip'))),
     tag: readNumber(layout, bytes, 'tag'),
