@@ -1,4 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  AUTH_V1_HINTED_LENGTH,
+  AUTH_V1_LENGTH,
+  AUTH_V1_REPORTING_LENGTH,
+} from '../../src/core/auth/v1.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { millis } from '../../src/core/units.ts';
 import type { TunnelStatus } from '../../src/ports/control.ts';
@@ -200,9 +205,11 @@ describe('schemes, timers and encapsulation on fou', () => {
   });
 
   it('set the MTU that is asked for, and the TTL of authentication packets', async () => {
-    const dump = lab.spawn(lab.client(), [
-      ...['tcpdump', '-nlvi', 'eth0', '-c1', 'udp and dst port 10000 and len = 115'],
-    ]);
+    const lengths = [AUTH_V1_LENGTH, AUTH_V1_HINTED_LENGTH, AUTH_V1_REPORTING_LENGTH];
+    // `len` counts the headers of Ethernet, IPv4 and UDP.
+    const ofLength = lengths.map((length) => `len = ${length + 14 + 20 + 8}`).join(' or ');
+    const filter = `udp and dst port 10000 and (${ofLength})`;
+    const dump = lab.spawn(lab.client(), ['tcpdump', '-nlvi', 'eth0', '-c1', filter]);
     await dump.waitFor(/listening on/);
     await pair(['mtu 1200'], ['mtu 1300', 'auth-packet-ttl 17'], async (server, client) => {
       expect((await server.ready()).mtu).toBe(1200);

@@ -35,6 +35,10 @@ import { countersOf } from './tunnel-device.ts';
  * Order matters. Opening: the guard stands before the listener is made, so that the port is never
  * open unguarded. Closing: the devices, the listener, and the guard last. How peers come and go:
  * admissions.ts.
+ *
+ * Nothing here listens for ICMP errors: the kernel itself learns from "fragmentation needed" about
+ * outer packets (the listener's socket is found by their ports, udp_err() of net/ipv4/udp.c), and ipip
+ * then answers inner packets that are too big (measured on 6.1).
  */
 export class FouPlane implements DataPlane {
   readonly name = 'fou';
@@ -86,9 +90,10 @@ export class FouPlane implements DataPlane {
     for (const { id, path } of adoption.kept) this.adopted.set(id, path);
     this.#queue = this.#openQueue();
     this.#undo.push('queue', () => this.#queue?.close());
-    this.#undo.push('nftables rules', () => guard.remove());
     await this.#configuration.begin(context.config.peers, adoption);
     guard.install(new Map(peers.all().map((peer) => [peer.id, peer.guarded()])));
+    // Rules that could not be made are not ours to remove.
+    this.#undo.push('nftables rules', () => guard.remove());
     await this.#openListener();
     this.#undo.push('alternative addresses', () => alts.removeAll());
     this.#undo.push('routes of the last resort', () => unreachable.set([]));
