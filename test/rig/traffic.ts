@@ -1,4 +1,5 @@
 import { expect, vi } from 'vitest';
+import type { Program } from '../../src/adapters/lab/process.ts';
 import type { Topology } from '../../src/adapters/lab/topology.ts';
 import type { Ipv4 } from '../../src/core/addr.ts';
 import { internetChecksum } from '../../src/core/wire/checksum.ts';
@@ -19,6 +20,22 @@ export async function expectNoPing(lab: Topology, namespace: string, target: Ipv
     timeout: millis(20_000),
   });
   expect(done.code, `${namespace} must not reach ${target}: ${done.stdout}`).not.toBe(0);
+}
+
+/**
+ * Lets a running `ping` get five more answers and ends it: none before the last was missing. (One may
+ * be on its way when it ends, which ping would count as lost.)
+ */
+export async function expectNothingLost(ping: Program): Promise<void> {
+  const last = answers(ping.stdout).at(-1) ?? 0;
+  await ping.waitFor(new RegExp(`icmp_seq=${last + 5} `));
+  const seen = answers((await ping.stop('SIGINT')).stdout);
+  expect(seen).toEqual(seen.map((_, index) => index + 1));
+}
+
+/** The sequence numbers of the answers that a ping has printed. */
+function answers(stdout: string): readonly number[] {
+  return [...stdout.matchAll(/icmp_seq=(\d+) ttl/g)].map(([, number]) => Number(number));
 }
 
 /** Bits a second that one TCP stream carries for about a second, `reverse` from server to client. */
