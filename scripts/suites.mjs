@@ -19,7 +19,7 @@ export const SUITES = [
   { name: 'types', needs: 'code', limit: 120, run: check(['tsc', '--noEmit', '-p', '.']) },
   { name: 'unit', needs: 'code', limit: 300, run: vitest('unit') },
   { name: 'sim', needs: 'code', limit: 300, run: vitest('sim') },
-  { name: 'netns', needs: 'netns', limit: 600, run: vitest('netns', { secluded: true }) },
+  { name: 'netns', needs: 'netns', limit: 900, run: vitest('netns', { secluded: true }) },
   { name: 'vm', needs: 'test', limit: 900, run: virtualMachine },
 ];
 
