@@ -56,6 +56,8 @@ class IdlePlane implements DataPlane {
   }
 
   async configure(): Promise<void> {}
+  async watch(): Promise<void> {}
+
   async remove(): Promise<void> {}
   async evict(): Promise<void> {}
   async limitMtu(): Promise<void> {}

@@ -6,6 +6,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { DataPlane, PlanePeer } from '../ports/data-plane.ts';
 import type { Driver } from './driver.ts';
 import type { PeerSlot } from './peer-slot.ts';
+import { watchedLengths } from './watched-lengths.ts';
 
 /*
  * Peers that come, change and go while the tunnel runs, without touching the others. What is gone goes
@@ -62,7 +63,10 @@ async function apply(
     else if (!sameValue(slot.peer, peer)) changed.push({ slot, peer });
   }
   const news = [...added, ...changed.map(({ peer }) => peer)];
-  if (news.length > 0) await plane.configure(news.map(planePeer));
+  if (news.length > 0) {
+    await plane.watch(watchedLengths(news));
+    await plane.configure(news.map(planePeer));
+  }
   for (const { slot, peer } of changed) await replace(driver, slot, peer, clock);
   const slots = added.map((peer) => driver.add(peer));
   for (const slot of slots) {

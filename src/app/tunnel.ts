@@ -28,7 +28,7 @@ import { PathBook } from './path-book.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { RunKeeper } from './run-keeper.ts';
 import { tunnelStatus } from './status.ts';
-import { refuseUnwatched, watchedLengths } from './watched-lengths.ts';
+import { watchedLengths } from './watched-lengths.ts';
 
 /*
  * A tunnel's life: claim the device, recall the sessions, choose and open the plane, start the
@@ -75,14 +75,12 @@ export class Tunnel {
   }
 
   /** Makes the tunnel's peers those of a list; the others are not touched. Rejects as the plane does. */
-  async syncPeers(peers: readonly PeerConfig[]): Promise<PeerChanges> {
-    refuseUnwatched(this.#parts.watched, peers);
+  syncPeers(peers: readonly PeerConfig[]): Promise<PeerChanges> {
     return syncPeers(this.#driver, peers, this.#parts.ports.clock);
   }
 
   /** Adds a peer or changes one; with an unchanged proof its session goes on. Rejects as the plane does. */
-  async setPeer(peer: PeerConfig): Promise<void> {
-    refuseUnwatched(this.#parts.watched, [peer]);
+  setPeer(peer: PeerConfig): Promise<void> {
     return setPeer(this.#driver, peer, this.#parts.ports.clock);
   }
 
@@ -134,8 +132,6 @@ type TunnelParts = {
   readonly config: TunnelConfig;
   readonly ports: TunnelPorts;
   readonly keeper: RunKeeper;
-  /** Lengths of the packets that the plane hands up. */
-  readonly watched: readonly number[];
   /** Aborted when the end must not wait for work in hand. */
   readonly hurry: AbortController;
 };
@@ -184,10 +180,9 @@ async function acquire(
   });
 
   const inbox = new Inbox(log);
-  const watched = watchedLengths(config.peers);
   const plane = await factory.open({
     config,
-    authLengths: watched,
+    authLengths: watchedLengths(config.peers),
     journal: keeper.journal,
     listener: inbox,
     log,
@@ -228,7 +223,7 @@ async function acquire(
 
   const stopWatching = ports.host.onChange(() => void followNetwork(driver, log));
   undo.push('network watch', stopWatching);
-  const tunnel = new Tunnel({ config, ports, keeper, watched, hurry }, driver, undo, failure);
+  const tunnel = new Tunnel({ config, ports, keeper, hurry }, driver, undo, failure);
   const stopListening = await ports.control.listen(claim.controlPath, (request) =>
     tunnel.answer(request),
   );

@@ -98,7 +98,7 @@ export interface PlaneJournal {
 export type PlaneContext = {
   /** Its `peers` are those of the start; later ones come by `configure`. */
   readonly config: TunnelConfig;
-  /** UDP payload lengths that can be authentication packets; such packets are never taken for data unseen. */
+  /** UDP payload lengths that can be authentication packets at the start; such packets are never taken for data unseen. */
   readonly authLengths: readonly number[];
   readonly journal: PlaneJournal;
   readonly listener: PlaneListener;
@@ -119,6 +119,8 @@ export interface DataPlane {
    * prefixes changed. Nothing is changed when it rejects.
    */
   configure(peers: readonly PlanePeer[]): Promise<void>;
+  /** Hands up packets of these payload lengths as well from now on; see PlaneContext.authLengths. */
+  watch(lengths: readonly number[]): Promise<void>;
   /** Evicts peers and forgets them; unknown ones do no harm. */
   remove(peers: readonly PeerId[]): Promise<void>;
   /** Admits a known peer, or re-points it when it is admitted already; a failure leaves it as it was. */

@@ -75,6 +75,7 @@ export class FakePlane implements DataPlane {
   readonly name = 'tun';
   readonly adopted = new Map<PeerId, Path>();
   readonly calls: string[] = [];
+  readonly watched = new Set<number>();
   readonly fail: Partial<
     Record<'admit' | 'evict' | 'send' | 'counters' | 'close' | 'refresh', Error>
   > = {};
@@ -121,6 +122,10 @@ export class FakePlane implements DataPlane {
 
   async configure(peers: readonly PlanePeer[]): Promise<void> {
     this.calls.push(`configure ${peers.map(({ id }) => id).join(' ')}`);
+  }
+
+  async watch(lengths: readonly number[]): Promise<void> {
+    for (const length of lengths) this.watched.add(length);
   }
 
   async remove(peers: readonly PeerId[]): Promise<void> {

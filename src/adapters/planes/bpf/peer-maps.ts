@@ -11,7 +11,7 @@ import type { Ends } from './tunnel-pair.ts';
 /** What the programs go by that no peer changes. */
 export type Fixed = {
   readonly config: TunnelConfig;
-  readonly authLengths: readonly number[];
+  readonly authLengths: ReadonlySet<number>;
   /** Of outer packets. */
   readonly ttl: number;
 };
@@ -208,7 +208,7 @@ export class PeerMaps implements Disposable {
       defaultPeer: this.#defaultPeer?.index,
       hasHosts: this.#hosts > 0,
       hasPrefixes: this.#prefixes > 0,
-      authLengths,
+      authLengths: [...authLengths],
       rates: PROGRAM_RATES,
     });
   }

@@ -55,7 +55,7 @@ export class BpfPlane implements DataPlane {
   readonly #pair: TunnelPair;
   readonly #attachments: Attachments;
   readonly #ways: Ways;
-  readonly #authLengths: ReadonlySet<number>;
+  readonly #authLengths: Set<number>;
   readonly #undo = new UndoStack();
   readonly #fixed: Fixed;
   #stands: Standing | undefined;
@@ -72,8 +72,8 @@ export class BpfPlane implements DataPlane {
   private constructor(context: PlaneContext) {
     const { config, authLengths } = context;
     this.#context = context;
-    this.#fixed = { config, authLengths, ttl: defaultTtl() };
     this.#authLengths = new Set(authLengths);
+    this.#fixed = { config, authLengths: this.#authLengths, ttl: defaultTtl() };
     this.#route = openRouteNetlink();
     this.#tc = openTrafficControl();
     this.#pair = new TunnelPair(this.#route, config);
@@ -237,6 +237,13 @@ export class BpfPlane implements DataPlane {
       const peer = this.#running().peers.get(id);
       if (peer) this.#running().evict(peer);
       this.adopted.delete(id);
+    });
+  }
+
+  async watch(lengths: readonly number[]): Promise<void> {
+    await this.#serial(async () => {
+      for (const length of lengths) this.#authLengths.add(length);
+      this.#running().writeConfig();
     });
   }
 

@@ -24,7 +24,7 @@ const COUNTS_AGE_MS = 500;
  */
 export class Guard {
   readonly #nft: Nft;
-  readonly #spec: GuardSpec;
+  #spec: GuardSpec;
   readonly #disturbed: (repaired: boolean) => void;
   /** What the kernel's rules say, when nobody else has changed them. */
   #peers: ReadonlyMap<PeerId, GuardPeer> = new Map();
@@ -72,6 +72,20 @@ export class Guard {
     } catch {
       // The rules are not as we left them: somebody has just changed them.
       this.#replace(peers);
+    }
+  }
+
+  /** Lets packets of these payload lengths up too: one transaction, which admits whom it did before. */
+  watch(lengths: readonly number[]): void {
+    const before = this.#spec;
+    const authLengths = [...new Set([...before.authLengths, ...lengths])];
+    if (authLengths.length === before.authLengths.length) return;
+    this.#spec = { ...before, authLengths };
+    try {
+      this.#replace(this.#peers);
+    } catch (error) {
+      this.#spec = before;
+      throw error;
     }
   }
 

@@ -156,6 +156,10 @@ export class FouPlane implements DataPlane {
     this.adopted.delete(id);
   }
 
+  async watch(lengths: readonly number[]): Promise<void> {
+    await this.#serial(async () => this.#parts.guard.watch(lengths));
+  }
+
   async limitMtu(id: PeerId, mtu: number | undefined): Promise<void> {
     await this.#serial(async () => {
       const peer = this.#parts.peers.require(id);

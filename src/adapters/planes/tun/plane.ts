@@ -184,6 +184,12 @@ export class TunPlane implements DataPlane {
     });
   }
 
+  async watch(lengths: readonly number[]): Promise<void> {
+    await this.#serial(async () => {
+      await this.#running().request({ kind: 'watch', lengths });
+    });
+  }
+
   async limitMtu(id: PeerId, mtu: number | undefined): Promise<void> {
     await this.#serial(async () => {
       const peer = this.#peers.require(id);

@@ -23,6 +23,8 @@ export type WorkerStart = {
 export type WorkerRequest =
   /** More slots of the counters. */
   | { readonly kind: 'counters'; readonly memory: SharedArrayBuffer }
+  /** More lengths of authentication packets. */
+  | { readonly kind: 'watch'; readonly lengths: readonly number[] }
   | { readonly kind: 'configure'; readonly members: readonly MemberSpec[] }
   | { readonly kind: 'remove'; readonly peers: readonly PeerId[] }
   | { readonly kind: 'admit'; readonly peer: PeerId; readonly slot: number; readonly path: Path }

@@ -21,11 +21,12 @@ function run(owner: NonNullable<typeof parentPort>): void {
   const counters = new SharedCounters(start.counters);
   // Every thread's performance.now() has a zero of its own.
   const ahead = monotonicEpoch() - start.epoch;
+  const authLengths = new Set(start.authLengths);
   const forwarder = new Forwarder({
     tunFd: start.tunFd,
     udpFd: start.udpFd,
     localPort: port(start.localPort),
-    authLengths: new Set(start.authLengths),
+    authLengths,
     offloads: start.offloads,
     counters,
     now: () => performance.now() + ahead,
@@ -55,7 +56,7 @@ function run(owner: NonNullable<typeof parentPort>): void {
       forwarder.handled(message.path, message.payload);
       return;
     }
-    const errno = carryOut(forwarder, counters, message.request);
+    const errno = carryOut(forwarder, counters, authLengths, message.request);
     tell({ kind: 'done', id: message.id, errno });
     if (message.request.kind !== 'stop') return;
     Atomics.store(stopped, 0, 1);
@@ -69,11 +70,15 @@ function run(owner: NonNullable<typeof parentPort>): void {
 function carryOut(
   forwarder: Forwarder,
   counters: SharedCounters,
+  authLengths: Set<number>,
   request: WorkerRequest,
 ): string | undefined {
   switch (request.kind) {
     case 'counters':
       counters.attach(request.memory);
+      return undefined;
+    case 'watch':
+      for (const length of request.lengths) authLengths.add(length);
       return undefined;
     case 'configure':
       forwarder.configure(request.members);
