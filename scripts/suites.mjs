@@ -20,7 +20,7 @@ export const SUITES = [
   { name: 'unit', needs: 'code', limit: 300, run: vitest('unit') },
   { name: 'sim', needs: 'code', limit: 300, run: vitest('sim') },
   { name: 'netns', needs: 'netns', limit: 900, run: vitest('netns', { secluded: true }) },
-  { name: 'vm', needs: 'test', limit: 900, run: virtualMachine },
+  { name: 'vm', needs: 'test', limit: 1080, run: virtualMachine },
 ];
 
 /** A tool that passes or fails as a whole. */
