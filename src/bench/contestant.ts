@@ -1,5 +1,5 @@
-import type { Program } from '../adapters/lab/process.ts';
 import type { Ipv4 } from '../core/addr.ts';
+import type { Side } from './side.ts';
 import type { Site } from './site.ts';
 
 /** One way to carry packets from the client to the server; each is a small file of `contestants/`. */
@@ -40,14 +40,4 @@ export type Tunnel = {
   readonly startServer: () => Promise<Side>;
   /** Resolves once all is set going; that packets flow is the caller's to see. */
   readonly startClient: (index: number) => Promise<Side>;
-};
-
-/** One running end. */
-export type Side = {
-  readonly namespace: string;
-  /** Device that inner packets of the first client leave by. */
-  readonly device: string;
-  /** Its own programs; none where the kernel does it all. */
-  readonly programs: readonly Program[];
-  readonly stop: () => Promise<void>;
 };

@@ -7,7 +7,6 @@ import { ROUTER_LAN_ADDRESS, NAT_ADDRESSES, type Topology } from '../adapters/la
 import { ipv4Add, parseIpv4, type Ipv4 } from '../core/addr.ts';
 import { IpipouError } from '../core/errors.ts';
 import { millis, type Millis } from '../core/units.ts';
-import type { Side } from './contestant.ts';
 
 const POLL = 5;
 const STEP_TIMEOUT = millis(30_000);
@@ -120,24 +119,6 @@ export class Site {
     await this.ip(server, [`route add ${lan} via ${NAT_ADDRESSES[0]}`]);
     return async () => this.ip(server, [`route del ${lan} via ${NAT_ADDRESSES[0]}`]);
   }
-}
-
-/** An end that consists of kernel devices only: what undoes it are lines of `ip`. */
-export function kernelSide(
-  site: Site,
-  namespace: string,
-  device: string,
-  undo: readonly string[],
-): Side {
-  return { namespace, device, programs: [], stop: async () => site.ip(namespace, undo) };
-}
-
-/** An end that is one program which takes its device with it. */
-export function programSide(namespace: string, device: string, program: Program): Side {
-  return {
-    ...{ namespace, device, programs: [program] },
-    stop: async () => void (await program.stop()),
-  };
 }
 
 function outputs(programs: readonly Program[]): string {

@@ -1,5 +1,6 @@
 import { millis } from '../core/units.ts';
-import type { Contestant, Side, Tunnel } from './contestant.ts';
+import type { Contestant, Tunnel } from './contestant.ts';
+import type { Side } from './side.ts';
 import { busySeconds, programSeconds } from './cpu.ts';
 import { iperf, IPERF_PORT, startIperfServer, type Received } from './iperf.ts';
 import { ping, ReplyWatch, type RoundTrips } from './ping.ts';

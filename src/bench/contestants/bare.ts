@@ -1,6 +1,6 @@
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import type { Contestant } from '../contestant.ts';
-import { kernelSide } from '../site.ts';
+import { kernelSide } from '../side.ts';
 
 /** No tunnel: what there is to lose. */
 export const bare: Contestant = {

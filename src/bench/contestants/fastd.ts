@@ -1,6 +1,8 @@
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
-import type { Contestant, Side } from '../contestant.ts';
-import { INNER_SERVER, programSide, type Site } from '../site.ts';
+import type { Contestant } from '../contestant.ts';
+import type { Side } from '../side.ts';
+import { programSide } from '../side.ts';
+import { INNER_SERVER, type Site } from '../site.ts';
 import { lacksProgram, lacksTun, refuses } from './requirements.ts';
 
 /*

@@ -7,7 +7,8 @@ import { run, type Finished, type Program } from '../../adapters/lab/process.ts'
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import { controlClient } from '../../adapters/system/control-socket.ts';
 import { millis } from '../../core/units.ts';
-import type { Contestant, Side } from '../contestant.ts';
+import type { Contestant } from '../contestant.ts';
+import type { Side } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
 
 /* ipipou as its users start it: the command, with a config file on either side. */

@@ -1,6 +1,7 @@
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import type { Contestant, Probe } from '../contestant.ts';
-import { INNER_SERVER, kernelSide, type Site } from '../site.ts';
+import { kernelSide } from '../side.ts';
+import { INNER_SERVER, type Site } from '../site.ts';
 import { lacksLink, refuses } from './requirements.ts';
 
 /*

@@ -1,7 +1,9 @@
 import { mkdir, rmdir } from 'node:fs/promises';
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
-import type { Contestant, Side } from '../contestant.ts';
-import { INNER_SERVER, programSide, type Site } from '../site.ts';
+import type { Contestant } from '../contestant.ts';
+import type { Side } from '../side.ts';
+import { programSide } from '../side.ts';
+import { INNER_SERVER, type Site } from '../site.ts';
 import { lacksProgram, lacksTun } from './requirements.ts';
 
 /* SSH's own tunnel: inner packets in one encrypted TCP connection. */

@@ -1,7 +1,9 @@
 import { readFile, rm } from 'node:fs/promises';
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
-import type { Contestant, Side } from '../contestant.ts';
-import { INNER_SERVER, kernelSide, programSide, type Site } from '../site.ts';
+import type { Contestant } from '../contestant.ts';
+import type { Side } from '../side.ts';
+import { kernelSide, programSide } from '../side.ts';
+import { INNER_SERVER, type Site } from '../site.ts';
 import { lacksLink, lacksProgram, lacksTun } from './requirements.ts';
 
 /*
