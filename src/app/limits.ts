@@ -30,9 +30,6 @@ export const REAUTH_SPREAD = millis(2000);
 /** Peers whose failure to send is kept in words; those of others are only logged. */
 export const SEND_TROUBLES_MAX = 64;
 
-/** Troubles that a status tells. */
-export const TROUBLES_TOLD = 20;
-
 /** How many peers one request of `peerStatuses` is told of at most. */
 export const PEERS_TOLD = 256;
 

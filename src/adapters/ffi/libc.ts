@@ -109,12 +109,6 @@ export const writevAt = libc.func('writev', 'long', ['int', 'uintptr_t', 'int'])
   count: number,
 ) => number;
 
-export const sendmsgAt = libc.func('sendmsg', 'long', ['int', 'uintptr_t', 'int']) as (
-  fd: number,
-  message: number,
-  flags: number,
-) => number;
-
 /** `vector` is a struct mmsghdr[]. */
 export const sendmmsgAt = libc.func('sendmmsg', 'int', ['int', 'uintptr_t', 'uint', 'int']) as (
   fd: number,

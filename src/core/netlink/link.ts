@@ -31,9 +31,6 @@ export const IFF_LOOPBACK = 0x8;
 export const IFF_NOARP = 0x80;
 export const IFF_MULTICAST = 0x1000;
 
-// linux/if_arp.h
-export const ARPHRD_ETHER = 1;
-
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;

@@ -138,11 +138,3 @@ export function encodePrefixKey(prefix: Prefix): Uint8Array {
     ip: encodeIpv4(prefix.ip),
   });
 }
-
-export function decodePrefixKey(bytes: Uint8Array): Prefix {
-  const layout = STRUCTS.ipipou_prefix;
-  return {
-    ip: decodeIpv4(readBytes(layout, bytes, 'ip')),
-    length: readNumber(layout, bytes, 'length'),
-  };
-}
