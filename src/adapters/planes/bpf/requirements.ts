@@ -1,15 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import { IpipouError, KernelError } from '../../../core/errors.ts';
 import type { Requirement } from '../../../ports/data-plane.ts';
+import { networkPermission } from '../network-permission.ts';
 import { libbpf } from './bpf-calls.ts';
 import { loadPrograms, objectFile } from './programs.ts';
 
-/** linux/capability.h */
-const CAP_NET_ADMIN = 12n;
-
 /** What the plane needs of this machine. Looks only: programs that are loaded to try are gone at once. */
 export async function probeRequirements(): Promise<readonly Requirement[]> {
-  const permitted = await permission();
+  const permitted = await networkPermission();
   const library = attempt(
     'libbpf (loads the programs)',
     () => {
@@ -21,18 +18,6 @@ export async function probeRequirements(): Promise<readonly Requirement[]> {
   const object = attempt('the compiled programs', () => objectFile(), 'npm run build');
   const ready = permitted.met && library.met && object.met;
   return [permitted, library, object, ...(ready ? [kernel()] : [])];
-}
-
-async function permission(): Promise<Requirement> {
-  const status = await readFile('/proc/self/status', 'utf8');
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  const met = ((effective >> CAP_NET_ADMIN) & 1n) === 1n;
-  return {
-    what: 'permission to configure the network',
-    met,
-    detail: met ? 'CAP_NET_ADMIN is there' : 'CAP_NET_ADMIN is missing',
-    mend: met ? undefined : 'run as root (sudo ipipou …)',
-  };
 }
 
 /** The verifier is the judge of whether a kernel is new enough: it is asked. */

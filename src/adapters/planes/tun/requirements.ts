@@ -1,31 +1,16 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { KernelError } from '../../../core/errors.ts';
 import type { Requirement } from '../../../ports/data-plane.ts';
 import { close } from '../../ffi/libc.ts';
+import { networkPermission } from '../network-permission.ts';
 import { openTun, TUN_PATH, tunHint } from './tun-device.ts';
 
 const run = promisify(execFile);
 
-/** linux/capability.h */
-const CAP_NET_ADMIN = 12n;
-
 /** What the plane needs of this machine; with `load`, the module `tun` is loaded where it is missing. */
 export async function probeRequirements(load: boolean): Promise<readonly Requirement[]> {
-  return [await permission(), await tunDevice(load)];
-}
-
-async function permission(): Promise<Requirement> {
-  const status = await readFile('/proc/self/status', 'utf8');
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  const met = ((effective >> CAP_NET_ADMIN) & 1n) === 1n;
-  return {
-    what: 'permission to configure the network',
-    met,
-    detail: met ? 'CAP_NET_ADMIN is there' : 'CAP_NET_ADMIN is missing',
-    mend: met ? undefined : 'run as root (sudo ipipou …)',
-  };
+  return [await networkPermission(), await tunDevice(load)];
 }
 
 async function tunDevice(load: boolean): Promise<Requirement> {
