@@ -4,7 +4,7 @@ import { LOSSES, SharedCounters } from '../../../src/adapters/planes/tun/counter
 import { CHUNK_SLOTS } from '../../../src/adapters/planes/tun/limits.ts';
 import { PeerTable, type MemberSpec } from '../../../src/adapters/planes/tun/peer-table.ts';
 import { PrefixTable } from '../../../src/adapters/planes/tun/prefix-table.ts';
-import { TokenBucket } from '../../../src/adapters/planes/tun/token-bucket.ts';
+import { TokenBucket } from '../../../src/adapters/planes/token-bucket.ts';
 import { ipv4ToNumber, type Ipv4, type Path } from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
 import type { PeerId } from '../../../src/ports/data-plane.ts';

@@ -1,6 +1,6 @@
 import { millis } from '../../../core/units.ts';
 import type { ProgramConfig } from './abi.ts';
-import type { Rate } from '../tun/token-bucket.ts';
+import type { Rate } from '../token-bucket.ts';
 
 /** Every bound of the bpf plane on one page, but for those of bpf/abi.h. */
 

@@ -2,7 +2,7 @@ import type { IfIndex } from '../../../core/units.ts';
 import type { PlaneContext } from '../../../ports/data-plane.ts';
 import { watchRoutes, type RouteEvent, type RouteWatch } from '../../netlink/monitor.ts';
 import { watchTrafficControl } from '../../netlink/tc.ts';
-import { TokenBucket } from '../tun/token-bucket.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import { REPAIR_RATE, SETTLE } from './limits.ts';
 
 /** What the watch asks of its owner. */

@@ -1,5 +1,5 @@
 import { CONTROL_RATES, MAX_PENDING_CONTROL } from './limits.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../token-bucket.ts';
 
 /** How many control packets may go up to the session: so many a second, and so many unanswered. */
 export class ControlGate {

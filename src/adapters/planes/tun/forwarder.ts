@@ -24,7 +24,7 @@ import type { Offloads } from './offloads.ts';
 import { Outbound } from './outbound.ts';
 import { PACKET_CALLS } from './packet-calls.ts';
 import { PeerTable, type MemberSpec } from './peer-table.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../token-bucket.ts';
 
 /** What the loop tells its owner; every callback is bounded and rate-limited. */
 export interface ForwarderEvents {

@@ -1,5 +1,5 @@
 import { millis } from '../../../core/units.ts';
-import type { Rate } from './token-bucket.ts';
+import type { Rate } from '../token-bucket.ts';
 
 /** Every bound of the tun plane on one page. */
 

@@ -1,5 +1,5 @@
 import { REPAIR_RATE } from './limits.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../token-bucket.ts';
 
 /** Calls a repair when something was disturbed, no oftener than REPAIR_RATE allows: what is more waits. */
 export class Repairs {
