@@ -18,6 +18,7 @@ import type {
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { openTrafficControl, type TrafficControl } from '../../netlink/tc.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
+import { Serial } from '../serial.ts';
 import { findAdoptable } from './adoption.ts';
 import { Attachments } from './attachments.ts';
 import { ControlSocket } from './control-socket.ts';
@@ -65,8 +66,8 @@ export class BpfPlane implements DataPlane {
   #overtaken = 0n;
   /** Whether what an earlier run left is ours to change: from then on, or never. */
   #tookOver = false;
-  /** Changes are made one after another: calls of the owner and repairs share this tail. */
-  #tail: Promise<unknown> = Promise.resolve();
+  /** Changes are made one after another: calls of the owner and repairs alike. */
+  readonly #serial = new Serial();
   #closed = false;
 
   private constructor(context: PlaneContext) {
@@ -84,7 +85,7 @@ export class BpfPlane implements DataPlane {
       ...{ config, log: context.log, route: this.#route },
       ...{ pair: this.#pair, attachments: this.#attachments },
       standing: () => this.#standing(),
-      serial: (work) => this.#serial(work),
+      serial: (work) => this.#serial.run(work),
       closed: () => this.#closed,
     });
   }
@@ -140,7 +141,7 @@ export class BpfPlane implements DataPlane {
     this.#repairs = new Repairs(this.#context, {
       isOurs: (index) => this.#isOurs(index),
       isAttached: (index) => this.#attachments.has(index),
-      restore: () => this.#serial(() => this.#restore()),
+      restore: () => this.#serial.run(() => this.#restore()),
       follow: () => {
         this.#followNetwork();
       },
@@ -183,7 +184,7 @@ export class BpfPlane implements DataPlane {
   }
 
   async configure(peers: readonly PlanePeer[]): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       if (!this.#running().hasRoom(peers)) await this.#enlarge(peers);
       const maps = this.#running();
       maps.configure(peers);
@@ -206,7 +207,7 @@ export class BpfPlane implements DataPlane {
   }
 
   async remove(peers: readonly PeerId[]): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       const maps = this.#running();
       for (const id of peers) {
         const peer = maps.peers.get(id);
@@ -223,7 +224,7 @@ export class BpfPlane implements DataPlane {
       const message = `the tunnel's port is ${localPort}, not ${path.local.port}`;
       throw new IpipouError('createTunnel', message);
     }
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       const maps = this.#running();
       const peer = this.#known(id);
       this.#requireFree(peer, path);
@@ -233,7 +234,7 @@ export class BpfPlane implements DataPlane {
   }
 
   async evict(id: PeerId): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       const peer = this.#running().peers.get(id);
       if (peer) this.#running().evict(peer);
       this.adopted.delete(id);
@@ -241,14 +242,14 @@ export class BpfPlane implements DataPlane {
   }
 
   async watch(lengths: readonly number[]): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       for (const length of lengths) this.#authLengths.add(length);
       this.#running().writeConfig();
     });
   }
 
   async limitMtu(id: PeerId, mtu: number | undefined): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       const peer = this.#known(id);
       peer.limit = mtu;
       await this.#ways.lead([peer]);
@@ -295,7 +296,7 @@ export class BpfPlane implements DataPlane {
   }
 
   async refresh(): Promise<void> {
-    await this.#serial(() => this.#ways.dressDevice());
+    await this.#serial.run(() => this.#ways.dressDevice());
     const following = this.#ways.follow();
     if (this.#running().peers.size <= LOOKUPS_FIRST) await following;
   }
@@ -304,7 +305,7 @@ export class BpfPlane implements DataPlane {
     if (this.#closed) return;
     this.#closed = true;
     this.#repairs?.close();
-    await this.#tail.catch(() => undefined);
+    await this.#serial.idle();
     try {
       if (mode === 'remove') {
         await this.#undo.release();
@@ -395,23 +396,19 @@ export class BpfPlane implements DataPlane {
   /** Outer devices, addresses or routes are not what they were. */
   #followNetwork(): void {
     this.#ways.forgetLinks();
-    this.#serial(async () => {
-      if (this.#closed) return;
-      await this.#attachments.attachOuter(this.#running().programs, 'missing');
-      this.#socket?.bindAgain();
-      await this.#ways.dressDevice();
-    }).catch((error: unknown) => {
-      this.#context.log('warn', 'the outer devices could not be followed', {
-        error: String(error),
+    this.#serial
+      .run(async () => {
+        if (this.#closed) return;
+        await this.#attachments.attachOuter(this.#running().programs, 'missing');
+        this.#socket?.bindAgain();
+        await this.#ways.dressDevice();
+      })
+      .catch((error: unknown) => {
+        this.#context.log('warn', 'the outer devices could not be followed', {
+          error: String(error),
+        });
       });
-    });
     void this.#ways.follow();
-  }
-
-  #serial<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => undefined);
-    return result;
   }
 }
 

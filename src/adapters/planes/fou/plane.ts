@@ -18,6 +18,7 @@ import { deleteConntrack } from '../../netlink/conntrack.ts';
 import type { Link } from '../../netlink/route.ts';
 import { openRawUdp, type RawUdp } from '../../raw-socket.ts';
 import { deviceMtu } from '../inner-mtu.ts';
+import { Serial } from '../serial.ts';
 import { Admissions } from './admissions.ts';
 import { adopt } from './adoption.ts';
 import { Configuration } from './configuration.ts';
@@ -50,8 +51,8 @@ export class FouPlane implements DataPlane {
   readonly #undo = new UndoStack();
   #raw: RawUdp | undefined;
   #queue: ControlQueue | undefined;
-  /** Kernel changes are made one after another: calls of the owner and repairs share this tail. */
-  #tail: Promise<unknown> = Promise.resolve();
+  /** Kernel changes are made one after another: calls of the owner and repairs alike. */
+  readonly #serial = new Serial();
   /** Whether what an earlier run left is ours to change: from then on, or never. */
   #tookOver = false;
   #closed = false;
@@ -61,7 +62,7 @@ export class FouPlane implements DataPlane {
     this.#parts = openParts(context);
     this.#admissions = new Admissions(this.#parts);
     this.#configuration = new Configuration(this.#parts, this.#admissions);
-    this.#repairs = new Repairs(this.#parts, this.#admissions, (work) => this.#serial(work));
+    this.#repairs = new Repairs(this.#parts, this.#admissions, (work) => this.#serial.run(work));
   }
 
   /**
@@ -132,22 +133,22 @@ export class FouPlane implements DataPlane {
   }
 
   async configure(peers: readonly PlanePeer[]): Promise<void> {
-    await this.#serial(() => this.#configuration.change(peers));
+    await this.#serial.run(() => this.#configuration.change(peers));
   }
 
   async remove(peers: readonly PeerId[]): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       for (const id of peers) await this.#evict(id);
       await this.#configuration.forget(peers);
     });
   }
 
   async admit(id: PeerId, { path }: PeerProperties): Promise<void> {
-    await this.#serial(() => this.#admissions.admit(this.#parts.peers.require(id), path));
+    await this.#serial.run(() => this.#admissions.admit(this.#parts.peers.require(id), path));
   }
 
   async evict(id: PeerId): Promise<void> {
-    await this.#serial(() => this.#evict(id));
+    await this.#serial.run(() => this.#evict(id));
   }
 
   async #evict(id: PeerId): Promise<void> {
@@ -157,11 +158,11 @@ export class FouPlane implements DataPlane {
   }
 
   async watch(lengths: readonly number[]): Promise<void> {
-    await this.#serial(async () => this.#parts.guard.watch(lengths));
+    await this.#serial.run(async () => this.#parts.guard.watch(lengths));
   }
 
   async limitMtu(id: PeerId, mtu: number | undefined): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       const peer = this.#parts.peers.require(id);
       const before = peer.mtuLimit;
       peer.mtuLimit = mtu;
@@ -240,14 +241,14 @@ export class FouPlane implements DataPlane {
   }
 
   async refresh(): Promise<void> {
-    await this.#serial(() => this.#admissions.refresh());
+    await this.#serial.run(() => this.#admissions.refresh());
   }
 
   async close(mode: 'remove' | 'leave'): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#repairs.stop();
-    await this.#tail.catch(() => undefined);
+    await this.#serial.idle();
     try {
       if (mode === 'remove') {
         await this.#undo.release();
@@ -275,11 +276,5 @@ export class FouPlane implements DataPlane {
     const { alts, peers } = this.#parts;
     if (alts.users(local).length === 0) return local;
     return peers.byAlt(local, remote)?.admission?.path.local.ip;
-  }
-
-  #serial<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => undefined);
-    return result;
   }
 }

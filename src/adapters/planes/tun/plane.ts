@@ -16,6 +16,7 @@ import type {
 import { close } from '../../ffi/libc.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
+import { Serial } from '../serial.ts';
 import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
 import { DeviceRouting } from './device-routing.ts';
 import { KnownPeers, memberOf, type KnownPeer } from './known-peers.ts';
@@ -48,8 +49,8 @@ export class TunPlane implements DataPlane {
   readonly #repairs = new Repairs((what) => this.#repair(what));
   #worker: WorkerHandle | undefined;
   #mtuTimer: NodeJS.Timeout | undefined;
-  /** Changes are made one after another: calls of the owner and repairs share this tail. */
-  #tail: Promise<unknown> = Promise.resolve();
+  /** Changes are made one after another: calls of the owner and repairs alike. */
+  readonly #serial = new Serial();
   /** Control packets are handled one after another; the worker bounds how many there are. */
   #controlTail: Promise<void> = Promise.resolve();
   #closed = false;
@@ -121,7 +122,7 @@ export class TunPlane implements DataPlane {
   }
 
   async configure(peers: readonly PlanePeer[]): Promise<void> {
-    await this.#serial(() => this.#configure(peers));
+    await this.#serial.run(() => this.#configure(peers));
   }
 
   async #configure(peers: readonly PlanePeer[]): Promise<void> {
@@ -133,7 +134,7 @@ export class TunPlane implements DataPlane {
   }
 
   async remove(ids: readonly PeerId[]): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       await this.#running().request({ kind: 'remove', peers: ids });
       for (const id of ids) {
         const peer = this.#peers.get(id);
@@ -153,7 +154,7 @@ export class TunPlane implements DataPlane {
         `the tunnel's port is ${localPort}, not ${path.local.port}`,
       );
     }
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       const peer = this.#peers.require(id);
       const exit = peer.path ? 'updateTunnel' : 'createTunnel';
       const slot = await this.#slotOf(peer);
@@ -175,7 +176,7 @@ export class TunPlane implements DataPlane {
   }
 
   async evict(id: PeerId): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       const peer = this.#peers.get(id);
       if (!peer?.path) return;
       await this.#running().request({ kind: 'evict', peer: id });
@@ -185,13 +186,13 @@ export class TunPlane implements DataPlane {
   }
 
   async watch(lengths: readonly number[]): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       await this.#running().request({ kind: 'watch', lengths });
     });
   }
 
   async limitMtu(id: PeerId, mtu: number | undefined): Promise<void> {
-    await this.#serial(async () => {
+    await this.#serial.run(async () => {
       const peer = this.#peers.require(id);
       peer.limit = mtu;
       await this.#device.lookAt([peer]);
@@ -238,7 +239,7 @@ export class TunPlane implements DataPlane {
   }
 
   async refresh(): Promise<void> {
-    await this.#serial(() => this.#device.lookAt([...this.#peers.admitted()]));
+    await this.#serial.run(() => this.#device.lookAt([...this.#peers.admitted()]));
   }
 
   /** Ends the thread and removes the device in either mode: nothing of it can stay without us. */
@@ -247,7 +248,7 @@ export class TunPlane implements DataPlane {
     this.#closed = true;
     clearTimeout(this.#mtuTimer);
     this.#repairs.close();
-    await this.#tail.catch(() => undefined);
+    await this.#serial.idle();
     this.#logLosses();
     try {
       await this.#undo.release();
@@ -291,9 +292,9 @@ export class TunPlane implements DataPlane {
     }, MTU_RECHECK).unref();
     const peer = this.#peers.get(id);
     if (!peer) return;
-    this.#serial(() => this.#device.lookAt([peer])).catch((error: unknown) =>
-      this.#warnOfMtu(error),
-    );
+    this.#serial
+      .run(() => this.#device.lookAt([peer]))
+      .catch((error: unknown) => this.#warnOfMtu(error));
   }
 
   #warnOfMtu(error: unknown): void {
@@ -321,10 +322,12 @@ export class TunPlane implements DataPlane {
 
   /** Puts the device back as it should be; nothing to do, and nothing said, when it is. */
   #repair(what: string): void {
-    this.#serial(() => this.#restore(what)).catch((error: unknown) => {
-      this.#context.log('error', `${what} could not be put back`, { error: String(error) });
-      this.#context.listener.disturbed(what, false);
-    });
+    this.#serial
+      .run(() => this.#restore(what))
+      .catch((error: unknown) => {
+        this.#context.log('error', `${what} could not be put back`, { error: String(error) });
+        this.#context.listener.disturbed(what, false);
+      });
   }
 
   async #restore(what: string): Promise<void> {
@@ -337,12 +340,6 @@ export class TunPlane implements DataPlane {
       if (this.#device.lost) this.#context.listener.failed(asError(error));
       throw error;
     }
-  }
-
-  #serial<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#tail.then(work);
-    this.#tail = result.catch(() => undefined);
-    return result;
   }
 
   #logLosses(): void {
