@@ -93,7 +93,7 @@ static __always_inline int refuse_peer(struct ipipou_counters *counters, __u32 r
  * Whether the stack would take a packet in rather than forward it: other machines' packets to the same
  * port pass through a router untouched.
  */
-static __noinline int for_this_host(struct __sk_buff *skb, __be32 source, __be32 destination)
+JUDGED_ALONE int for_this_host(struct __sk_buff *skb, __be32 source, __be32 destination)
 {
 	struct bpf_fib_lookup lookup = {
 		.family = 2, /* AF_INET */
@@ -210,7 +210,7 @@ static __always_inline int data_of_peer(struct __sk_buff *skb, struct ipipou_con
  * A packet to the port whose IP header has options, or of which there is more in other fragments: never
  * data; treated as a stranger's, whoever sent it.
  */
-static __noinline int unusual(struct __sk_buff *skb, struct ipipou_config *config, __u32 link)
+JUDGED_ALONE int unusual(struct __sk_buff *skb, struct ipipou_config *config, __u32 link)
 {
 	struct udphdr udp;
 	struct iphdr ip;

@@ -39,7 +39,7 @@ static __always_inline int refuse_out(struct ipipou_counters *counters, __u32 re
 }
 
 /* Sum of `length` bytes of the packet from `at` on; -1 when they are not there. */
-static __noinline __s64 sum_bytes(struct __sk_buff *skb, __u32 at, __u32 length)
+JUDGED_ALONE __s64 sum_bytes(struct __sk_buff *skb, __u32 at, __u32 length)
 {
 	__u8 chunk[SUM_CHUNK] = {};
 	__s64 sum = 0;

@@ -29,6 +29,13 @@
 
 #define IP_VERSION_AND_LENGTH 0x45
 
+/*
+ * A function that the verifier judges once, by itself, whoever calls it: for any arguments, so pointers
+ * may be null. Others it walks through again for every state in which they are called; with loops
+ * in them that is most of the time that loading takes.
+ */
+#define JUDGED_ALONE __noinline
+
 /* What goes around an inner packet. */
 struct outer {
 	struct iphdr ip;
@@ -123,7 +130,7 @@ static __always_inline void lower_mss(struct __sk_buff *skb, __u32 check_at, __u
  * Lowers the MSS option of a SYN to what an inner MTU has room for. `tcp_at` is where the TCP header
  * is in the packet. Changes nothing where there is no such option. Direct pointers are void after.
  */
-static __noinline int clamp_mss(struct __sk_buff *skb, __u32 tcp_at, __u32 inner_mtu)
+JUDGED_ALONE int clamp_mss(struct __sk_buff *skb, __u32 tcp_at, __u32 inner_mtu)
 {
 	const __u32 headers = sizeof(struct iphdr) + sizeof(struct tcphdr);
 	struct tcphdr tcp;

@@ -61,8 +61,8 @@ static __always_inline int source_within(const struct ipipou_config *config, __b
  * What becomes of a packet to the port that is from no admitted path. The cheapest test comes first,
  * and one source's excess does not use up the budget of all.
  */
-static __noinline int stranger(struct ipipou_config *config, __be32 source, __u32 length,
-			       int looks_like_data)
+JUDGED_ALONE int stranger(struct ipipou_config *config, __be32 source, __u32 length,
+			  int looks_like_data)
 {
 	struct ipipou_common *common;
 	__u32 zero = 0;
