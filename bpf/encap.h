@@ -12,6 +12,11 @@
  * one is known or will be filled in by the device (local checksum offload of
  * Documentation/networking/checksum-offloads.rst): a segment and its own checksum sum up to what its
  * pseudo header says.
+ *
+ * What has come out of a tunnel whose other end is in this same kernel (containers) is still marked as
+ * tunnelled, and no program can take the mark away. The kernel marks nothing twice. A single packet needs
+ * no more than the mark it has, with the places of its inner headers, which have not moved; of an
+ * aggregate nobody can tell whether it was marked before or after it was joined, so it is cut up as above.
  */
 #ifndef IPIPOU_ENCAP_H
 #define IPIPOU_ENCAP_H
@@ -21,10 +26,15 @@
 
 #define AF_INET 2
 
+/* asm-generic/errno.h: bpf_skb_adjust_room() on what is marked as tunnelled. */
+#define EALREADY 114
+
 /* What an aggregate's outer headers need of the kernel, and what keeps its checksum state. */
 #define ENCAP_FLAGS                                                                                \
 	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |   \
 	 BPF_F_ADJ_ROOM_NO_CSUM_RESET)
+
+#define ENCAP_AGAIN_FLAGS (BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET)
 
 /* Bytes summed at a time; at most 64 KiB in all. */
 #define SUM_CHUNK 256
@@ -71,6 +81,7 @@ struct outbound {
 	__u32 segment; /* length of each packet of an aggregate, or `length` */
 	__u32 headers; /* IP and transport, of an aggregate */
 	__u8 tos;
+	__u8 protocol;
 	__u8 syn;
 	__u32 header_length;
 	__s64 sum; /* of the inner packet, where checksums are on */
@@ -168,16 +179,28 @@ static __always_inline int leave(const struct ipipou_peer *peer)
 	return bpf_redirect_neigh(peer->outer_ifindex, 0, 0, 0);
 }
 
-/* Whether a packet has to go by the far end: an aggregate that must be cut up, or what comes after it. */
-static __always_inline int goes_by_far_end(struct __sk_buff *skb, struct ipipou_counters *counters,
-					   __u8 protocol)
+/* Sends an aggregate by the far end, and for a while what comes after it. */
+static __always_inline int cut_up(struct ipipou_counters *counters)
 {
-	__u64 now = bpf_ktime_get_coarse_ns();
+	counters->last_cut = bpf_ktime_get_coarse_ns();
+	return TC_ACT_OK;
+}
 
-	if (skb->gso_size)
-		counters->last_cut = now;
-	return skb->gso_size ||
-	       (protocol == IPPROTO_TCP && now - counters->last_cut < AGGREGATE_MEMORY_NS);
+/* Whether a single packet may be of a connection whose aggregates are cut up. */
+static __always_inline int follows_a_cut(struct ipipou_counters *counters, __u8 protocol)
+{
+	return protocol == IPPROTO_TCP &&
+	       bpf_ktime_get_coarse_ns() - counters->last_cut < AGGREGATE_MEMORY_NS;
+}
+
+/* Makes room for the outer headers; 0 or a negative errno. */
+static __always_inline long make_room(struct __sk_buff *skb, __u8 protocol)
+{
+	long failed = bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC, ENCAP_FLAGS);
+
+	if (failed != -EALREADY || (skb->gso_size && protocol == IPPROTO_TCP))
+		return failed;
+	return bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC, ENCAP_AGAIN_FLAGS);
 }
 
 static __always_inline int wrap(struct __sk_buff *skb, const struct ipipou_config *config,
@@ -187,12 +210,16 @@ static __always_inline int wrap(struct __sk_buff *skb, const struct ipipou_confi
 	/* One read, so that a re-pointing in the same moment cannot mix old and new. */
 	union endpoint remote = { .word = *(volatile __u64 *)peer };
 	struct outer *outer;
+	long failed;
 
 	if (out->segment > remote.inner_mtu)
 		return refuse_out(counters, IPIPOU_REASON_TOO_BIG);
 	if (out->syn)
 		clamp_mss(skb, ETH_HLEN + out->header_length, remote.inner_mtu);
-	if (bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC, ENCAP_FLAGS))
+	failed = make_room(skb, out->protocol);
+	if (failed == -EALREADY && skb->ifindex != config->far_ifindex)
+		return cut_up(counters);
+	if (failed)
 		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	outer = (void *)(long)skb->data + ETH_HLEN;
 	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
@@ -227,6 +254,7 @@ static __always_inline int encap(struct __sk_buff *skb)
 	out.length = bpf_ntohs(ip->tot_len);
 	out.header_length = ip->ihl * 4;
 	out.tos = ip->tos;
+	out.protocol = ip->protocol;
 	if (ip->version != 4 || out.header_length < sizeof(*ip) || out.length < out.header_length ||
 	    out.length != skb->len - ETH_HLEN || out.length > 0xffff - OUTER_LENGTH)
 		return refuse_out(0, IPIPOU_REASON_NOT_IPV4);
@@ -237,13 +265,14 @@ static __always_inline int encap(struct __sk_buff *skb)
 	counters = bpf_map_lookup_elem(&ipipou_counters, &index);
 	if (!peer || !counters)
 		return refuse_out(0, IPIPOU_REASON_NO_PEER);
-	if (config->flags & IPIPOU_UDP_CHECKSUM) {
-		if (skb->ifindex != config->far_ifindex) {
-			if (goes_by_far_end(skb, counters, ip->protocol))
-				return TC_ACT_OK;
-		} else if (skb->gso_size) {
+	if (skb->ifindex == config->far_ifindex) {
+		if (skb->gso_size)
 			return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
-		}
+	} else if (skb->gso_size) {
+		if (config->flags & IPIPOU_UDP_CHECKSUM)
+			return cut_up(counters);
+	} else if (follows_a_cut(counters, ip->protocol)) {
+		return TC_ACT_OK;
 	}
 	out.segment = out.length;
 	tcp = (void *)ip + out.header_length;

@@ -6,7 +6,7 @@
  *           |                                            ^
  *       near end   <---- far end                   outer device
  *       egress:         ingress: ipipou_encap      ingress: ipipou_decap_eth,
- *       ipipou_encap    (UDP checksums only)       or ipipou_decap_raw where there is no link header
+ *       ipipou_encap    (what was cut up)          or ipipou_decap_raw where there is no link header
  */
 #include "decap.h"
 #include "encap.h"

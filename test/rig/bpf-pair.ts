@@ -215,7 +215,7 @@ function attach(
     ...options.config,
   };
   const programs = loadPrograms({ maxPeers: options.maxPeers ?? 4 });
-  preparePair('near', 'far', config.udpChecksum);
+  preparePair('near', 'far');
   programs.configure(config);
   const [here, there] = options.outerIps ?? OUTER;
   const [localIp, remoteIp] = side === 0 ? [here, there] : [there, here];

@@ -56,6 +56,51 @@ export async function iperf(
   return report.end.sum_received.bits_per_second;
 }
 
+/** An inner address and the namespace that has it. */
+export type InnerEnd = { readonly namespace: string; readonly address: Ipv4 };
+
+const PAIR_BYTES = 1_000_000;
+const PAIR_FIRST_PORT = 5300;
+
+/**
+ * Every end pings every other and sends to it over TCP (iperf3), all at the same time. Asserts that each
+ * ping is answered, that all could be sent, and that something arrived; how much of it iperf3 has counted
+ * when the sender is done says nothing.
+ */
+export async function expectAllPairs(lab: Topology, ends: readonly InnerEnd[]): Promise<void> {
+  const pairs = ends.flatMap((to) =>
+    ends.filter((from) => from !== to).map((from, index) => ({ from, to, index })),
+  );
+  const listeners = pairs.map(({ to, index }) => {
+    const own = String(PAIR_FIRST_PORT + index);
+    return lab.spawn(to.namespace, ['iperf3', '-s1p', own, '-B', to.address, '--forceflush']);
+  });
+  await Promise.all(listeners.map((listener) => listener.waitFor(/listening/)));
+  const options = { timeout: millis(120_000) };
+  const exchange = async ({ from, to, index }: (typeof pairs)[number]): Promise<void> => {
+    const ping = ['ping', '-qc5', '-i0.2', '-w10', to.address];
+    const aim = ['-p', String(PAIR_FIRST_PORT + index), '-c', to.address];
+    const send = ['iperf3', '-J', '-n', String(PAIR_BYTES), ...aim];
+    const [pinged, sent] = await Promise.all(
+      [ping, send].map((argv) => lab.exec(from.namespace, argv, options)),
+    );
+    const name = `${from.namespace} to ${to.address}`;
+    expect(pinged, `ping from ${name}`).toMatchObject({ code: 0 });
+    expect(sent, `iperf3 from ${name}`).toMatchObject({ code: 0 });
+    expect(receivedBytes(sent?.stdout ?? ''), name).toBeGreaterThan(0);
+  };
+  try {
+    await Promise.all(pairs.map(exchange));
+  } finally {
+    await Promise.all(listeners.map((listener) => listener.stop()));
+  }
+}
+
+function receivedBytes(json: string): number {
+  const report = JSON.parse(json) as { end: { sum_received: { bytes: number } } };
+  return report.end.sum_received.bytes;
+}
+
 /** An inner packet: an ICMP echo request (RFC 792) with a recognisable payload. */
 export function innerEcho(source: Ipv4, destination: Ipv4, payload = 32): Uint8Array {
   const icmp = new Uint8Array(8 + payload).fill(0x61, 8);

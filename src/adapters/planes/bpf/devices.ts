@@ -51,11 +51,10 @@ export function decapProgram(device: string): ProgramName {
 
 /**
  * Readies the pair for the programs: packets that the far end sends arrive at the near end by NAPI and
- * are joined there (veth does so only where the sending end cannot send aggregates). With
- * `udpChecksum` the near end cuts aggregates up itself.
+ * are joined there (veth does so only where the sending end cannot send aggregates). Aggregates that the
+ * programs let pass to the far end are cut up on their way; those that they take are taken before that.
  */
-export function preparePair(near: string, far: string, udpChecksum: boolean): void {
+export function preparePair(near: string, far: string): void {
   ethtool(near, 'ETHTOOL_SGRO', ETHTOOL_SGRO, 1);
-  ethtool(far, 'ETHTOOL_STSO', ETHTOOL_STSO, 0);
-  ethtool(near, 'ETHTOOL_STSO', ETHTOOL_STSO, udpChecksum ? 0 : 1);
+  for (const end of [near, far]) ethtool(end, 'ETHTOOL_STSO', ETHTOOL_STSO, 0);
 }

@@ -127,7 +127,7 @@ export class BpfPlane implements DataPlane {
     this.#record(this.#attachments.outer);
     const ends = adopted?.ends ?? (await this.#pair.make());
     this.#undo.push('tunnel device', () => this.#pair.remove());
-    preparePair(this.#pair.name, this.#pair.farName, config.outer.udpChecksum ?? false);
+    preparePair(this.#pair.name, this.#pair.farName);
     const maps = PeerMaps.load(this.#fixed, ends, config.peers);
     this.#stands = { maps, ends };
     this.#undo.push('programs', () => this.#stands?.maps[Symbol.dispose]());
@@ -377,12 +377,12 @@ export class BpfPlane implements DataPlane {
   }
 
   async #remake(standing: Standing): Promise<void> {
-    const { listener, config } = this.#context;
+    const { listener } = this.#context;
     const { maps } = standing;
     this.#ways.forgetDevice(standing.ends);
     try {
       standing.ends = await this.#pair.make();
-      preparePair(this.#pair.name, this.#pair.farName, config.outer.udpChecksum ?? false);
+      preparePair(this.#pair.name, this.#pair.farName);
       maps.setEnds(standing.ends);
       this.#attachments.attachPair(maps.programs, standing.ends);
       await this.#ways.dressDevice();
