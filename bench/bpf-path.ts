@@ -14,8 +14,9 @@ import { BPF_PORT, BpfPair, INNER, OUTER, type BpfHost } from '../test/rig/bpf-p
  *   bpf     the tunnel
  *   vxlan   the kernel's VXLAN between the same addresses, without UDP checksum
  *
- * Medians over the rounds, and each round's ratio to its own bare run. `cpu` is the whole machine's
- * busy time (/proc/stat), so that it wants a machine with nothing else to do.
+ * The scenarios of peers have the tunnel alone, with so many peers admitted. Medians over the rounds, and
+ * of each round's ratio to its own first run. `cpu` is the whole machine's busy time (/proc/stat), so it
+ * wants a machine with nothing else to do.
  *
  * usage: node .cache/bench/bench/bpf-path.js [--rounds N] [--seconds S] [--scenarios LIST] [--checksum]
  */
@@ -26,7 +27,8 @@ const SCENARIOS = {
   'udp-64': { frames: false, run: udp(64), unit: 'kpps' },
   'udp-1400': { frames: false, run: udp(1400), unit: 'kpps' },
   ping: { frames: false, run: ping, unit: 'µs' },
-  peers: { frames: true, run: tcp, unit: 'Gbit/s' },
+  'peers-tcp': { frames: true, run: tcp, unit: 'Gbit/s', crowds: true },
+  'peers-udp': { frames: false, run: udp(64), unit: 'kpps', crowds: true },
 } as const;
 type Scenario = keyof typeof SCENARIOS;
 
@@ -93,11 +95,12 @@ async function contestants(
   const dispose = async (): Promise<void> => {
     for (const pair of pairs) await pair[Symbol.asyncDispose]();
   };
+  const crowds = 'crowds' in SCENARIOS[name];
   try {
-    for (const count of name === 'peers' ? PEER_COUNTS : [1]) {
+    for (const count of crowds ? PEER_COUNTS : [1]) {
       const pair = await openPair(count, SCENARIOS[name].frames);
       pairs.push(pair);
-      if (name === 'peers') list.push({ name: `${count} peers`, pair, target: INNER[1] });
+      if (crowds) list.push({ name: `${count} peers`, pair, target: INNER[1] });
       else {
         list.push({ name: 'bare', pair, target: OUTER[1] });
         list.push({ name: 'bpf', pair, target: INNER[1] });
