@@ -1,5 +1,4 @@
 import { up } from '../adapters/lab/topology.ts';
-import { IpipouError } from '../core/errors.ts';
 import type { Contestant } from './contestant.ts';
 import { loadModules } from './contestants/requirements.ts';
 import { gatherFacts, type Outside } from './facts.ts';
@@ -36,7 +35,7 @@ type Turn = { readonly round: number; readonly scene: Scene; readonly contestant
 export async function runContest(options: ContestOptions): Promise<Results> {
   const { entries, present, netem } = await lookAround(options);
   const encrypted = present.some(({ kind }) => kind === 'encrypted');
-  const facts = await gatherFacts(netem, encrypted, options.outside);
+  const facts = await gatherFacts(netem, encrypted, options);
   const samples: Sample[] = [];
   const failures: Failure[] = [];
   const turns = plan(options, present);
@@ -51,7 +50,7 @@ export async function runContest(options: ContestOptions): Promise<Results> {
     } catch (error) {
       failures.push({ ...at, reason: reason(error) });
     }
-    if (options.signal.aborted) throw new IpipouError('generic', 'interrupted');
+    options.signal.throwIfAborted();
   }
   const { rounds, seconds, scenes, slowed } = options;
   return {
@@ -86,6 +85,7 @@ async function lookAround({ contestants, signal }: ContestOptions) {
   const entries: Entry[] = [];
   const present: Contestant[] = [];
   for (const contestant of contestants) {
+    signal.throwIfAborted();
     const why = await contestant.unavailable(probe);
     if (why === undefined) present.push(contestant);
     entries.push(entryOf(contestant, why));

@@ -48,11 +48,13 @@ export function decodeOutside(json: string): Outside {
   return decoded.value;
 }
 
+type Circumstances = { readonly outside: Outside | undefined; readonly signal: AbortSignal };
+
 /** `encrypted`: whether anybody encrypts; else the ciphers' speed does not matter. */
 export async function gatherFacts(
   netem: boolean,
   encrypted: boolean,
-  outside: Outside | undefined,
+  { outside, signal }: Circumstances,
 ): Promise<Facts> {
   return {
     place: outside === undefined ? 'host' : 'guest',
@@ -64,13 +66,13 @@ export async function gatherFacts(
     commit: outside?.commit ?? (await commit()),
     date: new Date().toISOString(),
     netem,
-    crypto: encrypted ? await measureCrypto() : {},
+    crypto: encrypted ? await measureCrypto(signal) : {},
     ...(outside === undefined ? {} : { cryptoOutside: outside.crypto }),
   };
 }
 
-export async function gatherOutside(): Promise<Outside> {
-  return { commit: await commit(), cpu: cpuName(), crypto: await measureCrypto() };
+export async function gatherOutside(signal: AbortSignal): Promise<Outside> {
+  return { commit: await commit(), cpu: cpuName(), crypto: await measureCrypto(signal) };
 }
 
 async function kernel(): Promise<string> {
@@ -112,9 +114,10 @@ async function commit(): Promise<string> {
 }
 
 /** MB/s of one processor, by cipher; without openssl none. */
-async function measureCrypto(): Promise<Readonly<Record<string, number>>> {
+async function measureCrypto(signal: AbortSignal): Promise<Readonly<Record<string, number>>> {
   const found: [string, number][] = [];
   for (const cipher of CIPHERS) {
+    signal.throwIfAborted();
     const speed = ['openssl', 'speed', '-seconds', '1', '-bytes', CIPHER_BYTES, '-evp', cipher];
     const said = await run(speed, { timeout: millis(60_000) }).catch(() => undefined);
     const rate = parseSpeed(said?.stdout ?? '');

@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import { run } from '../adapters/lab/process.ts';
 import { millis } from '../core/units.ts';
 import type { ProfileLine } from './results.ts';
 import type { Site } from './site.ts';
@@ -27,7 +26,8 @@ export async function profiled(
   }
   const show = ['--stdio', '--no-children', '--sort', 'symbol', '--percent-limit', '1'];
   const report = ['perf', 'report', '-i', file, ...show];
-  const { stdout, stderr } = await run(report, { timeout: REPORT_TIMEOUT });
+  const reported = { timeout: REPORT_TIMEOUT, group: 'own' } as const;
+  const { stdout, stderr } = await site.lab.exec(site.lab.server, report, reported);
   await rm(file, { force: true });
   const lines = parseProfile(stdout);
   if (lines.length === 0) throw new Error(`perf: ${stderr.trim()} ${recorder.stderr.trim()}`);

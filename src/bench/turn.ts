@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inventory, surplus, type Inventory } from '../adapters/lab/inventory.ts';
 import type { Topology } from '../adapters/lab/topology.ts';
@@ -36,20 +33,15 @@ export async function takeTurn(
   options: TurnOptions,
 ): Promise<Sample> {
   const clients = Math.min(scene.clients, contestant.clients);
-  const folder = await mkdtemp(path.join(tmpdir(), 'ipipou-bench-'));
-  try {
-    await using lab = await buildLink(scene, clients, options.means);
-    const site = new Site(lab, folder);
-    const undoRouting = contestant.router === 'routes' ? await site.withoutNat() : undefined;
-    const ends = [lab.server, ...lab.clients];
-    const before = await Promise.all(ends.map(async (name) => inventory(name)));
-    const measured = await perform(scene, contestant, site, options);
-    await expectClean(ends, before);
-    await undoRouting?.();
-    return measured;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  await using lab = await buildLink(scene, clients, options.means);
+  await using site = await Site.open(lab);
+  const undoRouting = contestant.router === 'routes' ? await site.withoutNat() : undefined;
+  const ends = [lab.server, ...lab.clients];
+  const before = await Promise.all(ends.map(async (name) => inventory(name)));
+  const measured = await perform(scene, contestant, site, options);
+  await expectClean(ends, before);
+  await undoRouting?.();
+  return measured;
 }
 
 async function perform(

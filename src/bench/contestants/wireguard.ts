@@ -110,17 +110,11 @@ export const wireguardGo = contestant(
   async (site, namespace, device) => {
     const env = { WG_PROCESS_FOREGROUND: '1', LOG_LEVEL: 'error' };
     const program = site.spawn(namespace, ['wireguard-go', '-f', device], env);
+    // One that was killed leaves its socket.
+    site.onLeave(async () => rm(`/var/run/wireguard/${device}.sock`, { force: true }));
     const ask = ['wg', 'show', device];
     const answers = async () => (await site.lab.exec(namespace, ask)).code === 0;
     await site.until(`wireguard-go ${device}`, answers, [program]);
-    const side = programSide(namespace, device, program);
-    return {
-      ...side,
-      async stop() {
-        await side.stop();
-        // One that was killed leaves its socket.
-        await rm(`/var/run/wireguard/${device}.sock`, { force: true });
-      },
-    };
+    return programSide(namespace, device, program);
   },
 );
