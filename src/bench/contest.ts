@@ -39,13 +39,17 @@ export async function runContest(options: ContestOptions): Promise<Results> {
   const samples: Sample[] = [];
   const failures: Failure[] = [];
   const turns = plan(options, present);
+  const inspected = new Set<string>();
   for (const [done, { round, scene, contestant }] of turns.entries()) {
     const at = { round, scene: scene.name, contestant: contestant.name };
     options.onProgress({ ...at, done, total: turns.length });
     try {
       const means = { netem, signal: options.signal };
       const slowed = options.slowed[contestant.name];
-      const settings = { round, seconds: options.seconds, means, slowed };
+      // Once for each: emulated, looking around takes as long as a measurement.
+      const inspect = !inspected.has(contestant.name);
+      inspected.add(contestant.name);
+      const settings = { round, seconds: options.seconds, means, inspect, slowed };
       samples.push(await takeTurn(scene, contestant, settings));
     } catch (error) {
       failures.push({ ...at, reason: reason(error) });
@@ -70,7 +74,7 @@ export function plan(
       .filter(({ share }) => Math.ceil(round * share) > Math.ceil((round - 1) * share))
       .flatMap((scene) =>
         contestants
-          .filter(({ clients }) => clients >= scene.clients)
+          .filter(({ name, clients }) => clients >= scene.clients && !scene.without.includes(name))
           .map((contestant) => ({ round, scene, contestant })),
       ),
   );

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { IpipouError } from '../core/errors.ts';
 import type { Contestant } from './contestant.ts';
 import { CONTESTANTS } from './contestants/table.ts';
-import { PROFILE, QUICK, SCENES, type Scene } from './scenes.ts';
+import { GUEST_SCENES, PROFILE, QUICK, SCENES, type Scene } from './scenes.ts';
 
 /* What `ipipou bench` was asked for. */
 
@@ -31,12 +31,13 @@ const EVERY_SCENE = [...SCENES, QUICK, PROFILE];
 export function parseBenchOptions(args: readonly string[]): BenchOptions {
   const values = parse(args);
   const quick = values.quick === true;
-  const links = values.links ?? (quick ? QUICK.name : SCENES.map(({ name }) => name).join(','));
-  const scenes = pick('--links', links, EVERY_SCENE);
+  const usual = quick ? [QUICK] : values.vm === true ? GUEST_SCENES : SCENES;
+  const linked = values.links === undefined ? usual : pick('--links', values.links, EVERY_SCENE);
+  const scenes = values.profile === true ? [...new Set([...linked, PROFILE])] : linked;
   return {
     rounds: count('--rounds', values.rounds, quick ? 1 : DEFAULT_ROUNDS, ROUNDS_MAX),
     seconds: count('--seconds', values.seconds, 1, SECONDS_MAX),
-    scenes: values.profile === true ? [...new Set([...scenes, PROFILE])] : scenes,
+    scenes: values.only === undefined ? scenes : scenes.map((each) => ({ ...each, without: [] })),
     contestants: values.only === undefined ? CONTESTANTS : pick('--only', values.only, CONTESTANTS),
     slowed: slowedOf(values.slow ?? []),
     out: values.out,
@@ -53,7 +54,8 @@ export function guestArguments(options: BenchOptions): readonly string[] {
     of.map(({ name }) => name).join(',');
   return [
     ...['--rounds', String(options.rounds), '--seconds', String(options.seconds)],
-    ...['--links', names(options.scenes), '--only', names(options.contestants)],
+    ...['--links', names(options.scenes)],
+    ...(options.contestants === CONTESTANTS ? [] : ['--only', names(options.contestants)]),
     ...Object.entries(options.slowed).flatMap(([name, rate]) => ['--slow', `${name}=${rate}`]),
   ];
 }
