@@ -62,7 +62,7 @@ export async function gatherFacts(
     cpu: outside === undefined ? cpuName() : `QEMU, emulated on ${outside.cpu}`,
     cpus: cpus().length,
     memoryMiB: Math.round(totalmem() / MEBI),
-    versions: { node: process.version, ...(await versions()) },
+    versions: { node: process.versions.node, ...(await versions()) },
     commit: outside?.commit ?? (await commit()),
     date: new Date().toISOString(),
     netem,
@@ -89,11 +89,15 @@ async function versions(): Promise<Readonly<Record<string, string>>> {
   const found: [string, string][] = [];
   for (const [name, argv] of Object.entries(PROGRAMS)) {
     const said = await run(argv).catch(() => undefined);
-    const first = `${said?.stdout ?? ''}${said?.stderr ?? ''}`.trim().split('\n')[0] ?? '';
-    const LONGEST = 60;
-    if (first !== '') found.push([name, first.slice(0, LONGEST)]);
+    const version = parseVersion(`${said?.stdout ?? ''}${said?.stderr ?? ''}`);
+    if (version !== undefined) found.push([name, version]);
   }
   return Object.fromEntries(found);
+}
+
+/** The first number of what a program says of itself that is no part of a name. */
+export function parseVersion(text: string): string | undefined {
+  return /(?<![A-Za-z0-9])v?([0-9][0-9.p]*)/.exec(text)?.[1];
 }
 
 /** The commit of the clone that this runs from, with a mark when files differ from it. */
