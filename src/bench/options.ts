@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { IpipouError } from '../core/errors.ts';
 import type { Contestant } from './contestant.ts';
 import { CONTESTANTS } from './contestants/table.ts';
-import { GUEST_SCENES, PROFILE, QUICK, SCENES, type Scene } from './scenes.ts';
+import { GUEST_SCENES, NO_GUEST_SCENE, PROFILE, QUICK, SCENES, type Scene } from './scenes.ts';
 
 /* What `ipipou bench` was asked for. */
 
@@ -25,14 +25,12 @@ export type BenchOptions = {
 const ROUNDS_MAX = 100;
 const SECONDS_MAX = 600;
 const DEFAULT_ROUNDS = 4;
-const EVERY_SCENE = [...SCENES, QUICK, PROFILE];
 
 /** Throws with exit `arguments` for what does not fit. */
 export function parseBenchOptions(args: readonly string[]): BenchOptions {
   const values = parse(args);
   const quick = values.quick === true;
-  const usual = quick ? [QUICK] : values.vm === true ? GUEST_SCENES : SCENES;
-  const linked = values.links === undefined ? usual : pick('--links', values.links, EVERY_SCENE);
+  const linked = linksOf(values.links, quick, values.vm === true || values.outside !== undefined);
   const scenes = values.profile === true ? [...new Set([...linked, PROFILE])] : linked;
   return {
     rounds: count('--rounds', values.rounds, quick ? 1 : DEFAULT_ROUNDS, ROUNDS_MAX),
@@ -48,7 +46,14 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
   };
 }
 
-/** The arguments that ask a guest for the same. */
+function linksOf(names: string | undefined, quick: boolean, guest: boolean): readonly Scene[] {
+  const table = guest ? GUEST_SCENES : SCENES;
+  if (names !== undefined) return pick('--links', names, [...table, QUICK, PROFILE]);
+  if (quick) return [QUICK];
+  return guest ? table.filter(({ name }) => name !== NO_GUEST_SCENE) : table;
+}
+
+/** The arguments that ask a guest for the same, beside `--outside`. */
 export function guestArguments(options: BenchOptions): readonly string[] {
   const names = (of: readonly { readonly name: string }[]): string =>
     of.map(({ name }) => name).join(',');

@@ -3,7 +3,7 @@ import { plan } from '../../../src/bench/contest.ts';
 import { CONTESTANTS } from '../../../src/bench/contestants/table.ts';
 import { findMeasure, MEASURES } from '../../../src/bench/measures.ts';
 import { guestArguments, parseBenchOptions } from '../../../src/bench/options.ts';
-import { PROFILE, SCENES } from '../../../src/bench/scenes.ts';
+import { GUEST_SCENES, PROFILE, SCENES } from '../../../src/bench/scenes.ts';
 import { progressLine } from '../../../src/cli/bench/progress.ts';
 import { IpipouError } from '../../../src/core/errors.ts';
 
@@ -71,7 +71,7 @@ describe('the plan', () => {
 
   test('whoever is left out of a scene is a contestant', () => {
     const names = CONTESTANTS.map(({ name }) => name);
-    for (const { without } of [...SCENES, PROFILE]) {
+    for (const { without } of [...SCENES, ...GUEST_SCENES, PROFILE]) {
       expect(names).toEqual(expect.arrayContaining([...without]));
     }
   });
@@ -91,7 +91,8 @@ describe('options', () => {
     expect(options.contestants.map(({ name }) => name)).toEqual(['bare', 'vxlan']);
     expect(options.slowed).toEqual({ vxlan: 5 });
     const whole = parseBenchOptions(['--vm']);
-    expect(parseBenchOptions(guestArguments(whole))).toEqual({ ...whole, vm: false });
+    const inside = parseBenchOptions([...guestArguments(whole), '--outside', 'file']);
+    expect(inside).toEqual({ ...whole, vm: false, outside: 'file' });
   });
 
   test('a guest has no turns on the gigabit link, unless it is asked for', () => {
