@@ -5,7 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { formatMarkdownReport, pictureLines, replaceMarked } from '../dist/bench/document.js';
 import { drawCharts } from '../dist/bench/draw.js';
-import { factLines, summaryTable } from '../dist/bench/report.js';
+import { cryptoLines, factLines, summaryTable } from '../dist/bench/report.js';
 import { decodeResults } from '../dist/bench/results.js';
 import { formatMarkdown } from '../dist/bench/table.js';
 import { PROJECT } from './setup.mjs';
@@ -60,8 +60,8 @@ function readResults(place) {
 
 function writeReadmeTable(results) {
   const [machine, how] = factLines(results);
-  const table = formatMarkdown(summaryTable(results), 0);
-  change('README.md', 'bench table', `${machine}; ${how}.\n\n${table}`);
+  const facts = [machine, how, ...cryptoLines(results.facts)].join('; ');
+  change('README.md', 'bench table', `${facts}.\n\n${formatMarkdown(summaryTable(results), 0)}`);
 }
 
 function writeReadmePictures() {

@@ -1,5 +1,5 @@
 // npm run bench [-- OPTION…]: readies the machine, then lets tunnels compete (`ipipou help bench`).
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
 import { PROJECT, setUp } from './setup.mjs';
@@ -14,12 +14,10 @@ try {
   process.exit(1);
 }
 
+// In this process, so that a signal to it is one to the contest, too.
 const main = path.join(PROJECT, 'dist/cli/main.js');
-const bench = spawn(process.execPath, [main, 'bench', ...options], { stdio: 'inherit' });
-// Ctrl-C reaches the contest by itself; this process stays for its exit code.
-process.on('SIGINT', () => undefined);
-process.on('SIGTERM', () => bench.kill('SIGTERM'));
-bench.on('close', (code) => process.exit(code ?? 1));
+process.argv.splice(1, process.argv.length, main, 'bench', ...options);
+await import(main);
 
 function compileRig() {
   const tsc = path.join(PROJECT, 'node_modules/.bin/tsc');

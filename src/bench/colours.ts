@@ -37,7 +37,7 @@ export const SCHEMES: readonly Scheme[] = [
     roles: { bare: '#8b949e', ipipou: '#4493f8', plain: '#3f8574', encrypted: '#c9793b' },
     shades: {
       bare: ['#9198a1'],
-      ipipou: ['#4493f8', '#a5d6ff', '#1f6feb'],
+      ipipou: ['#4493f8', '#b6e3ff', '#8b83ff'],
       plain: ['#3fb950', '#7ee2b8', '#2ea09a', '#a5d15b', '#56d4dd', '#5fae94', '#c3e6cb'],
       encrypted: ['#f0883e', '#f2cc60', '#f778ba', '#ff9492'],
     },

@@ -1,5 +1,4 @@
 import { up } from '../adapters/lab/topology.ts';
-import { IpipouError } from '../core/errors.ts';
 import type { Contestant } from './contestant.ts';
 import { loadModules } from './contestants/requirements.ts';
 import { gatherFacts, type Outside } from './facts.ts';
@@ -36,22 +35,26 @@ type Turn = { readonly round: number; readonly scene: Scene; readonly contestant
 export async function runContest(options: ContestOptions): Promise<Results> {
   const { entries, present, netem } = await lookAround(options);
   const encrypted = present.some(({ kind }) => kind === 'encrypted');
-  const facts = await gatherFacts(netem, encrypted, options.outside);
+  const facts = await gatherFacts(netem, encrypted, options);
   const samples: Sample[] = [];
   const failures: Failure[] = [];
   const turns = plan(options, present);
+  const inspected = new Set<string>();
   for (const [done, { round, scene, contestant }] of turns.entries()) {
     const at = { round, scene: scene.name, contestant: contestant.name };
     options.onProgress({ ...at, done, total: turns.length });
     try {
       const means = { netem, signal: options.signal };
       const slowed = options.slowed[contestant.name];
-      const settings = { round, seconds: options.seconds, means, slowed };
+      // Once for each: emulated, looking around takes as long as a measurement.
+      const inspect = !inspected.has(contestant.name);
+      inspected.add(contestant.name);
+      const settings = { round, seconds: options.seconds, means, inspect, slowed };
       samples.push(await takeTurn(scene, contestant, settings));
     } catch (error) {
       failures.push({ ...at, reason: reason(error) });
     }
-    if (options.signal.aborted) throw new IpipouError('generic', 'interrupted');
+    options.signal.throwIfAborted();
   }
   const { rounds, seconds, scenes, slowed } = options;
   return {
@@ -71,7 +74,7 @@ export function plan(
       .filter(({ share }) => Math.ceil(round * share) > Math.ceil((round - 1) * share))
       .flatMap((scene) =>
         contestants
-          .filter(({ clients }) => clients >= scene.clients)
+          .filter(({ name, clients }) => clients >= scene.clients && !scene.without.includes(name))
           .map((contestant) => ({ round, scene, contestant })),
       ),
   );
@@ -86,6 +89,7 @@ async function lookAround({ contestants, signal }: ContestOptions) {
   const entries: Entry[] = [];
   const present: Contestant[] = [];
   for (const contestant of contestants) {
+    signal.throwIfAborted();
     const why = await contestant.unavailable(probe);
     if (why === undefined) present.push(contestant);
     entries.push(entryOf(contestant, why));

@@ -1,7 +1,8 @@
 import type * as ECharts from 'echarts';
 import { IpipouError } from '../core/errors.ts';
 import { chartsOf, type Chart } from './chart-input.ts';
-import { chartHeight, chartOption, WIDTH } from './chart-option.ts';
+import { chartHeight, chartOption } from './chart-option.ts';
+import { WIDTH } from './chart-frame.ts';
 import { SCHEMES } from './colours.ts';
 import type { Results } from './results.ts';
 

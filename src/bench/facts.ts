@@ -48,11 +48,13 @@ export function decodeOutside(json: string): Outside {
   return decoded.value;
 }
 
+type Circumstances = { readonly outside: Outside | undefined; readonly signal: AbortSignal };
+
 /** `encrypted`: whether anybody encrypts; else the ciphers' speed does not matter. */
 export async function gatherFacts(
   netem: boolean,
   encrypted: boolean,
-  outside: Outside | undefined,
+  { outside, signal }: Circumstances,
 ): Promise<Facts> {
   return {
     place: outside === undefined ? 'host' : 'guest',
@@ -60,17 +62,17 @@ export async function gatherFacts(
     cpu: outside === undefined ? cpuName() : `QEMU, emulated on ${outside.cpu}`,
     cpus: cpus().length,
     memoryMiB: Math.round(totalmem() / MEBI),
-    versions: { node: process.version, ...(await versions()) },
+    versions: { node: process.versions.node, ...(await versions()) },
     commit: outside?.commit ?? (await commit()),
     date: new Date().toISOString(),
     netem,
-    crypto: encrypted ? await measureCrypto() : {},
+    crypto: encrypted ? await measureCrypto(signal) : {},
     ...(outside === undefined ? {} : { cryptoOutside: outside.crypto }),
   };
 }
 
-export async function gatherOutside(): Promise<Outside> {
-  return { commit: await commit(), cpu: cpuName(), crypto: await measureCrypto() };
+export async function gatherOutside(signal: AbortSignal): Promise<Outside> {
+  return { commit: await commit(), cpu: cpuName(), crypto: await measureCrypto(signal) };
 }
 
 async function kernel(): Promise<string> {
@@ -87,11 +89,15 @@ async function versions(): Promise<Readonly<Record<string, string>>> {
   const found: [string, string][] = [];
   for (const [name, argv] of Object.entries(PROGRAMS)) {
     const said = await run(argv).catch(() => undefined);
-    const first = `${said?.stdout ?? ''}${said?.stderr ?? ''}`.trim().split('\n')[0] ?? '';
-    const LONGEST = 60;
-    if (first !== '') found.push([name, first.slice(0, LONGEST)]);
+    const version = parseVersion(`${said?.stdout ?? ''}${said?.stderr ?? ''}`);
+    if (version !== undefined) found.push([name, version]);
   }
   return Object.fromEntries(found);
+}
+
+/** The first number of what a program says of itself that is no part of a name. */
+export function parseVersion(text: string): string | undefined {
+  return /(?<![A-Za-z0-9])v?([0-9][0-9.p]*)/.exec(text)?.[1];
 }
 
 /** The commit of the clone that this runs from, with a mark when files differ from it. */
@@ -112,9 +118,10 @@ async function commit(): Promise<string> {
 }
 
 /** MB/s of one processor, by cipher; without openssl none. */
-async function measureCrypto(): Promise<Readonly<Record<string, number>>> {
+async function measureCrypto(signal: AbortSignal): Promise<Readonly<Record<string, number>>> {
   const found: [string, number][] = [];
   for (const cipher of CIPHERS) {
+    signal.throwIfAborted();
     const speed = ['openssl', 'speed', '-seconds', '1', '-bytes', CIPHER_BYTES, '-evp', cipher];
     const said = await run(speed, { timeout: millis(60_000) }).catch(() => undefined);
     const rate = parseSpeed(said?.stdout ?? '');

@@ -38,9 +38,10 @@ export async function measureInGuest(options: BenchOptions, streams: Streams): P
   const runInVm = await loadRig();
   const folder = await mkdtemp(path.join(tmpdir(), 'ipipou-bench-vm-'));
   try {
-    const outside = await gatherOutside();
+    const outside = await gatherOutside(streams.signal);
     await writeFile(path.join(folder, 'outside.json'), JSON.stringify(outside));
     const files = ['--outside', `${GUEST_OUT}/outside.json`, '--out', `${GUEST_OUT}/results.json`];
+    streams.signal.throwIfAborted();
     const ended = await runInVm({
       command: [...ipipouCommand(), 'bench', ...guestArguments(options), ...files],
       ...{ timeoutSeconds: TIMEOUT_SECONDS, outDir: folder, signal: streams.signal },

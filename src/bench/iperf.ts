@@ -56,7 +56,14 @@ export async function iperf(lab: Topology, namespace: string, flow: Flow): Promi
   }
 }
 
-function iperfArguments({ server, port, seconds, down, streams, udp }: Flow): readonly string[] {
+export function iperfArguments({
+  server,
+  port,
+  seconds,
+  down,
+  streams,
+  udp,
+}: Flow): readonly string[] {
   const base = ['iperf3', '-c', server, '-p', String(port), '-t', String(seconds), '-J'];
   const rate = udp?.rate === undefined ? '0' : `${udp.rate}M`;
   return [

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { IpipouError } from '../core/errors.ts';
 import type { Contestant } from './contestant.ts';
 import { CONTESTANTS } from './contestants/table.ts';
-import { PROFILE, QUICK, SCENES, type Scene } from './scenes.ts';
+import { GUEST_SCENES, NO_GUEST_SCENE, PROFILE, QUICK, SCENES, type Scene } from './scenes.ts';
 
 /* What `ipipou bench` was asked for. */
 
@@ -25,18 +25,17 @@ export type BenchOptions = {
 const ROUNDS_MAX = 100;
 const SECONDS_MAX = 600;
 const DEFAULT_ROUNDS = 4;
-const EVERY_SCENE = [...SCENES, QUICK, PROFILE];
 
 /** Throws with exit `arguments` for what does not fit. */
 export function parseBenchOptions(args: readonly string[]): BenchOptions {
   const values = parse(args);
   const quick = values.quick === true;
-  const links = values.links ?? (quick ? QUICK.name : SCENES.map(({ name }) => name).join(','));
-  const scenes = pick('--links', links, EVERY_SCENE);
+  const linked = linksOf(values.links, quick, values.vm === true || values.outside !== undefined);
+  const scenes = values.profile === true ? [...new Set([...linked, PROFILE])] : linked;
   return {
     rounds: count('--rounds', values.rounds, quick ? 1 : DEFAULT_ROUNDS, ROUNDS_MAX),
     seconds: count('--seconds', values.seconds, 1, SECONDS_MAX),
-    scenes: values.profile === true ? [...new Set([...scenes, PROFILE])] : scenes,
+    scenes: values.only === undefined ? scenes : scenes.map((each) => ({ ...each, without: [] })),
     contestants: values.only === undefined ? CONTESTANTS : pick('--only', values.only, CONTESTANTS),
     slowed: slowedOf(values.slow ?? []),
     out: values.out,
@@ -47,13 +46,21 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
   };
 }
 
-/** The arguments that ask a guest for the same. */
+function linksOf(names: string | undefined, quick: boolean, guest: boolean): readonly Scene[] {
+  const table = guest ? GUEST_SCENES : SCENES;
+  if (names !== undefined) return pick('--links', names, [...table, QUICK, PROFILE]);
+  if (quick) return [QUICK];
+  return guest ? table.filter(({ name }) => name !== NO_GUEST_SCENE) : table;
+}
+
+/** The arguments that ask a guest for the same, beside `--outside`. */
 export function guestArguments(options: BenchOptions): readonly string[] {
   const names = (of: readonly { readonly name: string }[]): string =>
     of.map(({ name }) => name).join(',');
   return [
     ...['--rounds', String(options.rounds), '--seconds', String(options.seconds)],
-    ...['--links', names(options.scenes), '--only', names(options.contestants)],
+    ...['--links', names(options.scenes)],
+    ...(options.contestants === CONTESTANTS ? [] : ['--only', names(options.contestants)]),
     ...Object.entries(options.slowed).flatMap(([name, rate]) => ['--slow', `${name}=${rate}`]),
   ];
 }

@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import { run } from '../adapters/lab/process.ts';
 import { millis } from '../core/units.ts';
 import type { ProfileLine } from './results.ts';
 import type { Site } from './site.ts';
@@ -9,28 +8,30 @@ import type { Site } from './site.ts';
 /** Samples a second and processor. */
 const FREQUENCY = '499';
 const LINES = 15;
-const REPORT_TIMEOUT = millis(120_000);
+/** How long perf may take to record and write, or to make a report. */
+const TIMEOUT = millis(120_000);
 
-/** Samples the whole machine while a load runs; rejects where there is no perf. */
+/** Samples the whole machine while the client runs a load; rejects where there is no perf. */
 export async function profiled(
   site: Site,
-  load: () => Promise<unknown>,
+  load: readonly string[],
 ): Promise<readonly ProfileLine[]> {
   const file = site.path('perf.data');
-  // -B -N: without build ids, which take seconds to gather where all is emulated.
+  const limits = { timeout: TIMEOUT, group: 'own' } as const;
+  // -B -N: without build ids, which take seconds to gather where all is emulated. The load is
+  // perf's to start: it takes seconds to get ready where there are BPF programs to describe.
   const how = ['-a', '-B', '-N', '-e', 'cpu-clock', '-F', FREQUENCY, '-o', file];
-  const recorder = site.spawn(site.lab.server, ['perf', 'record', ...how]);
-  try {
-    await load();
-  } finally {
-    await recorder.stop('SIGINT');
-  }
+  const record = ['perf', 'record', ...how, '--', ...load];
+  const recorded = await site.lab.exec(site.lab.client(), record, limits);
   const show = ['--stdio', '--no-children', '--sort', 'symbol', '--percent-limit', '1'];
   const report = ['perf', 'report', '-i', file, ...show];
-  const { stdout, stderr } = await run(report, { timeout: REPORT_TIMEOUT });
+  const { stdout, stderr } = await site.lab.exec(site.lab.client(), report, limits);
   await rm(file, { force: true });
   const lines = parseProfile(stdout);
-  if (lines.length === 0) throw new Error(`perf: ${stderr.trim()} ${recorder.stderr.trim()}`);
+  if (lines.length === 0) {
+    const words = `${recorded.stderr.trim()} ${stderr.trim()}`;
+    throw new Error(`perf: ${words.replaceAll(/\s+/g, ' ')}`);
+  }
   return lines;
 }
 

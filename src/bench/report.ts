@@ -221,8 +221,8 @@ export function factLines({ facts, options }: Results): readonly string[] {
     `Linux ${kernel}, ${cpus} × ${cpu}, ${memoryMiB} MiB; ${date.slice(0, 10)}; commit ${commit}`,
     `${options.rounds} rounds, ${seconds}; medians ± half the interquartile range`,
     Object.entries(versions)
-      .map(([name, version]) => (version.includes(name) ? version : `${name} ${version}`))
-      .join('; '),
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
     ...(slowed.length === 0 ? [] : [`slowed on purpose: ${slowed.join(', ')}`]),
     ...cryptoLines(facts),
   ];

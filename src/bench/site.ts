@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ipBatch } from '../adapters/lab/namespaces.ts';
@@ -21,14 +22,43 @@ function innerAddress(index: number): Ipv4 {
   return ipv4Add(base, index);
 }
 
-/** Where a contestant has its turn: the lab, and a private folder for keys and configs. */
-export class Site {
+/**
+ * Where a contestant has its turn: the lab, and a private folder for keys and configs. Disposing
+ * takes the lab down, and then removes the folder and what programs left outside of it.
+ */
+export class Site implements AsyncDisposable {
   readonly lab: Topology;
   readonly folder: string;
+  readonly #leaving: (() => Promise<void>)[] = [];
 
-  constructor(lab: Topology, folder: string) {
+  private constructor(lab: Topology, folder: string) {
     this.lab = lab;
     this.folder = folder;
+  }
+
+  static async open(lab: Topology): Promise<Site> {
+    return new Site(lab, await mkdtemp(path.join(tmpdir(), 'ipipou-bench-')));
+  }
+
+  /** Has something done once no program runs any more, also after a turn that was interrupted. */
+  onLeave(undo: () => Promise<void>): void {
+    this.#leaving.push(undo);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.lab.down();
+    const left = await Promise.allSettled(this.#leaving.map(async (undo) => undo()));
+    await rm(this.folder, { recursive: true, force: true });
+    const failed = left.find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  /**
+   * Seconds between keepalives of a client, where a tunnel has them: the shortest where recovery
+   * counts; among many clients what people set, lest their sum is what is measured.
+   */
+  get keepalive(): number {
+    return this.lab.clients.length === 1 ? 1 : 25;
   }
 
   innerClient(index: number): Ipv4 {

@@ -2,7 +2,7 @@ import { millis } from '../core/units.ts';
 import type { Contestant, Tunnel } from './contestant.ts';
 import type { Side } from './side.ts';
 import { busySeconds, programSeconds } from './cpu.ts';
-import { iperf, IPERF_PORT, startIperfServer, type Received } from './iperf.ts';
+import { iperf, iperfArguments, IPERF_PORT, startIperfServer, type Received } from './iperf.ts';
 import { ping, ReplyWatch, type RoundTrips } from './ping.ts';
 import { profiled } from './profile.ts';
 import type { Step } from './scenes.ts';
@@ -44,7 +44,7 @@ export async function takeStep(
 export async function takeProfile({ site, tunnel, seconds }: Stage) {
   const server = tunnel.serverAddress;
   const flow = { server, port: IPERF_PORT, seconds, down: false, streams: 1 };
-  return profiled(site, async () => iperf(site.lab, site.lab.client(), flow));
+  return profiled(site, iperfArguments(flow));
 }
 
 async function idlePing({ site, tunnel }: Stage): Promise<Values> {

@@ -1,4 +1,4 @@
-/** A table for people: the first column is text, the others are figures. */
+/** A table for people: columns of figures are aligned to the right. */
 export type Table = {
   readonly title: string;
   readonly columns: readonly string[];
@@ -14,7 +14,8 @@ export function formatTerminal({ title, columns, rows, notes }: Table): string {
     columns
       .map((_, at) => {
         const cell = row[at] ?? '';
-        return at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0);
+        const width = widths[at] ?? 0;
+        return holdsFigures(rows, at) ? cell.padStart(width) : cell.padEnd(width);
       })
       .join('  ')
       .trimEnd();
@@ -34,13 +35,18 @@ export function formatTerminal({ title, columns, rows, notes }: Table): string {
 export function formatMarkdown({ title, columns, rows, notes }: Table, level = 3): string {
   const escape = (cell: string): string => cell.replaceAll('|', '\\|');
   const line = (row: readonly string[]): string => `| ${row.map(escape).join(' | ')} |`;
-  const rule = columns.map((_, at) => (at === 0 ? '---' : '--:'));
+  const rule = columns.map((_, at) => (holdsFigures(rows, at) ? '--:' : '---'));
   return [
     ...(level === 0 ? [] : [`${'#'.repeat(level)} ${title}`, '']),
     ...[line(columns), line(rule), ...rows.map(line)],
     ...notes.flatMap((note) => ['', note]),
     '',
   ].join('\n');
+}
+
+/** Figures, and words for those that are missing; the first column has names. */
+function holdsFigures(rows: Table['rows'], at: number): boolean {
+  return at > 0 && rows.every((row) => /^($|–$|varies$|[0-9])/.test(row[at] ?? ''));
 }
 
 /** "12 345", "0.85": thousands apart by a narrow no-break space, so many decimals. */

@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { inventory, surplus, type Inventory } from '../adapters/lab/inventory.ts';
 import type { Topology } from '../adapters/lab/topology.ts';
@@ -25,6 +23,8 @@ export type TurnOptions = {
   readonly round: number;
   readonly seconds: number;
   readonly means: Means;
+  /** Whether to see that nothing stays in the namespaces. */
+  readonly inspect: boolean;
   /** Mbit/s that this contestant is slowed to, for seeing that the table shows it. */
   readonly slowed: number | undefined;
 };
@@ -36,20 +36,15 @@ export async function takeTurn(
   options: TurnOptions,
 ): Promise<Sample> {
   const clients = Math.min(scene.clients, contestant.clients);
-  const folder = await mkdtemp(path.join(tmpdir(), 'ipipou-bench-'));
-  try {
-    await using lab = await buildLink(scene, clients, options.means);
-    const site = new Site(lab, folder);
-    const undoRouting = contestant.router === 'routes' ? await site.withoutNat() : undefined;
-    const ends = [lab.server, ...lab.clients];
-    const before = await Promise.all(ends.map(async (name) => inventory(name)));
-    const measured = await perform(scene, contestant, site, options);
-    await expectClean(ends, before);
-    await undoRouting?.();
-    return measured;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  await using lab = await buildLink(scene, clients, options.means);
+  await using site = await Site.open(lab);
+  const undoRouting = contestant.router === 'routes' ? await site.withoutNat() : undefined;
+  const ends = options.inspect ? [lab.server, ...lab.clients] : [];
+  const before = await Promise.all(ends.map(async (name) => inventory(name)));
+  const measured = await perform(scene, contestant, site, options);
+  await expectClean(ends, before);
+  await undoRouting?.();
+  return measured;
 }
 
 async function perform(
@@ -111,7 +106,10 @@ export function firstLine(error: unknown): string {
   return (message.split('\n')[0] ?? '').slice(0, LONGEST);
 }
 
-/** Milliseconds from the first client's start to its first reply. */
+/**
+ * Milliseconds from the first client's start to its first reply. Others, whose start nobody
+ * measures, start one on each processor at a time.
+ */
 async function startAll(site: Site, tunnel: Tunnel, sides: Side[]) {
   sides.push(await tunnel.startServer());
   const watch = await ReplyWatch.start(site.lab, site.lab.client(), tunnel.serverAddress);
@@ -120,10 +118,14 @@ async function startAll(site: Site, tunnel: Tunnel, sides: Side[]) {
     sides.push(await tunnel.startClient(0));
     const elapsed = (await watch.replyAfter(began, START_TIMEOUT)) - began;
     await watch.stop();
-    for (let index = 1; index < site.lab.clients.length; index++) {
-      sides.push(await tunnel.startClient(index));
-      await untilReply(site, tunnel, index);
-    }
+    const others = Array.from(site.lab.clients.keys()).slice(1);
+    const start = async (): Promise<void> => {
+      for (let index = others.shift(); index !== undefined; index = others.shift()) {
+        sides.push(await tunnel.startClient(index));
+        await untilReply(site, tunnel, index);
+      }
+    };
+    await Promise.all(Array.from({ length: availableParallelism() }, start));
     return { elapsed };
   } catch (error) {
     throw withOutput(error, sides);
@@ -149,12 +151,13 @@ function withOutput(error: unknown, sides: readonly Side[]): Error {
 }
 
 /** Clients first, as a machine that goes to sleep does; every one is tried. */
-async function stopAll(sides: readonly Side[]): Promise<void> {
-  const failures: unknown[] = [];
-  for (const side of sides.toReversed()) {
-    await side.stop().catch((error: unknown) => failures.push(error));
-  }
-  if (failures.length > 0) throw failures[0];
+async function stopAll([server, ...clients]: readonly Side[]): Promise<void> {
+  const ended = [
+    ...(await Promise.allSettled(clients.map(async (side) => side.stop()))),
+    ...(await Promise.allSettled([server?.stop()])),
+  ];
+  const failed = ended.find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 }
 
 async function slow(lab: Topology, sides: readonly Side[], rate: number): Promise<void> {

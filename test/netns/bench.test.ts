@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Program, run } from '../../src/adapters/lab/process.ts';
 import { ratiosOf } from '../../src/bench/analysis.ts';
 import { CONTESTANTS } from '../../src/bench/contestants/table.ts';
@@ -32,9 +33,40 @@ async function bench(...args: readonly string[]) {
   return { stdout, results: decoded.value };
 }
 
+/** What runs leave in folders that all share. */
 function leftovers(): readonly string[] {
-  const names = [...readdirSync('/run/netns'), ...readdirSync(tmpdir())];
-  return names.filter((name) => /^ipipou-(bench-|[0-9]+-[0-9]+-)/.test(name));
+  const folders = ['/run/netns', tmpdir(), '/run/wireguard', '/run/sshd'];
+  return folders
+    .flatMap((folder) => (existsSync(folder) ? [folder, ...readdirSync(folder)] : []))
+    .filter((name) => /^ipipou-(bench-|[0-9]+-[0-9]+-)|^wg.*\.sock$|^\/run\/sshd$/.test(name));
+}
+
+/** Command lines of all processes whose network namespace has one of these inodes. */
+function processesIn(inodes: readonly number[]): readonly string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const inode = Number(/[0-9]+/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[0]);
+        return inodes.includes(inode) ? [readFileSync(`/proc/${pid}/cmdline`, 'utf8')] : [];
+      } catch {
+        // It has ended meanwhile.
+        return [];
+      }
+    });
+}
+
+function runsIn(namespace: string, program: RegExp): boolean {
+  const inode = statSync(`/run/netns/${namespace}`, { throwIfNoEntry: false })?.ino;
+  return inode !== undefined && processesIn([inode]).some((line) => program.test(line));
+}
+
+/** Far from every timeout of a contest, and enough for a busy machine. */
+const SOON = 10_000;
+const POLL = 5;
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await delay(POLL);
 }
 
 /** Those that ran, by name. */
@@ -82,17 +114,48 @@ test(
   TIMEOUT,
 );
 
-test(
-  'an interrupted contest cleans up and fails',
-  async () => {
-    const before = leftovers();
-    const argv = [process.execPath, IPIPOU, 'bench', '--quick', '--only', 'bare,ipipou-tun'];
-    const contest = new Program(argv);
-    await contest.waitFor(/ipipou-tun/, TIMEOUT);
-    const { code, stderr } = await contest.stop('SIGINT');
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/interrupted/);
-    expect(leftovers()).toEqual(before);
-  },
-  TIMEOUT,
-);
+/** Moments of the sweep over clients; `namespace` is one of the contest's, by the end of its name. */
+const MOMENTS = [
+  { when: 'its links are made', namespace: 'srv', program: undefined },
+  { when: 'clients start', namespace: 'c2', program: /wireguard-go|main\.js/ },
+  { when: 'it measures', namespace: 'c0', program: /iperf3/ },
+] as const;
+
+describe('an interrupted contest cleans up soon and fails', () => {
+  const interrupts = MOMENTS.flatMap(
+    (moment) =>
+      [
+        { ...moment, who: 'ipipou-tun', group: undefined, whom: 'the process alone' },
+        { ...moment, who: 'wireguard-go', group: 'own', whom: 'everything at the terminal' },
+      ] as const,
+  );
+  test.each(interrupts)(
+    'while $when ($who), twice, $whom',
+    async ({ namespace, program, who, group }) => {
+      const before = leftovers();
+      const argv = [process.execPath, IPIPOU, 'bench', '--links', 'peers', '--only', who];
+      const contest = new Program(argv, group === undefined ? {} : { group });
+      const own = (): readonly string[] =>
+        readdirSync('/run/netns').filter((name) => name.startsWith(`ipipou-${contest.pid}-`));
+      await until(() => {
+        if (!contest.running) throw new Error(contest.output());
+        // The first lab is for looking around: turns have the later ones.
+        const found = own().find(
+          (name) => !/-1-[a-z0-9]+$/.test(name) && name.endsWith(`-${namespace}`),
+        );
+        return found !== undefined && (program === undefined || runsIn(found, program));
+      });
+      const inodes = own().map((name) => statSync(`/run/netns/${name}`).ino);
+      const began = performance.now();
+      contest.signal('SIGINT');
+      await until(() => own().length < inodes.length || !contest.running);
+      const { code, stdout, stderr } = await contest.stop('SIGINT');
+      expect(performance.now() - began).toBeLessThan(SOON);
+      expect({ code, stdout }, stderr).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(/bench: interrupted\n$/);
+      expect(leftovers()).toEqual(before);
+      expect(processesIn(inodes)).toEqual([]);
+    },
+    TIMEOUT,
+  );
+});

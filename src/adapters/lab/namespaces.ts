@@ -30,7 +30,8 @@ export async function removeNamespaces(names: readonly string[]): Promise<void> 
   for (const pid of await processesIn(doomed)) kill(pid);
   const batch = doomed.map((name) => `netns del ${name}\n`).join('');
   // Another run may remove the same stale one: what counts is what is left.
-  const said = await run(['ip', '-force', '-batch', '-'], { input: batch });
+  // In a group of its own: a second Ctrl-C must not end it halfway.
+  const said = await run(['ip', '-force', '-batch', '-'], { input: batch, group: 'own' });
   const left = new Set(await listNamespaces());
   const stuck = doomed.filter((name) => left.has(name));
   if (stuck.length > 0) {

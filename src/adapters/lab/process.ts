@@ -152,6 +152,22 @@ export class Program implements AsyncDisposable {
     }
   }
 
+  /** Waits until the program has ended by itself; kills it and rejects when that takes too long. */
+  async end(timeout: Millis = DEFAULT_TIMEOUT): Promise<Finished> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.signal('SIGKILL');
+    }, timeout);
+    try {
+      const finished = await this.finished;
+      if (late) throw new ProgramError(this.argv, `no end in ${timeout} ms`, this.output());
+      return finished;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#ended) await this.stop();
   }
@@ -163,20 +179,8 @@ export class Program implements AsyncDisposable {
 
 /** Runs a program to its end; rejects with a ProgramError when it takes too long. */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const { timeout = DEFAULT_TIMEOUT, ...rest } = options;
-  const program = new Program(argv, rest);
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    program.signal('SIGKILL');
-  }, timeout);
-  try {
-    const finished = await program.finished;
-    if (late) throw new ProgramError(argv, `no end in ${timeout} ms`, program.output());
-    return finished;
-  } finally {
-    clearTimeout(timer);
-  }
+  const { timeout, ...rest } = options;
+  return new Program(argv, rest).end(timeout);
 }
 
 /** Runs a program that must succeed; rejects with what it said when it does not. */

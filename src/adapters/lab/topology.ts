@@ -1,10 +1,10 @@
 import { ipv4Add, parseIpv4, type Ipv4 } from '../../core/addr.ts';
+import { IpipouError } from '../../core/errors.ts';
 import type { Seconds } from '../../core/units.ts';
 import { parseNatMappings, type NatMapping } from './nat-mappings.ts';
 import { inside, ipBatch, removeNamespaces, removeStale } from './namespaces.ts';
 import {
   Program,
-  run,
   runChecked,
   type Finished,
   type RunOptions,
@@ -202,13 +202,29 @@ export class Topology implements AsyncDisposable {
     ]);
   }
 
-  /** Runs a program in a namespace to its end; its exit code is the caller's to judge. */
-  async exec(namespace: string, argv: readonly string[], options?: RunOptions): Promise<Finished> {
-    return run(inside(namespace, argv), options);
+  /**
+   * Runs a program in a namespace to its end; its exit code is the caller's to judge. Rejects once
+   * the lab is taken down: who repeats it until something happens ends then.
+   */
+  async exec(
+    namespace: string,
+    argv: readonly string[],
+    options: RunOptions = {},
+  ): Promise<Finished> {
+    const { timeout, ...rest } = options;
+    const program = this.spawn(namespace, argv, rest);
+    try {
+      return await program.end(timeout);
+    } finally {
+      this.#programs.delete(program);
+    }
   }
 
-  /** Starts a program in a namespace; `down` kills it if it still runs then. */
+  /** Starts a program in a namespace; `down` kills it if it still runs then. Throws after `down`. */
   spawn(namespace: string, argv: readonly string[], options?: SpawnOptions): Program {
+    if (this.#down !== undefined) {
+      throw new IpipouError('generic', `${argv.join(' ')}: the lab is taken down`);
+    }
     const program = new Program(inside(namespace, argv), options);
     this.#programs.add(program);
     return program;

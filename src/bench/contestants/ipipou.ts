@@ -32,7 +32,7 @@ export function ipipou(plane: 'fou' | 'bpf' | 'tun'): Contestant {
     mtu: 1500 - OVERHEAD,
     router: 'translates',
     clients: 64,
-    remark: `dataplane ${plane}, ed25519 keys, keepalive 1, replies on`,
+    remark: `dataplane ${plane}, ed25519 keys, keepalive 1 (of many clients 25), replies on`,
     unavailable: async () => lacksPlane(plane),
     open: async (site) => openTunnel(site, plane),
   };
@@ -84,7 +84,7 @@ async function openTunnel(site: Site, plane: string) {
     ...['client', 'fou-local @eth0', `fou-remote ${SERVER_ADDRESS}:${PORT}`],
     ...[`tunl-ip ${site.innerClient(index)}`, `tunl-peer-ip ${INNER_SERVER}`],
     ...[`auth-key-b64 ${pairs[index]?.privateKey ?? ''}`, `auth-secret ${secret}`],
-    ...['keepalive 1', `dataplane ${plane}`],
+    ...[`keepalive ${site.keepalive}`, `dataplane ${plane}`],
   ];
   return {
     serverAddress: INNER_SERVER,

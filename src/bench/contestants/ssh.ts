@@ -54,6 +54,7 @@ async function startServer(site: Site, config: string): Promise<Side> {
     () => true,
     () => false,
   );
+  if (made) site.onLeave(async () => rmdir(PRIVILEGE_SEPARATION));
   const program = site.spawn(namespace, [SSHD, '-D', '-e', '-f', config]);
   await program.waitFor(/Server listening/);
   // The client asks for this device by number; made beforehand, it can have its address already.
@@ -63,7 +64,6 @@ async function startServer(site: Site, config: string): Promise<Side> {
     ...side,
     async stop() {
       await side.stop();
-      if (made) await rmdir(PRIVILEGE_SEPARATION);
       await site.ip(namespace, [`link del ${DEVICE}`]);
     },
   };

@@ -60,7 +60,12 @@ async function openTunnel(site: Site, make: Making) {
       const device = name(`${index}c`);
       const side = await make(site, namespace, device);
       const peer = ['peer', serverKeys.publicKey, 'endpoint', `${SERVER_ADDRESS}:${PORT}`];
-      const more = ['allowed-ips', `${INNER_SERVER}/32`, 'persistent-keepalive', '1'];
+      const more = [
+        'allowed-ips',
+        `${INNER_SERVER}/32`,
+        'persistent-keepalive',
+        String(site.keepalive),
+      ];
       const own = ['private-key', clientKeys[index]?.file ?? ''];
       await site.exec(namespace, ['wg', 'set', device, ...own, ...peer, ...more]);
       await site.ip(namespace, [
@@ -85,7 +90,7 @@ export const wireguardKernel = contestant(
     name: 'wireguard',
     title: 'WireGuard, kernel',
     runsIn: 'kernel',
-    remark: 'persistent-keepalive 1',
+    remark: 'persistent-keepalive 1 (of many clients 25)',
     unavailable: async (probe) => (await lacksProgram('wg')) ?? lacksLink(probe, 'wireguard'),
   },
   async (site, namespace, device) => {
@@ -99,7 +104,7 @@ export const wireguardGo = contestant(
     name: 'wireguard-go',
     title: 'WireGuard, wireguard-go',
     runsIn: 'user space',
-    remark: 'persistent-keepalive 1',
+    remark: 'persistent-keepalive 1 (of many clients 25)',
     unavailable: async (probe) =>
       (await lacksProgram('wg', 'wireguard-go')) ??
       (await lacksTun(probe)) ??
@@ -110,17 +115,11 @@ export const wireguardGo = contestant(
   async (site, namespace, device) => {
     const env = { WG_PROCESS_FOREGROUND: '1', LOG_LEVEL: 'error' };
     const program = site.spawn(namespace, ['wireguard-go', '-f', device], env);
+    // One that was killed leaves its socket.
+    site.onLeave(async () => rm(`/var/run/wireguard/${device}.sock`, { force: true }));
     const ask = ['wg', 'show', device];
     const answers = async () => (await site.lab.exec(namespace, ask)).code === 0;
     await site.until(`wireguard-go ${device}`, answers, [program]);
-    const side = programSide(namespace, device, program);
-    return {
-      ...side,
-      async stop() {
-        await side.stop();
-        // One that was killed leaves its socket.
-        await rm(`/var/run/wireguard/${device}.sock`, { force: true });
-      },
-    };
+    return programSide(namespace, device, program);
   },
 );

@@ -32,15 +32,25 @@ export async function measure(
     context.stdout(`${lines.join('\n')}\n`);
     return EXIT.ok;
   }
-  const results = options.vm
-    ? await measureInGuest(options, context)
-    : await measureHere(options, context, requireRoot);
+  const results = await uninterrupted(context.signal, async () =>
+    options.vm ? measureInGuest(options, context) : measureHere(options, context, requireRoot),
+  );
   if (options.out !== undefined) {
     await mkdir(path.dirname(path.resolve(options.out)), { recursive: true });
     await writeFile(options.out, encodeResults(results));
   }
   context.stdout(options.json ? encodeResults(results) : formatTerminalReport(results));
   return results.failures.length > 0 ? EXIT.generic : EXIT.ok;
+}
+
+/** What fails because everything was taken down in the middle of it has one reason. */
+async function uninterrupted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new IpipouError('generic', 'bench: interrupted', { cause: error });
+  }
 }
 
 async function measureHere(

@@ -3,7 +3,7 @@ import { plan } from '../../../src/bench/contest.ts';
 import { CONTESTANTS } from '../../../src/bench/contestants/table.ts';
 import { findMeasure, MEASURES } from '../../../src/bench/measures.ts';
 import { guestArguments, parseBenchOptions } from '../../../src/bench/options.ts';
-import { SCENES } from '../../../src/bench/scenes.ts';
+import { GUEST_SCENES, PROFILE, SCENES } from '../../../src/bench/scenes.ts';
 import { progressLine } from '../../../src/cli/bench/progress.ts';
 import { IpipouError } from '../../../src/core/errors.ts';
 
@@ -56,6 +56,25 @@ describe('the plan', () => {
     expect(names).toContain('ipipou-tun');
     expect(names).not.toContain('vxlan');
   });
+
+  test('who is like another has a turn on the unlimited links only, unless asked for by name', () => {
+    const turnsOf = (name: string, ...args: readonly string[]) => {
+      const options = parseBenchOptions(['--rounds', '1', ...args]);
+      const turns = plan(options, options.contestants);
+      return turns.filter((turn) => turn.contestant.name === name).map(({ scene }) => scene.name);
+    };
+    expect(turnsOf('geneve')).toEqual(['super', 'frames']);
+    expect(turnsOf('vxlan')).toEqual(['super', 'frames', 'gigabit', 'slow', 'sizes']);
+    const asked = ['--only', 'bare,geneve', '--links', 'slow'];
+    expect(turnsOf('geneve', ...asked)).toEqual(['slow']);
+  });
+
+  test('whoever is left out of a scene is a contestant', () => {
+    const names = CONTESTANTS.map(({ name }) => name);
+    for (const { without } of [...SCENES, ...GUEST_SCENES, PROFILE]) {
+      expect(names).toEqual(expect.arrayContaining([...without]));
+    }
+  });
 });
 
 describe('options', () => {
@@ -71,6 +90,16 @@ describe('options', () => {
     expect(parseBenchOptions(guestArguments(options))).toEqual(options);
     expect(options.contestants.map(({ name }) => name)).toEqual(['bare', 'vxlan']);
     expect(options.slowed).toEqual({ vxlan: 5 });
+    const whole = parseBenchOptions(['--vm']);
+    const inside = parseBenchOptions([...guestArguments(whole), '--outside', 'file']);
+    expect(inside).toEqual({ ...whole, vm: false, outside: 'file' });
+  });
+
+  test('a guest has no turns on the gigabit link, unless it is asked for', () => {
+    const names = (...args: readonly string[]) =>
+      parseBenchOptions(args).scenes.map(({ name }) => name);
+    expect(names('--vm')).toEqual(names().filter((name) => name !== 'gigabit'));
+    expect(names('--vm', '--links', 'gigabit')).toEqual(['gigabit']);
   });
 
   test('--quick is one round of one short scene, --profile one more scene', () => {

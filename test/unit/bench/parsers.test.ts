@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseBusy, parseProgram } from '../../../src/bench/cpu.ts';
-import { parseSpeed } from '../../../src/bench/facts.ts';
+import { parseSpeed, parseVersion } from '../../../src/bench/facts.ts';
 import { parseIperf } from '../../../src/bench/iperf.ts';
 import { firstReplyAfter, parsePing } from '../../../src/bench/ping.ts';
 import { parseProfile } from '../../../src/bench/profile.ts';
@@ -70,4 +70,17 @@ test('perf report; idle time is no work', () => {
     { share: 12.34, symbol: '_copy_to_iter' },
     { share: 1, symbol: '0x00007f00' },
   ]);
+});
+
+test.each([
+  ['iperf 3.12 (cJSON 1.7.15)\nLinux', '3.12'],
+  ['ping from iputils 20221126', '20221126'],
+  ['ip utility, iproute2-6.1.0, libbpf 1.1.2', '6.1.0'],
+  ['nftables v1.0.6 (Lester Gooch #5)', '1.0.6'],
+  ['fastd v22', '22'],
+  ['wireguard-tools v1.0.20210914 - https://git.zx2c4.com/', '1.0.20210914'],
+  ['OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026', '9.2p1'],
+  ['command not found', undefined],
+])('the version in %j', (said, version) => {
+  expect(parseVersion(said)).toBe(version);
 });
