@@ -100,7 +100,7 @@ async function authenticate(indices: readonly number[], carried: number): Promis
 /** These clients ping the next ones, so often that a gap of some milliseconds would be seen. */
 async function pingNext(indices: readonly number[]): Promise<readonly Program[]> {
   const pinging = indices.map((index) =>
-    lab.spawn(lab.client(index), ['ping', '-i0.005', '-w120', innerIp((index + 1) % CLIENTS)]),
+    lab.spawn(lab.client(index), ['ping', '-i0.01', '-w120', innerIp((index + 1) % CLIENTS)]),
   );
   await Promise.all(pinging.map((ping) => ping.waitFor(/icmp_seq=5 /)));
   return pinging;
@@ -319,7 +319,5 @@ describe('after kill -9', () => {
   it('leaves nothing behind when it ends in order', async () => {
     await server.stop();
     expect(await whatIsThere(lab, lab.server)).not.toMatch(/ipipou0|172\.2[89]\.|10\.7\.|10000/);
-    server = await hosts.start(lab.server, config);
-    await server.ready(millis(150_000));
   }, 240_000);
 });
