@@ -4,8 +4,11 @@ import { runChecked } from '../../src/adapters/lab/process.ts';
 import { watchNft, type NftEvent } from '../../src/adapters/nft/monitor.ts';
 import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
-import { parseIpv4, type Endpoint } from '../../src/core/addr.ts';
+import { parseIpv4, type Endpoint, type Ipv4, type Prefix } from '../../src/core/addr.ts';
 import { KernelError } from '../../src/core/errors.ts';
+import { elementsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
+import { declareObjects, objectNames } from '../../src/core/nft/guard-rules.ts';
+import { PEER_SETS } from '../../src/core/nft/guard.ts';
 import { port } from '../../src/core/units.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 
@@ -17,10 +20,18 @@ const NAME = `nft-${process.pid}-a`;
 let nft: Nft;
 let raw: RawUdp;
 
+function address(text: string): Ipv4 {
+  const ip = parseIpv4(text);
+  if (ip === undefined) throw new Error(text);
+  return ip;
+}
+
 function endpoint(ip: string, number: number): Endpoint {
-  const address = parseIpv4(ip);
-  if (address === undefined) throw new Error(ip);
-  return { ip: address, port: port(number) };
+  return { ip: address(ip), port: port(number) };
+}
+
+function prefix(ip: string, length: number): Prefix {
+  return { ip: address(ip), length };
 }
 
 beforeAll(async () => {
@@ -54,6 +65,41 @@ function failure(act: () => void): unknown {
 function packets(counter: string): number {
   return Number(nft.counterPackets('ip', 't', counter));
 }
+
+describe('elements', () => {
+  const names = objectNames(port(10_000));
+  const peer: GuardPeer = {
+    device: 'ipipou0-1',
+    innerSources: [prefix('10.7.0.0', 24), prefix('10.7.1.0', 30), prefix('172.28.0.1', 32)],
+    admission: {
+      path: { local: endpoint('192.0.2.1', 10_000), remote: endpoint('192.0.2.2', 53) },
+      alt: address('172.29.0.0'),
+    },
+    expected: undefined,
+  };
+
+  test.each([true, false])('are told as the guard has named them, counters: %s', (counters) => {
+    const written = elementsOf(peer);
+    nft.runScript(
+      [
+        ...declareObjects({ table: 't', port: port(10_000), counters }),
+        ...written.map(({ set, text }) => `add element ip t ${names[set]} { ${text} }`),
+      ].join('\n'),
+    );
+    for (const { set, kind } of PEER_SETS) {
+      const texts = written.filter((element) => element.set === set).map(({ text }) => text);
+      expect(texts.length, set).toBeGreaterThan(0);
+      expect(nft.elements('ip', 't', { kind, name: names[set] }), set).toEqual(new Set(texts));
+    }
+  });
+
+  test('are none where there is no such set, and not told where they are of another kind', () => {
+    expect(nft.elements('ip', 't', { kind: 'set', name: 'nosuch' })).toEqual(new Set());
+    nft.runScript('add set ip t s { type ipv4_addr; flags timeout; }');
+    nft.runScript('add element ip t s { 192.0.2.1 timeout 1h }');
+    expect(nft.elements('ip', 't', { kind: 'set', name: 's' })).toBeUndefined();
+  });
+});
 
 describe('openNft', () => {
   test('runs all commands of a script or none, and says what the kernel refused', () => {

@@ -2,7 +2,14 @@
 // namespace of its process) and does what its parent says over IPC. Arguments: URL of the plane's built
 // index.js, the name of its factory there, and the file that is its journal. The other end is
 // test/rig/plane-host.ts.
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 
 const [, , url, factoryName, journalFile] = process.argv;
 const { [factoryName]: factory } = await import(url);
@@ -53,6 +60,12 @@ const calls = {
   describePeer: (peer) => plane.describePeer(peer),
   refresh: () => plane.refresh(),
   close: (mode) => plane.close(mode),
+  /** As if nothing had been opened yet. */
+  async reset() {
+    await plane?.close('remove');
+    plane = undefined;
+    rmSync(journalFile, { force: true });
+  },
   now: () => performance.now(),
   /** How often the journal was written. */
   saves: () => saves,

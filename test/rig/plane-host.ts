@@ -194,6 +194,12 @@ export class PlaneHost implements AsyncDisposable {
     await this.#ask('close', mode);
   }
 
+  /** Removes the plane if one is open and forgets what was heard: another can be opened. */
+  async reset(): Promise<void> {
+    await this.#ask('reset');
+    this.events.length = 0;
+  }
+
   /** Its clock, monotonic milliseconds. */
   async now(): Promise<number> {
     return (await this.#ask('now')) as number;

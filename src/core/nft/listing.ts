@@ -54,3 +54,54 @@ export function countedElements(elements: unknown): ReadonlyMap<string, bigint> 
   }
   return counted;
 }
+
+/**
+ * Elements of a set or a map that is listed, as scripts name them: "192.0.2.1 . 10000", or with what
+ * a map gives for it, "192.0.2.1 : 198.51.100.1"; names of devices stand in quotes. Counters are left
+ * out. Undefined where there is anything that cannot be named so: a range, a timeout, a comment.
+ */
+export function elementTexts({
+  type,
+  elem = [],
+  map,
+}: NftListed['fields']): ReadonlySet<string> | undefined {
+  if (!Array.isArray(elem)) return undefined;
+  const types: readonly unknown[] = Array.isArray(type) ? type : [type];
+  const texts = new Set<string>();
+  for (const item of elem as readonly unknown[]) {
+    const text = map === undefined ? keyText(item, types) : pairText(item, types, map);
+    if (text === undefined) return undefined;
+    texts.add(text);
+  }
+  return texts;
+}
+
+function pairText(item: unknown, types: readonly unknown[], map: unknown): string | undefined {
+  if (!Array.isArray(item) || item.length !== 2) return undefined;
+  const [key, value] = item as readonly unknown[];
+  const texts = [keyText(key, types), valueText(value, map)];
+  return texts.includes(undefined) ? undefined : texts.join(' : ');
+}
+
+function keyText(item: unknown, types: readonly unknown[]): string | undefined {
+  const bare = isRecord(item) && isRecord(item['elem']) ? withoutCounter(item['elem']) : item;
+  const parts = isRecord(bare) && Array.isArray(bare['concat']) ? bare['concat'] : [bare];
+  if (parts.length !== types.length) return undefined;
+  const texts = parts.map((part, index) => valueText(part, types[index]));
+  return texts.includes(undefined) ? undefined : texts.join(' . ');
+}
+
+/** The value of an element that has a counter at the most; undefined of another. */
+function withoutCounter(element: NftListed['fields']): unknown {
+  const plain = Object.keys(element).every((key) => key === 'val' || key === 'counter');
+  return plain ? element['val'] : undefined;
+}
+
+function valueText(value: unknown, type: unknown): string | undefined {
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'string') return type === 'ifname' ? `"${value}"` : value;
+  const prefix = isRecord(value) ? value['prefix'] : undefined;
+  if (!isRecord(prefix)) return undefined;
+  const { addr, len } = prefix;
+  return typeof addr === 'string' && typeof len === 'number' ? `${addr}/${len}` : undefined;
+}

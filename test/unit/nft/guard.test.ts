@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ipv4FromNumber, type Path } from '../../../src/core/addr.ts';
-import { elementsOf, type GuardPeer } from '../../../src/core/nft/guard-peer.ts';
+import { elementsOf, type GuardPeer, type PeerSet } from '../../../src/core/nft/guard-peer.ts';
 import { objectNames, type GuardSpec } from '../../../src/core/nft/guard-rules.ts';
 import { changePeers, installGuard, removeGuard } from '../../../src/core/nft/guard.ts';
 import { port } from '../../../src/core/units.ts';
@@ -254,7 +254,34 @@ describe('changePeers', () => {
 });
 
 describe('installGuard with peers', () => {
-  it('empties every set of peers before it fills it', () => {
+  const commands = (script: string) =>
+    script.split('\n').filter((line) => /^(flush (set|map)|(add|delete) element) /.test(line));
+
+  it('does not touch elements that are wanted and there already', () => {
+    const own = { ...peer, admission: { path, alt }, innerSources: [prefix(0x0a010000, 16)] };
+    const there = new Map<PeerSet, Set<string>>();
+    for (const { set, text } of elementsOf(own)) there.set(set, new Set([text]));
+    expect(commands(installGuard(spec, [own], there))).toEqual([]);
+  });
+
+  it("gives sets what they lack, and takes out what is nobody's", () => {
+    const there = new Map<PeerSet, Set<string>>([
+      ['admitted', new Set(['203.0.113.2 . 40001 . 203.0.113.1', '203.0.113.9 . 1 . 203.0.113.1'])],
+      ['pairs', new Set()],
+      ['inwards', new Set(['203.0.113.9 . 1 . 203.0.113.1 : 172.29.0.0'])],
+      ['outwards', new Set()],
+      ['devices', new Set(['"ipipou0"'])],
+      ['restricted', new Set()],
+    ]);
+    expect(commands(installGuard(spec, [peer], there))).toEqual([
+      'flush set ip ipipou p10000_inner',
+      'delete element ip ipipou p10000_admitted { 203.0.113.9 . 1 . 203.0.113.1 }',
+      'delete element ip ipipou p10000_inwards { 203.0.113.9 . 1 . 203.0.113.1 : 172.29.0.0 }',
+      'add element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
+    ]);
+  });
+
+  it('empties every set of which it is not known what it holds before it fills it', () => {
     const lines = installGuard(spec, [{ ...peer, admission: { path, alt } }]).split('\n');
     for (const name of ['admitted', 'pairs', 'inwards', 'outwards', 'devices'] as const) {
       const emptied = lines.findIndex(

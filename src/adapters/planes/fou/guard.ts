@@ -1,10 +1,12 @@
 import { KernelError } from '../../../core/errors.ts';
-import type { GuardPeer } from '../../../core/nft/guard-peer.ts';
+import type { GuardPeer, PeerSet } from '../../../core/nft/guard-peer.ts';
 import { guardPrefix, objectNames, type GuardSpec } from '../../../core/nft/guard-rules.ts';
 import {
   changePeers,
   installGuard,
+  PEER_SETS,
   removeGuard,
+  type ElementsThere,
   type PeerChange,
 } from '../../../core/nft/guard.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
@@ -43,8 +45,15 @@ export class Guard {
 
   /** Makes the rules, whatever is there, and watches them from now on. */
   install(peers: ReadonlyMap<PeerId, GuardPeer>): void {
-    this.#replace(peers);
+    // First, so that nothing is missed that somebody changes meanwhile.
     this.#monitor ??= watchNft((event) => this.#onEvent(event));
+    try {
+      this.#replace(peers);
+    } catch (error) {
+      this.#monitor.close();
+      this.#monitor = undefined;
+      throw error;
+    }
   }
 
   /** What the rules say of a peer. */
@@ -158,17 +167,34 @@ export class Guard {
     return (event.chain ?? event.set ?? prefix).startsWith(prefix);
   }
 
-  /** Makes the rules anew; they replace whatever is there, of whatever type. */
+  /**
+   * Makes the rules anew; they replace whatever is there, of whatever type. Peers who are admitted
+   * already lose nothing (installGuard).
+   */
   #replace(peers: ReadonlyMap<PeerId, GuardPeer>): void {
-    const script = installGuard(this.#spec, peers.values());
+    const wanted = [...peers.values()];
     try {
-      this.#nft.runScript(script);
+      this.#nft.runScript(installGuard(this.#spec, wanted, this.#elements()));
     } catch (error) {
-      if (!(error instanceof KernelError) || error.errno !== 'EEXIST') throw error;
-      // Another version, or other options, made sets of the same name in another way.
-      this.#nft.runScript(`${removal(this.#nft, this.#spec)}\n${script}`);
+      // EEXIST: another version, or other options, made sets of the same name in another way. ENOENT:
+      // somebody has removed elements since we looked.
+      if (!(error instanceof KernelError && ['EEXIST', 'ENOENT'].includes(error.errno)))
+        throw error;
+      this.#nft.runScript(`${removal(this.#nft, this.#spec)}\n${installGuard(this.#spec, wanted)}`);
     }
     this.#peers = peers;
+  }
+
+  /** What the kernel's sets of peers hold, but for those where it cannot be told. */
+  #elements(): ElementsThere {
+    const { port, table } = this.#spec;
+    const names = objectNames(port);
+    const there = new Map<PeerSet, ReadonlySet<string>>();
+    for (const { set, kind } of PEER_SETS) {
+      const texts = this.#nft.elements('ip', table, { kind, name: names[set] });
+      if (texts) there.set(set, texts);
+    }
+    return there;
   }
 
   #repair(): void {
