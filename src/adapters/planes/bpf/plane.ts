@@ -273,10 +273,9 @@ export class BpfPlane implements DataPlane {
 
   async describe(): Promise<PlaneDescription> {
     const { 'passed-up': _, ...reasons } = this.#running().programs.reasons();
-    const link = await this.#route.linkByName(this.#pair.name);
     return {
       device: this.#pair.name,
-      mtu: link?.mtu ?? (await this.#ways.deviceMtu()),
+      mtu: await this.#innerMtu(),
       refused: positive({ ...reasons, overtaken: this.#overtaken }),
     };
   }
@@ -285,14 +284,19 @@ export class BpfPlane implements DataPlane {
     const maps = this.#running();
     const peer = this.#known(id);
     const { rxRefused, txRefused } = maps.programs.counters(peer.index);
-    const link = await this.#route.linkByName(this.#pair.name);
     return {
       ...(await this.counters(id)),
       device: this.#pair.name,
-      mtu: maps.wayOf(peer)?.innerMtu ?? link?.mtu ?? (await this.#ways.deviceMtu()),
+      mtu: maps.wayOf(peer)?.innerMtu ?? (await this.#innerMtu()),
       localAlt: undefined,
       refused: positive({ incoming: rxRefused, outgoing: txRefused }),
     };
+  }
+
+  /** Of the device. */
+  async #innerMtu(): Promise<number> {
+    const link = await this.#route.linkByName(this.#pair.name);
+    return link?.mtu ?? (await this.#ways.deviceMtu());
   }
 
   async refresh(): Promise<void> {
