@@ -15,7 +15,13 @@ import type { Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import { Admission } from './admission.ts';
 import { explain } from './explain.ts';
-import { CLOSE_TIMEOUT, OUTER_ERRORS_WAITING, REAUTH_SPREAD, WAKE_BATCH } from './limits.ts';
+import {
+  CLOSE_TIMEOUT,
+  OUTER_ERRORS_WAITING,
+  REAUTH_SPREAD,
+  START_BATCH,
+  WAKE_BATCH,
+} from './limits.ts';
 import { Lookups, type LookupPorts } from './lookups.ts';
 import type { Memories } from './memories.ts';
 import { PeerSlot } from './peer-slot.ts';
@@ -93,12 +99,18 @@ export class Driver {
     for (const peer of peers) this.add(peer, ports.plane.adopted.get(peer.id));
   }
 
-  /** Begins the sessions that do not wait for a packet: all of `slots` that have something to do now. */
+  /**
+   * Begins the sessions that do not wait for a packet: all of `slots` that have something to do now. A
+   * batch at a time: what comes meanwhile has its turn between, whether its peer has begun or not.
+   */
   async start(
     slots: Iterable<PeerSlot>,
     mustBegin: (slot: PeerSlot) => boolean = () => false,
   ): Promise<void> {
+    let count = 0;
     for (const slot of slots) {
+      if (++count % START_BATCH === 0) await this.#othersTurn();
+      if (this.#closing.signal.aborted) return;
       const active = this.table.isActive(slot.peer) || slot.carried !== undefined;
       if (slot.state !== undefined || !(active || mustBegin(slot))) continue;
       await this.#enqueue(async () => {
@@ -264,6 +276,11 @@ export class Driver {
       });
     };
     this.#evicting.set(slot, clock.callAt(this.#admission.notBefore(slot), again));
+  }
+
+  #othersTurn(): Promise<void> {
+    const { clock } = this.#ports;
+    return new Promise((resolve) => void clock.callAt(clock.now().monotonic, resolve));
   }
 
   #isListed(slot: PeerSlot): boolean {

@@ -21,6 +21,9 @@ export const CLOSE_TIMEOUT = millis(5000);
 /** Sessions woken in one go before packets that wait have their turn. */
 export const WAKE_BATCH = 64;
 
+/** Peers of an earlier run that are looked at in one go at the start, before others have their turn. */
+export const START_BATCH = 256;
+
 /** What the network says about packets of ours waits for its turn; beyond so many it is dropped. */
 export const OUTER_ERRORS_WAITING = 64;
 

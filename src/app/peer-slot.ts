@@ -3,6 +3,7 @@ import type { PeerConfig } from '../core/config/tunnel-config.ts';
 import { NOWHERE } from '../core/session/directory.ts';
 import type { SessionState } from '../core/session/step.ts';
 import type { SessionEntry } from '../core/session/table.ts';
+import { NO_RANK } from '../core/ranked-list.ts';
 import { NO_TIMER, type Timed } from '../core/timer-heap.ts';
 import type { Millis } from '../core/units.ts';
 
@@ -14,6 +15,7 @@ export class PeerSlot implements SessionEntry, Timed {
   peer: PeerConfig;
   path: Path | undefined;
   place = NOWHERE;
+  rank = NO_RANK;
   state: SessionState | undefined;
   wakeAt: Millis | undefined;
   timerPlace = NO_TIMER;

@@ -38,17 +38,16 @@ export function peerStatuses(
 
 function slotsAfter(driver: Driver, after: PeerId | undefined, limit: number): readonly PeerSlot[] {
   const { directory } = driver.table;
-  if (after !== undefined && directory.get(after) === undefined) {
+  const last = after === undefined ? undefined : directory.get(after);
+  if (after !== undefined && last === undefined) {
     throw new IpipouError('arguments', `there is no peer ${after} any more`, {
       hint: 'ask again from the beginning',
     });
   }
   const found: PeerSlot[] = [];
-  let begun = after === undefined;
-  for (const slot of directory.entries()) {
+  for (const slot of directory.entriesAfter(last)) {
     if (found.length >= limit) break;
-    if (begun) found.push(slot);
-    begun ||= slot.peer.id === after;
+    found.push(slot);
   }
   return found;
 }

@@ -118,17 +118,18 @@ export class Hosts implements AsyncDisposable {
 /** A running daemon, asked over its control socket (a process less than `ipipou show`). */
 export class Daemon implements AsyncDisposable {
   readonly program: Program;
-  readonly #control: string;
+  /** Path of its control socket. */
+  readonly control: string;
 
   constructor(program: Program, control: string) {
     this.program = program;
-    this.#control = control;
+    this.control = control;
   }
 
   /** Undefined while it does not answer. */
   async status(): Promise<TunnelStatus | undefined> {
     try {
-      const reply = await controlClient.ask(this.#control, { request: 'status' });
+      const reply = await controlClient.ask(this.control, { request: 'status' });
       return reply.ok ? reply.status : undefined;
     } catch {
       return undefined;
@@ -137,7 +138,7 @@ export class Daemon implements AsyncDisposable {
 
   /** What it tells of one peer; throws when it does not. */
   async peer(peer: string): Promise<PeerStatus> {
-    const reply = await controlClient.ask(this.#control, { request: 'peer', peer });
+    const reply = await controlClient.ask(this.control, { request: 'peer', peer });
     const [status] = reply.ok ? (reply.peers ?? []) : [];
     if (status === undefined) throw new Error(`nothing of peer ${peer}: ${JSON.stringify(reply)}`);
     return status;

@@ -1,6 +1,7 @@
 import { samePath, type Endpoint, type Ipv4, type Path } from '../../src/core/addr.ts';
 import { authLengths, isInnerPacket } from '../../src/core/auth/schemes.ts';
 import type { AuthConfig, PeerConfig, PeerId } from '../../src/core/config/tunnel-config.ts';
+import { NO_RANK } from '../../src/core/ranked-list.ts';
 import { NOWHERE } from '../../src/core/session/directory.ts';
 import {
   createSession,
@@ -60,6 +61,7 @@ export class SimulatedPeer implements SessionEntry {
   peer: PeerConfig;
   path: Path | undefined;
   place = NOWHERE;
+  rank = NO_RANK;
   state: SessionState | undefined;
   wakeAt: Millis | undefined;
   memory: SessionMemory | undefined;

@@ -7,9 +7,10 @@
  * with "fragmentation needed" when it is forwarded (RFC 1191) and with EMSGSIZE when it is our own;
  * others are fragmented; our own TCP advertises an MSS that fits, so RTAX_ADVMSS is not needed.
  */
-import { formatPrefix, type Prefix } from '../../core/addr.ts';
+import type { Prefix } from '../../core/addr.ts';
 import { KernelError } from '../../core/errors.ts';
 import { RT_TABLE_MAIN } from '../../core/netlink/route.ts';
+import { PrefixMap } from '../../core/prefix-map.ts';
 import type { IfIndex } from '../../core/units.ts';
 import type { PeerId } from '../../ports/data-plane.ts';
 import type {
@@ -35,16 +36,11 @@ export type PeerRouting = {
 /** A route that could not be made, changed or removed. EEXIST: somebody else's leads there already. */
 export type PeerRouteFailure = { readonly prefix: Prefix; readonly error: Error };
 
-/** One route that is in the kernel, or is to be. `peer`: whose it is; undefined = of an earlier run. */
-type PeerRoute = {
-  readonly peer: PeerId | undefined;
-  readonly prefix: Prefix;
-  readonly device: IfIndex;
-  readonly mtu: number | undefined;
-};
+/** What all routes of a peer have in common. `peer` is undefined for routes of an earlier run. */
+type Owned = PeerRouting & { readonly peer: PeerId | undefined };
 
-/** By prefix in text. */
-type RouteTable = ReadonlyMap<string, PeerRoute>;
+/** Routes that are in the kernel, or are to be. */
+type RouteTable = PrefixMap<Owned>;
 
 /**
  * Keeps the routes of many peers. Remembers what it made, so that a change costs only what differs.
@@ -53,9 +49,9 @@ type RouteTable = ReadonlyMap<string, PeerRoute>;
 export class PeerRoutes {
   readonly #route: RouteNetlink;
   /** As many as the tunnel has peers. */
-  readonly #peers = new Map<PeerId, PeerRouting>();
+  readonly #peers = new Map<PeerId, Owned>();
   /** What is in the kernel as far as we know; as many as the peers have prefixes. */
-  readonly #made = new Map<string, PeerRoute>();
+  readonly #made: RouteTable = new PrefixMap();
 
   constructor(route: RouteNetlink) {
     this.#route = route;
@@ -69,8 +65,13 @@ export class PeerRoutes {
    */
   async set(peers: ReadonlyMap<PeerId, PeerRouting>): Promise<readonly PeerRouteFailure[]> {
     const before = [...peers.keys()].flatMap((peer) => this.#madeFor(peer));
-    for (const [peer, routing] of peers) this.#peers.set(peer, routing);
-    return this.#change(before, tableOf(peers));
+    const wanted: RouteTable = new PrefixMap();
+    for (const [peer, { device, prefixes, mtu }] of peers) {
+      const owned = { peer, device, prefixes, mtu };
+      this.#peers.set(peer, owned);
+      claim(wanted, owned);
+    }
+    return this.#change(before, wanted);
   }
 
   /** Removes the routes of these peers; unknown ones do no harm. */
@@ -78,12 +79,12 @@ export class PeerRoutes {
     const doomed = [...peers];
     const before = doomed.flatMap((peer) => this.#madeFor(peer));
     for (const peer of doomed) this.#peers.delete(peer);
-    return this.#change(before, new Map());
+    return this.#change(before, new PrefixMap());
   }
 
   /** Forgets what led out of a device that is gone or was down: the kernel has dropped it. */
   forgetDevice(device: IfIndex): void {
-    for (const [key, made] of this.#made) if (made.device === device) this.#made.delete(key);
+    for (const prefix of this.#madeOutOf(device)) this.#made.delete(prefix);
   }
 
   /** Learns what an earlier run has made out of a device, so that `set` changes only what differs. */
@@ -91,8 +92,7 @@ export class PeerRoutes {
     this.forgetDevice(device);
     for (const route of await this.#route.routes({ protocol: RTPROT_IPIPOU, oif: device })) {
       if (!isPlain(route)) continue;
-      const prefix = { ip: route.destination, length: route.prefix };
-      this.#made.set(formatPrefix(prefix), { peer: undefined, prefix, device, mtu: route.mtu });
+      this.#made.set(prefixOf(route), { peer: undefined, device, prefixes: [], mtu: route.mtu });
     }
   }
 
@@ -104,62 +104,74 @@ export class PeerRoutes {
     device: IfIndex,
   ): Promise<{ readonly mended: number; readonly failures: readonly PeerRouteFailure[] }> {
     await this.recall(device);
-    const there = [...this.#made.keys()].filter((key) => this.#made.get(key)?.device === device);
-    const here = [...this.#peers].filter(([, routing]) => routing.device === device);
-    const wanted = tableOf(new Map(here));
+    const there = this.#madeOutOf(device);
+    const wanted: RouteTable = new PrefixMap();
+    for (const owned of this.#peers.values()) if (owned.device === device) claim(wanted, owned);
     const mended = this.#changes(there, wanted).length;
     const failures = await this.#change(there, wanted);
     return { mended: mended - failures.length, failures };
   }
 
-  /** Keys of what is made for a peer and is still its own. */
-  #madeFor(peer: PeerId): readonly string[] {
-    const keys = this.#peers.get(peer)?.prefixes.map(formatPrefix) ?? [];
-    return keys.filter((key) => this.#made.get(key)?.peer === peer);
+  #madeOutOf(device: IfIndex): readonly Prefix[] {
+    const made: Prefix[] = [];
+    for (const [prefix, owned] of this.#made.entries())
+      if (owned.device === device) made.push(prefix);
+    return made;
+  }
+
+  /** What is made for a peer and is still its own. */
+  #madeFor(peer: PeerId): readonly Prefix[] {
+    const prefixes = this.#peers.get(peer)?.prefixes ?? [];
+    return prefixes.filter((prefix) => this.#made.get(prefix)?.peer === peer);
   }
 
   /** What of `before` is not wanted goes, then what is wanted comes. */
-  #changes(before: readonly string[], wanted: RouteTable): readonly RouteChange[] {
+  #changes(before: readonly Prefix[], wanted: RouteTable): readonly RouteChange[] {
     const changes: RouteChange[] = [];
-    for (const key of before) {
-      const made = this.#made.get(key);
-      if (made && !wanted.has(key)) changes.push({ kind: 'remove', spec: specOf(made, 'remove') });
+    for (const prefix of before) {
+      const made = this.#made.get(prefix);
+      if (made && !wanted.has(prefix)) {
+        changes.push({ kind: 'remove', spec: specOf(prefix, made, 'remove') });
+      }
     }
-    for (const [key, route] of wanted) {
-      const made = this.#made.get(key);
+    for (const [prefix, route] of wanted.entries()) {
+      const made = this.#made.get(prefix);
       if (made?.device === route.device && made.mtu === route.mtu) continue;
-      changes.push({ kind: made ? 'replace' : 'create', spec: specOf(route, 'make') });
+      changes.push({ kind: made ? 'replace' : 'create', spec: specOf(prefix, route, 'make') });
     }
     return changes;
   }
 
   async #change(
-    before: readonly string[],
+    before: readonly Prefix[],
     wanted: RouteTable,
   ): Promise<readonly PeerRouteFailure[]> {
     const refused = await this.#route.changeRoutes(this.#changes(before, wanted));
-    const failures = (await this.#takeOver(refused)).map(({ change, error }) => ({
-      prefix: { ip: change.spec.destination, length: change.spec.prefix },
-      error,
-    }));
-    const failed = new Set(failures.map(({ prefix }) => formatPrefix(prefix)));
-    for (const key of before) if (!wanted.has(key) && !failed.has(key)) this.#made.delete(key);
-    for (const [key, route] of wanted) if (!failed.has(key)) this.#made.set(key, route);
-    return failures;
+    const failed = new PrefixMap<Error>();
+    for (const { change, error } of await this.#takeOver(refused)) {
+      failed.set(prefixOf(change.spec), error);
+    }
+    for (const prefix of before) {
+      if (!wanted.has(prefix) && !failed.has(prefix)) this.#made.delete(prefix);
+    }
+    for (const [prefix, route] of wanted.entries()) {
+      if (!failed.has(prefix)) this.#made.set(prefix, route);
+    }
+    return [...failed.entries()].map(([prefix, error]) => ({ prefix, error }));
   }
 
   /** Replaces what could not be made because a route is there already, where that route is ours to replace. */
   async #takeOver(failures: readonly RouteFailure[]): Promise<readonly RouteFailure[]> {
     if (!failures.some(isTaken)) return failures;
-    const there = new Map<string, Route>();
+    const there = new PrefixMap<Route>();
     for (const route of await this.#route.routes()) {
-      if (isPlain(route)) there.set(keyOf(route), route);
+      if (isPlain(route)) there.set(prefixOf(route), route);
     }
     const again: RouteChange[] = [];
     const left: RouteFailure[] = [];
     for (const failure of failures) {
       const { spec } = failure.change;
-      const sameDevice = there.get(keyOf(spec))?.oif === spec.oif;
+      const sameDevice = there.get(prefixOf(spec))?.oif === spec.oif;
       if (isTaken(failure) && sameDevice) again.push({ kind: 'replace', spec });
       else left.push(failure);
     }
@@ -167,28 +179,28 @@ export class PeerRoutes {
   }
 }
 
-/** The routes that these peers ask for; the later one has what several claim. */
-function tableOf(peers: ReadonlyMap<PeerId, PeerRouting>): RouteTable {
-  const table = new Map<string, PeerRoute>();
-  for (const [peer, { device, prefixes, mtu }] of peers) {
-    for (const prefix of prefixes) table.set(formatPrefix(prefix), { peer, prefix, device, mtu });
-  }
-  return table;
+/** Puts in the routes that a peer asks for; of several peers that claim one the last has it. */
+function claim(table: RouteTable, owned: Owned): void {
+  for (const prefix of owned.prefixes) table.set(prefix, owned);
 }
 
 /** A removal leaves the MTU out: it would have to be exactly the route's (fib_metrics_match). */
-function specOf({ prefix, device, mtu }: PeerRoute, purpose: 'make' | 'remove'): RouteSpec {
+function specOf(
+  { ip, length }: Prefix,
+  { device, mtu }: Owned,
+  purpose: 'make' | 'remove',
+): RouteSpec {
   return {
-    destination: prefix.ip,
-    prefix: prefix.length,
+    destination: ip,
+    prefix: length,
     oif: device,
     protocol: RTPROT_IPIPOU,
     mtu: purpose === 'make' ? mtu : undefined,
   };
 }
 
-function keyOf({ destination, prefix }: Pick<RouteSpec, 'destination' | 'prefix'>): string {
-  return formatPrefix({ ip: destination, length: prefix });
+function prefixOf({ destination, prefix }: Pick<RouteSpec, 'destination' | 'prefix'>): Prefix {
+  return { ip: destination, length: prefix };
 }
 
 /** In the main table, without a metric: what a route of ours can be or collide with. */

@@ -1,4 +1,5 @@
 import { openTunnel, type Tunnel } from '../../app/tunnel.ts';
+import { limitGarbage } from '../../adapters/system/heap.ts';
 import { createLog, openLogFile, writeStderr } from '../../adapters/system/log.ts';
 import type { Resolved } from '../../core/config/resolve.ts';
 import { formatHelp } from '../../core/config/text/help.ts';
@@ -26,6 +27,7 @@ the config again (ipipou help reload). After kill -9 the tunnel stays as it is, 
 takes it over. \`ipipou help\` lists the options.`,
   run: async (args, context) => {
     const reporter = reporterOf(context.env);
+    limitGarbage();
     try {
       const loaded = await loadConfig(args);
       return await act(args, loaded, context, reporter);

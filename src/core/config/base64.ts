@@ -1,3 +1,5 @@
+import { cutBytes } from '../byte-slab.ts';
+
 /** RFC 4648, section 4: the standard alphabet, padded. */
 const groups = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -14,7 +16,7 @@ const SIX_BITS = Uint8Array.from({ length: 128 }, (_, code) => {
 export function parseBase64(text: string): Uint8Array | undefined {
   if (!groups.test(text)) return undefined;
   const padding = text.endsWith('==') ? 2 : Number(text.endsWith('='));
-  const bytes = new Uint8Array((text.length / 4) * 3 - padding);
+  const bytes = cutBytes((text.length / 4) * 3 - padding);
   let at = 0;
   let bits = 0;
   let count = 0;

@@ -68,8 +68,10 @@ function setsTimer(own: Filled): boolean {
 
 function allowedIpsOf({ id, own }: PeerView, innerIp: Ipv4): readonly Prefix[] | 'any' {
   if (own.allowedIps === undefined && id === DEFAULT_PEER) return 'any';
-  const others = own.allowedIps?.filter(({ ip, length }) => ip !== innerIp || length !== 32) ?? [];
-  return [{ ip: innerIp, length: 32 }, ...others];
+  const itself = { ip: innerIp, length: 32 };
+  // An array that is spread into has room to grow; most peers have no more than themselves.
+  if (own.allowedIps === undefined) return [itself];
+  return [itself, ...own.allowedIps.filter(({ ip, length }) => ip !== innerIp || length !== 32)];
 }
 
 /** The secret of peers that say no other. */

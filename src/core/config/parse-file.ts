@@ -17,29 +17,41 @@ import { peerName } from './syntax-peers.ts';
  * `parseSection`, one section at a time, because there may be a hundred thousand. Never throws.
  */
 export function parseConfigFile(text: string, source: string): ParsedSource {
-  const heads = [...text.matchAll(SECTION_HEAD)];
-  const top = text.slice(0, heads[0]?.index).replace(/^\u{feff}/u, '');
+  const first = text.search(SECTION_HEAD);
+  const top = text.slice(0, first < 0 ? text.length : first).replace(/^\u{feff}/u, '');
   const { settings, problems } = parseLines(top, { source, line: 1 });
   const sections: Section[] = [];
   const found = [...problems];
   let line = 1;
   let counted = 0;
-  for (const [index, head] of heads.entries()) {
-    line += countLines(text, counted, head.index);
-    counted = head.index;
-    const end = head.index + head[0].length;
-    const read = parseContent(contentOf(head[0]), { source, line });
+  for (const { at, head, body } of cutSections(text)) {
+    line += countLines(text, counted, at);
+    counted = at;
+    const read = parseContent(contentOf(head), { source, line });
     const name = 'option' in read ? peerName.read(read.text) : undefined;
-    if (name?.ok) {
-      const body = text.slice(end + 1, heads[index + 1]?.index);
-      sections.push({ id: name.value, source, line, body });
-    } else found.push('option' in read ? problemAt(read, name?.expected ?? '') : read);
+    if (name?.ok) sections.push({ id: name.value, source, line, body });
+    else found.push('option' in read ? problemAt(read, name?.expected ?? '') : read);
   }
   return { source, settings, sections, problems: found };
 }
 
 /** A line that begins with the word `peer`, as a file's lines may begin. */
 const SECTION_HEAD = /^[ \t-]*peer(?![A-Za-z0-9-]).*$/gm;
+
+type Cut = { readonly at: number; readonly head: string; readonly body: string };
+
+/** Every `peer` line, where it begins, and the lines behind it. */
+function* cutSections(text: string): Generator<Cut> {
+  let open: { readonly at: number; readonly head: string } | undefined;
+  const cut = ({ at, head }: Omit<Cut, 'body'>, end?: number): Cut => {
+    return { at, head, body: text.slice(at + head.length + 1, end) };
+  };
+  for (const { index: at, 0: head } of text.matchAll(SECTION_HEAD)) {
+    if (open) yield cut(open, at);
+    open = { at, head };
+  }
+  if (open) yield cut(open);
+}
 
 /** How many lines begin behind `from`, up to `to`. */
 function countLines(text: string, from: number, to: number): number {
@@ -94,7 +106,7 @@ type Place = { readonly source: string; readonly line: number };
 function parseContent(content: string, place: Place): Setting | ConfigProblem {
   const space = content.indexOf(' ');
   const word = space < 0 ? content : content.slice(0, space);
-  const value = space < 0 ? undefined : content.slice(space + 1);
+  const value = space < 0 ? undefined : detached(content.slice(space + 1));
   const option = findOption(word);
   if (option === undefined) return notAnOption(word, value, place);
   const setting = { option, text: value ?? '', ...place };
@@ -114,6 +126,11 @@ function parseContent(content: string, place: Place): Setting | ConfigProblem {
     };
   }
   return setting;
+}
+
+/** The same text by itself: what is cut from a file keeps all of it in memory as long as it lives. */
+function detached(text: string): string {
+  return text.split('').join('');
 }
 
 function notAnOption(word: string, value: string | undefined, place: Place): ConfigProblem {

@@ -1,4 +1,5 @@
-import { formatPrefix, ipv4ToNumber, type Ipv4, type Prefix } from '../addr.ts';
+import { formatPrefix, type Ipv4, type Prefix } from '../addr.ts';
+import { PrefixMap } from '../prefix-map.ts';
 import type { SlotName } from './slots.ts';
 import type { PeerConfig, TunnelConfig } from './tunnel-config.ts';
 
@@ -59,11 +60,7 @@ function remoteOf(peer: PeerConfig, role: TunnelConfig['role']): string | undefi
 
 /** Who claims what; at most one entry for each claim of each peer. */
 export class ClaimTable<Holder> {
-  /** By the prefix's length, then by its address as a signed number, which costs a map the least. */
-  readonly #networks: readonly Map<number, Holder>[] = Array.from(
-    { length: 33 },
-    () => new Map<number, Holder>(),
-  );
+  readonly #networks = new PrefixMap<Holder>();
   readonly #others = {
     key: new Map<string, Holder>(),
     token: new Map<string, Holder>(),
@@ -72,36 +69,26 @@ export class ClaimTable<Holder> {
 
   /** Who has claimed the same already, and keeps it; undefined when it is the new holder's now. */
   add(claim: Claim, holder: Holder): Holder | undefined {
-    return claim.what === 'network'
-      ? claimOnce(this.#networksOf(claim.prefix), ipv4ToNumber(claim.prefix.ip) | 0, holder)
-      : claimOnce(this.#others[claim.what], claim.key, holder);
+    const other = this.#holderOf(claim);
+    if (other !== undefined) return other;
+    if (claim.what === 'network') this.#networks.set(claim.prefix, holder);
+    else this.#others[claim.what].set(claim.key, holder);
+    return undefined;
   }
 
   has(claim: Claim): boolean {
+    return this.#holderOf(claim) !== undefined;
+  }
+
+  hasAddress(ip: Ipv4): boolean {
+    return this.#networks.has({ ip, length: 32 });
+  }
+
+  #holderOf(claim: Claim): Holder | undefined {
     return claim.what === 'network'
-      ? this.#networksOf(claim.prefix).has(ipv4ToNumber(claim.prefix.ip) | 0)
-      : this.#others[claim.what].has(claim.key);
+      ? this.#networks.get(claim.prefix)
+      : this.#others[claim.what].get(claim.key);
   }
-
-  hasAddress(address: Ipv4): boolean {
-    return this.#networks[32]?.has(ipv4ToNumber(address) | 0) ?? false;
-  }
-
-  #networksOf({ length }: Prefix): Map<number, Holder> {
-    const networks = this.#networks[length];
-    if (networks === undefined) throw new RangeError(`prefix length ${length}`);
-    return networks;
-  }
-}
-
-function claimOnce<Key, Holder>(
-  holders: Map<Key, Holder>,
-  key: Key,
-  holder: Holder,
-): Holder | undefined {
-  const other = holders.get(key);
-  if (other === undefined) holders.set(key, holder);
-  return other;
 }
 
 const OTHER: Readonly<Record<Claim['what'], string>> = {

@@ -19,10 +19,11 @@ import { constantTimeEqual } from '../auth/bytes.ts';
 import { HINT_LENGTH, hintOfKey } from '../auth/v1.ts';
 import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';
 import { MultiMap } from '../multi-map.ts';
+import { RankedList, type Ranked } from '../ranked-list.ts';
 import type { Port } from '../units.ts';
 
 /** What the directory keeps of a peer. `path` and `place` are its own to write. */
-export interface Entry {
+export interface Entry extends Ranked {
   readonly peer: PeerConfig;
   /** Where its packets come from now. */
   path: Path | undefined;
@@ -37,6 +38,7 @@ export const NOTES_MAX = 1024;
 
 export class Directory<E extends Entry> {
   readonly #byId = new Map<PeerId, E>();
+  readonly #inOrder = new RankedList<E>();
   readonly #byRemote = new MultiMap<number, E>();
   readonly #byHint = new MultiMap<number, E>();
   readonly #byToken = new MultiMap<number, E>();
@@ -60,6 +62,11 @@ export class Directory<E extends Entry> {
     return this.#byId.values();
   }
 
+  /** Those who came after one, in that order, or all; nobody may come or go meanwhile. */
+  entriesAfter(entry: E | undefined): Generator<E> {
+    return this.#inOrder.after(entry);
+  }
+
   get(id: PeerId): E | undefined {
     return this.#byId.get(id);
   }
@@ -73,6 +80,7 @@ export class Directory<E extends Entry> {
   /** Lists a peer; its id must be free. */
   add(entry: E): void {
     this.#byId.set(entry.peer.id, entry);
+    this.#inOrder.add(entry);
     this.#index(entry);
   }
 
@@ -80,6 +88,7 @@ export class Directory<E extends Entry> {
   remove(entry: E): void {
     this.#unindex(entry);
     this.#byId.delete(entry.peer.id);
+    this.#inOrder.remove(entry);
   }
 
   /** Lists a peer anew in its place, with another config of the same id that `change` gives it. */

@@ -3,14 +3,16 @@ import { millis, type Millis } from '../units.ts';
 
 export type Rate = { readonly perSecond: number; readonly burst: number };
 
-export type Bucket = { readonly tokens: number; readonly at: Millis };
+/** When it will be full again, if nothing more is taken: one number, since every peer has two. */
+export type Bucket = Millis;
+
+/** Milliseconds that many additions of times may be wrong by. */
+const ROUNDING = 0.001;
 
 /** The bucket after one token is taken; undefined when there is none. A new bucket is full. */
 export function takeToken(bucket: Bucket | undefined, rate: Rate, now: Millis): Bucket | undefined {
-  const elapsed = bucket ? Math.max(0, now - bucket.at) : 0;
-  const saved = bucket ? bucket.tokens + (elapsed / 1000) * rate.perSecond : rate.burst;
-  const tokens = Math.min(rate.burst, saved);
-  return tokens < 1
-    ? undefined
-    : { tokens: tokens - 1, at: millis(Math.max(now, bucket?.at ?? 0)) };
+  const fullAt = Math.max(now, bucket ?? now);
+  const pause = 1000 / rate.perSecond;
+  const empty = fullAt - now - ROUNDING > (rate.burst - 1) * pause;
+  return empty ? undefined : millis(fullAt + pause);
 }

@@ -17,7 +17,11 @@ export type ServerTurn = Turn<ServerState>;
 
 /** Makes a remote the admitted one; `failures` attempts have failed before. */
 export function admit(turn: ServerTurn, remote: Remote, failures: number): void {
-  const before = { remote: turn.state.remote, attempt: failures, until: after(turn, ADMIT_ANSWER) };
+  const { remote: earlier } = turn.state;
+  const before =
+    earlier || failures > 0
+      ? { remote: earlier, attempt: failures, until: after(turn, ADMIT_ANSWER) }
+      : undefined;
   follow(turn, remote, undefined);
   turn.state = { ...turn.state, before };
   remember(turn);

@@ -262,6 +262,7 @@ function allowResolved(turn: ServerTurn, event: EventOf<'resolved'>): void {
 
 /** Does whatever is due. */
 export function runServerTimers(turn: ServerTurn): void {
+  forgetBefore(turn);
   retryAdmission(turn);
   watchRemote(turn);
   resolveAgain(turn);
@@ -275,6 +276,11 @@ function watchPathMtu(turn: ServerTurn): void {
     setPathMtu(turn, runPathMtu(turn.state.pathMtu, turn.now.monotonic).state);
   }
   applyLimit(turn);
+}
+
+/** No failure of the last `admit` comes any more. */
+function forgetBefore(turn: ServerTurn): void {
+  if (isDue(turn, turn.state.before?.until)) turn.state = { ...turn.state, before: undefined };
 }
 
 function retryAdmission(turn: ServerTurn): void {

@@ -71,7 +71,7 @@ export type ServerState = Common & {
   /** Addresses that auth-by-remote-ip allows; undefined = not resolved yet, so none. */
   readonly allowed: readonly Ipv4[] | undefined;
   readonly remote: Remote | undefined;
-  /** What to go back to when the last `admit` fails, while that can still come. */
+  /** What to go back to when the last `admit` fails, while that can still come; undefined = nothing, at once. */
   readonly before:
     | { readonly remote: Remote | undefined; readonly attempt: number; readonly until: Millis }
     | undefined;

@@ -148,7 +148,7 @@ export function describeDecap(): void {
     expect(arrive(moved).verdict).toBe('redirect');
     loaded().evict(3);
     expect(arrive(moved)).toMatchObject({ verdict: 'unspec', counted: ['passed-up'] });
-    expect(loaded().paths(LOCAL_PORT)).toEqual([]);
+    expect([...loaded().paths(LOCAL_PORT)]).toEqual([]);
     expect(loaded().counters(3).rxPackets).toBe(1n);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { WAKE_BATCH } from '../../../src/app/limits.ts';
+import { START_BATCH, WAKE_BATCH } from '../../../src/app/limits.ts';
 import { openTunnel, type Tunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
 import type { Path } from '../../../src/core/addr.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
@@ -250,6 +250,34 @@ describe('a server of several peers', () => {
     await second.close();
   });
 });
+
+test('goes through the peers of a run that was cut short in batches, and heeds packets between', async () => {
+  const world = new World();
+  const names = Array.from({ length: 2 * START_BATCH }, (_unused, n) => `peer${n}`);
+  for (const name of names) world.plane.adopted.set(id(name), adoptedPath(name));
+  const first = await world.open('server', peer('a'), peer('b'));
+  await first.close();
+  world.previous = world.written;
+  const opening = world.open('server', ...names.map((name) => peer(name)));
+  await settleAll(world);
+  expect(world.loaded).toHaveLength(START_BATCH - 1);
+  const last = names.at(-1) ?? '';
+  await world.packet(last, 7);
+  expect(world.calls().at(-1)).toBe(`admit ${last} at 198.51.100.7`);
+  for (let turn = 0; turn < 2; turn++) {
+    await world.clock.advance(1);
+    await settleAll(world);
+  }
+  const second = await opening;
+  expect(new Set(world.loaded).size).toBe(names.length);
+  expect(world.calls()).toEqual([]);
+  await second.close();
+});
+
+/** Lets work go on until it waits for the clock. */
+async function settleAll(world: World): Promise<void> {
+  for (let before = -1; before < world.loaded.length; await settle()) before = world.loaded.length;
+}
 
 describe('a change of the peers', () => {
   test('touches those that it is about', async () => {

@@ -6,6 +6,7 @@ import type {
   PeerId,
   Proof,
 } from '../../../src/core/config/tunnel-config.ts';
+import { NO_RANK } from '../../../src/core/ranked-list.ts';
 import { Directory, NOTES_MAX, NOWHERE, type Entry } from '../../../src/core/session/directory.ts';
 import { port, seconds } from '../../../src/core/units.ts';
 import { endpoint, ip, pathFrom } from './bench.ts';
@@ -36,7 +37,7 @@ function entry(id: string, proof: Proof, options: Options = {}): Entry {
       ...auth,
     },
   };
-  return { peer, path: undefined, place: NOWHERE };
+  return { peer, path: undefined, place: NOWHERE, rank: NO_RANK };
 }
 
 const key = (...bytes: readonly number[]): Uint8Array => {

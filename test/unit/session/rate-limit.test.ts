@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { takeToken } from '../../../src/core/session/rate-limit.ts';
+import { takeToken, type Bucket } from '../../../src/core/session/rate-limit.ts';
 import { millis } from '../../../src/core/units.ts';
 
 describe('takeToken', () => {
@@ -14,13 +14,32 @@ describe('takeToken', () => {
     expect(takeToken(bucket, rate, millis(500))).toBeDefined();
   });
 
+  it('gives whole bursts at times that are no round numbers', () => {
+    for (const burst of [10, 100, 2000]) {
+      let bucket: Bucket | undefined;
+      let given = 0;
+      do {
+        bucket = takeToken(bucket, { perSecond: burst, burst }, millis(86_412_345.678_9));
+        if (bucket !== undefined) given += 1;
+      } while (bucket !== undefined);
+      expect(given).toBe(burst);
+    }
+  });
+
   it('saves no more than a burst', () => {
-    const rested = takeToken(undefined, rate, millis(0));
-    expect(takeToken(rested, rate, millis(1e9))?.tokens).toBe(2);
+    let bucket = takeToken(undefined, rate, millis(0));
+    for (let count = 0; count < 3; count++) {
+      bucket = takeToken(bucket, rate, millis(1e9));
+      expect(bucket).toBeDefined();
+    }
+    expect(takeToken(bucket, rate, millis(1e9))).toBeUndefined();
   });
 
   it('gives nothing for time that runs backwards', () => {
-    const empty = { tokens: 0, at: millis(1000) };
+    let empty = takeToken(undefined, rate, millis(1000));
+    empty = takeToken(empty, rate, millis(1000));
+    empty = takeToken(empty, rate, millis(1000));
+    expect(empty).toBeDefined();
     expect(takeToken(empty, rate, millis(0))).toBeUndefined();
   });
 });

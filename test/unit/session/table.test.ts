@@ -4,6 +4,7 @@ import type { Path } from '../../../src/core/addr.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
 import { packetSeconds, schemeOf } from '../../../src/core/auth/schemes.ts';
 import type { PeerConfig, PeerId, Proof } from '../../../src/core/config/tunnel-config.ts';
+import { NO_RANK } from '../../../src/core/ranked-list.ts';
 import { NOWHERE } from '../../../src/core/session/directory.ts';
 import { HINTLESS_TRIALS, OVERALL_RATE, SOURCE_RATE } from '../../../src/core/session/limits.ts';
 import { createSession, step } from '../../../src/core/session/step.ts';
@@ -23,7 +24,14 @@ function peerOf(id: string, proof: Proof): PeerConfig {
 }
 
 function entryOf(peer: PeerConfig): SessionEntry {
-  return { peer, path: undefined, place: NOWHERE, state: undefined, wakeAt: undefined };
+  return {
+    peer,
+    path: undefined,
+    place: NOWHERE,
+    rank: NO_RANK,
+    state: undefined,
+    wakeAt: undefined,
+  };
 }
 
 /** A server's table whose peers are given by their proofs, and a count of what it costs. */

@@ -6,7 +6,13 @@
  * Packets are handled one at a time: while one is, the next wait in the kernel's buffer.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { formatEndpoint, ipv4FromNumber, type Ipv4, type Path } from '../../../core/addr.ts';
+import {
+  formatEndpoint,
+  ipv4FromNumber,
+  type Endpoint,
+  type Ipv4,
+  type Path,
+} from '../../../core/addr.ts';
 import { encodeU32host, getU64host } from '../../../core/bytes.ts';
 import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError } from '../../../core/errors.ts';
@@ -66,6 +72,8 @@ export class ControlSocket {
   readonly #payload = pinned(PAYLOAD_ROOM);
   readonly #iovec = pinned(IOVEC_BYTES);
   readonly #header = pinned(MMSGHDR_BYTES);
+  /** The end of ours that the last packet came to. */
+  #local: Endpoint | undefined;
   #pumping: Promise<void> | undefined;
   #closed = false;
 
@@ -198,8 +206,10 @@ export class ControlSocket {
   #pathFrom(local: Ipv4): Path | undefined {
     const remote = decodeSockaddrIn(this.#name);
     if (!remote.ok || remote.value.port === 0) return undefined;
+    // Paths are kept for every peer, and nearly all of them end at the same address of ours.
+    if (this.#local?.ip !== local) this.#local = { ip: local, port: this.#outer.localPort };
     return {
-      local: { ip: local, port: this.#outer.localPort },
+      local: this.#local,
       remote: { ip: remote.value.ip, port: port(remote.value.port) },
     };
   }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { formatPrefix, type Path, type Prefix } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
@@ -34,7 +35,8 @@ export type Inheritance = {
 };
 
 /**
- * The peers of a tunnel, in the maps of its programs. Everything here is done when the call returns.
+ * The peers of a tunnel, in the maps of its programs. Everything here but taking over from other maps is
+ * done when the call returns.
  * Where admitted peers are, and their counters, is in the maps alone; user space keeps names. The maps
  * have a size for good: when there are more peers, new programs with larger maps inherit from the old
  * ones and are hung in their place, and so does a later run with those of an earlier one.
@@ -144,8 +146,11 @@ export class PeerMaps implements Disposable {
     return index === undefined ? undefined : this.peers.at(index);
   }
 
-  /** Admits whom other maps have admitted, with their counts. */
-  inherit({ programs, paths }: Inheritance): void {
+  /**
+   * Admits whom other maps have admitted, with their counts. A slice at a time: others have their turn
+   * between, and must change neither these maps nor those.
+   */
+  async inherit({ programs, paths }: Inheritance): Promise<void> {
     for (const slice of slices(paths, PEERS_AT_ONCE)) {
       const admissions: (readonly [number, ProgramPeer])[] = [];
       for (const [id, { path, index }] of slice) {
@@ -158,31 +163,39 @@ export class PeerMaps implements Disposable {
         this.programs.copyCounters(peer.index, programs, index);
       }
       this.programs.admitMany(admissions);
+      await nextTurn();
     }
   }
 
   /** Takes the place of maps that have become too small: of all their peers these are told as well. */
-  succeed(old: PeerMaps): void {
+  async succeed(old: PeerMaps): Promise<void> {
     const paths = new Map<PeerId, { path: Path; index: number }>();
     for (const { id, path, index, limit, routeMtu } of old.peers.all()) {
       if (path) paths.set(id, { path, index });
       const peer = this.peers.get(id);
       if (peer) Object.assign(peer, { limit, routeMtu });
     }
-    this.inherit({ programs: old.programs, paths });
+    await this.inherit({ programs: old.programs, paths });
   }
 
-  /** Which of the known peers other maps have admitted; they are known by their tags and addresses. */
-  recognize(programs: Programs): Inheritance {
+  /**
+   * Which of the known peers other maps have admitted; they are known by their tags and addresses. A
+   * slice at a time, as `inherit`.
+   */
+  async recognize(programs: Programs): Promise<Inheritance> {
     const byTag = new Map<number, Peer>();
     for (const peer of this.peers.all()) byTag.set(tagOf(peer.id), peer);
     const paths = new Map<PeerId, { path: Path; index: number }>();
-    for (const { path, index } of programs.paths(this.#fixed.config.outer.localPort)) {
-      const slot = programs.peer(index);
-      const peer = byTag.get(slot?.tag ?? 0);
-      if (peer && slot?.innerIp === peer.innerIp && sameWay(slot, path)) {
-        paths.set(peer.id, { path, index });
+    const found = programs.paths(this.#fixed.config.outer.localPort);
+    for (const slice of slices(found, PEERS_AT_ONCE)) {
+      for (const { path, index } of slice) {
+        const slot = programs.peer(index);
+        const peer = byTag.get(slot?.tag ?? 0);
+        if (peer && slot?.innerIp === peer.innerIp && sameWay(slot, path)) {
+          paths.set(peer.id, { path, index });
+        }
       }
+      await nextTurn();
     }
     return { programs, paths };
   }

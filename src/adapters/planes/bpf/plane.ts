@@ -131,7 +131,7 @@ export class BpfPlane implements DataPlane {
     const maps = PeerMaps.load(this.#fixed, ends, config.peers);
     this.#stands = { maps, ends };
     this.#undo.push('programs', () => this.#stands?.maps[Symbol.dispose]());
-    if (adopted) this.#inherit(maps, adopted.programs);
+    if (adopted) await this.#inherit(maps, adopted.programs);
     this.#undo.push('tc filters', () => this.#attachments.detachOuter());
     await this.#hang();
     await this.#ways.dressDevice();
@@ -155,10 +155,10 @@ export class BpfPlane implements DataPlane {
     return index === near.index || index === far.index;
   }
 
-  #inherit(maps: PeerMaps, programs: Programs): void {
+  async #inherit(maps: PeerMaps, programs: Programs): Promise<void> {
     try {
-      const inheritance = maps.recognize(programs);
-      maps.inherit(inheritance);
+      const inheritance = await maps.recognize(programs);
+      await maps.inherit(inheritance);
       for (const [id, { path }] of inheritance.paths) this.adopted.set(id, path);
     } finally {
       programs[Symbol.dispose]();
@@ -199,7 +199,7 @@ export class BpfPlane implements DataPlane {
     const all = new Map<PeerId, PlanePeer>();
     for (const peer of [...old.peers.all(), ...more]) all.set(peer.id, peer);
     const larger = PeerMaps.load(this.#fixed, standing.ends, [...all.values()]);
-    larger.succeed(old);
+    await larger.succeed(old);
     standing.maps = larger;
     await this.#hang();
     old[Symbol.dispose]();
@@ -273,10 +273,9 @@ export class BpfPlane implements DataPlane {
 
   async describe(): Promise<PlaneDescription> {
     const { 'passed-up': _, ...reasons } = this.#running().programs.reasons();
-    const link = await this.#route.linkByName(this.#pair.name);
     return {
       device: this.#pair.name,
-      mtu: link?.mtu ?? (await this.#ways.deviceMtu()),
+      mtu: await this.#innerMtu(),
       refused: positive({ ...reasons, overtaken: this.#overtaken }),
     };
   }
@@ -285,14 +284,19 @@ export class BpfPlane implements DataPlane {
     const maps = this.#running();
     const peer = this.#known(id);
     const { rxRefused, txRefused } = maps.programs.counters(peer.index);
-    const link = await this.#route.linkByName(this.#pair.name);
     return {
       ...(await this.counters(id)),
       device: this.#pair.name,
-      mtu: maps.wayOf(peer)?.innerMtu ?? link?.mtu ?? (await this.#ways.deviceMtu()),
+      mtu: maps.wayOf(peer)?.innerMtu ?? (await this.#innerMtu()),
       localAlt: undefined,
       refused: positive({ incoming: rxRefused, outgoing: txRefused }),
     };
+  }
+
+  /** Of the device. */
+  async #innerMtu(): Promise<number> {
+    const link = await this.#route.linkByName(this.#pair.name);
+    return link?.mtu ?? (await this.#ways.deviceMtu());
   }
 
   async refresh(): Promise<void> {

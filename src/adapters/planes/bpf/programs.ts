@@ -254,12 +254,12 @@ export class Programs implements Disposable {
   }
 
   /** All admitted paths with their peers' indexes; `localPort` is the tunnel's. */
-  paths(localPort: number): readonly { readonly path: Path; readonly index: number }[] {
+  *paths(localPort: number): Generator<{ readonly path: Path; readonly index: number }> {
     const map = this.#map('ipipou_paths');
-    return [...map.keys()].flatMap((key) => {
+    for (const key of map.keys()) {
       const index = map.get(key);
-      return index ? [{ path: decodePathKey(key, localPort), index: getU32host(index, 0) }] : [];
-    });
+      if (index) yield { path: decodePathKey(key, localPort), index: getU32host(index, 0) };
+    }
   }
 
   /** Gives an inner address to a peer; `hasHosts` of the config must say that there are any. */

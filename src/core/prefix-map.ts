@@ -1,0 +1,43 @@
+import { ipv4FromNumber, ipv4ToNumber, type Prefix } from './addr.ts';
+
+/** Values by prefix. Bounded by whoever fills it. */
+export class PrefixMap<Value> {
+  /** By the prefix's length, then by its address as a signed number, which costs a map the least. */
+  readonly #byLength: readonly Map<number, Value>[] = Array.from(
+    { length: 33 },
+    () => new Map<number, Value>(),
+  );
+
+  get(prefix: Prefix): Value | undefined {
+    return this.#of(prefix).get(keyOf(prefix));
+  }
+
+  has(prefix: Prefix): boolean {
+    return this.#of(prefix).has(keyOf(prefix));
+  }
+
+  set(prefix: Prefix, value: Value): void {
+    this.#of(prefix).set(keyOf(prefix), value);
+  }
+
+  delete(prefix: Prefix): void {
+    this.#of(prefix).delete(keyOf(prefix));
+  }
+
+  /** The shortest prefixes first. An entry that is reached may be deleted meanwhile. */
+  *entries(): Generator<readonly [Prefix, Value]> {
+    for (const [length, values] of this.#byLength.entries()) {
+      for (const [key, value] of values) yield [{ ip: ipv4FromNumber(key), length }, value];
+    }
+  }
+
+  #of({ length }: Prefix): Map<number, Value> {
+    const values = this.#byLength[length];
+    if (values === undefined) throw new RangeError(`prefix length ${length}`);
+    return values;
+  }
+}
+
+function keyOf({ ip }: Prefix): number {
+  return ipv4ToNumber(ip) | 0;
+}
