@@ -72,8 +72,8 @@ export const QUICK: Scene = {
 /** Where the time goes, of those that ipipou can learn from; in the first round only. */
 export const PROFILE: Scene = {
   name: 'profile',
-  title: 'profile of one stream up, GSO super-packets',
-  shape: { segmentation: 'on', ...UNLIMITED },
+  title: 'profile of one stream up, MTU-sized frames',
+  shape: { segmentation: 'off', ...UNLIMITED },
   clients: 1,
   steps: [{ kind: 'profile' }],
   without: [...ALIKE, 'fastd-l2tp', 'openvpn-plain', 'openvpn', 'ssh', 'bare-again'],
