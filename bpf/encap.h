@@ -6,12 +6,14 @@
  * device. Aggregates (GSO) get them once; the kernel cuts them up behind, as late as the device allows.
  *
  * With UDP checksums that is not possible: the kernel has no way for a program to have the checksum
- * of each segment filled in. Then aggregates pass on to the far end of the pair; the tunnel device
- * has segmentation off, so the kernel cuts them up on that way, and the same program on the far end's
- * ingress gets single packets. A single packet's checksum costs no pass over the data where the inner
- * one is known or will be filled in by the device (local checksum offload of
- * Documentation/networking/checksum-offloads.rst): a segment and its own checksum sum up to what its
- * pseudo header says.
+ * of each segment filled in. Nor is it with aggregates of datagrams (UDP_SEGMENT): a receiver in this
+ * same kernel could not take them apart. Such aggregates pass on to the far end of the pair; the tunnel
+ * device has segmentation off, so the kernel cuts them up on that way, and the same program on the far
+ * end's ingress gets single packets.
+ *
+ * A single packet's checksum costs no pass over the data where the inner one is known or will be
+ * filled in by the device (local checksum offload of Documentation/networking/checksum-offloads.rst):
+ * a segment and its own checksum sum up to what its pseudo header says.
  *
  * What has come out of a tunnel whose other end is in this same kernel (containers) is still marked as
  * tunnelled, and no program can take the mark away. The kernel marks nothing twice. A single packet needs
@@ -81,7 +83,6 @@ struct outbound {
 	__u32 segment; /* length of each packet of an aggregate, or `length` */
 	__u32 headers; /* IP and transport, of an aggregate */
 	__u8 tos;
-	__u8 protocol;
 	__u8 syn;
 	__u32 header_length;
 	__s64 sum; /* of the inner packet, where checksums are on */
@@ -179,7 +180,7 @@ static __always_inline int leave(const struct ipipou_peer *peer)
 	return bpf_redirect_neigh(peer->outer_ifindex, 0, 0, 0);
 }
 
-/* Sends an aggregate by the far end, and for a while what comes after it. */
+/* Sends an aggregate by the far end, and for a while what comes after it, to keep the order. */
 static __always_inline int cut_up(struct ipipou_counters *counters)
 {
 	counters->last_cut = bpf_ktime_get_coarse_ns();
@@ -187,18 +188,17 @@ static __always_inline int cut_up(struct ipipou_counters *counters)
 }
 
 /* Whether a single packet may be of a connection whose aggregates are cut up. */
-static __always_inline int follows_a_cut(struct ipipou_counters *counters, __u8 protocol)
+static __always_inline int follows_a_cut(const struct ipipou_counters *counters)
 {
-	return protocol == IPPROTO_TCP &&
-	       bpf_ktime_get_coarse_ns() - counters->last_cut < AGGREGATE_MEMORY_NS;
+	return bpf_ktime_get_coarse_ns() - counters->last_cut < AGGREGATE_MEMORY_NS;
 }
 
 /* Makes room for the outer headers; 0 or a negative errno. */
-static __always_inline long make_room(struct __sk_buff *skb, __u8 protocol)
+static __always_inline long make_room(struct __sk_buff *skb)
 {
 	long failed = bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC, ENCAP_FLAGS);
 
-	if (failed != -EALREADY || (skb->gso_size && protocol == IPPROTO_TCP))
+	if (failed != -EALREADY || skb->gso_size)
 		return failed;
 	return bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC, ENCAP_AGAIN_FLAGS);
 }
@@ -216,7 +216,7 @@ static __always_inline int wrap(struct __sk_buff *skb, const struct ipipou_confi
 		return refuse_out(counters, IPIPOU_REASON_TOO_BIG);
 	if (out->syn)
 		clamp_mss(skb, ETH_HLEN + out->header_length, remote.inner_mtu);
-	failed = make_room(skb, out->protocol);
+	failed = make_room(skb);
 	if (failed == -EALREADY && skb->ifindex != config->far_ifindex)
 		return cut_up(counters);
 	if (failed)
@@ -254,7 +254,6 @@ static __always_inline int encap(struct __sk_buff *skb)
 	out.length = bpf_ntohs(ip->tot_len);
 	out.header_length = ip->ihl * 4;
 	out.tos = ip->tos;
-	out.protocol = ip->protocol;
 	if (ip->version != 4 || out.header_length < sizeof(*ip) || out.length < out.header_length ||
 	    out.length != skb->len - ETH_HLEN || out.length > 0xffff - OUTER_LENGTH)
 		return refuse_out(0, IPIPOU_REASON_NOT_IPV4);
@@ -269,9 +268,9 @@ static __always_inline int encap(struct __sk_buff *skb)
 		if (skb->gso_size)
 			return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	} else if (skb->gso_size) {
-		if (config->flags & IPIPOU_UDP_CHECKSUM)
+		if ((config->flags & IPIPOU_UDP_CHECKSUM) || ip->protocol != IPPROTO_TCP)
 			return cut_up(counters);
-	} else if (follows_a_cut(counters, ip->protocol)) {
+	} else if (follows_a_cut(counters)) {
 		return TC_ACT_OK;
 	}
 	out.segment = out.length;

@@ -43,8 +43,8 @@ struct outer {
 };
 
 /*
- * Aggregates go another way than single packets, in and with checksums also out: for so long after one,
- * a peer's TCP packets all go its way, to keep their order.
+ * Aggregates go another way than single packets, all on the way in and some on the way out: for so long
+ * after one, a peer's packets all go its way, to keep their order.
  */
 #define AGGREGATE_MEMORY_NS 20000000
 

@@ -85,6 +85,24 @@ describe('forwarding', () => {
     }
   });
 
+  test.each([
+    ['without checksums', {}],
+    ['with checksums', { config: { udpChecksum: true } }],
+  ] as const)('an aggregate of datagrams arrives as these datagrams: %s', async (_, options) => {
+    pair = await BpfPair.open(options satisfies BpfHostOptions);
+    const to = { ip: INNER[1], port: port(5002) };
+    using receiver = NamespaceSocket.udp(pair.b.namespace, to);
+    using sender = NamespaceSocket.udp(pair.a.namespace, { ip: INNER[0], port: port(5002) });
+    sender.segment(1000);
+    const sent = filler(3500);
+    sender.send(to, sent);
+    const arrived: Uint8Array[] = [];
+    await expect.poll(() => arrived.push(...receiver.received())).toBe(4);
+    expect(arrived.map(({ length }) => length)).toEqual([1000, 1000, 1000, 500]);
+    expect(Buffer.concat(arrived)).toEqual(Buffer.from(sent));
+    expect(pair.a.programs.counters(0)).toMatchObject({ txPackets: 4n, txRefused: 0n });
+  });
+
   const frames = 'ethtool -K v0 tso off gso off gro on';
   test.each([
     ['aggregates pass whole', 'true', {}, 65_535],

@@ -1,6 +1,8 @@
 import { checked } from '../../src/adapters/ffi/errno.ts';
-import { bind, close, recv, sendto, socket } from '../../src/adapters/ffi/libc.ts';
+import { bind, close, recv, sendto, setsockopt, socket } from '../../src/adapters/ffi/libc.ts';
+import { SOL_UDP, UDP_SEGMENT } from '../../src/adapters/planes/tun/datagram-batch.ts';
 import type { Endpoint } from '../../src/core/addr.ts';
+import { encodeU32host } from '../../src/core/bytes.ts';
 import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
 import { inNamespace } from './in-namespace.ts';
 
@@ -46,6 +48,12 @@ export class NamespaceSocket implements Disposable {
       const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
       return new NamespaceSocket(checked(socket(AF_PACKET, type, ETH_P_ALL_BE), 'socket', 'tap'));
     });
+  }
+
+  /** From now on what is sent is cut into datagrams of so many bytes, as late as the kernel can (UDP_SEGMENT). */
+  segment(length: number): void {
+    const value = encodeU32host(length);
+    checked(setsockopt(this.#fd, SOL_UDP, UDP_SEGMENT, value, value.length), 'UDP_SEGMENT', 'test');
   }
 
   send(to: Endpoint, payload: Uint8Array): void {

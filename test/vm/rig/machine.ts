@@ -81,6 +81,7 @@ type Ended = { readonly exit: string; readonly errors: string; readonly late: bo
 
 /** Runs QEMU with the guest's three ports on descriptors 3, 4 and 5. */
 async function qemu(args: readonly string[], options: VmOptions): Promise<Ended> {
+  options.signal?.throwIfAborted();
   const child = spawn('qemu-system-x86_64', args, {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
   });

@@ -4,7 +4,7 @@
  */
 import { getU16host } from '../../../core/bytes.ts';
 import { AF_INET } from '../../../core/wire/sockaddr.ts';
-import { ethtool } from '../../checksum-offload.ts';
+import { ethtool, setFeature } from '../../ethtool.ts';
 import { checked } from '../../ffi/errno.ts';
 import { close, ioctl, socket } from '../../ffi/libc.ts';
 import type { ProgramName } from './abi.ts';
@@ -57,4 +57,5 @@ export function decapProgram(device: string): ProgramName {
 export function preparePair(near: string, far: string): void {
   ethtool(near, 'ETHTOOL_SGRO', ETHTOOL_SGRO, 1);
   for (const end of [near, far]) ethtool(end, 'ETHTOOL_STSO', ETHTOOL_STSO, 0);
+  setFeature(near, 'tx-udp-segmentation', false);
 }
