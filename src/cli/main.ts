@@ -71,6 +71,8 @@ async function readStdin(): Promise<string> {
 
 const result = await runCli(process.argv.slice(2), context);
 const code = faulty && result === EXIT.ok ? EXIT.generic : result;
+// A pipe takes as much as its reader leaves room for: the rest of a long answer goes out meanwhile.
+await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
 // An ordinary exit waits for the thread that resolves a name, which may take a minute where no
 // server answers.
 if (process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) {

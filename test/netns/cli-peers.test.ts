@@ -102,6 +102,17 @@ async function expectCarried(name: string, namespace: string): Promise<void> {
   await expectPing(lab, namespace, SERVER);
 }
 
+test('show tells of every peer, also through a pipe that takes a part at a time', async () => {
+  const names = Array.from({ length: 2000 }, (_unused, number) => `peer-${number}`);
+  const sections = names.flatMap((name, number) => [
+    ...[`peer ${name}`, `auth-token token-${number}`],
+    `tunl-peer-ip 172.29.${number >> 8}.${number & 255}`,
+  ]);
+  const server = await start(lab.server, [...TOP, ...sections]);
+  await server.ready();
+  expect(Object.keys(await peersOfServer())).toEqual(names);
+});
+
 test('set adds, changes and removes a peer while another one goes on', async () => {
   const { ping } = await startWithPing([...TOP, ...PEER_ONE]);
   const two = await start(lab.client(1), client('a-longer-token-two', TWO));
