@@ -13,7 +13,9 @@ import {
 import type { Scheme } from './colours.ts';
 
 const HEIGHT = 300;
-const LEGEND_ROW = 22;
+/** Between entries of a legend, sideways and downwards. */
+const LEGEND_GAP = 28;
+const LEGEND_ROW = LEGEND_GAP + 14;
 /** Entries of a legend that fit one row. */
 const LEGEND_COLUMNS = 4;
 
@@ -36,7 +38,7 @@ export function lineOption(chart: LineChart, scheme: Scheme): EChartsOption {
       ...panels.map(({ title, unit }, at) => panelTitle(`${title}, ${unit}`, left(at), scheme)),
     ],
     legend: {
-      ...{ left: 40, right: 24, top: ABOVE + HEIGHT + BELOW - 4, itemGap: 28 },
+      ...{ left: 40, right: 24, top: ABOVE + HEIGHT + BELOW - 4, itemGap: LEGEND_GAP },
       ...{ itemWidth: 22, textStyle: { color: scheme.text, fontSize: 12 } },
       data: (panels[0]?.lines ?? []).map(({ label }) => label),
     },

@@ -87,7 +87,7 @@ const PLANS: readonly Plan[] = [
   {
     suffix: 'TCP up',
     columns: PEERS.flatMap((count) => [
-      value(`${count} clients, Mbit/s`, `peers${count}`),
+      value(`${count === 1 ? '1 client' : `${count} clients`}, Mbit/s`, `peers${count}`),
       value(MOVED, `peers${count}Efficiency`),
     ]),
   },
@@ -277,9 +277,7 @@ export function profileTables(results: Results): readonly Table[] {
       .join(', '),
   ]);
   const columns = ['', 'share of all samples, by function'];
-  return [
-    { title: 'Where the time goes: one TCP stream up, super-packets', columns, rows, notes: [] },
-  ];
+  return [{ title: `Where the time goes: ${PROFILE.title}`, columns, rows, notes: [] }];
 }
 
 /** Functions that a profile names. */

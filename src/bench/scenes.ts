@@ -72,7 +72,7 @@ export const QUICK: Scene = {
 /** Where the time goes, of those that ipipou can learn from; in the first round only. */
 export const PROFILE: Scene = {
   name: 'profile',
-  title: 'profile of one stream up, MTU-sized frames',
+  title: 'one TCP stream up, MTU-sized frames',
   shape: { segmentation: 'off', ...UNLIMITED },
   clients: 1,
   steps: [{ kind: 'profile' }],

@@ -199,7 +199,12 @@ export class BpfPlane implements DataPlane {
     const all = new Map<PeerId, PlanePeer>();
     for (const peer of [...old.peers.all(), ...more]) all.set(peer.id, peer);
     const larger = PeerMaps.load(this.#fixed, standing.ends, [...all.values()]);
-    await larger.succeed(old);
+    try {
+      await larger.succeed(old);
+    } catch (error) {
+      larger[Symbol.dispose]();
+      throw error;
+    }
     standing.maps = larger;
     await this.#hang();
     old[Symbol.dispose]();
