@@ -19,7 +19,7 @@ const PICTURES = {
   sizes: 'Packets a second and their cost, by size',
   peers: 'One server and many clients',
 };
-const README_PICTURES = ['vm-bandwidth', 'host-bandwidth', 'vm-latency', 'host-efficiency'];
+const README_PICTURES = ['host-bandwidth', 'host-latency', 'host-efficiency', 'vm-bandwidth'];
 
 const at = (name) => path.join(PROJECT, name);
 const change = (name, part, text) =>
@@ -39,7 +39,7 @@ for (const place of PLACES) {
     drawn.has(`${place}-${name}`) ? pictureLines('charts', `${place}-${name}`, words) : [],
   );
   change('docs/BENCHMARKS.md', place, [...pictures, formatMarkdownReport(results)].join('\n'));
-  if (place === 'vm' || !existsSync(at('bench/results/vm.json'))) writeReadmeTable(results);
+  if (place === 'host') writeReadmeTable(results);
 }
 writeReadmePictures();
 console.log(`docs/charts, docs/BENCHMARKS.md, README.md: ${drawn.size} charts in two schemes`);
