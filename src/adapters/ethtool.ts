@@ -16,17 +16,10 @@
  */
 import { concatBytes, encodeU32host, encodeU64host, getU32host } from '../core/bytes.ts';
 import { KernelError } from '../core/errors.ts';
-import { AF_INET } from '../core/wire/sockaddr.ts';
-import { checked } from './ffi/errno.ts';
-import { address, close, ioctl, socket } from './ffi/libc.ts';
+import { deviceRequest } from './device-request.ts';
+import { address } from './ffi/libc.ts';
 
-// sys/socket.h, linux/sockios.h, linux/if.h
-const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0o2000000;
 const SIOCETHTOOL = 0x8946;
-const IFNAMSIZ = 16;
-/** sizeof(struct ifreq) on 64-bit machines. */
-const IFREQ_LENGTH = 40;
 
 const ETHTOOL_GSTRINGS = 0x1b;
 const ETHTOOL_GSSET_INFO = 0x37;
@@ -39,9 +32,7 @@ const BLOCK_BITS = 32;
 
 /** One command of struct ethtool_value; its value after. Throws KernelError (exit `link`). */
 export function ethtool(device: string, operation: string, command: number, data: number): number {
-  const value = words(command, data);
-  exchange(device, operation, value);
-  return getU32host(value, 4);
+  return getU32host(exchange(device, operation, words(command, data)), 4);
 }
 
 /**
@@ -83,19 +74,8 @@ function words(...values: readonly number[]): Uint8Array {
   return concatBytes(values.map(encodeU32host));
 }
 
-/** Carries a command out; what the kernel answers is in the same bytes. */
-function exchange(device: string, operation: string, command: Uint8Array): void {
-  const subject = `link ${device}`;
-  const name = new TextEncoder().encode(device);
-  if (name.length >= IFNAMSIZ) throw new RangeError(`device name ${device}`);
-  const request = new Uint8Array(IFREQ_LENGTH);
-  request.set(name, 0);
-  request.set(encodeU64host(address(command)), IFNAMSIZ);
-  const type = SOCK_DGRAM | SOCK_CLOEXEC;
-  const fd = checked(socket(AF_INET, type, 0), 'socket(SOCK_DGRAM)', subject, 'link');
-  try {
-    checked(ioctl(fd, SIOCETHTOOL, request), operation, subject, 'link');
-  } finally {
-    close(fd);
-  }
+/** Carries a command out; returns its bytes with what the kernel answers (and so keeps them until then). */
+function exchange(device: string, operation: string, command: Uint8Array): Uint8Array {
+  deviceRequest(device, operation, SIOCETHTOOL, encodeU64host(address(command)));
+  return command;
 }

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
-import { formatEndpoint, type Ipv4 } from '../../src/core/addr.ts';
+import { formatEndpoint } from '../../src/core/addr.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
@@ -10,6 +10,7 @@ import { ip } from '../rig/addresses.ts';
 import { innerEcho } from '../rig/traffic.ts';
 import type { TunHost } from '../rig/tun-host.ts';
 import { A, A_TO_B, B, B_TO_A, eventually, INNER_A, INNER_B, TunPair } from '../rig/tun-pair.ts';
+import { tunnelled } from '../rig/tunnelled.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
 const text = new TextEncoder();
@@ -27,17 +28,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await pair[Symbol.asyncDispose]();
 });
-
-/** UDP packets of the tunnel among what a tap saw. */
-function tunnelled(seen: readonly Uint8Array[], from: Ipv4) {
-  return seen.flatMap((packet) => {
-    const header = decodeIpv4Header(packet);
-    if (!header.ok || header.value.protocol !== 17 || header.value.source !== from) return [];
-    const udp = packet.subarray(header.value.headerLength, header.value.totalLength);
-    const view = new DataView(udp.buffer, udp.byteOffset, udp.byteLength);
-    return [{ header: header.value, checksum: view.getUint16(6), payload: udp.subarray(8) }];
-  });
-}
 
 describe('forwarding', () => {
   test('both ends ping each other, and packets are counted', async () => {

@@ -3,18 +3,13 @@
  * done in the network namespace of the calling thread.
  */
 import { getU16host } from '../../../core/bytes.ts';
-import { AF_INET } from '../../../core/wire/sockaddr.ts';
+import { deviceRequest, IFREQ_DATA_AT } from '../../device-request.ts';
 import { ethtool, setFeature } from '../../ethtool.ts';
-import { checked } from '../../ffi/errno.ts';
-import { close, ioctl, socket } from '../../ffi/libc.ts';
 import type { ProgramName } from './abi.ts';
 
-const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0o2000000;
 const SIOCGIFHWADDR = 0x8927;
-/** sizeof(struct ifreq) on 64-bit machines; the struct sockaddr begins after the name. */
-const IFREQ_LENGTH = 40;
-const IFNAMSIZ = 16;
+/** Of a struct sockaddr: the address follows the family, which is the type here. */
+const SA_DATA_AT = IFREQ_DATA_AT + 2;
 
 const ETHTOOL_STSO = 0x1f;
 const ETHTOOL_SGRO = 0x2c;
@@ -30,17 +25,11 @@ export function hardwareAddress(device: string): {
   readonly type: number;
   readonly mac: Uint8Array;
 } {
-  const subject = `link ${device}`;
-  const request = new Uint8Array(IFREQ_LENGTH);
-  new TextEncoder().encodeInto(device, request.subarray(0, IFNAMSIZ - 1));
-  const type = SOCK_DGRAM | SOCK_CLOEXEC;
-  const fd = checked(socket(AF_INET, type, 0), 'socket(SOCK_DGRAM)', subject, 'link');
-  try {
-    checked(ioctl(fd, SIOCGIFHWADDR, request), 'SIOCGIFHWADDR', subject, 'link');
-  } finally {
-    close(fd);
-  }
-  return { type: getU16host(request, IFNAMSIZ), mac: request.slice(IFNAMSIZ + 2, IFNAMSIZ + 8) };
+  const answer = deviceRequest(device, 'SIOCGIFHWADDR', SIOCGIFHWADDR);
+  return {
+    type: getU16host(answer, IFREQ_DATA_AT),
+    mac: answer.slice(SA_DATA_AT, SA_DATA_AT + 6),
+  };
 }
 
 /** The program for an outer device's ingress. */
