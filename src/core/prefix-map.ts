@@ -2,39 +2,39 @@ import { ipv4FromNumber, ipv4ToNumber, type Prefix } from './addr.ts';
 
 /** Values by prefix. Bounded by whoever fills it. */
 export class PrefixMap<Value> {
-  /** By the prefix's length, then by its address as a signed number, which costs a map the least. */
-  readonly #byLength: readonly Map<number, Value>[] = Array.from(
-    { length: 33 },
-    () => new Map<number, Value>(),
-  );
+  /**
+   * By the prefix's length, then by its address as a signed number, which costs a map the least. Lengths
+   * that never occurred have no map: most changes of routes are of one prefix.
+   */
+  readonly #byLength: (Map<number, Value> | undefined)[] = [];
 
   get(prefix: Prefix): Value | undefined {
-    return this.#of(prefix).get(keyOf(prefix));
+    return this.#of(prefix)?.get(keyOf(prefix));
   }
 
   has(prefix: Prefix): boolean {
-    return this.#of(prefix).has(keyOf(prefix));
+    return this.#of(prefix)?.has(keyOf(prefix)) ?? false;
   }
 
   set(prefix: Prefix, value: Value): void {
-    this.#of(prefix).set(keyOf(prefix), value);
+    const values = this.#of(prefix) ?? new Map<number, Value>();
+    this.#byLength[prefix.length] = values.set(keyOf(prefix), value);
   }
 
   delete(prefix: Prefix): void {
-    this.#of(prefix).delete(keyOf(prefix));
+    this.#of(prefix)?.delete(keyOf(prefix));
   }
 
   /** The shortest prefixes first. An entry that is reached may be deleted meanwhile. */
   *entries(): Generator<readonly [Prefix, Value]> {
     for (const [length, values] of this.#byLength.entries()) {
-      for (const [key, value] of values) yield [{ ip: ipv4FromNumber(key), length }, value];
+      for (const [key, value] of values ?? []) yield [{ ip: ipv4FromNumber(key), length }, value];
     }
   }
 
-  #of({ length }: Prefix): Map<number, Value> {
-    const values = this.#byLength[length];
-    if (values === undefined) throw new RangeError(`prefix length ${length}`);
-    return values;
+  #of({ length }: Prefix): Map<number, Value> | undefined {
+    if (!(length >= 0 && length <= 32)) throw new RangeError(`prefix length ${length}`);
+    return this.#byLength[length];
   }
 }
 
