@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
-import path from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { run } from '../adapters/lab/process.ts';
+import { packageFile } from '../adapters/system/package-files.ts';
 import { millis } from '../core/units.ts';
 import { object, record, text, number, type Decoder } from './decode.ts';
 import type { Facts } from './results.ts';
@@ -102,9 +101,8 @@ export function parseVersion(text: string): string | undefined {
 
 /** The commit of the clone that this runs from, with a mark when files differ from it. */
 async function commit(): Promise<string> {
-  const here = path.dirname(fileURLToPath(import.meta.url));
   const git = async (...args: readonly string[]): Promise<string> => {
-    const { code, stdout } = await run(['git', '-C', here, ...args]);
+    const { code, stdout } = await run(['git', '-C', packageFile('.'), ...args]);
     return code === 0 ? stdout.trim() : '';
   };
   try {

@@ -1,7 +1,8 @@
 import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
+import { packageFile } from '../adapters/system/package-files.ts';
 import { IpipouError } from '../core/errors.ts';
 import { ipipouCommand } from './contestants/ipipou.ts';
 import { gatherOutside } from './facts.ts';
@@ -26,7 +27,7 @@ type RunInVm = (options: {
   | { readonly kind: 'timeout' | 'crashed'; readonly console: string }
 >;
 
-const RIG = '../../.cache/rig/machine.js';
+const RIG = '.cache/rig/machine.js';
 /** Whatever was asked for, a guest that has not ended by then is stuck. */
 const TIMEOUT_SECONDS = 2 * 60 * 60;
 /** Where a guest finds its folder for what it leaves. */
@@ -62,7 +63,7 @@ export async function measureInGuest(options: BenchOptions, streams: Streams): P
 }
 
 async function loadRig(): Promise<RunInVm> {
-  const file = fileURLToPath(new URL(RIG, import.meta.url));
+  const file = packageFile(RIG);
   const there = await access(file).then(
     () => true,
     () => false,

@@ -2,10 +2,10 @@ import { generateKeyPairSync } from 'node:crypto';
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { run, type Finished, type Program } from '../../adapters/lab/process.ts';
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import { controlClient } from '../../adapters/system/control-socket.ts';
+import { BUILT_MAIN, packageFile } from '../../adapters/system/package-files.ts';
 import { millis } from '../../core/units.ts';
 import type { Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
@@ -38,11 +38,9 @@ export function ipipou(plane: 'fou' | 'bpf' | 'tun'): Contestant {
   };
 }
 
-/** The command that this file belongs to. */
+/** The command that this is part of. */
 export function ipipouCommand(): readonly string[] {
-  const besides = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
-  const built = besides.replace(/\/src\/cli\/main\.js$/, '/dist/cli/main.js');
-  return [process.execPath, built];
+  return [process.execPath, packageFile(BUILT_MAIN)];
 }
 
 /** What `ipipou doctor` says about a plane: the reason why it cannot be had. */

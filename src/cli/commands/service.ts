@@ -3,6 +3,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { packageFile } from '../../adapters/system/package-files.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
@@ -41,8 +42,8 @@ Uninstall removes both files; stop and disable the services first.`,
 };
 
 async function install(folder: string): Promise<void> {
-  const units = new URL('../../../systemd/', import.meta.url);
-  const template = await readFile(new URL(SERVICE, units), 'utf8');
+  const units = packageFile('systemd');
+  const template = await readFile(join(units, SERVICE), 'utf8');
   const program = [process.execPath, resolve(process.argv[1] ?? '')].map(quote).join(' ');
   try {
     await mkdir(folder, { recursive: true });
@@ -53,7 +54,7 @@ async function install(folder: string): Promise<void> {
         mode: 0o644,
       },
     );
-    await copyFile(new URL(TARGET, units), join(folder, TARGET));
+    await copyFile(join(units, TARGET), join(folder, TARGET));
   } catch (error) {
     throw notWritten(folder, error);
   }

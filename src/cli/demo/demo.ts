@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { inventory, surplus, type Inventory } from '../../adapters/lab/inventory.ts';
 import type { NatMapping } from '../../adapters/lab/nat-mappings.ts';
 import { listNamespaces } from '../../adapters/lab/namespaces.ts';
 import { SERVER_ADDRESS, up, type Topology } from '../../adapters/lab/topology.ts';
+import { BUILT_MAIN, packageFile } from '../../adapters/system/package-files.ts';
 import { formatEndpoint, ipv4Add, ipv4FromNumber, type Ipv4 } from '../../core/addr.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
@@ -91,7 +91,7 @@ const SENT_BYTES = 32 * MEGABYTE;
 const ARRIVED_BYTES_MIN = 10 * MEGABYTE;
 
 async function show(lab: Topology, folder: string, plane: Plane, report: Report): Promise<void> {
-  const main = fileURLToPath(new URL('../main.js', import.meta.url));
+  const main = packageFile(BUILT_MAIN);
   const host = (name: string, namespace: string): Host =>
     new Host(name, namespace, lab, folder, main);
   const server = host('server', lab.server);

@@ -1,12 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { encodeIpv4, type Ipv4, type Path, type Prefix } from '../../../core/addr.ts';
 import { concatBytes, encodeU32host, getU32host, getU64host } from '../../../core/bytes.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import { port } from '../../../core/units.ts';
 import { close } from '../../ffi/libc.ts';
 import type { BpfMap } from '../../ffi/libbpf.ts';
+import { packageFile } from '../../system/package-files.ts';
 import {
   ABI_VERSION,
   MAP_NAMES,
@@ -44,16 +43,13 @@ import {
   encodePrefixKey,
 } from './program-codec.ts';
 
-/** The compiled programs, in the package that this file is part of (built or run from its sources). */
-export function objectFile(here: string = import.meta.url): string {
-  for (let folder = path.dirname(fileURLToPath(here)); ; folder = path.dirname(folder)) {
-    const file = path.join(folder, 'dist/bpf/ipipou.bpf.o');
-    if (existsSync(file)) return file;
-    if (folder !== path.dirname(folder)) continue;
-    throw new IpipouError('createTunnel', 'the eBPF programs are not built: no dist/bpf', {
-      hint: 'run "npm run build" (it needs clang and libbpf-dev)',
-    });
-  }
+/** The compiled programs, as they were built last. */
+export function objectFile(): string {
+  const file = packageFile('dist/bpf/ipipou.bpf.o');
+  if (existsSync(file)) return file;
+  throw new IpipouError('createTunnel', `the eBPF programs are not built: no ${file}`, {
+    hint: 'run "npm run build" (it needs clang and libbpf-dev)',
+  });
 }
 
 export type LoadOptions = {
