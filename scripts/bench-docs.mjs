@@ -3,11 +3,15 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { formatMarkdownReport, pictureLines, replaceMarked } from '../dist/bench/document.js';
-import { drawCharts } from '../dist/bench/draw.js';
-import { cryptoLines, factLines, summaryTable } from '../dist/bench/report.js';
-import { decodeResults } from '../dist/bench/results.js';
-import { formatMarkdown } from '../dist/bench/table.js';
+import {
+  formatMarkdownReport,
+  pictureLines,
+  replaceMarked,
+} from '../.cache/modules/bench/document.js';
+import { drawCharts } from '../.cache/modules/bench/draw.js';
+import { cryptoLines, factLines, summaryTable } from '../.cache/modules/bench/report.js';
+import { decodeResults } from '../.cache/modules/bench/results.js';
+import { formatMarkdown } from '../.cache/modules/bench/table.js';
 import { PROJECT } from './setup.mjs';
 
 const PLACES = ['host', 'vm'];

@@ -2,9 +2,9 @@
 // With --check it writes nothing and fails when one of them is not as the code has it.
 import { readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
-import { COMMANDS } from '../dist/cli/commands/table.js';
-import { replaceOptionTable } from '../dist/core/config/text/markdown.js';
-import { formatManPage } from '../dist/core/config/text/man.js';
+import { COMMANDS } from '../.cache/modules/cli/commands/table.js';
+import { replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
+import { formatManPage } from '../.cache/modules/core/config/text/man.js';
 
 const at = (name) => new URL(`../${name}`, import.meta.url);
 const read = (name) => readFileSync(at(name), { encoding: 'utf8', flag: 'a+' });

@@ -127,8 +127,11 @@ function build() {
   const main = path.join(PROJECT, 'dist/cli/main.js');
   const built = existsSync(main) ? statSync(main).mtimeMs : 0;
   const sources = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json'].concat(
-    readdirSync(path.join(PROJECT, 'src'), { recursive: true }).map((name) => `src/${name}`),
-    readdirSync(path.join(PROJECT, 'bpf')).map((name) => `bpf/${name}`),
+    ['src', 'bpf', 'scripts'].flatMap((folder) =>
+      readdirSync(path.join(PROJECT, folder), { recursive: true }).map((name) =>
+        path.join(folder, name),
+      ),
+    ),
   );
   const programs = existsSync(path.join(PROJECT, 'dist/bpf/ipipou.bpf.o'));
   if (programs && sources.every((name) => statSync(path.join(PROJECT, name)).mtimeMs <= built))
