@@ -2,10 +2,11 @@
 //   node scripts/setup.mjs --for code|demo|netns|test|bench     default: demo
 // Installs only what is missing and says what it does; exits 1 with what to do when it cannot.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { installPackages, missingPackages, requireApt, updateLists } from './apt.mjs';
 
 export const PROJECT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -32,19 +33,34 @@ const PACKAGES = {
   ...{ code: [], demo: DEMO_PACKAGES, netns: NETNS_PACKAGES, test: TEST_PACKAGES },
   bench: [...TEST_PACKAGES, 'openssh-server', 'linux-perf'],
 };
-const OLDEST_NODE = [20, 6];
+/** The oldest releases that will do, one of a major version; later major versions than the last will, too. */
+const RUNNING_NODE = ['20.6'];
+/** Of vitest's bundler and of oxlint. */
+const TESTING_NODE = ['20.19', '22.12'];
+const NODE = {
+  ...{ demo: RUNNING_NODE, bench: RUNNING_NODE },
+  ...{ code: TESTING_NODE, netns: TESTING_NODE, test: TESTING_NODE },
+};
 
 /** Makes the machine ready for a purpose: "code" (modules only), "demo", "netns", "test" or "bench"; throws when it cannot. */
 export function setUp(purpose) {
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
-    throw new Error(`Node ${OLDEST_NODE.join('.')} or newer is needed; this is ${process.version}`);
-  }
+  const unfit = unfitNode(process.versions.node, purpose);
+  if (unfit) throw new Error(unfit);
   if (purpose !== 'code') requireRoot();
-  installPackages(PACKAGES[purpose]);
+  installMissing(PACKAGES[purpose]);
   if (purpose === 'test' || purpose === 'bench') requireKernelSource();
   installModules();
   if (purpose !== 'code') build();
+}
+
+/** Why a version of Node ("20.6.1") will not do for a purpose; undefined when it will. */
+export function unfitNode(version, purpose) {
+  const [major, minor] = version.split('.').map(Number);
+  const oldest = NODE[purpose].map((release) => release.split('.').map(Number));
+  const same = oldest.find(([candidate]) => candidate === major);
+  if (same ? minor >= same[1] : major > oldest.at(-1)[0]) return undefined;
+  const wanted = NODE[purpose].join(' or ');
+  return `Node ${wanted} or newer is needed; this is v${version} (see https://nodejs.org/en/download)`;
 }
 
 function requireRoot() {
@@ -54,38 +70,12 @@ function requireRoot() {
   );
 }
 
-function installPackages(wanted) {
-  const missing = wanted.filter((name) => !installed(wanted).has(name));
+function installMissing(wanted) {
+  const missing = missingPackages(wanted);
   if (missing.length === 0) return;
   requireApt(`these packages are missing: ${missing.join(' ')}`);
   say(`installing Debian packages: ${missing.join(' ')}`);
-  const install = ['install', '-y', '--no-install-recommends', ...missing];
-  run('apt-get', ['update']);
-  const start = () => run('apt-get', install, { DEBIAN_FRONTEND: 'noninteractive' });
-  if (missing.includes('openssh-server')) withoutService('ssh', start);
-  else start();
-}
-
-/** Installs without starting a server on this machine, now or at its next start. */
-function withoutService(unit, install) {
-  // Debian's packages ask this program (invoke-rc.d(8)); 101: forbidden.
-  const policy = '/usr/sbin/policy-rc.d';
-  const own = !existsSync(policy);
-  if (own) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
-  try {
-    install();
-  } finally {
-    if (own) rmSync(policy);
-  }
-  say(`${unit} is installed for the benchmark only: it is not started, and disabled`);
-  spawnSync('systemctl', ['disable', unit], { stdio: 'ignore' });
-}
-
-function installed(names) {
-  const format = '${Package} ${db:Status-Status}\n';
-  const shown = spawnSync('dpkg-query', ['-W', '-f', format, ...names], { encoding: 'utf8' });
-  const lines = (shown.stdout ?? '').split('\n').filter((line) => line.endsWith(' installed'));
-  return new Set(lines.map((line) => line.split(' ')[0]));
+  installPackages(missing);
 }
 
 /** The guest's kernel is a Debian package that apt downloads: apt must know it. */
@@ -96,15 +86,8 @@ function requireKernelSource() {
   const known = () => spawnSync('apt-cache', ['show', 'linux-image-amd64']).status === 0;
   if (cached || known()) return;
   requireApt('the kernel for the test machine is not downloaded yet');
-  run('apt-get', ['update']);
+  updateLists();
   if (!known()) throw new Error('apt knows no linux-image-amd64: see /etc/apt/sources.list');
-}
-
-function requireApt(why) {
-  if (spawnSync('apt-get', ['--version']).status === 0) return;
-  throw new Error(
-    `${why}, and there is no apt-get to install them with (Debian or Ubuntu is needed)`,
-  );
 }
 
 /** `npm ci` unless every module of the lock file is there in its version. */
@@ -140,9 +123,8 @@ function build() {
   run('npm', ['run', '--silent', 'build']);
 }
 
-function run(command, args, env = {}) {
-  const options = { cwd: PROJECT, stdio: 'inherit', env: { ...process.env, ...env } };
-  const { status, error } = spawnSync(command, args, options);
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: PROJECT, stdio: 'inherit' });
   if (status !== 0)
     throw new Error(`${command} ${args.join(' ')}: ${error?.message ?? `exit code ${status}`}`);
 }
