@@ -44,6 +44,8 @@ const NODE = {
 
 /** Makes the machine ready for a purpose: "code" (modules only), "demo", "netns", "test" or "bench"; throws when it cannot. */
 export function setUp(purpose) {
+  // `su` without a hyphen keeps a user's PATH, in which dpkg and the tests miss half of their programs.
+  process.env.PATH += ':/usr/sbin:/sbin';
   const unfit = unfitNode(process.versions.node, purpose);
   if (unfit) throw new Error(unfit);
   if (purpose !== 'code') requireRoot();

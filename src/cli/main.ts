@@ -4,11 +4,14 @@ import { EXIT } from '../core/exit-codes.ts';
 import { runCli } from './cli.ts';
 import type { CommandContext, ReloadSignal } from './command.ts';
 import { COMMANDS } from './commands/table.ts';
+import { programPath } from './program-path.ts';
 
 /* The process: signals, streams and the exit code. The only caller of process.exit. */
 
 /** Characters of standard input beyond which it is no key. */
 const STDIN_MAX = 64 * 1024;
+
+process.env['PATH'] = programPath(process.env['PATH']);
 
 const end = new AbortController();
 const hurry = new AbortController();
