@@ -20,6 +20,8 @@ a step fails.`,
         hint: 'run it again as root, e.g. by sudo',
       });
     }
+    const { requirePrograms } = await import('../demo/programs.ts');
+    await requirePrograms(context.env['PATH'] ?? '');
     const { runDemo } = await import('../demo/demo.ts');
     return runDemo(plane, context);
   },
