@@ -126,7 +126,7 @@ export function compareCounters(
   const { remote, counts: last } = turn.state;
   if (remote === undefined) return;
   const timed = heardAt !== undefined;
-  turn.state = { ...turn.state, counts, timed };
+  turn.state = { ...turn.state, counts: timed ? undefined : counts, timed };
   if (timed) {
     if (heardAt > 0 && heardAt > remote.heard.monotonic)
       hear(turn, remote, pastInstant(turn.now, heardAt));
@@ -134,9 +134,12 @@ export function compareCounters(
   } else if (last && counts.rxPackets > last.rxPackets) hear(turn, remote);
 }
 
-/** A monotonic time of the past on both clocks. */
+/**
+ * A monotonic time of the past on both clocks. In whole milliseconds as `now`, and not before the time
+ * itself: told again, it must not pass for a later one.
+ */
 function pastInstant(now: Instant, monotonic: Millis): Instant {
-  const age = Math.max(0, now.monotonic - monotonic);
+  const age = Math.max(0, Math.floor(now.monotonic - monotonic));
   return { monotonic: millis(now.monotonic - age), unix: millis(now.unix - age) };
 }
 

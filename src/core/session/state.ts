@@ -23,7 +23,7 @@ type Common = {
   readonly refusals: Refusals;
   /** The last counters; undefined = the next ones are only a start to compare with. */
   readonly counts: PacketCounts | undefined;
-  /** Whether the plane says when data last came: then comparing counts again and again is not needed. */
+  /** Whether the plane says when data last came: then a server neither compares counts nor keeps them. */
   readonly timed: boolean;
   readonly pollAt: Millis | undefined;
   /** When to ask for the name's addresses (again); undefined = not needed now. */

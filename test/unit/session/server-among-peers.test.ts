@@ -58,6 +58,13 @@ describe('a plane that knows when data came', () => {
     expect(bench.status.lastHeardAt).toBe(BEGIN - 10_000);
   });
 
+  it('hears data of a moment between two milliseconds once, however often it is told', () => {
+    const { bench } = asked(() => 30_000.4, 100_000);
+    expect(bench.status).toMatchObject({ lastHeardAt: BEGIN + 30_001, phase: 'listening' });
+    const counts = { rxPackets: 0n, txPackets: 0n };
+    expect(bench.do({ kind: 'counters', counts, heardAt: millis(30_000.4) })).toEqual([]);
+  });
+
   it('revives a connection by data of its last second', () => {
     const { bench } = asked((now) => (now < 61_000 ? 0 : 59_500), 61_000);
     expect(bench.status).toMatchObject({ phase: 'established', lastHeardAt: BEGIN + 59_500 });
