@@ -116,7 +116,7 @@ async function openScene(config: TunnelConfig): Promise<Scene> {
   };
   const ports: TunnelPorts = {
     planes: [factory],
-    sessionCrypto: ({ proof }) => crypto(proof),
+    sessionCrypto: crypto,
     clock,
     log: () => undefined,
     resolver: { resolve: async () => [] },
@@ -243,8 +243,8 @@ async function timeAdding(scene: Scene, peers: readonly PeerConfig[]): Promise<n
 }
 
 async function admitAll(scene: Scene, peers: readonly PeerConfig[]): Promise<void> {
-  for (const [index, { auth }] of peers.entries()) {
-    const key = auth.proof.kind === 'ed25519' ? auth.proof.peerPublicKey : undefined;
+  for (const [index, { proof }] of peers.entries()) {
+    const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
     const before = scene.plane.admitted;
     for (let turn = 0; scene.plane.admitted === before; turn++) {
       if (turn > 0) ahead += 1000;

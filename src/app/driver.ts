@@ -1,5 +1,5 @@
 import type { Path } from '../core/addr.ts';
-import type { AuthConfig, PeerConfig } from '../core/config/tunnel-config.ts';
+import type { PeerConfig, Proof } from '../core/config/tunnel-config.ts';
 import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
 import type {
   SessionConfig,
@@ -43,7 +43,7 @@ export type DriverPorts = {
   readonly role: SessionConfig['role'];
   readonly localPort: Port;
   readonly mtu?: SessionConfig['mtu'];
-  readonly crypto: (auth: AuthConfig) => SessionCrypto;
+  readonly crypto: (proof: Proof) => SessionCrypto;
   readonly plane: DataPlane;
   readonly clock: Clock;
   readonly log: Log;

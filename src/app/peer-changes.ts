@@ -104,10 +104,7 @@ async function replace(
 }
 
 /** Whether two configs trust the same other side. */
-function sameProof(
-  { auth: { proof: a } }: PeerConfig,
-  { auth: { proof: b } }: PeerConfig,
-): boolean {
+function sameProof({ proof: a }: PeerConfig, { proof: b }: PeerConfig): boolean {
   if (a.kind !== 'ed25519' || b.kind !== 'ed25519') return sameValue(a, b);
   return sameValue(a.peerPublicKey, b.peerPublicKey) && sameValue(a.secret, b.secret);
 }

@@ -1,4 +1,4 @@
-import type { AuthConfig, PeerConfig, PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { PeerConfig, PeerId, Proof, TunnelConfig } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import { createSession, step } from '../core/session/step.ts';
 import type { SessionCrypto } from '../core/session/types.ts';
@@ -41,7 +41,7 @@ export type TunnelPorts = {
   /** In the order of preference. */
   readonly planes: readonly PlaneFactory[];
   /** What sessions sign and verify with; asked for with every event of theirs, so cheap. */
-  readonly sessionCrypto: (auth: AuthConfig) => SessionCrypto;
+  readonly sessionCrypto: (proof: Proof) => SessionCrypto;
   readonly host: HostNetwork;
   readonly resolver: Resolver;
   readonly clock: Clock;
@@ -311,7 +311,7 @@ function forRecord(config: TunnelConfig): TunnelConfig {
   if (sole === undefined || others.length > 0) return { ...config, peers: [] };
   return {
     ...config,
-    peers: [{ ...sole, auth: { ...sole.auth, proof: { kind: 'none' } } }],
+    peers: [{ ...sole, proof: { kind: 'none' } }],
   };
 }
 

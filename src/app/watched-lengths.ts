@@ -16,5 +16,5 @@ const ANY_KEY: Proof = {
  * case, so that peers with keys come and go without a word about lengths.
  */
 export function watchedLengths(peers: readonly PeerConfig[]): readonly number[] {
-  return authLengths([ANY_KEY, ...peers.map(({ auth }) => auth.proof)]);
+  return authLengths([ANY_KEY, ...peers.map(({ proof }) => proof)]);
 }

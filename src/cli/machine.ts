@@ -1,4 +1,4 @@
-import type { AuthConfig } from '../core/config/tunnel-config.ts';
+import type { Proof } from '../core/config/tunnel-config.ts';
 import type { SessionCrypto } from '../core/session/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ControlClient, ControlListener } from '../ports/control.ts';
@@ -20,7 +20,7 @@ export type Machine = {
   readonly resolver: Resolver;
   readonly clock: Clock;
   readonly notify: Notify;
-  readonly sessionCrypto: (auth: AuthConfig) => SessionCrypto;
+  readonly sessionCrypto: (proof: Proof) => SessionCrypto;
   /** Addresses and routes; the caller closes it. */
   readonly openHost: () => HostNetwork & { close(): void };
   /** Sends one packet from a port that somebody else may have; throws with exit `sendAuth`. */

@@ -27,7 +27,7 @@ export function openMachine(env: Env): Machine {
     resolver: openResolver(),
     clock: systemClock,
     notify: createNotify(env['NOTIFY_SOCKET']),
-    sessionCrypto: (auth) => openSessionCrypto(auth.proof),
+    sessionCrypto: openSessionCrypto,
     openHost: openHostNetwork,
     sendOnce(packet, device) {
       const socket = openRawUdp();

@@ -256,8 +256,8 @@ export class PlaneHost implements AsyncDisposable {
 function peerConfig(peer: HostOptions['peers'][number]): PeerConfig {
   return {
     ...peer,
+    proof: { kind: 'none' },
     auth: {
-      proof: { kind: 'none' },
       byRemoteIp: false,
       byRemotePort: false,
       packetTtl: undefined,

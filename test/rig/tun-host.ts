@@ -229,8 +229,8 @@ function tunConfig(options: TunOptions): TunnelConfig {
 
 /** What a plane takes no notice of. */
 const UNUSED = {
+  proof: { kind: 'none' },
   auth: {
-    proof: { kind: 'none' },
     byRemoteIp: false,
     byRemotePort: false,
     packetTtl: undefined,

@@ -1,6 +1,6 @@
 import { samePath, type Endpoint, type Ipv4, type Path } from '../../src/core/addr.ts';
 import { authLengths, isInnerPacket } from '../../src/core/auth/schemes.ts';
-import type { AuthConfig, PeerConfig, PeerId } from '../../src/core/config/tunnel-config.ts';
+import type { PeerConfig, PeerId, Proof } from '../../src/core/config/tunnel-config.ts';
 import { NO_RANK } from '../../src/core/ranked-list.ts';
 import { NOWHERE } from '../../src/core/session/directory.ts';
 import {
@@ -39,7 +39,7 @@ export type HostOptions = {
   readonly role: SessionConfig['role'];
   readonly localPort: Port;
   readonly peers: readonly PeerConfig[];
-  readonly crypto: (auth: AuthConfig) => SessionCrypto;
+  readonly crypto: (proof: Proof) => SessionCrypto;
   readonly ip: Ipv4;
   /** Puts a packet on the host's link. */
   readonly uplink: (datagram: Datagram) => void;
@@ -105,7 +105,7 @@ export class Host {
     this.options = options;
     this.ip = options.ip;
     this.peers = options.peers.map((peer) => new SimulatedPeer(peer));
-    this.#authLengths = authLengths(options.peers.map(({ auth }) => auth.proof));
+    this.#authLengths = authLengths(options.peers.map(({ proof }) => proof));
     this.table = this.#makeTable();
   }
 

@@ -1,7 +1,6 @@
 import type { Endpoint, Ipv4 } from '../../src/core/addr.ts';
 import {
   DEFAULT_PEER,
-  type AuthConfig,
   type PeerConfig,
   type PeerId,
   type Proof,
@@ -191,7 +190,13 @@ export class World {
     const [first] = this.#memberId(index, options);
     const peerOf = (role: 'server' | 'client'): PeerConfig => ({
       id: role === 'server' ? first : DEFAULT_PEER,
-      auth: authOf(options, role, signedReplies, keys),
+      proof: proofOf(options, role, signedReplies, keys),
+      auth: {
+        byRemoteIp: false,
+        byRemotePort: false,
+        packetTtl: undefined,
+        replyOnAuthOk: options.reply ?? true,
+      },
       timers: timersOf({ ...options.timers, ...(role === 'server' ? options.serverTimers : {}) }),
       remoteHost: role === 'server' ? undefined : options.literal ? SERVER_IP : SERVER_NAME,
       remotePort: role === 'server' ? undefined : port(10_000 + (options.shared ? 0 : index)),
@@ -244,19 +249,19 @@ export class World {
     address: Ipv4,
     uplink: (datagram: Datagram) => void,
   ): Host {
-    const cryptos = new Map(pairs.map((pair) => [pair[role].peer.auth, pair[role].crypto]));
-    const referees = new Map(pairs.map((pair) => [pair[role].peer.auth, pair.referee]));
+    const cryptos = new Map(pairs.map((pair) => [pair[role].peer.proof, pair[role].crypto]));
+    const referees = new Map(pairs.map((pair) => [pair[role].peer.proof, pair.referee]));
     return new Host(this.clockwork, {
       name: `${role} ${pairs.map(({ index }) => index).join('+')}`,
       role,
       localPort,
       mtu: role === 'client' ? this.#clientMtu : undefined,
       peers: pairs.map((pair) => pair[role].peer),
-      crypto: (auth) => cryptos.get(auth) ?? missing('keys'),
+      crypto: (proof) => cryptos.get(proof) ?? missing('keys'),
       ip: address,
       uplink,
       resolve: () => this.dns,
-      watch: (move: Move) => (referees.get(move.config.auth) ?? missing('referee')).watch(move),
+      watch: (move: Move) => (referees.get(move.config.proof) ?? missing('referee')).watch(move),
     });
   }
 
@@ -273,16 +278,20 @@ function withoutHint({ sign, verify, random }: SessionCrypto): SessionCrypto {
   return { ...(sign && { sign }), ...(verify && { verify }), random };
 }
 
-/** What a private key does is in the crypto; here matters only whether it is there. */
-function authOf(
+/**
+ * What a private key does is in the crypto; here matters only whether it is there. An object of its own
+ * for each peer, which is known by it.
+ */
+function proofOf(
   options: WorldOptions,
   role: 'server' | 'client',
   signedReplies: boolean,
   keys: Pick<Keys, 'clientPublic' | 'serverPublic'>,
-): AuthConfig {
+): Proof {
+  if (options.proof) return { ...options.proof };
   const signer = role === 'client' || signedReplies;
   const verifier = role === 'server' || signedReplies;
-  const proof: Proof = options.proof ?? {
+  return {
     kind: 'ed25519',
     privateSeed: signer ? new Uint8Array(32) : undefined,
     peerPublicKey: verifier
@@ -292,13 +301,6 @@ function authOf(
       : undefined,
     secret: SECRET,
     maxTimeDiscrepancy: seconds(300),
-  };
-  return {
-    proof,
-    byRemoteIp: false,
-    byRemotePort: false,
-    packetTtl: undefined,
-    replyOnAuthOk: options.reply ?? true,
   };
 }
 

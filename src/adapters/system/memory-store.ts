@@ -51,7 +51,7 @@ const PROBE = '.writable';
  * `DEVICE-ROLE-WHOM`, WHOM being the start of the SHA-256 of the peer's public key, or the scheme; of a
  * named peer `DEVICE-ROLE.peers/NAME-WHOM`.
  */
-export function memoryName(config: TunnelConfig, { id, auth: { proof } }: PeerConfig): string {
+export function memoryName(config: TunnelConfig, { id, proof }: PeerConfig): string {
   const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
   const whom = key ? createHash('sha256').update(key).digest('hex').slice(0, 16) : proof.kind;
   return id === DEFAULT_PEER

@@ -44,7 +44,7 @@ async function sendDirectly(
 }
 
 async function sendTo(
-  { auth, remoteHost, remotePort }: PeerConfig,
+  { proof, auth, remoteHost, remotePort }: PeerConfig,
   config: TunnelConfig,
   machine: Machine,
   log: Log,
@@ -68,9 +68,9 @@ async function sendTo(
     host.close();
   }
   if (local === undefined) throw new IpipouError('sendAuth', `there is no route to ${remote}`);
-  const crypto = machine.sessionCrypto(auth);
+  const crypto = machine.sessionCrypto(proof);
   const time = packetSeconds(machine.clock.now().unix);
-  const payload = schemeOf(auth.proof).build(crypto, time);
+  const payload = schemeOf(proof).build(crypto, time);
   if (payload === undefined) {
     throw new IpipouError('arguments', 'there is nothing to authenticate with', {
       hint: 'set auth-key-b64',

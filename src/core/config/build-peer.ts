@@ -8,7 +8,13 @@ import {
 } from './limits.ts';
 import { heard, type PeerBase, type PeerView } from './peer-view.ts';
 import type { Filled } from './slots.ts';
-import { DEFAULT_PEER, type PeerConfig, type Proof, type TimerConfig } from './tunnel-config.ts';
+import {
+  DEFAULT_PEER,
+  type AuthConfig,
+  type PeerConfig,
+  type Proof,
+  type TimerConfig,
+} from './tunnel-config.ts';
 
 const defaultSecret = new TextEncoder().encode(DEFAULT_SECRET);
 
@@ -17,13 +23,8 @@ export function buildPeer(view: PeerView, innerIp: Ipv4): PeerConfig {
   const { id, own, base } = view;
   return {
     id,
-    auth: {
-      proof: chooseProof(view),
-      byRemoteIp: own.byRemoteIp ?? false,
-      byRemotePort: own.byRemotePort ?? false,
-      packetTtl: heard(view, 'packetTtl'),
-      replyOnAuthOk: heard(view, 'replyOnAuthOk') ?? false,
-    },
+    proof: chooseProof(view),
+    auth: setsAuth(own) ? authOf(own, base.inherited) : base.auth,
     timers: setsTimer(own) ? timersOf({ ...base.inherited, ...own }) : base.timers,
     remoteHost: own.remoteHost,
     remotePort: own.remotePort,
@@ -46,6 +47,24 @@ function chooseProof(view: PeerView): Proof {
     secret: view.own.secret ?? sharedSecret(view.base),
     maxTimeDiscrepancy: heard(view, 'maxTimeDiscrepancy') ?? MAX_TIME_DISCREPANCY,
   };
+}
+
+export function authOf(own: Filled, inherited: Filled): AuthConfig {
+  return {
+    byRemoteIp: own.byRemoteIp ?? false,
+    byRemotePort: own.byRemotePort ?? false,
+    packetTtl: own.packetTtl ?? inherited.packetTtl,
+    replyOnAuthOk: own.replyOnAuthOk ?? inherited.replyOnAuthOk ?? false,
+  };
+}
+
+function setsAuth(own: Filled): boolean {
+  return (
+    own.byRemoteIp !== undefined ||
+    own.byRemotePort !== undefined ||
+    own.packetTtl !== undefined ||
+    own.replyOnAuthOk !== undefined
+  );
 }
 
 export function timersOf(slots: Filled): TimerConfig {

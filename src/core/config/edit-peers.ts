@@ -126,8 +126,7 @@ const DEFAULT_INNER_IP = '0.0.0.0' as Ipv4;
  * address puts an end to.
  */
 function keptOf(peer: PeerConfig, base: PeerBase, change: Filled): Filled {
-  const { auth, timers, remoteHost, remotePort, innerIp, allowedIps } = peer;
-  const { proof } = auth;
+  const { proof, auth, timers, remoteHost, remotePort, innerIp, allowedIps } = peer;
   const { inherited } = base;
   const token = proof.kind === 'token' && !change.peerPublicKey && !change.privateSeed;
   const keys = proof.kind === 'ed25519' && !change.token ? proof : undefined;

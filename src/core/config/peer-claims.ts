@@ -25,7 +25,7 @@ export type Claim =
  * the server's address, because replies are.
  */
 export function claimsOf(peer: PeerConfig, role: TunnelConfig['role']): readonly Claim[] {
-  const { proof } = peer.auth;
+  const { proof } = peer;
   const claims = networksOf(peer);
   if (proof.kind === 'ed25519' && proof.peerPublicKey) {
     const key = String.fromCharCode(...proof.peerPublicKey);
@@ -51,10 +51,10 @@ function networksOf({ innerIp, allowedIps }: PeerConfig): Claim[] {
 
 /** A server that learns where its clients are has no remote that another peer must not have. */
 function remoteOf(peer: PeerConfig, role: TunnelConfig['role']): string | undefined {
-  const { auth, remoteHost, remotePort } = peer;
+  const { proof, auth, remoteHost, remotePort } = peer;
   if (remoteHost === undefined) return undefined;
   if (role === 'client') return `${remoteHost}:${remotePort}`;
-  if (!auth.byRemoteIp || auth.proof.kind !== 'none') return undefined;
+  if (!auth.byRemoteIp || proof.kind !== 'none') return undefined;
   return auth.byRemotePort ? `${remoteHost}:${remotePort}` : remoteHost;
 }
 

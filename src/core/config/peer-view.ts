@@ -4,7 +4,13 @@ import { readSettings, type Layer } from './merge.ts';
 import { parseSection } from './parse-file.ts';
 import type { Section, Setting } from './setting.ts';
 import type { Filled, SlotName } from './slots.ts';
-import { DEFAULT_PEER, type PeerId, type TimerConfig, type TunnelConfig } from './tunnel-config.ts';
+import {
+  DEFAULT_PEER,
+  type AuthConfig,
+  type PeerId,
+  type TimerConfig,
+  type TunnelConfig,
+} from './tunnel-config.ts';
 
 /** What all sections of a tunnel have in common. Holds secrets. */
 export type PeerBase = {
@@ -15,7 +21,8 @@ export type PeerBase = {
   readonly inherited: Filled;
   /** Whether the default peer takes every address while it is the only peer: no `allowed-ips`. */
   readonly defaultTakesAny: boolean;
-  /** One object for all peers that say nothing else. */
+  /** One object for all peers that say nothing else; so is `timers`. */
+  readonly auth: AuthConfig;
   readonly timers: TimerConfig;
 };
 

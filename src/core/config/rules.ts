@@ -1,6 +1,6 @@
 import { ipv4Add } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
-import { timersOf } from './build-peer.ts';
+import { authOf, timersOf } from './build-peer.ts';
 import { FIRST_INNER_IP, NUMBER_FROM_QUEUE_MAX } from './limits.ts';
 import type { Merged } from './merge.ts';
 import { checkRoles, missing } from './peer-rules.ts';
@@ -22,6 +22,7 @@ export function situate(merged: Merged, lastSource: string): Situation {
   const { slots } = merged;
   const role = slots.role ?? (isServerInAllButName(merged) ? 'server' : 'client');
   const number = chooseNumber(slots);
+  const inherited = inheritedOf(slots);
   const tunnelIp =
     slots.innerIp ?? (role === 'server' ? ipv4Add(FIRST_INNER_IP, 2 * number) : undefined);
   return {
@@ -30,8 +31,9 @@ export function situate(merged: Merged, lastSource: string): Situation {
     base: {
       role,
       tunnelIp,
-      inherited: inheritedOf(slots),
+      inherited,
       defaultTakesAny: slots.allowedIps === undefined,
+      auth: authOf({}, inherited),
       timers: timersOf(slots),
     },
     place: { source: lastSource, line: undefined },

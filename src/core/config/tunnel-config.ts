@@ -26,6 +26,7 @@ export type TunnelConfig = {
 /** One other side. */
 export type PeerConfig = {
   readonly id: PeerId;
+  readonly proof: Proof;
   readonly auth: AuthConfig;
   readonly timers: TimerConfig;
   /** `fou-remote-ip`: an IPv4 address or a name; undefined on a server that learns it. */
@@ -55,8 +56,8 @@ export type Proof =
       readonly maxTimeDiscrepancy: Seconds;
     };
 
+/** How authentication goes besides the proof. */
 export type AuthConfig = {
-  readonly proof: Proof;
   /** Only this source address is accepted (`auth-by-remote-ip`). A name is resolved by the app. */
   readonly byRemoteIp: boolean;
   /** Only this source port is accepted (`auth-by-remote-port`). */

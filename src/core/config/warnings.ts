@@ -22,8 +22,8 @@ export class PeerWarnings {
   verifying = 0;
   signingReplies = 0;
 
-  look(view: PeerView, { id, auth }: PeerConfig): void {
-    const keys = auth.proof.kind === 'ed25519' ? auth.proof : undefined;
+  look(view: PeerView, { id, proof, auth }: PeerConfig): void {
+    const keys = proof.kind === 'ed25519' ? proof : undefined;
     if (keys) this.withKeys += 1;
     if (keys && heard(view, 'secret') === undefined) this.withDefaultSecret += 1;
     if (keys?.peerPublicKey) this.verifying += 1;

@@ -15,8 +15,7 @@ import type { PacketCounts, PathMtuStatus, SessionConfig } from './types.ts';
 type ClientTurn = Turn<ClientState>;
 
 /** Whether this client probes: its requests must be its own to pad. */
-function isProbing({ mtu, auth }: SessionConfig): boolean {
-  const { proof } = auth;
+function isProbing({ mtu, proof }: SessionConfig): boolean {
   const signs = proof.kind === 'ed25519' && proof.privateSeed !== undefined;
   return mtu === 'auto' && schemeOf(proof).extensible && signs;
 }

@@ -27,7 +27,7 @@ export function receive(turn: ClientTurn, event: PacketEvent): void {
 
 /** The server's keepalive, or its reply where requests are empty too. */
 function receiveEmpty(turn: ClientTurn, path: Path): void {
-  const { proof } = turn.config.auth;
+  const { proof } = turn.config;
   if (proof.kind === 'none' && turn.state.awaiting) replied(turn, path);
   else heard(turn);
 }

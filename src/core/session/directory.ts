@@ -99,8 +99,7 @@ export class Directory<E extends Entry> {
   }
 
   #index(entry: E): void {
-    const { auth, remoteHost, remotePort } = entry.peer;
-    const { proof } = auth;
+    const { proof, auth, remoteHost, remotePort } = entry.peer;
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
       this.#byHint.add(hintKey(proof.peerPublicKey), entry);
       entry.place = this.#hintless.push(entry) - 1;
@@ -122,8 +121,7 @@ export class Directory<E extends Entry> {
 
   #unindex(entry: E): void {
     this.move(entry, undefined);
-    const { auth, remotePort } = entry.peer;
-    const { proof } = auth;
+    const { proof, remotePort } = entry.peer;
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
       this.#byHint.delete(hintKey(proof.peerPublicKey), entry);
       this.usesHints(entry);
@@ -156,8 +154,8 @@ export class Directory<E extends Entry> {
   /** Whose key begins like this. */
   byHint(hint: Uint8Array): readonly E[] {
     if (hint.length !== HINT_LENGTH) return [];
-    return this.#byHint.get(hintKey(hint)).filter(({ peer: { auth } }) => {
-      const key = auth.proof.kind === 'ed25519' ? auth.proof.peerPublicKey : undefined;
+    return this.#byHint.get(hintKey(hint)).filter(({ peer: { proof } }) => {
+      const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
       return key !== undefined && constantTimeEqual(hint, hintOfKey(key));
     });
   }
@@ -183,8 +181,8 @@ export class Directory<E extends Entry> {
   /** Notes the addresses that a peer without a proof is known by; no effect on others. */
   allow(entry: E, addresses: readonly Ipv4[]): void {
     for (const address of this.#addresses.get(entry) ?? []) this.#byAddress.delete(address, entry);
-    const { proof, byRemoteIp } = entry.peer.auth;
-    if (addresses.length === 0 || proof.kind !== 'none' || !byRemoteIp) {
+    const { proof, auth } = entry.peer;
+    if (addresses.length === 0 || proof.kind !== 'none' || !auth.byRemoteIp) {
       this.#addresses.delete(entry);
       return;
     }

@@ -230,10 +230,10 @@ function heedRequest(turn: ServerTurn, earlier: Remote | undefined, payload: Uin
 }
 
 function answer(turn: ServerTurn, path: Path, request: Uint8Array): void {
-  const { auth } = turn.config;
+  const { proof, auth } = turn.config;
   if (!auth.replyOnAuthOk) return;
   const { repliedAt } = turn.state;
-  const unproved = auth.proof.kind === 'none' && repliedAt !== undefined;
+  const unproved = proof.kind === 'none' && repliedAt !== undefined;
   if (unproved && turn.now.monotonic - repliedAt < UNPROVED_REPLY_GAP) return;
   const payload = turn.scheme.reply(turn.crypto, request, stampTime(turn));
   turn.state = { ...turn.state, repliedAt: turn.now.monotonic };

@@ -80,7 +80,7 @@ function openTurn<State extends SessionState>(
     config,
     crypto,
     gate,
-    scheme: schemeOf(config.auth.proof),
+    scheme: schemeOf(config.proof),
     now,
     state: state.started ? state : { ...state, started: true },
     effects: [],
@@ -103,7 +103,7 @@ export function sessionPath(state: SessionState): Path | undefined {
 
 /** What a session would have written down now, to go on from in another one. */
 export function sessionMemory(config: SessionConfig, state: SessionState): SessionMemory {
-  const peer = schemeOf(config.auth.proof).mark();
+  const peer = schemeOf(config.proof).mark();
   return state.role === 'server'
     ? memoryOf(state, peer)
     : { remote: undefined, replay: state.replay, peer };

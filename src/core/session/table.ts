@@ -19,7 +19,7 @@ import { parseIpv4, samePath, type Endpoint, type Path } from '../addr.ts';
 import { refused, type Refusal, type Refused } from '../auth/refusal.ts';
 import { isInnerPacket, schemeOf } from '../auth/schemes.ts';
 import { AUTH_V1_LENGTH, hintOf } from '../auth/v1.ts';
-import type { AuthConfig, PeerConfig, PeerId } from '../config/tunnel-config.ts';
+import type { PeerConfig, PeerId, Proof } from '../config/tunnel-config.ts';
 import type { Instant, Millis, Port } from '../units.ts';
 import { Directory, type Entry } from './directory.ts';
 import { Gate } from './gate.ts';
@@ -68,7 +68,7 @@ export type TableOptions<E> = {
   readonly role: SessionConfig['role'];
   readonly localPort: Port;
   readonly mtu?: SessionConfig['mtu'];
-  readonly crypto: (auth: AuthConfig) => SessionCrypto;
+  readonly crypto: (proof: Proof) => SessionCrypto;
   /** What an earlier run left of a peer; asked for when its session begins. */
   readonly recall: (entry: E) => {
     readonly memory: SessionMemory | undefined;
@@ -102,8 +102,8 @@ export class SessionTable<E extends SessionEntry> {
   /** The part of a peer's config that its session decides by. */
   configOf({ peer }: Pick<E, 'peer'>): SessionConfig {
     const { role, localPort, mtu } = this.#options;
-    const { auth, timers, remoteHost, remotePort } = peer;
-    return { role, localPort, mtu, auth, timers, remoteHost, remotePort };
+    const { proof, auth, timers, remoteHost, remotePort } = peer;
+    return { role, localPort, mtu, proof, auth, timers, remoteHost, remotePort };
   }
 
   /** Gives an event to a peer's session, which begins now if it has not. */
@@ -170,7 +170,7 @@ export class SessionTable<E extends SessionEntry> {
     const { core, crypto } = this.#options;
     const { state: before } = entry;
     if (before === undefined) throw new TypeError('a session that has not begun');
-    const tools = { crypto: crypto(entry.peer.auth), gate: this.gate };
+    const tools = { crypto: crypto(entry.peer.proof), gate: this.gate };
     const result = core.step(this.configOf(entry), tools, before, event, now);
     entry.state = result.state;
     entry.wakeAt = result.wakeAt;
@@ -198,7 +198,7 @@ export class SessionTable<E extends SessionEntry> {
 
   /** Learns from a packet that was taken. */
   #learn(entry: E, path: Path, payload: Uint8Array): void {
-    if (entry.peer.auth.proof.kind !== 'ed25519' || !isOn(entry, path)) return;
+    if (entry.peer.proof.kind !== 'ed25519' || !isOn(entry, path)) return;
     if (hintOf(payload) !== undefined) this.directory.usesHints(entry);
     else if (!isInnerPacket(payload)) this.directory.note(entry, path.remote.ip);
   }
@@ -233,7 +233,7 @@ export class SessionTable<E extends SessionEntry> {
     payload: Uint8Array,
     now: Instant,
   ): Generator<Candidate<E>> {
-    if (here?.peer.auth.proof.kind === 'token') {
+    if (here?.peer.proof.kind === 'token') {
       yield { entry: here, tentative: true, charged: false };
     }
     if (!this.gate.stranger(path.remote.ip, now.monotonic)) {
@@ -262,7 +262,7 @@ export class SessionTable<E extends SessionEntry> {
       }
       return;
     }
-    if (here?.peer.auth.proof.kind === 'ed25519') {
+    if (here?.peer.proof.kind === 'ed25519') {
       const others = this.directory.hintless - (here.place >= 0 ? 1 : 0);
       yield { entry: here, tentative: others > 0, charged: false };
     }
@@ -278,11 +278,10 @@ export class SessionTable<E extends SessionEntry> {
   ): Generator<Candidate<E>> {
     for (const entry of this.directory.candidates(path.remote.ip, HINTLESS_TRIALS)) {
       if (entry === here) continue;
-      const { auth } = entry.peer;
-      const scheme = schemeOf(auth.proof);
+      const { proof } = entry.peer;
+      const scheme = schemeOf(proof);
       const screened = scheme.screen(payload, now.unix, undefined);
       if (!screened.ok) {
-        const { proof } = auth;
         const allowed = proof.kind === 'ed25519' ? proof.maxTimeDiscrepancy : 0;
         yield { refusal: screened, allowed };
         continue;
@@ -291,7 +290,7 @@ export class SessionTable<E extends SessionEntry> {
         yield nobody('rate-limited');
         return;
       }
-      if (!scheme.prove(payload, this.#options.crypto(auth)).ok) continue;
+      if (!scheme.prove(payload, this.#options.crypto(proof)).ok) continue;
       yield { entry, tentative: false, charged: true };
       return;
     }

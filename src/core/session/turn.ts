@@ -134,7 +134,7 @@ export function refuse<State extends SessionState>(
 ): void {
   turn.refusal = verdict.reason;
   if (turn.tentative) return;
-  const { proof } = turn.config.auth;
+  const { proof } = turn.config;
   const allowed = proof.kind === 'ed25519' ? proof.maxTimeDiscrepancy : 0;
   const { refusals, effect } = countRefusal(turn.state.refusals, verdict, {
     path,

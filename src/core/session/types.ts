@@ -1,11 +1,12 @@
 import type { Ipv4, Path, Endpoint } from '../addr.ts';
 import type { Refusal } from '../auth/refusal.ts';
-import type { AuthConfig, TimerConfig } from '../config/tunnel-config.ts';
+import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
 import type { Instant, Millis, Port, Seconds } from '../units.ts';
 
 /** What a session needs of the config. `remoteIp` is set for a literal address, else `host` is resolved. */
 export type SessionConfig = {
   readonly role: 'server' | 'client';
+  readonly proof: Proof;
   readonly auth: AuthConfig;
   readonly timers: TimerConfig;
   readonly localPort: Port;

@@ -151,8 +151,8 @@ export class FakePlane implements DataPlane {
 export function peerConfig(id: PeerId = DEFAULT_PEER): PeerConfig {
   return {
     id,
+    proof: { kind: 'none' },
     auth: {
-      proof: { kind: 'none' },
       byRemoteIp: false,
       byRemotePort: false,
       packetTtl: undefined,

@@ -18,9 +18,8 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** A peer that proves itself by its name, as a token. */
 function peer(name: string, changes: Partial<PeerConfig> = {}): PeerConfig {
-  const plain = peerConfig(id(name));
-  const auth = { ...plain.auth, proof: { kind: 'token', token: bytes(`token-${name}`) } } as const;
-  return { ...plain, auth, ...changes };
+  const proof = { kind: 'token', token: bytes(`token-${name}`) } as const;
+  return { ...peerConfig(id(name)), proof, ...changes };
 }
 
 function tunnelConfig(role: 'server' | 'client', peers: readonly PeerConfig[]): TunnelConfig {
@@ -310,7 +309,7 @@ describe('a change of the peers', () => {
     const tunnel = await world.open('server', peer('a'), peer('b'));
     await world.packet('a', 1);
     world.calls();
-    await tunnel.setPeer({ ...peer('a'), auth: peer('n').auth });
+    await tunnel.setPeer({ ...peer('a'), proof: peer('n').proof });
     expect(world.calls()).toEqual(['configure a', 'evict a']);
     await world.packet('a', 1);
     expect(world.calls()).toEqual([]);
@@ -335,7 +334,7 @@ describe('a change of the peers', () => {
     const tunnel = await world.open('server', peer('a'));
     await tunnel.setPeer({
       ...peer('t'),
-      auth: { ...peer('t').auth, proof: { kind: 'token', token: new Uint8Array(9) } },
+      proof: { kind: 'token', token: new Uint8Array(9) },
     });
     expect(world.context?.authLengths).not.toContain(9);
     expect(world.plane.watched).toContain(9);

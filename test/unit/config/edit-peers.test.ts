@@ -69,11 +69,7 @@ test.each([
       ],
     },
   ],
-  [
-    'a',
-    ['auth-secret', 'other'],
-    { auth: { proof: { secret: new TextEncoder().encode('other') } } },
-  ],
+  ['a', ['auth-secret', 'other'], { proof: { secret: new TextEncoder().encode('other') } }],
   ['b', ['auth-max-time-discrepancy', '9'], {}],
   [
     'b',
@@ -95,9 +91,9 @@ test.each([
 });
 
 test('another kind of proof takes the place of the one before', () => {
-  const token = edit(SERVER, 'a', ['auth-token', 'u']).set[0]?.auth.proof;
+  const token = edit(SERVER, 'a', ['auth-token', 'u']).set[0]?.proof;
   expect(token).toEqual({ kind: 'token', token: Uint8Array.of(117) });
-  const keys = edit(SERVER, 'b', ['auth-remote-pubkey-b64', PUBLIC_KEY]).set[0]?.auth.proof;
+  const keys = edit(SERVER, 'b', ['auth-remote-pubkey-b64', PUBLIC_KEY]).set[0]?.proof;
   expect(keys).toMatchObject({
     kind: 'ed25519',
     secret: Uint8Array.of(115),
@@ -200,7 +196,7 @@ test("a client's new server needs a remote", () => {
   expect(refusal(text, 'b', ['tunl-peer-ip', '10.0.0.7'])).toContain('fou-remote-ip: no value');
   expect(refusal(text, 'b', ['fou-remote', 'i:1'])).toContain('another address than peer `a`');
   const { set } = edit(text, 'b', ['fou-remote', 'i:1'], ['tunl-peer-ip', '10.0.0.7']);
-  expect(set[0]).toMatchObject({ id: 'b', remoteHost: 'i', auth: { proof: { kind: 'ed25519' } } });
+  expect(set[0]).toMatchObject({ id: 'b', remoteHost: 'i', proof: { kind: 'ed25519' } });
 });
 
 const aSection = fc.record({

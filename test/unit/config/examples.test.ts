@@ -59,14 +59,14 @@ test("the description's server config resolves as it stands", () => {
       peers: [
         {
           id: 'default',
+          proof: {
+            kind: 'ed25519',
+            privateSeed: undefined,
+            peerPublicKey: parseBase64(PUBLIC_KEY),
+            secret: utf8('topsecret'),
+            maxTimeDiscrepancy: 300,
+          },
           auth: {
-            proof: {
-              kind: 'ed25519',
-              privateSeed: undefined,
-              peerPublicKey: parseBase64(PUBLIC_KEY),
-              secret: utf8('topsecret'),
-              maxTimeDiscrepancy: 300,
-            },
             byRemoteIp: false,
             byRemotePort: false,
             packetTtl: undefined,
@@ -108,14 +108,14 @@ test("the description's client config resolves as it stands", () => {
       peers: [
         {
           id: 'default',
+          proof: {
+            kind: 'ed25519',
+            privateSeed: parseBase64(PRIVATE_KEY),
+            peerPublicKey: undefined,
+            secret: utf8('topsecret'),
+            maxTimeDiscrepancy: 300,
+          },
           auth: {
-            proof: {
-              kind: 'ed25519',
-              privateSeed: parseBase64(PRIVATE_KEY),
-              peerPublicKey: undefined,
-              secret: utf8('topsecret'),
-              maxTimeDiscrepancy: 300,
-            },
             byRemoteIp: false,
             byRemotePort: false,
             packetTtl: undefined,
@@ -147,7 +147,7 @@ test('keys on both sides let the server sign its replies and the client verify t
   const server = resolveRun(`${SERVER}auth-key-b64 ${PRIVATE_KEY}\n`);
   const client = resolveRun(`${CLIENT}auth-remote-pubkey-b64 ${PUBLIC_KEY}\n`);
   for (const { config, warnings } of [server, client]) {
-    expect(config.peers[0]?.auth.proof).toMatchObject({
+    expect(config.peers[0]?.proof).toMatchObject({
       kind: 'ed25519',
       privateSeed: parseBase64(PRIVATE_KEY),
       peerPublicKey: parseBase64(PUBLIC_KEY),

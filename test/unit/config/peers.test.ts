@@ -26,7 +26,7 @@ test('sections are peers, in the order of the file', () => {
     ['laptop', '172.28.0.2'],
     ['phone', '172.28.0.3'],
   ]);
-  expect(config.peers[1]?.auth.proof).toMatchObject({
+  expect(config.peers[1]?.proof).toMatchObject({
     kind: 'ed25519',
     peerPublicKey: new Uint8Array(32).fill(2),
     secret: utf8('s'),
@@ -43,7 +43,7 @@ test('what stands before the sections and says who it is, is the default peer, a
   ] as const) {
     const peers = peersOf(`${BASE}${line}\n${LAPTOP}`);
     expect(peers.map(({ id }) => id)).toEqual(['default', 'laptop']);
-    expect(peers[0]?.auth.proof.kind).toBe(kind);
+    expect(peers[0]?.proof.kind).toBe(kind);
   }
 });
 
@@ -96,15 +96,17 @@ test('sections inherit timers, secret, own key, ttl and replies, and may say oth
   expect(peers).toMatchObject([
     {
       timers: { ...common, keepalive: 2 },
-      auth: { packetTtl: 5, replyOnAuthOk: true, proof: { secret: utf8('s') } },
+      auth: { packetTtl: 5, replyOnAuthOk: true },
+      proof: { secret: utf8('s') },
     },
     {
       timers: { ...common, keepalive: 20 },
-      auth: { packetTtl: 50, replyOnAuthOk: true, proof: { secret: utf8('other') } },
+      auth: { packetTtl: 50, replyOnAuthOk: true },
+      proof: { secret: utf8('other') },
     },
   ]);
-  for (const { auth } of peers) {
-    expect(auth.proof).toMatchObject({
+  for (const { proof } of peers) {
+    expect(proof).toMatchObject({
       privateSeed: expect.any(Uint8Array),
       maxTimeDiscrepancy: 4,
     });
@@ -119,10 +121,11 @@ test('the command line is the default of sections as well', () => {
 test('what is inherited is not copied for every peer', () => {
   const [laptop, phone] = peersOf(`${BASE}keepalive 25\n${LAPTOP}${PHONE}`);
   expect(laptop?.timers).toBe(phone?.timers);
-  const [one, other] = [laptop?.auth.proof, phone?.auth.proof];
+  expect(laptop?.auth).toBe(phone?.auth);
+  const [one, other] = [laptop?.proof, phone?.proof];
   if (one?.kind !== 'ed25519' || other?.kind !== 'ed25519') throw new Error('keys were given');
   expect(one.secret).toBe(other.secret);
-  const [a, b] = peersOf(`server\n${LAPTOP}${PHONE}`).map(({ auth }) => auth.proof);
+  const [a, b] = peersOf(`server\n${LAPTOP}${PHONE}`).map(({ proof }) => proof);
   if (a?.kind !== 'ed25519' || b?.kind !== 'ed25519') throw new Error('keys were given');
   expect(a.secret).toBe(b.secret);
 });
@@ -135,8 +138,8 @@ test('who the other side is, and where, is not inherited', () => {
   );
   expect(peers[1]).toEqual({
     id: 'a',
+    proof: { kind: 'token', token: utf8('t') },
     auth: {
-      proof: { kind: 'token', token: utf8('t') },
       byRemoteIp: false,
       byRemotePort: false,
       packetTtl: undefined,
@@ -175,7 +178,7 @@ test("a client's default peer exists where a server to go to is given", () => {
 
 test('a server section may go by the remote address alone', () => {
   const text = `${BASE}auth-key-b64 ${PRIVATE_KEY}\npeer a\nauth-by-remote-ip\nfou-remote-ip 192.0.2.1\ntunl-peer-ip 172.28.0.2\n`;
-  expect(peersOf(text)[0]?.auth).toMatchObject({ byRemoteIp: true, proof: { kind: 'none' } });
+  expect(peersOf(text)[0]).toMatchObject({ auth: { byRemoteIp: true }, proof: { kind: 'none' } });
 });
 
 test('sections of several files stand beside each other', () => {

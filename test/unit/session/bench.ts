@@ -69,9 +69,9 @@ export function configOf(role: 'server' | 'client', overrides: Overrides = {}): 
     localPort: port(10_000),
     remoteHost: isServer ? undefined : SERVER.ip,
     remotePort: isServer ? undefined : SERVER.port,
+    proof: isServer ? SERVER_PROOF : CLIENT_PROOF,
     ...overrides,
     auth: {
-      proof: isServer ? SERVER_PROOF : CLIENT_PROOF,
       byRemoteIp: false,
       byRemotePort: false,
       packetTtl: undefined,
@@ -120,7 +120,7 @@ export class Bench {
   skew = 0;
   wakeAt: Millis | undefined;
 
-  constructor(config: SessionConfig, crypto = openSessionCrypto(config.auth.proof)) {
+  constructor(config: SessionConfig, crypto = openSessionCrypto(config.proof)) {
     this.config = config;
     this.crypto = crypto;
     this.state = createSession(config, this.#instant());

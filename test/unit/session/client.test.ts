@@ -154,7 +154,7 @@ describe('a reply', () => {
   });
 
   it('that reverses a request is good once, where no public key is set', () => {
-    const { bench, request } = onlineClient({ auth: UNSIGNED });
+    const { bench, request } = onlineClient(UNSIGNED);
     bench.packet(PATH, request.toReversed());
     expect(bench.status).toMatchObject({ phase: 'established', repliesVerified: 1 });
     bench.packet(PATH, request.toReversed());
@@ -168,7 +168,7 @@ describe('a reply', () => {
   });
 
   it('that reverses an older request of the last half minute is good, too', () => {
-    const { bench, request } = onlineClient({ auth: UNSIGNED });
+    const { bench, request } = onlineClient(UNSIGNED);
     bench.now = 5000;
     bench.do({ kind: 'reauthenticate' });
     bench.packet(PATH, request.toReversed());
@@ -176,7 +176,7 @@ describe('a reply', () => {
   });
 
   it('that is empty answers an empty request', () => {
-    const { bench } = onlineClient({ auth: { proof: { kind: 'none' } } });
+    const { bench } = onlineClient({ proof: { kind: 'none' } });
     bench.packet(PATH, EMPTY);
     bench.packet(PATH, EMPTY);
     expect(bench.status).toMatchObject({ phase: 'established', repliesVerified: 1, refused: {} });
@@ -184,7 +184,7 @@ describe('a reply', () => {
 
   it('reversing the token answers the token', () => {
     const token = new TextEncoder().encode('open sesame');
-    const { bench } = onlineClient({ auth: { proof: { kind: 'token', token } } });
+    const { bench } = onlineClient({ proof: { kind: 'token', token } });
     bench.packet(PATH, token);
     expect(bench.status.repliesVerified).toBe(0);
     bench.packet(PATH, token.toReversed());

@@ -27,9 +27,9 @@ function entry(id: string, proof: Proof, options: Options = {}): Entry {
     remotePort: undefined,
     innerIp: ip('10.0.0.1'),
     allowedIps: 'any',
+    proof,
     ...others,
     auth: {
-      proof,
       byRemoteIp: false,
       byRemotePort: false,
       packetTtl: undefined,

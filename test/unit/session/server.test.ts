@@ -73,7 +73,7 @@ describe('an authentic packet', () => {
 
   it('is answered by its reversal where no own key is set, with the configured TTL', () => {
     const proof = { ...SERVER_PROOF, privateSeed: undefined };
-    const bench = startedServer({ auth: { proof, packetTtl: 64 } });
+    const bench = startedServer({ proof, auth: { packetTtl: 64 } });
     const request = requestAt();
     const effects = bench.packet(PATH, request);
     expect(sentIn(effects)).toEqual(request.toReversed());
@@ -406,7 +406,7 @@ describe('the start', () => {
 });
 
 describe('without a proof', () => {
-  const bench = startedServer({ auth: { proof: { kind: 'none' } } });
+  const bench = startedServer({ proof: { kind: 'none' } });
 
   it('an empty packet is enough, and two servers do not answer each other for ever', () => {
     expect(kindsOf(bench.packet(PATH, EMPTY))).toEqual(['remember', 'admit', 'reply']);
@@ -419,7 +419,7 @@ describe('without a proof', () => {
 
 describe('with a token', () => {
   const token = new TextEncoder().encode('open sesame');
-  const bench = startedServer({ auth: { proof: { kind: 'token', token } } });
+  const bench = startedServer({ proof: { kind: 'token', token } });
 
   it('the token is needed, and comes back reversed', () => {
     bench.packet(PATH, new TextEncoder().encode('open barley'));

@@ -18,9 +18,9 @@ const none: Proof = { kind: 'none' };
 const token = (text: string): Proof => ({ kind: 'token', token: new TextEncoder().encode(text) });
 
 function peerOf(id: string, proof: Proof): PeerConfig {
-  const { auth, timers } = configOf('server', { auth: { proof } });
+  const { auth, timers } = configOf('server');
   const others = { remoteHost: undefined, remotePort: undefined, allowedIps: 'any' } as const;
-  return { id: id as PeerId, auth, timers, innerIp: ip('10.0.0.1'), ...others };
+  return { id: id as PeerId, proof, auth, timers, innerIp: ip('10.0.0.1'), ...others };
 }
 
 function entryOf(peer: PeerConfig): SessionEntry {
@@ -48,7 +48,7 @@ class Room {
       core: { create: createSession, step },
       role: 'server',
       localPort: port(10_000),
-      crypto: ({ proof }) => this.#counted(openSessionCrypto(proof)),
+      crypto: (proof) => this.#counted(openSessionCrypto(proof)),
       recall: ({ peer }) => {
         this.recalled.push(peer.id);
         return { memory: this.memories.get(peer.id), adopted: undefined };
