@@ -6,6 +6,7 @@ import { generateKeyPair, openSessionCrypto, type KeyPair } from '../src/adapter
 import { NAT_ADDRESSES, SERVER_ADDRESS, up, type Topology } from '../src/adapters/lab/topology.ts';
 import { controlClient } from '../src/adapters/system/control-socket.ts';
 import { ipv4FromNumber } from '../src/core/addr.ts';
+import { decodePublicKey } from '../src/core/auth/public-key.ts';
 import { packetSeconds, schemeOf } from '../src/core/auth/schemes.ts';
 import { formatBase64 } from '../src/core/config/base64.ts';
 import { millis, port, seconds } from '../src/core/units.ts';
@@ -113,7 +114,7 @@ function requestOf(privateSeed: Uint8Array): Uint8Array {
   const proof = {
     kind: 'ed25519',
     privateSeed,
-    peerPublicKey: serverKeys.publicKey,
+    peerPublicKey: decodePublicKey(serverKeys.publicKey),
     secret: new TextEncoder().encode(SECRET),
     maxTimeDiscrepancy: seconds(0),
   } as const;

@@ -4,6 +4,7 @@ import { generateKeyPair, openSessionCrypto } from '../src/adapters/crypto.ts';
 import { systemClock } from '../src/adapters/system/clock.ts';
 import { openTunnel, type Tunnel, type TunnelPorts } from '../src/app/tunnel.ts';
 import { ipv4FromNumber, type Path } from '../src/core/addr.ts';
+import { decodePublicKey, encodePublicKey } from '../src/core/auth/public-key.ts';
 import { packetSeconds, schemeOf } from '../src/core/auth/schemes.ts';
 import { EXTENSION } from '../src/core/auth/extensions.ts';
 import { encodeAuth, hintOfKey } from '../src/core/auth/v1.ts';
@@ -248,7 +249,7 @@ async function admitAll(scene: Scene, peers: readonly PeerConfig[]): Promise<voi
     const before = scene.plane.admitted;
     for (let turn = 0; scene.plane.admitted === before; turn++) {
       if (turn > 0) ahead += 1000;
-      const payload = unsignedPacket(key ?? new Uint8Array(32));
+      const payload = unsignedPacket(key ? encodePublicKey(key) : new Uint8Array(32));
       await scene.listener.packet({ path: pathOf(index, 0), payload });
     }
   }
@@ -263,7 +264,7 @@ async function timeAll(
     const proof: Proof = {
       kind: 'ed25519',
       privateSeed: pair?.privateSeed,
-      peerPublicKey: server.publicKey,
+      peerPublicKey: decodePublicKey(server.publicKey),
       secret: SECRET,
       maxTimeDiscrepancy: seconds(0),
     };

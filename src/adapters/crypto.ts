@@ -11,12 +11,13 @@ import {
   verify,
   type KeyObject,
 } from 'node:crypto';
+import { encodePublicKey, type PublicKey } from '../core/auth/public-key.ts';
 import type { Proof } from '../core/config/tunnel-config.ts';
 import { LruCache } from '../core/lru-cache.ts';
 import type { SessionCrypto } from '../ports/crypto.ts';
 
-/** Bytes of a private seed and of a public key. */
-const KEY_LENGTH = 32;
+/** Bytes of a private seed. */
+const SEED_LENGTH = 32;
 /** PKCS #8: version 0, algorithm 1.3.101.112, an octet string of 34 bytes that holds one of 32. */
 const PKCS8_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex');
 /** SubjectPublicKeyInfo: algorithm 1.3.101.112, a bit string of 33 bytes without unused bits. */
@@ -28,26 +29,25 @@ const SPKI_HEADER = Buffer.from('302a300506032b6570032100', 'hex');
  */
 const KEYS_MAX = 256;
 const ownKeys = new LruCache<string, OwnKey>(KEYS_MAX);
-const peerKeys = new LruCache<string, KeyObject>(KEYS_MAX);
+const peerKeys = new LruCache<PublicKey, KeyObject>(KEYS_MAX);
 
 type OwnKey = { readonly key: KeyObject; readonly publicKey: Uint8Array };
 
 export type KeyPair = { readonly privateSeed: Uint8Array; readonly publicKey: Uint8Array };
 
-/** What a session with this proof needs. Throws RangeError for keys that are not 32 bytes. */
+/** What a session with this proof needs. Throws RangeError for a seed that is not 32 bytes. */
 export function openSessionCrypto(proof: Proof): SessionCrypto {
   const random = (length: number): Uint8Array => randomBytes(length);
   if (proof.kind !== 'ed25519') return { random };
   const { privateSeed, peerPublicKey } = proof;
-  if (privateSeed) checkLength(privateSeed, 'private seed');
-  if (peerPublicKey) checkLength(peerPublicKey, 'public key');
+  if (privateSeed) checkSeed(privateSeed);
   return {
     random,
     ...(privateSeed && {
       sign: (message) => sign(null, message, ownKey(privateSeed).key),
       publicKey: () => ownKey(privateSeed).publicKey,
     }),
-    ...(peerPublicKey && {
+    ...(peerPublicKey !== undefined && {
       verify(message, signature) {
         return verify(null, message, peerKey(peerPublicKey), signature);
       },
@@ -56,22 +56,19 @@ export function openSessionCrypto(proof: Proof): SessionCrypto {
 }
 
 function ownKey(seed: Uint8Array): OwnKey {
-  return ownKeys.get(nameOf(seed), () => {
+  const name = Buffer.from(seed.buffer, seed.byteOffset, seed.length).toString('latin1');
+  return ownKeys.get(name, () => {
     const key = importSeed(seed);
     return { key, publicKey: exportPublic(key) };
   });
 }
 
-function peerKey(publicKey: Uint8Array): KeyObject {
-  return peerKeys.get(nameOf(publicKey), () => importPublicKey(publicKey));
+function peerKey(publicKey: PublicKey): KeyObject {
+  return peerKeys.get(publicKey, () => importPublicKey(encodePublicKey(publicKey)));
 }
 
-function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
-}
-
-function checkLength(key: Uint8Array, what: string): void {
-  if (key.length !== KEY_LENGTH) throw new RangeError(`a ${what} of ${key.length} bytes`);
+function checkSeed(seed: Uint8Array): void {
+  if (seed.length !== SEED_LENGTH) throw new RangeError(`a private seed of ${seed.length} bytes`);
 }
 
 /** A new pair from the system's randomness. */
@@ -84,7 +81,7 @@ export function generateKeyPair(): KeyPair {
 
 /** The public key that belongs to a private seed. Throws RangeError for a seed that is not 32 bytes. */
 export function publicKeyOf(privateSeed: Uint8Array): Uint8Array {
-  checkLength(privateSeed, 'private seed');
+  checkSeed(privateSeed);
   return exportPublic(importSeed(privateSeed));
 }
 

@@ -1,4 +1,5 @@
 import { generateKeyPair, openSessionCrypto } from '../../src/adapters/crypto.ts';
+import { decodePublicKey, type PublicKey } from '../../src/core/auth/public-key.ts';
 import type { SessionCrypto } from '../../src/core/session/types.ts';
 import { seconds } from '../../src/core/units.ts';
 import type { Random } from './random.ts';
@@ -7,8 +8,8 @@ import type { Random } from './random.ts';
 export type Keys = {
   readonly client: SessionCrypto;
   readonly server: SessionCrypto;
-  readonly clientPublic: Uint8Array;
-  readonly serverPublic: Uint8Array;
+  readonly clientPublic: PublicKey;
+  readonly serverPublic: PublicKey;
 };
 
 /**
@@ -29,7 +30,12 @@ export function fakeKeys(random: Random): Keys {
   });
   const client = crypto(clientKey, serverKey, clientPublic);
   const server = crypto(serverKey, clientKey, serverPublic);
-  return { client, server, clientPublic, serverPublic };
+  return {
+    client,
+    server,
+    clientPublic: decodePublicKey(clientPublic),
+    serverPublic: decodePublicKey(serverPublic),
+  };
 }
 
 function fakeSignature(key: number, message: Uint8Array): Uint8Array {
@@ -49,18 +55,20 @@ export function realKeys(secret: Uint8Array): Keys {
   const server = generateKeyPair();
   const maxTimeDiscrepancy = seconds(300);
   const common = { kind: 'ed25519', secret, maxTimeDiscrepancy } as const;
+  const clientPublic = decodePublicKey(client.publicKey);
+  const serverPublic = decodePublicKey(server.publicKey);
   return {
-    clientPublic: client.publicKey,
-    serverPublic: server.publicKey,
+    clientPublic,
+    serverPublic,
     client: openSessionCrypto({
       ...common,
       privateSeed: client.privateSeed,
-      peerPublicKey: server.publicKey,
+      peerPublicKey: serverPublic,
     }),
     server: openSessionCrypto({
       ...common,
       privateSeed: server.privateSeed,
-      peerPublicKey: client.publicKey,
+      peerPublicKey: clientPublic,
     }),
   };
 }

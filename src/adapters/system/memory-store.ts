@@ -7,6 +7,7 @@ import {
   type PeerConfig,
   type TunnelConfig,
 } from '../../core/config/tunnel-config.ts';
+import { encodePublicKey } from '../../core/auth/public-key.ts';
 import type { SessionMemory } from '../../core/session/types.ts';
 import { millis, port, seconds, type Millis } from '../../core/units.ts';
 import type { MemoryStore, Recollection } from '../../ports/run-store.ts';
@@ -53,7 +54,9 @@ const PROBE = '.writable';
  */
 export function memoryName(config: TunnelConfig, { id, proof }: PeerConfig): string {
   const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
-  const whom = key ? createHash('sha256').update(key).digest('hex').slice(0, 16) : proof.kind;
+  const whom = key
+    ? createHash('sha256').update(encodePublicKey(key)).digest('hex').slice(0, 16)
+    : proof.kind;
   return id === DEFAULT_PEER
     ? `${tunnelName(config)}-${whom}`
     : `${folderName(config)}/${safeName(id)}-${whom}`;

@@ -7,6 +7,7 @@ import type { Proof } from '../config/tunnel-config.ts';
 import { concatBytes, getU16be } from '../bytes.ts';
 import { seconds, type Millis, type Seconds } from '../units.ts';
 import { constantTimeEqual, formatChecksum } from './bytes.ts';
+import { encodePublicKey } from './public-key.ts';
 import { ACCEPTED, refused, type Verdict } from './refusal.ts';
 import { checkReplay, rememberPacket, type Replay } from './replay.ts';
 import { EXTENSION, type Extension } from './extensions.ts';
@@ -127,7 +128,9 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
       const { peerPublicKey } = proof;
       if (peerPublicKey === undefined) return false;
       const hint = hintOf(payload);
-      return hint !== undefined && constantTimeEqual(hint, hintOfKey(peerPublicKey));
+      return (
+        hint !== undefined && constantTimeEqual(hint, hintOfKey(encodePublicKey(peerPublicKey)))
+      );
     },
     shape: (payload) => shapeOf(payload, payload.length >= AUTH_V1_LENGTH),
     screen: (payload, now, replay) => {
@@ -150,8 +153,11 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
       const packet = decodeAuth(payload);
       return packet && rememberPacket(replay, packet.time, fingerprint(packet));
     },
-    mark: () =>
-      `ed25519-${formatChecksum(concatBytes([proof.peerPublicKey ?? new Uint8Array(), proof.secret]))}`,
+    mark() {
+      const { peerPublicKey, secret } = proof;
+      const key = peerPublicKey === undefined ? new Uint8Array() : encodePublicKey(peerPublicKey);
+      return `ed25519-${formatChecksum(concatBytes([key, secret]))}`;
+    },
   }),
 };
 

@@ -34,6 +34,7 @@ import { formatBase64 } from '../config/base64.ts';
 import { concatBytes, encodeU16be, getU16be } from '../bytes.ts';
 import { seconds, type Seconds } from '../units.ts';
 import { reverseBytes } from './bytes.ts';
+import type { PublicKey } from './public-key.ts';
 import { decodeExtensions, encodeExtensions, EXTENSION, type Extension } from './extensions.ts';
 
 const SIGNATURE = { offset: 0, length: 64 } as const;
@@ -197,7 +198,7 @@ export function fingerprint(packet: AuthV1): string {
 /** Whether this side can sign a reply that the other can check. */
 export function signsReplies(proof: {
   readonly privateSeed: Uint8Array | undefined;
-  readonly peerPublicKey: Uint8Array | undefined;
+  readonly peerPublicKey: PublicKey | undefined;
 }): boolean {
   return proof.privateSeed !== undefined && proof.peerPublicKey !== undefined;
 }

@@ -9,7 +9,8 @@ import {
 } from './limits.ts';
 import { flag, valued, type Option } from './option.ts';
 import {
-  key,
+  privateKey,
+  publicKey,
   keyType,
   secondsFrom,
   secretText,
@@ -70,7 +71,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       secret: true,
       help: 'Own private key: what a client authenticates with, and a server signs replies with.',
     },
-    key,
+    privateKey,
     (privateSeed) => ({ privateSeed }),
   ),
   valued(
@@ -82,7 +83,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
         "The other side's public key: whose packets a server accepts, and whose replies a " +
         'client accepts.',
     },
-    key,
+    publicKey,
     (peerPublicKey) => ({ peerPublicKey }),
   ),
   valued(

@@ -28,8 +28,7 @@ export function claimsOf(peer: PeerConfig, role: TunnelConfig['role']): readonly
   const { proof } = peer;
   const claims = networksOf(peer);
   if (proof.kind === 'ed25519' && proof.peerPublicKey) {
-    const key = String.fromCharCode(...proof.peerPublicKey);
-    claims.push({ what: 'key', key, slot: 'peerPublicKey' });
+    claims.push({ what: 'key', key: proof.peerPublicKey, slot: 'peerPublicKey' });
   }
   if (proof.kind === 'token') {
     claims.push({ what: 'token', key: String.fromCharCode(...proof.token), slot: 'token' });

@@ -1,4 +1,5 @@
 import type { Ipv4, Prefix } from '../addr.ts';
+import type { PublicKey } from '../auth/public-key.ts';
 import type { Port, Seconds } from '../units.ts';
 import type { ConfigReference } from './syntax.ts';
 import type { PeerId } from './tunnel-config.ts';
@@ -23,7 +24,7 @@ export type Slots = {
   readonly byRemotePort: true;
   readonly token: Uint8Array;
   readonly privateSeed: Uint8Array;
-  readonly peerPublicKey: Uint8Array;
+  readonly peerPublicKey: PublicKey;
   readonly keyType: 'ed25519';
   readonly secret: Uint8Array;
   readonly maxTimeDiscrepancy: Seconds;

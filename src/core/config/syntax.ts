@@ -1,5 +1,6 @@
 import { parseIpv4, parsePort, ipv4ToNumber, type Ipv4 } from '../addr.ts';
 import { seconds, type Port, type Seconds } from '../units.ts';
+import { parsePublicKey } from '../auth/public-key.ts';
 import { parseBase64 } from './base64.ts';
 import {
   DEVICE_NAME_MAX_BYTES,
@@ -154,7 +155,9 @@ export const nftName = syntax(
     text.length <= NFT_NAME_MAX_BYTES && /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(text) ? text : undefined,
 );
 
-export const key = syntax('KEY', `${KEY_BYTES} bytes in base64`, (text) => {
+export const publicKey = syntax('KEY', `${KEY_BYTES} bytes in base64`, parsePublicKey);
+
+export const privateKey = syntax('KEY', `${KEY_BYTES} bytes in base64`, (text) => {
   const bytes = parseBase64(text);
   return bytes?.length === KEY_BYTES ? bytes : undefined;
 });

@@ -1,4 +1,5 @@
 import type { Ipv4, Prefix } from '../addr.ts';
+import type { PublicKey } from '../auth/public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
 
 /** Names a peer within one tunnel: 1..64 letters, digits, `.`, `_`, `-`. */
@@ -49,8 +50,8 @@ export type Proof =
       readonly kind: 'ed25519';
       /** Own private seed, 32 bytes; undefined where this side never signs. */
       readonly privateSeed: Uint8Array | undefined;
-      /** The other side's public key, 32 bytes; undefined where nothing of it is verified. */
-      readonly peerPublicKey: Uint8Array | undefined;
+      /** The other side's public key; undefined where nothing of it is verified. */
+      readonly peerPublicKey: PublicKey | undefined;
       readonly secret: Uint8Array;
       /** Largest accepted difference between the clocks; 0 = unchecked. */
       readonly maxTimeDiscrepancy: Seconds;

@@ -16,6 +16,7 @@
  */
 import { ipv4ToNumber, parseIpv4, samePath, type Endpoint, type Ipv4, type Path } from '../addr.ts';
 import { constantTimeEqual } from '../auth/bytes.ts';
+import { encodePublicKey } from '../auth/public-key.ts';
 import { HINT_LENGTH, hintOfKey } from '../auth/v1.ts';
 import { getU32be } from '../bytes.ts';
 import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';
@@ -102,7 +103,7 @@ export class Directory<E extends Entry> {
   #index(entry: E): void {
     const { proof, auth, remoteHost, remotePort } = entry.peer;
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
-      this.#byHint.add(hintKey(proof.peerPublicKey), entry);
+      this.#byHint.add(hintKey(encodePublicKey(proof.peerPublicKey)), entry);
       entry.place = this.#hintless.push(entry) - 1;
     } else if (proof.kind === 'token') {
       this.#byToken.add(tokenKey(proof.token), entry);
@@ -124,7 +125,7 @@ export class Directory<E extends Entry> {
     this.move(entry, undefined);
     const { proof, remotePort } = entry.peer;
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
-      this.#byHint.delete(hintKey(proof.peerPublicKey), entry);
+      this.#byHint.delete(hintKey(encodePublicKey(proof.peerPublicKey)), entry);
       this.usesHints(entry);
     } else if (proof.kind === 'token') {
       this.#byToken.delete(tokenKey(proof.token), entry);
@@ -157,7 +158,7 @@ export class Directory<E extends Entry> {
     if (hint.length !== HINT_LENGTH) return [];
     return this.#byHint.get(hintKey(hint)).filter(({ peer: { proof } }) => {
       const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
-      return key !== undefined && constantTimeEqual(hint, hintOfKey(key));
+      return key !== undefined && constantTimeEqual(hint, hintOfKey(encodePublicKey(key)));
     });
   }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
+import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
 import { authLengths, isInnerPacket, schemeOf } from '../../../src/core/auth/schemes.ts';
 import type { Proof } from '../../../src/core/config/tunnel-config.ts';
 import { millis, seconds } from '../../../src/core/units.ts';
@@ -18,14 +19,14 @@ const token: Proof = { kind: 'token', token: utf8('open sesame') };
 const clientProof: Proof = {
   kind: 'ed25519',
   privateSeed: client.privateSeed,
-  peerPublicKey: server.publicKey,
+  peerPublicKey: decodePublicKey(server.publicKey),
   secret,
   maxTimeDiscrepancy,
 };
 const serverProof: Proof = {
   ...clientProof,
   privateSeed: server.privateSeed,
-  peerPublicKey: client.publicKey,
+  peerPublicKey: decodePublicKey(client.publicKey),
 };
 
 describe.each([
@@ -146,7 +147,7 @@ describe('scheme ed25519', () => {
 });
 
 describe('mark', () => {
-  const otherKey: Proof = { ...serverProof, peerPublicKey: server.publicKey };
+  const otherKey: Proof = { ...serverProof, peerPublicKey: decodePublicKey(server.publicKey) };
   const otherSecret: Proof = { ...serverProof, secret: utf8('other') };
   const otherToken: Proof = { kind: 'token', token: utf8('open barley') };
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openSessionCrypto, publicKeyOf } from '../../../src/adapters/crypto.ts';
+import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
 import { isInnerPacket, schemeOf } from '../../../src/core/auth/schemes.ts';
 import { EXTENSION } from '../../../src/core/auth/extensions.ts';
 import {
@@ -44,8 +45,10 @@ const clientPublic = Buffer.from('eQYNhD/Xwl6Zaq+z3QXDzNI77x8CEKqY1n5kt9bKeEI=',
 const serverSeed = Uint8Array.from({ length: 32 }, (_unused, index) => index);
 const maxTimeDiscrepancy = seconds(300);
 
-const proofOf = (privateSeed: Uint8Array | undefined, peerPublicKey: Uint8Array | undefined) =>
-  ({ kind: 'ed25519', privateSeed, peerPublicKey, secret, maxTimeDiscrepancy }) as const;
+const proofOf = (privateSeed: Uint8Array | undefined, publicKey: Uint8Array | undefined) => {
+  const peerPublicKey = publicKey && decodePublicKey(publicKey);
+  return { kind: 'ed25519', privateSeed, peerPublicKey, secret, maxTimeDiscrepancy } as const;
+};
 
 /**
  * The first implementation's verifier, in its own words: at least 73 bytes; the first 64 are the

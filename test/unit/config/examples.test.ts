@@ -62,7 +62,7 @@ test("the description's server config resolves as it stands", () => {
           proof: {
             kind: 'ed25519',
             privateSeed: undefined,
-            peerPublicKey: parseBase64(PUBLIC_KEY),
+            peerPublicKey: PUBLIC_KEY,
             secret: utf8('topsecret'),
             maxTimeDiscrepancy: 300,
           },
@@ -150,7 +150,7 @@ test('keys on both sides let the server sign its replies and the client verify t
     expect(config.peers[0]?.proof).toMatchObject({
       kind: 'ed25519',
       privateSeed: parseBase64(PRIVATE_KEY),
-      peerPublicKey: parseBase64(PUBLIC_KEY),
+      peerPublicKey: PUBLIC_KEY,
     });
     expect(warnings).toEqual([]);
   }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
 import { OPTIONS } from '../../../src/core/config/options.ts';
 import { formatBase64 } from '../../../src/core/config/base64.ts';
 import { parseConfigFile, parseSection } from '../../../src/core/config/parse-file.ts';
@@ -28,7 +29,7 @@ test('sections are peers, in the order of the file', () => {
   ]);
   expect(config.peers[1]?.proof).toMatchObject({
     kind: 'ed25519',
-    peerPublicKey: new Uint8Array(32).fill(2),
+    peerPublicKey: decodePublicKey(new Uint8Array(32).fill(2)),
     secret: utf8('s'),
   });
   expect(config.peers.map(allowed)).toEqual([['172.28.0.2/32'], ['172.28.0.3/32']]);

@@ -1,5 +1,6 @@
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
 import type { Endpoint, Ipv4, Path } from '../../../src/core/addr.ts';
+import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../../../src/core/config/tunnel-config.ts';
@@ -42,12 +43,12 @@ const common = { kind: 'ed25519', secret: SECRET, maxTimeDiscrepancy: seconds(30
 export const CLIENT_PROOF: Proof = {
   ...common,
   privateSeed: clientKeys.privateSeed,
-  peerPublicKey: serverKeys.publicKey,
+  peerPublicKey: decodePublicKey(serverKeys.publicKey),
 };
 export const SERVER_PROOF: Proof = {
   ...common,
   privateSeed: serverKeys.privateSeed,
-  peerPublicKey: clientKeys.publicKey,
+  peerPublicKey: decodePublicKey(clientKeys.publicKey),
 };
 
 const TIMERS: TimerConfig = {

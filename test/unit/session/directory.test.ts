@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
 import { hintOfKey } from '../../../src/core/auth/v1.ts';
 import type {
   AuthConfig,
@@ -45,10 +46,10 @@ const key = (...bytes: readonly number[]): Uint8Array => {
   all.set(bytes);
   return all;
 };
-const signing = (peerPublicKey: Uint8Array): Proof => ({
+const signing = (publicKey: Uint8Array): Proof => ({
   kind: 'ed25519',
   privateSeed: undefined,
-  peerPublicKey,
+  peerPublicKey: decodePublicKey(publicKey),
   secret: new Uint8Array(),
   maxTimeDiscrepancy: seconds(0),
 });

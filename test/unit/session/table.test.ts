@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { generateKeyPair, openSessionCrypto, type KeyPair } from '../../../src/adapters/crypto.ts';
 import type { Path } from '../../../src/core/addr.ts';
+import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
 import { packetSeconds, schemeOf } from '../../../src/core/auth/schemes.ts';
 import type { PeerConfig, PeerId, Proof } from '../../../src/core/config/tunnel-config.ts';
@@ -106,7 +107,7 @@ const pair = (index: number): KeyPair => {
 const trusting = ({ publicKey }: KeyPair): Proof => ({
   kind: 'ed25519',
   privateSeed: undefined,
-  peerPublicKey: publicKey,
+  peerPublicKey: decodePublicKey(publicKey),
   secret: SECRET,
   maxTimeDiscrepancy: MAX,
 });
