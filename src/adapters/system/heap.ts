@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 
 /** How much the old objects of a heap may grow before it is collected, percent of what was alive last time. */
-const OLD_GROWTH = 20;
+const OLD_GROWTH = 10;
 
 /** The room for young objects times this is its room from then on: it stays as it is. */
 const YOUNG_GROWTH_FACTOR = 1;
