@@ -33,20 +33,17 @@ const PACKAGES = {
   ...{ code: [], demo: DEMO_PACKAGES, netns: NETNS_PACKAGES, test: TEST_PACKAGES },
   bench: [...TEST_PACKAGES, 'openssh-server', 'linux-perf'],
 };
-/** The oldest releases that will do, one of a major version; later major versions than the last will, too. */
-const RUNNING_NODE = ['20.6'];
-/** Of vitest's bundler and of oxlint. */
-const TESTING_NODE = ['20.19', '22.12'];
-const NODE = {
-  ...{ demo: RUNNING_NODE, bench: RUNNING_NODE },
-  ...{ code: TESTING_NODE, netns: TESTING_NODE, test: TESTING_NODE },
-};
+/**
+ * The oldest releases that will do, one of a major version; later major versions than the last will, too.
+ * The build and the tests (rolldown, vitest, oxlint) ask for them; what is built runs on 20.6.
+ */
+const OLDEST_NODE = ['20.19', '22.12'];
 
 /** Makes the machine ready for a purpose: "code" (modules only), "demo", "netns", "test" or "bench"; throws when it cannot. */
 export function setUp(purpose) {
   // `su` without a hyphen keeps a user's PATH, in which dpkg and the tests miss half of their programs.
   process.env.PATH += ':/usr/sbin:/sbin';
-  const unfit = unfitNode(process.versions.node, purpose);
+  const unfit = unfitNode(process.versions.node);
   if (unfit) throw new Error(unfit);
   if (purpose !== 'code') requireRoot();
   installMissing(PACKAGES[purpose]);
@@ -55,13 +52,13 @@ export function setUp(purpose) {
   if (purpose !== 'code') build();
 }
 
-/** Why a version of Node ("20.6.1") will not do for a purpose; undefined when it will. */
-export function unfitNode(version, purpose) {
+/** Why a version of Node ("20.6.1") will not do; undefined when it will. */
+export function unfitNode(version) {
   const [major, minor] = version.split('.').map(Number);
-  const oldest = NODE[purpose].map((release) => release.split('.').map(Number));
+  const oldest = OLDEST_NODE.map((release) => release.split('.').map(Number));
   const same = oldest.find(([candidate]) => candidate === major);
   if (same ? minor >= same[1] : major > oldest.at(-1)[0]) return undefined;
-  const wanted = NODE[purpose].join(' or ');
+  const wanted = OLDEST_NODE.join(' or ');
   return `Node ${wanted} or newer is needed; this is v${version} (see https://nodejs.org/en/download)`;
 }
 
