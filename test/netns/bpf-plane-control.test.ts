@@ -2,12 +2,12 @@
  * Who is carried, and what goes up. Topology: the drawings at the heads of test/rig/plane-pair.ts and
  * test/rig/two-hosts.ts.
  */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { port } from '../../src/core/units.ts';
-import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { ip } from '../rig/addresses.ts';
 import { innerEcho } from '../rig/traffic.ts';
+import { describeAdmission } from '../rig/plane-cases.ts';
 import {
   A,
   A_TO_B,
@@ -16,7 +16,8 @@ import {
   eventually,
   INNER_A,
   INNER_B,
-  PlanePair,
+  onePair,
+  type PlanePair,
 } from '../rig/plane-pair.ts';
 import { tunnelled } from '../rig/tunnelled.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
@@ -26,85 +27,14 @@ const text = new TextEncoder();
 let pair: PlanePair;
 let cable: TwoHosts;
 
-beforeAll(async () => {
-  pair = await PlanePair.make('bpf');
-  ({ cable } = pair);
+onePair('bpf', (made) => {
+  pair = made;
+  ({ cable } = made);
 });
 
-afterEach(async () => {
-  await pair.reset();
-});
-
-afterAll(async () => {
-  await pair[Symbol.asyncDispose]();
-});
-
-test('an evicted peer is carried no more, either way', async () => {
-  await pair.openBoth();
-  expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-  await pair.b.evict();
-  const before = await pair.arrivedInB();
-  await pair.a.send({ path: A_TO_B, payload: innerEcho(INNER_A, INNER_B), ttl: undefined });
-  await pair.heardInB(1);
-  expect(await pair.arrivedInB()).toBe(before);
-  expect((await cable.exec(cable.b, 'ping', '-c1', '-W1', INNER_A)).code).not.toBe(0);
-  expect((await pair.b.counters()).txPackets).toBe(1n);
-  // ping sends again when the device does not take a packet.
-  expect((await pair.b.describe()).refused['no-peer']).toBeGreaterThan(0n);
-});
-
-test('a re-pointed peer gets everything at its new address and port', async () => {
-  await pair.openBoth();
-  expect(await cable.pings(cable.b, INNER_A)).toBe(true);
-  const moved = { ip: ip('10.9.0.3'), port: port(20_000) };
-  using roamer = NamespaceSocket.udp(cable.a, moved);
-  await pair.b.admit({ local: B, remote: moved });
-  await cable.exec(cable.b, 'ping', '-c1', '-W1', INNER_A);
-  const [packet] = roamer.received();
-  expect(decodeIpv4Header(packet ?? new Uint8Array())).toMatchObject({
-    ok: true,
-    value: { source: INNER_B, destination: INNER_A, protocol: 1 },
-  });
-  const before = await pair.arrivedInB();
-  roamer.send(B, innerEcho(INNER_A, INNER_B));
-  await eventually(async () => {
-    expect(await pair.arrivedInB()).toBe(before + 1);
-  });
-  await pair.a.send({ path: A_TO_B, payload: innerEcho(INNER_A, INNER_B), ttl: undefined });
-  await pair.heardInB(1);
-  expect(await pair.arrivedInB()).toBe(before + 1);
-});
+describeAdmission(() => pair);
 
 describe('what is not data of the admitted peer', () => {
-  test.each([
-    { what: 'another port', from: { ip: A.ip, port: port(20_000) }, to: B },
-    { what: 'another address', from: { ip: ip('10.9.0.3'), port: port(10_000) }, to: B },
-    {
-      what: 'another local address',
-      from: { ip: ip('10.9.0.3'), port: port(20_000) },
-      to: { ip: ip('10.9.0.4'), port: port(10_000) },
-    },
-  ])('an inner packet from $what never reaches the device', async ({ from, to }) => {
-    await pair.openBoth();
-    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-    const before = await pair.arrivedInB();
-    using stranger = NamespaceSocket.udp(cable.a, from);
-    const payload = innerEcho(INNER_A, INNER_B);
-    stranger.send(to, payload);
-    await pair.heardInB(1);
-    expect(await pair.arrivedInB()).toBe(before);
-    expect(pair.b.packets()[0]).toMatchObject({
-      path: { local: to, remote: from },
-      payload: new Uint8Array(payload),
-    });
-    // The same bytes on the admitted path do arrive.
-    await pair.a.send({ path: A_TO_B, payload, ttl: undefined });
-    await eventually(async () => {
-      expect(await pair.arrivedInB()).toBe(before + 1);
-    });
-    expect((await pair.b.counters()).rxPackets).toBe(2n);
-  });
-
   test('authentication goes up whoever sends it, with its path; answers leave from the port', async () => {
     await pair.openA();
     await pair.openB({}, [4]);

@@ -1,5 +1,5 @@
 /* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { inside, ipBatch } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
 import { DEFAULT_PEER, type PeerId } from '../../src/core/config/tunnel-config.ts';
@@ -16,7 +16,8 @@ import {
   INNER_A,
   INNER_B,
   OF_B,
-  PlanePair,
+  pairForEach,
+  type PlanePair,
 } from '../rig/plane-pair.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
@@ -24,13 +25,9 @@ import type { TwoHosts } from '../rig/two-hosts.ts';
 let pair: PlanePair;
 let cable: TwoHosts;
 
-beforeEach(async () => {
-  pair = await PlanePair.make('bpf');
-  ({ cable } = pair);
-});
-
-afterEach(async () => {
-  await pair[Symbol.asyncDispose]();
+pairForEach('bpf', (made) => {
+  pair = made;
+  ({ cable } = made);
 });
 
 /** Everything that a tunnel could have left in b. */

@@ -1,5 +1,5 @@
 /* What of many peers depends on the kernel; run on Debian's as well. Drawing: test/rig/many-clients.ts. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
 import type { Ipv4 } from '../../src/core/addr.ts';
@@ -8,7 +8,15 @@ import { ip } from '../rig/addresses.ts';
 import { clientEnd, innerIp, innerOf, manyClients, pathOf, peerOf } from '../rig/many-clients.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
-import { A_TO_B, B, B_TO_A, eventually, INNER_B, PlanePair } from '../rig/plane-pair.ts';
+import {
+  A_TO_B,
+  B,
+  B_TO_A,
+  eventually,
+  INNER_B,
+  onePair,
+  type PlanePair,
+} from '../rig/plane-pair.ts';
 import { innerEcho } from '../rig/traffic.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
@@ -16,17 +24,9 @@ let pair: PlanePair;
 let cable: TwoHosts;
 let b: PlaneHost;
 
-beforeAll(async () => {
-  pair = await PlanePair.make('bpf');
-  ({ cable, b } = pair);
-});
-
-afterEach(async () => {
-  await pair.reset();
-});
-
-afterAll(async () => {
-  await pair[Symbol.asyncDispose]();
+onePair('bpf', (made) => {
+  pair = made;
+  ({ cable, b } = made);
 });
 
 describe('eight clients behind one address', () => {

@@ -1,32 +1,45 @@
-/* Topology: the drawings at the heads of test/rig/tun-pair.ts and test/rig/two-hosts.ts. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+/* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
+import { describe, expect, test } from 'vitest';
 import { decodeIpv4 } from '../../src/core/addr.ts';
 import type { Offloads } from '../../src/adapters/planes/tun/offloads.ts';
 import { tcpPacket } from '../unit/planes/tun-packets.ts';
-import { A, A_TO_B, eventually, INNER_A, INNER_B, TunPair } from '../rig/tun-pair.ts';
+import {
+  A,
+  A_TO_B,
+  eventually,
+  INNER_A,
+  INNER_B,
+  pairForEach,
+  type PlanePair,
+} from '../rig/plane-pair.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
-import { expectSame, expectTcp, expectUdp, tcpReceiver, tcpSender } from '../rig/tun-transfer.ts';
+import { expectSame, expectTcp, expectUdp, tcpReceiver, tcpSender } from '../rig/transfer.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
 const MIB = 1024 * 1024;
 const NONE: Offloads = { vnetHeader: false, segmentation: false, aggregation: false };
 
-let pair: TunPair;
+let pair: PlanePair;
 let cable: TwoHosts;
 
-beforeEach(async () => {
-  pair = await TunPair.make();
-  ({ cable } = pair);
+pairForEach('tun', (made) => {
+  pair = made;
+  ({ cable } = made);
 });
 
-afterEach(async () => {
-  await pair[Symbol.asyncDispose]();
-});
+/** Packets that the kernel has got from a tunnel device, and those that the device has refused from it. */
+async function device(namespace: string) {
+  const shown = await cable.sure(namespace, 'ip', '-j', '-s', 'link', 'show', 'ipipou0');
+  const [link] = JSON.parse(shown) as [
+    { stats64: { rx: { packets: number }; tx: { dropped: number } } },
+  ];
+  return { received: link.stats64.rx.packets, dropped: link.stats64.tx.dropped };
+}
 
 /** Packets that the kernel in b got from the device, and how many datagrams they came in. */
 async function arrived() {
   const { rxPackets } = await pair.b.counters();
-  return { packets: await pair.arrivedInB(), datagrams: Number(rxPackets) };
+  return { packets: (await device(cable.b)).received, datagrams: Number(rxPackets) };
 }
 
 /** A counter of the kernel (nstat(8)) in b. */
@@ -105,7 +118,7 @@ describe('a wrong inner checksum', () => {
         sequence: 1 + index * 100,
         payload: new Uint8Array(100).fill(index),
       });
-    const before = await pair.arrivedInB();
+    const before = (await device(cable.b)).received;
     for (const index of [0, 1, 2, 3]) {
       const payload = index === 1 ? segment(index).with(60, 0xee) : segment(index);
       await pair.a.send({ path: A_TO_B, payload, ttl: undefined });
@@ -115,7 +128,7 @@ describe('a wrong inner checksum', () => {
       expect(rxPackets).toBe(4n);
     });
     expect(await inB('TcpInCsumErrors')).toBe(1);
-    expect(await pair.arrivedInB()).toBeGreaterThan(before);
+    expect((await device(cable.b)).received).toBeGreaterThan(before);
   });
 });
 
@@ -186,10 +199,4 @@ describe('back-pressure', () => {
     expect(await cable.pings(cable.a, INNER_B)).toBe(true);
     await expectTcp(cable.a, cable.b, INNER_B, MIB);
   });
-
-  async function device(namespace: string): Promise<{ readonly dropped: number }> {
-    const shown = await cable.sure(namespace, 'ip', '-j', '-s', 'link', 'show', 'ipipou0');
-    const [link] = JSON.parse(shown) as [{ stats64: { tx: { dropped: number } } }];
-    return { dropped: link.stats64.tx.dropped };
-  }
 });

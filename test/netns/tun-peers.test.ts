@@ -1,5 +1,5 @@
-/* Topology: the drawings at the heads of test/rig/tun-pair.ts and test/rig/two-hosts.ts. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+/* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
+import { describe, expect, test } from 'vitest';
 import { parseIpv4, type Ipv4, type Path, type Prefix } from '../../src/core/addr.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
@@ -7,9 +7,17 @@ import type { PeerId, PlanePeer } from '../../src/ports/data-plane.ts';
 import { ip } from '../rig/addresses.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { innerEcho } from '../rig/traffic.ts';
-import type { TunHost } from '../rig/tun-host.ts';
-import { B, B_TO_A, eventually, INNER_A, INNER_B, TunPair } from '../rig/tun-pair.ts';
-import { expectTcp } from '../rig/tun-transfer.ts';
+import type { PlaneHost } from '../rig/plane-host.ts';
+import {
+  B,
+  B_TO_A,
+  eventually,
+  INNER_A,
+  INNER_B,
+  pairForEach,
+  type PlanePair,
+} from '../rig/plane-pair.ts';
+import { expectTcp } from '../rig/transfer.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
 const ONE = 'one' as PeerId;
@@ -30,17 +38,13 @@ function peer(id: PeerId, innerIp: Ipv4, ...more: readonly string[]): PlanePeer 
 
 const PEERS = [peer(ONE, INNER_A, '10.20.0.0/16'), peer(TWO, INNER_TWO, '10.20.5.0/24')];
 
-let pair: TunPair;
+let pair: PlanePair;
 let cable: TwoHosts;
-let b: TunHost;
+let b: PlaneHost;
 
-beforeEach(async () => {
-  pair = await TunPair.make();
-  ({ cable, b } = pair);
-});
-
-afterEach(async () => {
-  await pair[Symbol.asyncDispose]();
+pairForEach('tun', (made) => {
+  pair = made;
+  ({ cable, b } = made);
 });
 
 /** Routes out of b's device that are ours, as `ip route` has them. */
@@ -123,7 +127,7 @@ describe('several peers', () => {
       errno: 'EADDRINUSE',
     });
     await expect(b.admit(B_TO_A, 'nobody' as PeerId)).rejects.toThrow(/nobody is not known/);
-    await b.remove([ONE]);
+    await b.remove(ONE);
     await b.admit(B_TO_A, TWO);
   });
 
@@ -134,7 +138,7 @@ describe('several peers', () => {
     await b.configure(PEERS);
     await b.admit(B_TO_A, ONE);
     await expectTcp(cable.a, cable.b, INNER_B, 500_000);
-    await b.remove([ONE]);
+    await b.remove(ONE);
     expect(await routes()).toEqual(['10.20.5.0/24', '172.28.0.3']);
     const before = await pair.arrivedInB();
     expect((await cable.exec(cable.a, 'ping', '-c1', '-W1', INNER_B)).code).not.toBe(0);
@@ -171,7 +175,7 @@ describe('routes', () => {
     await b.admit(B_TO_A, ONE);
     await b.admit(B_TO_ROAMER, TWO);
     expect(await routes()).toEqual(ALL);
-    await b.limitMtu(TWO, 1200);
+    await b.limitMtu(1200, TWO);
     expect(await routes()).toEqual([
       '10.20.0.0/16',
       '10.20.5.0/24 mtu 1200',
@@ -180,12 +184,12 @@ describe('routes', () => {
     ]);
     expect((await b.describePeer(TWO)).mtu).toBe(1200);
     expect((await b.describe()).mtu).toBe(1472);
-    await b.limitMtu(ONE, 1300);
+    await b.limitMtu(1300, ONE);
     expect((await b.describe()).mtu).toBe(1300);
-    await b.limitMtu(ONE, 1200);
+    await b.limitMtu(1200, ONE);
     expect((await b.describe()).mtu).toBe(1200);
     expect(await routes()).toEqual(ALL);
-    await b.limitMtu(ONE, undefined);
+    await b.limitMtu(undefined, ONE);
     expect((await b.describe()).mtu).toBe(1472);
     expect(await routes()).toContain('10.20.5.0/24 mtu 1200');
   });
@@ -201,7 +205,7 @@ describe('routes', () => {
     await b.admit(B_TO_ROAMER, 'p4711' as PeerId);
     await cable.exec(cable.b, 'ping', '-c1', '-W1', '10.58.103.1');
     expect(destinations(roamer)).toEqual(['10.58.103.1']);
-    await b.remove(many.map(({ id }) => id));
+    await b.remove(...many.map(({ id }) => id));
     expect(await routes()).toEqual([]);
   });
 });

@@ -1,25 +1,31 @@
-/* Topology: the drawings at the heads of test/rig/tun-pair.ts and test/rig/two-hosts.ts. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+/* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
+import { describe, expect, test } from 'vitest';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { ip } from '../rig/addresses.ts';
-import { TunHost } from '../rig/tun-host.ts';
-import { A, A_TO_B, B_TO_A, eventually, INNER_A, INNER_B, TunPair } from '../rig/tun-pair.ts';
+import { PlaneHost } from '../rig/plane-host.ts';
+import {
+  A,
+  A_TO_B,
+  B_TO_A,
+  eventually,
+  INNER_A,
+  INNER_B,
+  OF_B,
+  pairForEach,
+  type PlanePair,
+} from '../rig/plane-pair.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
 const text = new TextEncoder();
 
-let pair: TunPair;
+let pair: PlanePair;
 let cable: TwoHosts;
-let a: TunHost;
-let b: TunHost;
+let a: PlaneHost;
+let b: PlaneHost;
 
-beforeEach(async () => {
-  pair = await TunPair.make();
-  ({ cable, a, b } = pair);
-});
-
-afterEach(async () => {
-  await pair[Symbol.asyncDispose]();
+pairForEach('tun', (made) => {
+  pair = made;
+  ({ cable, a, b } = made);
 });
 
 describe('trouble outside', () => {
@@ -132,14 +138,12 @@ describe('opening and closing', () => {
 
   test('a taken name is refused with its holder, and nothing is left', async () => {
     await pair.openA();
-    const other = await TunHost.in(cable.a);
+    const other = await PlaneHost.in(cable.a, 'tun');
     try {
       await a.close('remove');
       await pair.openA({ localIp: ip('10.9.0.3') });
       const before = await cable.state(cable.a);
-      await expect(
-        other.open({ ip: INNER_A, peerIp: INNER_B, localIp: A.ip }),
-      ).rejects.toMatchObject({
+      await expect(other.open({ ...OF_B, localIp: A.ip })).rejects.toMatchObject({
         exit: 'link',
         errno: 'EEXIST',
         message: expect.stringMatching(/held by process [0-9]+ \(node/) as unknown,

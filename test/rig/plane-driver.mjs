@@ -15,12 +15,14 @@ const [, , url, factoryName, journalFile] = process.argv;
 const { [factoryName]: factory } = await import(url);
 let plane;
 let saves = 0;
+let admitSenders = false;
 
 const tell = (message) => process.send(message);
 
 const listener = {
   async packet(packet) {
     tell({ event: 'packet', path: packet.path, payload: packet.payload.slice() });
+    if (admitSenders) await plane.admit('default', { path: packet.path });
   },
   outerError: (error) => tell({ event: 'outerError', error }),
   disturbed: (what, repaired) => tell({ event: 'disturbed', what, repaired }),
@@ -37,8 +39,11 @@ const journal = {
 const log = (level, event, fields) => tell({ event: 'log', level, text: event, fields });
 
 const calls = {
-  async open({ config, authLengths }) {
-    plane = await factory.open({ config, authLengths, journal, listener, log });
+  async open({ config, authLengths, offloads }) {
+    const context = { config, authLengths, journal, listener, log };
+    // Only the tun plane can do without some, and only its class can be told.
+    if (offloads === undefined) plane = await factory.open(context);
+    else plane = await (await import(new URL('plane.js', url))).TunPlane.open(context, offloads);
     return [...plane.adopted];
   },
   probe: () => factory.probe({ load: false }),
@@ -52,6 +57,10 @@ const calls = {
     for (const { peer, path } of admissions) await plane.admit(peer, { path });
     return performance.now() - from;
   },
+  /** From now on whoever sends a control packet is admitted before the handler settles. */
+  admitSenders() {
+    admitSenders = true;
+  },
   evict: (peer) => plane.evict(peer),
   limitMtu: ({ peer, mtu }) => plane.limitMtu(peer, mtu),
   send: (packet) => plane.send(packet),
@@ -60,10 +69,15 @@ const calls = {
   describePeer: (peer) => plane.describePeer(peer),
   refresh: () => plane.refresh(),
   close: (mode) => plane.close(mode),
+  /** What a path that is none does to the forwarding thread of the tun plane. */
+  crash: () => plane.admit('default', { path: { local: { port: 10000 } } }),
+  /** Ends the process without closing anything. */
+  exit: (code) => process.exit(code),
   /** As if nothing had been opened yet. */
   async reset() {
     await plane?.close('remove');
     plane = undefined;
+    admitSenders = false;
     rmSync(journalFile, { force: true });
   },
   now: () => performance.now(),

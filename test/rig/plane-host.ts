@@ -13,6 +13,7 @@ import {
   type TunnelConfig,
 } from '../../src/core/config/tunnel-config.ts';
 import { port, seconds } from '../../src/core/units.ts';
+import { ALL_OFFLOADS, type Offloads } from '../../src/adapters/planes/tun/offloads.ts';
 import type {
   ControlPacket,
   OuterError,
@@ -20,6 +21,7 @@ import type {
   PeerCounters,
   PeerDescription,
   PlaneDescription,
+  PlaneName,
   PlanePeer,
   Requirement,
 } from '../../src/ports/data-plane.ts';
@@ -56,6 +58,8 @@ export type HostOptions = {
   readonly udpChecksum?: boolean;
   readonly mtu?: number;
   readonly device?: string;
+  /** What the tun plane leaves out. */
+  readonly offloads?: Partial<Offloads>;
 };
 
 /**
@@ -66,17 +70,12 @@ export class PlaneHost implements AsyncDisposable {
   readonly events: PlaneEvent[] = [];
   readonly #child: ChildProcess;
   readonly #namespace: string;
-  readonly #plane: 'tun' | 'bpf' | 'fou';
+  readonly #plane: PlaneName;
   readonly #folder: string;
   readonly #waiting = new Map<number, (reply: Reply) => void>();
   #nextId = 1;
 
-  private constructor(
-    child: ChildProcess,
-    namespace: string,
-    plane: 'tun' | 'bpf' | 'fou',
-    folder: string,
-  ) {
+  private constructor(child: ChildProcess, namespace: string, plane: PlaneName, folder: string) {
     this.#child = child;
     this.#namespace = namespace;
     this.#plane = plane;
@@ -88,16 +87,12 @@ export class PlaneHost implements AsyncDisposable {
     });
   }
 
-  static async in(namespace: string, plane: 'tun' | 'bpf' | 'fou'): Promise<PlaneHost> {
+  static async in(namespace: string, plane: PlaneName): Promise<PlaneHost> {
     const folder = await mkdtemp(path.join(tmpdir(), 'ipipou-plane-'));
     return PlaneHost.#start(namespace, plane, folder);
   }
 
-  static async #start(
-    namespace: string,
-    plane: 'tun' | 'bpf' | 'fou',
-    folder: string,
-  ): Promise<PlaneHost> {
+  static async #start(namespace: string, plane: PlaneName, folder: string): Promise<PlaneHost> {
     const index = path.join(DIST, `adapters/planes/${plane}/index.js`);
     if (!existsSync(index)) throw new Error(`${index} is not there: run "npm run build"`);
     const driver = [process.execPath, '--expose-gc', DRIVER, `file://${index}`];
@@ -132,7 +127,9 @@ export class PlaneHost implements AsyncDisposable {
     authLengths: readonly number[] = [],
   ): Promise<ReadonlyMap<PeerId, Path>> {
     const config = hostConfig(options);
-    return new Map((await this.#ask('open', { config, authLengths })) as [PeerId, Path][]);
+    const offloads = options.offloads && { ...ALL_OFFLOADS, ...options.offloads };
+    const adopted = await this.#ask('open', { config, authLengths, offloads });
+    return new Map(adopted as [PeerId, Path][]);
   }
 
   async clean(options: HostOptions): Promise<void> {
@@ -160,6 +157,10 @@ export class PlaneHost implements AsyncDisposable {
     admissions: readonly { readonly peer: PeerId; readonly path: Path }[],
   ): Promise<number> {
     return (await this.#ask('admitAll', admissions)) as number;
+  }
+
+  async admitSenders(): Promise<void> {
+    await this.#ask('admitSenders');
   }
 
   async evict(peer: PeerId = DEFAULT_PEER): Promise<void> {
@@ -192,6 +193,28 @@ export class PlaneHost implements AsyncDisposable {
 
   async close(mode: 'remove' | 'leave'): Promise<void> {
     await this.#ask('close', mode);
+  }
+
+  /** Makes the forwarding thread of a tun plane throw. */
+  async crash(): Promise<void> {
+    await this.#ask('crash');
+  }
+
+  /** Ends the process without closing anything; its exit code. */
+  async exit(code: number): Promise<number | NodeJS.Signals | null> {
+    const ended = once(this.#child, 'exit');
+    this.#child.send({ id: 0, call: 'exit', argument: code });
+    await ended;
+    return this.#child.exitCode ?? this.#child.signalCode;
+  }
+
+  /** Stops and continues the whole process (SIGSTOP, SIGCONT). */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
   }
 
   /** Removes the plane if one is open and forgets what was heard: another can be opened. */

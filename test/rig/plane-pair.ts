@@ -1,7 +1,8 @@
-import { vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, vi } from 'vitest';
 import type { Path } from '../../src/core/addr.ts';
 import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
+import type { PlaneName } from '../../src/ports/data-plane.ts';
 import { ip } from './addresses.ts';
 import { PlaneHost, type HostOptions } from './plane-host.ts';
 import { TwoHosts } from './two-hosts.ts';
@@ -29,7 +30,7 @@ export class PlanePair implements AsyncDisposable {
     this.b = b;
   }
 
-  static async make(plane: 'tun' | 'bpf' | 'fou'): Promise<PlanePair> {
+  static async make(plane: PlaneName): Promise<PlanePair> {
     const cable = await TwoHosts.make();
     const [a, b] = await Promise.all([PlaneHost.in(cable.a, plane), PlaneHost.in(cable.b, plane)]);
     return new PlanePair(cable, a, b);
@@ -51,6 +52,11 @@ export class PlanePair implements AsyncDisposable {
   /** Opens both ends and admits each to the other. */
   async openBoth(options: Partial<HostOptions> = {}): Promise<void> {
     await Promise.all([this.openA(options), this.openB(options)]);
+    await this.admitBoth();
+  }
+
+  /** Admits each end to the other. */
+  async admitBoth(): Promise<void> {
     await Promise.all([this.a.admit(A_TO_B), this.b.admit(B_TO_A)]);
   }
 
@@ -80,6 +86,27 @@ export class PlanePair implements AsyncDisposable {
     await Promise.all([this.a[Symbol.asyncDispose](), this.b[Symbol.asyncDispose]()]);
     await this.cable[Symbol.asyncDispose]();
   }
+}
+
+/** One pair for all tests of a file or block, which `use` is given; reset after each test. */
+export function onePair(plane: PlaneName, use: (pair: PlanePair) => void): void {
+  let pair: PlanePair;
+  beforeAll(async () => {
+    pair = await PlanePair.make(plane);
+    use(pair);
+  });
+  afterEach(() => pair.reset());
+  afterAll(() => pair[Symbol.asyncDispose]());
+}
+
+/** A pair of its own for every test, which `use` is given: for what changes more than the planes. */
+export function pairForEach(plane: PlaneName, use: (pair: PlanePair) => void): void {
+  let pair: PlanePair;
+  beforeEach(async () => {
+    pair = await PlanePair.make(plane);
+    use(pair);
+  });
+  afterEach(() => pair[Symbol.asyncDispose]());
 }
 
 /** How b is opened where a test says nothing else. */
