@@ -9,7 +9,6 @@ import { ip } from '../rig/addresses.ts';
 import { innerEcho } from '../rig/traffic.ts';
 import {
   A,
-  A_TO_B,
   B,
   B_TO_A,
   eventually,
@@ -19,6 +18,7 @@ import {
   pairForEach,
   type PlanePair,
 } from '../rig/plane-pair.ts';
+import { describeOpening, describeRepair } from '../rig/plane-cases.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
@@ -29,18 +29,6 @@ pairForEach('bpf', (made) => {
   pair = made;
   ({ cable } = made);
 });
-
-/** Everything that a tunnel could have left in b. */
-async function stateOfB(): Promise<string> {
-  const [state, qdiscs, filters] = await Promise.all([
-    cable.state(cable.b),
-    cable.sure(cable.b, 'tc', 'qdisc', 'show'),
-    cable.sure(cable.b, 'tc', 'filter', 'show', 'dev', 'v0', 'ingress'),
-  ]);
-  // What IPv6 adds in its own time, wherever a link is up.
-  const settled = state.replaceAll(/^multicast ff00::.*\n?/gm, '').trim();
-  return [settled, qdiscs, filters].join('\n');
-}
 
 /** A filter of somebody else, which lets everything by. */
 function theirs(direction: 'ingress' | 'egress'): readonly string[] {
@@ -75,26 +63,26 @@ describe('after kill -9', () => {
   });
 
   test('what is left is removed by clean, by the record alone', async () => {
-    const before = await stateOfB();
+    const before = await pair.stateOfB();
     await pair.openB();
     await pair.b.admit(B_TO_A);
-    expect(await stateOfB()).not.toBe(before);
+    expect(await pair.stateOfB()).not.toBe(before);
     pair.b = await pair.b.killedAndAgain();
-    expect(await stateOfB()).not.toBe(before);
+    expect(await pair.stateOfB()).not.toBe(before);
     await pair.b.clean(OF_B);
-    expect(await stateOfB()).toBe(before);
+    expect(await pair.stateOfB()).toBe(before);
     await pair.b.clean(OF_B);
-    expect(await stateOfB()).toBe(before);
+    expect(await pair.stateOfB()).toBe(before);
   });
 
   test('another port means another tunnel: nothing of the old one is adopted or left', async () => {
-    const before = await stateOfB();
+    const before = await pair.stateOfB();
     await pair.openB();
     await pair.b.admit(B_TO_A);
     pair.b = await pair.b.killedAndAgain();
     expect(await pair.b.open({ ...OF_B, localPort: 10_001 })).toEqual(new Map());
     await pair.b.close('remove');
-    expect(await stateOfB()).toBe(before);
+    expect(await pair.stateOfB()).toBe(before);
   });
 
   test.each([
@@ -111,7 +99,7 @@ describe('after kill -9', () => {
 
   test('a device whose record is lost is made anew; whose its qdisc was is not known', async () => {
     await cable.sure(cable.b, 'tc', 'qdisc', 'add', 'dev', 'v0', 'clsact');
-    const before = await stateOfB();
+    const before = await pair.stateOfB();
     await pair.openB();
     await pair.b.admit(B_TO_A);
     await pair.b.kill();
@@ -119,59 +107,41 @@ describe('after kill -9', () => {
     pair.b = await PlaneHost.in(cable.b, 'bpf');
     expect(await pair.b.open(OF_B)).toEqual(new Map());
     await pair.b.close('remove');
-    expect(await stateOfB()).toBe(before);
+    expect(await pair.stateOfB()).toBe(before);
   });
 });
 
 describe('what others do', () => {
-  test.each([
-    { what: 'device deleted', argv: ['ip', 'link', 'del', 'ipipou0'], said: 'tunnel device' },
-    { what: 'far end deleted', argv: ['ip', 'link', 'del', 'ipipou0-far'], said: 'tunnel device' },
-    {
-      what: 'device taken down',
-      argv: ['ip', 'link', 'set', 'ipipou0', 'down'],
-      said: 'tunnel device',
-    },
-    {
-      what: 'address removed',
-      argv: ['ip', 'addr', 'flush', 'dev', 'ipipou0'],
-      said: 'address of the tunnel device',
-    },
-    {
-      what: 'route removed',
-      argv: ['ip', 'route', 'del', INNER_A, 'dev', 'ipipou0'],
-      said: 'routes of the tunnel device',
-    },
-    {
-      what: 'filter of the device removed',
-      argv: ['tc', 'filter', 'del', 'dev', 'ipipou0', 'egress'],
-      said: 'tc filter of ipipou0',
-    },
-    {
-      what: 'filter of the outer device removed',
-      argv: ['tc', 'filter', 'del', 'dev', 'v0', 'ingress'],
-      said: 'tc filter of v0',
-    },
-    {
-      what: 'qdisc of the outer device removed',
-      argv: ['tc', 'qdisc', 'del', 'dev', 'v0', 'clsact'],
-      said: 'tc filter of v0',
-    },
-  ])('$what: it is put back and told', async ({ argv, said }) => {
-    const before = await stateOfB();
-    await pair.openBoth();
-    expect(await cable.pings(cable.b, INNER_A)).toBe(true);
-    await cable.sure(cable.b, ...argv);
-    await eventually(() => {
-      expect(pair.b.events).toContainEqual({ event: 'disturbed', what: said, repaired: true });
-    });
-    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-    expect(await cable.pings(cable.b, INNER_A)).toBe(true);
-    expect(pair.b.events.filter(({ event }) => event === 'failed')).toEqual([]);
-    expect((await pair.b.counters()).rxPackets).toBeGreaterThan(2n);
-    await pair.b.close('remove');
-    expect(await stateOfB()).toBe(before);
-  });
+  describeRepair(
+    () => pair,
+    [
+      {
+        what: 'far end deleted',
+        argv: ['ip', 'link', 'del', 'ipipou0-far'],
+        said: 'tunnel device',
+      },
+      {
+        what: 'route removed',
+        argv: ['ip', 'route', 'del', INNER_A, 'dev', 'ipipou0'],
+        said: 'routes of the tunnel device',
+      },
+      {
+        what: 'filter of the device removed',
+        argv: ['tc', 'filter', 'del', 'dev', 'ipipou0', 'egress'],
+        said: 'tc filter of ipipou0',
+      },
+      {
+        what: 'filter of the outer device removed',
+        argv: ['tc', 'filter', 'del', 'dev', 'v0', 'ingress'],
+        said: 'tc filter of v0',
+      },
+      {
+        what: 'qdisc of the outer device removed',
+        argv: ['tc', 'qdisc', 'del', 'dev', 'v0', 'clsact'],
+        said: 'tc filter of v0',
+      },
+    ],
+  );
 
   test('a smaller outer MTU reaches the device, and a larger one again', async () => {
     await pair.openBoth();
@@ -249,7 +219,7 @@ describe('what others do', () => {
 
 describe('opening and closing', () => {
   test('close(remove) leaves namespace and process as they were', async () => {
-    const before = await stateOfB();
+    const before = await pair.stateOfB();
     // What the runtime opens once and keeps shows up in the first round only.
     await pair.openB();
     await pair.b.close('remove');
@@ -257,7 +227,7 @@ describe('opening and closing', () => {
     await pair.openB();
     await pair.b.admit(B_TO_A);
     await pair.b.close('remove');
-    expect(await stateOfB()).toBe(before);
+    expect(await pair.stateOfB()).toBe(before);
     expect(await pair.b.descriptors()).toEqual(settled);
   });
 
@@ -272,10 +242,10 @@ describe('opening and closing', () => {
   test("other people's qdisc and filters stay", async () => {
     await cable.sure(cable.b, 'tc', 'qdisc', 'add', 'dev', 'v0', 'clsact');
     await cable.sure(cable.b, ...theirs('ingress'));
-    const before = await stateOfB();
+    const before = await pair.stateOfB();
     await pair.openB();
     await pair.b.close('remove');
-    expect(await stateOfB()).toBe(before);
+    expect(await pair.stateOfB()).toBe(before);
   });
 
   test('a filter that somebody adds keeps the qdisc that we made', async () => {
@@ -288,46 +258,18 @@ describe('opening and closing', () => {
     expect(await cable.sure(cable.b, 'tc', 'filter', 'show', 'dev', 'v0', 'ingress')).toBe('');
   });
 
-  test.each([
-    {
-      what: 'a taken name',
-      argv: ['ip', 'link', 'add', 'ipipou0', 'type', 'veth', 'peer', 'name', 'other'],
-      options: {},
-      error: { exit: 'link', errno: 'EEXIST' },
-      hint: 'tunl-dev',
-    },
-    {
-      what: 'a foreign address',
-      argv: ['true'],
-      options: { localIp: ip('10.9.0.9') },
-      error: { exit: 'address', errno: 'EADDRNOTAVAIL' },
-      hint: 'fou-local-ip',
-    },
-    {
-      what: 'a missing device',
-      argv: ['true'],
-      options: { outerDevice: 'nowhere' },
-      error: { exit: 'link', errno: 'ENODEV' },
-      hint: 'fou-dev',
-    },
-    {
-      what: 'an impossible MTU',
-      argv: ['true'],
-      options: { mtu: 20 },
-      error: { exit: 'link', errno: 'EINVAL' },
-      hint: undefined,
-    },
-  ])('$what is refused, and nothing is left', async ({ argv, options, error, hint }) => {
-    await cable.sure(cable.b, ...argv);
-    const before = await stateOfB();
-    const refused = pair.openB(options);
-    await expect(refused).rejects.toMatchObject(error);
-    if (hint !== undefined) {
-      await expect(refused).rejects.toMatchObject({
-        hint: expect.stringContaining(hint) as unknown,
-      });
-    }
-    expect(await stateOfB()).toBe(before);
+  describeOpening(() => pair);
+
+  test('a taken name is refused, and nothing is left', async () => {
+    const taken = ['ip', 'link', 'add', 'ipipou0', 'type', 'veth', 'peer', 'name', 'other'];
+    await cable.sure(cable.b, ...taken);
+    const before = await pair.stateOfB();
+    await expect(pair.openB()).rejects.toMatchObject({
+      exit: 'link',
+      errno: 'EEXIST',
+      hint: expect.stringContaining('tunl-dev') as unknown,
+    });
+    expect(await pair.stateOfB()).toBe(before);
   });
 
   test('a taken port is refused, and what an earlier run left goes on', async () => {
@@ -346,19 +288,5 @@ describe('opening and closing', () => {
       [true, expect.stringMatching(/ipipou\.bpf\.o$/)],
       [true, 'loaded them'],
     ]);
-  });
-
-  test('device, addresses and MTU are as configured', async () => {
-    await pair.openA({ device: 'tun-test-longer', mtu: 1300, outerDevice: 'v0' });
-    const shown = await cable.sure(cable.a, 'ip', '-j', '-4', 'addr', 'show', 'tun-test-longer');
-    const [link] = JSON.parse(shown) as [unknown];
-    expect(link).toMatchObject({
-      mtu: 1300,
-      flags: expect.arrayContaining(['UP', 'NOARP']) as unknown,
-      addr_info: [{ local: INNER_A, address: INNER_B, prefixlen: 32 }],
-    });
-    await pair.a.refresh();
-    expect((await pair.a.describe()).mtu).toBe(1300);
-    expect(A_TO_B.remote).toEqual(B);
   });
 });

@@ -165,3 +165,94 @@ export function describeAdmission(pairOf: () => PlanePair): void {
     expect((await b.counters()).rxPackets).toBe(2n);
   });
 }
+
+/** What somebody else does in b, and what the plane there says of it. */
+type Disturbance = {
+  readonly what: string;
+  readonly argv: readonly string[];
+  readonly said: string;
+};
+
+/** What others do to a plane's things; `more` is what they can do to this plane's. */
+export function describeRepair(pairOf: () => PlanePair, more: readonly Disturbance[] = []): void {
+  test.each<Disturbance>([
+    { what: 'device deleted', argv: ['ip', 'link', 'del', 'ipipou0'], said: 'tunnel device' },
+    {
+      what: 'device taken down',
+      argv: ['ip', 'link', 'set', 'ipipou0', 'down'],
+      said: 'tunnel device',
+    },
+    {
+      what: 'address removed',
+      argv: ['ip', 'addr', 'flush', 'dev', 'ipipou0'],
+      said: 'address of the tunnel device',
+    },
+    ...more,
+  ])('$what: it is put back and told', async ({ argv, said }) => {
+    const pair = pairOf();
+    const { b, cable } = pair;
+    const before = await pair.stateOfB();
+    await pair.openBoth();
+    expect(await cable.pings(cable.b, INNER_A)).toBe(true);
+    await cable.sure(cable.b, ...argv);
+    await eventually(() => {
+      expect(b.events).toContainEqual({ event: 'disturbed', what: said, repaired: true });
+    });
+    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+    expect(await cable.pings(cable.b, INNER_A)).toBe(true);
+    expect(b.events.filter(({ event }) => event === 'failed')).toEqual([]);
+    expect((await b.counters()).rxPackets).toBeGreaterThan(2n);
+    await b.close('remove');
+    expect(await pair.stateOfB()).toBe(before);
+  });
+}
+
+/** What comes of a config. */
+export function describeOpening(pairOf: () => PlanePair): void {
+  test('device, addresses and MTU are as configured', async () => {
+    const pair = pairOf();
+    const { a, cable } = pair;
+    await pair.openA({ device: 'tun-test-longer', mtu: 1300, outerDevice: 'v0' });
+    const shown = await cable.sure(cable.a, 'ip', '-j', '-4', 'addr', 'show', 'tun-test-longer');
+    const [link] = JSON.parse(shown) as [unknown];
+    expect(link).toMatchObject({
+      mtu: 1300,
+      flags: expect.arrayContaining(['UP', 'NOARP']) as unknown,
+      addr_info: [{ local: INNER_A, address: INNER_B, prefixlen: 32 }],
+    });
+    await a.refresh();
+    expect((await a.describe()).mtu).toBe(1300);
+  });
+
+  test.each([
+    {
+      what: 'a foreign address',
+      options: { localIp: ip('10.9.0.9') },
+      error: { exit: 'address', errno: 'EADDRNOTAVAIL' },
+      hint: 'fou-local-ip',
+    },
+    {
+      what: 'a missing device',
+      options: { outerDevice: 'nowhere' },
+      error: { exit: 'link', errno: 'ENODEV' },
+      hint: 'fou-dev',
+    },
+    {
+      what: 'an impossible MTU',
+      options: { mtu: 20 },
+      error: { exit: 'link', errno: 'EINVAL' },
+      hint: undefined,
+    },
+  ])('$what is refused, and nothing is left', async ({ options, error, hint }) => {
+    const pair = pairOf();
+    const before = await pair.stateOfB();
+    const refused = pair.openB(options);
+    await expect(refused).rejects.toMatchObject(error);
+    if (hint !== undefined) {
+      await expect(refused).rejects.toMatchObject({
+        hint: expect.stringContaining(hint) as unknown,
+      });
+    }
+    expect(await pair.stateOfB()).toBe(before);
+  });
+}

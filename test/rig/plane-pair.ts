@@ -70,6 +70,19 @@ export class PlanePair implements AsyncDisposable {
     return Number(values[names.indexOf('InEchos')]);
   }
 
+  /** Everything that a tunnel could have left in b, as text to compare. */
+  async stateOfB(): Promise<string> {
+    const { cable } = this;
+    const [state, qdiscs, filters] = await Promise.all([
+      cable.state(cable.b),
+      cable.sure(cable.b, 'tc', 'qdisc', 'show'),
+      cable.sure(cable.b, 'tc', 'filter', 'show', 'dev', 'v0', 'ingress'),
+    ]);
+    // What IPv6 adds in its own time, wherever a link is up.
+    const settled = state.replaceAll(/^multicast ff00::.*\n?/gm, '').trim();
+    return [settled, qdiscs, filters].join('\n');
+  }
+
   async heardInB(count: number): Promise<void> {
     await eventually(() => {
       const heard = this.b.packets().length;
