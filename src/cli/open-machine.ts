@@ -21,7 +21,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 export function openMachine(env: Env): Machine {
   return {
     planes: [fouPlane, bpfPlane, tunPlane],
-    runs: createRunStore(env['IPIPOU_RUN_DIR'] ?? '/run/ipipou'),
+    runs: createRunStore(env['IPIPOU_RUN_DIR'] || '/run/ipipou'),
     memory: createMemoryStore(stateFolder(env)),
     control: { ...controlListener, ...controlClient },
     resolver: openResolver(),
@@ -46,7 +46,7 @@ export function openMachine(env: Env): Machine {
 /** systemd's StateDirectory= comes as a list of paths (systemd.exec(5)); the first is ours. */
 function stateFolder(env: Env): string {
   const fromManager = env['STATE_DIRECTORY']?.split(':')[0];
-  return fromManager || (env['IPIPOU_STATE_DIR'] ?? '/var/lib/ipipou');
+  return fromManager || env['IPIPOU_STATE_DIR'] || '/var/lib/ipipou';
 }
 
 /** /proc/net/dev (proc(5)): eight received columns, bytes and packets first, then the sent ones. */

@@ -15,11 +15,11 @@ function leftovers(): readonly string[] {
   return names.filter((name) => /^ipipou-(demo-|[0-9]+-[0-9]+-)/.test(name));
 }
 
-test(
-  'the demo shows two tunnels at work and leaves nothing',
-  async () => {
+test.each(['bpf', 'tun'])(
+  'the demo shows two tunnels at work on %s and leaves nothing',
+  async (plane) => {
     const before = leftovers();
-    const { code, stdout, stderr } = await run(DEMO, { timeout: TIMEOUT });
+    const { code, stdout, stderr } = await run([...DEMO, '--plane', plane], { timeout: TIMEOUT });
     expect({ code, stderr, crosses: stdout.match(/✗.*/g) }, stdout).toEqual({
       ...{ code: 0, stderr: '', crosses: null },
     });

@@ -27,7 +27,8 @@ import type {
 } from '../../src/ports/data-plane.ts';
 
 const DRIVER = path.resolve(import.meta.dirname, 'plane-driver.mjs');
-const DIST = path.resolve(import.meta.dirname, '../../dist');
+/** What the build compiles module by module. */
+const MODULES = path.resolve(import.meta.dirname, '../../.cache/modules');
 
 export type PlaneEvent =
   | ({ readonly event: 'packet' } & ControlPacket)
@@ -93,7 +94,7 @@ export class PlaneHost implements AsyncDisposable {
   }
 
   static async #start(namespace: string, plane: PlaneName, folder: string): Promise<PlaneHost> {
-    const index = path.join(DIST, `adapters/planes/${plane}/index.js`);
+    const index = path.join(MODULES, `adapters/planes/${plane}/index.js`);
     if (!existsSync(index)) throw new Error(`${index} is not there: run "npm run build"`);
     const driver = [process.execPath, '--expose-gc', DRIVER, `file://${index}`];
     const argv = ['netns', 'exec', namespace, ...driver, `${plane}Plane`, `${folder}/journal`];

@@ -103,12 +103,12 @@ export async function expectUdp(
     from,
     `${PRELUDE}
     import { once } from 'node:events';
-    const libc = await import('file://${PROJECT}/dist/adapters/ffi/libc.js');
-    const { encodeSockaddrIn } = await import('file://${PROJECT}/dist/core/wire/sockaddr.js');
+    const libc = await import('file://${PROJECT}/.cache/modules/adapters/ffi/libc.js');
+    const { encodeSockaddrIn } = await import('file://${PROJECT}/.cache/modules/core/wire/sockaddr.js');
     const to = encodeSockaddrIn({ ip: '${at}', port: 5002 });
     // linux/udp.h: SOL_UDP, UDP_SEGMENT.
     const fd = libc.socket(2, 2 | 0o4000, 0);
-    const { onReadable } = await import('file://${PROJECT}/dist/adapters/ffi/poll.js');
+    const { onReadable } = await import('file://${PROJECT}/.cache/modules/adapters/ffi/poll.js');
     const buffer = new Uint8Array(new ArrayBuffer(65536));
     let answered = 0;
     let wake = () => {};

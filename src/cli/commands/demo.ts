@@ -2,12 +2,12 @@ import process from 'node:process';
 import { IpipouError } from '../../core/errors.ts';
 import type { Command } from '../command.ts';
 
-const PLANES = ['auto', 'fou', 'tun'] as const;
+const PLANES = ['auto', 'fou', 'bpf', 'tun'] as const;
 
 export const demoCommand: Command = {
   name: 'demo',
   summary: 'show tunnels through a NAT at work, in namespaces of this machine',
-  usage: `ipipou demo [--plane auto|fou|tun]
+  usage: `ipipou demo [--plane auto|fou|bpf|tun]
 
 Builds a server, a NAT router and two clients from network namespaces, brings a tunnel up from each
 client to the server, sends pings and some megabytes through, shows what there is to see, and takes
