@@ -1,14 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { inside } from '../../src/adapters/lab/namespaces.ts';
-import { Program } from '../../src/adapters/lab/process.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
-import type { Ipv4 } from '../../src/core/addr.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed } from '../rig/daemon.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
 import { A, B, B_TO_A, INNER_A, INNER_B, OF_B } from '../rig/plane-pair.ts';
 import { expectPing, iperf } from '../rig/traffic.ts';
+import { expectTcp } from '../rig/transfer.ts';
 import { TwoHosts } from '../rig/two-hosts.ts';
 import { addStockPeer } from './stock-peer.ts';
 
@@ -48,36 +46,13 @@ describe.each([{ checksum: true }, { checksum: false }])(
       expect(await cable.pings(cable.a, INNER_B, '-s100')).toBe(true);
       expect(await cable.pings(cable.b, INNER_A, '-Mdo', '-s1444')).toBe(true);
       for (const bytes of [100, 3_000_000]) {
-        await expectUnchanged(cable.a, cable.b, INNER_B, bytes);
-        await expectUnchanged(cable.b, cable.a, INNER_A, bytes);
+        await expectTcp(cable.a, cable.b, INNER_B, bytes);
+        await expectTcp(cable.b, cable.a, INNER_A, bytes);
       }
       expect((await b.describePeer()).refused).toEqual({});
     });
   },
 );
-
-/** A hash of random bytes at one end, and of what came at the other. */
-async function expectUnchanged(from: string, to: string, at: Ipv4, bytes: number): Promise<void> {
-  const hash = "const hash = require('node:crypto').createHash('sha256');";
-  const receive = `${hash}
-    const server = require('node:net').createServer((c) => {
-      server.close();
-      c.on('data', (d) => hash.update(d));
-      c.on('end', () => { console.log(hash.digest('hex')); c.end(); });
-    });
-    server.listen(5001, '${at}', () => console.log('ready'));`;
-  const send = `${hash}
-    const data = require('node:crypto').randomBytes(${bytes});
-    const c = require('node:net').connect(5001, '${at}', () => c.end(data));
-    console.log(hash.update(data).digest('hex'));
-    c.resume();`;
-  await using receiver = new Program(inside(to, [process.execPath, '-e', receive]));
-  await receiver.waitFor(/ready/);
-  await using sender = new Program(inside(from, [process.execPath, '-e', send]));
-  const sent = (await sender.finished).stdout;
-  expect(sent).toMatch(/^[0-9a-f]{64}\n$/);
-  expect((await receiver.finished).stdout, `${bytes} bytes to ${at}`).toBe(`ready\n${sent}`);
-}
 
 describe('daemons', () => {
   let lab: Topology;
