@@ -1,6 +1,9 @@
 import { runInVm } from './machine.ts';
 
-/* npm run vm -- CMD [ARG…]: one command in a guest, for people. VM_TIMEOUT: seconds, default 600. */
+/*
+ * npm run vm -- CMD [ARG…]: one command in a guest, for people. VM_TIMEOUT: seconds, default 600.
+ * VM_KERNEL: another kernel package to boot (machine.ts).
+ */
 
 const command = process.argv.slice(2);
 if (command.length === 0) {

@@ -63,29 +63,52 @@ export type Kernel = {
   readonly modules: string;
 };
 
-/** A cached kernel, or one fetched now; rejects with what to do when there is neither. */
-export async function prepareKernel(cache: string): Promise<Kernel> {
+/**
+ * A cached kernel, or one fetched now; rejects with what to do when there is neither. With `file`, the one in
+ * that package (linux-image-….deb of any Debian).
+ */
+export async function prepareKernel(cache: string, file?: string): Promise<Kernel> {
   await mkdir(cache, { recursive: true });
-  const wanted = await candidate();
-  const kept = (await readdir(cache)).filter((name) => name.startsWith('linux-image-'));
-  let key = wanted && kept.includes(keyOf(wanted)) ? keyOf(wanted) : undefined;
-  if (key === undefined) {
-    try {
-      if (!wanted) throw new Error(`apt knows no ${METAPACKAGE}: run "apt-get update"`);
-      key = await fetchKernel(cache, wanted);
-    } catch (error) {
-      // Any kernel that is here will do where none can be fetched.
-      key = kept.toSorted().at(-1);
-      if (key === undefined) {
-        throw new Error(`no kernel for the guest: ${reason(error)}`, { cause: error });
-      }
-    }
-  }
+  const key = file === undefined ? await currentKernel(cache) : await kernelOf(cache, file);
   const home = path.join(cache, key);
   const modules = path.join(home, 'modules/lib/modules');
   const [release = ''] = await readdir(modules);
   const initrd = await buildInitrd(home, release);
   return { release, image: path.join(home, 'vmlinux'), initrd, modules };
+}
+
+/** The entry of the kernel that apt would install now, else of any that is here. */
+async function currentKernel(cache: string): Promise<string> {
+  const wanted = await candidate();
+  const kept = await entries(cache);
+  if (wanted && kept.includes(keyOf(wanted))) return keyOf(wanted);
+  try {
+    if (!wanted) throw new Error(`apt knows no ${METAPACKAGE}: run "apt-get update"`);
+    return await addKernel(cache, wanted, async (folder) => {
+      await capture('apt-get', ['download', `${wanted.name}=${wanted.version}`], folder);
+      const deb = (await readdir(folder)).find((name) => name.endsWith('.deb'));
+      if (deb === undefined) throw new Error('apt-get download left no package');
+      return path.join(folder, deb);
+    });
+  } catch (error) {
+    const any = kept.toSorted().at(-1);
+    if (any !== undefined) return any;
+    throw new Error(`no kernel for the guest: ${reason(error)}`, { cause: error });
+  }
+}
+
+/** The entry of the kernel in a package. */
+async function kernelOf(cache: string, file: string): Promise<string> {
+  const shown = await capture('dpkg-deb', ['-W', '--showformat=${Package} ${Version}', file]);
+  const [name = '', version = ''] = shown.split(' ');
+  if (!name.startsWith('linux-image-')) throw new Error(`${file} is no kernel but ${name}`);
+  const wanted = { name, version };
+  if ((await entries(cache)).includes(keyOf(wanted))) return keyOf(wanted);
+  return addKernel(cache, wanted, async () => path.resolve(file));
+}
+
+async function entries(cache: string): Promise<readonly string[]> {
+  return (await readdir(cache)).filter((name) => name.startsWith('linux-image-'));
 }
 
 type Package = { readonly name: string; readonly version: string };
@@ -110,22 +133,28 @@ async function candidate(): Promise<Package | undefined> {
   return depends?.[1] && version ? { name: depends[1], version } : undefined;
 }
 
-/** Downloads, unpacks and slims a kernel package; appears in the cache whole or not at all. */
-async function fetchKernel(cache: string, wanted: Package): Promise<string> {
+/**
+ * Unpacks and slims a kernel package, which `obtain` finds or puts into a folder; appears in the cache whole
+ * or not at all.
+ */
+async function addKernel(
+  cache: string,
+  wanted: Package,
+  obtain: (folder: string) => Promise<string>,
+): Promise<string> {
   const work = await mkdtemp(path.join(cache, 'fetch-'));
   try {
-    await capture('apt-get', ['download', `${wanted.name}=${wanted.version}`], work);
-    const deb = (await readdir(work)).find((name) => name.endsWith('.deb'));
-    if (deb === undefined) throw new Error('apt-get download left no package');
-    await capture('dpkg-deb', ['-x', deb, 'full'], work);
-    const [release = ''] = await readdir(path.join(work, 'full/lib/modules'));
+    await capture('dpkg-deb', ['-x', await obtain(work), 'full'], work);
+    const tree = (await exists(path.join(work, 'full/lib/modules'))) ? 'lib' : 'usr/lib';
+    const unpacked = path.join(work, 'full', tree, 'modules');
+    const [release = ''] = await readdir(unpacked);
     const home = path.join(work, 'home');
     await mkdir(home);
     await writeFile(
       path.join(home, 'vmlinux'),
       await uncompressed(path.join(work, `full/boot/vmlinuz-${release}`)),
     );
-    await slimModules(path.join(work, 'full/lib/modules', release), home, release);
+    await slimModules(path.join(unpacked, release), home, release);
     await rename(home, path.join(cache, keyOf(wanted)));
     return keyOf(wanted);
   } finally {
@@ -140,10 +169,13 @@ async function slimModules(from: string, home: string, release: string): Promise
     if (name.startsWith('modules.')) await copyFile(path.join(from, name), path.join(to, name));
   }
   for (const tree of MODULE_TREES) {
+    // Kernels of other ages have some of it elsewhere.
+    if (!(await exists(path.join(from, 'kernel', tree)))) continue;
     await cp(path.join(from, 'kernel', tree), path.join(to, 'kernel', tree), { recursive: true });
   }
   for (const file of MODULE_FILES) {
     const found = (await exists(path.join(from, 'kernel', file))) ? file : `${file}.xz`;
+    if (!(await exists(path.join(from, 'kernel', found)))) continue;
     await mkdir(path.dirname(path.join(to, 'kernel', file)), { recursive: true });
     await copyFile(path.join(from, 'kernel', found), path.join(to, 'kernel', found));
   }

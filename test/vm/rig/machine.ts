@@ -28,6 +28,8 @@ export type VmOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** Where kernels are kept; default .cache/vm of the project. */
   readonly cacheDir?: string;
+  /** A linux-image-….deb to boot; default $VM_KERNEL, else the kernel that apt would install now. */
+  readonly kernelPackage?: string;
   readonly onStdout?: (text: string) => void;
   readonly onStderr?: (text: string) => void;
   readonly signal?: AbortSignal;
@@ -48,7 +50,8 @@ const EXIT_LINE = /^exit ([0-9]+)$/m;
 export async function runInVm(options: VmOptions): Promise<VmResult> {
   if (process.arch !== 'x64')
     throw new Error(`the guest is x86-64; this machine is ${process.arch}`);
-  const kernel = await prepareKernel(options.cacheDir ?? path.join(PROJECT, '.cache/vm'));
+  const cache = options.cacheDir ?? path.join(PROJECT, '.cache/vm');
+  const kernel = await prepareKernel(cache, options.kernelPackage ?? process.env['VM_KERNEL']);
   const work = await mkdtemp(path.join(tmpdir(), 'ipipou-vm-'));
   try {
     const out = path.resolve(options.outDir ?? path.join(work, 'out'));
