@@ -50,14 +50,14 @@ describe('the demo’s transfer', () => {
 });
 
 describe('ipipou demo', () => {
-  test.each([['--plane'], ['--plane', 'bpf'], ['--plane=tun', 'more'], ['--planes=tun'], ['tun']])(
+  test.each([['--plane'], ['--plane', 'ipip'], ['--plane=tun', 'more'], ['--planes=tun'], ['tun']])(
     'refuses %s %s',
     async (...args) => {
       const given = args.filter((word) => word !== undefined);
       // The arguments are read before anything of the context.
       const context = {} as CommandContext;
       await expect(demoCommand.run(given, context)).rejects.toThrow(
-        'expected --plane auto|fou|tun',
+        'expected --plane auto|fou|bpf|tun',
       );
     },
   );
