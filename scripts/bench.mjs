@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import process from 'node:process';
-import { PROJECT, setUp } from './setup.mjs';
+import { becomeCommand, PROJECT, setUp } from './setup.mjs';
 
 const options = process.argv.slice(2);
 
@@ -14,10 +14,7 @@ try {
   process.exit(1);
 }
 
-// In this process, so that a signal to it is one to the contest, too.
-const main = path.join(PROJECT, 'dist/cli/main.js');
-process.argv.splice(1, process.argv.length, main, 'bench', ...options);
-await import(main);
+await becomeCommand('bench', options);
 
 function compileRig() {
   const tsc = path.join(PROJECT, 'node_modules/.bin/tsc');

@@ -52,6 +52,16 @@ export function setUp(purpose) {
   if (purpose !== 'code') build();
 }
 
+/**
+ * Goes on as `ipipou COMMAND OPTION…`, as it was built last: in this process, so that a signal to it is one to
+ * the command, too.
+ */
+export async function becomeCommand(command, options) {
+  const main = path.join(PROJECT, 'dist/cli/main.js');
+  process.argv.splice(1, process.argv.length, main, command, ...options);
+  await import(pathToFileURL(main).href);
+}
+
 /** Why a version of Node ("20.6.1") will not do; undefined when it will. */
 export function unfitNode(version) {
   const [major, minor] = version.split('.').map(Number);
