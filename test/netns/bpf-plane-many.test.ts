@@ -1,11 +1,18 @@
 /* What of many peers depends on the kernel; run on Debian's as well. Drawing: test/rig/many-clients.ts. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
 import type { Ipv4 } from '../../src/core/addr.ts';
 import { port } from '../../src/core/units.ts';
 import { ip } from '../rig/addresses.ts';
-import { clientEnd, innerIp, innerOf, manyClients, pathOf, peerOf } from '../rig/many-clients.ts';
+import {
+  clientEnd,
+  innerIp,
+  innerOf,
+  manyClientsForEach,
+  pathOf,
+  peerOf,
+} from '../rig/many-clients.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
 import {
@@ -32,13 +39,13 @@ onePair('bpf', (made) => {
 describe('eight clients behind one address', () => {
   let clients: readonly NamespaceSocket[] = [];
 
-  beforeEach(async () => {
-    clients = await manyClients(b, cable.a, 8);
-  });
-
-  afterEach(() => {
-    for (const client of clients) client[Symbol.dispose]();
-  });
+  manyClientsForEach(
+    () => pair,
+    8,
+    (made) => {
+      clients = made;
+    },
+  );
 
   test('each is sent its own and nothing else, and each is counted', async () => {
     for (const [number, client] of clients.entries()) {

@@ -1,9 +1,16 @@
 /* Whose a packet is, of many peers. Drawing: test/rig/many-clients.ts. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
 import { ip } from '../rig/addresses.ts';
-import { clientEnd, innerIp, innerOf, manyClients, pathOf, peerOf } from '../rig/many-clients.ts';
+import {
+  clientEnd,
+  innerIp,
+  innerOf,
+  manyClientsForEach,
+  pathOf,
+  peerOf,
+} from '../rig/many-clients.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import type { PlaneHost } from '../rig/plane-host.ts';
 import { A, B, eventually, INNER_B, onePair, type PlanePair } from '../rig/plane-pair.ts';
@@ -22,13 +29,13 @@ onePair('bpf', (made) => {
 describe('eight clients behind one address', () => {
   let clients: readonly NamespaceSocket[] = [];
 
-  beforeEach(async () => {
-    clients = await manyClients(b, cable.a, 8);
-  });
-
-  afterEach(() => {
-    for (const client of clients) client[Symbol.dispose]();
-  });
+  manyClientsForEach(
+    () => pair,
+    8,
+    (made) => {
+      clients = made;
+    },
+  );
 
   test("another peer's inner source is dropped and counted with who sent it", async () => {
     const before = await pair.arrivedInB();

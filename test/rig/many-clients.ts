@@ -1,3 +1,4 @@
+import { afterEach, beforeEach } from 'vitest';
 import { ipv4FromNumber, type Endpoint, type Ipv4, type Path } from '../../src/core/addr.ts';
 import type { PeerId } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
@@ -5,7 +6,7 @@ import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import type { PlanePeer } from '../../src/ports/data-plane.ts';
 import { NamespaceSocket } from './namespace-sockets.ts';
 import type { HostOptions, PlaneHost } from './plane-host.ts';
-import { A, B, INNER_B } from './plane-pair.ts';
+import { A, B, INNER_B, type PlanePair } from './plane-pair.ts';
 
 /*
  * A server with many peers on one device and one port. The clients are sockets, which send and receive
@@ -49,8 +50,25 @@ export function innerOf(packets: readonly Uint8Array[]): readonly (readonly [Ipv
   });
 }
 
+/** For every test: b of the pair open with so many peers, and their clients in a, which `use` is given. */
+export function manyClientsForEach(
+  pairOf: () => PlanePair,
+  count: number,
+  use: (clients: readonly NamespaceSocket[]) => void,
+): void {
+  let clients: readonly NamespaceSocket[] = [];
+  beforeEach(async () => {
+    const { b, cable } = pairOf();
+    clients = await manyClients(b, cable.a, count);
+    use(clients);
+  });
+  afterEach(() => {
+    for (const client of clients) client[Symbol.dispose]();
+  });
+}
+
 /** Opens a plane with so many peers and admits them; their clients, in namespace `from`. */
-export async function manyClients(
+async function manyClients(
   server: PlaneHost,
   from: string,
   count: number,
