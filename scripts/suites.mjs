@@ -116,6 +116,8 @@ function seclude(command) {
   const prepare = [
     'mount -t tmpfs tmpfs /run',
     'mkdir /run/netns',
+    'mkdir -p /var/lib/ipipou',
+    'mount -t tmpfs tmpfs /var/lib/ipipou',
     'mount -t sysfs sysfs /sys',
     'ip link set lo up',
     'exec "$@"',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { sameEndpoint } from '../../src/core/addr.ts';
-import { OVERALL_RATE } from '../../src/core/session/limits.ts';
+import { OVERALL_RATE } from '../../src/core/budgets.ts';
 import { Attacker } from './actions.ts';
 import { isReachable, SECOND, secondsUntilEcho } from './scene.ts';
 import { ip, World, type WorldOptions } from './world.ts';

@@ -1,7 +1,8 @@
 import { samePath, type Path } from '../../src/core/addr.ts';
 import { decodeAuth } from '../../src/core/auth/v1.ts';
 import { REPLAY_SEEN_MAX } from '../../src/core/auth/replay.ts';
-import { REQUESTS_MAX, SOURCES_MAX } from '../../src/core/session/limits.ts';
+import { SOURCES_MAX } from '../../src/core/budgets.ts';
+import { REQUESTS_MAX } from '../../src/core/session/limits.ts';
 import { PATH_MTU_MIN } from '../../src/core/session/path-mtu-limits.ts';
 import { sessionPath } from '../../src/core/session/step.ts';
 import type { SessionEffect } from '../../src/core/session/types.ts';

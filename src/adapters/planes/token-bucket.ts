@@ -1,5 +1,4 @@
-/** A rate limit: `perSecond` tokens a second, saved up to `burst`. */
-export type Rate = { readonly perSecond: number; readonly burst: number };
+import type { Rate } from '../../core/budgets.ts';
 
 /** Tokens of one rate limit. Time is monotonic milliseconds. */
 export class TokenBucket {

@@ -1,3 +1,4 @@
+import { GUARD_LIMITS } from '../budgets.ts';
 import type { Port } from '../units.ts';
 
 /**
@@ -39,21 +40,6 @@ export type GuardSpec = {
   readonly authLengths: readonly number[];
   readonly counters: boolean;
 };
-
-export const GUARD_LIMITS = {
-  /** Packets a second, and burst, from one admitted path to the queue. */
-  admitted: { rate: 50, burst: 50 },
-  /** Admitted paths whose budgets are remembered, and for how long after their last packet, in seconds. */
-  paths: { size: 4096, timeout: 10 },
-  /** What looks like data from unknown sources: it may have overtaken its authentication packet. */
-  early: { rate: 10, burst: 8 },
-  /** Packets a second, and burst, from one unknown source to the queue. */
-  source: { rate: 10, burst: 20 },
-  /** Sources remembered at once, and for how long after their last packet, in seconds. */
-  sources: { size: 4096, timeout: 10 },
-  /** Packets a second, and burst, from all unknown sources together to the queue. */
-  strangers: { rate: 200, burst: 100 },
-} as const;
 
 /** Where `iptables -t mangle` has it (NF_IP_PRI_MANGLE): before the filters of what is forwarded. */
 const MANGLE_PRIORITY = -150;
@@ -152,8 +138,8 @@ function guardRules(spec: GuardSpec): string[] {
   const path = 'ip saddr . udp sport . ip daddr';
   const admitted = `${path} @${names.admitted}`;
   const accept = spec.counters ? 'counter accept' : 'accept';
-  const { rate, burst } = GUARD_LIMITS.admitted;
-  const budget = `{ ${path} limit rate ${rate}/second burst ${burst} packets }`;
+  const { perSecond, burst } = GUARD_LIMITS.admitted;
+  const budget = `{ ${path} limit rate ${perSecond}/second burst ${burst} packets }`;
   return [
     ...(spec.device === undefined ? [] : [`iifname != "${spec.device}" ${refuse(spec)}`]),
     `iifname @${names.devices} ${refuse(spec)}`,
@@ -181,13 +167,13 @@ function strangerRules(spec: GuardSpec): string[] {
   const { early, source, strangers } = GUARD_LIMITS;
   const data = `@th,64,4 4 ${otherLengths(spec)}`;
   const shortest = Math.min(...spec.authLengths) + UDP_HEADER;
-  const perSource = `limit rate over ${source.rate}/second burst ${source.burst} packets`;
+  const perSource = `limit rate over ${source.perSecond}/second burst ${source.burst} packets`;
   return [
-    `${data}limit rate ${early.rate}/second burst ${early.burst} packets queue num ${spec.queue}`,
+    `${data}limit rate ${early.perSecond}/second burst ${early.burst} packets queue num ${spec.queue}`,
     `${data}${refuse(spec)}`,
     ...(shortest > UDP_HEADER ? [`udp length < ${shortest} ${refuse(spec)}`] : []),
     `update @${objectNames(spec.port).sources} { ip saddr ${perSource} } ${refuse(spec)}`,
-    `limit rate ${strangers.rate}/second burst ${strangers.burst} packets queue num ${spec.queue}`,
+    `limit rate ${strangers.perSecond}/second burst ${strangers.burst} packets queue num ${spec.queue}`,
   ];
 }
 

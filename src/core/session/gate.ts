@@ -18,7 +18,7 @@ import {
   OVERALL_RATE,
   SOURCE_RATE,
   SOURCES_MAX,
-} from './limits.ts';
+} from '../budgets.ts';
 import { takeToken, type Bucket } from './rate-limit.ts';
 import type { ProofBudget } from './types.ts';
 

@@ -1,31 +1,12 @@
 /**
  * Every limit and timeout of the session core, with its unit. What the operator sets (keepalive,
  * auth-lifetime, connection-idle, dead-peer-timeout) is in TimerConfig; limits of the packet format
- * and the replay memory stand with them in core/auth.
+ * and the replay memory stand with them in core/auth, rates in core/budgets.ts.
  */
 import { millis, type Millis } from '../units.ts';
 
-// Rate limits: what may reach the dear test of a proof. Tokens a second, and tokens saved at most.
-
-/** One source address of strangers. */
-export const SOURCE_RATE = { perSecond: 5, burst: 10 } as const;
-/** All strangers together: 100 signatures are 17 ms of processor time. */
-export const OVERALL_RATE = { perSecond: 100, burst: 100 } as const;
-/** A peer's own path, apart from all strangers. */
-export const OWN_RATE = { perSecond: 5, burst: 10 } as const;
-/** Packets from elsewhere that carry the hint of a peer's key, for one peer. */
-export const HINTED_RATE = { perSecond: 5, burst: 10 } as const;
-/** All own paths of a tunnel together: 2000 signatures are a third of a second of processor time. */
-export const OVERALL_OWN_RATE = { perSecond: 2000, burst: 2000 } as const;
-/** All hinted packets from elsewhere together. */
-export const OVERALL_HINTED_RATE = { perSecond: 1000, burst: 1000 } as const;
-/** What the network says about our packets (ICMP) that is looked at, for the whole tunnel. */
-export const OUTER_ERROR_RATE = { perSecond: 100, burst: 100 } as const;
 /** Peers whose key a packet without a hint is tried on, of those that were never seen using hints. */
 export const HINTLESS_TRIALS = 8;
-/** Source addresses remembered; the one unseen for longest is forgotten. */
-export const SOURCES_MAX = 256;
-
 /** The same refusal is logged once in so long, with the number of those between. */
 export const REFUSAL_LOG_GAP = millis(30_000);
 /** A request without a proof is answered once in so long: two servers do not answer each other for ever. */

@@ -1,7 +1,6 @@
 /** The token bucket, as a value. */
+import type { Rate } from '../budgets.ts';
 import { millis, type Millis } from '../units.ts';
-
-export type Rate = { readonly perSecond: number; readonly burst: number };
 
 /** When it will be full again, if nothing more is taken: one number, since every peer has two. */
 export type Bucket = Millis;

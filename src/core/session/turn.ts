@@ -7,7 +7,8 @@ import { ACCEPTED, refused, type Refusal, type Refused, type Verdict } from '../
 import { packetTime } from '../auth/replay.ts';
 import { packetSeconds, type Scheme } from '../auth/schemes.ts';
 import { millis, type Instant, type Millis, type Seconds } from '../units.ts';
-import { HINTED_RATE, OWN_RATE, RESOLVE_TIMEOUT } from './limits.ts';
+import { HINTED_RATE, OWN_RATE } from '../budgets.ts';
+import { RESOLVE_TIMEOUT } from './limits.ts';
 import { takeToken } from './rate-limit.ts';
 import { countRefusal } from './refusals.ts';
 import type { SessionState } from './state.ts';

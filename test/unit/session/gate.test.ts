@@ -7,7 +7,7 @@ import {
   OVERALL_RATE,
   SOURCE_RATE,
   SOURCES_MAX,
-} from '../../../src/core/session/limits.ts';
+} from '../../../src/core/budgets.ts';
 import { millis } from '../../../src/core/units.ts';
 
 const source = (number: number): Ipv4 => `192.0.${number >> 8}.${number & 255}` as Ipv4;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
-import { OWN_RATE, SOURCE_RATE } from '../../../src/core/session/limits.ts';
+import { OWN_RATE, SOURCE_RATE } from '../../../src/core/budgets.ts';
 import type { SessionMemory } from '../../../src/core/session/types.ts';
 import { millis, port, seconds } from '../../../src/core/units.ts';
 import {

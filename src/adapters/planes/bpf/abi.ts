@@ -3,6 +3,7 @@
  * the header's.
  */
 import type { Ipv4 } from '../../../core/addr.ts';
+import type { Rate } from '../../../core/budgets.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import { structLayout } from './struct-layout.ts';
 
@@ -115,9 +116,6 @@ export const MAP_NAMES = Object.keys(MAPS) as readonly MapName[];
 
 export const PROGRAMS = ['ipipou_encap', 'ipipou_decap_eth', 'ipipou_decap_raw'] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
-
-/** `perSecond` packets a second, saved up to `burst` packets. */
-export type Rate = { readonly perSecond: number; readonly burst: number };
 
 /** What the programs go by, besides the peers. */
 export type ProgramConfig = {

@@ -1,10 +1,11 @@
+import { PROGRAM_RATES } from '../../../core/budgets.ts';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { formatPrefix, type Path, type Prefix } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import type { ProgramPeer } from './abi.ts';
-import { HEADROOM, MIN_CAPACITY, PEERS_AT_ONCE, PROGRAM_RATES } from './limits.ts';
+import { HEADROOM, MIN_CAPACITY, PEERS_AT_ONCE } from './limits.ts';
 import { innerOf, PeerTable, slices, tagOf, type Peer } from './peer-table.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import type { Ends } from './tunnel-pair.ts';

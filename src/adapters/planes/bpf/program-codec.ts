@@ -1,5 +1,6 @@
 import { decodeIpv4, encodeIpv4, type Ipv4, type Path, type Prefix } from '../../../core/addr.ts';
 import { ifIndex, port } from '../../../core/units.ts';
+import type { Rate } from '../../../core/budgets.ts';
 import {
   ABI_VERSION,
   AUTH_BYTES,
@@ -10,7 +11,6 @@ import {
   type ProgramConfig,
   type ProgramCounters,
   type ProgramPeer,
-  type Rate,
 } from './abi.ts';
 import { encodeStruct, readBigint, readBytes, readNumber } from './struct-layout.ts';
 

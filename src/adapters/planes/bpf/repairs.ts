@@ -1,9 +1,10 @@
+import { REPAIR_RATE } from '../../../core/budgets.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PlaneContext } from '../../../ports/data-plane.ts';
 import { watchRoutes, type RouteEvent, type RouteWatch } from '../../netlink/monitor.ts';
 import { watchTrafficControl } from '../../netlink/tc.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { REPAIR_RATE, SETTLE } from './limits.ts';
+import { SETTLE } from './limits.ts';
 
 /** What the watch asks of its owner. */
 export type Repairing = {

@@ -1,4 +1,5 @@
-import { CONTROL_RATES, MAX_PENDING_CONTROL } from './limits.ts';
+import { CONTROL_RATES } from '../../../core/budgets.ts';
+import { MAX_PENDING_CONTROL } from './limits.ts';
 import { TokenBucket } from '../token-bucket.ts';
 
 /** How many control packets may go up to the session: so many a second, and so many unanswered. */

@@ -19,7 +19,7 @@ import { sendControl } from './control-sender.ts';
 import type { Loss, SharedCounters } from './counters.ts';
 import { DeviceChannel } from './device-channel.ts';
 import { Inbound } from './inbound.ts';
-import { TROUBLE_RATE } from './limits.ts';
+import { TROUBLE_RATE } from '../../../core/budgets.ts';
 import type { Offloads } from './offloads.ts';
 import { Outbound } from './outbound.ts';
 import { PACKET_CALLS } from './packet-calls.ts';

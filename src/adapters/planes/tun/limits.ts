@@ -1,7 +1,6 @@
 import { millis } from '../../../core/units.ts';
-import type { Rate } from '../token-bucket.ts';
 
-/** Every bound of the tun plane on one page. */
+/** Every bound of the tun plane on one page, but for the rates (core/budgets.ts). */
 
 /** Slots of the shared counters that are made at once: 64 bytes each, for peers that are admitted. */
 export const CHUNK_SLOTS = 1024;
@@ -14,20 +13,6 @@ export const PEERS_PER_SLICE = 2000;
 
 /** Control packets on their way to the session and not yet handled; more are dropped and counted. */
 export const MAX_PENDING_CONTROL = 64;
-
-/**
- * Control packets a second that reach the session, by where they come from. A signature costs
- * about 0.2 ms to check, so strangers take at most 4 % of a processor; junk that cannot be an
- * authentication packet has a bucket of its own and cannot use up theirs.
- */
-export const CONTROL_RATES = {
-  admitted: { perSecond: 200, burst: 64 },
-  strangerAuth: { perSecond: 200, burst: 64 },
-  strangerOther: { perSecond: 20, burst: 8 },
-} as const satisfies Record<string, Rate>;
-
-/** Reports of failing system calls to the log. */
-export const TROUBLE_RATE: Rate = { perSecond: 1, burst: 5 };
 
 /**
  * Socket buffers, bytes: 30 ms of a 1 Gbit/s link. The kernel doubles them for its bookkeeping
@@ -67,9 +52,6 @@ export const WORKER_TIMEOUT = millis(30_000);
 
 /** How long a process that exits without closing the plane waits for the worker to let go. */
 export const EXIT_WAIT = millis(1000);
-
-/** Repairs of the device when something outside keeps changing it; the next one waits its turn. */
-export const REPAIR_RATE: Rate = { perSecond: 1, burst: 10 };
 
 /**
  * When to look at the outer path's MTU again after it shrank: the kernel forgets what it learned

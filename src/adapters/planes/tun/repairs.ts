@@ -1,4 +1,4 @@
-import { REPAIR_RATE } from './limits.ts';
+import { REPAIR_RATE } from '../../../core/budgets.ts';
 import { TokenBucket } from '../token-bucket.ts';
 
 /** Calls a repair when something was disturbed, no oftener than REPAIR_RATE allows: what is more waits. */

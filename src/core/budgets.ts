@@ -1,0 +1,77 @@
+/**
+ * Every budget and rate limit on one page: what packets of strangers, of peers and of the network itself
+ * may cost, with units and why. The session core, the guard, the eBPF programs and the user-space plane
+ * read it; nothing has a rate of its own. How a bucket fills is told in core/session/rate-limit.ts.
+ *
+ * A packet meets two gates. The plane's keeps a flood from filling a queue, a socket's buffer or a
+ * processor: it is wide, and knows source, path, length and hint. The session's stands before the dear
+ * test, a signature of 170 microseconds: it is narrow, and knows the peer.
+ */
+
+/** `perSecond` tokens a second, saved up to `burst`. */
+export type Rate = { readonly perSecond: number; readonly burst: number };
+
+// The session core: what may reach the test of a proof.
+
+/** One source address of strangers. */
+export const SOURCE_RATE: Rate = { perSecond: 5, burst: 10 };
+/** All strangers together: 100 signatures are 17 ms of processor time. */
+export const OVERALL_RATE: Rate = { perSecond: 100, burst: 100 };
+/** A peer's own path, apart from all strangers. */
+export const OWN_RATE: Rate = { perSecond: 5, burst: 10 };
+/** Packets from elsewhere that carry the hint of a peer's key, for one peer. */
+export const HINTED_RATE: Rate = { perSecond: 5, burst: 10 };
+/** All own paths of a tunnel together: 2000 signatures are a third of a second of processor time. */
+export const OVERALL_OWN_RATE: Rate = { perSecond: 2000, burst: 2000 };
+/** All hinted packets from elsewhere together. */
+export const OVERALL_HINTED_RATE: Rate = { perSecond: 1000, burst: 1000 };
+/** Source addresses remembered; the one unseen for longest is forgotten. */
+export const SOURCES_MAX = 256;
+/** What the network says about our packets (ICMP) that is looked at, for the whole tunnel. */
+export const OUTER_ERROR_RATE: Rate = { perSecond: 100, burst: 100 };
+
+// The guard of the `fou` plane (nftables): what may go to the queue.
+
+export const GUARD_LIMITS = {
+  /** One admitted path. */
+  admitted: { perSecond: 50, burst: 50 },
+  /** Admitted paths whose budgets are remembered, and for how long after their last packet, in seconds. */
+  paths: { size: 4096, timeout: 10 },
+  /** What looks like data from unknown sources: it may have overtaken its authentication packet. */
+  early: { perSecond: 10, burst: 8 },
+  /** One unknown source. */
+  source: { perSecond: 10, burst: 20 },
+  /** Sources remembered at once, and for how long after their last packet, in seconds. */
+  sources: { size: 4096, timeout: 10 },
+  /** All unknown sources together. */
+  strangers: { perSecond: 200, burst: 100 },
+} as const;
+
+/**
+ * The programs of the `bpf` plane: what goes up to the socket. What looks like data has a budget of its
+ * own and cannot use up that of authentication; neither can one source, behind which many peers may be,
+ * use up that of all.
+ */
+export const PROGRAM_RATES = {
+  peer: { perSecond: 20, burst: 40 },
+  strangerData: { perSecond: 20, burst: 8 },
+  strangerSource: { perSecond: 50, burst: 100 },
+  strangerAll: { perSecond: 2000, burst: 2000 },
+} as const satisfies Record<string, Rate>;
+
+/**
+ * The `tun` plane: what goes up to the session, by where it comes from. Junk that cannot be an
+ * authentication packet has a bucket of its own and cannot use up that of what can.
+ */
+export const CONTROL_RATES = {
+  admitted: { perSecond: 200, burst: 64 },
+  strangerAuth: { perSecond: 200, burst: 64 },
+  strangerOther: { perSecond: 20, burst: 8 },
+} as const satisfies Record<string, Rate>;
+
+// Our own zeal.
+
+/** Repairs when something outside keeps changing what is ours; the next one waits its turn. */
+export const REPAIR_RATE: Rate = { perSecond: 1, burst: 10 };
+/** Reports of failing system calls to the log. */
+export const TROUBLE_RATE: Rate = { perSecond: 1, burst: 5 };
