@@ -1,6 +1,6 @@
 import { checked } from '../../src/adapters/ffi/errno.ts';
 import { bind, close, recv, sendto, setsockopt, socket } from '../../src/adapters/ffi/libc.ts';
-import { SOL_UDP, UDP_SEGMENT } from '../../src/adapters/planes/tun/datagram-batch.ts';
+import { SOL_UDP, UDP_SEGMENT } from '../../src/adapters/udp/message-headers.ts';
 import type { Endpoint } from '../../src/core/addr.ts';
 import { encodeU32host } from '../../src/core/bytes.ts';
 import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';

@@ -6,7 +6,7 @@ import {
   MAX_TRAIN_BYTES,
   MAX_TRAIN_DATAGRAMS,
 } from '../../../src/adapters/planes/tun/limits.ts';
-import { encodePktinfo, viewOf } from '../../../src/adapters/planes/tun/message-headers.ts';
+import { encodePktinfo, viewOf } from '../../../src/adapters/udp/message-headers.ts';
 import { PeerTable } from '../../../src/adapters/planes/tun/peer-table.ts';
 import { parsePath } from './tun-packets.ts';
 import { FakeMemory } from './tun-memory.ts';

@@ -1,7 +1,7 @@
 import { Coalescer } from '../../../src/adapters/planes/tun/coalescing.ts';
 import { DeviceChannel } from '../../../src/adapters/planes/tun/device-channel.ts';
 import { MAX_DATAGRAMS } from '../../../src/adapters/planes/tun/limits.ts';
-import { viewOf } from '../../../src/adapters/planes/tun/message-headers.ts';
+import { viewOf } from '../../../src/adapters/udp/message-headers.ts';
 import type { PacketCalls } from '../../../src/adapters/planes/tun/packet-calls.ts';
 import { HEADER_SLOT_BYTES, Segmenter } from '../../../src/adapters/planes/tun/segmentation.ts';
 import { FakeMemory } from './tun-memory.ts';

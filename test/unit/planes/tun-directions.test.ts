@@ -6,7 +6,7 @@ import { ControlGate } from '../../../src/adapters/planes/tun/control-gate.ts';
 import { SharedCounters, type Loss } from '../../../src/adapters/planes/tun/counters.ts';
 import { DeviceChannel } from '../../../src/adapters/planes/tun/device-channel.ts';
 import { Inbound } from '../../../src/adapters/planes/tun/inbound.ts';
-import { encodePktinfo, viewOf } from '../../../src/adapters/planes/tun/message-headers.ts';
+import { encodePktinfo, viewOf } from '../../../src/adapters/udp/message-headers.ts';
 import { Outbound } from '../../../src/adapters/planes/tun/outbound.ts';
 import type { PacketCalls } from '../../../src/adapters/planes/tun/packet-calls.ts';
 import { PeerTable } from '../../../src/adapters/planes/tun/peer-table.ts';

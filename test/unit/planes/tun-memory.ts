@@ -1,4 +1,4 @@
-import { viewOf } from '../../../src/adapters/planes/tun/message-headers.ts';
+import { viewOf } from '../../../src/adapters/udp/message-headers.ts';
 import { Arena } from '../../../src/adapters/planes/tun/arena.ts';
 
 /** A struct msghdr as a system call sees it. */

@@ -22,17 +22,17 @@ import type { ControlPacket, OutgoingControl } from '../../../ports/data-plane.t
 import { checked, errnoName } from '../../ffi/errno.ts';
 import { address, close, recvmsg, setsockopt } from '../../ffi/libc.ts';
 import { watch, type Watch } from '../../ffi/poll.ts';
-import { pinned } from '../tun/arena.ts';
-import { sendControl } from '../tun/control-sender.ts';
+import { sendControl } from '../../udp/control-sender.ts';
 import {
   encodeIovec,
   encodeMessage,
   IOVEC_BYTES,
   IPPROTO_IP,
   MMSGHDR_BYTES,
+  pinned,
   readPktinfo,
-} from '../tun/message-headers.ts';
-import { openTunnelSocket } from '../tun/udp-socket.ts';
+} from '../../udp/message-headers.ts';
+import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { arrivedAt, controlMessages, decodeIcmpError, type IcmpError } from './socket-errors.ts';
 import { PACKETS_PER_TURN } from './limits.ts';
 
@@ -78,11 +78,7 @@ export class ControlSocket {
   #closed = false;
 
   constructor(outer: OuterConfig, handlers: ControlHandlers) {
-    const { fd } = openTunnelSocket(outer, {
-      vnetHeader: false,
-      segmentation: false,
-      aggregation: false,
-    });
+    const { fd } = openTunnelSocket(outer, { segmentation: false, aggregation: false });
     this.#fd = fd;
     this.#outer = outer;
     this.#handlers = handlers;

@@ -9,7 +9,7 @@
 import { decodeIpv4, type Ipv4 } from '../../../core/addr.ts';
 import { getS32host, getU32host, getU64host } from '../../../core/bytes.ts';
 import type { OuterError } from '../../../ports/data-plane.ts';
-import { CMSGHDR_BYTES, IP_PKTINFO, IPPROTO_IP } from '../tun/message-headers.ts';
+import { CMSGHDR_BYTES, IP_PKTINFO, IPPROTO_IP } from '../../udp/message-headers.ts';
 
 /** linux/in.h */
 const IP_RECVERR = 11;

@@ -1,15 +1,10 @@
 import { HOST_IS_LITTLE_ENDIAN } from '../../../core/bytes.ts';
-import type { AddressOf } from './message-headers.ts';
+import type { AddressOf } from '../../udp/message-headers.ts';
 import type { VectorMemory, VectorSum } from './vector-sum.ts';
 
 /** Where the halves of a 64-bit word lie, in 32-bit words. */
 const LOW = HOST_IS_LITTLE_ENDIAN ? 0 : 1;
 const HIGH = 1 - LOW;
-
-/** A buffer outside the JavaScript heap: see Arena. */
-export function pinned(length: number): Uint8Array {
-  return new Uint8Array(new ArrayBuffer(length));
-}
 
 /**
  * Memory whose address the kernel is given: outside the JavaScript heap (a small typed array may live

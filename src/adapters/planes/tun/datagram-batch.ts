@@ -17,14 +17,12 @@ import {
   littleEndian,
   MMSGHDR_BYTES,
   PKTINFO_SPACE,
+  SOL_UDP,
+  UDP_SEGMENT,
   viewOf,
   type AddressOf,
-} from './message-headers.ts';
+} from '../../udp/message-headers.ts';
 import type { Peer } from './peer-table.ts';
-
-/** linux/udp.h */
-export const SOL_UDP = 17;
-export const UDP_SEGMENT = 103;
 
 const CONTROL_BYTES = PKTINFO_SPACE + INT_SPACE + 8;
 /** Offsets within a message's control and within a struct mmsghdr (message-headers.ts). */

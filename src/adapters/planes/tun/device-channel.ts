@@ -2,7 +2,7 @@ import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
 import type { Coalescer } from './coalescing.ts';
 import { MAX_SUPER_SEGMENTS } from './limits.ts';
-import { IOVEC_BYTES } from './message-headers.ts';
+import { IOVEC_BYTES } from '../../udp/message-headers.ts';
 import type { PacketCalls } from './packet-calls.ts';
 import { VNET_HEADER_BYTES } from './virtio-net.ts';
 

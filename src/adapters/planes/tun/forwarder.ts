@@ -15,7 +15,7 @@ import type { OutgoingControl, PeerId } from '../../../ports/data-plane.ts';
 import { errnoName } from '../../ffi/errno.ts';
 import { watch, type Interest, type Watch } from '../../ffi/poll.ts';
 import { ControlGate } from './control-gate.ts';
-import { sendControl } from './control-sender.ts';
+import { sendControl } from '../../udp/control-sender.ts';
 import type { Loss, SharedCounters } from './counters.ts';
 import { DeviceChannel } from './device-channel.ts';
 import { Inbound } from './inbound.ts';

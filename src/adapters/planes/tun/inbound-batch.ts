@@ -7,7 +7,6 @@
  */
 import { SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import { Arena } from './arena.ts';
-import { SOL_UDP } from './datagram-batch.ts';
 import {
   CMSGHDR_BYTES,
   INT_SPACE,
@@ -16,13 +15,12 @@ import {
   MMSGHDR_BYTES,
   PKTINFO_SPACE,
   readPktinfo,
+  SOL_UDP,
+  UDP_GRO,
   viewOf,
   type AddressOf,
-} from './message-headers.ts';
+} from '../../udp/message-headers.ts';
 import { vectorMemory } from './vector-sum.ts';
-
-/** linux/udp.h */
-export const UDP_GRO = 104;
 
 /** More than any UDP payload (65507), so that nothing is ever truncated; untouched pages cost nothing. */
 export const MESSAGE_BYTES = 65_536;

@@ -14,12 +14,6 @@ export const PEERS_PER_SLICE = 2000;
 /** Control packets on their way to the session and not yet handled; more are dropped and counted. */
 export const MAX_PENDING_CONTROL = 64;
 
-/**
- * Socket buffers, bytes: 30 ms of a 1 Gbit/s link. The kernel doubles them for its bookkeeping
- * (socket(7)); SO_RCVBUFFORCE and SO_SNDBUFFORCE pass net.core.{r,w}mem_max as root.
- */
-export const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
-
 /** Batches that one readiness callback moves before the other direction gets its turn. */
 export const BATCHES_PER_TURN = 4;
 

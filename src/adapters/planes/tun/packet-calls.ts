@@ -7,7 +7,7 @@ import {
   writeAt,
   writevAt,
 } from '../../ffi/libc.ts';
-import type { AddressOf } from './message-headers.ts';
+import type { AddressOf } from '../../udp/message-headers.ts';
 
 /** The system calls that move packets, as tests replace them; each by its name in libc.ts. */
 export type PacketCalls = {

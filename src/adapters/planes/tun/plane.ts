@@ -24,7 +24,7 @@ import { MTU_RECHECK, PEERS_PER_SLICE } from './limits.ts';
 import { monotonicEpoch } from './monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
 import { Repairs } from './repairs.ts';
-import { openTunnelSocket } from './udp-socket.ts';
+import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { WorkerHandle } from './worker-handle.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { KernelError } from '../../../core/errors.ts';
 import { systemError } from '../../ffi/errno.ts';
 import { close, ioctl, ioctlValue, open } from '../../ffi/libc.ts';
-import { littleEndian } from './message-headers.ts';
+import { littleEndian } from '../../udp/message-headers.ts';
 import { describeHolder } from './tun-holder.ts';
 
 export const TUN_PATH = '/dev/net/tun';

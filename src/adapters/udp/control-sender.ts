@@ -1,9 +1,8 @@
-import { ipv4ToNumber } from '../../../core/addr.ts';
-import { encodeU32host } from '../../../core/bytes.ts';
-import { encodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
-import type { OutgoingControl } from '../../../ports/data-plane.ts';
-import { address, errno, sendmsg, setsockopt } from '../../ffi/libc.ts';
-import { pinned } from './arena.ts';
+import { ipv4ToNumber } from '../../core/addr.ts';
+import { encodeU32host } from '../../core/bytes.ts';
+import { encodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../core/wire/sockaddr.ts';
+import type { OutgoingControl } from '../../ports/data-plane.ts';
+import { address, errno, sendmsg, setsockopt } from '../ffi/libc.ts';
 import {
   encodeIovec,
   encodeMessage,
@@ -13,6 +12,7 @@ import {
   IPPROTO_IP,
   IOVEC_BYTES,
   MMSGHDR_BYTES,
+  pinned,
   PKTINFO_SPACE,
 } from './message-headers.ts';
 

@@ -6,7 +6,7 @@ import {
   encodeTtl,
   readPktinfo,
   viewOf,
-} from '../../../src/adapters/planes/tun/message-headers.ts';
+} from '../../../src/adapters/udp/message-headers.ts';
 
 /** Bytes that hex spells; the literals below are those of a little-endian machine (x86-64, arm64). */
 function hex(text: string): Uint8Array {

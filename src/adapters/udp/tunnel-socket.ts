@@ -1,16 +1,12 @@
-import type { Ipv4 } from '../../../core/addr.ts';
-import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
-import { KernelError } from '../../../core/errors.ts';
-import type { ExitName } from '../../../core/exit-codes.ts';
-import { AF_INET, encodeSockaddrIn } from '../../../core/wire/sockaddr.ts';
-import { checked } from '../../ffi/errno.ts';
-import { bind, close, setsockopt, socket } from '../../ffi/libc.ts';
-import { SOCKET_BUFFER_BYTES } from './limits.ts';
+import type { Ipv4 } from '../../core/addr.ts';
+import type { OuterConfig } from '../../core/config/tunnel-config.ts';
+import { KernelError } from '../../core/errors.ts';
+import type { ExitName } from '../../core/exit-codes.ts';
+import { AF_INET, encodeSockaddrIn } from '../../core/wire/sockaddr.ts';
+import { checked } from '../ffi/errno.ts';
+import { bind, close, setsockopt, socket } from '../ffi/libc.ts';
 import { IP_MTU_DISCOVER, IP_PMTUDISC_DO } from './control-sender.ts';
-import { SOL_UDP, UDP_SEGMENT } from './datagram-batch.ts';
-import { UDP_GRO } from './inbound-batch.ts';
-import { IP_PKTINFO, IPPROTO_IP } from './message-headers.ts';
-import type { Offloads } from './offloads.ts';
+import { IP_PKTINFO, IPPROTO_IP, SOL_UDP, UDP_GRO, UDP_SEGMENT } from './message-headers.ts';
 
 /** bits/socket_type.h */
 const SOCK_DGRAM = 2;
@@ -26,15 +22,28 @@ const SO_BINDTODEVICE = 25;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
-/** The tunnel's socket, and how it takes and gives many datagrams at once. */
-export type TunnelSocket = { readonly fd: number } & Omit<Offloads, 'vnetHeader'>;
+/**
+ * Buffers, bytes: 30 ms of a 1 Gbit/s link. The kernel doubles them for its bookkeeping (socket(7));
+ * SO_RCVBUFFORCE and SO_SNDBUFFORCE pass net.core.{r,w}mem_max as root.
+ */
+const BUFFER_BYTES = 4 * 1024 * 1024;
+
+/** How a socket gives and takes many datagrams at once. */
+export type Trains = {
+  /** UDP_SEGMENT on sending; else sendmmsg of single datagrams. */
+  readonly segmentation: boolean;
+  /** UDP_GRO on receiving; else recvmmsg of single datagrams. */
+  readonly aggregation: boolean;
+};
+
+export type TunnelSocket = { readonly fd: number } & Trains;
 
 /**
  * The tunnel's UDP socket, bound and non-blocking, in this thread's network namespace. The caller
  * closes it. It is not connected, so an ICMP error about one peer never comes up as an error of
  * the socket.
  */
-export function openTunnelSocket(outer: OuterConfig, wanted: Offloads): TunnelSocket {
+export function openTunnelSocket(outer: OuterConfig, wanted: Trains): TunnelSocket {
   const ip = outer.localIp ?? ('0.0.0.0' as Ipv4);
   const subject = `UDP socket ${ip}:${outer.localPort}`;
   const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -55,7 +64,7 @@ export function openTunnelSocket(outer: OuterConfig, wanted: Offloads): TunnelSo
 }
 
 /** Turns on what is wanted and there. UDP_SEGMENT needs checksums: the kernel refuses it without. */
-function offloadsOf(fd: number, outer: OuterConfig, wanted: Offloads): Omit<TunnelSocket, 'fd'> {
+function offloadsOf(fd: number, outer: OuterConfig, wanted: Trains): Trains {
   const off = int(0);
   const on = int(1);
   return {
@@ -99,7 +108,7 @@ function bindToDevice(fd: number, device: string, subject: string): void {
 
 /** The size passes the system's limit where we may do that, else comes as near as it lets us. */
 function setBuffer(fd: number, force: number, plain: number, subject: string): void {
-  const value = int(SOCKET_BUFFER_BYTES);
+  const value = int(BUFFER_BYTES);
   if (setsockopt(fd, SOL_SOCKET, force, value, value.length) === 0) return;
   checked(setsockopt(fd, SOL_SOCKET, plain, value, value.length), 'SO_*BUF', subject, 'fou');
 }

@@ -8,7 +8,7 @@
  *     struct cmsghdr      0 cmsg_len        8 level i32          12 type i32       16 data …
  *     struct in_pktinfo   0 ifindex i32     4 spec_dst u32be      8 addr u32be
  */
-import { SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
+import { SOCKADDR_IN_LENGTH } from '../../core/wire/sockaddr.ts';
 
 export const MMSGHDR_BYTES = 64;
 export const IOVEC_BYTES = 16;
@@ -23,6 +23,11 @@ export const IPPROTO_IP = 0;
 export const IP_TTL = 2;
 export const IP_PKTINFO = 8;
 
+/** linux/udp.h */
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
+
 /** CMSG_LEN(sizeof(struct in_pktinfo)), CMSG_LEN(sizeof(int)). */
 const PKTINFO_LENGTH = CMSGHDR_BYTES + 12;
 const INT_LENGTH = CMSGHDR_BYTES + 4;
@@ -31,6 +36,11 @@ export const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** Tells where a buffer is; the buffer must not be on the JavaScript heap (`pinned`). */
 export type AddressOf = (buffer: Uint8Array) => bigint;
+
+/** A buffer outside the JavaScript heap, where a small typed array may lie and move. */
+export function pinned(length: number): Uint8Array {
+  return new Uint8Array(new ArrayBuffer(length));
+}
 
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
