@@ -1,37 +1,9 @@
-import { formatEndpoint, type Ipv4, type Path } from '../core/addr.ts';
+import type { DeadTunnel, LivingTunnel } from '../app/survey.ts';
+import { formatEndpoint } from '../core/addr.ts';
 import { DEFAULT_PEER } from '../core/config/tunnel-config.ts';
-import { seconds, type Millis } from '../core/units.ts';
+import { seconds } from '../core/units.ts';
 import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
-import type { PlaneName } from '../ports/data-plane.ts';
-import type { DeviceCounters } from './machine.ts';
 import { printable } from './print-error.ts';
-
-export type LivingTunnel = TunnelStatus & {
-  readonly alive: true;
-  readonly configPath: string | undefined;
-  /** Those that were asked for. */
-  readonly peers: readonly PeerStatus[];
-};
-
-/** A tunnel whose daemon was killed. */
-export type DeadTunnel = {
-  readonly alive: false;
-  readonly name: string;
-  readonly role: 'server' | 'client';
-  readonly device: string;
-  readonly plane: PlaneName;
-  readonly planeReason: string;
-  readonly pid: number;
-  readonly since: Millis;
-  readonly configPath: string | undefined;
-  readonly innerIp: Ipv4;
-  /** Undefined where there are several peers, of which a dead daemon's record says nothing. */
-  readonly innerPeerIp: Ipv4 | undefined;
-  readonly path: Path | undefined;
-  /** Whether the kernel still carries packets of those who were admitted. */
-  readonly forwarding: boolean;
-  readonly traffic: DeviceCounters | undefined;
-};
 
 type Line = readonly [key: string, value: string | 0 | undefined];
 

@@ -1,28 +1,14 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { parseArguments, type ParsedArguments } from '../core/config/parse-argv.ts';
+import { originOf, type Loaded } from '../core/config/loaded.ts';
+import { parseArguments } from '../core/config/parse-argv.ts';
 import { parseConfigFile, parseSection } from '../core/config/parse-file.ts';
-import { resolveConfig, type Resolved } from '../core/config/resolve.ts';
+import { resolveConfig } from '../core/config/resolve.ts';
 import type { ParsedSource } from '../core/config/setting.ts';
 import { IpipouError } from '../core/errors.ts';
 
 /** Bytes of a config file beyond which it is none: room for a hundred thousand peers. */
 const CONFIG_FILE_MAX = 64 * 1024 * 1024;
-
-/** What a config was made of, without the sections of its files. */
-export type Origin = {
-  readonly files: readonly ParsedSource[];
-  readonly commandLine: ParsedArguments;
-};
-
-export type Loaded = {
-  readonly resolved: Resolved;
-  readonly origin: Origin;
-  /** Absolute path of the last config file; undefined when there was none. */
-  readonly configPath: string | undefined;
-  /** About the files themselves, for the log. */
-  readonly warnings: readonly string[];
-};
 
 /**
  * Options of a command line and of the files it names. Throws a ConfigError with every problem, or
@@ -48,32 +34,10 @@ export async function loadConfig(argv: readonly string[]): Promise<Loaded> {
   const last = commandLine.configs.at(-1)?.path;
   return {
     resolved: resolveConfig({ commandLine, files }),
-    origin: { files: files.map(withoutSections), commandLine },
+    origin: originOf(files, commandLine),
     configPath: last === undefined ? undefined : resolve(last),
     warnings,
   };
-}
-
-/**
- * A running tunnel's config with the peers of a file. A file that begins with a section has peers
- * only: what its own files say before the sections stays. Throws a ConfigError.
- */
-export function resolveText(
-  text: string,
-  source: string,
-  { files, commandLine }: Origin,
-): Pick<Loaded, 'resolved' | 'origin'> {
-  const file = parseConfigFile(text, source);
-  const peersOnly = file.settings.length === 0 && file.sections.length > 0;
-  const all = peersOnly ? [...files, file] : [file];
-  return {
-    resolved: resolveConfig({ files: all, commandLine }),
-    origin: { files: all.map(withoutSections), commandLine },
-  };
-}
-
-function withoutSections(source: ParsedSource): ParsedSource {
-  return { ...source, sections: [] };
 }
 
 function holdsSecrets({ settings, sections }: ParsedSource): boolean {

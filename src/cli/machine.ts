@@ -1,7 +1,7 @@
 import type { Proof } from '../core/config/tunnel-config.ts';
 import type { SessionCrypto } from '../core/session/types.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { ControlClient, ControlListener } from '../ports/control.ts';
+import type { ControlClient, ControlListener, TrafficCounts } from '../ports/control.ts';
 import type { OutgoingControl, PlaneFactory } from '../ports/data-plane.ts';
 import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Notify } from '../ports/notify.ts';
@@ -27,15 +27,7 @@ export type Machine = {
   readonly sendOnce: (packet: OutgoingControl, device: string | undefined) => void;
   readonly signalProcess: (pid: number, signal: 'SIGTERM') => void;
   /** Inner traffic of a network device, whoever made it; undefined when there is none. */
-  readonly deviceCounters: (device: string) => DeviceCounters | undefined;
+  readonly deviceCounters: (device: string) => TrafficCounts | undefined;
   /** Node's version, root, capabilities. */
   readonly facts: () => readonly Fact[];
-};
-
-/** A device's line of /proc/net/dev. */
-export type DeviceCounters = {
-  readonly rxBytes: number;
-  readonly rxPackets: number;
-  readonly txBytes: number;
-  readonly txPackets: number;
 };

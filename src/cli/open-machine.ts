@@ -13,7 +13,8 @@ import { defaultTtl } from '../adapters/system/default-ttl.ts';
 import { createMemoryStore } from '../adapters/system/memory-store.ts';
 import { createNotify } from '../adapters/system/notify.ts';
 import { createRunStore } from '../adapters/system/run-store.ts';
-import type { DeviceCounters, Fact, Machine } from './machine.ts';
+import type { TrafficCounts } from '../ports/control.ts';
+import type { Fact, Machine } from './machine.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -50,7 +51,7 @@ function stateFolder(env: Env): string {
 }
 
 /** /proc/net/dev (proc(5)): eight received columns, bytes and packets first, then the sent ones. */
-function deviceCounters(device: string): DeviceCounters | undefined {
+function deviceCounters(device: string): TrafficCounts | undefined {
   const lines = readFileSync('/proc/self/net/dev', 'utf8').split('\n');
   const line = lines.find((text) => text.trimStart().startsWith(`${device}:`));
   if (line === undefined) return undefined;

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
-import type { LivingTunnel, DeadTunnel } from '../../src/cli/format-show.ts';
+import type { LivingTunnel, DeadTunnel } from '../../src/app/survey.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { addressesSettled, expectNoPing, expectPing, whatIsThere } from '../rig/traffic.ts';

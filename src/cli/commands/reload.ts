@@ -1,6 +1,7 @@
+import { askDaemon } from '../../app/ask-daemon.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
-import { askDaemon, changesText, hasChanged, warningsText } from '../ask-daemon.ts';
+import { changesText, hasChanged, warningsText } from '../changes-text.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
 
@@ -17,7 +18,7 @@ client authenticates again to its servers, which SIGUSR1 alone does, too.`,
     const [word = ''] = readGiven('reload', args, { names: [1, 1], what: 'a tunnel' }).names;
     const machine = await context.machine();
     const entry = findRun(word, machine.runs);
-    const granted = await askDaemon(entry, machine, { request: 'reload' });
+    const granted = await askDaemon(entry, machine.control, { request: 'reload' });
     context.stderr(warningsText(granted));
     const client = entry.record.config.role === 'client';
     if (!client || hasChanged(granted)) context.stdout(changesText(entry.device, granted));

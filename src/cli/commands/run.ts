@@ -1,14 +1,15 @@
+import { LiveConfig, withLiveConfig } from '../../app/live-config.ts';
 import { openTunnel, type Tunnel } from '../../app/tunnel.ts';
 import { limitGarbage } from '../../adapters/system/heap.ts';
 import { createLog, openLogFile, writeStderr } from '../../adapters/system/log.ts';
+import type { Loaded } from '../../core/config/loaded.ts';
 import type { Resolved } from '../../core/config/resolve.ts';
 import { formatHelp } from '../../core/config/text/help.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { Log } from '../../ports/log.ts';
 import { reporterOf, type Reporter } from '../background.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { LiveConfig, withLiveConfig } from '../live-config.ts';
-import { loadConfig, type Loaded } from '../load-config.ts';
+import { loadConfig } from '../load-config.ts';
 import type { Machine } from '../machine.ts';
 import { exitCodeOf, formatError } from '../print-error.ts';
 import { keyPairText } from '../key-text.ts';
@@ -101,7 +102,7 @@ async function stayUp(options: Running): Promise<ExitCode> {
   const host = machine.openHost();
   try {
     const tunnel = await openTunnel(config, loaded.configPath, { ...machine, control, host, log });
-    const live = new LiveConfig(args, loaded, tunnel, log);
+    const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, log);
     later.live = live;
     log('info', 'ready', { role: config.role, device: config.inner.device });
     reporter?.ready();

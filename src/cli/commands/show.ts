@@ -1,20 +1,14 @@
+import { askDaemon } from '../../app/ask-daemon.ts';
+import { surveyTunnel } from '../../app/survey.ts';
 import { DEFAULT_PEER } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
-import type { PeerStatus, TunnelStatus } from '../../ports/control.ts';
+import type { TunnelStatus } from '../../ports/control.ts';
 import type { RunEntry } from '../../ports/run-store.ts';
 import { readGiven } from '../arguments.ts';
-import { askDaemon } from '../ask-daemon.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRun } from '../find-run.ts';
-import {
-  formatDead,
-  formatLiving,
-  formatPeer,
-  type DeadTunnel,
-  type LivingTunnel,
-} from '../format-show.ts';
-import type { Machine } from '../machine.ts';
+import { formatDead, formatLiving, formatPeer } from '../format-show.ts';
 
 /** Peers of a tunnel that are shown to a person who does not ask for all. */
 const PEERS_SHOWN = 50;
@@ -47,7 +41,9 @@ milliseconds of unix time.`,
     const howMany = ({ peer }: TunnelStatus): number =>
       // A person reads of a peer without name in what is said of its tunnel.
       peer === DEFAULT_PEER && !json ? 0 : most;
-    const tunnels = await Promise.all(entries.map((entry) => look(entry, machine, howMany)));
+    const tunnels = await Promise.all(
+      entries.map((entry) => surveyTunnel(entry, machine, howMany)),
+    );
     if (json) {
       context.stdout(`${JSON.stringify(tunnels, undefined, 2)}\n`);
       return EXIT.ok;
@@ -68,69 +64,14 @@ async function showPeer(
   json: boolean,
   context: CommandContext,
 ): Promise<void> {
-  const { peers = [] } = await askDaemon(entry, await context.machine(), { request: 'peer', peer });
+  const { peers = [] } = await askDaemon(entry, (await context.machine()).control, {
+    request: 'peer',
+    peer,
+  });
   const { role } = entry.record.config;
   context.stdout(
     json
       ? `${JSON.stringify(peers, undefined, 2)}\n`
       : peers.map((one) => formatPeer(one, role, Date.now())).join(''),
   );
-}
-
-async function look(
-  entry: RunEntry,
-  machine: Machine,
-  howMany: (status: TunnelStatus) => number,
-): Promise<LivingTunnel | DeadTunnel> {
-  if (!entry.alive) return describeDead(entry, machine);
-  const { status } = await askDaemon(entry, machine, { request: 'status' });
-  if (!status) throw new IpipouError('generic', `${entry.device}: it gave no status`);
-  const peers = await askPeers(entry, machine, Math.min(howMany(status), status.peerCount));
-  return { alive: true, configPath: entry.record.configPath, ...status, peers };
-}
-
-/** At most so many of the peers, the first ones. */
-async function askPeers(
-  entry: RunEntry,
-  machine: Machine,
-  most: number,
-): Promise<readonly PeerStatus[]> {
-  const found: PeerStatus[] = [];
-  while (found.length < most) {
-    const after = found.at(-1)?.id;
-    const request = { request: 'peers', ...(after !== undefined && { after }) } as const;
-    const { peers = [], more = false } = await askDaemon(entry, machine, request);
-    for (const peer of peers) found.push(peer);
-    if (!more) break;
-  }
-  return found.slice(0, most);
-}
-
-/** What is known without the daemon: its record, and the kernel's device. */
-function describeDead({ device, record }: RunEntry, machine: Machine): DeadTunnel {
-  const counts = machine.deviceCounters(device);
-  const { config } = record;
-  const [sole] = config.peers;
-  return {
-    alive: false,
-    name: config.name,
-    role: config.role,
-    device,
-    plane: record.plane,
-    planeReason: record.planeReason,
-    pid: record.process.pid,
-    since: record.since,
-    configPath: record.configPath,
-    innerIp: config.inner.ip,
-    innerPeerIp: sole?.innerIp,
-    path: record.path,
-    // Only what is in the kernel goes on without user space, and only towards admitted peers; of
-    // several of them the record says nothing.
-    forwarding:
-      record.plane !== 'tun' &&
-      counts !== undefined &&
-      (record.path !== undefined || sole === undefined),
-    // What programs of the `bpf` plane take passes the device's own counters by.
-    traffic: record.plane === 'bpf' ? undefined : counts,
-  };
 }

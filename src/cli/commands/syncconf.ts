@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
+import { askDaemon } from '../../app/ask-daemon.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
-import { askDaemon, changesText, warningsText } from '../ask-daemon.ts';
+import { changesText, warningsText } from '../changes-text.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
 import { readConfigFile } from '../load-config.ts';
@@ -22,7 +23,7 @@ peer's and is changed is named, since it needs a restart. A faulty file changes 
     const machine = await context.machine();
     const entry = findRun(tunnel, machine.runs);
     const source = resolve(file);
-    const granted = await askDaemon(entry, machine, { request: 'sync', source, text });
+    const granted = await askDaemon(entry, machine.control, { request: 'sync', source, text });
     context.stderr(warningsText(granted));
     context.stdout(changesText(entry.device, granted));
     return EXIT.ok;

@@ -6,8 +6,8 @@ import {
   formatPeer,
   formatSpan,
   formatTime,
-  type LivingTunnel,
 } from '../../../src/cli/format-show.ts';
+import type { LivingTunnel } from '../../../src/app/survey.ts';
 import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
 import { millis, seconds } from '../../../src/core/units.ts';

@@ -1,4 +1,5 @@
 import { dropPeer, editPeer, type PeersEdit } from '../core/config/edit-peers.ts';
+import { resolveText, type Loaded, type Origin } from '../core/config/loaded.ts';
 import type { PeerBase } from '../core/config/peer-view.ts';
 import type { Resolved } from '../core/config/resolve.ts';
 import { needsRestart, type FixedConfig } from '../core/config/restart.ts';
@@ -14,7 +15,6 @@ import type {
   PeerStatus,
 } from '../ports/control.ts';
 import type { Log } from '../ports/log.ts';
-import { loadConfig, resolveText, type Loaded, type Origin } from './load-config.ts';
 import { boundLines, fitReply } from './reply-bounds.ts';
 
 /*
@@ -50,7 +50,7 @@ type ChangeRequest = Extract<
 type Wanted = Extract<Resolved, { readonly action: 'run' | 'reauthenticate' }>;
 
 export class LiveConfig {
-  readonly #argv: readonly string[];
+  readonly #load: () => Promise<Loaded>;
   readonly #tunnel: LivePeers;
   readonly #log: Log;
   /** What the tunnel was started with, and cannot change. */
@@ -61,10 +61,11 @@ export class LiveConfig {
   /** Settles when the change in hand is done. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(argv: readonly string[], loaded: Loaded, tunnel: LivePeers, log: Log) {
+  /** `load` reads the tunnel's own files again; `loaded` is what it was started with. */
+  constructor(load: () => Promise<Loaded>, loaded: Loaded, tunnel: LivePeers, log: Log) {
     const { config, base, log: levels } = wantedOf(loaded.resolved);
     const { peers, ...fixed } = config;
-    this.#argv = argv;
+    this.#load = load;
     this.#tunnel = tunnel;
     this.#log = log;
     this.#running = { config: fixed, log: levels };
@@ -103,7 +104,7 @@ export class LiveConfig {
   /** Reads the tunnel's own files again; a client authenticates again as well. Never rejects. */
   reload(): Promise<ControlReply> {
     return this.#inTurn(async () => {
-      const { resolved, origin, warnings } = await loadConfig(this.#argv);
+      const { resolved, origin, warnings } = await this.#load();
       const reply = await this.#take(wantedOf(resolved), origin, warnings);
       if (this.#running.config.role === 'client') await this.#tunnel.reauthenticate();
       return reply;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { LiveConfig, withLiveConfig, type LivePeers } from '../../../src/cli/live-config.ts';
+import { LiveConfig, withLiveConfig, type LivePeers } from '../../../src/app/live-config.ts';
 import { loadConfig } from '../../../src/cli/load-config.ts';
 import type { PeerConfig, PeerId } from '../../../src/core/config/tunnel-config.ts';
 import type { ControlHandler, ControlRequest, PeerStatus } from '../../../src/ports/control.ts';
@@ -86,8 +86,11 @@ async function live(text: string, ...more: readonly string[]) {
   const tunnel = new Told();
   for (const peer of loaded.resolved.config.peers) tunnel.peers.set(peer.id, peer);
   const logged: string[] = [];
-  const config = new LiveConfig(argv, loaded, tunnel, (level, event, fields) =>
-    logged.push(`${level} ${event} ${JSON.stringify(fields)}`),
+  const config = new LiveConfig(
+    () => loadConfig(argv),
+    loaded,
+    tunnel,
+    (level, event, fields) => logged.push(`${level} ${event} ${JSON.stringify(fields)}`),
   );
   const rewrite = (next: string): void => writeFileSync(file, next);
   return { config, tunnel, logged, file, rewrite };
