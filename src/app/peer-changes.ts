@@ -1,9 +1,10 @@
 import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import { planePeer } from '../core/plane-peer.ts';
 import { sameValue } from '../core/same-value.ts';
 import { sessionMemory } from '../core/session/step.ts';
 import type { PeerChanges } from '../ports/control.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { DataPlane, PlanePeer } from '../ports/data-plane.ts';
+import type { DataPlane } from '../ports/data-plane.ts';
 import type { Driver } from './driver.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { watchedLengths } from './watched-lengths.ts';
@@ -75,10 +76,6 @@ async function apply(
   }
   const kept = peers.length - news.length;
   return { added: added.length, changed: changed.length, kept };
-}
-
-function planePeer({ id, innerIp, allowedIps }: PeerConfig): PlanePeer {
-  return { id, innerIp, allowedIps };
 }
 
 /**

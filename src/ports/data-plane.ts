@@ -1,13 +1,11 @@
 import type { Endpoint, Ipv4, Path } from '../core/addr.ts';
-import type { PeerConfig, PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { ExitName } from '../core/exit-codes.ts';
+import type { PlanePeer } from '../core/plane-peer.ts';
 import type { Millis } from '../core/units.ts';
 import type { Log } from './log.ts';
 
-export type { PeerId };
-
-/** What a plane needs to know of a peer before it is admitted anywhere: whose inner addresses are whose. */
-export type PlanePeer = Pick<PeerConfig, 'id' | 'innerIp' | 'allowedIps'>;
+export type { PeerId, PlanePeer };
 
 /** Every packet on the port that is not data of an admitted peer. */
 export type ControlPacket = {
@@ -96,7 +94,7 @@ export interface PlaneJournal {
 }
 
 export type PlaneContext = {
-  /** Its `peers` are those of the start; later ones come by `configure`. */
+  /** Its `peers` (`planePeer` of them) are those of the start; later ones come by `configure`. */
   readonly config: TunnelConfig;
   /** UDP payload lengths that can be authentication packets at the start; such packets are never taken for data unseen. */
   readonly authLengths: readonly number[];
@@ -114,7 +112,7 @@ export interface DataPlane {
   /** Paths of peers that an earlier run had admitted and that are still forwarded. */
   readonly adopted: ReadonlyMap<PeerId, Path>;
   /**
-   * Makes peers known, or changes what is known of them: whose inner addresses are whose, and the
+   * Makes peers known, or changes what is known of them: whose inner addresses and hints are whose, and the
    * routes to them where the device is there. Admits nobody; those admitted go on unless their own
    * prefixes changed. Nothing is changed when it rejects.
    */

@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { parseIpv4, type Ipv4, type Path, type Prefix } from '../../src/core/addr.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
-import type { PeerId, PlanePeer } from '../../src/ports/data-plane.ts';
+import type { PeerId } from '../../src/ports/data-plane.ts';
 import { ip } from '../rig/addresses.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { innerEcho } from '../rig/traffic.ts';
-import type { PlaneHost } from '../rig/plane-host.ts';
+import type { HostPeer, PlaneHost } from '../rig/plane-host.ts';
 import {
   B,
   B_TO_A,
@@ -32,7 +32,7 @@ function prefix(text: string): Prefix {
   return { ip: parseIpv4(address) ?? INNER_A, length: Number(length) };
 }
 
-function peer(id: PeerId, innerIp: Ipv4, ...more: readonly string[]): PlanePeer {
+function peer(id: PeerId, innerIp: Ipv4, ...more: readonly string[]): HostPeer {
   return { id, innerIp, allowedIps: [innerIp, ...more].map(prefix) };
 }
 
@@ -104,7 +104,7 @@ describe('several peers', () => {
 
   test('a peer of any source takes what nobody else has', async () => {
     using roamer = NamespaceSocket.udp(cable.a, ROAMER);
-    const rest: PlanePeer = { id: TWO, innerIp: INNER_TWO, allowedIps: 'any' };
+    const rest: HostPeer = { id: TWO, innerIp: INNER_TWO, allowedIps: 'any' };
     await pair.openB({ peers: [peer(ONE, INNER_A), rest] });
     await b.admit(B_TO_ROAMER, TWO);
     await cable.sure(cable.b, 'ip', 'route', 'add', '10.30.0.0/16', 'dev', 'ipipou0');

@@ -3,9 +3,8 @@ import { ipv4FromNumber, type Endpoint, type Ipv4, type Path } from '../../src/c
 import type { PeerId } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
-import type { PlanePeer } from '../../src/ports/data-plane.ts';
 import { NamespaceSocket } from './namespace-sockets.ts';
-import type { HostOptions, PlaneHost } from './plane-host.ts';
+import type { HostOptions, HostPeer, PlaneHost } from './plane-host.ts';
 import { A, B, INNER_B, type PlanePair } from './plane-pair.ts';
 
 /*
@@ -20,7 +19,7 @@ export function innerIp(number: number): Ipv4 {
   return ipv4FromNumber(0xac1c0100 + number);
 }
 
-export function peerOf(number: number): PlanePeer & { readonly id: PeerId } {
+export function peerOf(number: number): HostPeer {
   const address = innerIp(number);
   return {
     id: `peer${number}` as PeerId,

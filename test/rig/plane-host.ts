@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { vi } from 'vitest';
 import type { Ipv4, Path } from '../../src/core/addr.ts';
+import { decodePublicKey } from '../../src/core/auth/public-key.ts';
 import {
   DEFAULT_PEER,
   type PeerConfig,
   type PeerId,
+  type Proof,
   type TunnelConfig,
 } from '../../src/core/config/tunnel-config.ts';
 import { port, seconds } from '../../src/core/units.ts';
@@ -49,9 +51,12 @@ type Reply = {
   readonly error?: { readonly message: string };
 };
 
+/** A peer as a plane knows it; most have no key. */
+export type HostPeer = Omit<PlanePeer, 'hint'> & Partial<Pick<PlanePeer, 'hint'>>;
+
 export type HostOptions = {
   readonly ip: Ipv4;
-  readonly peers: readonly Pick<PeerConfig, 'id' | 'innerIp' | 'allowedIps'>[];
+  readonly peers: readonly HostPeer[];
   readonly role?: 'server' | 'client';
   readonly localIp?: Ipv4;
   readonly localPort?: number;
@@ -141,8 +146,11 @@ export class PlaneHost implements AsyncDisposable {
     return (await this.#ask('probe')) as readonly Requirement[];
   }
 
-  async configure(peers: readonly PlanePeer[]): Promise<void> {
-    await this.#ask('configure', peers);
+  async configure(peers: readonly HostPeer[]): Promise<void> {
+    await this.#ask(
+      'configure',
+      peers.map((peer) => ({ ...peer, hint: peer.hint })),
+    );
   }
 
   async remove(...peers: readonly PeerId[]): Promise<void> {
@@ -276,11 +284,11 @@ export class PlaneHost implements AsyncDisposable {
   }
 }
 
-/** A peer of which nothing but its inner addresses matters. */
-function peerConfig(peer: HostOptions['peers'][number]): PeerConfig {
+/** A peer of which nothing but its inner addresses matters, and the hint of its key if it has one. */
+function peerConfig({ hint, ...peer }: HostPeer): PeerConfig {
   return {
     ...peer,
-    proof: { kind: 'none' },
+    proof: hint ? keyThatBeginsWith(hint) : { kind: 'none' },
     auth: {
       byRemoteIp: false,
       byRemotePort: false,
@@ -295,6 +303,18 @@ function peerConfig(peer: HostOptions['peers'][number]): PeerConfig {
     },
     remoteHost: undefined,
     remotePort: undefined,
+  };
+}
+
+function keyThatBeginsWith(hint: Uint8Array): Proof {
+  const key = new Uint8Array(32);
+  key.set(hint);
+  return {
+    kind: 'ed25519',
+    privateSeed: undefined,
+    peerPublicKey: decodePublicKey(key),
+    secret: new Uint8Array(),
+    maxTimeDiscrepancy: seconds(0),
   };
 }
 

@@ -17,6 +17,7 @@ const peer = (number: number) => ({
   id: `p${number}` as PeerId,
   innerIp: address(number),
   allowedIps: 'any' as const,
+  hint: undefined,
 });
 
 describe('the table of peers', () => {

@@ -15,7 +15,7 @@ const home: Prefix = { ip: ip('10.7.0.0'), length: 16 };
 const everything: Prefix = { ip: ip('0.0.0.0'), length: 0 };
 
 function peerOf(id: string, allowedIps: PlanePeer['allowedIps']): PlanePeer {
-  return { id: id as PeerId, innerIp: inner, allowedIps };
+  return { id: id as PeerId, innerIp: inner, allowedIps, hint: undefined };
 }
 
 describe('routedPrefixes', () => {

@@ -237,6 +237,7 @@ export class PeerMaps implements Disposable {
     if (!known) return this.peers.add(peer);
     known.innerIp = peer.innerIp;
     known.allowedIps = peer.allowedIps;
+    known.hint = peer.hint;
     return known;
   }
 

@@ -8,6 +8,7 @@ export type Peer = {
   readonly index: number;
   innerIp: Ipv4;
   allowedIps: PlanePeer['allowedIps'];
+  hint: PlanePeer['hint'];
   /** Where it is admitted. */
   path: Path | undefined;
   /** Largest inner packet by the owner's word. */
@@ -45,7 +46,7 @@ export class PeerTable {
   }
 
   /** Adds a peer that is not there, at the lowest index that is to be had. */
-  add({ id, innerIp, allowedIps }: PlanePeer): Peer {
+  add({ id, innerIp, allowedIps, hint }: PlanePeer): Peer {
     const index = this.#free.pop() ?? this.#byIndex.length;
     // Written out: an object made by spreading has a hidden class of its own, which costs 270 bytes.
     const peer: Peer = {
@@ -53,6 +54,7 @@ export class PeerTable {
       index,
       innerIp,
       allowedIps,
+      hint,
       path: undefined,
       limit: undefined,
       routeMtu: undefined,

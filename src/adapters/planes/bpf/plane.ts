@@ -3,6 +3,7 @@ import { IpipouError, KernelError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import { millis, type Millis } from '../../../core/units.ts';
 import { looksLikeIpv4 } from '../../../core/wire/ipv4.ts';
+import { planePeer } from '../../../core/plane-peer.ts';
 import type {
   ControlPacket,
   DataPlane,
@@ -128,7 +129,7 @@ export class BpfPlane implements DataPlane {
     const ends = adopted?.ends ?? (await this.#pair.make());
     this.#undo.push('tunnel device', () => this.#pair.remove());
     preparePair(this.#pair.name, this.#pair.farName);
-    const maps = PeerMaps.load(this.#fixed, ends, config.peers);
+    const maps = PeerMaps.load(this.#fixed, ends, config.peers.map(planePeer));
     this.#stands = { maps, ends };
     this.#undo.push('programs', () => this.#stands?.maps[Symbol.dispose]());
     if (adopted) await this.#inherit(maps, adopted.programs);

@@ -2,6 +2,7 @@ import type { Endpoint, Ipv4, Path } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import type { Millis } from '../../../core/units.ts';
+import { planePeer } from '../../../core/plane-peer.ts';
 import {
   COUNTER_MAX_AGE,
   type DataPlane,
@@ -91,7 +92,7 @@ export class FouPlane implements DataPlane {
     for (const { id, path } of adoption.kept) this.adopted.set(id, path);
     this.#queue = this.#openQueue();
     this.#undo.push('queue', () => this.#queue?.close());
-    await this.#configuration.begin(context.config.peers, adoption);
+    await this.#configuration.begin(context.config.peers.map(planePeer), adoption);
     guard.install(new Map(peers.all().map((peer) => [peer.id, peer.guarded()])));
     // Rules that could not be made are not ours to remove.
     this.#undo.push('nftables rules', () => guard.remove());

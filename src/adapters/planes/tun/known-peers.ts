@@ -68,12 +68,15 @@ export class KnownPeers {
 }
 
 /** Where routes to a peer lead; `any` needs routes of the administrator's own. */
-export function routedPrefixes({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
+export function routedPrefixes({
+  innerIp,
+  allowedIps,
+}: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): readonly Prefix[] {
   return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
 }
 
 /** What the forwarding thread is told of a peer. */
-export function memberOf({ id, allowedIps }: PlanePeer): MemberSpec {
+export function memberOf({ id, allowedIps }: Pick<PlanePeer, 'id' | 'allowedIps'>): MemberSpec {
   if (allowedIps === 'any') return { id, prefixes: undefined };
   return { id, prefixes: allowedIps.flatMap(({ ip, length }) => [ipv4ToNumber(ip), length]) };
 }

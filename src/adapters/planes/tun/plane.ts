@@ -1,6 +1,7 @@
 import { formatEndpoint, type Path } from '../../../core/addr.ts';
 import { IpipouError, KernelError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
+import { planePeer } from '../../../core/plane-peer.ts';
 import type {
   ControlPacket,
   DataPlane,
@@ -114,7 +115,7 @@ export class TunPlane implements DataPlane {
     );
     this.#worker = worker;
     this.#undo.push('forwarding thread', () => worker.stop());
-    await this.#configure(config.peers);
+    await this.#configure(config.peers.map(planePeer));
     const watch = watchRoutes((event) => {
       this.#onRouteEvent(event);
     });

@@ -1,0 +1,18 @@
+import { encodePublicKey } from './auth/public-key.ts';
+import { hintOfKey } from './auth/v1.ts';
+import type { PeerConfig } from './config/tunnel-config.ts';
+
+/**
+ * What a plane needs to know of a peer before it is admitted anywhere: whose inner addresses are whose,
+ * and how its authentication packets can be told from strangers' before they are tested.
+ */
+export type PlanePeer = Pick<PeerConfig, 'id' | 'innerIp' | 'allowedIps'> & {
+  /** The hint of its public key (core/auth/v1.ts); undefined where it has none. */
+  readonly hint: Uint8Array | undefined;
+};
+
+export function planePeer({ id, innerIp, allowedIps, proof }: PeerConfig): PlanePeer {
+  const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
+  // A copy: a view would keep the whole key.
+  return { id, innerIp, allowedIps, hint: key && hintOfKey(encodePublicKey(key)).slice() };
+}
