@@ -44,6 +44,7 @@ const SECRET = new TextEncoder().encode('topsecret');
 /** A plane that carries nothing, and knows that nothing came. */
 class IdlePlane implements DataPlane {
   readonly name = 'tun';
+  readonly capabilities = { maxPeers: undefined };
   readonly adopted = new Map<never, never>();
   admitted = 0;
   sent = 0;
@@ -103,6 +104,7 @@ async function openScene(config: TunnelConfig): Promise<Scene> {
   let context: PlaneContext | undefined;
   const factory: PlaneFactory = {
     name: 'tun',
+    capabilities: plane.capabilities,
     probe: async () => [],
     clean: async () => undefined,
     open: async (given) => {

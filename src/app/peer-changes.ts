@@ -6,6 +6,7 @@ import type { PeerChanges } from '../ports/control.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DataPlane } from '../ports/data-plane.ts';
 import type { Driver } from './driver.ts';
+import { requireRoom } from './peer-room.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { watchedLengths } from './watched-lengths.ts';
 
@@ -22,6 +23,7 @@ export function syncPeers(
   clock: Clock,
 ): Promise<PeerChanges> {
   return driver.exclusive(async (plane) => {
+    requireRoom(plane, peers.length);
     const wanted = new Set(peers.map(({ id }) => id));
     const gone = [...driver.table.directory.entries()].filter(({ peer }) => !wanted.has(peer.id));
     await remove(driver, plane, gone);
@@ -32,7 +34,11 @@ export function syncPeers(
 
 /** Adds a peer or changes one. */
 export async function setPeer(driver: Driver, peer: PeerConfig, clock: Clock): Promise<void> {
-  await driver.exclusive((plane) => apply(driver, plane, [peer], clock));
+  await driver.exclusive(async (plane) => {
+    const { directory } = driver.table;
+    requireRoom(plane, directory.size + (directory.get(peer.id) ? 0 : 1));
+    await apply(driver, plane, [peer], clock);
+  });
 }
 
 /** Whether there was such a peer. */

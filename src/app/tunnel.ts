@@ -26,6 +26,7 @@ import { removePeer, setPeer, syncPeers } from './peer-changes.ts';
 import { peerStatuses, statusOfPeer } from './peer-status.ts';
 import { PathBook } from './path-book.ts';
 import type { PeerSlot } from './peer-slot.ts';
+import { requireRoom } from './peer-room.ts';
 import { RunKeeper } from './run-keeper.ts';
 import { tunnelStatus } from './status.ts';
 import { watchedLengths } from './watched-lengths.ts';
@@ -170,6 +171,7 @@ async function acquire(
   const memories = openMemories(config, claim, ports);
   const { factory, reason } = await choosePlane(config.dataplane, ports.planes);
   log('info', 'data plane chosen', { plane: factory.name, why: reason });
+  requireRoom(factory, config.peers.length);
   await cleanOtherPlane(claim, factory, ports);
   keeper.begin({
     config: forRecord(config),

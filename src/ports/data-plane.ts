@@ -24,7 +24,7 @@ export type OutgoingControl = {
   readonly probe?: boolean | undefined;
 };
 
-/** What a plane is told of a peer it admits; grows by properties, not by arguments. */
+/** What a plane is told of a peer it admits; grows by properties, not by arguments. Passed on whole. */
 export type PeerProperties = { readonly path: Path };
 
 /** Inner bytes and packets since the device was made. */
@@ -103,12 +103,19 @@ export type PlaneContext = {
   readonly log: Log;
 };
 
+/** What a plane can do, known before it is opened. */
+export type PlaneCapabilities = {
+  /** Peers of one tunnel at most; undefined = as many as there is memory for. */
+  readonly maxPeers: number | undefined;
+};
+
 /**
  * Carries packets of admitted peers and hands every other packet on the port up. Calls are made
  * one at a time. Every method rejects with an IpipouError that carries its exit code.
  */
 export interface DataPlane {
   readonly name: PlaneName;
+  readonly capabilities: PlaneCapabilities;
   /** Paths of peers that an earlier run had admitted and that are still forwarded. */
   readonly adopted: ReadonlyMap<PeerId, Path>;
   /**
@@ -156,6 +163,7 @@ export type Requirement = {
 
 export interface PlaneFactory {
   readonly name: PlaneName;
+  readonly capabilities: PlaneCapabilities;
   /** Looks, loading kernel modules where `load` says so; changes nothing else. */
   probe(options: { load: boolean }): Promise<readonly Requirement[]>;
   /** Makes the device and everything it needs, or adopts what the journal says is there; undoes all on failure. */

@@ -14,6 +14,7 @@ import type {
   OutgoingControl,
   PeerCounters,
   PeerDescription,
+  PlaneCapabilities,
   PlanePeer,
   PeerProperties,
   PlaneDescription,
@@ -73,6 +74,7 @@ export class FakeClock implements Clock {
 /** A plane that writes down its calls and fails where it is told to. */
 export class FakePlane implements DataPlane {
   readonly name = 'tun';
+  capabilities: PlaneCapabilities = { maxPeers: undefined };
   readonly adopted = new Map<PeerId, Path>();
   readonly calls: string[] = [];
   readonly watched = new Set<number>();

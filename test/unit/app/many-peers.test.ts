@@ -86,6 +86,7 @@ class World {
       planes: [
         {
           name: 'tun',
+          capabilities: this.plane.capabilities,
           probe: async () => [],
           clean: async () => undefined,
           open: async (context) => {
@@ -327,6 +328,20 @@ describe('a change of the peers', () => {
     await expect(tunnel.setPeer(peer('c'))).rejects.toBe(REFUSED);
     expect(await tunnel.peerStatuses(undefined, 10)).toHaveLength(2);
     await tunnel.close();
+  });
+
+  test('beyond what the plane carries is refused before anything changes', async () => {
+    const world = new World();
+    world.plane.capabilities = { maxPeers: 2 };
+    const tunnel = await world.open('server', peer('a'), peer('b'));
+    world.calls();
+    const refusal = '3 peers: the tun plane carries 2 at most';
+    await expect(tunnel.setPeer(peer('c'))).rejects.toThrow(refusal);
+    await expect(tunnel.syncPeers([peer('c'), peer('d'), peer('e')])).rejects.toThrow(refusal);
+    expect(world.calls()).toEqual([]);
+    expect(await tunnel.syncPeers([peer('a'), peer('c')])).toMatchObject({ removed: 1, added: 1 });
+    await tunnel.close();
+    await expect(world.open('server', peer('a'), peer('b'), peer('c'))).rejects.toThrow(refusal);
   });
 
   test('to packets of another length has the plane look at them', async () => {

@@ -110,6 +110,7 @@ class World {
   private factory(name: 'fou' | 'tun'): PlaneFactory {
     return {
       name,
+      capabilities: this.plane.capabilities,
       probe: async () => this.requirements[name],
       open: async (context) => {
         this.done.push(`open ${name}`);
@@ -178,6 +179,7 @@ describe('the life of a tunnel', () => {
       planes: [
         {
           name: 'tun',
+          capabilities: world.plane.capabilities,
           probe: async () => [MET],
           clean: async () => undefined,
           open: async (context) => {

@@ -1,6 +1,9 @@
 import { millis } from '../../../core/units.ts';
+import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 
 /** Every bound of the bpf plane on one page, but for those of bpf/abi.h and the rates (core/budgets.ts). */
+
+export const CAPABILITIES: PlaneCapabilities = { maxPeers: undefined };
 
 /** Peers that there is room for without making the maps anew; 170 bytes of kernel memory each. */
 export const MIN_CAPACITY = 256;

@@ -24,7 +24,7 @@ import { findAdoptable } from './adoption.ts';
 import { Attachments } from './attachments.ts';
 import { ControlSocket } from './control-socket.ts';
 import { preparePair } from './devices.ts';
-import { LOOKUPS_FIRST } from './limits.ts';
+import { CAPABILITIES, LOOKUPS_FIRST } from './limits.ts';
 import { PeerMaps, type Fixed } from './peer-maps.ts';
 import type { Peer } from './peer-table.ts';
 import type { Programs } from './programs.ts';
@@ -50,6 +50,7 @@ const NOTHING: PeerCounters = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txByt
  */
 export class BpfPlane implements DataPlane {
   readonly name = 'bpf';
+  readonly capabilities = CAPABILITIES;
   readonly adopted = new Map<PeerId, Path>();
   readonly #context: PlaneContext;
   readonly #route: RouteNetlink;

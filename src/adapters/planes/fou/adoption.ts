@@ -2,7 +2,6 @@ import type { Path } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { Link } from '../../netlink/route.ts';
 import { removeDevices, removeLeftovers } from './leftovers.ts';
-import { requireRoom } from './limits.ts';
 import { outerDevice, requireLocalAddress } from './outer-side.ts';
 import type { PlaneParts } from './parts.ts';
 import { parseRecord, type FouRecord, type PeerRecord } from './record.ts';
@@ -26,7 +25,6 @@ export type Adoption = {
 export async function adopt(parts: PlaneParts, takeOver: () => void): Promise<Adoption> {
   const { context, alts, record, route } = parts;
   const { config, journal, log } = context;
-  requireRoom(config.peers.length);
   await outerDevice(route, config);
   await requireLocalAddress(route, config);
   const links = new Map((await route.links()).map((link) => [link.name, link]));

@@ -5,7 +5,6 @@ import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import type { Admissions } from './admissions.ts';
 import type { Adoption } from './adoption.ts';
 import { freeDeviceName } from './device-names.ts';
-import { requireRoom } from './limits.ts';
 import type { PlaneParts } from './parts.ts';
 import { claimedPrefixes, Peer } from './peer.ts';
 import { isTunnelOfPort } from './tunnel-device.ts';
@@ -42,7 +41,6 @@ export class Configuration {
   async change(known: readonly PlanePeer[]): Promise<void> {
     const { peers, record } = this.#parts;
     const newcomers = known.filter(({ id }) => peers.get(id) === undefined);
-    requireRoom(peers.size + newcomers.length);
     const added = await this.#newPeers(newcomers, new Map());
     const before = new Map<Peer, PlanePeer>();
     for (const now of known) {

@@ -1,5 +1,6 @@
 import type { PlaneContext, PlaneFactory } from '../../../ports/data-plane.ts';
 import { removeLeftovers } from './leftovers.ts';
+import { CAPABILITIES } from './limits.ts';
 import { FouPlane } from './plane.ts';
 import { newRecord, parseRecord } from './record.ts';
 import { probeRequirements } from './requirements.ts';
@@ -7,6 +8,7 @@ import { probeRequirements } from './requirements.ts';
 /** The kernel's FOU and IPIP, guarded by nftables, authentication by NFQUEUE. */
 export const fouPlane: PlaneFactory = {
   name: 'fou',
+  capabilities: CAPABILITIES,
   probe: ({ load }) => probeRequirements(load),
   open: (context) => FouPlane.open(context),
   clean,

@@ -1,4 +1,4 @@
-import { IpipouError } from '../../../core/errors.ts';
+import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 
 /**
  * Peers of one tunnel on this plane. Each has a device of its own, which the kernel and everything
@@ -6,10 +6,4 @@ import { IpipouError } from '../../../core/errors.ts';
  */
 export const MAX_PEERS = 1024;
 
-/** Throws where `count` peers are too many. */
-export function requireRoom(count: number): void {
-  if (count <= MAX_PEERS) return;
-  throw new IpipouError('arguments', `${count} peers: the fou plane carries ${MAX_PEERS} at most`, {
-    hint: 'choose another plane (dataplane), or spread the peers over several tunnels',
-  });
-}
+export const CAPABILITIES: PlaneCapabilities = { maxPeers: MAX_PEERS };

@@ -24,6 +24,7 @@ import { Admissions } from './admissions.ts';
 import { adopt } from './adoption.ts';
 import { Configuration } from './configuration.ts';
 import { ControlQueue } from './control.ts';
+import { CAPABILITIES } from './limits.ts';
 import { ensureListener, findListener, removeListener } from './listener.ts';
 import { closeParts, openParts, type PlaneParts } from './parts.ts';
 import { Repairs } from './repairs.ts';
@@ -44,6 +45,7 @@ import { countersOf } from './tunnel-device.ts';
  */
 export class FouPlane implements DataPlane {
   readonly name = 'fou';
+  readonly capabilities = CAPABILITIES;
   readonly adopted = new Map<PeerId, Path>();
   readonly #parts: PlaneParts;
   readonly #admissions: Admissions;

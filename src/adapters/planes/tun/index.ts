@@ -1,10 +1,12 @@
 import type { PlaneFactory } from '../../../ports/data-plane.ts';
+import { CAPABILITIES } from './limits.ts';
 import { TunPlane } from './plane.ts';
 import { probeRequirements } from './requirements.ts';
 
 /** Forwarding in user space, over /dev/net/tun, in a thread of its own. */
 export const tunPlane: PlaneFactory = {
   name: 'tun',
+  capabilities: CAPABILITIES,
   probe: ({ load }) => probeRequirements(load),
   open: (context) => TunPlane.open(context),
   clean: async ({ journal }) => {

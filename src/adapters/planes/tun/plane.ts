@@ -21,7 +21,7 @@ import { Serial } from '../serial.ts';
 import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
 import { DeviceRouting } from './device-routing.ts';
 import { KnownPeers, memberOf, type KnownPeer } from './known-peers.ts';
-import { MTU_RECHECK, PEERS_PER_SLICE } from './limits.ts';
+import { CAPABILITIES, MTU_RECHECK, PEERS_PER_SLICE } from './limits.ts';
 import { monotonicEpoch } from './monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
 import { Repairs } from './repairs.ts';
@@ -39,6 +39,7 @@ import { WorkerHandle } from './worker-handle.ts';
  */
 export class TunPlane implements DataPlane {
   readonly name = 'tun';
+  readonly capabilities = CAPABILITIES;
   readonly adopted: ReadonlyMap<PeerId, Path> = new Map();
   readonly #context: PlaneContext;
   readonly #offloads: Offloads;
