@@ -4,32 +4,34 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { PROJECT } from './setup.mjs';
+import { processorShare, watchOutput } from './watchdog.mjs';
 
 const RESULTS = path.join(PROJECT, '.cache/results');
 const BIN = path.join(PROJECT, 'node_modules/.bin');
 const VITEST = path.join(PROJECT, 'node_modules/vitest/vitest.mjs');
+const PROGRESS = path.join(PROJECT, 'scripts/progress-reporter.mjs');
 
 /**
- * `needs`: the purpose to set up for. `limit`: seconds after which the suite is killed.
- * `run(filters, { limit, native, signal })`: resolves to { passed, failed, skipped, notes }.
+ * `needs`: the purpose to set up for. `limit`: the suite is killed when nothing began or ended for so many
+ * seconds of a processor of its own (watchdog.mjs): a suite that goes on may take as long as the machine
+ * makes it. `run(filters, { limit, native, signal })`: resolves to { passed, failed, skipped, notes }.
  */
 export const SUITES = [
   { name: 'format', needs: 'code', limit: 120, run: check(['prettier', '--check', '.']) },
   { name: 'lint', needs: 'code', limit: 120, run: check(['oxlint', '--type-aware']) },
   { name: 'types', needs: 'code', limit: 120, run: check(['tsc', '--noEmit', '-p', '.']) },
-  { name: 'unit', needs: 'code', limit: 300, run: vitest('unit') },
-  { name: 'sim', needs: 'code', limit: 300, run: vitest('sim') },
-  { name: 'netns', needs: 'netns', limit: 900, run: vitest('netns', { secluded: true }) },
-  { name: 'vm', needs: 'test', limit: 1080, run: virtualMachine },
+  { name: 'unit', needs: 'code', limit: 120, run: vitest('unit') },
+  { name: 'sim', needs: 'code', limit: 240, run: vitest('sim') },
+  { name: 'netns', needs: 'netns', limit: 240, run: vitest('netns', { secluded: true }) },
+  { name: 'vm', needs: 'test', limit: 300, run: virtualMachine },
 ];
 
 /** A tool that passes or fails as a whole. */
 function check([tool, ...args]) {
   return async (_, { limit, signal }) => {
-    const { code, late } = await start([path.join(BIN, tool), ...args], { limit, signal });
+    const { code, stalled } = await start([path.join(BIN, tool), ...args], { limit, signal });
     const failed = code === 0 ? 0 : 1;
-    const notes = late ? [`killed after ${limit} s`] : [];
-    return { passed: 1 - failed, failed, skipped: 0, notes };
+    return { passed: 1 - failed, failed, skipped: 0, notes: stalled ? [stalled] : [] };
   };
 }
 
@@ -38,11 +40,11 @@ function vitest(project, { secluded = false, config = [] } = {}) {
     const results = resultsFile(project);
     const command = [process.execPath, VITEST, 'run', ...config, ...reporters(results), ...filters];
     if (config.length === 0) command.push('--project', project);
-    const { code, late } = await start(secluded ? seclude(command) : command, {
+    const { code, stalled } = await start(secluded ? seclude(command) : command, {
       ...{ limit, signal },
       env: secluded ? { IPIPOU_TEST_PRIVATE: '1' } : {},
     });
-    return count(results, late ? `killed after ${limit} s` : code === 0 ? '' : `exit code ${code}`);
+    return count(results, stalled ?? (code === 0 ? '' : `exit code ${code}`));
   };
 }
 
@@ -58,20 +60,29 @@ async function virtualMachine(filters, { limit, native, signal }) {
   const { runInVm } = await import(path.join(PROJECT, '.cache/rig/machine.js'));
   const results = resultsFile('vm');
   const guestResults = `/run/vm/out/${path.basename(results)}`;
+  const hung = new AbortController();
+  const output = watchOutput({ limit, kill: () => hung.abort() });
   try {
     const ended = await runInVm({
       command: [process.execPath, VITEST, 'run', ...config, ...reporters(guestResults), ...filters],
-      timeoutSeconds: limit,
       outDir: RESULTS,
-      signal,
-      env: { IPIPOU_TEST_PRIVATE: '1', CI: '1' },
+      signal: AbortSignal.any([signal, hung.signal]),
+      env: { IPIPOU_TEST_PRIVATE: '1', CI: '1', IPIPOU_TEST_PACE: String(guestPace()) },
+      onStdout: output.push,
     });
     if (ended.kind !== 'exited') console.error(ended.console);
     const problem = ended.kind !== 'exited' ? `the guest: ${ended.kind}` : ended.code;
     return count(results, problem === 0 ? '' : `exit code or end: ${problem}`);
   } catch (error) {
-    return failure(error.message);
+    return failure(output.stalled() ?? error.message);
+  } finally {
+    output.stop();
   }
+}
+
+/** How many times as long as on a quiet machine things in the guest may take; it cannot see this one's load. */
+function guestPace() {
+  return Math.max(2, 1 / processorShare());
 }
 
 function resultsFile(name) {
@@ -82,7 +93,9 @@ function resultsFile(name) {
 }
 
 function reporters(file) {
-  return ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+  return ['default', PROGRESS, 'json']
+    .map((name) => `--reporter=${name}`)
+    .concat(`--outputFile.json=${file}`);
 }
 
 /**
@@ -126,25 +139,26 @@ function seclude(command) {
   return ['unshare', ...flags, '--', 'sh', '-c', prepare, 'sh', ...command];
 }
 
-/** Runs a command in a process group of its own, killed after `limit` seconds or by the signal. */
-async function start([file, ...args], { limit, signal, env = {} }) {
-  const options = { cwd: PROJECT, stdio: ['ignore', 'inherit', 'inherit'], detached: true };
-  const child = spawn(file, args, { ...options, env: { ...process.env, ...env } });
+/**
+ * Runs a command in a process group of its own, killed when it makes no progress for `limit` (watchdog.mjs)
+ * or by the signal. `stalled`: the words of the watchdog, where it had to.
+ */
+export async function start([file, ...args], { limit, signal, every, env = {} }) {
+  const options = { cwd: PROJECT, stdio: ['ignore', 'pipe', 'inherit'], detached: true };
+  const colour = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {};
+  const child = spawn(file, args, { ...options, env: { ...process.env, ...colour, ...env } });
   const kill = () => child.pid && process.kill(-child.pid, 'SIGKILL');
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    kill();
-  }, limit * 1000);
+  const output = watchOutput({ limit, every, kill });
+  child.stdout.setEncoding('utf8').on('data', output.push);
   signal.addEventListener('abort', kill);
   try {
     const code = await new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', resolve);
     });
-    return { code, late };
+    return { code, stalled: output.stalled() };
   } finally {
-    clearTimeout(timer);
+    output.stop();
     signal.removeEventListener('abort', kill);
   }
 }

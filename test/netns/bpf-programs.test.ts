@@ -20,6 +20,7 @@ import { filler, udpPacket } from '../rig/bpf-packets.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 import { TunCable } from '../rig/tun-cable.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
+import { patience } from '../rig/patience.ts';
 
 let pair: BpfPair;
 
@@ -81,7 +82,7 @@ describe('forwarding', () => {
       await pair.sure(0, 'ip', 'neigh', 'flush', 'dev', 'v0');
       // The pause after which it is taken to be forgotten.
       const since = Date.now();
-      await expect.poll(() => Date.now() - since > 1100, { timeout: 5000 }).toBe(true);
+      await expect.poll(() => Date.now() - since > 1100, { timeout: patience(5000) }).toBe(true);
     }
   });
 

@@ -7,6 +7,7 @@ import type { LivingTunnel } from '../../src/app/survey.ts';
 import { ip } from '../rig/addresses.ts';
 import { Hosts, type Daemon } from '../rig/daemon.ts';
 import { expectNoPing, expectNothingLost, expectPing } from '../rig/traffic.ts';
+import { patience } from '../rig/patience.ts';
 
 /*
  * Many peers on `dataplane tun`, and the commands that change them while one of them goes on: a
@@ -95,7 +96,7 @@ async function expectCarried(name: string, namespace: string): Promise<void> {
   await vi.waitFor(
     async () => expect(await peersOfServer()).toMatchObject({ [name]: 'established' }),
     {
-      timeout: 20_000,
+      timeout: patience(20_000),
       interval: 50,
     },
   );

@@ -1,11 +1,12 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import type { LivingTunnel, DeadTunnel } from '../../src/app/survey.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { addressesSettled, expectNoPing, expectPing, whatIsThere } from '../rig/traffic.ts';
+import { succeeds } from '../rig/patience.ts';
 
 /*
  * The command from outside: configs of the description on `dataplane tun`, a server and a client
@@ -234,7 +235,7 @@ test('down cleans up after a daemon that was killed', async () => {
   await hosts.run(lab.server, ['up', file]);
   const { pid } = living(await show(lab.server));
   process.kill(pid, 'SIGKILL');
-  await vi.waitFor(async () => expect((await show(lab.server))[0]).toMatchObject({ alive: false }));
+  await succeeds(async () => expect((await show(lab.server))[0]).toMatchObject({ alive: false }));
   expect(await hosts.run(lab.server, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
   expect(await whatIsThere(lab, lab.server)).toBe(before);
   expect(readdirSync(path.join(hosts.folder, 'run'))).toEqual([]);

@@ -8,7 +8,7 @@ import { IPIPOU } from '../rig/daemon.ts';
 /** The drawing of the topology is at the head of src/adapters/lab/topology.ts. */
 
 const DEMO = [process.execPath, IPIPOU, 'demo'];
-const TIMEOUT = millis(60_000);
+const TIMEOUT = millis(240_000);
 
 function leftovers(): readonly string[] {
   const names = [...readdirSync('/run/netns'), ...readdirSync(tmpdir())];

@@ -4,6 +4,7 @@ import { seconds } from '../../src/core/units.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { changed, type Daemon, DESCRIBED, Hosts } from '../rig/daemon.ts';
 import { expectNoPing, expectPing } from '../rig/traffic.ts';
+import { patience } from '../rig/patience.ts';
 
 /*
  * A NAT router that forgets a mapping after two seconds, and what keeps it from forgetting. The drawing
@@ -49,7 +50,10 @@ async function outlastTheRouter(client: Daemon): Promise<void> {
 test('without keepalives the server loses the client, as it must', async () => {
   await startBoth(['keepalive 0'], ['keepalive 0']);
   await expect
-    .poll(async () => (await lab.natMappings()).length, { timeout: 20_000, interval: 200 })
+    .poll(async () => (await lab.natMappings()).length, {
+      timeout: patience(20_000),
+      interval: 200,
+    })
     .toBe(0);
   await expectNoPing(lab, lab.server, INNER.client);
 });
@@ -70,7 +74,10 @@ test('keepalives of the server alone keep it reachable', async () => {
 test('an authentication packet opens a mapping that is gone again', async () => {
   const client = await startBoth(['keepalive 0'], ['keepalive 0']);
   await expect
-    .poll(async () => (await lab.natMappings()).length, { timeout: 20_000, interval: 200 })
+    .poll(async () => (await lab.natMappings()).length, {
+      timeout: patience(20_000),
+      interval: 200,
+    })
     .toBe(0);
   const verified = (await client.ready()).repliesVerified;
   client.program.signal('SIGUSR1');

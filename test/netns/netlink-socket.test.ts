@@ -2,7 +2,7 @@
  *   one namespace:   lo   d0 <- veth -> d1
  */
 import { execFileSync } from 'node:child_process';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   openNetlink,
   type NetlinkEvent,
@@ -14,6 +14,7 @@ import { decodeLink } from '../../src/core/netlink/link.ts';
 import { attrString } from '../../src/core/netlink/attributes.ts';
 import { NETLINK_ROUTE, NLM_F_DUMP_INTR } from '../../src/core/netlink/message.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
+import { succeeds } from '../rig/patience.ts';
 
 const NS = `ipipou-nls-${process.pid}`;
 const RTM_NEWLINK = 16;
@@ -103,7 +104,7 @@ it('hears a group, its own changes included, and still gets its acknowledgement'
   const index = Number(/^([0-9]+): d0/m.exec(ip('-o', 'link', 'show', 'd0'))?.[1]);
   const payload = ifinfomsg(index, 1, 1);
   await netlink.request({ type: RTM_NEWLINK, payload, operation: 'RTM_NEWLINK' });
-  await vi.waitFor(() => {
+  await succeeds(() => {
     expect(events.some((event) => event.kind === 'message')).toBe(true);
   });
 });
@@ -119,7 +120,7 @@ it('says overrun when the kernel had to drop events', async () => {
   // Synchronous, so that nothing is read meanwhile.
   const batch = Array.from({ length: 40 }, (_, i) => `link set d1 mtu ${1400 + i}`).join('\n');
   execFileSync('ip', ['-n', NS, '-batch', '-'], { input: batch });
-  await vi.waitFor(() => {
+  await succeeds(() => {
     expect(events.some((event) => event.kind === 'overrun')).toBe(true);
   });
 });
@@ -136,7 +137,7 @@ it('can be closed by its listener, which then hears no more', async () => {
   using witness = openWitness();
   ip('link', 'set', 'd1', 'mtu', '1300');
   ip('link', 'set', 'd1', 'mtu', '1301');
-  await vi.waitFor(() => {
+  await succeeds(() => {
     expect(witness.heard()).toBeGreaterThanOrEqual(2);
     expect(events).not.toHaveLength(0);
   });

@@ -15,6 +15,7 @@ import {
 import { parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
 import type { IfIndex } from '../../src/core/units.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
+import { succeeds } from '../rig/patience.ts';
 
 const NS = `ipipou-nl-${process.pid}`;
 
@@ -116,7 +117,7 @@ describe('links', () => {
     const before = await countersOf(route, 'd1');
     // The question for the address (ARP) is what passes.
     run('echo > /dev/udp/192.0.2.77/9');
-    await vi.waitFor(async () => {
+    await succeeds(async () => {
       const after = await countersOf(route, 'd1');
       expect(after.rxPackets).toBeGreaterThan(before.rxPackets);
       expect(after.rxBytes).toBeGreaterThanOrEqual(before.rxBytes + 28n);
@@ -291,7 +292,7 @@ describe('watchRoutes', () => {
     run('ip addr add 198.51.100.1/24 dev d0');
     run('ip link set d0 mtu 1400');
     run('ip link del d0');
-    await vi.waitFor(() => {
+    await succeeds(() => {
       expect(events).toContainEqual(
         expect.objectContaining({ kind: 'link', change: 'delete', name: 'd0' }),
       );
@@ -324,7 +325,7 @@ describe('watchRoutes', () => {
     expect(watch).toBeDefined();
     run('ip link set d0 nomaster');
     run('ip link del br9');
-    await vi.waitFor(() => {
+    await succeeds(() => {
       expect(events).toContainEqual(
         expect.objectContaining({ kind: 'link', change: 'delete', name: 'br9' }),
       );
@@ -359,11 +360,11 @@ describe('openHostNetwork', () => {
     host.onChange(stopped)();
     host.onChange(heard);
     run('for i in 1 2 3 4 5; do ip addr add 127.1.0.$i/32 dev lo; done');
-    await vi.waitFor(() => {
+    await succeeds(() => {
       expect(heard).toHaveBeenCalledTimes(1);
     });
     run('for i in 1 2 3 4 5; do ip addr del 127.1.0.$i/32 dev lo; done');
-    await vi.waitFor(() => {
+    await succeeds(() => {
       expect(heard).toHaveBeenCalledTimes(2);
     });
     expect(stopped).not.toHaveBeenCalled();

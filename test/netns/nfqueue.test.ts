@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { checked } from '../../src/adapters/ffi/errno.ts';
 import { bind, close, recv, socket } from '../../src/adapters/ffi/libc.ts';
 import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
@@ -16,6 +16,7 @@ import { port } from '../../src/core/units.ts';
 import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
 import { decodeUdp } from '../../src/core/wire/udp.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
+import { holds } from '../rig/patience.ts';
 
 /*
  *   namespace NAME:   127.0.0.1:10000 ──lo──▶ 127.0.0.2:10001; the input hook puts what is for
@@ -89,7 +90,7 @@ describe('openQueue', () => {
   test('hands up a whole packet, and accepts or drops it as told, in any order', async () => {
     const { queue, packets } = open();
     for (const byte of [1, 2, 3]) send(byte);
-    await vi.waitUntil(() => packets.length === 3);
+    await holds(() => packets.length === 3);
     expect(packets.map((packet) => packet.inDevice)).toEqual([1, 1, 1]);
     const datagrams = packets.map((packet) => decodeUdp(packet.payload));
     expect(datagrams).toMatchObject(
@@ -111,20 +112,20 @@ describe('openQueue', () => {
   test('counts a verdict for a packet that is not there', async () => {
     const { queue } = open();
     queue.verdict(4711, 'accept');
-    await vi.waitUntil(() => queue.errors === 1);
+    await holds(() => queue.errors === 1);
   });
 
   test('drops what waits when it is closed, and everything while nobody holds the queue', async () => {
     const { queue, packets } = open();
     send(1);
-    await vi.waitUntil(() => packets.length === 1);
+    await holds(() => packets.length === 1);
     queue.close();
     queue.verdict(packets[0]?.id ?? 0, 'accept');
     send(2);
     expect(through()).toBeUndefined();
     const again = open();
     send(3);
-    await vi.waitUntil(() => again.packets.length === 1);
+    await holds(() => again.packets.length === 1);
     again.queue.verdict(again.packets[0]?.id ?? 0, 'accept');
     expect([through(), through()]).toEqual([3, undefined]);
   });
@@ -145,10 +146,10 @@ describe('openQueue', () => {
   test('drops what exceeds its length', async () => {
     const { queue, packets } = open({ maxLength: 2 });
     for (const byte of [1, 2, 3]) send(byte);
-    await vi.waitUntil(() => packets.length === 2);
+    await holds(() => packets.length === 2);
     for (const { id } of packets) queue.verdict(id, 'accept');
     send(4);
-    await vi.waitUntil(() => packets.length === 3);
+    await holds(() => packets.length === 3);
     queue.verdict(packets[2]?.id ?? 0, 'accept');
     expect([through(), through(), through(), through()]).toEqual([1, 2, 4, undefined]);
   });
@@ -157,9 +158,9 @@ describe('openQueue', () => {
     const { queue, packets } = open({ maxLength: 60_000 });
     // In one turn of the event loop, so that nothing is read in between.
     for (let i = 0; i < 4000; i++) send(1, 1400);
-    await vi.waitUntil(() => queue.overruns > 0);
+    await holds(() => queue.overruns > 0);
     expect(through()).toBeUndefined();
-    await vi.waitUntil(() => {
+    await holds(() => {
       const goesOn = packets.some(({ payload }) => payload.length === SHORT);
       for (const { id } of packets.splice(0)) queue.verdict(id, 'drop');
       send(7);

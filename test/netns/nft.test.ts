@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { runChecked } from '../../src/adapters/lab/process.ts';
 import { watchNft, type NftEvent } from '../../src/adapters/nft/monitor.ts';
@@ -11,6 +11,7 @@ import { declareObjects, objectNames } from '../../src/core/nft/guard-rules.ts';
 import { PEER_SETS } from '../../src/core/nft/guard.ts';
 import { port } from '../../src/core/units.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
+import { holds } from '../rig/patience.ts';
 
 /*
  *   namespace NAME:   127.0.0.x:10000 ──lo──▶ 127.0.0.1:10001, seen by the input hook of table t
@@ -179,7 +180,7 @@ describe('openNft', () => {
       const at = { local: endpoint('127.0.0.1', 10000), remote: endpoint('127.0.0.1', 10001) };
       raw.send({ path: at, payload: Uint8Array.of(i), ttl: 64 });
     }
-    await vi.waitUntil(() => nft.elementPackets('ip', 't', 's').get('lo') === 3n);
+    await holds(() => nft.elementPackets('ip', 't', 's').get('lo') === 3n);
     expect(nft.elementPackets('ip', 't', 's').get('eth7')).toBe(0n);
     expect(nft.elementPackets('ip', 't', 'nosuch').size).toBe(0);
   });
@@ -216,7 +217,7 @@ describe('watchNft', () => {
         'add counter ip t n',
       ].join('\n'),
     );
-    await vi.waitUntil(() => events.length > 0);
+    await holds(() => events.length > 0);
     // The kernel counts processes in the first PID namespace, which need not be this one's.
     const processId = expect.any(Number) as number;
     const own = { family: 'ip', table: 't', processId, portId: nft.portId };
@@ -236,9 +237,9 @@ describe('watchNft', () => {
 
   test("tells another process's changes from own ones", async () => {
     await runChecked(inside(NAME, ['nft', 'flush ruleset']));
-    await vi.waitUntil(() => events.length > 0);
+    await holds(() => events.length > 0);
     nft.runScript('add table ip t');
-    await vi.waitUntil(() => events.length > 1);
+    await holds(() => events.length > 1);
     const [theirs, ours] = events;
     expect(theirs).toMatchObject({ change: 'delete', object: 'table', family: 'ip', table: 't' });
     if (theirs?.change !== 'delete' || ours?.change !== 'add') throw new Error('unexpected');
@@ -272,14 +273,14 @@ describe('limits per source', () => {
       add rule ip t in limit rate over 1/hour burst 12 packets counter name n_all drop
       add rule ip t in counter name n_passed drop`);
     flood(11, 20);
-    await vi.waitUntil(() => packets('n_offered') === 20);
+    await holds(() => packets('n_offered') === 20);
     expect([packets('n_passed'), packets('n_each'), packets('n_all')]).toEqual([5, 15, 0]);
     flood(12, 20);
-    await vi.waitUntil(() => packets('n_offered') === 40);
+    await holds(() => packets('n_offered') === 40);
     expect([packets('n_passed'), packets('n_each'), packets('n_all')]).toEqual([10, 30, 0]);
     // The set is full now: further sources share what is left of the limit on all.
     for (const source of [13, 14, 15]) flood(source, 20);
-    await vi.waitUntil(() => packets('n_offered') === 100);
+    await holds(() => packets('n_offered') === 100);
     expect([packets('n_passed'), packets('n_each'), packets('n_all')]).toEqual([12, 30, 58]);
   });
 
@@ -294,7 +295,7 @@ describe('limits per source', () => {
       add rule ip t in update @sources { ip saddr limit rate 1/hour burst 5 packets } counter name n_passed drop
       add rule ip t in drop`);
     for (const source of [11, 12, 13]) flood(source, 20);
-    await vi.waitUntil(() => packets('n_offered') === 60);
+    await holds(() => packets('n_offered') === 60);
     expect(packets('n_passed')).toBe(5);
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checked, errnoName } from '../../src/adapters/ffi/errno.ts';
 import { bind, close, errno, recv, socket } from '../../src/adapters/ffi/libc.ts';
 import { ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
@@ -10,6 +10,7 @@ import { port } from '../../src/core/units.ts';
 import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
 import { decodeUdp, type UdpDatagram } from '../../src/core/wire/udp.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
+import { holds } from '../rig/patience.ts';
 
 /*
  *   namespace NAME:   raw socket, from 127.0.0.1:10000 ──lo──▶ 127.0.0.2:10001, a UDP socket
@@ -72,7 +73,7 @@ describe('openRawUdp', () => {
 
   /** The next UDP packet of the namespace, as it is on the device. */
   async function seen(): Promise<UdpDatagram> {
-    const packet = await vi.waitUntil(() => received(witness));
+    const packet = await holds(() => received(witness));
     const decoded = decodeUdp(packet);
     if (!decoded.ok) throw new Error(decoded.reason);
     return decoded.value;
@@ -80,20 +81,20 @@ describe('openRawUdp', () => {
 
   test('sends from a port that another socket holds, with checksums the kernel accepts', async () => {
     raw.send({ path, payload: Uint8Array.of(1, 2, 3), ttl: 7 });
-    expect(await vi.waitUntil(() => received(listener))).toEqual(Uint8Array.of(1, 2, 3));
+    expect(await holds(() => received(listener))).toEqual(Uint8Array.of(1, 2, 3));
     expect(await seen()).toMatchObject({ source: path.local, destination: path.remote, ttl: 7 });
   });
 
   test('sends an empty payload', async () => {
     raw.send({ path, payload: new Uint8Array(0), ttl: 64 });
-    expect(await vi.waitUntil(() => received(listener))).toHaveLength(0);
+    expect(await holds(() => received(listener))).toHaveLength(0);
     expect((await seen()).payload).toHaveLength(0);
   });
 
   test('sends by the given device, and by any one again after that', async () => {
     for (const device of ['lo', undefined, 'lo']) {
       raw.send({ path, payload: Uint8Array.of(9), ttl: 64, device });
-      expect(await vi.waitUntil(() => received(listener))).toEqual(Uint8Array.of(9));
+      expect(await holds(() => received(listener))).toEqual(Uint8Array.of(9));
       await seen();
     }
   });

@@ -10,9 +10,10 @@ import {
 import type { Hook } from '../../src/adapters/planes/bpf/bpf-calls.ts';
 import { loadPrograms, type Programs } from '../../src/adapters/planes/bpf/programs.ts';
 import type { Ipv4 } from '../../src/core/addr.ts';
-import { millis, type IfIndex } from '../../src/core/units.ts';
+import { type IfIndex } from '../../src/core/units.ts';
 import { ip } from './addresses.ts';
 import { inNamespace } from './in-namespace.ts';
+import { patience } from './patience.ts';
 
 let made = 0;
 
@@ -180,11 +181,11 @@ export class BpfPair implements AsyncDisposable {
   }
 
   async exec(side: 0 | 1, ...argv: readonly string[]): Promise<Finished> {
-    return run(inside(this.namespaces[side], argv), { timeout: millis(30_000) });
+    return run(inside(this.namespaces[side], argv), { timeout: patience(30_000) });
   }
 
   async sure(side: 0 | 1, ...argv: readonly string[]): Promise<string> {
-    const options = { timeout: millis(30_000) };
+    const options = { timeout: patience(30_000) };
     return (await runChecked(inside(this.namespaces[side], argv), options)).stdout;
   }
 

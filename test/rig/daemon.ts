@@ -9,6 +9,7 @@ import { controlClient } from '../../src/adapters/system/control-socket.ts';
 import { millis, type Millis } from '../../src/core/units.ts';
 import type { PeerStatus, TunnelStatus } from '../../src/ports/control.ts';
 import { PROJECT } from '../vm/rig/project.ts';
+import { patience } from './patience.ts';
 
 /** The built command; `npm run build` makes it. */
 export const IPIPOU = path.join(PROJECT, 'dist/cli/main.js');
@@ -84,7 +85,7 @@ export class Hosts implements AsyncDisposable {
     options: { readonly timeout?: Millis; readonly input?: string } = {},
   ): Promise<Finished> {
     return this.lab.exec(namespace, [process.execPath, IPIPOU, ...args], {
-      timeout: millis(60_000),
+      timeout: patience(60_000),
       ...options,
       env: this.env(namespace),
     });
@@ -150,7 +151,7 @@ export class Daemon implements AsyncDisposable {
     holds: (status: TunnelStatus) => boolean,
     timeout: Millis = millis(30_000),
   ): Promise<TunnelStatus> {
-    const deadline = Date.now() + timeout;
+    const deadline = Date.now() + patience(timeout);
     for (;;) {
       const status = await this.status();
       if (status && holds(status)) return status;

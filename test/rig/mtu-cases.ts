@@ -65,8 +65,8 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
       await client.until('sized', (status) => status.mtu === 1252, millis(20_000 * slowness));
       for (const direction of ['up', 'down'] as const) {
         await using transfer = await Transfer.begin(path.lab, INNER.server, direction);
-        expect(await transfer.carries(PLENTY, SMALL, 15_000 * slowness)).toBeLessThan(
-          15_000 * slowness,
+        await expect(transfer.carries(PLENTY, SMALL, 15_000 * slowness)).resolves.toBeGreaterThan(
+          0,
         );
       }
       expect(await passes(path.lab, path.lab.client(), INNER.server, 1252)).toBe(true);
@@ -80,12 +80,12 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
         await path.takes(1500, true);
         await start('mtu auto');
         await using transfer = await Transfer.begin(path.lab, INNER.server, direction);
-        expect(await transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).toBeLessThan(
-          15_000 * slowness,
+        await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(
+          0,
         );
         await path.takes(1280);
-        expect(await transfer.carries(PLENTY, SMALL, 30_000 * slowness)).toBeLessThan(
-          30_000 * slowness,
+        await expect(transfer.carries(PLENTY, SMALL, 30_000 * slowness)).resolves.toBeGreaterThan(
+          0,
         );
       },
     );
@@ -97,9 +97,7 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
       const before = await path.icmpErrors();
       const client = await start('mtu auto');
       await using transfer = await Transfer.begin(path.lab, INNER.server, 'up');
-      expect(await transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).toBeLessThan(
-        15_000 * slowness,
-      );
+      await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(0);
       const { mtu, troubles } = await client.ready();
       expect({ mtu, troubles }).toEqual({ mtu: 1472, troubles: [] });
       expect(await path.icmpErrors()).toBe(before);
@@ -110,9 +108,7 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
       await path.takes(1500, true);
       await start();
       await using transfer = await Transfer.begin(path.lab, INNER.server, 'up');
-      expect(await transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).toBeLessThan(
-        15_000 * slowness,
-      );
+      await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(0);
       await path.takes(1280);
       const patience = icmp ? 15_000 * slowness : 4000;
       const goesOn = transfer.carries(PLENTY, SMALL, patience).then(() => true);

@@ -27,6 +27,7 @@ import type {
   PlanePeer,
   Requirement,
 } from '../../src/ports/data-plane.ts';
+import { patience } from './patience.ts';
 
 const DRIVER = path.resolve(import.meta.dirname, 'plane-driver.mjs');
 /** What the build compiles module by module. */
@@ -108,9 +109,12 @@ export class PlaneHost implements AsyncDisposable {
       serialization: 'advanced',
     });
     const host = new PlaneHost(child, namespace, plane, folder);
-    await vi.waitFor(() => {
-      if (!host.events.some(({ event }) => event === 'ready')) throw new Error('not ready');
-    }, 20_000);
+    await vi.waitFor(
+      () => {
+        if (!host.events.some(({ event }) => event === 'ready')) throw new Error('not ready');
+      },
+      { timeout: patience(20_000) },
+    );
     return host;
   }
 

@@ -6,6 +6,7 @@ import type { PlaneName } from '../../src/ports/data-plane.ts';
 import { ip } from './addresses.ts';
 import { PlaneHost, type HostOptions } from './plane-host.ts';
 import { TwoHosts } from './two-hosts.ts';
+import { patience } from './patience.ts';
 
 export const A = { ip: ip('10.9.0.1'), port: port(10_000) };
 export const B = { ip: ip('10.9.0.2'), port: port(10_000) };
@@ -129,5 +130,5 @@ export const OF_B: HostOptions = {
 };
 
 export async function eventually(check: () => Promise<void> | void): Promise<void> {
-  await vi.waitFor(check, { timeout: 10_000, interval: 20 });
+  await vi.waitFor(check, { timeout: patience(10_000), interval: 20 });
 }

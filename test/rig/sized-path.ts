@@ -7,7 +7,7 @@ import {
 } from '../../src/adapters/lab/topology.ts';
 import type { Program } from '../../src/adapters/lab/process.ts';
 import type { Ipv4 } from '../../src/core/addr.ts';
-import { millis } from '../../src/core/units.ts';
+import { patience } from './patience.ts';
 
 /**
  * The lab (src/adapters/lab/topology.ts) with a router that lets packets of a size through, either
@@ -108,7 +108,10 @@ export class Transfer implements AsyncDisposable {
     return counted.toSorted((a, b) => b.acknowledged - a.acknowledged)[0];
   }
 
-  /** Resolves when so many more bytes have arrived in segments of `mss`; the time it took, in ms. */
+  /**
+   * Resolves with the time it took (ms) when so many more bytes have arrived in segments of `mss`; rejects after
+   * `within` ms (of a quiet machine).
+   */
   async carries(bytes: number, mss: number, within: number): Promise<number> {
     const begin = performance.now();
     const before = (await this.stream())?.acknowledged ?? 0;
@@ -116,7 +119,7 @@ export class Transfer implements AsyncDisposable {
       const now = await this.stream();
       const carried = (now?.acknowledged ?? 0) - before;
       if (now?.mss === mss && carried > bytes) break;
-      if (performance.now() - begin > within) {
+      if (performance.now() - begin > patience(within)) {
         throw new Error(`${carried} bytes in segments of ${now?.mss}, not ${bytes} of ${mss}`);
       }
       await delay(POLL);
@@ -137,5 +140,5 @@ export async function passes(
   size: number,
 ): Promise<boolean> {
   const argv = ['ping', '-c1', '-W2', '-M', 'do', '-s', String(size - 28), target];
-  return (await lab.exec(namespace, argv, { timeout: millis(10_000) })).code === 0;
+  return (await lab.exec(namespace, argv, { timeout: patience(10_000) })).code === 0;
 }

@@ -4,12 +4,12 @@ import type { Topology } from '../../src/adapters/lab/topology.ts';
 import type { Ipv4 } from '../../src/core/addr.ts';
 import { internetChecksum } from '../../src/core/wire/checksum.ts';
 import { encodeIpv4Header } from '../../src/core/wire/ipv4.ts';
-import { millis } from '../../src/core/units.ts';
+import { patience } from './patience.ts';
 
 /** Asserts that `target` answers within ten seconds. */
 export async function expectPing(lab: Topology, namespace: string, target: Ipv4): Promise<void> {
   const done = await lab.exec(namespace, ['ping', '-c1', '-w10', target], {
-    timeout: millis(20_000),
+    timeout: patience(20_000),
   });
   expect(done, `${namespace} pings ${target}`).toMatchObject({ code: 0 });
 }
@@ -17,7 +17,7 @@ export async function expectPing(lab: Topology, namespace: string, target: Ipv4)
 /** Asserts that `target` does not answer within a second. */
 export async function expectNoPing(lab: Topology, namespace: string, target: Ipv4): Promise<void> {
   const done = await lab.exec(namespace, ['ping', '-c2', '-i0.2', '-W1', target], {
-    timeout: millis(20_000),
+    timeout: patience(20_000),
   });
   expect(done.code, `${namespace} must not reach ${target}: ${done.stdout}`).not.toBe(0);
 }
@@ -55,7 +55,7 @@ export async function iperf(
   const listener = lab.spawn(server, ['iperf3', '-s', '-1', '-B', address, '--forceflush']);
   await listener.waitFor(/listening/);
   const args = ['iperf3', '-J', '-t1', '-c', address, ...(reverse ? ['-R'] : [])];
-  const done = await lab.exec(client, args, { timeout: millis(60_000) });
+  const done = await lab.exec(client, args, { timeout: patience(60_000) });
   expect(done, `iperf3 to ${address}`).toMatchObject({ code: 0 });
   await listener.finished;
   const report = JSON.parse(done.stdout) as { end: { sum_received: { bits_per_second: number } } };
@@ -82,7 +82,7 @@ export async function expectAllPairs(lab: Topology, ends: readonly InnerEnd[]): 
     return lab.spawn(to.namespace, ['iperf3', '-s1p', own, '-B', to.address, '--forceflush']);
   });
   await Promise.all(listeners.map((listener) => listener.waitFor(/listening/)));
-  const options = { timeout: millis(120_000) };
+  const options = { timeout: patience(120_000) };
   const exchange = async ({ from, to, index }: (typeof pairs)[number]): Promise<void> => {
     const ping = ['ping', '-qc5', '-i0.2', '-w10', to.address];
     const aim = ['-p', String(PAIR_FIRST_PORT + index), '-c', to.address];
@@ -156,6 +156,6 @@ export async function addressesSettled(lab: Topology, namespace: string): Promis
       const shown = await lab.exec(namespace, ['ip', '-6', '-o', 'addr', 'show', 'dev', 'eth0']);
       expect(shown.stdout).toMatch(/fe80:(?!.*tentative)/);
     },
-    { timeout: 20_000, interval: 100 },
+    { timeout: patience(20_000), interval: 100 },
   );
 }

@@ -1,7 +1,7 @@
 import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
 import type { Ipv4 } from '../../src/core/addr.ts';
-import { millis } from '../../src/core/units.ts';
+import { patience } from './patience.ts';
 
 let made = 0;
 
@@ -48,12 +48,12 @@ export class TwoHosts implements AsyncDisposable {
 
   /** Runs a program in one of them, to its end. */
   async exec(namespace: string, ...argv: readonly string[]): Promise<Finished> {
-    return run(inside(namespace, argv), { timeout: millis(20_000) });
+    return run(inside(namespace, argv), { timeout: patience(20_000) });
   }
 
   /** Runs a program that must succeed; its standard output. */
   async sure(namespace: string, ...argv: readonly string[]): Promise<string> {
-    const options = { timeout: millis(20_000) };
+    const options = { timeout: patience(20_000) };
     return (await runChecked(inside(namespace, argv), options)).stdout;
   }
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { EXIT } from '../../src/core/exit-codes.ts';
-import { millis } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed } from '../rig/daemon.ts';
 import { addressesSettled, whatIsThere } from '../rig/traffic.ts';
+import { patience } from '../rig/patience.ts';
 
 /*
  * What stops a start on fou: the exit code says which part, the text what and why, and nothing that
@@ -80,7 +80,7 @@ it.each(refusals)('refuses to start when $what: exit $code', async (refusal) => 
       'refused',
       changed(DESCRIBED.server, ...refusal.changes),
     );
-    const done = await hosts.run(lab.server, ['--config', file], { timeout: millis(30_000) });
+    const done = await hosts.run(lab.server, ['--config', file], { timeout: patience(30_000) });
     expect(done.stderr).toMatch(refusal.says);
     expect(done.code).toBe(refusal.code);
     expect(await whatIsThere(lab, lab.server)).toBe(before);
@@ -97,7 +97,7 @@ it('refuses a UDP port that another program has, and says how to find it', async
   ]);
   await holder.waitFor(/bound/);
   const file = await hosts.writeConfig(lab.server, 'taken', DESCRIBED.server);
-  const done = await hosts.run(lab.server, ['--config', file], { timeout: millis(30_000) });
+  const done = await hosts.run(lab.server, ['--config', file], { timeout: patience(30_000) });
   expect(done).toMatchObject({ code: EXIT.fou });
   expect(done.stderr).toMatch(/EADDRINUSE/);
   expect(done.stderr).toContain('ss -ulpn');
@@ -112,7 +112,7 @@ it('refuses a queue number that another daemon has, and names the option', async
     'queue',
     changed(DESCRIBED.server, 'number 5', '-fou-local-port', '-tunl-ip', 'queue-number 0'),
   );
-  const done = await hosts.run(lab.server, ['--config', file], { timeout: millis(30_000) });
+  const done = await hosts.run(lab.server, ['--config', file], { timeout: patience(30_000) });
   expect(done).toMatchObject({ code: EXIT.queue });
   expect(done.stderr).toContain('queue-number');
   expect(await first.stop()).toBe(0);
@@ -122,7 +122,7 @@ it('refuses a second daemon for one device, and names the first', async () => {
   await using first = await hosts.start(lab.server, DESCRIBED.server);
   const { pid } = await first.ready();
   const file = await hosts.writeConfig(lab.server, 'again', DESCRIBED.server);
-  const done = await hosts.run(lab.server, ['--config', file], { timeout: millis(30_000) });
+  const done = await hosts.run(lab.server, ['--config', file], { timeout: patience(30_000) });
   expect(done.code).toBe(EXIT.generic);
   expect(done.stderr).toContain(String(pid));
 });

@@ -17,6 +17,7 @@ import {
   received,
   whatIsThere,
 } from '../rig/traffic.ts';
+import { patience } from '../rig/patience.ts';
 
 /*
  * One daemon on one port, and clients that are stock kernels behind one public address. The topology is
@@ -160,7 +161,7 @@ describe('eight clients behind one public address', () => {
         const others = clients.filter((other) => other !== index);
         const targets = [serverInner, ...others.map(behind)];
         const script = `for to in ${targets.join(' ')}; do ping -qc2 -i0.2 -w15 $to || exit 1; done`;
-        return lab.exec(lab.client(index), ['sh', '-c', script], { timeout: millis(120_000) });
+        return lab.exec(lab.client(index), ['sh', '-c', script], { timeout: patience(120_000) });
       }),
     );
     for (const result of results) expect(result).toMatchObject({ code: 0 });
@@ -250,7 +251,7 @@ describe('when a peer moves or something is taken away', () => {
     for (const index of [1, 2, 3]) {
       await expect
         .poll(() => lab.exec(lab.server, ['ping', '-c1', '-W1', behind(index)]), {
-          timeout: 20_000,
+          timeout: patience(20_000),
         })
         .toMatchObject({ code: 0 });
     }
@@ -264,7 +265,7 @@ describe('when another tool adds a rule', () => {
     expect(await lab.exec(lab.server, alien)).toMatchObject({ code: 0, stderr: '' });
     await expect
       .poll(() => onServer('nft', 'list', 'chain', 'ip', 'ipipou', 'p10000_foreign'), {
-        timeout: 20_000,
+        timeout: patience(20_000),
       })
       .not.toContain('continue');
     for (const ping of pinging) await expectNothingLost(ping);

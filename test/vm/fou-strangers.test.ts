@@ -20,6 +20,7 @@ import {
   received,
   whatIsThere,
 } from '../rig/traffic.ts';
+import { patience } from '../rig/patience.ts';
 
 /*
  * Who does not come in, and what stays when the daemon is gone. The router plays the stranger: it has
@@ -154,7 +155,7 @@ describe('when others change what is ours', () => {
     const before = await rules();
     expect(before).toContain('p10000_guard');
     expect(await lab.exec(lab.server, argv)).toMatchObject({ code: 0 });
-    await expect.poll(rules, { timeout: 10_000 }).toBe(before);
+    await expect.poll(rules, { timeout: patience(10_000) }).toBe(before);
     await expectStrangersShutOut();
   });
 

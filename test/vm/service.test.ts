@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { run } from '../../src/adapters/lab/process.ts';
-import { millis } from '../../src/core/units.ts';
 import { PROJECT } from './rig/project.ts';
+import { patience } from '../rig/patience.ts';
 
 /*
  * The installed unit under a real systemd, with all its sandboxing. systemd is the first process of a
@@ -90,7 +90,9 @@ it.each([
         SETTLE.replaceAll('FOLDER', folder).replaceAll('PLANE', plane),
       );
       const unshare = ['unshare', '--pid', '--fork', '--kill-child', '--net', '--mount-proc'];
-      await run([...unshare, 'bash', path.join(folder, 'settle.sh')], { timeout: millis(200_000) });
+      await run([...unshare, 'bash', path.join(folder, 'settle.sh')], {
+        timeout: patience(200_000),
+      });
       const log = await readFile(path.join(folder, 'log'), 'utf8');
       expect(log.split('\n').map((line) => line.trim())).toEqual([
         'start: 0',

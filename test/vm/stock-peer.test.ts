@@ -2,8 +2,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
 import { transfer } from '../../src/cli/demo/transfer.ts';
-import { millis, port } from '../../src/core/units.ts';
+import { port } from '../../src/core/units.ts';
 import { addStockPeer, removeStockPeer, repointStockPeer, type StockPeer } from './stock-peer.ts';
+import { patience } from '../rig/patience.ts';
 
 /*
  * The drawing of the topology is at the head of src/adapters/lab/topology.ts. On it:
@@ -72,7 +73,7 @@ test('a removed stock peer can be made again', async () => {
 
 async function expectPing(namespace: string, target: Ipv4): Promise<void> {
   const done = await lab.exec(namespace, ['ping', '-c1', '-w10', target], {
-    timeout: millis(20_000),
+    timeout: patience(20_000),
   });
   expect(done).toMatchObject({ code: 0, stderr: '' });
 }

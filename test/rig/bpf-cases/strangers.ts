@@ -3,6 +3,7 @@ import { concatBytes } from '../../../src/core/bytes.ts';
 import { ip } from '../addresses.ts';
 import { AUTH_LENGTH, filler, innerPacket, outerFrame } from '../bpf-packets.ts';
 import { CONFIG, loaded, load, unload, reset, arrive, expectFate, expectTaken } from './shared.ts';
+import { patience } from '../patience.ts';
 
 export function describeStrangers(): void {
   beforeEach(() => {
@@ -81,7 +82,7 @@ export function describeStrangers(): void {
     const rates = { ...CONFIG.rates, strangerSource: { perSecond: 20, burst: 1 } };
     loaded().configure({ ...CONFIG, rates });
     expect([from(1), from(1)]).toEqual(['passed-up', 'stranger-source']);
-    await expect.poll(() => from(1), { timeout: 10_000 }).toBe('passed-up');
+    await expect.poll(() => from(1), { timeout: patience(10_000) }).toBe('passed-up');
   });
 
   test('where strangers are not heard, nothing of theirs goes up', () => {

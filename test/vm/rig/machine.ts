@@ -22,7 +22,8 @@ import { PROJECT } from './project.ts';
 export type VmOptions = {
   /** Run as root, in the host's current folder; found by PATH. */
   readonly command: readonly string[];
-  readonly timeoutSeconds: number;
+  /** Absent = as long as it takes, or until `signal`. */
+  readonly timeoutSeconds?: number;
   /** Made when missing; kept. Default: a temporary folder, removed after. */
   readonly outDir?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -100,10 +101,13 @@ async function qemu(args: readonly string[], options: VmOptions): Promise<Ended>
   listen(ports[5], (text) => (collected.exit += text));
   let late = false;
   const kill = (): void => void child.kill('SIGKILL');
-  const timer = setTimeout(() => {
+  const expire = (): void => {
     late = true;
     kill();
-  }, options.timeoutSeconds * 1000);
+  };
+  const { timeoutSeconds } = options;
+  const timer =
+    timeoutSeconds === undefined ? undefined : setTimeout(expire, timeoutSeconds * 1000);
   options.signal?.addEventListener('abort', kill, { once: true });
   try {
     await new Promise<void>((resolve, reject) => {
