@@ -1,4 +1,4 @@
-// npm run docs: writes the README's option table and the man page from the option table in the code.
+// npm run docs: writes the option table of docs/OPTIONS.md and the man page from the option table in the code.
 // With --check it writes nothing and fails when one of them is not as the code has it.
 import { readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
@@ -11,7 +11,7 @@ const read = (name) => readFileSync(at(name), { encoding: 'utf8', flag: 'a+' });
 const { version } = JSON.parse(read('package.json'));
 
 const texts = {
-  'README.md': replaceOptionTable(read('README.md')),
+  'docs/OPTIONS.md': replaceOptionTable(read('docs/OPTIONS.md')),
   'docs/ipipou.8': formatManPage(version, COMMANDS),
 };
 const stale = Object.keys(texts).filter((name) => read(name) !== texts[name]);

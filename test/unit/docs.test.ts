@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands/table.ts';
 import { formatManPage } from '../../src/core/config/text/man.ts';
@@ -7,12 +7,40 @@ import { replaceOptionTable } from '../../src/core/config/text/markdown.ts';
 const read = (name: string): string =>
   readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
 
-it('README has the option table of the code (else: npm run docs)', () => {
-  const readme = read('README.md');
-  expect(replaceOptionTable(readme)).toBe(readme);
+it('docs/OPTIONS.md has the option table of the code (else: npm run docs)', () => {
+  const page = read('docs/OPTIONS.md');
+  expect(replaceOptionTable(page)).toBe(page);
 });
 
 it('the man page is that of the code (else: npm run docs)', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string };
   expect(read('docs/ipipou.8')).toBe(formatManPage(version, COMMANDS));
 });
+
+it('README is one read: 2500 words at most', () => {
+  expect(read('README.md').split(/\s+/).length).toBeLessThanOrEqual(2500);
+});
+
+/** Links to our own files whose file or heading is not there. */
+function deadLinks(page: string): readonly string[] {
+  const folder = new URL(`../../${page}`, import.meta.url);
+  const links = [...read(page).matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, link = '']) => link);
+  return links.filter((link) => {
+    const [file = '', heading] = link.split('#');
+    const target = new URL(file, folder);
+    if (!existsSync(target)) return true;
+    const headings = [...readFileSync(target, 'utf8').matchAll(/^#+ (.*)$/gm)].map(
+      ([, title = '']) =>
+        title
+          .toLowerCase()
+          .replaceAll(/[^a-z0-9 -]/g, '')
+          .replaceAll(' ', '-'),
+    );
+    return heading !== undefined && !headings.includes(heading);
+  });
+}
+
+it.each(['README.md', 'docs/MANUAL.md', 'docs/OPTIONS.md', 'docs/ARCHITECTURE.md'])(
+  'every link of %s to a file or a heading of ours leads somewhere',
+  (page) => expect(deadLinks(page)).toEqual([]),
+);

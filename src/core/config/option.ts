@@ -1,7 +1,7 @@
 import type { Filled } from './slots.ts';
 import type { Reading, Syntax } from './syntax.ts';
 
-/** Headings of help, manual and README, in their order. */
+/** Headings of help, manual and docs/OPTIONS.md, in their order. */
 export const GROUPS = {
   general: 'General',
   authentication: 'Authentication',

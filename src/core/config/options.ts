@@ -111,7 +111,7 @@ const LOG_OPTIONS: readonly Option[] = [
   ),
 ];
 
-/** Every option there is. Drives parsers, validation, help, manual and README. */
+/** Every option there is. Drives parsers, validation, help, manual and docs/OPTIONS.md. */
 export const OPTIONS: readonly Option[] = [
   ...GENERAL_OPTIONS,
   ...AUTHENTICATION_OPTIONS,

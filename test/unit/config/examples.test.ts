@@ -156,10 +156,12 @@ test('keys on both sides let the server sign its replies and the client verify t
   }
 });
 
-/** The two files that stand beside each other in the README, with keys where it has words for them. */
-function readmeFiles(): readonly [server: string, client: string] {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-  const [, section = ''] = readme.split('\n## Many peers\n');
+const page = (name: string): string =>
+  readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
+
+/** The two files that stand beside each other in the manual, with keys where it has words for them. */
+function manualFiles(): readonly [server: string, client: string] {
+  const [, section = ''] = page('docs/MANUAL.md').split('\n## Many peers\n');
   const [, block = ''] = section.split('```\n');
   const column = block.split('\n')[0]?.indexOf('client') ?? 0;
   let keys = 0;
@@ -177,8 +179,8 @@ function readmeFiles(): readonly [server: string, client: string] {
   ];
 }
 
-test("the README's server of three clients, and client of two servers, resolve as they stand", () => {
-  const [server, client] = readmeFiles();
+test("the manual's server of three clients, and client of two servers, resolve as they stand", () => {
+  const [server, client] = manualFiles();
   const peersOf = (text: string) =>
     resolveRun(text).config.peers.map(({ id, innerIp }) => [id, innerIp]);
   expect(peersOf(server)).toEqual([
@@ -190,4 +192,23 @@ test("the README's server of three clients, and client of two servers, resolve a
   expect(resolveRun(client)).toMatchObject({
     config: { role: 'client', inner: { ip: '172.28.0.2' } },
   });
+});
+
+/** A file that the README's quick start makes with cat, with what the shell puts in. */
+function quickStartFile(name: string): string {
+  const [, text = ''] = page('README.md').split(`cat > ${name} << END\n`);
+  return (text.split('\nEND\n')[0] ?? '')
+    .replace('$(sed -n 1p client.key)', PRIVATE_KEY)
+    .replace('$(sed -n 2p client.key)', PUBLIC_KEY)
+    .replace('$secret', 'topsecret')
+    .replace('SERVER:', '203.0.113.1:');
+}
+
+test("the README's quick start makes two files that resolve, without a warning, and fit", () => {
+  const server = resolveRun(quickStartFile('home.conf'));
+  const client = resolveRun(quickStartFile('client.conf'));
+  expect([server.warnings, client.warnings]).toEqual([[], []]);
+  expect([server.config.role, client.config.role]).toEqual(['server', 'client']);
+  expect(server.config.peers[0]?.innerIp).toBe(client.config.inner.ip);
+  expect(client.config.peers[0]?.remotePort).toBe(server.config.outer.localPort);
 });

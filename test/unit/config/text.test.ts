@@ -54,7 +54,7 @@ test('help tells what is unchecked, and what a client must give', () => {
   expect(help).toContain('a client must give it');
 });
 
-test('the table of the README has every option once, and prettier leaves it as it is', async () => {
+test('the table of docs/OPTIONS.md has every option once, and prettier leaves it as it is', async () => {
   const table = formatOptionTable();
   for (const { name, fileOnly } of OPTIONS) {
     const spelt = fileOnly ? name : hyphenate(name);

@@ -1,7 +1,7 @@
 import type { Option } from '../option.ts';
 import { formatScope, formatUsage, groupOptions } from './describe.ts';
 
-/** What stands around the option table in the README. */
+/** What stands around the option table in docs/OPTIONS.md. */
 export const TABLE_BEGIN = '<!-- options: begin -->';
 export const TABLE_END = '<!-- options: end -->';
 
