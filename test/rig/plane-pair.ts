@@ -16,7 +16,7 @@ export const INNER_A = ip('172.28.0.1');
 export const INNER_B = ip('172.28.0.0');
 
 /**
- * Two planes of one kind over one cable; its drawing is at the head of two-hosts.ts.
+ * Two planes over one cable; its drawing is at the head of two-hosts.ts.
  *
  *     a   ipipou0 172.28.0.1 ── :10000 ┄ v0 ┄ :10000 ── 172.28.0.0 ipipou0   b
  */
@@ -31,9 +31,10 @@ export class PlanePair implements AsyncDisposable {
     this.b = b;
   }
 
-  static async make(plane: PlaneName): Promise<PlanePair> {
+  /** Of one kind where nothing else is said of b. */
+  static async make(ofA: PlaneName, ofB = ofA): Promise<PlanePair> {
     const cable = await TwoHosts.make();
-    const [a, b] = await Promise.all([PlaneHost.in(cable.a, plane), PlaneHost.in(cable.b, plane)]);
+    const [a, b] = await Promise.all([PlaneHost.in(cable.a, ofA), PlaneHost.in(cable.b, ofB)]);
     return new PlanePair(cable, a, b);
   }
 
@@ -102,11 +103,18 @@ export class PlanePair implements AsyncDisposable {
   }
 }
 
-/** One pair for all tests of a file or block, which `use` is given; reset after each test. */
-export function onePair(plane: PlaneName, use: (pair: PlanePair) => void): void {
+/**
+ * One pair for all tests of a file or block, which `use` is given; reset after each test. Of one kind where
+ * nothing else is said of b.
+ */
+export function onePair(
+  ofA: PlaneName,
+  use: (pair: PlanePair) => void,
+  ofB: PlaneName = ofA,
+): void {
   let pair: PlanePair;
   beforeAll(async () => {
-    pair = await PlanePair.make(plane);
+    pair = await PlanePair.make(ofA, ofB);
     use(pair);
   });
   afterEach(() => pair.reset());

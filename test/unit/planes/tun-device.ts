@@ -74,7 +74,11 @@ export function cut(packet: Uint8Array, header: VnetHeader): readonly Uint8Array
 }
 
 /** What the device is given of packets that arrive together, `gap` bytes apart. */
-export function coalesce(arriving: readonly Uint8Array[], gap = 0): readonly DevicePacket[] {
+export function coalesce(
+  arriving: readonly Uint8Array[],
+  gap = 0,
+  mtu = 0xffff,
+): readonly DevicePacket[] {
   const memory = new FakeMemory();
   const written: DevicePacket[] = [];
   const calls = {
@@ -92,10 +96,10 @@ export function coalesce(arriving: readonly Uint8Array[], gap = 0): readonly Dev
   let at = gap;
   for (const packet of arriving) {
     packets.bytes.set(packet, at);
-    coalescer.add(at, packet.length);
+    coalescer.add(at, packet.length, mtu);
     at += packet.length + gap;
   }
-  const channel = new DeviceChannel(3, true, calls);
+  const channel = new DeviceChannel(3, true, mtu, calls);
   for (let packet = 0; packet < coalescer.packets; packet += 1) {
     channel.writePacket(coalescer, packet, packets);
   }

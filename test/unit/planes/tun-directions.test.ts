@@ -64,7 +64,7 @@ class Bench {
       sendmmsg: (_fd, vector, count) => this.#send(vector, count),
       recvmmsg: (_fd, vector, count) => this.#receive(vector, count),
     };
-    const channel = new DeviceChannel(3, vnetHeader, calls);
+    const channel = new DeviceChannel(3, vnetHeader, 1472, calls);
     const lose = (loss: Loss, operation: string, errno: number): void => {
       this.losses.push([loss, operation, errno]);
     };

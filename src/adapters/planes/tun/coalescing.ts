@@ -11,18 +11,26 @@
  *
  * A super-packet goes to the kernel with a partial checksum, which the kernel takes for a right one.
  * So every segment's own checksums are verified here before it joins; one with a wrong checksum does
- * not join, and reaches the kernel as it came, to be verified and dropped there.
+ * not join, and reaches the kernel as it came, to be verified and dropped there. One whose checksum is
+ * unfinished (unfinished.ts) has nothing to be verified by; a super-packet has joined already.
  */
 import type { Arena } from './arena.ts';
 import { MAX_INBOUND_PACKETS, MAX_SUPER_SEGMENTS } from './limits.ts';
 import { fold, sumBytes, word16 } from './packet-sum.ts';
-import { IP, IPPROTO_TCP, pseudoHeaderSum, TCP, TCP_ACK, TCP_PSH } from './segmentation.ts';
+import {
+  FRAGMENT_BITS,
+  IP,
+  IPPROTO_TCP,
+  pseudoHeaderSum,
+  TCP,
+  TCP_ACK,
+  TCP_PSH,
+} from './segmentation.ts';
+import { isUnfinished } from './unfinished.ts';
 import { encodeTcpHeader, TCP_CHECKSUM } from './virtio-net.ts';
 
 const IP_HEADER_BYTES = 20;
 const MAX_IP_BYTES = 0xffff;
-/** Everything but DF: the reserved flag, more fragments, and the offset. */
-const FRAGMENT_BITS = 0xbfff;
 const DONT_FRAGMENT = 0x4000;
 
 /** Flows that are looked for; two that fall on one place end each other's super-packets. */
@@ -76,17 +84,17 @@ export class Coalescer {
     this.#append(at, length);
   }
 
-  /** Adds the IPv4 packet of `length` bytes at `at`. Not when `full`. */
-  add(at: number, length: number): void {
+  /** Adds the IPv4 packet of `length` bytes at `at`; joins none that is larger than `mtu`. Not when `full`. */
+  add(at: number, length: number, mtu: number): void {
     if (!this.#isTcp(at, length)) {
       this.#append(at, length);
       return;
     }
     const place = this.#place(at);
     const open = this.#open[place] ?? NONE;
-    const headerLength = this.#joinableHeader(at, length);
+    const headerLength = length > mtu ? 0 : this.#joinableHeader(at, length);
     if (headerLength === 0) {
-      // A SYN, a FIN or a mere ACK. It may be of the flow that is open here.
+      // A SYN, a FIN, a mere ACK, or a super-packet. It may be of the flow that is open here.
       this.#open[place] = NONE;
       this.#append(at, length);
       return;
@@ -287,12 +295,14 @@ export class Coalescer {
 
   #checksumsRight(at: number, length: number): boolean {
     const packets = this.#packets;
+    if (sumBytes(packets, at, IP_HEADER_BYTES) !== 0xffff) return false;
+    const tcp = at + IP_HEADER_BYTES;
     const tcpLength = length - IP_HEADER_BYTES;
-    const sum =
-      pseudoHeaderSum(packets, at, IPPROTO_TCP) +
-      word16(tcpLength) +
-      sumBytes(packets, at + IP_HEADER_BYTES, tcpLength);
-    return sumBytes(packets, at, IP_HEADER_BYTES) === 0xffff && fold(sum) === 0xffff;
+    const pseudo = fold(pseudoHeaderSum(packets, at, IPPROTO_TCP) + word16(tcpLength));
+    return (
+      isUnfinished(packets, tcp + TCP_CHECKSUM, pseudo) ||
+      fold(pseudo + sumBytes(packets, tcp, tcpLength)) === 0xffff
+    );
   }
 }
 

@@ -22,22 +22,28 @@ export class DeviceRouting {
   readonly #mtus: PathMtus;
   readonly #peers: KnownPeers;
   readonly #log: Log;
+  readonly #resized: (mtu: number) => void;
   /** The MTU that the device was given last. */
   #mtu: number | undefined;
   #lost = false;
 
-  /** `peers` is read only. `vnetHeader`: see createTunDevice. */
+  /** `peers` is read only. `vnetHeader`: see createTunDevice. `resized` is told the device's MTU when it changes. */
   constructor(
     route: RouteNetlink,
     config: TunnelConfig,
     peers: KnownPeers,
-    options: { readonly vnetHeader: boolean; readonly log: Log },
+    options: {
+      readonly vnetHeader: boolean;
+      readonly log: Log;
+      readonly resized: (mtu: number) => void;
+    },
   ) {
     this.#device = new TunDevice(route, config, options.vnetHeader);
     this.#routes = new PeerRoutes(route);
     this.#mtus = new PathMtus(route, config);
     this.#peers = peers;
     this.#log = options.log;
+    this.#resized = options.resized;
   }
 
   /** Whether the device was to be made anew and could not be. */
@@ -74,6 +80,7 @@ export class DeviceRouting {
   async dress(): Promise<void> {
     const mtu = this.#mtus.device;
     await this.#device.dress(mtu);
+    if (this.#mtu !== mtu) this.#resized(mtu);
     this.#mtu = mtu;
   }
 

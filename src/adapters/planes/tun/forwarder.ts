@@ -39,6 +39,8 @@ export interface ForwarderEvents {
 
 export type ForwarderOptions = {
   readonly tunFd: number;
+  /** Of the device, bytes. */
+  readonly mtu: number;
   readonly udpFd: number;
   readonly localPort: Port;
   readonly authLengths: ReadonlySet<number>;
@@ -60,12 +62,14 @@ export class Forwarder {
   readonly #tooBigs: TokenBucket;
   readonly #socket: Watch;
   #device: Watch | undefined;
+  #mtu: number;
   /** Whether a direction waits for its way out. */
   #outboundFull = false;
   #inboundFull = false;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
+    this.#mtu = options.mtu;
     const { udpFd, localPort, authLengths, counters, events, now, offloads } = options;
     this.#gate = new ControlGate(authLengths, now);
     this.#troubles = new TokenBucket(TROUBLE_RATE, now());
@@ -131,6 +135,12 @@ export class Forwarder {
     this.#rearm();
   }
 
+  /** The device has this MTU now, bytes. */
+  setMtu(mtu: number): void {
+    this.#mtu = mtu;
+    this.#inbound.device.mtu = mtu;
+  }
+
   /** The session is done with a control packet; it is let through if it turns out to be data. */
   handled(path: Path, payload: Uint8Array): void {
     this.#gate.settled();
@@ -146,7 +156,7 @@ export class Forwarder {
   }
 
   #channel(fd: number): DeviceChannel {
-    return new DeviceChannel(fd, this.#options.offloads.vnetHeader, PACKET_CALLS);
+    return new DeviceChannel(fd, this.#options.offloads.vnetHeader, this.#mtu, PACKET_CALLS);
   }
 
   #watchDevice(fd: number): void {

@@ -88,7 +88,7 @@ export class Inbound {
     this.#returned.bytes.set(payload);
     if (!this.#mayEnter(peer, this.#returned.u32be(IP.source))) return;
     peers.received(peer, 1, payload.length);
-    if (this.device.write(this.#returned.address, payload.length) !== 'moved') this.#refused();
+    if (this.device.write(this.#returned, 0, payload.length) !== 'moved') this.#refused();
   }
 
   /** Messages received; 0 when there are none or the call failed. */
@@ -168,7 +168,7 @@ export class Inbound {
     if (peer && isData(this.#batch.packets.bytes, at, length, authLengths)) {
       if (!this.#mayEnter(peer, this.#batch.packets.u32be(at + IP.source))) return;
       peers.received(peer, 1, length);
-      if (this.device.headerBytes > 0) this.#coalescer.add(at, length);
+      if (this.device.headerBytes > 0) this.#coalescer.add(at, length, this.device.mtu);
       else this.#coalescer.addAlone(at, length);
       return;
     }

@@ -64,6 +64,7 @@ export class TunPlane implements DataPlane {
     this.#device = new DeviceRouting(this.#route, context.config, this.#peers, {
       vnetHeader: offloads.vnetHeader,
       log: context.log,
+      resized: (mtu) => this.#tellMtu(mtu),
     });
   }
 
@@ -96,6 +97,7 @@ export class TunPlane implements DataPlane {
     const worker = await WorkerHandle.start(
       {
         tunFd,
+        mtu: await this.#device.mtu(),
         udpFd,
         localPort: config.outer.localPort,
         authLengths,
@@ -297,6 +299,11 @@ export class TunPlane implements DataPlane {
     this.#serial
       .run(() => this.#device.lookAt([peer]))
       .catch((error: unknown) => this.#warnOfMtu(error));
+  }
+
+  /** The thread is told, too; there is none before the device is dressed for the first time. */
+  #tellMtu(mtu: number): void {
+    this.#worker?.request({ kind: 'mtu', mtu }).catch(() => undefined);
   }
 
   #warnOfMtu(error: unknown): void {

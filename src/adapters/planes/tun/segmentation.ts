@@ -48,10 +48,12 @@ export const TCP = {
   flags: 13,
   window: 14,
 } as const;
+/** Everything but DF: the reserved flag, more fragments, and the offset. */
+export const FRAGMENT_BITS = 0xbfff;
 export const TCP_FIN = 0x01;
 export const TCP_PSH = 0x08;
 export const TCP_ACK = 0x10;
-const TCP_CWR = 0x80;
+export const TCP_CWR = 0x80;
 /** Offsets in a UDP header (RFC 768). */
 const UDP = { length: 4, checksum: 6 } as const;
 const UDP_HEADER_BYTES = 8;
@@ -217,7 +219,7 @@ export class Segmenter {
 }
 
 /** RFC 768: a computed zero is sent as all ones, since zero says that there is no checksum. */
-function udpChecksum(sum: number): number {
+export function udpChecksum(sum: number): number {
   return sum === 0xffff ? 0xffff : ~sum;
 }
 

@@ -53,14 +53,34 @@ export function checksumOffset(arena: Arena, at: number): number {
   return arena.u16[(at + AT.checksumOffset) / 2] ?? 0;
 }
 
-/** The header of a TCP super-packet with a checksum to be finished. `at` is even. */
+/** The header of a packet with a checksum to be finished, `offset` bytes into what is from `start` on. */
+export function encodeChecksumHeader(
+  arena: Arena,
+  at: number,
+  start: number,
+  offset: number,
+): void {
+  arena.bytes[at + AT.flags] = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+  arena.bytes[at + AT.gsoType] = VIRTIO_NET_HDR_GSO_NONE;
+  arena.u16[(at + AT.headerLength) / 2] = 0;
+  arena.u16[(at + AT.gsoSize) / 2] = 0;
+  arena.u16[(at + AT.checksumStart) / 2] = start;
+  arena.u16[(at + AT.checksumOffset) / 2] = offset;
+}
+
+/**
+ * The header of a TCP super-packet with a checksum to be finished; `congestion`: its first segment alone
+ * has CWR. `at` is even.
+ */
 export function encodeTcpHeader(
   arena: Arena,
   at: number,
   lengths: { readonly ip: number; readonly headers: number; readonly payload: number },
+  congestion = false,
 ): void {
+  const ecn = congestion ? VIRTIO_NET_HDR_GSO_ECN : 0;
   arena.bytes[at + AT.flags] = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-  arena.bytes[at + AT.gsoType] = VIRTIO_NET_HDR_GSO_TCPV4;
+  arena.bytes[at + AT.gsoType] = VIRTIO_NET_HDR_GSO_TCPV4 | ecn;
   arena.u16[(at + AT.headerLength) / 2] = lengths.headers;
   arena.u16[(at + AT.gsoSize) / 2] = lengths.payload;
   arena.u16[(at + AT.checksumStart) / 2] = lengths.ip;

@@ -7,6 +7,8 @@ import type { MemberSpec } from './peer-table.ts';
 /** What the worker is started with. Descriptors stay the main thread's: it closes them. */
 export type WorkerStart = {
   readonly tunFd: number;
+  /** Of the device, bytes. */
+  readonly mtu: number;
   readonly udpFd: number;
   readonly localPort: number;
   readonly authLengths: readonly number[];
@@ -32,6 +34,8 @@ export type WorkerRequest =
   | { readonly kind: 'send'; readonly packet: OutgoingControl }
   /** From now on the device is behind this descriptor; the old one is not touched again. */
   | { readonly kind: 'device'; readonly tunFd: number }
+  /** The device's MTU, bytes, has changed. */
+  | { readonly kind: 'mtu'; readonly mtu: number }
   /** Nothing touches a descriptor after the answer; the thread ends by itself. */
   | { readonly kind: 'stop' };
 

@@ -24,6 +24,7 @@ function run(owner: NonNullable<typeof parentPort>): void {
   const authLengths = new Set(start.authLengths);
   const forwarder = new Forwarder({
     tunFd: start.tunFd,
+    mtu: start.mtu,
     udpFd: start.udpFd,
     localPort: port(start.localPort),
     authLengths,
@@ -97,6 +98,9 @@ function carryOut(
     }
     case 'device':
       forwarder.setDevice(request.tunFd);
+      return undefined;
+    case 'mtu':
+      forwarder.setMtu(request.mtu);
       return undefined;
     case 'stop':
     default:

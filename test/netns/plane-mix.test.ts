@@ -1,0 +1,26 @@
+/*
+ * Planes of different kinds in one kernel, as in containers: the cable passes what is unfinished
+ * (checksums, super-packets) as it is. Topology: the drawings at the heads of test/rig/plane-pair.ts and
+ * test/rig/two-hosts.ts.
+ */
+import { beforeEach, describe, test } from 'vitest';
+import { INNER_B, onePair, type PlanePair } from '../rig/plane-pair.ts';
+import { expectTcp } from '../rig/transfer.ts';
+
+const MIB = 1024 * 1024;
+
+let pair: PlanePair;
+
+onePair('bpf', (made) => (pair = made), 'tun');
+
+describe.each([
+  { what: 'the default', options: {} },
+  { what: 'checksums outside', options: { udpChecksum: true } },
+  { what: 'no checksums outside', options: { udpChecksum: false } },
+])('with $what, what one sends is what the other gets', ({ options }) => {
+  beforeEach(() => pair.openBoth(options));
+
+  test('by TCP from bpf to tun', async () => {
+    await expectTcp(pair.cable.a, pair.cable.b, INNER_B, 8 * MIB);
+  });
+});
