@@ -87,17 +87,6 @@ it('rejects with the operation, the errno, the words and the subject', async () 
   });
 });
 
-it('settles a batch when all is acknowledged, and rejects with the first refusal', async () => {
-  using netlink = open();
-  const up = { type: RTM_NEWLINK, payload: ifinfomsg(1, 1, 1), operation: 'RTM_NEWLINK' };
-  await netlink.batch([up, up]);
-  const bad = { ...up, payload: ifinfomsg(999, 1, 1), subject: 'link 999' };
-  await expect(netlink.batch([up, bad])).rejects.toMatchObject({
-    errno: 'ENODEV',
-    subject: 'link 999',
-  });
-});
-
 it('hears a group, its own changes included, and still gets its acknowledgement', async () => {
   const events: NetlinkEvent[] = [];
   using netlink = open({ groups: [RTNLGRP_LINK], onEvent: (event) => events.push(event) });

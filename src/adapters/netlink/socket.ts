@@ -61,8 +61,6 @@ export type NetlinkOptions = DescriptorOptions & {
 export interface NetlinkSocket extends Disposable {
   /** Settles with the kernel's acknowledgement. */
   request(request: NetlinkRequest): Promise<void>;
-  /** All requests in one datagram (a nfnetlink transaction); settles when each is acknowledged or one is refused. */
-  batch(requests: readonly BatchedRequest[]): Promise<void>;
   /**
    * All requests in one datagram (at most SO_SNDBUF, 208 KiB by default), each carried out whatever
    * becomes of the others. Settles when the last is done; in their order, why those that failed did.
@@ -77,9 +75,6 @@ export interface NetlinkSocket extends Disposable {
   send(request: NetlinkRequest): void;
   close(): void;
 }
-
-/** `unacknowledged` for messages that the kernel never acknowledges (the frame of a transaction). */
-export type BatchedRequest = NetlinkRequest & { readonly unacknowledged?: boolean };
 
 /** Somebody who waits for the answer to one sequence number. */
 type Pending = {
@@ -146,25 +141,6 @@ class Netlink implements NetlinkSocket {
     throw this.#failure(request, 'EINTR', `the table changed during ${DUMP_ATTEMPTS} dumps`);
   }
 
-  async batch(requests: readonly BatchedRequest[]): Promise<void> {
-    const seqs: number[] = [];
-    const answered = new Promise<void>((resolve, reject) => {
-      let awaited = requests.filter((request) => !request.unacknowledged).length;
-      const parts = requests.map((request) => {
-        const seq = this.#nextSeq();
-        seqs.push(seq);
-        const acknowledged = (): void => {
-          if (--awaited === 0) resolve();
-        };
-        this.#expect(seq, request, 'none', acknowledged, reject);
-        return this.#encode(request, request.unacknowledged ? 0 : NLM_F_ACK, seq);
-      });
-      this.#transmit(concatBytes(parts), requests[0]?.operation ?? 'batch');
-      if (awaited === 0) resolve();
-    });
-    await answered.finally(() => seqs.forEach((seq) => this.#pending.delete(seq)));
-  }
-
   async attempt(requests: readonly NetlinkRequest[]): Promise<readonly (Error | undefined)[]> {
     const failures = requests.map((): Error | undefined => undefined);
     if (requests.length === 0) return failures;
@@ -181,7 +157,7 @@ class Netlink implements NetlinkSocket {
         this.#expect(seq, request, 'none', () => last && resolve(), failed);
         return this.#encode(request, last ? NLM_F_ACK : 0, seq);
       });
-      this.#transmit(concatBytes(parts), requests[0]?.operation ?? 'batch', requests[0]);
+      this.#transmit(concatBytes(parts), requests[0]?.operation ?? 'attempt', requests[0]);
     });
     await done.finally(() => seqs.forEach((seq) => this.#pending.delete(seq)));
     return failures;
