@@ -29,9 +29,9 @@ describe('routedPrefixes', () => {
   });
 });
 
-it('claims what a peer may send from, and nothing for one that takes what is left', () => {
+it('claims what a peer may send from, and the inner address of one that takes what is left', () => {
   expect(claimedPrefixes(peerOf(DEFAULT_PEER, [own, home]))).toEqual([own, home]);
-  expect(claimedPrefixes(peerOf(DEFAULT_PEER, 'any'))).toEqual([]);
+  expect(claimedPrefixes(peerOf(DEFAULT_PEER, 'any'))).toEqual([own]);
 });
 
 describe('PeerTable', () => {

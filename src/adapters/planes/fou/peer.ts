@@ -69,9 +69,9 @@ export function routedPrefixes({ id, innerIp, allowedIps }: PlanePeer): readonly
   );
 }
 
-/** Prefixes that lead nowhere while their peer is not admitted; none of one that takes what is left. */
-export function claimedPrefixes({ allowedIps }: PlanePeer): readonly Prefix[] {
-  return allowedIps === 'any' ? [] : allowedIps;
+/** Prefixes that lead nowhere while their peer is not admitted: of one that takes what is left, its own address. */
+export function claimedPrefixes({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
+  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
 }
 
 /** Names the remote and the local address of data as it reaches the guard. */
