@@ -7,8 +7,8 @@ import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
 import { parseIpv4, type Endpoint, type Ipv4, type Prefix } from '../../src/core/addr.ts';
 import { KernelError } from '../../src/core/errors.ts';
 import { elementsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
-import { declareObjects, objectNames } from '../../src/core/nft/guard-rules.ts';
-import { PEER_SETS } from '../../src/core/nft/guard.ts';
+import { declareObjects, type GuardSpec } from '../../src/core/nft/guard-rules.ts';
+import { peerSets } from '../../src/core/nft/guard.ts';
 import { port } from '../../src/core/units.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 import { holds } from '../rig/patience.ts';
@@ -68,29 +68,39 @@ function packets(counter: string): number {
 }
 
 describe('elements', () => {
-  const names = objectNames(port(10_000));
+  const guard: GuardSpec = {
+    table: 't',
+    port: port(10_000),
+    device: undefined,
+    queue: 0,
+    strangers: true,
+    authLengths: [73],
+    prefixLengths: [32, 24],
+    counters: true,
+  };
   const peer: GuardPeer = {
     device: 'ipipou0-1',
-    innerSources: [prefix('10.7.0.0', 24), prefix('10.7.1.0', 30), prefix('172.28.0.1', 32)],
+    innerSources: [prefix('10.7.0.0', 24), prefix('172.28.0.1', 32), prefix('0.0.0.0', 0)],
     admission: {
       path: { local: endpoint('192.0.2.1', 10_000), remote: endpoint('192.0.2.2', 53) },
       alt: address('172.29.0.0'),
     },
-    expected: undefined,
+    besides: [],
   };
 
   test.each([true, false])('are told as the guard has named them, counters: %s', (counters) => {
     const written = elementsOf(peer);
+    const spec = { ...guard, counters };
     nft.runScript(
       [
-        ...declareObjects({ table: 't', port: port(10_000), counters }),
-        ...written.map(({ set, text }) => `add element ip t ${names[set]} { ${text} }`),
+        ...declareObjects(spec),
+        ...written.map(({ set, text }) => `add element ip t p10000_${set} { ${text} }`),
       ].join('\n'),
     );
-    for (const { set, kind } of PEER_SETS) {
+    for (const { set, kind } of peerSets(spec)) {
       const texts = written.filter((element) => element.set === set).map(({ text }) => text);
       expect(texts.length, set).toBeGreaterThan(0);
-      expect(nft.elements('ip', 't', { kind, name: names[set] }), set).toEqual(new Set(texts));
+      expect(nft.elements('ip', 't', { kind, name: `p10000_${set}` }), set).toEqual(new Set(texts));
     }
   });
 

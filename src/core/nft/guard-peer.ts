@@ -1,11 +1,4 @@
-import {
-  formatPrefix,
-  ipv4ToNumber,
-  prefixHolds,
-  type Ipv4,
-  type Path,
-  type Prefix,
-} from '../addr.ts';
+import type { Ipv4, Path, Prefix } from '../addr.ts';
 
 /** An admitted peer: its path in public addresses, and the alternative local address if it has one. */
 export type Admission = { readonly path: Path; readonly alt: Ipv4 | undefined };
@@ -14,35 +7,66 @@ export type Admission = { readonly path: Path; readonly alt: Ipv4 | undefined };
 export type OuterPair = { readonly remote: Ipv4; readonly local: Ipv4 };
 
 /**
- * What the guard knows of one peer. No two peers of a tunnel have a device, an outer pair or a path
- * in common, so no two share an element.
+ * What the guard knows of one peer. No two peers of a tunnel have a device, an outer pair, a path or an
+ * inner prefix in common, so no two share an element.
  */
 export type GuardPeer = {
   /** Name of its ipip device, whether that is there or not. */
   readonly device: string;
-  /** Whose inner addresses are its own; `any` = it is not looked at. */
-  readonly innerSources: readonly Prefix[] | 'any';
+  /** Whose inner addresses are its own, but for those within that are another's by a longer prefix. */
+  readonly innerSources: readonly Prefix[];
+  /** Where its data is let in; undefined = nowhere. */
   readonly admission: Admission | undefined;
-  /** A pair that its device is about to be pointed along, so that bare IPIP is refused there already. */
-  readonly expected: OuterPair | undefined;
+  /** Pairs along which its device may point besides, now or in a moment: bare IPIP is refused there too. */
+  readonly besides: readonly OuterPair[];
 };
 
-/** Which set or map of the tunnel holds an element; the names are those of objectNames(). */
+/** A length of prefixes that somebody has, 1 to 32; the prefix of length 0 is `everywhere`. */
+export type PrefixLength = number;
+
+/** Which set or map of the tunnel holds an element: its name without the tunnel's prefix. */
 export type PeerSet =
-  'admitted' | 'pairs' | 'inwards' | 'outwards' | 'devices' | 'restricted' | 'inner';
+  | 'admitted'
+  | 'pairs'
+  | 'inwards'
+  | 'outwards'
+  | 'devices'
+  | 'strays'
+  | 'everywhere'
+  | `inner${PrefixLength}`
+  | `claimed${PrefixLength}`;
 
 export type GuardElement = { readonly set: PeerSet; readonly text: string };
 
 /** Everything that the ruleset says of one peer. */
 export function elementsOf(peer: GuardPeer): readonly GuardElement[] {
-  const { device, admission, expected } = peer;
+  const { device, admission, besides } = peer;
   const name = `"${device}"`;
-  const elements: GuardElement[] = [{ set: 'devices', text: name }, ...innerElements(peer, name)];
-  if (admission) elements.push(...admissionElements(admission));
-  if (expected && !(admission && samePair(expected, pairOf(admission)))) {
-    elements.push({ set: 'pairs', text: `${expected.remote} . ${expected.local}` });
-  }
-  return elements;
+  const pairs = [...(admission ? [pairOf(admission)] : []), ...besides];
+  const elements: readonly GuardElement[] = [
+    { set: 'devices', text: name },
+    { set: 'strays', text: name },
+    ...peer.innerSources.flatMap((prefix) => innerElements(prefix, name)),
+    ...(admission ? admissionElements(admission) : []),
+    ...pairs.map(({ remote, local }): GuardElement => ({
+      set: 'pairs',
+      text: `${remote} . ${local}`,
+    })),
+  ];
+  return [...new Map(elements.map((element) => [keyOf(element), element])).values()];
+}
+
+/** Names an element among all of a tunnel. */
+export function keyOf({ set, text }: GuardElement): string {
+  return `${set} ${text}`;
+}
+
+/** The lengths of the prefixes of these peers, the longest first, without that of everything. */
+export function prefixLengthsOf(peers: Iterable<GuardPeer>): readonly PrefixLength[] {
+  const lengths = new Set<PrefixLength>();
+  for (const { innerSources } of peers) for (const { length } of innerSources) lengths.add(length);
+  lengths.delete(0);
+  return [...lengths].toSorted((a, b) => b - a);
 }
 
 /** The outer addresses that the device of an admitted peer has. */
@@ -50,15 +74,11 @@ export function pairOf({ path, alt }: Admission): OuterPair {
   return { remote: path.remote.ip, local: alt ?? path.local.ip };
 }
 
-function innerElements({ innerSources }: GuardPeer, name: string): readonly GuardElement[] {
-  if (innerSources === 'any' || innerSources.some(({ length }) => length === 0)) return [];
-  const outermost = outermostPrefixes(innerSources);
+function innerElements({ ip, length }: Prefix, name: string): readonly GuardElement[] {
+  if (length === 0) return [{ set: 'everywhere', text: name }];
   return [
-    { set: 'restricted', text: name },
-    ...outermost.map((prefix): GuardElement => {
-      const text = prefix.length === 32 ? prefix.ip : formatPrefix(prefix);
-      return { set: 'inner', text: `${name} . ${text}` };
-    }),
+    { set: `inner${length}`, text: `${name} . ${ip}` },
+    { set: `claimed${length}`, text: ip },
   ];
 }
 
@@ -66,7 +86,6 @@ function admissionElements({ path, alt }: Admission): readonly GuardElement[] {
   const { local, remote } = path;
   const elements: GuardElement[] = [
     { set: 'admitted', text: `${remote.ip} . ${remote.port} . ${alt ?? local.ip}` },
-    { set: 'pairs', text: `${remote.ip} . ${alt ?? local.ip}` },
   ];
   if (alt === undefined) return elements;
   return [
@@ -74,21 +93,4 @@ function admissionElements({ path, alt }: Admission): readonly GuardElement[] {
     { set: 'inwards', text: `${remote.ip} . ${remote.port} . ${local.ip} : ${alt}` },
     { set: 'outwards', text: `${alt} . ${remote.ip} . ${remote.port} : ${local.ip}` },
   ];
-}
-
-function samePair(a: OuterPair, b: OuterPair): boolean {
-  return a.remote === b.remote && a.local === b.local;
-}
-
-/** Without those that lie within another: a set of intervals takes no overlaps. */
-function outermostPrefixes(prefixes: readonly Prefix[]): readonly Prefix[] {
-  const byPlace = prefixes.toSorted(
-    (a, b) => ipv4ToNumber(a.ip) - ipv4ToNumber(b.ip) || a.length - b.length,
-  );
-  const kept: Prefix[] = [];
-  for (const prefix of byPlace) {
-    const last = kept.at(-1);
-    if (last === undefined || !prefixHolds(last, prefix.ip)) kept.push(prefix);
-  }
-  return kept;
 }

@@ -1,5 +1,7 @@
 import { GUARD_LIMITS } from '../budgets.ts';
+import { ipv4FromNumber, type Ipv4 } from '../addr.ts';
 import type { Port } from '../units.ts';
+import type { PrefixLength } from './guard-peer.ts';
 
 /**
  * The nftables ruleset that stands before a tunnel's FOU port. Theory of operation:
@@ -18,8 +20,10 @@ import type { Port } from '../units.ts';
  * that refreshes are seen while data flows, and neither strangers' junk nor another peer can use up
  * what they need.
  *
- * What comes out of a peer's device must have an inner source that is that peer's; it is looked at
- * before anything routes it. Nothing that comes out of a tunnel device reaches the port: one peer
+ * What comes out of a peer's device must have an inner source that is that peer's: who sends from an
+ * address must be the one that has its longest prefix. It is looked at before anything routes it, by one
+ * pair of sets for every length of prefixes in use, the longest first; all are hash tables, since sets of
+ * intervals lose what they hold for moments while a transaction commits. Nothing that comes out of a tunnel device reaches the port: one peer
  * could otherwise pretend, inside, to be another one's outside. TCP connections that are forwarded
  * through a tunnel device are told to send segments that fit.
  *
@@ -38,6 +42,8 @@ export type GuardSpec = {
   readonly strangers: boolean;
   /** UDP payload lengths of authentication packets; the least of them bounds what strangers may send. */
   readonly authLengths: readonly number[];
+  /** Lengths of the peers' prefixes (prefixLengthsOf), the longest first. */
+  readonly prefixLengths: readonly PrefixLength[];
   readonly counters: boolean;
 };
 
@@ -70,8 +76,9 @@ export function objectNames(port: Port) {
     inwards: `${prefix}inwards`,
     outwards: `${prefix}outwards`,
     devices: `${prefix}devices`,
-    restricted: `${prefix}restricted`,
-    inner: `${prefix}inner`,
+    strays: `${prefix}strays`,
+    stray: `${prefix}stray`,
+    everywhere: `${prefix}everywhere`,
     paths: `${prefix}paths`,
     sources: `${prefix}sources`,
     refused: `${prefix}refused`,
@@ -79,7 +86,7 @@ export function objectNames(port: Port) {
 }
 
 /** What is declared by adding it: no effect on what is there already with the same type. */
-export function declareObjects(spec: Pick<GuardSpec, 'table' | 'port' | 'counters'>): string[] {
+export function declareObjects(spec: GuardSpec): string[] {
   const names = objectNames(spec.port);
   const { sources, paths } = GUARD_LIMITS;
   const hook = (name: string, where: string, priority: number) =>
@@ -96,13 +103,18 @@ export function declareObjects(spec: Pick<GuardSpec, 'table' | 'port' | 'counter
     map(names.inwards, `${endpoints} : ipv4_addr;`),
     map(names.outwards, 'type ipv4_addr . ipv4_addr . inet_service : ipv4_addr;'),
     set(names.devices, 'type ifname;'),
-    set(names.restricted, `type ifname;${spec.counters ? ' counter;' : ''}`),
-    set(names.inner, 'type ifname . ipv4_addr; flags interval;'),
+    set(names.strays, `type ifname;${spec.counters ? ' counter;' : ''}`),
+    set(names.everywhere, 'type ifname;'),
+    ...spec.prefixLengths.flatMap((length) => [
+      set(`${guardPrefix(spec.port)}inner${length}`, 'type ifname . ipv4_addr;'),
+      set(`${guardPrefix(spec.port)}claimed${length}`, 'type ipv4_addr;'),
+    ]),
     set(names.paths, `${endpoints}; ${bounded(paths)}`),
     set(names.sources, `type ipv4_addr; ${bounded(sources)}`),
     ...(spec.counters ? [`add counter ip ${spec.table} ${names.refused}`] : []),
     `add chain ip ${spec.table} ${names.guard}`,
     `add chain ip ${spec.table} ${names.foreign}`,
+    `add chain ip ${spec.table} ${names.stray}`,
     hook(names.input, 'input', INPUT_PRIORITY),
     hook(names.forward, 'forward', MANGLE_PRIORITY),
     hook(names.prerouting, 'prerouting', RAW_PRIORITY),
@@ -120,6 +132,7 @@ export function rulesOf(spec: GuardSpec): readonly ChainRules[] {
     { chain: names.guard, list: guardRules(spec) },
     { chain: names.prerouting, list: preroutingRules(spec) },
     { chain: names.foreign, list: foreignRules(spec) },
+    { chain: names.stray, list: strayRules(spec) },
     { chain: names.postrouting, list: postroutingRules(spec) },
     { chain: names.forward, list: forwardRules(spec) },
   ];
@@ -192,10 +205,30 @@ function preroutingRules(spec: GuardSpec): string[] {
   ];
 }
 
-/** Each element of the set of restricted devices counts the packets that find it: those that are dropped. */
+/** The first length whose sets know the source tells whose it is. */
 function foreignRules(spec: GuardSpec): string[] {
-  const { restricted, inner } = objectNames(spec.port);
-  return [`iifname . ip saddr @${inner} accept`, `iifname @${restricted} drop`];
+  const { everywhere, stray } = objectNames(spec.port);
+  const prefix = guardPrefix(spec.port);
+  return [
+    ...spec.prefixLengths.flatMap((length) => {
+      const source = length === 32 ? 'ip saddr' : `ip saddr & ${maskOf(length)}`;
+      return [
+        `iifname . ${source} @${prefix}inner${length} accept`,
+        `${source} @${prefix}claimed${length} goto ${stray}`,
+      ];
+    }),
+    `iifname @${everywhere} accept`,
+    `goto ${stray}`,
+  ];
+}
+
+function maskOf(length: PrefixLength): Ipv4 {
+  return ipv4FromNumber((0xffff_ffff << (32 - length)) >>> 0);
+}
+
+/** Each element of the set counts the packets that find it: those that are dropped. */
+function strayRules(spec: GuardSpec): string[] {
+  return [...(spec.counters ? [`iifname @${objectNames(spec.port).strays} drop`] : []), 'drop'];
 }
 
 function postroutingRules(spec: GuardSpec): string[] {

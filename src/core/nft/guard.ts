@@ -1,27 +1,38 @@
-import { elementsOf, type GuardElement, type GuardPeer, type PeerSet } from './guard-peer.ts';
 import {
-  declareObjects,
-  guardPrefix,
-  objectNames,
-  rulesOf,
-  type GuardSpec,
-} from './guard-rules.ts';
+  elementsOf,
+  keyOf,
+  type GuardElement,
+  type GuardPeer,
+  type PeerSet,
+} from './guard-peer.ts';
+import { declareObjects, guardPrefix, rulesOf, type GuardSpec } from './guard-rules.ts';
 
 /*
  * Scripts for nft that make, change and remove the guard of a tunnel; each is one transaction. What
  * the guard is for: guard-rules.ts.
  */
 
-/** Sets and maps whose elements are the peers'; those of `paths` and `sources` are the packets' own. */
-export const PEER_SETS: readonly { readonly set: PeerSet; readonly kind: 'set' | 'map' }[] = [
-  { set: 'admitted', kind: 'set' },
-  { set: 'pairs', kind: 'set' },
-  { set: 'inwards', kind: 'map' },
-  { set: 'outwards', kind: 'map' },
-  { set: 'devices', kind: 'set' },
-  { set: 'restricted', kind: 'set' },
-  { set: 'inner', kind: 'set' },
-];
+/** A set or map whose elements are the peers'; those of others are the packets' own. */
+type PeerSetKind = { readonly set: PeerSet; readonly kind: 'set' | 'map' };
+
+/** All of them, in the order in which they are changed. */
+export function peerSets({
+  prefixLengths,
+}: Pick<GuardSpec, 'prefixLengths'>): readonly PeerSetKind[] {
+  return [
+    { set: 'admitted', kind: 'set' },
+    { set: 'pairs', kind: 'set' },
+    { set: 'inwards', kind: 'map' },
+    { set: 'outwards', kind: 'map' },
+    { set: 'devices', kind: 'set' },
+    { set: 'strays', kind: 'set' },
+    { set: 'everywhere', kind: 'set' },
+    ...prefixLengths.flatMap((length): readonly PeerSetKind[] => [
+      { set: `inner${length}`, kind: 'set' },
+      { set: `claimed${length}`, kind: 'set' },
+    ]),
+  ];
+}
 
 /**
  * What sets hold in the kernel, as scripts name it; a set that is not told of may hold anything. Reading
@@ -35,9 +46,9 @@ export type ElementsThere = ReadonlyMap<PeerSet, ReadonlySet<string>>;
  * nobody's. There is no moment without a guard.
  *
  * What is wanted and there already is not touched: taking it out and putting it in again would lose
- * packets. A commit first voids the old elements, then makes the new ones visible one by one, a set of
- * intervals all its new ones at the very end (nft_set_pipapo.c); between, packets find nothing. On 6.1
- * that lost every peer's data for some milliseconds, emulated; 6.18 does not. Rules have no such gap.
+ * packets. A commit first voids the old elements, then makes the new ones visible one by one; between,
+ * packets find nothing. On 6.1 that lost every peer's data for some milliseconds, emulated; 6.18 does
+ * not. Rules have no such gap.
  *
  * It fails as a whole when a set is not as `there` says.
  */
@@ -47,16 +58,16 @@ export function installGuard(
   there: ElementsThere = new Map(),
 ): string {
   const { table } = spec;
-  const names = objectNames(spec.port);
+  const prefix = guardPrefix(spec.port);
   const rules = rulesOf(spec);
   const wanted = [...peers].flatMap(elementsOf);
   const present = elementsIn(there);
   return script(
     ...declareObjects(spec),
     ...rules.map(({ chain }) => `flush chain ip ${table} ${chain}`),
-    ...PEER_SETS.filter(({ set }) => !there.has(set)).map(
-      ({ set, kind }) => `flush ${kind} ip ${table} ${names[set]}`,
-    ),
+    ...peerSets(spec)
+      .filter(({ set }) => !there.has(set))
+      .map(({ set, kind }) => `flush ${kind} ip ${table} ${prefix}${set}`),
     ...elementCommands(spec, 'delete', without(present, wanted)),
     ...rules.flatMap(({ chain, list }) =>
       list.map((rule) => `add rule ip ${table} ${chain} ${rule}`),
@@ -77,7 +88,8 @@ export type PeerChange = {
 
 /**
  * One transaction that changes peers: only elements that differ are removed and added. It fails as a
- * whole when the kernel's rules are not as `before` says. Empty when nothing differs.
+ * whole when the kernel's rules are not as `before` says. Empty when nothing differs. The prefixes of
+ * all have lengths that `spec` names.
  */
 export function changePeers(spec: GuardSpec, changes: Iterable<PeerChange>): string {
   const removed: GuardElement[] = [];
@@ -88,9 +100,10 @@ export function changePeers(spec: GuardSpec, changes: Iterable<PeerChange>): str
     removed.push(...without(old, wanted));
     added.push(...without(wanted, old));
   }
+  // A prefix that one peer gives to another is claimed all the while.
   return script(
-    ...elementCommands(spec, 'delete', removed),
-    ...elementCommands(spec, 'add', added),
+    ...elementCommands(spec, 'delete', without(removed, added)),
+    ...elementCommands(spec, 'add', without(added, removed)),
   );
 }
 
@@ -102,21 +115,19 @@ function without(
   return elements.filter((element) => !known.has(keyOf(element)));
 }
 
-function keyOf({ set, text }: GuardElement): string {
-  return `${set} ${text}`;
-}
-
 /** One command a set: nft takes thousands of elements in one. */
 function elementCommands(
   spec: GuardSpec,
   verb: 'add' | 'delete',
   elements: readonly GuardElement[],
 ): readonly string[] {
-  const names = objectNames(spec.port);
-  return PEER_SETS.flatMap(({ set }) => {
+  const prefix = guardPrefix(spec.port);
+  return peerSets(spec).flatMap(({ set }) => {
     const texts = elements.filter((element) => element.set === set).map(({ text }) => text);
     const list = texts.join(', ');
-    return texts.length === 0 ? [] : [`${verb} element ip ${spec.table} ${names[set]} { ${list} }`];
+    return texts.length === 0
+      ? []
+      : [`${verb} element ip ${spec.table} ${prefix}${set} { ${list} }`];
   });
 }
 

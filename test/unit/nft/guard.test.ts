@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { ipv4FromNumber, type Path } from '../../../src/core/addr.ts';
-import { elementsOf, type GuardPeer, type PeerSet } from '../../../src/core/nft/guard-peer.ts';
+import {
+  elementsOf,
+  prefixLengthsOf,
+  type GuardPeer,
+  type PeerSet,
+} from '../../../src/core/nft/guard-peer.ts';
 import { objectNames, type GuardSpec } from '../../../src/core/nft/guard-rules.ts';
-import { changePeers, installGuard, removeGuard } from '../../../src/core/nft/guard.ts';
+import { changePeers, installGuard, peerSets, removeGuard } from '../../../src/core/nft/guard.ts';
 import { port } from '../../../src/core/units.ts';
 
 const spec: GuardSpec = {
@@ -12,6 +17,7 @@ const spec: GuardSpec = {
   queue: 7,
   strangers: true,
   authLengths: [73],
+  prefixLengths: [32, 24, 16],
   counters: true,
 };
 
@@ -22,9 +28,9 @@ const path: Path = {
 
 const peer: GuardPeer = {
   device: 'ipipou0',
-  innerSources: 'any',
+  innerSources: [],
   admission: { path, alt: undefined },
-  expected: undefined,
+  besides: [],
 };
 const alt = ipv4FromNumber(0xac1d0000);
 const prefix = (number: number, length: number) => ({ ip: ipv4FromNumber(number), length });
@@ -122,10 +128,21 @@ describe('what passes a tunnel device', () => {
       'iifname @p10000_devices goto p10000_foreign',
     );
     expect(rulesOf(script, names.foreign)).toEqual([
-      'iifname . ip saddr @p10000_inner accept',
-      'iifname @p10000_restricted drop',
+      'iifname . ip saddr @p10000_inner32 accept',
+      'ip saddr @p10000_claimed32 goto p10000_stray',
+      'iifname . ip saddr & 255.255.255.0 @p10000_inner24 accept',
+      'ip saddr & 255.255.255.0 @p10000_claimed24 goto p10000_stray',
+      'iifname . ip saddr & 255.255.0.0 @p10000_inner16 accept',
+      'ip saddr & 255.255.0.0 @p10000_claimed16 goto p10000_stray',
+      'iifname @p10000_everywhere accept',
+      'goto p10000_stray',
     ]);
-    expect(script).toContain('p10000_restricted { type ifname; counter; }');
+    expect(rulesOf(script, names.stray)).toEqual(['iifname @p10000_strays drop', 'drop']);
+    expect(script).toContain('p10000_strays { type ifname; counter; }');
+  });
+
+  it('is looked for in sets without intervals, which lose nothing while they change', () => {
+    expect(installGuard(spec, [peer])).not.toContain('interval');
   });
 
   it('never reaches the port', () => {
@@ -158,56 +175,54 @@ describe('elementsOf', () => {
   it('says the device of a peer that is not admitted, and no more', () => {
     expect(elementsOf({ ...peer, admission: undefined })).toEqual([
       { set: 'devices', text: '"ipipou0"' },
+      { set: 'strays', text: '"ipipou0"' },
     ]);
   });
 
   it('admits a path', () => {
     expect(elementsOf(peer)).toEqual([
       { set: 'devices', text: '"ipipou0"' },
+      { set: 'strays', text: '"ipipou0"' },
       { set: 'admitted', text: '203.0.113.2 . 40001 . 203.0.113.1' },
       { set: 'pairs', text: '203.0.113.2 . 203.0.113.1' },
     ]);
   });
 
   it('admits by the alternative address and rewrites it both ways', () => {
-    expect(elementsOf({ ...peer, admission: { path, alt } }).slice(1)).toEqual([
+    expect(elementsOf({ ...peer, admission: { path, alt } }).slice(2)).toEqual([
       { set: 'admitted', text: '203.0.113.2 . 40001 . 172.29.0.0' },
-      { set: 'pairs', text: '203.0.113.2 . 172.29.0.0' },
       { set: 'inwards', text: '203.0.113.2 . 40001 . 203.0.113.1 : 172.29.0.0' },
       { set: 'outwards', text: '172.29.0.0 . 203.0.113.2 . 40001 : 203.0.113.1' },
+      { set: 'pairs', text: '203.0.113.2 . 172.29.0.0' },
     ]);
   });
 
-  it('refuses bare IPIP where a device is about to be pointed, once', () => {
+  it('refuses bare IPIP where a device may point besides, once', () => {
     const remote = path.remote.ip;
-    const pairs = (expected: GuardPeer['expected']) =>
-      elementsOf({ ...peer, expected }).filter(({ set }) => set === 'pairs');
-    expect(pairs({ remote, local: alt }).map(({ text }) => text)).toEqual([
+    const pairs = (besides: GuardPeer['besides']) =>
+      elementsOf({ ...peer, besides }).filter(({ set }) => set === 'pairs');
+    expect(pairs([{ remote, local: alt }]).map(({ text }) => text)).toEqual([
       '203.0.113.2 . 203.0.113.1',
       '203.0.113.2 . 172.29.0.0',
     ]);
-    expect(pairs({ remote, local: path.local.ip })).toHaveLength(1);
+    expect(pairs([{ remote, local: path.local.ip }])).toHaveLength(1);
   });
 
-  it('names inner sources without those that lie within others', () => {
+  it('names inner sources by the length of their prefix, each once, and who may send from anywhere', () => {
     const innerSources = [
       prefix(0x0a010203, 32),
       prefix(0x0a010000, 16),
-      prefix(0x0a020000, 24),
-      prefix(0xac1c0001, 32),
+      prefix(0, 0),
       prefix(0x0a010000, 16),
     ];
-    expect(elementsOf({ ...peer, admission: undefined, innerSources }).slice(1)).toEqual([
-      { set: 'restricted', text: '"ipipou0"' },
-      { set: 'inner', text: '"ipipou0" . 10.1.0.0/16' },
-      { set: 'inner', text: '"ipipou0" . 10.2.0.0/24' },
-      { set: 'inner', text: '"ipipou0" . 172.28.0.1' },
+    expect(elementsOf({ ...peer, admission: undefined, innerSources }).slice(2)).toEqual([
+      { set: 'inner32', text: '"ipipou0" . 10.1.2.3' },
+      { set: 'claimed32', text: '10.1.2.3' },
+      { set: 'inner16', text: '"ipipou0" . 10.1.0.0' },
+      { set: 'claimed16', text: '10.1.0.0' },
+      { set: 'everywhere', text: '"ipipou0"' },
     ]);
-  });
-
-  it('restricts nobody who may send from anywhere', () => {
-    const innerSources = [prefix(0x0a010000, 16), prefix(0, 0)];
-    expect(elementsOf({ ...peer, innerSources })).toEqual(elementsOf(peer));
+    expect(prefixLengthsOf([{ ...peer, innerSources }, peer])).toEqual([32, 16]);
   });
 });
 
@@ -217,6 +232,7 @@ describe('changePeers', () => {
       'add element ip ipipou p10000_admitted { 203.0.113.2 . 40001 . 203.0.113.1 }',
       'add element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
       'add element ip ipipou p10000_devices { "ipipou0" }',
+      'add element ip ipipou p10000_strays { "ipipou0" }',
     ]);
   });
 
@@ -229,7 +245,7 @@ describe('changePeers', () => {
     ]);
   });
 
-  it('removes all of a peer, and gives its inner addresses to another, in one command a set', () => {
+  it('removes all of a peer, and gives its inner addresses to another, which are claimed all the while', () => {
     const own = { ...peer, innerSources: [prefix(0x0a010000, 16)] };
     const other = { ...own, device: 'ipipou0-1', admission: undefined };
     const script = changePeers(spec, [
@@ -240,11 +256,11 @@ describe('changePeers', () => {
       'delete element ip ipipou p10000_admitted { 203.0.113.2 . 40001 . 203.0.113.1 }',
       'delete element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
       'delete element ip ipipou p10000_devices { "ipipou0" }',
-      'delete element ip ipipou p10000_restricted { "ipipou0" }',
-      'delete element ip ipipou p10000_inner { "ipipou0" . 10.1.0.0/16 }',
+      'delete element ip ipipou p10000_strays { "ipipou0" }',
+      'delete element ip ipipou p10000_inner16 { "ipipou0" . 10.1.0.0 }',
       'add element ip ipipou p10000_devices { "ipipou0-1" }',
-      'add element ip ipipou p10000_restricted { "ipipou0-1" }',
-      'add element ip ipipou p10000_inner { "ipipou0-1" . 10.1.0.0/16 }',
+      'add element ip ipipou p10000_strays { "ipipou0-1" }',
+      'add element ip ipipou p10000_inner16 { "ipipou0-1" . 10.1.0.0 }',
     ]);
   });
 
@@ -260,6 +276,7 @@ describe('installGuard with peers', () => {
   it('does not touch elements that are wanted and there already', () => {
     const own = { ...peer, admission: { path, alt }, innerSources: [prefix(0x0a010000, 16)] };
     const there = new Map<PeerSet, Set<string>>();
+    for (const { set } of peerSets(spec)) there.set(set, new Set());
     for (const { set, text } of elementsOf(own)) there.set(set, new Set([text]));
     expect(commands(installGuard(spec, [own], there))).toEqual([]);
   });
@@ -271,10 +288,12 @@ describe('installGuard with peers', () => {
       ['inwards', new Set(['203.0.113.9 . 1 . 203.0.113.1 : 172.29.0.0'])],
       ['outwards', new Set()],
       ['devices', new Set(['"ipipou0"'])],
-      ['restricted', new Set()],
+      ['strays', new Set(['"ipipou0"'])],
     ]);
     expect(commands(installGuard(spec, [peer], there))).toEqual([
-      'flush set ip ipipou p10000_inner',
+      ...['everywhere', 'inner32', 'claimed32', 'inner24', 'claimed24', 'inner16', 'claimed16'].map(
+        (set) => `flush set ip ipipou p10000_${set}`,
+      ),
       'delete element ip ipipou p10000_admitted { 203.0.113.9 . 1 . 203.0.113.1 }',
       'delete element ip ipipou p10000_inwards { 203.0.113.9 . 1 . 203.0.113.1 : 172.29.0.0 }',
       'add element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
@@ -301,7 +320,7 @@ describe('removeGuard', () => {
   const there = declared.map(([, kind = '', name = '']) => ({ kind, name }));
 
   it('deletes every object that installGuard makes, rules first, and not the table', () => {
-    const made = new Set(installGuard(spec, [peer]).match(/p10000_[a-z]+/g));
+    const made = new Set(installGuard(spec, [peer]).match(/p10000_[a-z0-9]+/g));
     const script = removeGuard(spec, there);
     for (const name of made)
       expect(script).toMatch(new RegExp(`delete \\w+ ip ipipou ${name}$`, 'm'));

@@ -1,16 +1,16 @@
 import { KernelError } from '../../../core/errors.ts';
-import type { GuardPeer, PeerSet } from '../../../core/nft/guard-peer.ts';
+import { prefixLengthsOf, type GuardPeer, type PeerSet } from '../../../core/nft/guard-peer.ts';
 import { guardPrefix, objectNames, type GuardSpec } from '../../../core/nft/guard-rules.ts';
 import {
   changePeers,
   installGuard,
-  PEER_SETS,
+  peerSets,
   removeGuard,
   type ElementsThere,
   type PeerChange,
 } from '../../../core/nft/guard.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
-import { openNft, type Nft } from '../../nft/nft.ts';
+import type { Nft } from '../../nft/nft.ts';
 import { watchNft, type NftEvent } from '../../nft/monitor.ts';
 
 /** Repairs in a row, within `REPAIR_WINDOW_MS`, before we pause: two tools must not fight at full speed. */
@@ -36,10 +36,14 @@ export class Guard {
   #repairDue = false;
   #pause: NodeJS.Timeout | undefined;
 
-  /** Opens the library only; `install` makes the rules. */
-  constructor(spec: GuardSpec, disturbed: (repaired: boolean) => void) {
-    this.#nft = openNft();
-    this.#spec = spec;
+  /** Changes nothing yet; `install` makes the rules. Closing `nft` is the guard's. */
+  constructor(
+    nft: Nft,
+    spec: Omit<GuardSpec, 'prefixLengths'>,
+    disturbed: (repaired: boolean) => void,
+  ) {
+    this.#nft = nft;
+    this.#spec = { ...spec, prefixLengths: [] };
     this.#disturbed = disturbed;
   }
 
@@ -72,6 +76,12 @@ export class Guard {
       differences.push({ before: peers.get(id), after });
       if (after) peers.set(id, after);
       else peers.delete(id);
+    }
+    const known = new Set(this.#spec.prefixLengths);
+    const after = differences.flatMap((difference) => difference.after ?? []);
+    if (prefixLengthsOf(after).some((length) => !known.has(length))) {
+      this.#replace(peers);
+      return;
     }
     const script = changePeers(this.#spec, differences);
     if (script === '') return;
@@ -109,7 +119,7 @@ export class Guard {
     if (!this.#spec.counters) return undefined;
     const now = Date.now();
     if (this.#foreign === undefined || now - this.#foreign.at > COUNTS_AGE_MS) {
-      const set = objectNames(this.#spec.port).restricted;
+      const set = objectNames(this.#spec.port).strays;
       this.#foreign = { at: now, packets: this.#nft.elementPackets('ip', this.#spec.table, set) };
     }
     return this.#foreign.packets.get(device);
@@ -173,25 +183,26 @@ export class Guard {
    */
   #replace(peers: ReadonlyMap<PeerId, GuardPeer>): void {
     const wanted = [...peers.values()];
+    const spec = { ...this.#spec, prefixLengths: prefixLengthsOf(wanted) };
     try {
-      this.#nft.runScript(installGuard(this.#spec, wanted, this.#elements()));
+      this.#nft.runScript(installGuard(spec, wanted, this.#elements(spec)));
     } catch (error) {
       // EEXIST: another version, or other options, made sets of the same name in another way. ENOENT:
       // somebody has removed elements since we looked.
       if (!(error instanceof KernelError && ['EEXIST', 'ENOENT'].includes(error.errno)))
         throw error;
-      this.#nft.runScript(`${removal(this.#nft, this.#spec)}\n${installGuard(this.#spec, wanted)}`);
+      this.#nft.runScript(`${removal(this.#nft, spec)}\n${installGuard(spec, wanted)}`);
     }
+    this.#spec = spec;
     this.#peers = peers;
   }
 
   /** What the kernel's sets of peers hold, but for those where it cannot be told. */
-  #elements(): ElementsThere {
-    const { port, table } = this.#spec;
-    const names = objectNames(port);
+  #elements(spec: GuardSpec): ElementsThere {
+    const prefix = guardPrefix(spec.port);
     const there = new Map<PeerSet, ReadonlySet<string>>();
-    for (const { set, kind } of PEER_SETS) {
-      const texts = this.#nft.elements('ip', table, { kind, name: names[set] });
+    for (const { set, kind } of peerSets(spec)) {
+      const texts = this.#nft.elements('ip', spec.table, { kind, name: `${prefix}${set}` });
       if (texts) there.set(set, texts);
     }
     return there;

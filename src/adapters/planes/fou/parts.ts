@@ -1,6 +1,7 @@
 import type { PlaneContext } from '../../../ports/data-plane.ts';
 import { openFouNetlink, type FouNetlink } from '../../netlink/fou.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
+import { openNft } from '../../nft/nft.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
 import { PeerRoutes } from '../peer-routes.ts';
 import { AltAddresses } from './alt-addresses.ts';
@@ -42,7 +43,7 @@ export function openParts(context: PlaneContext): PlaneParts {
     environment: { route, config, defaultTtl: defaultTtl() },
     route,
     fou: openFouNetlink(),
-    guard: new Guard(spec, (repaired) => {
+    guard: new Guard(openNft(), spec, (repaired) => {
       listener.disturbed(`nftables table ${config.nft.table}`, repaired);
     }),
     alts: new AltAddresses(route),

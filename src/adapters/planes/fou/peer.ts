@@ -1,6 +1,11 @@
-import { formatEndpoint, type Ipv4, type Prefix } from '../../../core/addr.ts';
+import { formatEndpoint, ipv4FromNumber, type Ipv4, type Prefix } from '../../../core/addr.ts';
 import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
-import { pairOf, type Admission, type GuardPeer } from '../../../core/nft/guard-peer.ts';
+import {
+  pairOf,
+  type Admission,
+  type GuardPeer,
+  type OuterPair,
+} from '../../../core/nft/guard-peer.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import { CounterLedger } from './counter-ledger.ts';
 import type { PeerRecord } from './record.ts';
@@ -13,6 +18,8 @@ export class Peer {
   readonly ledger = new CounterLedger();
   /** Where it is admitted; undefined while it is not. */
   admission: Admission | undefined;
+  /** Where its device may point besides, while it is on its way in or out: nothing is admitted there. */
+  besides: readonly OuterPair[] = [];
   mtuLimit: number | undefined;
 
   constructor(known: PlanePeer, device: string, environment: DeviceEnvironment) {
@@ -43,9 +50,9 @@ export class Peer {
   guarded(change: Partial<GuardPeer> = {}): GuardPeer {
     return {
       device: this.device.name,
-      innerSources: this.known.allowedIps,
+      innerSources: sourcesOf(this.known),
       admission: this.admission,
-      expected: undefined,
+      besides: this.besides,
       ...change,
     };
   }
@@ -68,6 +75,13 @@ export function routedPrefixes({ id, innerIp, allowedIps }: PlanePeer): readonly
       length > 0 && !(id === DEFAULT_PEER && ip === own.ip && length === own.length),
   );
 }
+
+/** Whose inner addresses are its own, but for what others have by longer prefixes. */
+function sourcesOf({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
+  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }, EVERYTHING] : allowedIps;
+}
+
+const EVERYTHING: Prefix = { ip: ipv4FromNumber(0), length: 0 };
 
 /** Prefixes that lead nowhere while their peer is not admitted: of one that takes what is left, its own address. */
 export function claimedPrefixes({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
