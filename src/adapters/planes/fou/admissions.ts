@@ -13,7 +13,8 @@ import { routedPrefixes, type Peer } from './peer.ts';
  * Lets peers in, re-points them and puts them out; each call touches what is of that peer and nothing
  * else. Order matters. Admitting: bare IPIP between the addresses is refused, then the device is
  * pointed and gets its routes, then the guard lets the peer in; data that comes between waits in the
- * queue. Evicting: the guard first.
+ * queue. Evicting: the guard first, and bare IPIP is refused until the device is gone. Whatever fails on
+ * the way, the next call for the peer begins again: what may still point somewhere stands in `besides`.
  */
 export class Admissions {
   readonly #parts: PlaneParts;
@@ -45,14 +46,15 @@ export class Admissions {
 
   async evict(peer: Peer): Promise<void> {
     const { guard, peers, routes, record } = this.#parts;
-    const before = peer.admission;
-    if (before === undefined) return;
+    const { admission } = peer;
+    if (admission) peer.besides = [pairOf(admission)];
+    if (peer.besides.length === 0) return;
     peers.setAdmission(peer, undefined);
     guard.change(new Map([[peer.id, peer.guarded()]]));
-    await routes.remove([peer.id]);
-    await peer.device.remove();
-    await this.#tidyAlts(peer);
     record.setPeers([peer.record(undefined)]);
+    await routes.remove([peer.id]);
+    await this.#removeDevice(peer);
+    await this.#tidyAlts(peer);
   }
 
   /**
@@ -101,25 +103,33 @@ export class Admissions {
     const { guard, peers, record } = this.#parts;
     await this.#useAlt(peer, admission);
     record.setPeers([peer.record(admission)]);
-    guard.change(new Map([[peer.id, peer.guarded({ expected: pairOf(admission) })]]));
+    peer.besides = [...peer.besides, pairOf(admission)];
+    guard.change(new Map([[peer.id, peer.guarded()]]));
     const device = await peer.device.point(peer.pointing(admission));
     await this.#route(peer, device);
-    guard.change(new Map([[peer.id, peer.guarded({ admission })]]));
+    guard.change(new Map([[peer.id, peer.guarded({ admission, besides: [] })]]));
+    peer.besides = [];
     peers.setAdmission(peer, admission);
+  }
+
+  async #removeDevice(peer: Peer): Promise<void> {
+    await peer.device.remove();
+    this.#parts.guard.change(new Map([[peer.id, peer.guarded({ besides: [] })]]));
+    peer.besides = [];
   }
 
   /** Back to how it was before a failed admission; failures here are logged, the first error counts. */
   async #restore(peer: Peer, before: Admission | undefined): Promise<void> {
-    const { context, guard, peers, record, routes } = this.#parts;
+    const { context, guard, record, routes } = this.#parts;
     try {
       if (before) {
         await peer.device.point(peer.pointing(before));
+        guard.change(new Map([[peer.id, peer.guarded({ besides: [] })]]));
+        peer.besides = [];
       } else {
         await routes.remove([peer.id]);
-        await peer.device.remove();
+        await this.#removeDevice(peer);
       }
-      peers.setAdmission(peer, before);
-      guard.change(new Map([[peer.id, peer.guarded()]]));
       await this.#tidyAlts(peer);
       record.setPeers([peer.record(before)]);
     } catch (error) {
@@ -167,10 +177,18 @@ export class Admissions {
     });
   }
 
-  /** Takes away the alternative addresses that the peer does not use any more. */
+  /**
+   * Takes away the alternative addresses that the peer does not use any more. One that stays is in
+   * nobody's way, and goes with the next one.
+   */
   async #tidyAlts({ id, admission }: Peer): Promise<void> {
-    const { alts, record } = this.#parts;
-    if (await alts.keepOnly(id, admission?.alt)) record.setMadeAlts(alts.made);
+    const { alts, context, record } = this.#parts;
+    try {
+      if (await alts.keepOnly(id, admission?.alt)) record.setMadeAlts(alts.made);
+    } catch (error) {
+      const fields = { peer: id, error: String(error) };
+      context.log('warn', 'an alternative address could not be removed', fields);
+    }
   }
 }
 

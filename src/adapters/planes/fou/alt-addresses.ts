@@ -92,9 +92,10 @@ export class AltAddresses {
     const links = await this.#route.links();
     const index = await this.#loopback();
     for (const address of unused) {
+      if (!links.some(({ ipip }) => ipip?.local === address)) {
+        await this.#route.removeAddress({ index, ip: address, prefix: 32 });
+      }
       this.#made.delete(address);
-      if (links.some(({ ipip }) => ipip?.local === address)) continue;
-      await this.#route.removeAddress({ index, ip: address, prefix: 32 });
     }
     return true;
   }

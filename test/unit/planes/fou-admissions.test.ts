@@ -1,0 +1,220 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Nft } from '../../../src/adapters/nft/nft.ts';
+import type { IpipSpec, Link, RouteNetlink } from '../../../src/adapters/netlink/route.ts';
+import { Admissions } from '../../../src/adapters/planes/fou/admissions.ts';
+import { AltAddresses } from '../../../src/adapters/planes/fou/alt-addresses.ts';
+import { Guard } from '../../../src/adapters/planes/fou/guard.ts';
+import type { PlaneParts } from '../../../src/adapters/planes/fou/parts.ts';
+import { PeerTable } from '../../../src/adapters/planes/fou/peer-table.ts';
+import { Peer } from '../../../src/adapters/planes/fou/peer.ts';
+import { RunRecord } from '../../../src/adapters/planes/fou/run-record.ts';
+import { UnreachableRoutes } from '../../../src/adapters/planes/fou/unreachable-routes.ts';
+import { PeerRoutes } from '../../../src/adapters/planes/peer-routes.ts';
+import type { Path } from '../../../src/core/addr.ts';
+import { DEFAULT_PEER, type TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
+import { KernelError } from '../../../src/core/errors.ts';
+import { port, type IfIndex } from '../../../src/core/units.ts';
+import type { PlaneContext } from '../../../src/ports/data-plane.ts';
+import { ip } from '../../rig/addresses.ts';
+
+/*
+ * Admitting and evicting with a kernel that is told to refuse: sets of nftables, links and addresses
+ * as they would be, in memory.
+ */
+const path: Path = {
+  local: { ip: ip('203.0.113.1'), port: port(10_000) },
+  remote: { ip: ip('203.0.113.2'), port: port(40_001) },
+};
+const moved: Path = { ...path, remote: { ip: ip('203.0.113.3'), port: port(40_002) } };
+
+const refusal = new KernelError('nftables', {
+  operation: 'nft',
+  errno: 'ENOMEM',
+  words: 'Cannot allocate memory',
+  subject: 'nft',
+});
+
+/** The elements that scripts have made; refuses whatever `refuses` says. */
+class FakeNft {
+  readonly sets = new Map<string, Set<string>>();
+  refuses: (script: string) => boolean = () => false;
+
+  runScript(script: string): void {
+    if (this.refuses(script)) throw refusal;
+    for (const line of script.split('\n')) {
+      const [, verb, set = '', list = ''] =
+        /^(add|delete) element ip \S+ p10000_(\S+) \{ (.*) \}$/.exec(line) ?? [];
+      const elements = this.of(set);
+      for (const text of list.split(', ')) {
+        if (verb === 'add') elements.add(text);
+        if (verb === 'delete') elements.delete(text);
+      }
+    }
+  }
+
+  elements(_family: string, _table: string, { name }: { readonly name: string }) {
+    return this.of(name.replace('p10000_', ''));
+  }
+
+  of(set: string): Set<string> {
+    const elements = this.sets.get(set) ?? new Set<string>();
+    this.sets.set(set, elements);
+    return elements;
+  }
+}
+
+/** One namespace's links; refuses to remove them while told so. */
+class FakeRoute {
+  link: Link | undefined;
+  keepsLinks = false;
+
+  async links(): Promise<readonly Link[]> {
+    return this.link ? [this.link] : [];
+  }
+  async linkByName(name: string): Promise<Link | undefined> {
+    return this.link?.name === name ? this.link : undefined;
+  }
+  async addIpip(spec: IpipSpec): Promise<IfIndex> {
+    const index = 7 as IfIndex;
+    this.link = {
+      ...{ index, name: spec.name, mtu: 1472, up: true, kind: 'ipip' },
+      ipip: { ...spec, link: undefined },
+    } as unknown as Link;
+    return index;
+  }
+  async changeIpip(_index: IfIndex, spec: IpipSpec): Promise<void> {
+    await this.addIpip(spec);
+  }
+  async removeLink(): Promise<void> {
+    if (this.keepsLinks) throw refusal;
+    this.link = undefined;
+  }
+  async setLink(): Promise<void> {}
+  async addresses(): Promise<readonly never[]> {
+    return [];
+  }
+  async addAddress(): Promise<void> {}
+  async ownMtu(): Promise<number> {
+    return 1500;
+  }
+  async routeTo(): Promise<undefined> {
+    return undefined;
+  }
+  async routes(): Promise<readonly never[]> {
+    return [];
+  }
+  async changeRoutes(): Promise<readonly never[]> {
+    return [];
+  }
+}
+
+let nft: FakeNft;
+let route: FakeRoute;
+let saved: unknown;
+let peer: Peer;
+let admissions: Admissions;
+let table: PeerTable;
+
+beforeEach(() => {
+  nft = new FakeNft();
+  route = new FakeRoute();
+  const config = {
+    role: 'server',
+    outer: { localPort: port(10_000), localIpAlt: ip('172.29.0.0'), forceLocalIpAlt: false },
+    inner: { device: 'ipipou0', ip: ip('172.28.0.0') },
+    nft: { table: 'ipipou', counters: true },
+  } as unknown as TunnelConfig;
+  const journal = { load: () => saved, save: (record: unknown) => (saved = record) };
+  const context = { config, journal, log: () => {} } as unknown as PlaneContext;
+  const kernel = route as unknown as RouteNetlink;
+  const environment = { route: kernel, config, defaultTtl: 64 };
+  const spec = {
+    ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0 },
+    ...{ strangers: true, authLengths: [73], counters: true },
+  };
+  const guard = new Guard(nft as unknown as Nft, spec, () => {});
+  table = new PeerTable();
+  const parts = {
+    ...{ context, environment, route: kernel, guard, peers: table },
+    alts: new AltAddresses(kernel),
+    routes: new PeerRoutes(kernel),
+    unreachable: new UnreachableRoutes(kernel, port(10_000)),
+    record: new RunRecord(config, journal),
+  } as unknown as PlaneParts;
+  peer = new Peer(
+    { id: DEFAULT_PEER, innerIp: ip('172.28.0.1'), allowedIps: 'any', hint: undefined },
+    'ipipou0',
+    environment,
+  );
+  table.add(peer);
+  admissions = new Admissions(parts);
+});
+
+const admitted = () => [...nft.of('admitted')];
+const bareRefused = () => [...nft.of('pairs')].toSorted();
+const deletesAdmitted = (script: string) =>
+  script.includes('delete element ip ipipou p10000_admitted');
+
+describe('an eviction that fails', () => {
+  beforeEach(() => admissions.admit(peer, path));
+
+  it('in the guard is carried out by the next call', async () => {
+    nft.refuses = (script) => deletesAdmitted(script) || script.includes('add table');
+    await expect(admissions.evict(peer)).rejects.toBe(refusal);
+    expect(admitted()).toHaveLength(1);
+    expect(table.carries(path)).toBe(false);
+    nft.refuses = () => false;
+    await admissions.evict(peer);
+    expect(admitted()).toEqual([]);
+    expect(bareRefused()).toEqual([]);
+    expect(route.link).toBeUndefined();
+  });
+
+  it('to remove the device keeps bare IPIP out, whatever else is said of the peer meanwhile', async () => {
+    route.keepsLinks = true;
+    await expect(admissions.evict(peer)).rejects.toBe(refusal);
+    expect(admitted()).toEqual([]);
+    expect(bareRefused()).toEqual(['203.0.113.2 . 203.0.113.1']);
+    expect(peer.guarded().besides).toHaveLength(1);
+    route.keepsLinks = false;
+    await admissions.evict(peer);
+    expect(route.link).toBeUndefined();
+    expect(bareRefused()).toEqual([]);
+  });
+
+  it('is forgotten when the peer is admitted elsewhere', async () => {
+    route.keepsLinks = true;
+    await expect(admissions.evict(peer)).rejects.toBe(refusal);
+    await admissions.admit(peer, moved);
+    expect(admitted()).toEqual(['203.0.113.3 . 40002 . 203.0.113.1']);
+    expect(bareRefused()).toEqual(['203.0.113.3 . 203.0.113.1']);
+  });
+
+  it('leaves a record by which the next run does not take the peer over', async () => {
+    route.keepsLinks = true;
+    await expect(admissions.evict(peer)).rejects.toBe(refusal);
+    expect(saved).toMatchObject({ peers: [{ id: DEFAULT_PEER, path: undefined }] });
+  });
+});
+
+it('refuses bare IPIP until the device of an evicted peer is gone', async () => {
+  await admissions.admit(peer, path);
+  const removed: (readonly string[])[] = [];
+  const remove = route.removeLink.bind(route);
+  route.removeLink = async () => {
+    removed.push(bareRefused());
+    await remove();
+  };
+  await admissions.evict(peer);
+  expect(removed).toEqual([['203.0.113.2 . 203.0.113.1']]);
+});
+
+it('stays at the old path when it cannot be re-pointed', async () => {
+  await admissions.admit(peer, path);
+  nft.refuses = (script) => script.includes('40002');
+  await expect(admissions.admit(peer, moved)).rejects.toBe(refusal);
+  expect(admitted()).toEqual(['203.0.113.2 . 40001 . 203.0.113.1']);
+  expect(bareRefused()).toEqual(['203.0.113.2 . 203.0.113.1']);
+  expect(route.link?.ipip?.remote).toBe(path.remote.ip);
+  expect(table.carries(path)).toBe(true);
+});
