@@ -1,0 +1,130 @@
+// Sends a flood of forged frames out of a device of the namespace it is started in (AF_PACKET, many a
+// call). Its argument is a FloodSpec (test/rig/flood.ts) as JSON. Prints how many it has sent, at the end
+// or when it is asked to end (SIGTERM).
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import {
+  address,
+  bind,
+  sendmmsg,
+  setsockopt,
+  socket,
+} from '../../.cache/modules/adapters/ffi/libc.js';
+
+// sys/socket.h, linux/if_packet.h, linux/if_ether.h
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOL_PACKET = 263;
+const PACKET_QDISC_BYPASS = 20;
+const ETH_P_IP = 0x0800;
+const [IPPROTO_ICMP, IPPROTO_UDP] = [1, 17];
+
+const FRAMES = 32_768;
+const BATCH = 64;
+const MMSGHDR = 64;
+const IOVEC = 16;
+
+const spec = JSON.parse(process.argv[2]);
+const mac = (text) => text.split(':').map((part) => Number.parseInt(part, 16));
+const ip = (text) => text.split('.').map(Number);
+const u16 = (value) => [value >> 8, value & 255];
+
+function sum(bytes) {
+  let total = 0;
+  for (let at = 0; at < bytes.length; at += 2) total += (bytes[at] << 8) | (bytes[at + 1] ?? 0);
+  while (total > 0xffff) total = (total & 0xffff) + (total >> 16);
+  return ~total & 0xffff;
+}
+
+function ipHeader(protocol, source, destination, length) {
+  const header = [0x45, 0, ...u16(20 + length), 0, 0, 0x40, 0, 64, protocol, 0, 0];
+  header.push(...source, ...destination);
+  header.splice(10, 2, ...u16(sum(header)));
+  return header;
+}
+
+function udp(from, to, payload) {
+  return [...u16(from), ...u16(to), ...u16(8 + payload.length), 0, 0, ...payload];
+}
+
+/** 198.18.0.0/15 is nobody's (RFC 2544); one of `spec.sources` addresses. */
+function forged(number) {
+  const host = number % spec.sources;
+  return spec.source
+    ? ip(spec.source)
+    : [198, 18 + ((host >> 16) & 1), (host >> 8) & 255, host & 255];
+}
+
+/** What looks like a request (core/auth/v1.ts) with a hint, of which nothing is true. */
+function request() {
+  const hint = spec.hint ? Buffer.from(spec.hint, 'hex') : randomBytes(8);
+  const [first, ...rest] = randomBytes(73);
+  return [first & 0x0f, ...rest, 1, 0, 8, ...hint, 0];
+}
+
+/** "Port unreachable" about a datagram of ours to somewhere. */
+function complaint(number) {
+  const about = [...ip(spec.about?.ip ?? '198.18.0.1')];
+  const quoted = udp(spec.to.port, spec.about?.port ?? 1024 + (number % 60_000), []);
+  const inner = [...ipHeader(IPPROTO_UDP, ip(spec.to.ip), about, quoted.length), ...quoted];
+  const icmp = [3, 3, 0, 0, 0, 0, 0, 0, ...inner];
+  icmp.splice(2, 2, ...u16(sum(icmp)));
+  return icmp;
+}
+
+function frame(number) {
+  const errors = spec.packets === 'errors';
+  const body = errors ? complaint(number) : udp(1024 + (number % 60_000), spec.to.port, request());
+  const header = ipHeader(
+    errors ? IPPROTO_ICMP : IPPROTO_UDP,
+    forged(number),
+    ip(spec.to.ip),
+    body.length,
+  );
+  return [...mac(spec.mac), 2, 0, 0, 0, 0, 1, ...u16(ETH_P_IP), ...header, ...body];
+}
+
+const index = Number(readFileSync(`/sys/class/net/${spec.device}/ifindex`, 'utf8'));
+const fd = socket(AF_PACKET, SOCK_RAW, 0);
+const name = new Uint8Array(20);
+const view = new DataView(name.buffer);
+view.setUint16(0, AF_PACKET, true);
+view.setUint16(2, ETH_P_IP, false);
+view.setInt32(4, index, true);
+if (fd < 0 || bind(fd, name, name.length) < 0)
+  throw new Error(`no packet socket on ${spec.device}`);
+setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, Uint8Array.of(1, 0, 0, 0), 4);
+
+const length = frame(0).length;
+const pinned = (bytes) => new Uint8Array(new ArrayBuffer(bytes));
+const frames = pinned(FRAMES * length);
+const vectors = pinned(FRAMES * IOVEC);
+const messages = pinned(FRAMES * MMSGHDR);
+const [vectorView, messageView] = [new DataView(vectors.buffer), new DataView(messages.buffer)];
+for (let number = 0; number < FRAMES; number += 1) {
+  frames.set(frame(number), number * length);
+  vectorView.setBigUint64(number * IOVEC, address(frames) + BigInt(number * length), true);
+  vectorView.setBigUint64(number * IOVEC + 8, BigInt(length), true);
+  messageView.setBigUint64(number * MMSGHDR + 16, address(vectors) + BigInt(number * IOVEC), true);
+  messageView.setBigUint64(number * MMSGHDR + 24, 1n, true);
+}
+
+let sent = 0;
+const end = new AbortController();
+process.once('SIGTERM', () => end.abort());
+process.stdout.write('flooding\n');
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+const from = performance.now();
+while (!end.signal.aborted && !(spec.count && sent >= spec.count)) {
+  const due = spec.rate ? ((performance.now() - from) * spec.rate) / 1000 : sent + 4096;
+  while (sent < due && !(spec.count && sent >= spec.count)) {
+    const at = sent % FRAMES;
+    const wanted = Math.min(BATCH, FRAMES - at, spec.count ? spec.count - sent : BATCH);
+    const took = sendmmsg(fd, messages.subarray(at * MMSGHDR), wanted, 0);
+    sent += Math.max(took, 0);
+    if (took < wanted) break;
+  }
+  if (spec.rate) Atomics.wait(sleeper, 0, 0, 1);
+  await new Promise((resolve) => setImmediate(resolve));
+}
+process.stdout.write(`sent ${sent}\n`);
