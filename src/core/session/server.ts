@@ -67,7 +67,7 @@ import {
   stampTime,
   type PacketEvent,
 } from './turn.ts';
-import type { SessionConfig, SessionEvent, SessionStatus } from './types.ts';
+import type { SessionConfig, SessionEvent, SessionMemory, SessionStatus } from './types.ts';
 
 type EventOf<Kind extends SessionEvent['kind']> = Extract<SessionEvent, { readonly kind: Kind }>;
 
@@ -120,7 +120,7 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
     else turn.state = { ...turn.state, allowed: [literal] };
   }
   const { adopted } = event;
-  const remote = formerRemote(turn, memory?.remote, memory === undefined ? adopted : undefined);
+  const remote = memory?.remote && formerRemote(turn, memory.remote);
   if (remote === undefined || !mayReturn(turn, remote)) {
     if (memory?.remote) {
       remember(turn, 'lazily');
@@ -129,6 +129,11 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
       });
     }
     if (adopted) turn.effects.push({ kind: 'evict' });
+    if (adopted && memory?.remote === undefined) {
+      log(turn, 'warn', 'nothing vouches for whom the earlier run admitted: it must authenticate', {
+        remote: formatEndpoint(adopted.remote),
+      });
+    }
     return;
   }
   if (adopted && samePath(adopted, remote.path)) {
@@ -142,19 +147,13 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
   });
 }
 
-/** The remote that the memory names; without any memory what the plane still carries, as if heard now. */
+/** The remote that the memory names. Only memory vouches for whom a plane still carries. */
 function formerRemote(
-  turn: ServerTurn,
-  remembered: NonNullable<EventOf<'start'>['memory']>['remote'],
-  adopted: Path | undefined,
-): Remote | undefined {
-  const { now } = turn;
-  if (remembered) {
-    const authenticated = instantOf(remembered.authenticatedAt, now);
-    const heard = instantOf(remembered.lastHeardAt, now);
-    return { path: remembered.path, authenticated, heard, expired: false };
-  }
-  return adopted && { path: adopted, authenticated: now, heard: now, expired: false };
+  { now }: ServerTurn,
+  { path, authenticatedAt, lastHeardAt }: NonNullable<SessionMemory['remote']>,
+): Remote {
+  const authenticated = instantOf(authenticatedAt, now);
+  return { path, authenticated, heard: instantOf(lastHeardAt, now), expired: false };
 }
 
 function mayReturn(turn: ServerTurn, remote: Remote): boolean {

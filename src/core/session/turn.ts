@@ -86,13 +86,14 @@ export function resolveName<State extends SessionState>(turn: Turn<State>, host:
 
 /**
  * Memory of an earlier run that still counts: one of another peer (the configured proof was changed)
- * does not.
+ * does not, and one that does not say whose it is vouches for nobody.
  */
 export function recall<State extends SessionState>(
   turn: Turn<State>,
   memory: SessionMemory | undefined,
 ): SessionMemory | undefined {
-  if (memory?.peer === undefined || memory.peer === turn.scheme.mark()) return memory;
+  if (memory === undefined || memory.peer === turn.scheme.mark()) return memory;
+  if (memory.peer === undefined) return { ...memory, remote: undefined };
   log(
     turn,
     'warn',

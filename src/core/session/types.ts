@@ -28,7 +28,7 @@ export type SessionMemory = {
   readonly replay: { readonly newest: Seconds; readonly seen: readonly string[] } | undefined;
   /**
    * Marks the proof that was configured when this was written: memory of another peer (a changed key,
-   * token or secret) is worth nothing. No secret can be read from it. Absent = unknown, accepted.
+   * token or secret) is worth nothing. No secret can be read from it. Absent = unknown: then `remote` counts for nothing.
    */
   readonly peer?: string | undefined;
 };

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { START_BATCH, WAKE_BATCH } from '../../../src/app/limits.ts';
 import { openTunnel, type Tunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
 import type { Path } from '../../../src/core/addr.ts';
+import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';
 import type { PeerConfig, PeerId, TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
@@ -68,6 +69,24 @@ class World {
 
   async open(role: 'server' | 'client', ...peers: readonly PeerConfig[]): Promise<Tunnel> {
     return openTunnel(tunnelConfig(role, peers), undefined, this.#ports());
+  }
+
+  /** An earlier run has ended without order; the plane still carries its peers, which memory vouches for. */
+  async cutShort(names: readonly string[]): Promise<void> {
+    const earlier = await this.open('server', peer('a'), peer('b'));
+    await earlier.close();
+    this.calls();
+    this.previous = this.written;
+    const at = this.clock.now().unix;
+    for (const name of names) {
+      const path = adoptedPath(name);
+      this.plane.adopted.set(id(name), path);
+      this.memories.set(id(name), {
+        remote: { path, authenticatedAt: at, lastHeardAt: at },
+        replay: undefined,
+        peer: schemeOf(peer(name).proof).mark(),
+      });
+    }
   }
 
   /** An authentic packet of a peer from 198.51.100.`last`. */
@@ -165,7 +184,7 @@ describe('a server of several peers', () => {
     const world = new World();
     const timers = { ...peer('a').timers, authLifetime: seconds(60), connectionIdle: seconds(60) };
     const names = Array.from({ length: 3 * WAKE_BATCH }, (_unused, n) => `peer${n}`);
-    for (const name of names) world.plane.adopted.set(id(name), adoptedPath(name));
+    await world.cutShort(names);
     const tunnel = await world.open('server', ...names.map((name) => peer(name, { timers })));
     await world.clock.advance(121_000);
     for (let turn = 0; turn < 200; turn++) {
@@ -224,12 +243,13 @@ describe('a server of several peers', () => {
   test('after a run that was cut short admits again whom that had admitted', async () => {
     const world = new World();
     const at = world.clock.now().unix;
-    const remembered = (last: number): SessionMemory => ({
+    const remembered = (name: string, last: number): SessionMemory => ({
       remote: { path: pathTo(last), authenticatedAt: at, lastHeardAt: at },
       replay: { newest: seconds(5), seen: [] },
+      peer: schemeOf(peer(name).proof).mark(),
     });
-    world.memories.set(id('a'), remembered(1));
-    world.memories.set(id('b'), { ...remembered(2), remote: undefined });
+    world.memories.set(id('a'), remembered('a', 1));
+    world.memories.set(id('b'), { ...remembered('b', 2), remote: undefined });
     const first = await world.open('server', peer('a'), peer('b'));
     expect(world.calls(), 'after an orderly end').toEqual([]);
     await first.close();
@@ -254,10 +274,7 @@ describe('a server of several peers', () => {
 test('goes through the peers of a run that was cut short in batches, and heeds packets between', async () => {
   const world = new World();
   const names = Array.from({ length: 2 * START_BATCH }, (_unused, n) => `peer${n}`);
-  for (const name of names) world.plane.adopted.set(id(name), adoptedPath(name));
-  const first = await world.open('server', peer('a'), peer('b'));
-  await first.close();
-  world.previous = world.written;
+  await world.cutShort(names);
   const opening = world.open('server', ...names.map((name) => peer(name)));
   await settleAll(world);
   expect(world.loaded).toHaveLength(START_BATCH - 1);

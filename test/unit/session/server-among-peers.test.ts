@@ -1,3 +1,4 @@
+import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { describe, expect, it } from 'vitest';
 import { millis, seconds } from '../../../src/core/units.ts';
 import {
@@ -52,7 +53,8 @@ describe('a plane that knows when data came', () => {
     const bench = new Bench(configOf('server', { timers }));
     const at = millis(BEGIN - 10_000);
     const remote = { path: PATH, authenticatedAt: at, lastHeardAt: at };
-    bench.start({ remote, replay: undefined }, PATH);
+    const { proof } = configOf('server');
+    bench.start({ remote, replay: undefined, peer: schemeOf(proof).mark() }, PATH);
     const counts = { rxPackets: 0n, txPackets: 0n };
     bench.do({ kind: 'counters', counts, heardAt: millis(0) });
     expect(bench.status.lastHeardAt).toBe(BEGIN - 10_000);

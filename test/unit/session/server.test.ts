@@ -358,12 +358,12 @@ describe('the start', () => {
     ['adopted as remembered', memoryOf(-10), PATH, ['remember']],
     ['remembered, plane empty', memoryOf(-10), undefined, ['remember', 'admit']],
     ['remembered, another adopted', memoryOf(-10), pathFrom('203.0.113.9'), ['remember', 'admit']],
-    ['adopted, never remembered', undefined, PATH, ['remember']],
+    ['adopted, never remembered', undefined, PATH, ['evict']],
     ['run out', memoryOf(-3721), PATH, ['remember', 'evict']],
     ['run out, plane empty', memoryOf(-3721), undefined, ['remember']],
     ['forgotten, still adopted', memoryOf(0, { remote: undefined }), PATH, ['evict']],
     ['remembered of another key', memoryOf(-10, { peer: 'ed25519-00000000' }), PATH, ['evict']],
-    ['of unknown proof', memoryOf(-10, { peer: undefined }), PATH, ['remember']],
+    ['of unknown proof', memoryOf(-10, { peer: undefined }), PATH, ['evict']],
     ['nothing at all', undefined, undefined, []],
   ] as const)('%s', (_what, memory, adopted, kinds) => {
     const bench = new Bench(configOf('server'));

@@ -203,7 +203,8 @@ describe('a path', () => {
     room.packet(PATH, request(pair(0)));
     const at = room.instant().unix;
     const remote = { path: PATH, authenticatedAt: at, lastHeardAt: at };
-    const memory: SessionMemory = { remote, replay: undefined };
+    const peer = schemeOf(room.entry('b').peer.proof).mark();
+    const memory: SessionMemory = { remote, replay: undefined, peer };
     const outcomes = room.table.begin(room.entry('b'), room.instant(), {
       memory,
       adopted: undefined,
