@@ -144,12 +144,17 @@ function parseRemote(value: unknown): SessionMemory['remote'] {
 
 function parseReplay(value: unknown): SessionMemory['replay'] {
   if (!isObject(value)) return undefined;
-  const { newest, seen } = value;
-  if (!isTime(newest) || !Array.isArray(seen)) return undefined;
-  const texts: readonly unknown[] = seen;
-  return texts.every((text) => typeof text === 'string')
-    ? { newest: seconds(newest), seen: texts }
-    : undefined;
+  const { newest, seen, ahead } = value;
+  if (!isTime(newest) || !isTexts(seen)) return undefined;
+  const end = { newest: seconds(newest), seen };
+  if (ahead === undefined) return end;
+  if (!isObject(ahead) || !isTime(ahead['oldest'])) return undefined;
+  const far = parseReplay({ ...ahead, ahead: undefined });
+  return far && { ...end, ahead: { oldest: seconds(ahead['oldest']), ...far } };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((text) => typeof text === 'string');
 }
 
 function parsePath(value: unknown): Path | undefined {

@@ -7,7 +7,7 @@ import type { Proof } from '../config/tunnel-config.ts';
 import { concatBytes, getU16be } from '../bytes.ts';
 import { seconds, type Millis, type Seconds } from '../units.ts';
 import { constantTimeEqual, formatChecksum } from './bytes.ts';
-import { encodePublicKey } from './public-key.ts';
+import { encodePublicKey, type PublicKey } from './public-key.ts';
 import { ACCEPTED, refused, type Verdict } from './refusal.ts';
 import { checkReplay, rememberPacket, type Replay } from './replay.ts';
 import { EXTENSION, type Extension } from './extensions.ts';
@@ -61,7 +61,11 @@ export type Scheme = {
   /** Token or signature; only for what `shape` passed. */
   readonly prove: (payload: Uint8Array, crypto: AuthCrypto) => Verdict;
   /** The replay memory after this packet was accepted. */
-  readonly accepted: (payload: Uint8Array, replay: Replay | undefined) => Replay | undefined;
+  readonly accepted: (
+    payload: Uint8Array,
+    now: Millis,
+    replay: Replay | undefined,
+  ) => Replay | undefined;
   /** Tells one configured proof from another without giving secrets away; see SessionMemory.peer. */
   readonly mark: () => string;
 };
@@ -87,7 +91,7 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
     shape: (payload) => shapeOf(payload, payload.length === 0),
     screen: () => ACCEPTED,
     prove: () => ACCEPTED,
-    accepted: (_payload, replay) => replay,
+    accepted: (_payload, _now, replay) => replay,
     mark: () => 'none',
   }),
 
@@ -101,7 +105,7 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
     shape: (payload) => (payload.length === token.length ? ACCEPTED : shapeOf(payload, false)),
     screen: () => ACCEPTED,
     prove: (payload) => (constantTimeEqual(payload, token) ? ACCEPTED : refused('token')),
-    accepted: (_payload, replay) => replay,
+    accepted: (_payload, _now, replay) => replay,
     mark: () => `token-${formatChecksum(token)}`,
   }),
 
@@ -149,9 +153,9 @@ const SCHEMES: { readonly [Kind in Proof['kind']]: (proof: ProofOf<Kind>) => Sch
       const authentic = verify(signedMessage(packet.signed, proof.secret), packet.signature);
       return authentic ? ACCEPTED : refused('signature');
     },
-    accepted: (payload, replay) => {
+    accepted: (payload, now, replay) => {
       const packet = decodeAuth(payload);
-      return packet && rememberPacket(replay, packet.time, fingerprint(packet));
+      return packet && rememberPacket(replay, packet.time, fingerprint(packet), packetSeconds(now));
     },
     mark() {
       const { peerPublicKey, secret } = proof;
@@ -173,6 +177,15 @@ function reportOf(pathMtu: number | undefined): readonly Extension[] {
 export function schemeOf(proof: Proof): Scheme {
   if (proof.kind === 'none') return SCHEMES.none(proof);
   return proof.kind === 'token' ? SCHEMES.token(proof) : SCHEMES.ed25519(proof);
+}
+
+/**
+ * Whose packets a replay memory is about: the signer's key, whatever peer has it on whatever device, so
+ * that no packet is new again where a peer is renamed, moved or given another secret. Undefined where
+ * nothing of the kind is remembered.
+ */
+export function replayKey(proof: Proof): PublicKey | undefined {
+  return proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
 }
 
 /** UDP payload lengths that can be authentication packets under any of some proofs; what a plane is told. */

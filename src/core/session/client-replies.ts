@@ -48,7 +48,7 @@ function checkSignedReply(turn: ClientTurn, event: PacketEvent): void {
   if (!charged.ok) return refuse(turn, path, charged);
   const proved = scheme.prove(payload, turn.crypto);
   if (!proved.ok) return refuse(turn, path, proved);
-  turn.state = { ...turn.state, replay: scheme.accepted(payload, turn.state.replay) };
+  turn.state = { ...turn.state, replay: scheme.accepted(payload, now.unix, turn.state.replay) };
   const memory = { remote: undefined, replay: turn.state.replay, peer: scheme.mark() };
   turn.effects.push({ kind: 'remember', memory });
   answered(turn, path, payload);

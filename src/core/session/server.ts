@@ -200,7 +200,7 @@ function welcome(turn: ServerTurn, path: Path, payload: Uint8Array): void {
   const { remote: earlier, retry } = turn.state;
   turn.state = {
     ...turn.state,
-    replay: scheme.accepted(payload, turn.state.replay),
+    replay: scheme.accepted(payload, now.unix, turn.state.replay),
     retry: undefined,
   };
   const remote: Remote = { path, authenticated: now, heard: now, expired: false };

@@ -85,8 +85,8 @@ export function resolveName<State extends SessionState>(turn: Turn<State>, host:
 }
 
 /**
- * Memory of an earlier run that still counts: one of another peer (the configured proof was changed)
- * does not, and one that does not say whose it is vouches for nobody.
+ * Memory of an earlier run that still counts: who was admitted by another proof than the configured
+ * one, or by none that is named, does not; what protects from replays does, since it is the key's.
  */
 export function recall<State extends SessionState>(
   turn: Turn<State>,
@@ -97,9 +97,9 @@ export function recall<State extends SessionState>(
   log(
     turn,
     'warn',
-    'the configured proof has changed: what was remembered of the peer is forgotten',
+    'the configured proof has changed: who was admitted by the former one is forgotten',
   );
-  return { remote: undefined, replay: undefined, peer: turn.scheme.mark() };
+  return { remote: undefined, replay: memory.replay, peer: turn.scheme.mark() };
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { Ipv4, Path, Endpoint } from '../addr.ts';
 import type { Refusal } from '../auth/refusal.ts';
+import type { Replay } from '../auth/replay.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
-import type { Instant, Millis, Port, Seconds } from '../units.ts';
+import type { Instant, Millis, Port } from '../units.ts';
 
 /** What a session needs of the config. `remoteIp` is set for a literal address, else `host` is resolved. */
 export type SessionConfig = {
@@ -18,17 +19,18 @@ export type SessionConfig = {
 
 /**
  * What must outlive the process. `remote` is the last authenticated path; `replay` is what keeps a
- * captured authentication packet from working again: the newest accepted packet time and the
- * signatures' fingerprints (base64) accepted with exactly that time.
+ * captured authentication packet from working again (auth/replay.ts). It belongs to the peer's key,
+ * whatever the peer is called and wherever it is configured: see replayKey.
  */
 export type SessionMemory = {
   readonly remote:
     | { readonly path: Path; readonly authenticatedAt: Millis; readonly lastHeardAt: Millis }
     | undefined;
-  readonly replay: { readonly newest: Seconds; readonly seen: readonly string[] } | undefined;
+  readonly replay: Replay | undefined;
   /**
-   * Marks the proof that was configured when this was written: memory of another peer (a changed key,
-   * token or secret) is worth nothing. No secret can be read from it. Absent = unknown: then `remote` counts for nothing.
+   * Marks the proof that was configured when this was written: the `remote` of another one (a changed
+   * key, token or secret) is worth nothing. No secret can be read from it. Absent = unknown: then
+   * `remote` counts for nothing.
    */
   readonly peer?: string | undefined;
 };
