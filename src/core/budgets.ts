@@ -19,9 +19,11 @@ export const SOURCE_RATE: Rate = { perSecond: 5, burst: 10 };
 export const OVERALL_RATE: Rate = { perSecond: 100, burst: 100 };
 /** A peer's own path, apart from all strangers. */
 export const OWN_RATE: Rate = { perSecond: 5, burst: 10 };
+/** Addresses that a peer was admitted at before, for one peer: its NAT may have chosen another port. */
+export const KNOWN_RATE: Rate = { perSecond: 5, burst: 10 };
 /** Packets from elsewhere that carry the hint of a peer's key, for one peer. */
 export const HINTED_RATE: Rate = { perSecond: 5, burst: 10 };
-/** All own paths of a tunnel together: 2000 signatures are a third of a second of processor time. */
+/** All own paths and known addresses of a tunnel together: 2000 signatures are a third of a second of processor time. */
 export const OVERALL_OWN_RATE: Rate = { perSecond: 2000, burst: 2000 };
 /** All hinted packets from elsewhere together. */
 export const OVERALL_HINTED_RATE: Rate = { perSecond: 1000, burst: 1000 };

@@ -50,6 +50,19 @@ export class Attacker {
     network.send({ from, to, payload });
   }
 
+  /** Alters the last packet overheard again and again, hint and time as they are: one each 2 ms. */
+  wearOut(duration: number, source: (index: number) => string): void {
+    const { random, network, clockwork, serverIp } = this.#world;
+    const model = this.captured.at(-1)?.payload ?? new Uint8Array(AUTH_V1_LENGTH);
+    for (let i = 0; i < duration / 2; i++) {
+      const payload = Uint8Array.from([...random.bytes(64), ...model.subarray(64)]);
+      const from = { ip: ip(source(i)), port: port(1 + random.below(65535)) };
+      clockwork.after(2 * i, () => {
+        network.send({ from, to: { ip: serverIp, port: port(10_000) }, payload });
+      });
+    }
+  }
+
   /** Many forged packets with the right time, one each millisecond, from changing addresses. */
   flood(packets: number): void {
     const { random, network, clockwork, serverIp, tunnel } = this.#world;

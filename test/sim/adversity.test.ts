@@ -81,6 +81,25 @@ describe('a flood', () => {
 });
 
 describe('an attacker', () => {
+  it.each([
+    ['one address', 2, () => '192.0.2.9'],
+    ['many addresses', 30, (i: number) => `192.0.2.${i % 200}`],
+  ] as const)(
+    'who wears a hint out from %s holds up no client that moves for long',
+    (_what, most, source) => {
+      const world = startedWorld();
+      const attacker = new Attacker(world);
+      world.clockwork.advance(60 * SECOND);
+      expect(attacker.captured).not.toHaveLength(0);
+      attacker.wearOut(120 * SECOND, source);
+      world.clockwork.advance(5 * SECOND);
+      world.nat.move(ip('203.0.113.77'));
+      world.moveClient(world.tunnel, ip('10.7.7.7'));
+      world.clockwork.advance(most * SECOND);
+      expect(isReachable(world, world.tunnel)).toBe(true);
+    },
+  );
+
   it('who has overheard everything moves nobody', () => {
     const world = new World({ seed: 1 });
     const attacker = new Attacker(world);

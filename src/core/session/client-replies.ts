@@ -4,10 +4,11 @@ import { constantTimeEqual } from '../auth/bytes.ts';
 import { refused } from '../auth/refusal.ts';
 import { isInnerPacket } from '../auth/schemes.ts';
 import { reversedReply } from '../auth/v1.ts';
+import { charge } from './charge.ts';
 import { currentPath, heard, openRequests, replied } from './client-auth.ts';
 import { takeReply } from './client-mtu.ts';
 import type { ClientState } from './state.ts';
-import { charge, refuse, type PacketEvent, type Turn } from './turn.ts';
+import { refuse, type PacketEvent, type Turn } from './turn.ts';
 
 type ClientTurn = Turn<ClientState>;
 
@@ -44,8 +45,8 @@ function checkSignedReply(turn: ClientTurn, event: PacketEvent): void {
   }
   const screened = [scheme.shape(payload), scheme.screen(payload, now.unix, turn.state.replay)];
   for (const verdict of screened) if (!verdict.ok) return refuse(turn, path, verdict);
-  const charged = charge(turn, event, true);
-  if (!charged.ok) return refuse(turn, path, charged);
+  const unpaid = charge(turn, event, 'own');
+  if (unpaid) return refuse(turn, path, unpaid);
   const proved = scheme.prove(payload, turn.crypto);
   if (!proved.ok) return refuse(turn, path, proved);
   turn.state = { ...turn.state, replay: scheme.accepted(payload, now.unix, turn.state.replay) };

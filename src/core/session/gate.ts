@@ -3,9 +3,9 @@
  * make them cost is bounded here, once for all.
  *
  * A stranger's packet takes a token of its source address and one of the bucket that all strangers
- * share. A packet from a peer's own path, or with the hint of a peer's key, has passed that peer's own
- * bucket before (in its session) and takes a token of one that all peers share: strangers who know no
- * peer's path or key cannot empty these. A source without tokens takes none of the shared ones.
+ * share; one with the hint of a peer's key the same, of a bucket that all hinted packets share. One from
+ * a path or address that a peer was admitted at takes a token of one that all peers share. A peer's own
+ * buckets come before (charge.ts). A source without tokens takes none of the shared ones.
  * Sources are kept in the order of their last packet, and the oldest leaves when there are too many: a
  * flood from forged addresses is held by the shared bucket alone, and costs bounded memory.
  */
@@ -18,34 +18,31 @@ import {
   OVERALL_RATE,
   SOURCE_RATE,
   SOURCES_MAX,
+  type Rate,
 } from '../budgets.ts';
 import { takeToken, type Bucket } from './rate-limit.ts';
 import type { ProofBudget } from './types.ts';
 
 export class Gate implements ProofBudget {
   readonly #sources = new Map<Ipv4, Bucket>();
-  #strangers: Bucket | undefined;
-  #own: Bucket | undefined;
-  #hinted: Bucket | undefined;
-  #outerErrors: Bucket | undefined;
+  readonly #shared = new Map<Rate, Bucket>();
 
   own(now: Millis): boolean {
-    const bucket = takeToken(this.#own, OVERALL_OWN_RATE, now);
-    this.#own = bucket ?? this.#own;
-    return bucket !== undefined;
+    return this.#take(OVERALL_OWN_RATE, now);
   }
 
-  hinted(now: Millis): boolean {
-    const bucket = takeToken(this.#hinted, OVERALL_HINTED_RATE, now);
-    this.#hinted = bucket ?? this.#hinted;
-    return bucket !== undefined;
+  hinted(source: Ipv4, now: Millis): boolean {
+    return this.#takeFrom(source, OVERALL_HINTED_RATE, now);
   }
 
   stranger(source: Ipv4, now: Millis): boolean {
+    return this.#takeFrom(source, OVERALL_RATE, now);
+  }
+
+  /** A token of a source and one of what it shares with others, or neither. */
+  #takeFrom(source: Ipv4, rate: Rate, now: Millis): boolean {
     const bucket = takeToken(this.#sources.get(source), SOURCE_RATE, now);
-    const overall = takeToken(this.#strangers, OVERALL_RATE, now);
-    if (bucket === undefined || overall === undefined) return false;
-    this.#strangers = overall;
+    if (bucket === undefined || !this.#take(rate, now)) return false;
     this.#sources.delete(source);
     this.#sources.set(source, bucket);
     const oldest = this.#sources.keys().next();
@@ -55,11 +52,15 @@ export class Gate implements ProofBudget {
     return true;
   }
 
+  #take(rate: Rate, now: Millis): boolean {
+    const bucket = takeToken(this.#shared.get(rate), rate, now);
+    if (bucket !== undefined) this.#shared.set(rate, bucket);
+    return bucket !== undefined;
+  }
+
   /** Whether to listen to what the network says about a packet of ours. */
   outerError(now: Millis): boolean {
-    const bucket = takeToken(this.#outerErrors, OUTER_ERROR_RATE, now);
-    this.#outerErrors = bucket ?? this.#outerErrors;
-    return bucket !== undefined;
+    return this.#take(OUTER_ERROR_RATE, now);
   }
 
   /** How many sources are remembered. */

@@ -52,6 +52,11 @@ export const POLL_MAX = millis(10_000);
 /** Before a remote runs out, its counters are read once more. */
 export const POLL_LEAD = millis(1000);
 
+// Server
+
+/** Addresses remembered that a peer was admitted at. */
+export const KNOWN_MAX = 4;
+
 // Memory
 
 /** Signs of life that come without an authentication packet are written down so often at most. */

@@ -4,6 +4,7 @@ import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import {
   ADMIT_ANSWER,
   backoff,
+  KNOWN_MAX,
   POLL_LEAD,
   POLL_MAX,
   pollInterval,
@@ -31,9 +32,15 @@ export function admit(turn: ServerTurn, remote: Remote, failures: number): void 
 /** Watches over a remote from now on; `counts` are those to compare the next with. */
 export function follow(turn: ServerTurn, remote: Remote, counts: PacketCounts | undefined): void {
   const keepalive = toMillis(turn.config.timers.keepalive);
+  const { ip } = remote.path.remote;
+  const { addresses } = turn.state;
   turn.state = {
     ...turn.state,
     remote,
+    addresses:
+      addresses[0] === ip
+        ? addresses
+        : [ip, ...addresses.filter((other) => other !== ip)].slice(0, KNOWN_MAX),
     counts,
     keepaliveAt: keepalive > 0 ? after(turn, keepalive) : undefined,
   };

@@ -29,10 +29,11 @@
  *   it has resolved nobody is accepted; when it stops resolving the last addresses count.
  * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
  */
-import { formatEndpoint, parseIpv4, samePath, type Path } from '../addr.ts';
+import { formatEndpoint, parseIpv4, samePath, type Ipv4, type Path } from '../addr.ts';
 import { ACCEPTED, refused, type Verdict } from '../auth/refusal.ts';
 import { pathMtuOf } from '../auth/v1.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
+import { charge } from './charge.ts';
 import { backoff, POLL_LEAD, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
 import { applyLimit, heedTooBig, pathMtuIsDue, setPathMtu } from './mtu-effects.ts';
 import { PATH_MTU_MIN } from './path-mtu-limits.ts';
@@ -56,7 +57,6 @@ import {
 import { FRESH, type Remote, type ServerState } from './state.ts';
 import {
   after,
-  charge,
   drawSpread,
   earliest,
   isDue,
@@ -71,12 +71,16 @@ import type { SessionConfig, SessionEvent, SessionMemory, SessionStatus } from '
 
 type EventOf<Kind extends SessionEvent['kind']> = Extract<SessionEvent, { readonly kind: Kind }>;
 
+/** Shared by all that nobody was admitted for. */
+const NO_ADDRESSES: readonly Ipv4[] = [];
+
 export function createServer(now: Instant): ServerState {
   return {
     ...FRESH,
     role: 'server',
     allowed: undefined,
     remote: undefined,
+    addresses: NO_ADDRESSES,
     before: undefined,
     retry: undefined,
     keepaliveAt: undefined,
@@ -178,8 +182,9 @@ function receive(turn: ServerTurn, event: PacketEvent): void {
   const screened = scheme.screen(payload, now.unix, turn.state.replay);
   if (!screened.ok) return refuse(turn, path, screened);
   const own = admitted || (retry !== undefined && samePath(retry.remote.path, path));
-  const charged = charge(turn, event, own);
-  if (!charged.ok) return refuse(turn, path, charged);
+  const known = turn.state.addresses.includes(path.remote.ip);
+  const unpaid = charge(turn, event, own ? 'own' : known ? 'known' : 'elsewhere');
+  if (unpaid) return refuse(turn, path, unpaid);
   const proved = scheme.prove(payload, turn.crypto);
   if (!proved.ok) return refuse(turn, path, proved);
   welcome(turn, path, payload);

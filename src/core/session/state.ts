@@ -17,8 +17,12 @@ type Common = {
   /** Before `start` every event is ignored. */
   readonly started: boolean;
   readonly replay: Replay | undefined;
-  /** What may still be looked at from the peer's own path, and with its hint from elsewhere; undefined = all. */
+  /**
+   * What may still be looked at from the peer's own path, from addresses that it was at, and with its
+   * hint from elsewhere; undefined = all.
+   */
   readonly own: Bucket | undefined;
+  readonly known: Bucket | undefined;
   readonly hinted: Bucket | undefined;
   readonly refusals: Refusals;
   /** The last counters; undefined = the next ones are only a start to compare with. */
@@ -71,6 +75,8 @@ export type ServerState = Common & {
   /** Addresses that auth-by-remote-ip allows; undefined = not resolved yet, so none. */
   readonly allowed: readonly Ipv4[] | undefined;
   readonly remote: Remote | undefined;
+  /** Addresses of this and earlier remotes of this run, the latest first; at most KNOWN_MAX. */
+  readonly addresses: readonly Ipv4[];
   /** What to go back to when the last `admit` fails, while that can still come; undefined = nothing, at once. */
   readonly before:
     | { readonly remote: Remote | undefined; readonly attempt: number; readonly until: Millis }
@@ -136,6 +142,7 @@ export const FRESH: Common = {
   started: false,
   replay: undefined,
   own: undefined,
+  known: undefined,
   hinted: undefined,
   refusals: NO_REFUSALS,
   counts: undefined,

@@ -3,13 +3,11 @@
  * `step`; the states that go in and come out are never changed.
  */
 import type { Path } from '../addr.ts';
-import { ACCEPTED, refused, type Refusal, type Refused, type Verdict } from '../auth/refusal.ts';
+import type { Refusal, Refused } from '../auth/refusal.ts';
 import { packetTime } from '../auth/replay.ts';
 import { packetSeconds, type Scheme } from '../auth/schemes.ts';
 import { millis, type Instant, type Millis, type Seconds } from '../units.ts';
-import { HINTED_RATE, OWN_RATE } from '../budgets.ts';
 import { RESOLVE_TIMEOUT } from './limits.ts';
-import { takeToken } from './rate-limit.ts';
 import { countRefusal } from './refusals.ts';
 import type { SessionState } from './state.ts';
 import type {
@@ -100,32 +98,6 @@ export function recall<State extends SessionState>(
     'the configured proof has changed: who was admitted by the former one is forgotten',
   );
   return { remote: undefined, replay: memory.replay, peer: turn.scheme.mark() };
-}
-
-/**
- * Whether a packet's proof may be looked at: its budget is taken. `own`: it comes from a path that the
- * peer is on.
- */
-export function charge<State extends SessionState>(
-  turn: Turn<State>,
-  { path, payload, charged }: PacketEvent,
-  own: boolean,
-): Verdict {
-  if (charged === true) return ACCEPTED;
-  const { gate, now } = turn;
-  const at = now.monotonic;
-  if (own) {
-    const bucket = takeToken(turn.state.own, OWN_RATE, at);
-    if (bucket === undefined || !gate.own(at)) return refused('rate-limited');
-    turn.state = { ...turn.state, own: bucket };
-  } else if (turn.scheme.hinted(payload)) {
-    const bucket = takeToken(turn.state.hinted, HINTED_RATE, at);
-    if (bucket === undefined || !gate.hinted(at)) return refused('rate-limited');
-    turn.state = { ...turn.state, hinted: bucket };
-  } else if (!gate.stranger(path.remote.ip, at)) {
-    return refused('rate-limited');
-  }
-  return ACCEPTED;
 }
 
 /** Counts a refusal, and logs it unless the same was logged a moment ago. */

@@ -52,10 +52,10 @@ export interface SessionCrypto {
  * takes it; false = not now.
  */
 export interface ProofBudget {
-  /** From a path that the peer itself is on. */
+  /** From a path or address that the peer was admitted at. */
   own(now: Millis): boolean;
   /** From elsewhere, with the hint of a peer's key. */
-  hinted(now: Millis): boolean;
+  hinted(source: Ipv4, now: Millis): boolean;
   /** From elsewhere, without one. */
   stranger(source: Ipv4, now: Millis): boolean;
 }

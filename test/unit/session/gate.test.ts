@@ -62,8 +62,17 @@ describe('those whom a peer vouches for', () => {
   it('are limited all together, apart from strangers and from each other', () => {
     const gate = new Gate();
     passed(1000, (index) => gate.stranger(source(index), millis(0)));
-    expect(passed(5000, () => gate.hinted(millis(0)))).toBe(OVERALL_HINTED_RATE.burst);
+    const hinted = (at: number) =>
+      passed(5000, (index) => gate.hinted(source(10_000 + index), millis(at)));
+    expect(hinted(0)).toBe(OVERALL_HINTED_RATE.burst);
     expect(passed(5000, () => gate.own(millis(0)))).toBe(OVERALL_OWN_RATE.burst);
-    expect(passed(5000, () => gate.hinted(millis(1000)))).toBe(OVERALL_HINTED_RATE.perSecond);
+    expect(hinted(1000)).toBe(OVERALL_HINTED_RATE.perSecond);
+  });
+
+  it('are limited by their source where a hint is all they have', () => {
+    const gate = new Gate();
+    expect(passed(1000, () => gate.hinted(source(1), millis(0)))).toBe(SOURCE_RATE.burst);
+    expect(gate.stranger(source(1), millis(0))).toBe(false);
+    expect(gate.hinted(source(2), millis(0))).toBe(true);
   });
 });

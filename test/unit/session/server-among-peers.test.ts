@@ -9,6 +9,7 @@ import {
   PATH,
   pathFrom,
   hintedRequest,
+  ip,
   requestAt,
   servingClient,
   startedServer,
@@ -96,20 +97,25 @@ describe('a path that another peer has proved to be on', () => {
 describe('a packet of another path, when all peers together have used up their budget', () => {
   const now = millis(0);
 
-  it('with a hint waits for that of hints, and without one does not', () => {
+  const sources = Array.from({ length: 2000 }, (_unused, i) => ip(`10.0.${i >> 8}.${i & 255}`));
+
+  it('with a hint waits for that of hints or of strangers, whichever has something', () => {
     const bench = startedServer();
-    while (bench.gate.hinted(now)) continue;
-    expect(kindsOf(bench.packet(PATH, requestAt()))).toContain('admit');
+    for (const source of sources) bench.gate.hinted(source, now);
+    expect(kindsOf(bench.packet(PATH, hintedRequest()))).toContain('admit');
     const hinted = startedServer();
-    while (hinted.gate.hinted(now)) continue;
+    for (const source of sources) hinted.gate.hinted(source, now);
+    for (const source of sources) hinted.gate.stranger(source, now);
     hinted.packet(PATH, hintedRequest());
     expect(hinted.status.refused).toEqual({ 'rate-limited': 1 });
   });
 
-  it('on the own path waits for that of own paths', () => {
+  it('on the own path waits for that of own paths or of strangers', () => {
     const bench = servingClient();
     while (bench.gate.own(now)) continue;
-    expect(bench.packet(PATH, requestAt(1))).toEqual([]);
+    expect(kindsOf(bench.packet(PATH, requestAt(1)))).toContain('remember');
+    for (const source of sources) bench.gate.stranger(source, now);
+    expect(bench.packet(PATH, requestAt(2))).toEqual([]);
     expect(bench.status.refused).toEqual({ 'rate-limited': 1 });
   });
 });

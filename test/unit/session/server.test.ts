@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { OWN_RATE, SOURCE_RATE } from '../../../src/core/budgets.ts';
+import type { Path } from '../../../src/core/addr.ts';
 import type { SessionMemory } from '../../../src/core/session/types.ts';
 import { millis, port, seconds } from '../../../src/core/units.ts';
 import {
@@ -20,6 +21,7 @@ import {
   servingClient,
   SERVER_PROOF,
   startedServer,
+  hintedRequest,
 } from './bench.ts';
 
 const EMPTY = new Uint8Array();
@@ -165,10 +167,29 @@ describe('a refused packet', () => {
     expect(kindsOf(bench.packet(pathFrom('203.0.113.9'), requestAt(2)))).toContain('admit');
   });
 
-  it('is limited on the own path, too', () => {
+  it('is limited on the own path, too: what is left there is what the address has', () => {
     const bench = servingClient();
     for (let i = 0; i < 50; i++) bench.packet(PATH, requestAt(0, foreign));
-    expect(bench.status.refused['signature']).toBe(OWN_RATE.burst);
+    expect(bench.status.refused['signature']).toBe(OWN_RATE.burst + SOURCE_RATE.burst - 1);
+  });
+
+  it('with a hint that somebody has seen leaves the peer its way in', () => {
+    const altered = hintedRequest();
+    altered[40] = (altered[40] ?? 0) ^ 1;
+    const flood = (bench: Bench, from: (index: number) => Path) => {
+      for (let i = 0; i < 100; i++) bench.packet(from(i), altered);
+    };
+    const elsewhere = pathFrom('198.18.0.1');
+    const one = servingClient();
+    flood(one, () => pathFrom('192.0.2.9'));
+    expect(one.status.refused['signature']).toBe(SOURCE_RATE.burst);
+    expect(kindsOf(one.packet(elsewhere, hintedRequest()))).toContain('admit');
+    // Whoever floods from as many addresses as he likes cannot keep it from where it was known.
+    const many = servingClient();
+    for (let round = 0; round < 3; round++) flood(many, (i) => pathFrom(`192.0.${round}.${i}`));
+    expect(kindsOf(many.packet(elsewhere, hintedRequest()))).toEqual([]);
+    const otherPort = { ...PATH, remote: { ...PATH.remote, port: port(40_999) } };
+    expect(kindsOf(many.packet(otherPort, hintedRequest()))).toContain('admit');
   });
 
   it('does not use up tokens when it is mere data', () => {
