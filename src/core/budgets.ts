@@ -34,19 +34,33 @@ export const OUTER_ERROR_RATE: Rate = { perSecond: 100, burst: 100 };
 
 // The guard of the `fou` plane (nftables): what may go to the queue.
 
+/**
+ * The queue holds 24 packets by default (`nfq-max-len`). All that strangers can put there at once (`early`,
+ * `known`, `strangers`) is 16, so that there is room for what has a budget of its own.
+ */
 export const GUARD_LIMITS = {
   /** One admitted path. */
-  admitted: { perSecond: 50, burst: 50 },
-  /** Admitted paths whose budgets are remembered, and for how long after their last packet, in seconds. */
+  admitted: { perSecond: 50, burst: 16 },
+  /** Admitted paths and hints whose budgets are remembered, and for how long after their last packet, in seconds. */
   paths: { size: 4096, timeout: 10 },
   /** What looks like data from unknown sources: it may have overtaken its authentication packet. */
-  early: { perSecond: 10, burst: 8 },
+  early: { perSecond: 10, burst: 4 },
+  /** One source with the hint of one peer's key. */
+  hintedSource: { perSecond: 5, burst: 5 },
+  hintSources: { size: 4096, timeout: 10 },
+  /** One hint, whatever the source: four times what one source may send. */
+  hinted: { perSecond: 20, burst: 8 },
+  /** One source that a peer was admitted at lately, and all of them together. */
+  knownSource: { perSecond: 10, burst: 4 },
+  known: { perSecond: 100, burst: 4 },
+  /** Such sources, and for how long after their last packet by an admitted path, in seconds. */
+  knownSources: { size: 4096, timeout: 86_400 },
   /** One unknown source. */
   source: { perSecond: 10, burst: 20 },
   /** Sources remembered at once, and for how long after their last packet, in seconds. */
   sources: { size: 4096, timeout: 10 },
-  /** All unknown sources together. */
-  strangers: { perSecond: 200, burst: 100 },
+  /** All unknown sources together: as many a second as the session tests (OVERALL_RATE). */
+  strangers: { perSecond: 100, burst: 8 },
 } as const;
 
 /**

@@ -1,18 +1,20 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
 import type { Ipv4, Prefix } from '../../src/core/addr.ts';
+import { HINT_LENGTH, HINT_OFFSET } from '../../src/core/auth/v1.ts';
 import { prefixLengthsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
 import type { GuardSpec } from '../../src/core/nft/guard-rules.ts';
 import { changePeers, installGuard } from '../../src/core/nft/guard.ts';
+import { GUARD_LIMITS } from '../../src/core/budgets.ts';
 import { port } from '../../src/core/units.ts';
 import { ip } from '../rig/addresses.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 
 /*
  * The guard's rules on packets of the loopback device. This kernel may have no `queue`: what would be
- * queued is counted instead.
+ * queued is counted instead. Budgets are never refilled, so that no test depends on the time.
  *
  *   namespace NAME:   127.x.x.x:any ──lo──▶ 127.0.0.1:10000, 127.0.0.1:9
  */
@@ -51,7 +53,9 @@ const base: GuardSpec = {
 };
 
 function install(spec: GuardSpec, peers: readonly GuardPeer[]): void {
-  const rules = installGuard(spec, peers).replaceAll('queue num 7', 'counter name queued drop');
+  const rules = installGuard(spec, peers)
+    .replaceAll('queue num 7', 'counter name queued drop')
+    .replaceAll(/[0-9]+\/second/g, '1/day');
   nft.runScript(`add table ip ${TABLE}\nadd counter ip ${TABLE} queued\n${rules}`);
 }
 
@@ -68,6 +72,7 @@ describe('who sends from an address', () => {
   const peer = (device: string, innerSources: readonly Prefix[]): GuardPeer => ({
     device,
     innerSources,
+    hint: undefined,
     admission: undefined,
     besides: [],
   });
@@ -128,5 +133,77 @@ describe('who sends from an address', () => {
     expect(await passes('127.50.1.3')).toBe(true);
     nft.runScript(changePeers(spec, [{ before: narrow, after: undefined }]));
     expect(await passes('127.50.1.2')).toBe(true);
+  });
+});
+
+describe('packets of unknown sources', () => {
+  const hintOf = (byte: number) => new Uint8Array(HINT_LENGTH).fill(byte);
+  const peerOf = (byte: number): GuardPeer => ({
+    device: `tun${byte}`,
+    innerSources: [],
+    hint: hintOf(byte),
+    admission: undefined,
+    besides: [],
+  });
+  const LENGTH = 85;
+  const spec = { ...base, authLengths: [73, LENGTH] };
+
+  /** A packet as long as one that proves something, of no data; with a hint or without. */
+  function packet(hint?: Uint8Array): Uint8Array {
+    const payload = new Uint8Array(LENGTH).fill(0x99);
+    if (hint) payload.set(hint, HINT_OFFSET);
+    return payload;
+  }
+
+  const queued = () => Number(nft.counterPackets('ip', TABLE, 'queued'));
+
+  /** How many of these packets would be queued. */
+  async function queuedOf(sent: number, act: (index: number) => void): Promise<number> {
+    const refused = () => Number(nft.counterPackets('ip', TABLE, 'p10000_refused'));
+    const before = { queued: queued(), all: queued() + refused() };
+    for (let index = 0; index < sent; index++) act(index);
+    await vi.waitUntil(() => queued() + refused() === before.all + sent);
+    return queued() - before.queued;
+  }
+
+  const anywhere = (index: number): Ipv4 => ip(`127.1.${index >> 8}.${index & 255}`);
+  const flood = (hint?: Uint8Array) =>
+    queuedOf(1000, (index) => send(anywhere(index), 10_000, packet(hint)));
+  const one = (source: string, hint?: Uint8Array, from?: number) =>
+    queuedOf(1, () => send(ip(source), 10_000, packet(hint), from));
+
+  beforeEach(() => install(spec, [peerOf(1), peerOf(2)]));
+
+  test('with a hint have what a flood of others cannot use up', async () => {
+    expect(await flood()).toBe(GUARD_LIMITS.strangers.burst);
+    expect(await one('127.2.0.1')).toBe(0);
+    expect(await one('127.2.0.1', hintOf(3)), 'a hint of nobody').toBe(0);
+    expect(await one('127.2.0.1', hintOf(1))).toBe(1);
+  });
+
+  test('with a hint from one source leave the hint to others', async () => {
+    const sent = await queuedOf(200, () => send(ip('127.2.0.1'), 10_000, packet(hintOf(1))));
+    expect(sent).toBe(GUARD_LIMITS.hintedSource.burst + GUARD_LIMITS.strangers.burst);
+    expect(await one('127.2.0.2', hintOf(1))).toBe(1);
+  });
+
+  test('with one hint from everywhere leave the others theirs, also when the set of sources is full', async () => {
+    for (let round = 0; round < 5; round++) {
+      await queuedOf(1000, (index) => {
+        send(anywhere(round * 1000 + index), 10_000, packet(hintOf(1)));
+      });
+    }
+    expect(await one('127.2.0.1', hintOf(1))).toBe(0);
+    expect(await one('127.2.0.1', hintOf(2))).toBe(1);
+  });
+
+  test('from where a peer was admitted have a budget before the others', async () => {
+    const remote = { ip: ip('127.3.0.1'), port: port(4000) };
+    const local = { ip: ip('127.0.0.1'), port: port(10_000) };
+    install(spec, [{ ...peerOf(1), admission: { path: { local, remote }, alt: undefined } }]);
+    expect(await one(remote.ip, undefined, 4000), 'a refresh').toBe(1);
+    await flood();
+    expect(await one(remote.ip, undefined, 4001)).toBe(1);
+    expect(await one('127.3.0.2', undefined, 4001)).toBe(0);
   });
 });

@@ -45,6 +45,8 @@ const SALT = { offset: 69, length: 4 } as const;
 export const AUTH_V1_LENGTH = SALT.offset + SALT.length;
 /** Bytes of a key hint: the start of a public key. */
 export const HINT_LENGTH = 8;
+/** Where the hint stands in a packet of ours: it is the first field of the trailer. */
+export const HINT_OFFSET = AUTH_V1_LENGTH + 3;
 /** Bytes of a packet whose trailer is a key hint. */
 export const AUTH_V1_HINTED_LENGTH = AUTH_V1_LENGTH + 3 + HINT_LENGTH + 1;
 /** Bytes of a packet whose trailer is a key hint and a path MTU. */

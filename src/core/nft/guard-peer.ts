@@ -15,6 +15,8 @@ export type GuardPeer = {
   readonly device: string;
   /** Whose inner addresses are its own, but for those within that are another's by a longer prefix. */
   readonly innerSources: readonly Prefix[];
+  /** The hint of its public key (HINT_LENGTH bytes); undefined where it has none. */
+  readonly hint: Uint8Array | undefined;
   /** Where its data is let in; undefined = nowhere. */
   readonly admission: Admission | undefined;
   /** Pairs along which its device may point besides, now or in a moment: bare IPIP is refused there too. */
@@ -33,6 +35,7 @@ export type PeerSet =
   | 'devices'
   | 'strays'
   | 'everywhere'
+  | 'hints'
   | `inner${PrefixLength}`
   | `claimed${PrefixLength}`;
 
@@ -40,13 +43,14 @@ export type GuardElement = { readonly set: PeerSet; readonly text: string };
 
 /** Everything that the ruleset says of one peer. */
 export function elementsOf(peer: GuardPeer): readonly GuardElement[] {
-  const { device, admission, besides } = peer;
+  const { device, hint, admission, besides } = peer;
   const name = `"${device}"`;
   const pairs = [...(admission ? [pairOf(admission)] : []), ...besides];
   const elements: readonly GuardElement[] = [
     { set: 'devices', text: name },
     { set: 'strays', text: name },
     ...peer.innerSources.flatMap((prefix) => innerElements(prefix, name)),
+    ...(hint ? [{ set: 'hints', text: `0x${formatHex(hint)}` } as const] : []),
     ...(admission ? admissionElements(admission) : []),
     ...pairs.map(({ remote, local }): GuardElement => ({
       set: 'pairs',
@@ -93,4 +97,8 @@ function admissionElements({ path, alt }: Admission): readonly GuardElement[] {
     { set: 'inwards', text: `${remote.ip} . ${remote.port} . ${local.ip} : ${alt}` },
     { set: 'outwards', text: `${alt} . ${remote.ip} . ${remote.port} : ${local.ip}` },
   ];
+}
+
+function formatHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -1,4 +1,5 @@
-import { GUARD_LIMITS } from '../budgets.ts';
+import { HINT_LENGTH, HINT_OFFSET } from '../auth/v1.ts';
+import { GUARD_LIMITS, type Rate } from '../budgets.ts';
 import { ipv4FromNumber, type Ipv4 } from '../addr.ts';
 import type { Port } from '../units.ts';
 import type { PrefixLength } from './guard-peer.ts';
@@ -19,6 +20,10 @@ import type { PrefixLength } from './guard-peer.ts';
  * of exactly that length. Everything else from that path is queued, on a budget of that path alone, so
  * that refreshes are seen while data flows, and neither strangers' junk nor another peer can use up
  * what they need.
+ *
+ * Packets of unknown sources have budgets by what they are: those that carry the hint of a peer's key (a
+ * client that has moved), by source and hint and then by hint; those from where a peer was admitted
+ * lately; and all others, by source and then together. A flood of one kind leaves the others theirs.
  *
  * What comes out of a peer's device must have an inner source that is that peer's: who sends from an
  * address must be the one that has its longest prefix. It is looked at before anything routes it, by one
@@ -81,6 +86,13 @@ export function objectNames(port: Port) {
     everywhere: `${prefix}everywhere`,
     paths: `${prefix}paths`,
     sources: `${prefix}sources`,
+    hints: `${prefix}hints`,
+    hinted: `${prefix}hinted`,
+    hintSources: `${prefix}hint_sources`,
+    hintBudgets: `${prefix}hint_budgets`,
+    knownSources: `${prefix}known_sources`,
+    knownBudgets: `${prefix}known_budgets`,
+    strangers: `${prefix}strangers`,
     refused: `${prefix}refused`,
   } as const;
 }
@@ -88,7 +100,7 @@ export function objectNames(port: Port) {
 /** What is declared by adding it: no effect on what is there already with the same type. */
 export function declareObjects(spec: GuardSpec): string[] {
   const names = objectNames(spec.port);
-  const { sources, paths } = GUARD_LIMITS;
+  const { sources, paths, hintSources, knownSources } = GUARD_LIMITS;
   const hook = (name: string, where: string, priority: number) =>
     `add chain ip ${spec.table} ${name} { type filter hook ${where} priority ${priority}; policy accept; }`;
   const set = (name: string, what: string) => `add set ip ${spec.table} ${name} { ${what} }`;
@@ -111,10 +123,17 @@ export function declareObjects(spec: GuardSpec): string[] {
     ]),
     set(names.paths, `${endpoints}; ${bounded(paths)}`),
     set(names.sources, `type ipv4_addr; ${bounded(sources)}`),
+    set(names.hints, `typeof ${HINT};`),
+    set(names.hintSources, `typeof ip saddr . ${HINT}; ${bounded(hintSources)}`),
+    set(names.hintBudgets, `typeof ${HINT}; ${bounded(paths)}`),
+    set(names.knownSources, `type ipv4_addr; ${bounded(knownSources)}`),
+    set(names.knownBudgets, `type ipv4_addr; ${bounded(sources)}`),
     ...(spec.counters ? [`add counter ip ${spec.table} ${names.refused}`] : []),
     `add chain ip ${spec.table} ${names.guard}`,
     `add chain ip ${spec.table} ${names.foreign}`,
     `add chain ip ${spec.table} ${names.stray}`,
+    `add chain ip ${spec.table} ${names.strangers}`,
+    `add chain ip ${spec.table} ${names.hinted}`,
     hook(names.input, 'input', INPUT_PRIORITY),
     hook(names.forward, 'forward', MANGLE_PRIORITY),
     hook(names.prerouting, 'prerouting', RAW_PRIORITY),
@@ -130,6 +149,8 @@ export function rulesOf(spec: GuardSpec): readonly ChainRules[] {
   return [
     { chain: names.input, list: inputRules(spec) },
     { chain: names.guard, list: guardRules(spec) },
+    { chain: names.hinted, list: spec.strangers ? hintedRules(spec) : [] },
+    { chain: names.strangers, list: spec.strangers ? strangerRules(spec) : [] },
     { chain: names.prerouting, list: preroutingRules(spec) },
     { chain: names.foreign, list: foreignRules(spec) },
     { chain: names.stray, list: strayRules(spec) },
@@ -151,8 +172,7 @@ function guardRules(spec: GuardSpec): string[] {
   const path = 'ip saddr . udp sport . ip daddr';
   const admitted = `${path} @${names.admitted}`;
   const accept = spec.counters ? 'counter accept' : 'accept';
-  const { perSecond, burst } = GUARD_LIMITS.admitted;
-  const budget = `{ ${path} limit rate ${perSecond}/second burst ${burst} packets }`;
+  const budget = `{ ${path} limit ${rate(GUARD_LIMITS.admitted)} }`;
   return [
     ...(spec.device === undefined ? [] : [`iifname != "${spec.device}" ${refuse(spec)}`]),
     `iifname @${names.devices} ${refuse(spec)}`,
@@ -165,9 +185,11 @@ function guardRules(spec: GuardSpec): string[] {
         (length) =>
           `${admitted} @th,64,4 4 udp length ${length + UDP_HEADER} @th,80,16 ${length} ${accept}`,
       ),
+    // Without a verdict: when the set is full the packet goes on.
+    ...(spec.strangers ? [`${admitted} update @${names.knownSources} { ip saddr }`] : []),
     `${admitted} update @${names.paths} ${budget} queue num ${spec.queue}`,
     `${admitted} ${refuse(spec)}`,
-    ...(spec.strangers ? strangerRules(spec) : []),
+    ...(spec.strangers ? newcomerRules(spec) : []),
     refuse(spec),
   ];
 }
@@ -176,18 +198,53 @@ function guardRules(spec: GuardSpec): string[] {
  * Data has a small budget of its own: a client whose NAT mapping has changed goes on sending data at
  * full speed, and that must not use up what its authentication packet needs.
  */
-function strangerRules(spec: GuardSpec): string[] {
-  const { early, source, strangers } = GUARD_LIMITS;
+function newcomerRules(spec: GuardSpec): string[] {
+  const names = objectNames(spec.port);
   const data = `@th,64,4 4 ${otherLengths(spec)}`;
   const shortest = Math.min(...spec.authLengths) + UDP_HEADER;
-  const perSource = `limit rate over ${source.perSecond}/second burst ${source.burst} packets`;
   return [
-    `${data}limit rate ${early.perSecond}/second burst ${early.burst} packets queue num ${spec.queue}`,
+    `${data}limit ${rate(GUARD_LIMITS.early)} queue num ${spec.queue}`,
     `${data}${refuse(spec)}`,
     ...(shortest > UDP_HEADER ? [`udp length < ${shortest} ${refuse(spec)}`] : []),
-    `update @${objectNames(spec.port).sources} { ip saddr ${perSource} } ${refuse(spec)}`,
-    `limit rate ${strangers.perSecond}/second burst ${strangers.burst} packets queue num ${spec.queue}`,
+    `${HINT} @${names.hints} goto ${names.hinted}`,
+    `goto ${names.strangers}`,
   ];
+}
+
+/**
+ * A hint can be read on the way and sent again, from any address: one source cannot use up what its
+ * owner, elsewhere, needs, and nobody with the hint of one peer what the others need. What is beyond
+ * these budgets, or finds the set of sources full, goes on as anybody's.
+ */
+function hintedRules(spec: GuardSpec): string[] {
+  const { hintedSource, hinted } = GUARD_LIMITS;
+  const { hintBudgets, hintSources, strangers } = objectNames(spec.port);
+  return [
+    `update @${hintSources} { ip saddr . ${HINT} limit ${rateOver(hintedSource)} } goto ${strangers}`,
+    `update @${hintBudgets} { ${HINT} limit ${rate(hinted)} } queue num ${spec.queue}`,
+    `goto ${strangers}`,
+  ];
+}
+
+/** Where a peer was admitted lately it may come back by another port: those addresses are before the others. */
+function strangerRules(spec: GuardSpec): string[] {
+  const { source, strangers, knownSource, known } = GUARD_LIMITS;
+  const { knownSources, knownBudgets, sources } = objectNames(spec.port);
+  const budget = `update @${knownBudgets} { ip saddr limit ${rate(knownSource)} }`;
+  return [
+    `ip saddr @${knownSources} ${budget} limit ${rate(known)} queue num ${spec.queue}`,
+    `update @${sources} { ip saddr limit ${rateOver(source)} } ${refuse(spec)}`,
+    `limit ${rate(strangers)} queue num ${spec.queue}`,
+    refuse(spec),
+  ];
+}
+
+function rate({ perSecond, burst }: Rate): string {
+  return `rate ${perSecond}/second burst ${burst} packets`;
+}
+
+function rateOver({ perSecond, burst }: Rate): string {
+  return `rate over ${perSecond}/second burst ${burst} packets`;
 }
 
 /** Matches what has not the length of an authentication packet. */
@@ -248,5 +305,7 @@ function refuse(spec: GuardSpec): string {
 }
 
 const UDP_HEADER = 8;
+/** The hint of a key where an authentication packet has it; a shorter packet matches nothing. */
+const HINT = `@th,${8 * (UDP_HEADER + HINT_OFFSET)},${8 * HINT_LENGTH}`;
 /** Shortest inner IPv4 packet: a header without options. */
 const SHORTEST_INNER = 20;

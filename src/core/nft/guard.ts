@@ -27,6 +27,7 @@ export function peerSets({
     { set: 'devices', kind: 'set' },
     { set: 'strays', kind: 'set' },
     { set: 'everywhere', kind: 'set' },
+    { set: 'hints', kind: 'set' },
     ...prefixLengths.flatMap((length): readonly PeerSetKind[] => [
       { set: `inner${length}`, kind: 'set' },
       { set: `claimed${length}`, kind: 'set' },

@@ -58,7 +58,8 @@ export function countedElements(elements: unknown): ReadonlyMap<string, bigint> 
 /**
  * Elements of a set or a map that is listed, as scripts name them: "192.0.2.1 . 10000", or with what
  * a map gives for it, "192.0.2.1 : 198.51.100.1"; names of devices stand in quotes. Counters are left
- * out. Undefined where there is anything that cannot be named so: a range, a timeout, a comment.
+ * out. Undefined where there is anything that cannot be named so: a range, a timeout, a comment, a number of
+ * more than 53 bits.
  */
 export function elementTexts({
   type,
@@ -98,7 +99,8 @@ function withoutCounter(element: NftListed['fields']): unknown {
 }
 
 function valueText(value: unknown, type: unknown): string | undefined {
-  if (typeof value === 'number') return String(value);
+  // JSON.parse rounds what is larger.
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value) : undefined;
   if (typeof value === 'string') return type === 'ifname' ? `"${value}"` : value;
   const prefix = isRecord(value) ? value['prefix'] : undefined;
   if (!isRecord(prefix)) return undefined;

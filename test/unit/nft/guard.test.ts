@@ -8,6 +8,7 @@ import {
 } from '../../../src/core/nft/guard-peer.ts';
 import { objectNames, type GuardSpec } from '../../../src/core/nft/guard-rules.ts';
 import { changePeers, installGuard, peerSets, removeGuard } from '../../../src/core/nft/guard.ts';
+import { GUARD_LIMITS } from '../../../src/core/budgets.ts';
 import { port } from '../../../src/core/units.ts';
 
 const spec: GuardSpec = {
@@ -29,6 +30,7 @@ const path: Path = {
 const peer: GuardPeer = {
   device: 'ipipou0',
   innerSources: [],
+  hint: undefined,
   admission: { path, alt: undefined },
   besides: [],
 };
@@ -66,25 +68,37 @@ describe('installGuard', () => {
     expect(installGuard(spec, [])).not.toContain('bypass');
   });
 
-  it('queues strangers only behind both limits, and only where strangers are expected', () => {
-    const rules = rulesOf(installGuard(spec, []), names.guard);
-    const queueing = rules.filter((rule) => rule.endsWith('queue num 7'));
-    expect(queueing).toEqual([
-      'ip saddr . udp sport . ip daddr @p10000_admitted update @p10000_paths { ip saddr . udp sport . ip daddr limit rate 50/second burst 50 packets } queue num 7',
-      '@th,64,4 4 udp length != { 81 } limit rate 10/second burst 8 packets queue num 7',
-      'limit rate 200/second burst 100 packets queue num 7',
-    ]);
-    expect(rules.indexOf(queueing[2] ?? '')).toBeGreaterThan(
-      rules.findIndex((rule) => rule.startsWith('update @p10000_sources')),
+  it('queues strangers only behind limits, and only where strangers are expected', () => {
+    const script = installGuard(spec, []);
+    const queueing = [names.guard, names.hinted, names.strangers].flatMap((chain) =>
+      rulesOf(script, chain).filter((rule) => rule.endsWith('queue num 7')),
     );
-    const client = rulesOf(installGuard({ ...spec, strangers: false }, []), names.guard);
-    expect(client.filter((rule) => rule.includes('queue num'))).toHaveLength(1);
+    expect(queueing).toEqual([
+      'ip saddr . udp sport . ip daddr @p10000_admitted update @p10000_paths { ip saddr . udp sport . ip daddr limit rate 50/second burst 16 packets } queue num 7',
+      '@th,64,4 4 udp length != { 81 } limit rate 10/second burst 4 packets queue num 7',
+      'update @p10000_hint_budgets { @th,672,64 limit rate 20/second burst 8 packets } queue num 7',
+      'ip saddr @p10000_known_sources update @p10000_known_budgets { ip saddr limit rate 10/second burst 4 packets } limit rate 100/second burst 4 packets queue num 7',
+      'limit rate 100/second burst 8 packets queue num 7',
+    ]);
+    const client = installGuard({ ...spec, strangers: false }, []);
+    expect(client.match(/queue num/g)).toHaveLength(1);
+  });
+
+  it('leaves room in a queue of the default length, whatever strangers send at once', () => {
+    const { early, known, strangers } = GUARD_LIMITS;
+    expect(early.burst + known.burst + strangers.burst).toBeLessThanOrEqual(16);
+  });
+
+  it('ends what hints and sources may send as it ends what strangers may', () => {
+    const script = installGuard(spec, []);
+    expect(rulesOf(script, names.hinted).at(-1)).toBe('goto p10000_strangers');
+    expect(rulesOf(script, names.strangers).at(-1)).toMatch(/drop$/);
   });
 
   it('drops what is too short to prove anything before it is counted against its source', () => {
     const rules = rulesOf(installGuard(spec, []), names.guard);
     expect(rules.findIndex((rule) => rule.startsWith('udp length < 81'))).toBeLessThan(
-      rules.findIndex((rule) => rule.startsWith('update')),
+      rules.indexOf('goto p10000_strangers'),
     );
   });
 
@@ -92,9 +106,7 @@ describe('installGuard', () => {
     const rules = rulesOf(installGuard(spec, []), names.guard);
     const data = '@th,64,4 4 udp length != { 81 } counter name p10000_refused drop';
     expect(rules).toContain(data);
-    expect(rules.indexOf(data)).toBeLessThan(
-      rules.findIndex((rule) => rule.startsWith('update @p10000_sources')),
-    );
+    expect(rules.indexOf(data)).toBeLessThan(rules.indexOf('goto p10000_strangers'));
   });
 
   it('takes an empty authentication packet for what it is', () => {
@@ -224,6 +236,14 @@ describe('elementsOf', () => {
     ]);
     expect(prefixLengthsOf([{ ...peer, innerSources }, peer])).toEqual([32, 16]);
   });
+
+  it('names the hint of a key', () => {
+    const hint = Uint8Array.of(0, 1, 0xab, 3, 4, 5, 6, 0xff);
+    expect(elementsOf({ ...peer, hint })).toContainEqual({
+      set: 'hints',
+      text: '0x0001ab03040506ff',
+    });
+  });
 });
 
 describe('changePeers', () => {
@@ -291,9 +311,16 @@ describe('installGuard with peers', () => {
       ['strays', new Set(['"ipipou0"'])],
     ]);
     expect(commands(installGuard(spec, [peer], there))).toEqual([
-      ...['everywhere', 'inner32', 'claimed32', 'inner24', 'claimed24', 'inner16', 'claimed16'].map(
-        (set) => `flush set ip ipipou p10000_${set}`,
-      ),
+      ...[
+        'everywhere',
+        'hints',
+        'inner32',
+        'claimed32',
+        'inner24',
+        'claimed24',
+        'inner16',
+        'claimed16',
+      ].map((set) => `flush set ip ipipou p10000_${set}`),
       'delete element ip ipipou p10000_admitted { 203.0.113.9 . 1 . 203.0.113.1 }',
       'delete element ip ipipou p10000_inwards { 203.0.113.9 . 1 . 203.0.113.1 : 172.29.0.0 }',
       'add element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
@@ -320,7 +347,7 @@ describe('removeGuard', () => {
   const there = declared.map(([, kind = '', name = '']) => ({ kind, name }));
 
   it('deletes every object that installGuard makes, rules first, and not the table', () => {
-    const made = new Set(installGuard(spec, [peer]).match(/p10000_[a-z0-9]+/g));
+    const made = new Set(installGuard(spec, [peer]).match(/p10000_[a-z0-9_]+/g));
     const script = removeGuard(spec, there);
     for (const name of made)
       expect(script).toMatch(new RegExp(`delete \\w+ ip ipipou ${name}$`, 'm'));

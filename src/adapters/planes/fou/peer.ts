@@ -51,6 +51,7 @@ export class Peer {
     return {
       device: this.device.name,
       innerSources: sourcesOf(this.known),
+      hint: this.known.hint,
       admission: this.admission,
       besides: this.besides,
       ...change,
