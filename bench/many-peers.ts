@@ -131,7 +131,7 @@ async function openScene(config: TunnelConfig): Promise<Scene> {
     runs: {
       list: () => [],
       find: () => undefined,
-      isAlive: () => false,
+      stateOf: () => undefined,
       makeLogPath: () => '/dev/null',
       claim: () => ({
         previous: undefined,

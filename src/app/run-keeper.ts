@@ -22,11 +22,11 @@ export class RunKeeper {
   }
 
   /** Writes the first record of this run; what the plane of the last one noted carries over. */
-  begin(record: Omit<RunRecord, 'process' | 'path' | 'journal'>): void {
+  begin(record: Omit<RunRecord, 'process' | 'life' | 'path' | 'journal'>): void {
     const { previous } = this.#claim;
     const journal = previous?.plane === record.plane ? previous.journal : undefined;
-    this.#record = { ...record, process: this.#claim.process, path: undefined, journal };
-    this.#claim.write(this.#record);
+    const { process } = this.#claim;
+    this.#write({ ...record, process, life: 'starting', path: undefined, journal });
   }
 
   get record(): RunRecord {
@@ -42,11 +42,12 @@ export class RunKeeper {
 
   /** Notes what the plane carries, for whoever looks after this process has died. */
   setPath(path: Path | undefined): void {
-    try {
-      this.#write({ ...this.record, path });
-    } catch (error) {
-      this.#log('warn', 'cannot write the run record', explain(error));
-    }
+    this.#note({ path });
+  }
+
+  /** Notes that the control socket is there, or about to go. */
+  setLife(life: 'up' | 'ending'): void {
+    this.#note({ life });
   }
 
   failed(): void {
@@ -64,6 +65,15 @@ export class RunKeeper {
     if (left) this.#claim.release('keep');
     else if (this.#failed || this.#plane === 'open') this.#claim.release('keep-log');
     else this.#claim.release('remove');
+  }
+
+  /** What only helps whoever looks: without it the tunnel goes on. */
+  #note(news: Partial<RunRecord>): void {
+    try {
+      this.#write({ ...this.record, ...news });
+    } catch (error) {
+      this.#log('warn', 'cannot write the run record', explain(error));
+    }
   }
 
   #write(record: RunRecord): void {

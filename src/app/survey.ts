@@ -1,101 +1,139 @@
 import type { Ipv4, Path } from '../core/addr.ts';
-import { IpipouError } from '../core/errors.ts';
 import type { Millis } from '../core/units.ts';
-import type { ControlClient, PeerStatus, TrafficCounts, TunnelStatus } from '../ports/control.ts';
+import type { PeerStatus, TrafficCounts, TunnelStatus } from '../ports/control.ts';
 import type { PlaneName } from '../ports/data-plane.ts';
-import type { RunEntry } from '../ports/run-store.ts';
-import { askDaemon } from './ask-daemon.ts';
+import type { ProcessState, RunEntry } from '../ports/run-store.ts';
+import { explainHindrance, tryDaemon, type AskPorts, type Hindrance } from './ask-daemon.ts';
 
-/* What `show` knows: asked of a tunnel's daemon, or read from the run record where there is none. */
+/*
+ * What `show` knows of the tunnels: asked of their daemons, all at once, each with a limit of its own; of
+ * one that does not answer what the run record and the kernel say.
+ */
 
-export type LivingTunnel = TunnelStatus & {
-  readonly alive: true;
+/** One whose daemon answered. */
+export type AnsweringTunnel = TunnelStatus & {
+  readonly daemon: 'answers';
   readonly configPath: string | undefined;
   /** Those that were asked for. */
   readonly peers: readonly PeerStatus[];
 };
 
-/** A tunnel whose daemon was killed. */
-export type DeadTunnel = {
-  readonly alive: false;
+/** One whose daemon did not; `refuses`: it answered that it cannot tell. */
+export type RecordedTunnel = {
+  readonly daemon: Hindrance | 'refuses';
+  /** Why there is no answer, in words, and what to do. */
+  readonly why: string;
+  readonly hint: string | undefined;
   readonly name: string;
   readonly role: 'server' | 'client';
   readonly device: string;
   readonly plane: PlaneName;
   readonly planeReason: string;
   readonly pid: number;
+  readonly processState: ProcessState | undefined;
   readonly since: Millis;
   readonly configPath: string | undefined;
   readonly innerIp: Ipv4;
-  /** Undefined where there are several peers, of which a dead daemon's record says nothing. */
+  /** Undefined where there are several peers, of which the record says nothing. */
   readonly innerPeerIp: Ipv4 | undefined;
   readonly path: Path | undefined;
-  /** Whether the kernel still carries packets of those who were admitted. */
-  readonly forwarding: boolean;
+  /** Whether the kernel carries packets of those who were admitted; undefined when it may. */
+  readonly forwarding: boolean | undefined;
   readonly traffic: TrafficCounts | undefined;
 };
 
-export type SurveyPorts = {
-  readonly control: ControlClient;
+export type Tunnel = AnsweringTunnel | RecordedTunnel;
+
+export type SurveyPorts = AskPorts & {
   /** Inner traffic of a network device, whoever made it; undefined when there is none. */
   readonly deviceCounters: (device: string) => TrafficCounts | undefined;
 };
 
-/** Asks a tunnel's daemon, or tells what a dead one left. Rejects when a living one cannot be asked. */
-export async function surveyTunnel(
+/** `howMany` of a tunnel's peers are told, the first ones. */
+export function surveyTunnels(
+  entries: readonly RunEntry[],
+  ports: SurveyPorts,
+  howMany: (status: TunnelStatus) => number,
+): Promise<readonly Tunnel[]> {
+  return Promise.all(entries.map((entry) => surveyTunnel(entry, ports, howMany)));
+}
+
+async function surveyTunnel(
   entry: RunEntry,
   ports: SurveyPorts,
   howMany: (status: TunnelStatus) => number,
-): Promise<LivingTunnel | DeadTunnel> {
-  if (!entry.alive) return describeDead(entry, ports);
-  const { status } = await askDaemon(entry, ports.control, { request: 'status' });
-  if (!status) throw new IpipouError('generic', `${entry.device}: it gave no status`);
-  const peers = await askPeers(entry, ports, Math.min(howMany(status), status.peerCount));
-  return { alive: true, configPath: entry.record.configPath, ...status, peers };
-}
-
-/** At most so many of the peers, the first ones. */
-async function askPeers(
-  entry: RunEntry,
-  ports: SurveyPorts,
-  most: number,
-): Promise<readonly PeerStatus[]> {
-  const found: PeerStatus[] = [];
-  while (found.length < most) {
-    const after = found.at(-1)?.id;
+): Promise<Tunnel> {
+  const answer = await tryDaemon(entry, ports, { request: 'status' });
+  if (answer.kind === 'none') return recorded(answer, ports);
+  const { reply } = answer;
+  if (!reply.ok) return refusing(entry, reply.error, ports);
+  const { status } = reply;
+  if (status === undefined) return refusing(entry, 'it gave no status', ports);
+  const peers: PeerStatus[] = [];
+  const most = Math.min(howMany(status), status.peerCount);
+  while (peers.length < most) {
+    const after = peers.at(-1)?.id;
     const request = { request: 'peers', ...(after !== undefined && { after }) } as const;
-    const { peers = [], more = false } = await askDaemon(entry, ports.control, request);
-    for (const peer of peers) found.push(peer);
-    if (!more) break;
+    const page = await tryDaemon(entry, ports, request);
+    if (page.kind === 'none') return recorded(page, ports);
+    if (!page.reply.ok) return refusing(entry, page.reply.error, ports);
+    for (const peer of page.reply.peers ?? []) peers.push(peer);
+    if (page.reply.more !== true) break;
   }
-  return found.slice(0, most);
+  const { configPath } = entry.record;
+  return { daemon: 'answers', configPath, ...status, peers: peers.slice(0, most) };
 }
 
-/** What is known without the daemon: its record, and the kernel's device. */
-function describeDead({ device, record }: RunEntry, { deviceCounters }: SurveyPorts): DeadTunnel {
-  const counts = deviceCounters(device);
-  const { config } = record;
+function recorded(
+  answer: Parameters<typeof explainHindrance>[0],
+  ports: SurveyPorts,
+): RecordedTunnel {
+  const { message, hint } = explainHindrance(answer);
+  return fromRecord(answer.entry, { daemon: answer.why, why: message, hint }, ports);
+}
+
+function refusing(entry: RunEntry, error: string, ports: SurveyPorts): RecordedTunnel {
+  const why = `its daemon (process ${entry.record.process.pid}) cannot tell: ${error}`;
+  return fromRecord(entry, { daemon: 'refuses', why, hint: undefined }, ports);
+}
+
+function fromRecord(
+  { device, record, state }: RunEntry,
+  unanswered: Pick<RecordedTunnel, 'daemon' | 'why' | 'hint'>,
+  { deviceCounters }: SurveyPorts,
+): RecordedTunnel {
+  const { config, plane } = record;
   const [sole] = config.peers;
+  const counts = deviceCounters(device);
   return {
-    alive: false,
+    ...unanswered,
     name: config.name,
     role: config.role,
     device,
-    plane: record.plane,
+    plane,
     planeReason: record.planeReason,
     pid: record.process.pid,
+    processState: state,
     since: record.since,
     configPath: record.configPath,
     innerIp: config.inner.ip,
     innerPeerIp: sole?.innerIp,
     path: record.path,
-    // Only what is in the kernel goes on without user space, and only towards admitted peers; of
-    // several of them the record says nothing.
-    forwarding:
-      record.plane !== 'tun' &&
-      counts !== undefined &&
-      (record.path !== undefined || sole === undefined),
+    forwarding: isForwarding(unanswered.daemon, record, counts !== undefined),
     // What programs of the `bpf` plane take passes the device's own counters by.
-    traffic: record.plane === 'bpf' ? undefined : counts,
+    traffic: plane === 'bpf' ? undefined : counts,
   };
+}
+
+/** Only what is in the kernel goes on without user space, and only towards admitted peers. */
+function isForwarding(
+  daemon: RecordedTunnel['daemon'],
+  { plane, config, path }: RunEntry['record'],
+  hasDevice: boolean,
+): boolean | undefined {
+  if (daemon === 'starting' || daemon === 'ending') return undefined;
+  // Packets of the `tun` plane have a thread of their own, which a stopped process has not.
+  if (plane === 'tun') return daemon === 'dead' || daemon === 'stopped' ? false : undefined;
+  // Of several peers the record does not say whether any was admitted.
+  return hasDevice && (path !== undefined || config.peers.length === 0);
 }

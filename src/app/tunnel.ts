@@ -121,6 +121,7 @@ export class Tunnel {
    */
   async close(hurry?: AbortSignal): Promise<void> {
     this.#parts.ports.notify.stopping();
+    this.#parts.keeper.setLife('ending');
     const hasten = (): void => this.#parts.hurry.abort();
     hurry?.addEventListener('abort', hasten, { once: true });
     if (hurry?.aborted) hasten();
@@ -230,6 +231,7 @@ async function acquire(
     tunnel.answer(request),
   );
   undo.push('control socket', stopListening);
+  keeper.setLife('up');
   notify.ready(`${config.role} on ${config.inner.device}, data plane ${factory.name}`);
   return tunnel;
 }

@@ -1,4 +1,4 @@
-import type { DeadTunnel, LivingTunnel } from '../app/survey.ts';
+import type { AnsweringTunnel, RecordedTunnel, Tunnel } from '../app/survey.ts';
 import { formatEndpoint } from '../core/addr.ts';
 import { DEFAULT_PEER } from '../core/config/tunnel-config.ts';
 import { seconds } from '../core/units.ts';
@@ -7,13 +7,14 @@ import { printable } from './print-error.ts';
 
 type Line = readonly [key: string, value: string | 0 | undefined];
 
-/** A running tunnel for a person; `now` is unix time in milliseconds. */
-export function formatLiving(tunnel: LivingTunnel, now: number): string {
+/** A tunnel for a person; `now` is unix time in milliseconds. */
+export function formatTunnel(tunnel: Tunnel, now: number): string {
+  if (tunnel.daemon !== 'answers') return formatRecorded(tunnel, now);
   return tunnel.peer === DEFAULT_PEER ? formatClassic(tunnel, now) : formatMany(tunnel, now);
 }
 
 /** The one peer of a tunnel without sections, and the tunnel, are one thing. */
-function formatClassic(tunnel: LivingTunnel, now: number): string {
+function formatClassic(tunnel: AnsweringTunnel, now: number): string {
   const { path } = tunnel;
   return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${tunnel.phase}`, [
     ['plane', `${tunnel.plane} (${tunnel.planeReason})`],
@@ -32,7 +33,7 @@ function formatClassic(tunnel: LivingTunnel, now: number): string {
   ]);
 }
 
-function formatMany(tunnel: LivingTunnel, now: number): string {
+function formatMany(tunnel: AnsweringTunnel, now: number): string {
   const { peerCount, carriedCount, peers } = tunnel;
   const count = `${carriedCount} of ${peerCount} ${peerCount === 1 ? 'peer' : 'peers'} carried`;
   const head = block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${count}`, [
@@ -96,7 +97,7 @@ function sessionLines(session: Session, role: TunnelStatus['role'], now: number)
   ];
 }
 
-function daemonLines(tunnel: LivingTunnel, now: number): readonly Line[] {
+function daemonLines(tunnel: AnsweringTunnel, now: number): readonly Line[] {
   return [
     ['daemon', `process ${tunnel.pid}, since ${formatTime(tunnel.since, now)}`],
     ['config', tunnel.configPath],
@@ -108,27 +109,39 @@ function formatKeepalive({ keepalive = seconds(0) }: Pick<TunnelStatus, 'keepali
   return keepalive > 0 ? `every ${keepalive} s` : 'none';
 }
 
-/** A tunnel without its daemon. */
-export function formatDead(tunnel: DeadTunnel): string {
-  const { path, traffic } = tunnel;
-  const state = tunnel.forwarding
-    ? 'the kernel still forwards; nobody answers authentication'
-    : 'nothing is forwarded';
-  return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, daemon dead`, [
-    ['state', state],
+/** A tunnel whose daemon does not answer. */
+function formatRecorded(tunnel: RecordedTunnel, now: number): string {
+  const { path, traffic, forwarding } = tunnel;
+  return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${DAEMONS[tunnel.daemon]}`, [
+    ['state', tunnel.why],
+    [
+      'packets',
+      forwarding === undefined ? undefined : PACKETS[forwarding ? 'forwarded' : 'stopped'],
+    ],
     ['plane', `${tunnel.plane} (${tunnel.planeReason})`],
     ['inner', tunnel.innerPeerIp ? `${tunnel.innerIp} to ${tunnel.innerPeerIp}` : tunnel.innerIp],
     ['remote', path ? formatEndpoint(path.remote) : undefined],
     ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],
     ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],
-    ['daemon', `was process ${tunnel.pid}`],
+    ['since', tunnel.daemon === 'dead' ? undefined : formatTime(tunnel.since, now)],
     ['config', tunnel.configPath],
-    [
-      'hint',
-      `ipipou up ${tunnel.configPath ?? tunnel.name} takes it over, ipipou down ${tunnel.device} removes it`,
-    ],
+    ['hint', tunnel.hint],
   ]);
 }
+
+const DAEMONS = {
+  dead: 'daemon dead',
+  stopped: 'daemon stopped',
+  starting: 'starting',
+  ending: 'ending',
+  silent: 'not answering',
+  refuses: 'not answering',
+} as const satisfies Record<RecordedTunnel['daemon'], string>;
+
+const PACKETS = {
+  forwarded: 'the kernel still forwards; nobody answers authentication',
+  stopped: 'nothing is forwarded',
+} as const;
 
 function block(title: string, lines: readonly Line[]): string {
   const shown = lines.filter(([, value]) => value !== undefined && value !== 0);

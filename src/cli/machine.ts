@@ -25,7 +25,7 @@ export type Machine = {
   readonly openHost: () => HostNetwork & { close(): void };
   /** Sends one packet from a port that somebody else may have; throws with exit `sendAuth`. */
   readonly sendOnce: (packet: OutgoingControl, device: string | undefined) => void;
-  readonly signalProcess: (pid: number, signal: 'SIGTERM') => void;
+  readonly signalProcess: (pid: number, signal: 'SIGTERM' | 'SIGCONT') => void;
   /** Inner traffic of a network device, whoever made it; undefined when there is none. */
   readonly deviceCounters: (device: string) => TrafficCounts | undefined;
   /** Node's version, root, capabilities. */

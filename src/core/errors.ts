@@ -42,6 +42,19 @@ export class KernelError extends IpipouError {
   }
 }
 
+/**
+ * Nobody answered a request to a daemon: it does not listen, or did not answer in time, or hung up.
+ * `after`: milliseconds waited in vain; undefined when it did not come to that.
+ */
+export class NoAnswer extends IpipouError {
+  readonly after: number | undefined;
+
+  constructor(message: string, after: number | undefined, cause?: unknown) {
+    super('generic', message, { cause });
+    this.after = after;
+  }
+}
+
 /** The same failure, filed under another exit code (an adapter knows errno, its caller the purpose). */
 export function withExit(error: unknown, exit: ExitName, hint?: string): unknown {
   if (!(error instanceof KernelError)) return error;

@@ -136,7 +136,7 @@ export interface ControlListener {
 
 /** The other end. */
 export interface ControlClient {
-  /** Rejects with an IpipouError when nobody answers in time. */
+  /** Rejects with NoAnswer when nobody does, or not in time (CONTROL_PATIENCE). */
   ask(path: string, request: ControlRequest): Promise<ControlReply>;
 }
 
@@ -144,7 +144,17 @@ export interface ControlClient {
 export const CONTROL_REQUEST_MAX = 65_536;
 export const CONTROL_SYNC_MAX = 96 * 1024 * 1024;
 export const CONTROL_REPLY_MAX = 65_536;
-/** Without a byte from the other end. */
+/** How long a daemon waits for the rest of a request. */
 export const CONTROL_TIMEOUT = 5000 as Millis;
-/** The same, where peers are changed: the daemon has work to do for each of them. */
-export const CONTROL_CHANGE_TIMEOUT = 120_000 as Millis;
+/** So often a daemon that works on a request sends a space before its answer. */
+export const CONTROL_SIGN_EVERY = 1000 as Millis;
+
+/** How long somebody who asks waits: without a byte, and in all. */
+export type Patience = { readonly silence: Millis; readonly total: Millis };
+
+/** For what is known already; for a change of one peer; for a change of as many as there may be. */
+export const CONTROL_PATIENCE = {
+  question: { silence: 3000 as Millis, total: 3000 as Millis },
+  change: { silence: 10_000 as Millis, total: 20_000 as Millis },
+  changes: { silence: 10_000 as Millis, total: 120_000 as Millis },
+} as const satisfies Record<string, Patience>;

@@ -11,6 +11,9 @@ export type ProcessId = {
   readonly startTime: string;
 };
 
+/** The letter of proc(5): `S` sleeps, `R` runs, `D` waits for the kernel, `T` is stopped. */
+export type ProcessState = string;
+
 /** What a running tunnel leaves in its run directory for `show`, `down` and the next run. */
 export type RunRecord = {
   readonly process: ProcessId;
@@ -24,6 +27,8 @@ export type RunRecord = {
   readonly plane: PlaneName;
   /** Why this plane: "asked for", or what decided. */
   readonly planeReason: string;
+  /** What the daemon is doing: before and after `up` nobody listens at the control socket. */
+  readonly life: 'starting' | 'up' | 'ending';
   /** Unix time of the start. */
   readonly since: Millis;
   /** A sole peer's path when the record was written, for `show` after the daemon died. */
@@ -36,8 +41,8 @@ export type RunRecord = {
 export type RunEntry = {
   readonly device: string;
   readonly record: RunRecord;
-  /** Whether the recorded process still lives. */
-  readonly alive: boolean;
+  /** Undefined when the recorded process lives no more. */
+  readonly state: ProcessState | undefined;
   readonly controlPath: string;
   readonly logPath: string;
 };
@@ -62,8 +67,8 @@ export interface RunStore {
   /** Every tunnel device with a record, in the order of their names. */
   list(): readonly RunEntry[];
   find(device: string): RunEntry | undefined;
-  /** Whether this very process still lives. */
-  isAlive(process: ProcessId): boolean;
+  /** Undefined when this very process lives no more. */
+  stateOf(process: ProcessId): ProcessState | undefined;
   /** Takes a device; throws an IpipouError that names the process which has it. */
   claim(device: string): RunClaim;
   /** Where the log of a daemon in the background goes; makes the folder for it. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Finished, Program } from '../../src/adapters/lab/process.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
-import type { LivingTunnel } from '../../src/app/survey.ts';
+import type { AnsweringTunnel } from '../../src/app/survey.ts';
 import { ip } from '../rig/addresses.ts';
 import { Hosts, type Daemon } from '../rig/daemon.ts';
 import { expectNoPing, expectNothingLost, expectPing } from '../rig/traffic.ts';
@@ -87,7 +87,7 @@ const onServer = (args: readonly string[], input?: string): Promise<Finished> =>
 
 async function peersOfServer(): Promise<Readonly<Record<string, string>>> {
   const done = await onServer(['show', 'ipipou0', '--json']);
-  const [tunnel] = JSON.parse(done.stdout) as readonly LivingTunnel[];
+  const [tunnel] = (JSON.parse(done.stdout) as { tunnels: readonly AnsweringTunnel[] }).tunnels;
   return Object.fromEntries(tunnel?.peers.map(({ id, phase }) => [id, phase]) ?? []);
 }
 

@@ -1,8 +1,8 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
-import type { LivingTunnel, DeadTunnel } from '../../src/app/survey.ts';
+import type { AnsweringTunnel, Tunnel } from '../../src/app/survey.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { addressesSettled, expectNoPing, expectPing, whatIsThere } from '../rig/traffic.ts';
@@ -36,8 +36,12 @@ afterAll(async () => {
   await lab.down();
 });
 
-async function start(namespace: string, lines: readonly string[]): Promise<Daemon> {
-  const daemon = await hosts.start(namespace, lines);
+async function start(
+  namespace: string,
+  lines: readonly string[],
+  device?: string,
+): Promise<Daemon> {
+  const daemon = await hosts.start(namespace, lines, device);
   daemons.push(daemon);
   return daemon;
 }
@@ -50,15 +54,16 @@ async function startBoth(client: readonly string[] = CLIENT): Promise<{ s: Daemo
   return { s, c };
 }
 
-async function show(namespace: string): Promise<readonly (LivingTunnel | DeadTunnel)[]> {
+async function show(namespace: string, code = 0): Promise<readonly Tunnel[]> {
   const done = await hosts.run(namespace, ['show', '--json']);
-  expect(done).toMatchObject({ code: 0, stderr: '' });
-  return JSON.parse(done.stdout) as readonly (LivingTunnel | DeadTunnel)[];
+  expect(done).toMatchObject({ code, stderr: '' });
+  return (JSON.parse(done.stdout) as { readonly tunnels: readonly Tunnel[] }).tunnels;
 }
 
-function living(tunnels: readonly (LivingTunnel | DeadTunnel)[]): LivingTunnel {
+function living(tunnels: readonly Tunnel[]): AnsweringTunnel {
   const [one] = tunnels;
-  if (one?.alive !== true) throw new Error(`not one living tunnel: ${JSON.stringify(tunnels)}`);
+  if (one?.daemon !== 'answers')
+    throw new Error(`not one living tunnel: ${JSON.stringify(tunnels)}`);
   return one;
 }
 
@@ -84,7 +89,7 @@ test('the configs of the description meet, and show says so on both sides', asyn
     phase: 'established',
     remote: '203.0.113.1:10000',
     path: { local: { ip: lab.clientAddress(), port: 10000 } },
-    keepalive: 27,
+    keepalive: 27_000,
     authPacketsSent: 1,
     repliesVerified: 1,
   });
@@ -184,9 +189,9 @@ test('after kill -9 show tells, and the next run admits the client from memory',
   await expectPing(lab, lab.client(), INNER.server);
   const { authenticatedAt: proved } = await s.established();
   await s.kill();
-  const [dead] = await show(lab.server);
+  const [dead] = await show(lab.server, 1);
   expect(dead).toMatchObject({
-    alive: false,
+    daemon: 'dead',
     device: 'ipipou0',
     pid: s.program.pid,
     forwarding: false,
@@ -235,7 +240,9 @@ test('down cleans up after a daemon that was killed', async () => {
   await hosts.run(lab.server, ['up', file]);
   const { pid } = living(await show(lab.server));
   process.kill(pid, 'SIGKILL');
-  await succeeds(async () => expect((await show(lab.server))[0]).toMatchObject({ alive: false }));
+  await succeeds(async () =>
+    expect((await show(lab.server, 1))[0]).toMatchObject({ daemon: 'dead' }),
+  );
   expect(await hosts.run(lab.server, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
   expect(await whatIsThere(lab, lab.server)).toBe(before);
   expect(readdirSync(path.join(hosts.folder, 'run'))).toEqual([]);
@@ -248,4 +255,37 @@ test('up passes on why the daemon cannot start, with its exit code', async () =>
   expect(done.stderr).toMatch(/198\.51\.100\.7.*EADDRNOTAVAIL/);
   expect(done.code).toBe(51);
   expect(await show(lab.server)).toEqual([]);
+});
+
+test('a daemon that is stopped does not keep show, reload, set and down from telling what there is', async () => {
+  const { s } = await startBoth();
+  const inode = statSync(`/run/netns/${lab.server}`).ino;
+  const second = await start(
+    lab.server,
+    changed(SERVER, 'number 1', 'fou-local-port 10001', '-tunl-ip'),
+    'ipipou1',
+  );
+  await second.ready();
+  s.program.signal('SIGSTOP');
+  const began = Date.now();
+  const text = await hosts.run(lab.server, ['show']);
+  expect(text.code).toBe(1);
+  expect(text.stdout).toMatch(/^ipipou0 \(.*\): server, daemon stopped$/m);
+  expect(text.stdout).toContain(`process ${s.program.pid}) is stopped (state T)`);
+  expect(text.stdout).toMatch(/^ipipou1 \(.*\): server, listening$/m);
+  expect(await show(lab.server, 1)).toMatchObject([
+    { device: 'ipipou0', daemon: 'stopped', processState: 'T', phase: null, forwarding: false },
+    { device: 'ipipou1', daemon: 'answers', processState: null, why: null },
+  ]);
+  for (const args of [
+    ['reload', 'ipipou0'],
+    ['set', 'ipipou0', 'peer', 'a', 'remove'],
+  ]) {
+    const done = await hosts.run(lab.server, args);
+    expect(done.code, args[0]).toBe(1);
+    expect(done.stderr, args[0]).toContain(`hint: kill -CONT ${s.program.pid} lets it go on`);
+  }
+  expect(Date.now() - began).toBeLessThan(30_000);
+  expect(await hosts.run(lab.server, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
+  expect(existsSync(path.join(hosts.folder, 'run', String(inode), 'ipipou0'))).toBe(false);
 });

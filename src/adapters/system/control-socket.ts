@@ -1,6 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
-import { IpipouError } from '../../core/errors.ts';
+import { IpipouError, NoAnswer } from '../../core/errors.ts';
 import type { Millis } from '../../core/units.ts';
 import type {
   ControlClient,
@@ -8,11 +8,13 @@ import type {
   ControlListener,
   ControlReply,
   ControlRequest,
+  Patience,
 } from '../../ports/control.ts';
 import {
-  CONTROL_CHANGE_TIMEOUT,
+  CONTROL_PATIENCE,
   CONTROL_REPLY_MAX,
   CONTROL_REQUEST_MAX,
+  CONTROL_SIGN_EVERY,
   CONTROL_SYNC_MAX,
   CONTROL_TIMEOUT,
 } from '../../ports/control.ts';
@@ -62,14 +64,24 @@ export const controlListener: ControlListener = {
 
 async function serve(socket: Socket, handler: ControlHandler): Promise<void> {
   try {
-    const request = parseRequest(await readLine(socket, requestMax, CONTROL_TIMEOUT));
+    const request = parseRequest(await readLine(socket, requestMax, HEARING));
     const reply: ControlReply = request
-      ? await handler(request)
+      ? await working(socket, handler(request))
       : { ok: false, error: 'unknown request' };
     socket.end(`${JSON.stringify(reply)}\n`);
   } catch {
     // Too long, too late, or gone: there is nobody to tell.
     socket.destroy();
+  }
+}
+
+/** Tells the other end meanwhile that somebody works on it: a space before JSON means nothing else. */
+async function working(socket: Socket, reply: Promise<ControlReply>): Promise<ControlReply> {
+  const signs = setInterval(() => socket.write(' '), CONTROL_SIGN_EVERY);
+  try {
+    return await reply;
+  } finally {
+    clearInterval(signs);
   }
 }
 
@@ -123,12 +135,13 @@ export const controlClient: ControlClient = {
     const socket = createConnection(path);
     try {
       socket.write(`${JSON.stringify(request)}\n`);
-      const reply = parseJson(await readLine(socket, replyMax, timeoutOf(request)));
+      const reply = parseJson(await readLine(socket, replyMax, patienceFor(request)));
       if (!isReply(reply)) throw new Error('an answer that is none');
       return reply;
     } catch (error) {
+      if (error instanceof NoAnswer) throw error;
       const message = error instanceof Error ? error.message : String(error);
-      throw new IpipouError('generic', `${path}: ${message}`, { cause: error });
+      throw new NoAnswer(`${path}: ${message}`, undefined, error);
     } finally {
       socket.destroy();
     }
@@ -140,9 +153,13 @@ function isReply(value: unknown): value is ControlReply {
   return isObject(value) && 'ok' in value;
 }
 
-function timeoutOf({ request }: ControlRequest): Millis {
-  const changes = ['set-peer', 'remove-peer', 'sync', 'reload'].includes(request);
-  return changes ? CONTROL_CHANGE_TIMEOUT : CONTROL_TIMEOUT;
+/** A request comes as fast as the other end can write it. */
+const HEARING: Patience = { silence: CONTROL_TIMEOUT, total: CONTROL_PATIENCE.changes.total };
+
+function patienceFor({ request }: ControlRequest): Patience {
+  if (request === 'sync' || request === 'reload') return CONTROL_PATIENCE.changes;
+  const changes = request === 'set-peer' || request === 'remove-peer';
+  return changes ? CONTROL_PATIENCE.change : CONTROL_PATIENCE.question;
 }
 
 function parseJson(text: string): unknown {
@@ -155,19 +172,25 @@ function parseJson(text: string): unknown {
 
 /**
  * The first line; rejects when it is longer than `maxOf` allows one that begins with its first
- * bytes, or when nothing more of it comes.
+ * bytes, or, with NoAnswer, when it does not come in time.
  */
 function readLine(
   socket: Socket,
   maxOf: (first: Buffer) => number,
-  timeout: Millis,
+  { silence, total }: Patience,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    socket.setTimeout(timeout, () => reject(new Error('no answer in time')));
+    const late = (after: Millis) => () =>
+      reject(new NoAnswer(`no answer for ${after / 1000} s`, after));
+    socket.setTimeout(silence, late(silence));
+    const end = setTimeout(late(total), total);
     socket.on('error', reject);
-    socket.on('close', () => reject(new Error('closed without an answer')));
+    socket.on('close', () => {
+      clearTimeout(end);
+      reject(new Error('closed without an answer'));
+    });
     socket.on('data', (chunk: Buffer) => {
       size += chunk.length;
       chunks.push(chunk);

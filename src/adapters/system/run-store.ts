@@ -15,7 +15,7 @@ import { IpipouError } from '../../core/errors.ts';
 import type { RunClaim, RunEntry, RunRecord, RunStore } from '../../ports/run-store.ts';
 import { flock } from '../ffi/libc.ts';
 import { isErrno, makePrivateFolder, readFileIfAny, replaceFile } from './files.ts';
-import { isAlive, ownProcess } from './process-id.ts';
+import { ownProcess, processState } from './process-id.ts';
 
 /*
  * BASE/NAMESPACE/DEVICE/, where NAMESPACE is the inode of the network namespace:
@@ -46,14 +46,14 @@ export function createRunStore(base: string): RunStore {
     return {
       device,
       record,
-      alive: isAlive(record.process),
+      state: processState(record.process),
       controlPath: join(folder, 'control.sock'),
       logPath: join(folder, 'log'),
     };
   };
   return {
     find,
-    isAlive,
+    stateOf: processState,
     list: () =>
       devicesIn(namespaceFolder(base))
         .map(find)

@@ -25,7 +25,7 @@ removes what it left.`,
     const [word = ''] = readGiven('down', args, { names: [1, 1], what: 'a tunnel' }).names;
     const machine = await context.machine();
     const entry = findRun(word, machine.runs);
-    if (entry.alive) await endDaemon(entry, machine);
+    if (entry.state !== undefined) await endDaemon(entry, machine);
     if (machine.runs.find(entry.device)) {
       context.stderr(`cleaning up what process ${entry.record.process.pid} left\n`);
       await cleanUp(entry, machine, context);
@@ -38,6 +38,8 @@ removes what it left.`,
 async function endDaemon({ device, record }: RunEntry, machine: Machine): Promise<void> {
   const { pid } = record.process;
   machine.signalProcess(pid, 'SIGTERM');
+  // One that is stopped would not hear it.
+  machine.signalProcess(pid, 'SIGCONT');
   if (await hasEnded(record.process, machine.runs)) return;
   throw new IpipouError('cleanUp', `${device}: process ${pid} does not end`, {
     hint: `kill -9 ${pid}; ipipou down ${device}`,
@@ -46,7 +48,7 @@ async function endDaemon({ device, record }: RunEntry, machine: Machine): Promis
 
 async function hasEnded(process: ProcessId, runs: RunStore): Promise<boolean> {
   const deadline = Date.now() + END_TIMEOUT;
-  while (runs.isAlive(process)) {
+  while (runs.stateOf(process) !== undefined) {
     if (Date.now() > deadline) return false;
     await delay(LOOK_EVERY);
   }

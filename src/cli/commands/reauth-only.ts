@@ -1,3 +1,4 @@
+import { askDaemon } from '../../app/ask-daemon.ts';
 import { createLocator } from '../../app/locator.ts';
 import { packetSeconds, schemeOf } from '../../core/auth/schemes.ts';
 import type { PeerConfig, TunnelConfig } from '../../core/config/tunnel-config.ts';
@@ -17,9 +18,8 @@ export async function reauthenticateOnce(
   signal: AbortSignal,
 ): Promise<void> {
   const entry = machine.runs.find(config.inner.device);
-  if (entry?.alive === true) {
-    const reply = await machine.control.ask(entry.controlPath, { request: 'reauthenticate' });
-    if (!reply.ok) throw new IpipouError('sendAuth', `${entry.device}: ${reply.error}`);
+  if (entry?.state !== undefined) {
+    await askDaemon(entry, machine, { request: 'reauthenticate' }, 'sendAuth');
     log('info', 'the daemon authenticates again', { pid: entry.record.process.pid });
     return;
   }

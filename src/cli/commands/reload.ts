@@ -18,7 +18,7 @@ client authenticates again to its servers, which SIGUSR1 alone does, too.`,
     const [word = ''] = readGiven('reload', args, { names: [1, 1], what: 'a tunnel' }).names;
     const machine = await context.machine();
     const entry = findRun(word, machine.runs);
-    const granted = await askDaemon(entry, machine.control, { request: 'reload' });
+    const granted = await askDaemon(entry, machine, { request: 'reload' });
     context.stderr(warningsText(granted));
     const client = entry.record.config.role === 'client';
     if (!client || hasChanged(granted)) context.stdout(changesText(entry.device, granted));

@@ -31,11 +31,11 @@ as @PATH, the file that holds it, or as -, for standard input.`,
     const machine = await context.machine();
     const entry = findRun(tunnel, machine.runs);
     if (remove) {
-      await askDaemon(entry, machine.control, { request: 'remove-peer', peer });
+      await askDaemon(entry, machine, { request: 'remove-peer', peer });
       context.stdout(`${entry.device}: peer ${peer} removed\n`);
       return EXIT.ok;
     }
-    const granted = await askDaemon(entry, machine.control, { request: 'set-peer', peer, options });
+    const granted = await askDaemon(entry, machine, { request: 'set-peer', peer, options });
     context.stderr(warningsText(granted));
     context.stdout(`${entry.device}: peer ${peer} set\n`);
     return EXIT.ok;

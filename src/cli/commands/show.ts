@@ -1,5 +1,5 @@
 import { askDaemon } from '../../app/ask-daemon.ts';
-import { surveyTunnel } from '../../app/survey.ts';
+import { surveyTunnels } from '../../app/survey.ts';
 import { DEFAULT_PEER } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
@@ -8,7 +8,8 @@ import type { RunEntry } from '../../ports/run-store.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRun } from '../find-run.ts';
-import { formatDead, formatLiving, formatPeer } from '../format-show.ts';
+import { formatPeer, formatTunnel } from '../format-show.ts';
+import { peersJson, tunnelsJson } from '../show-json.ts';
 
 /** Peers of a tunnel that are shown to a person who does not ask for all. */
 const PEERS_SHOWN = 50;
@@ -20,8 +21,9 @@ export const showCommand: Command = {
 ipipou show NAME|FILE|DEVICE peer PEER [--json]
 
 What each tunnel is, whom it is connected to, how much it carried, and what is wrong; of its peers
-the first ${PEERS_SHOWN}, or with --all every one. With --json an array with all of them, times in
-milliseconds of unix time.`,
+the first ${PEERS_SHOWN}, or with --all every one. Of a tunnel whose daemon does not answer within some
+seconds (it starts, hangs, is stopped or dead) what is known without it. Exit code 0 when all
+daemons answered, else 1. With --json all of it, as docs/JSON.md describes.`,
   endsAtOnce: true,
   async run(args, context) {
     const shape = { flags: ['json', 'all'], names: [0, 3] as const, what: 'a tunnel' };
@@ -41,20 +43,13 @@ milliseconds of unix time.`,
     const howMany = ({ peer }: TunnelStatus): number =>
       // A person reads of a peer without name in what is said of its tunnel.
       peer === DEFAULT_PEER && !json ? 0 : most;
-    const tunnels = await Promise.all(
-      entries.map((entry) => surveyTunnel(entry, machine, howMany)),
-    );
-    if (json) {
-      context.stdout(`${JSON.stringify(tunnels, undefined, 2)}\n`);
-      return EXIT.ok;
-    }
+    const tunnels = await surveyTunnels(entries, machine, howMany);
     const now = Date.now();
-    const blocks = tunnels.map((tunnel) =>
-      tunnel.alive ? formatLiving(tunnel, now) : formatDead(tunnel),
+    context.stdout(
+      json ? tunnelsJson(tunnels) : tunnels.map((one) => formatTunnel(one, now)).join('\n'),
     );
-    context.stdout(blocks.join('\n'));
-    if (blocks.length === 0) context.stderr('no tunnels in this network namespace\n');
-    return EXIT.ok;
+    if (tunnels.length === 0 && !json) context.stderr('no tunnels in this network namespace\n');
+    return tunnels.every(({ daemon }) => daemon === 'answers') ? EXIT.ok : EXIT.generic;
   },
 };
 
@@ -64,14 +59,12 @@ async function showPeer(
   json: boolean,
   context: CommandContext,
 ): Promise<void> {
-  const { peers = [] } = await askDaemon(entry, (await context.machine()).control, {
+  const { peers = [] } = await askDaemon(entry, await context.machine(), {
     request: 'peer',
     peer,
   });
   const { role } = entry.record.config;
   context.stdout(
-    json
-      ? `${JSON.stringify(peers, undefined, 2)}\n`
-      : peers.map((one) => formatPeer(one, role, Date.now())).join(''),
+    json ? peersJson(peers) : peers.map((one) => formatPeer(one, role, Date.now())).join(''),
   );
 }

@@ -23,7 +23,7 @@ peer's and is changed is named, since it needs a restart. A faulty file changes 
     const machine = await context.machine();
     const entry = findRun(tunnel, machine.runs);
     const source = resolve(file);
-    const granted = await askDaemon(entry, machine.control, { request: 'sync', source, text });
+    const granted = await askDaemon(entry, machine, { request: 'sync', source, text });
     context.stderr(warningsText(granted));
     context.stdout(changesText(entry.device, granted));
     return EXIT.ok;

@@ -24,7 +24,7 @@ which); \`ipipou down\` ends it.`,
     const { device } = resolved.config.inner;
     const { runs } = await context.machine();
     const running = runs.find(device);
-    if (running?.alive === true) {
+    if (running?.state !== undefined) {
       const { pid } = running.record.process;
       throw new IpipouError('generic', `${device} is already run by process ${pid}`, {
         hint: `ipipou show ${device}; ipipou down ${device}`,

@@ -96,9 +96,8 @@ export class Host {
   async #tunnels(): Promise<readonly Readonly<Record<string, unknown>>[]> {
     const shown = await this.#run(['show', '--json']);
     if (shown.code !== 0) return [];
-    const tunnels: unknown = JSON.parse(shown.stdout);
-    // The shape is show's: an array of objects.
-    return Array.isArray(tunnels) ? (tunnels as Readonly<Record<string, unknown>>[]) : [];
+    // The shape is show's (docs/JSON.md).
+    return (JSON.parse(shown.stdout) as { tunnels: Readonly<Record<string, unknown>>[] }).tunnels;
   }
 
   async #run(args: readonly string[]): Promise<Finished> {

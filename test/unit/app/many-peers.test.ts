@@ -126,7 +126,7 @@ class World {
       runs: {
         list: () => [],
         find: () => undefined,
-        isAlive: () => false,
+        stateOf: () => undefined,
         makeLogPath: () => '/dev/null',
         claim: () => ({
           previous: this.previous,

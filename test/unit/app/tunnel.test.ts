@@ -67,7 +67,7 @@ class World {
       runs: {
         list: () => [],
         find: () => undefined,
-        isAlive: () => false,
+        stateOf: () => undefined,
         makeLogPath: () => '/dev/null',
         claim: () => {
           done.push('claim');
@@ -137,6 +137,7 @@ function record(plane: 'fou' | 'tun', journal: unknown): RunRecord {
     config: serverConfig(),
     configPath: undefined,
     plane,
+    life: 'up',
     planeReason: 'then',
     since: new FakeClock().now().unix,
     path: undefined,

@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import {
   formatBytes,
-  formatDead,
-  formatLiving,
   formatPeer,
   formatSpan,
   formatTime,
+  formatTunnel,
 } from '../../../src/cli/format-show.ts';
-import type { LivingTunnel } from '../../../src/app/survey.ts';
+import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/survey.ts';
 import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
 import { millis, seconds } from '../../../src/core/units.ts';
@@ -15,8 +14,8 @@ import { ip, pathTo } from '../app/fakes.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 1, 0, 0);
 
-const LIVING: LivingTunnel = {
-  alive: true,
+const LIVING: AnsweringTunnel = {
+  daemon: 'answers',
   name: 'home',
   role: 'server',
   pid: 42,
@@ -47,6 +46,18 @@ const LIVING: LivingTunnel = {
   troubles: ['cannot send'],
   configPath: '/etc/ipipou/home.conf',
   peers: [],
+};
+
+const DEAD: RecordedTunnel = {
+  ...{ daemon: 'dead', why: 'its daemon (process 42) is dead', hint: 'ipipou up home' },
+  ...{ name: 'home', role: 'server', device: 'ipipou0', configPath: '/etc/ipipou/home.conf' },
+  ...{ plane: 'fou', planeReason: 'asked for by the config', pid: 42, processState: undefined },
+  since: millis(NOW - 3_600_000),
+  innerIp: ip('172.28.0.0'),
+  innerPeerIp: ip('172.28.0.1'),
+  path: pathTo(1),
+  forwarding: true,
+  traffic: { rxBytes: 2048, rxPackets: 2, txBytes: 5, txPackets: 1 },
 };
 
 const PEER: PeerStatus = {
@@ -85,7 +96,7 @@ const ABSENT: PeerStatus = {
 };
 
 /** A tunnel of several peers, of which these are told. */
-const MANY: LivingTunnel = {
+const MANY: AnsweringTunnel = {
   ...LIVING,
   peerCount: 5,
   carriedCount: 1,
@@ -101,7 +112,7 @@ const MANY: LivingTunnel = {
 
 describe('show', () => {
   test('of a running tunnel', () => {
-    expect(formatLiving(LIVING, NOW)).toBe(`ipipou0 (home): server, established
+    expect(formatTunnel(LIVING, NOW)).toBe(`ipipou0 (home): server, established
   plane           tun (fou lacks kernel module fou; this one has all it needs)
   inner           172.28.0.0 to 172.28.0.1, MTU 1472
   local           192.0.2.1:10000
@@ -121,7 +132,7 @@ describe('show', () => {
   });
 
   test('of one that knows nobody yet has no times', () => {
-    const text = formatLiving(
+    const text = formatTunnel(
       { ...LIVING, phase: 'listening', path: undefined, authenticatedAt: undefined },
       NOW,
     );
@@ -130,13 +141,13 @@ describe('show', () => {
   });
 
   test('of one that never forgets', () => {
-    expect(formatLiving({ ...LIVING, rememberedUntil: undefined }, NOW)).toMatch(
+    expect(formatTunnel({ ...LIVING, rememberedUntil: undefined }, NOW)).toMatch(
       /remembered +for ever/,
     );
   });
 
   test('of several peers tells of each, and how many more there are', () => {
-    expect(formatLiving(MANY, NOW)).toBe(`ipipou0 (home): server, 1 of 5 peers carried
+    expect(formatTunnel(MANY, NOW)).toBe(`ipipou0 (home): server, 1 of 5 peers carried
   plane    tun (fou lacks kernel module fou; this one has all it needs)
   inner    172.28.0.0, MTU 1472
   local    port 10000
@@ -176,7 +187,7 @@ describe('show', () => {
   });
 
   test('of one peer that has a name is as of several', () => {
-    const text = formatLiving(
+    const text = formatTunnel(
       { ...MANY, peerCount: 1, peer: PEER.id, refused: PEER.refused, peers: [PEER] },
       NOW,
     );
@@ -186,32 +197,52 @@ describe('show', () => {
     expect(text).not.toContain('more');
   });
 
-  test('of a dead daemon with several peers knows no peer', () => {
-    const { name, role, device, plane, planeReason, pid, since, configPath } = LIVING;
-    const text = formatDead({
-      ...{ name, role, device, plane, planeReason, pid, since, configPath, forwarding: true },
-      ...{ alive: false, innerIp: LIVING.innerIp, innerPeerIp: undefined, path: undefined },
-      traffic: undefined,
-    });
-    expect(text).toMatch(/inner +172\.28\.0\.0$/m);
+  test('of a daemon that is dead', () => {
+    expect(formatTunnel(DEAD, NOW)).toBe(`ipipou0 (home): server, daemon dead
+  state     its daemon (process 42) is dead
+  packets   the kernel still forwards; nobody answers authentication
+  plane     fou (asked for by the config)
+  inner     172.28.0.0 to 172.28.0.1
+  remote    198.51.100.1:20000
+  received  2.0 KiB in 2 packets
+  sent      5 B in 1 packets
+  config    /etc/ipipou/home.conf
+  hint      ipipou up home
+`);
   });
 
-  test.each([
-    [true, /the kernel still forwards/],
-    [false, /nothing is forwarded/],
-  ])('of one whose daemon is dead, forwarding %s', (forwarding, says) => {
-    const { name, role, device, plane, planeReason, pid, since, configPath } = LIVING;
-    const text = formatDead({
-      ...{ name, role, device, plane, planeReason, pid, since, configPath, forwarding },
-      alive: false,
-      innerIp: LIVING.innerIp,
-      innerPeerIp: LIVING.innerPeerIp,
-      path: pathTo(1),
-      traffic: undefined,
-    });
-    expect(text).toMatch(/daemon dead/);
-    expect(text).toMatch(says);
-    expect(text).toMatch(/ipipou up \/etc\/ipipou\/home\.conf .* ipipou down ipipou0/);
+  test('of a daemon that is stopped', () => {
+    const tunnel: RecordedTunnel = {
+      ...DEAD,
+      ...{ daemon: 'stopped', processState: 'T', forwarding: false, traffic: undefined },
+      ...{ why: 'its daemon (process 42) is stopped (state T)', hint: 'kill -CONT 42' },
+    };
+    expect(formatTunnel(tunnel, NOW)).toBe(`ipipou0 (home): server, daemon stopped
+  state    its daemon (process 42) is stopped (state T)
+  packets  nothing is forwarded
+  plane    fou (asked for by the config)
+  inner    172.28.0.0 to 172.28.0.1
+  remote   198.51.100.1:20000
+  since    2026-11-23 00:00:00 UTC (1 h ago)
+  config   /etc/ipipou/home.conf
+  hint     kill -CONT 42
+`);
+  });
+
+  test('of a daemon that is starting, with several peers, of which nothing is known', () => {
+    const tunnel: RecordedTunnel = {
+      ...DEAD,
+      ...{ daemon: 'starting', processState: 'S', forwarding: undefined, traffic: undefined },
+      ...{ innerPeerIp: undefined, path: undefined, hint: undefined },
+      why: 'its daemon (process 42) is still starting',
+    };
+    expect(formatTunnel(tunnel, NOW)).toBe(`ipipou0 (home): server, starting
+  state   its daemon (process 42) is still starting
+  plane   fou (asked for by the config)
+  inner   172.28.0.0
+  since   2026-11-23 00:00:00 UTC (1 h ago)
+  config  /etc/ipipou/home.conf
+`);
   });
 });
 

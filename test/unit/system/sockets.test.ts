@@ -3,11 +3,13 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bind, close, recv, socket } from '../../../src/adapters/ffi/libc.ts';
 import { controlClient, controlListener } from '../../../src/adapters/system/control-socket.ts';
 import { createNotify, encodeUnixAddress } from '../../../src/adapters/system/notify.ts';
 import type { ControlRequest } from '../../../src/ports/control.ts';
+import { CONTROL_PATIENCE, CONTROL_SIGN_EVERY } from '../../../src/ports/control.ts';
 
 let folder: string;
 let stop: (() => Promise<void>) | undefined;
@@ -125,6 +127,27 @@ describe('the control socket', () => {
     stop = undefined;
     expect(existsSync(file)).toBe(false);
     await expect(controlClient.ask(file, { request: 'status' })).rejects.toThrow(/ENOENT/);
+  });
+
+  test('who works on a request for long sends signs of it, which do not change the answer', async () => {
+    const file = path.join(folder, 'control.sock');
+    stop = await controlListener.listen(file, async () => {
+      await delay(CONTROL_SIGN_EVERY * 1.5);
+      return { ok: true };
+    });
+    const heard = await say(file, '{"request":"reload"}\n');
+    expect(heard).toMatch(/^ +\{/);
+    expect(JSON.parse(heard)).toEqual({ ok: true });
+  });
+
+  test('who gets no answer to a question waits for seconds only, signs of work or not', async () => {
+    const file = path.join(folder, 'control.sock');
+    stop = await controlListener.listen(file, () => new Promise(() => undefined));
+    const { total } = CONTROL_PATIENCE.question;
+    await expect(controlClient.ask(file, { request: 'status' })).rejects.toMatchObject({
+      name: 'NoAnswer',
+      after: total,
+    });
   });
 
   test('a path that a socket address cannot hold is an error that says how to mend it', async () => {

@@ -14,14 +14,14 @@ import {
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import fc from 'fast-check';
 import {
   createMemoryStore,
   memoryName,
   parseMemory,
 } from '../../../src/adapters/system/memory-store.ts';
-import { isAlive, ownProcess } from '../../../src/adapters/system/process-id.ts';
+import { ownProcess, processState } from '../../../src/adapters/system/process-id.ts';
 import { createRunStore } from '../../../src/adapters/system/run-store.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';
@@ -187,6 +187,7 @@ function record(device: string): RunRecord {
     config: { ...config(), inner: { ...config().inner, device } },
     configPath: undefined,
     plane: 'tun',
+    life: 'up',
     planeReason: 'because',
     since: NOW,
     path: undefined,
@@ -202,7 +203,11 @@ describe('run directories', () => {
     expect(store.find('ipipou0')).toBeUndefined();
     claim.write(record('ipipou0'));
     expect(store.list()).toMatchObject([
-      { device: 'ipipou0', alive: true, record: { journal: { note: 1 }, plane: 'tun' } },
+      {
+        device: 'ipipou0',
+        state: expect.any(String),
+        record: { journal: { note: 1 }, plane: 'tun' },
+      },
     ]);
     claim.release('remove');
     expect(store.list()).toEqual([]);
@@ -267,13 +272,16 @@ describe('processes', () => {
     const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
     await once(child, 'spawn');
     const own = ownProcess();
-    expect(isAlive(own)).toBe(true);
-    expect(isAlive({ pid: child.pid ?? 0, startTime: own.startTime })).toBe(false);
+    expect(processState(own)).toMatch(/^[RSD]$/);
+    expect(processState({ pid: child.pid ?? 0, startTime: own.startTime })).toBeUndefined();
     const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8');
     const id = { pid: child.pid ?? 0, startTime: stat.split(') ')[1]?.split(' ')[19] ?? '' };
-    expect(isAlive(id)).toBe(true);
+    expect(processState(id)).toMatch(/^[RSD]$/);
+    child.kill('SIGSTOP');
+    await vi.waitFor(() => expect(processState(id)).toBe('T'));
+    child.kill('SIGCONT');
     child.stdin.end();
     await once(child, 'close');
-    expect(isAlive(id)).toBe(false);
+    expect(processState(id)).toBeUndefined();
   });
 });

@@ -1,0 +1,92 @@
+import type { AnsweringTunnel, RecordedTunnel, Tunnel } from '../app/survey.ts';
+import type { PeerStatus } from '../ports/control.ts';
+
+/*
+ * What `show --json` prints, described in docs/JSON.md: a version, every key always there, null for what
+ * there is not, times in milliseconds of unix time, durations in milliseconds.
+ */
+
+/** Of what both forms look like; a key that changes its meaning or goes makes it one more. */
+const VERSION = 1;
+
+export function tunnelsJson(tunnels: readonly Tunnel[]): string {
+  return text({ version: VERSION, tunnels: tunnels.map(tunnelJson) });
+}
+
+export function peersJson(peers: readonly PeerStatus[]): string {
+  return text({ version: VERSION, peers: peers.map(peerJson) });
+}
+
+/** Undefined is null: a key never goes. */
+function text(value: unknown): string {
+  return `${JSON.stringify(value, (_, member: unknown) => member ?? null, 2)}\n`;
+}
+
+/** Keys that only a daemon can answer for are undefined where it does not. */
+type Known = Partial<Omit<AnsweringTunnel, 'daemon'> & Omit<RecordedTunnel, keyof AnsweringTunnel>>;
+
+function tunnelJson(tunnel: Tunnel) {
+  const known: Known = tunnel;
+  return {
+    device: tunnel.device,
+    name: tunnel.name,
+    role: tunnel.role,
+    daemon: tunnel.daemon,
+    why: known.why,
+    hint: known.hint,
+    pid: tunnel.pid,
+    processState: known.processState,
+    since: tunnel.since,
+    configPath: tunnel.configPath,
+    plane: tunnel.plane,
+    planeReason: tunnel.planeReason,
+    mtu: known.mtu,
+    innerIp: tunnel.innerIp,
+    forwarding: known.forwarding,
+    peerCount: known.peerCount,
+    carriedCount: known.carriedCount,
+    peer: known.peer,
+    innerPeerIp: tunnel.innerPeerIp,
+    localPort: known.localPort,
+    remote: known.remote,
+    localAlt: known.localAlt,
+    phase: known.phase,
+    path: tunnel.path,
+    authenticatedAt: known.authenticatedAt,
+    lastHeardAt: known.lastHeardAt,
+    rememberedUntil: known.rememberedUntil,
+    keepalive: inMillis(known.keepalive),
+    traffic: tunnel.traffic,
+    refused: known.refused,
+    refusedBelow: known.refusedBelow,
+    authPacketsSent: known.authPacketsSent,
+    repliesVerified: known.repliesVerified,
+    troubles: known.troubles,
+    peers: known.peers?.map(peerJson),
+  };
+}
+
+function peerJson(peer: PeerStatus) {
+  return {
+    id: peer.id,
+    innerIp: peer.innerIp,
+    allowedIps: peer.allowedIps,
+    remote: peer.remote,
+    localAlt: peer.localAlt,
+    mtu: peer.mtu,
+    phase: peer.phase,
+    path: peer.path,
+    authenticatedAt: peer.authenticatedAt,
+    lastHeardAt: peer.lastHeardAt,
+    rememberedUntil: peer.rememberedUntil,
+    keepalive: inMillis(peer.keepalive),
+    traffic: peer.traffic,
+    refused: peer.refused,
+    authPacketsSent: peer.authPacketsSent,
+    repliesVerified: peer.repliesVerified,
+  };
+}
+
+function inMillis(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1000;
+}
