@@ -142,6 +142,23 @@ export const ioctlValue = libc.func('ioctl', 'int', ['int', 'ulong', 'ulong']) a
   value: number,
 ) => number;
 
+/** epoll_create1(2): a descriptor to wait with. */
+export const epollCreate = libc.func('int epoll_create1(int flags)') as (flags: number) => number;
+
+/** epoll_ctl(2); `event` is a struct epoll_event. */
+export const epollControl = libc.func(
+  'int epoll_ctl(int epfd, int op, int fd, const uint8_t *event)',
+) as (epollFd: number, operation: number, fd: number, event: Uint8Array) => number;
+
+/** prctl(2) with one argument. */
+export const prctl = libc.func('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']) as (
+  option: number,
+  value: number,
+  third: 0,
+  fourth: 0,
+  fifth: 0,
+) => number;
+
 /** flock(2) on a descriptor. */
 export const flock = libc.func('int flock(int fd, int operation)') as (
   fd: number,
