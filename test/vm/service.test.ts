@@ -31,6 +31,7 @@ cat > /etc/ipipou/home.conf <<'END'
 server
 auth-token words of a token
 fou-local-ip 127.0.0.1
+fou-local-port 443
 dataplane PLANE
 END
 chmod 600 /etc/ipipou/home.conf

@@ -83,7 +83,7 @@ function bindTo(fd: number, ip: Ipv4, port: number, subject: string): void {
       EADDRINUSE: `another program has the port (see "ss -ulnp sport = :${port}"): stop it, or choose another fou-local-port`,
       EADDRNOTAVAIL: `fou-local-ip ${ip} is no address of this host: add it, or leave fou-local-ip out`,
       EACCES:
-        'ports below net.ipv4.ip_unprivileged_port_start need root: choose another fou-local-port',
+        'ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE: give it, or choose another fou-local-port',
     },
     () => checked(bind(fd, address, address.length), 'bind', subject, 'fou'),
   );
