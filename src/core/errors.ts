@@ -16,6 +16,17 @@ export class IpipouError extends Error {
   }
 }
 
+/** What to do about failures that mean the same whatever was being done. */
+const HINTS: Readonly<Partial<Record<string, string>>> = {
+  EMFILE: 'too many open files in this process: raise LimitNOFILE= of the unit, or ulimit -n',
+  ENFILE: 'too many open files on this machine: raise fs.file-max (sysctl)',
+};
+
+/** What to do about an errno wherever it comes from; undefined where it depends. */
+export function hintOfErrno(errno: string): string | undefined {
+  return HINTS[errno];
+}
+
 /**
  * The kernel (or a library that speaks for it) refused something.
  * `operation` is a system call or netlink message ("RTM_NEWLINK"), `errno` its symbolic name
@@ -34,7 +45,11 @@ export class KernelError extends IpipouError {
     options: { hint?: string; cause?: unknown } = {},
   ) {
     const words = failure.words ? `: ${failure.words}` : '';
-    super(exit, `${failure.subject}: ${failure.operation}: ${failure.errno}${words}`, options);
+    const hint = hintOfErrno(failure.errno) ?? options.hint;
+    super(exit, `${failure.subject}: ${failure.operation}: ${failure.errno}${words}`, {
+      ...options,
+      ...(hint !== undefined && { hint }),
+    });
     this.operation = failure.operation;
     this.errno = failure.errno;
     this.words = failure.words;

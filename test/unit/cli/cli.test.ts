@@ -123,6 +123,14 @@ describe('errors', () => {
     expect(stderr).toBe('ipipou: link x: RTM_NEWLINK: EINVAL: bad \u{fffd}[31m\n');
   });
 
+  test('of too many open files say how to have more, whatever was being done', async () => {
+    const failure = { operation: 'bpf', errno: 'EMFILE', subject: 'map x' };
+    const commands = command(async () => {
+      throw new KernelError('fou', failure, { hint: 'boot another kernel' });
+    });
+    expect((await run(['act'], { commands })).stderr).toMatch(/^hint: too many .* LimitNOFILE=/m);
+  });
+
   test('of the config take a line each', async () => {
     const problem = { source: 'f', line: 1, key: 'k', value: undefined, expected: 'v' };
     const commands = command(async () => {

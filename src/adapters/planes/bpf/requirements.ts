@@ -1,4 +1,4 @@
-import { IpipouError, KernelError } from '../../../core/errors.ts';
+import { hintOfErrno, IpipouError, KernelError } from '../../../core/errors.ts';
 import type { Requirement } from '../../../ports/data-plane.ts';
 import { networkPermission } from '../network-permission.ts';
 import { libbpf } from './bpf-calls.ts';
@@ -46,7 +46,14 @@ function attempt(
     if (!(error instanceof IpipouError)) throw error;
     // The verifier's log is for who asks for this plane; here its first line has to do.
     const detail = error.message.split('\n', 1).join();
-    const how = typeof mend === 'string' ? mend : error instanceof KernelError && mend(error);
-    return { what, met: false, detail, mend: how || undefined, exit: error.exit };
+    return { what, met: false, detail, mend: howToMend(error, mend), exit: error.exit };
   }
+}
+
+function howToMend(
+  error: IpipouError,
+  mend: string | ((error: KernelError) => string),
+): string | undefined {
+  if (!(error instanceof KernelError)) return typeof mend === 'string' ? mend : undefined;
+  return hintOfErrno(error.errno) ?? (typeof mend === 'string' ? mend : mend(error));
 }

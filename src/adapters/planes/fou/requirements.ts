@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { hintOfErrno } from '../../../core/errors.ts';
 import type { Requirement } from '../../../ports/data-plane.ts';
 import { openNft } from '../../nft/nft.ts';
 
@@ -58,7 +59,13 @@ async function moduleRequirement(module: Module, load: boolean): Promise<Require
     await run('modprobe', load ? ['-q', module.name] : ['-n', '-q', module.name]);
     return { what, met: true, detail: load ? 'loaded now' : 'can be loaded', mend: undefined };
   } catch (error) {
-    const missingTool = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    // The name of an errno when modprobe could not be run, a number when it has failed.
+    const { code } = error as NodeJS.ErrnoException;
+    const hint = typeof code === 'string' ? hintOfErrno(code) : undefined;
+    if (hint !== undefined) {
+      return { what, met: false, detail: `modprobe: ${code}`, mend: hint, exit: 'modprobe' };
+    }
+    const missingTool = code === 'ENOENT';
     return {
       what,
       met: false,
