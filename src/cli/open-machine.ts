@@ -9,6 +9,7 @@ import { openRawUdp } from '../adapters/raw-socket.ts';
 import { openResolver } from '../adapters/resolver.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { controlClient, controlListener } from '../adapters/system/control-socket.ts';
+import { forbidCoreDumps } from '../adapters/system/core-dumps.ts';
 import { defaultTtl } from '../adapters/system/default-ttl.ts';
 import { createMemoryStore } from '../adapters/system/memory-store.ts';
 import { createNotify } from '../adapters/system/notify.ts';
@@ -40,6 +41,7 @@ export function openMachine(env: Env): Machine {
     },
     signalProcess: (pid, signal) => void process.kill(pid, signal),
     deviceCounters,
+    forbidCoreDumps,
     facts,
   };
 }

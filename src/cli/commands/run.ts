@@ -66,6 +66,7 @@ async function bringUp(
   reporter: Reporter | undefined,
 ): Promise<ExitCode> {
   const machine = await context.machine();
+  machine.forbidCoreDumps();
   const { device } = resolved.config.inner;
   const log = makeLog(resolved, reporter && machine.runs.makeLogPath(device));
   for (const warning of [...loaded.warnings, ...resolved.warnings]) log('warn', warning);
