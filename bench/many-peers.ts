@@ -132,7 +132,7 @@ async function openScene(config: TunnelConfig): Promise<Scene> {
       list: () => [],
       find: () => undefined,
       stateOf: () => undefined,
-      makeLogPath: () => '/dev/null',
+
       claim: () => ({
         previous: undefined,
         controlPath: '',
@@ -149,7 +149,7 @@ async function openScene(config: TunnelConfig): Promise<Scene> {
     control: { listen: async () => async () => undefined },
     notify: { ready: () => undefined, status: () => undefined, stopping: () => undefined },
   };
-  const tunnel = await openTunnel(config, undefined, ports);
+  const tunnel = await openTunnel(config, { configPath: undefined, log: 'stderr' }, ports);
   if (!context) throw new Error('the plane was not opened');
   return { tunnel, listener: context.listener, plane, proofs };
 }

@@ -12,8 +12,6 @@ export class RunKeeper {
   readonly #claim: RunClaim;
   readonly #log: Log;
   #record: RunRecord | undefined;
-  /** Ended by a failure: the log, if it has a file, is kept. */
-  #failed = false;
   #plane: 'open' | 'closed' | 'stuck' = 'open';
 
   constructor(claim: RunClaim, log: Log) {
@@ -50,10 +48,6 @@ export class RunKeeper {
     this.#note({ life });
   }
 
-  failed(): void {
-    this.#failed = true;
-  }
-
   /** Whether the plane could remove all it made. */
   planeClosed(clean: boolean): void {
     this.#plane = clean ? 'closed' : 'stuck';
@@ -62,9 +56,7 @@ export class RunKeeper {
   release(): void {
     const noted = this.#record === undefined ? this.#claim.previous : this.#record.journal;
     const left = this.#plane === 'stuck' || (this.#plane === 'open' && isNoted(noted));
-    if (left) this.#claim.release('keep');
-    else if (this.#failed || this.#plane === 'open') this.#claim.release('keep-log');
-    else this.#claim.release('remove');
+    this.#claim.release(left ? 'keep' : 'remove');
   }
 
   /** What only helps whoever looks: without it the tunnel goes on. */

@@ -14,6 +14,8 @@ import { explainHindrance, tryDaemon, type AskPorts, type Hindrance } from './as
 export type AnsweringTunnel = TunnelStatus & {
   readonly daemon: 'answers';
   readonly configPath: string | undefined;
+  /** As in the run record. */
+  readonly log: string;
   /** Those that were asked for. */
   readonly peers: readonly PeerStatus[];
 };
@@ -33,6 +35,7 @@ export type RecordedTunnel = {
   readonly processState: ProcessState | undefined;
   readonly since: Millis;
   readonly configPath: string | undefined;
+  readonly log: string;
   readonly innerIp: Ipv4;
   /** Undefined where there are several peers, of which the record says nothing. */
   readonly innerPeerIp: Ipv4 | undefined;
@@ -80,8 +83,8 @@ async function surveyTunnel(
     for (const peer of page.reply.peers ?? []) peers.push(peer);
     if (page.reply.more !== true) break;
   }
-  const { configPath } = entry.record;
-  return { daemon: 'answers', configPath, ...status, peers: peers.slice(0, most) };
+  const { configPath, log } = entry.record;
+  return { daemon: 'answers', configPath, log, ...status, peers: peers.slice(0, most) };
 }
 
 function recorded(
@@ -116,6 +119,7 @@ function fromRecord(
     processState: state,
     since: record.since,
     configPath: record.configPath,
+    log: record.log,
     innerIp: config.inner.ip,
     innerPeerIp: sole?.innerIp,
     path: record.path,

@@ -53,6 +53,8 @@ export type TunnelPorts = {
   readonly notify: Notify;
 };
 
+export type TunnelOrigin = Pick<RunRecord, 'configPath' | 'log'>;
+
 export class Tunnel {
   /** Resolves with the reason when the tunnel cannot go on; it must be closed then as well. */
   readonly failure: Promise<Error>;
@@ -140,16 +142,16 @@ type TunnelParts = {
 
 /**
  * Brings a tunnel up. Rejects with an IpipouError after undoing what was made.
- * `configPath`: absolute path of the file, undefined when there was none.
+ * `origin`: what the run record says of where config and log are.
  */
 export async function openTunnel(
   config: TunnelConfig,
-  configPath: string | undefined,
+  origin: TunnelOrigin,
   ports: TunnelPorts,
 ): Promise<Tunnel> {
   const undo = new UndoStack();
   try {
-    return await acquire(config, configPath, ports, undo);
+    return await acquire(config, origin, ports, undo);
   } catch (error) {
     await releaseAll(undo).catch((left: unknown) =>
       ports.log('error', 'clean-up after the failed start', explain(left)),
@@ -160,7 +162,7 @@ export async function openTunnel(
 
 async function acquire(
   config: TunnelConfig,
-  configPath: string | undefined,
+  origin: TunnelOrigin,
   ports: TunnelPorts,
   undo: UndoStack,
 ): Promise<Tunnel> {
@@ -176,7 +178,7 @@ async function acquire(
   await cleanOtherPlane(claim, factory, ports);
   keeper.begin({
     config: forRecord(config),
-    configPath,
+    ...origin,
     plane: factory.name,
     planeReason: reason,
     since: clock.now().unix,
@@ -211,10 +213,7 @@ async function acquire(
       locate: createLocator(config, ports.host, log),
       memories,
       onPath: (path) => paths.note(path, driver.table.directory.size, driver.carried),
-      onFatal(error) {
-        keeper.failed();
-        fail(error);
-      },
+      onFatal: fail,
     },
     config.peers,
   );

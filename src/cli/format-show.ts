@@ -101,8 +101,15 @@ function daemonLines(tunnel: AnsweringTunnel, now: number): readonly Line[] {
   return [
     ['daemon', `process ${tunnel.pid}, since ${formatTime(tunnel.since, now)}`],
     ['config', tunnel.configPath],
+    ['log', formatLog(tunnel)],
     ...tunnel.troubles.map((trouble): Line => ['trouble', trouble]),
   ];
+}
+
+/** Where to read on. */
+function formatLog({ log, pid }: Pick<Tunnel, 'log' | 'pid'>): string {
+  if (log === 'journal') return `the journal (journalctl _PID=${pid})`;
+  return log === 'stderr' ? 'standard error of its process' : log;
 }
 
 function formatKeepalive({ keepalive = seconds(0) }: Pick<TunnelStatus, 'keepalive'>): string {
@@ -125,6 +132,7 @@ function formatRecorded(tunnel: RecordedTunnel, now: number): string {
     ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],
     ['since', tunnel.daemon === 'dead' ? undefined : formatTime(tunnel.since, now)],
     ['config', tunnel.configPath],
+    ['log', formatLog(tunnel)],
     ['hint', tunnel.hint],
   ]);
 }

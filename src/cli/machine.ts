@@ -28,6 +28,8 @@ export type Machine = {
   readonly signalProcess: (pid: number, signal: 'SIGTERM' | 'SIGCONT') => void;
   /** Inner traffic of a network device, whoever made it; undefined when there is none. */
   readonly deviceCounters: (device: string) => TrafficCounts | undefined;
+  /** Begins a new log file of a device, for a daemon in the background; its path. */
+  readonly beginLogFile: (device: string) => string;
   /** From now on a crash leaves nothing of this process's memory, where secrets are. */
   readonly forbidCoreDumps: () => void;
   /** Node's version, root, capabilities. */

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import process from 'node:process';
+import { writesToJournal } from '../adapters/system/log.ts';
 import { EXIT } from '../core/exit-codes.ts';
 import { runCli } from './cli.ts';
 import type { CommandContext, ReloadSignal } from './command.ts';
@@ -45,9 +46,13 @@ process.on('uncaughtException', (error) => {
   end.abort('fault');
 });
 
+const inJournal = writesToJournal(process.env['JOURNAL_STREAM']);
+
 const context: CommandContext = {
   stdout: (text) => void process.stdout.write(text),
-  stderr: (text) => void process.stderr.write(text),
+  stderr: (text) =>
+    // Words for a person are about what went wrong: priority 3 in systemd's journal (sd-daemon(3)).
+    void process.stderr.write(inJournal ? text.replaceAll(/^(?=.)/gm, '<3>') : text),
   env: process.env,
   signal: end.signal,
   hurry: hurry.signal,

@@ -11,6 +11,7 @@ import { systemClock } from '../adapters/system/clock.ts';
 import { controlClient, controlListener } from '../adapters/system/control-socket.ts';
 import { forbidCoreDumps } from '../adapters/system/core-dumps.ts';
 import { defaultTtl } from '../adapters/system/default-ttl.ts';
+import { beginLogFile } from '../adapters/system/log-files.ts';
 import { createMemoryStore } from '../adapters/system/memory-store.ts';
 import { createNotify } from '../adapters/system/notify.ts';
 import { createRunStore } from '../adapters/system/run-store.ts';
@@ -41,6 +42,7 @@ export function openMachine(env: Env): Machine {
     },
     signalProcess: (pid, signal) => void process.kill(pid, signal),
     deviceCounters,
+    beginLogFile: (device) => beginLogFile(env['IPIPOU_LOG_DIR'] || '/var/log/ipipou', device),
     forbidCoreDumps,
     facts,
   };

@@ -38,6 +38,7 @@ function tunnelJson(tunnel: Tunnel) {
     processState: known.processState,
     since: tunnel.since,
     configPath: tunnel.configPath,
+    log: tunnel.log,
     plane: tunnel.plane,
     planeReason: tunnel.planeReason,
     mtu: known.mtu,

@@ -24,6 +24,8 @@ export type RunRecord = {
   readonly config: TunnelConfig;
   /** Absolute path of the config file; undefined when options came from the command line only. */
   readonly configPath: string | undefined;
+  /** Where its log goes: the absolute path of a file, `journal`, or `stderr`. */
+  readonly log: string;
   readonly plane: PlaneName;
   /** Why this plane: "asked for", or what decided. */
   readonly planeReason: string;
@@ -44,7 +46,6 @@ export type RunEntry = {
   /** Undefined when the recorded process lives no more. */
   readonly state: ProcessState | undefined;
   readonly controlPath: string;
-  readonly logPath: string;
 };
 
 /** The one daemon's hold on a tunnel device of a network namespace. */
@@ -56,10 +57,9 @@ export interface RunClaim {
   /** Replaces the record as a whole. */
   write(record: RunRecord): void;
   /**
-   * Lets go: `remove` deletes the directory, `keep-log` all but the log, `keep` leaves the record
-   * for a later clean-up.
+   * Lets go: `remove` deletes the directory, `keep` leaves the record for a later clean-up.
    */
-  release(mode: 'remove' | 'keep-log' | 'keep'): void;
+  release(mode: 'remove' | 'keep'): void;
 }
 
 /** The run directories of the tunnels in this process's network namespace. */
@@ -71,8 +71,6 @@ export interface RunStore {
   stateOf(process: ProcessId): ProcessState | undefined;
   /** Takes a device; throws an IpipouError that names the process which has it. */
   claim(device: string): RunClaim;
-  /** Where the log of a daemon in the background goes; makes the folder for it. */
-  makeLogPath(device: string): string;
 }
 
 /** A remembered session, and why it is not what was written, if so. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
@@ -223,12 +223,14 @@ test('up returns when it is ready, down when all is gone; both by name of file o
   const file = await hosts.writeConfig(lab.server, 'back', SERVER);
   const started = await hosts.run(lab.server, ['up', file]);
   expect(started).toMatchObject({ code: 0, stderr: '' });
-  expect(started.stdout).toMatch(/^ipipou0 is up: process [0-9]+, data plane tun$/m);
-  const logs = readdirSync(path.join(hosts.folder, 'run'), { recursive: true, encoding: 'utf8' });
-  expect(logs.filter((name) => name.endsWith('/log'))).toHaveLength(1);
+  const [, log = ''] =
+    /^ipipou0 is up: process [0-9]+, data plane tun, log (\S+)$/m.exec(started.stdout) ?? [];
+  expect(living(await show(lab.server)).log).toBe(log);
+  expect(statSync(log).mode & 0o777).toBe(0o600);
   expect(await hosts.run(lab.server, ['down', file])).toMatchObject({ code: 0 });
   expect(await whatIsThere(lab, lab.server)).toBe(before);
   expect(readdirSync(path.join(hosts.folder, 'run'))).toEqual([]);
+  expect(readFileSync(log, 'utf8')).toMatch(/ready[^]*taking the tunnel down/);
   const none = await hosts.run(lab.server, ['down', 'ipipou0']);
   expect(none).toMatchObject({ code: 1 });
   expect(none.stderr).toMatch(/no tunnel "ipipou0" in this namespace/);
@@ -288,4 +290,16 @@ test('a daemon that is stopped does not keep show, reload, set and down from tel
   expect(Date.now() - began).toBeLessThan(30_000);
   expect(await hosts.run(lab.server, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
   expect(existsSync(path.join(hosts.folder, 'run', String(inode), 'ipipou0'))).toBe(false);
+});
+
+test('up prints what the daemon warns of, once, and says where the log is', async () => {
+  const lines = changed(SERVER, 'auth-secret netprickle.com');
+  const file = await hosts.writeConfig(lab.server, 'warned', lines);
+  chmodSync(file, 0o644);
+  const started = await hosts.run(lab.server, ['up', file]);
+  expect(started.code).toBe(0);
+  const warnings = started.stderr.trimEnd().split('\n');
+  expect(warnings.filter((line) => /^warn .*others may read it/.test(line))).toHaveLength(1);
+  expect(new Set(warnings).size).toBe(warnings.length);
+  expect(await hosts.run(lab.server, ['down', file])).toMatchObject({ code: 0 });
 });

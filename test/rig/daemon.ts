@@ -74,6 +74,7 @@ export class Hosts implements AsyncDisposable {
   env(namespace: string): Record<string, string> {
     return {
       IPIPOU_RUN_DIR: path.join(this.folder, 'run'),
+      IPIPOU_LOG_DIR: path.join(this.folder, 'log', namespace),
       IPIPOU_STATE_DIR: path.join(this.folder, 'state', namespace),
     };
   }

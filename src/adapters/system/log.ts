@@ -7,7 +7,12 @@ export type LogOptions = {
   /** Whether lines begin with the time (RFC 3339, UTC). */
   readonly time: boolean;
   readonly pid: boolean;
+  /** Whether lines begin with their priority, as systemd's journal takes it (sd-daemon(3)). */
+  readonly priority?: boolean;
 };
+
+/** <syslog.h> */
+const PRIORITY: Readonly<Record<LogLevel, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
 const RANK: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
 
@@ -17,7 +22,8 @@ export function createLog(write: (line: string) => void, options: LogOptions): L
     if (RANK[level] > RANK[options.level]) return;
     const time = options.time ? `${new Date().toISOString()} ` : '';
     const pid = options.pid ? `${process.pid} ` : '';
-    write(`${time}${pid}${level} ${escapeText(event)}${formatFields(fields)}\n`);
+    const priority = options.priority === true ? `<${PRIORITY[level]}>` : '';
+    write(`${priority}${time}${pid}${level} ${escapeText(event)}${formatFields(fields)}\n`);
   };
 }
 
@@ -55,6 +61,17 @@ export function writeStderr(text: string): void {
     writeSync(2, text);
   } catch {
     // Nobody reads the log (EPIPE), or slower than we write (EAGAIN).
+  }
+}
+
+/** Whether standard error is systemd's journal: JOURNAL_STREAM names it by device and inode (systemd.exec(5)). */
+export function writesToJournal(journalStream: string | undefined): boolean {
+  if (!journalStream) return false;
+  try {
+    const { dev, ino } = fstatSync(2);
+    return journalStream === `${dev}:${ino}`;
+  } catch {
+    return false;
   }
 }
 

@@ -22,7 +22,6 @@ import { ownProcess, processState } from './process-id.ts';
  *   lock          flock(2)ed by the daemon that has the device
  *   run.json      what it runs, replaced as a whole
  *   control.sock  its control socket
- *   log, log.1    its log, when it was started in the background
  * It lies on a tmpfs (/run): it outlives the process, not the machine.
  */
 
@@ -48,7 +47,6 @@ export function createRunStore(base: string): RunStore {
       record,
       state: processState(record.process),
       controlPath: join(folder, 'control.sock'),
-      logPath: join(folder, 'log'),
     };
   };
   return {
@@ -59,10 +57,6 @@ export function createRunStore(base: string): RunStore {
         .map(find)
         .filter((entry) => entry !== undefined),
     claim: (device) => claim(folderOf(device), device),
-    makeLogPath(device) {
-      makePrivateFolder(folderOf(device));
-      return join(folderOf(device), 'log');
-    },
   };
 }
 
@@ -116,12 +110,6 @@ function claim(folder: string, device: string): RunClaim {
       if (mode === 'remove') {
         rmSync(folder, { recursive: true, force: true });
         removeIfEmpty(dirname(folder));
-      }
-      if (mode === 'keep-log') {
-        for (const name of ['run.json', 'control.sock', 'lock']) {
-          rmSync(join(folder, name), { force: true });
-        }
-        removeIfEmpty(folder);
       }
       closeSync(lock);
     },

@@ -1,7 +1,7 @@
 import { LiveConfig, withLiveConfig } from '../../app/live-config.ts';
 import { openTunnel, type Tunnel } from '../../app/tunnel.ts';
 import { limitGarbage } from '../../adapters/system/heap.ts';
-import { createLog, openLogFile, writeStderr } from '../../adapters/system/log.ts';
+import { createLog, openLogFile, writesToJournal, writeStderr } from '../../adapters/system/log.ts';
 import type { Loaded } from '../../core/config/loaded.ts';
 import type { Resolved } from '../../core/config/resolve.ts';
 import { formatHelp } from '../../core/config/text/help.ts';
@@ -15,6 +15,9 @@ import { exitCodeOf, formatError } from '../print-error.ts';
 import { keyPairText } from '../key-text.ts';
 import { reauthenticateOnce } from './reauth-only.ts';
 import { versionLine } from '../version.ts';
+
+/** How long `up` still hears of warnings after the tunnel is ready, milliseconds. */
+const GRACE = 1000;
 
 export const runCommand: Command = {
   name: 'run',
@@ -67,11 +70,12 @@ async function bringUp(
 ): Promise<ExitCode> {
   const machine = await context.machine();
   machine.forbidCoreDumps();
-  const { device } = resolved.config.inner;
-  const log = makeLog(resolved, reporter && machine.runs.makeLogPath(device));
+  const inJournal = writesToJournal(context.env['JOURNAL_STREAM']);
+  const log = makeLog(resolved, reporter, inJournal);
   for (const warning of [...loaded.warnings, ...resolved.warnings]) log('warn', warning);
   if (resolved.action === 'run') {
-    return stayUp({ args, loaded, resolved, machine, log, context, reporter });
+    const logPlace = reporter?.logPath ?? (inJournal ? 'journal' : 'stderr');
+    return stayUp({ args, loaded, resolved, machine, log, logPlace, context, reporter });
   }
   await reauthenticateOnce(resolved.config, machine, log, context.signal);
   return EXIT.ok;
@@ -79,8 +83,18 @@ async function bringUp(
 
 type Wanted = Extract<Resolved, { readonly action: 'run' | 'reauthenticate' }>;
 
-function makeLog(resolved: Wanted, file: string | undefined): Log {
-  return createLog(file === undefined ? writeStderr : openLogFile(file), resolved.log);
+function makeLog({ log }: Wanted, reporter: Reporter | undefined, inJournal: boolean): Log {
+  if (reporter === undefined) return createLog(writeStderr, { ...log, priority: inJournal });
+  const file = createLog(openLogFile(reporter.logPath), log);
+  const warnings = createLog((line) => reporter.said(line.trimEnd()), {
+    level: log.level === 'error' ? 'error' : 'warn',
+    time: false,
+    pid: false,
+  });
+  return (level, event, fields) => {
+    file(level, event, fields);
+    warnings(level, event, fields);
+  };
 }
 
 type Running = {
@@ -90,23 +104,28 @@ type Running = {
   readonly resolved: Wanted;
   readonly machine: Machine;
   readonly log: Log;
+  /** As in the run record. */
+  readonly logPlace: string;
   readonly context: CommandContext;
   /** Undefined in the foreground. */
   readonly reporter: Reporter | undefined;
 };
 
 async function stayUp(options: Running): Promise<ExitCode> {
-  const { args, loaded, resolved, machine, log, context, reporter } = options;
+  const { args, loaded, resolved, machine, log, logPlace, context, reporter } = options;
   const { config } = resolved;
   const later: { live?: LiveConfig } = {};
   const control = withLiveConfig(machine.control, () => later.live);
   const host = machine.openHost();
   try {
-    const tunnel = await openTunnel(config, loaded.configPath, { ...machine, control, host, log });
+    const origin = { configPath: loaded.configPath, log: logPlace };
+    const tunnel = await openTunnel(config, origin, { ...machine, control, host, log });
     const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, log);
     later.live = live;
     log('info', 'ready', { role: config.role, device: config.inner.device });
     reporter?.ready();
+    // A client's first words with its server are worth waiting for.
+    setTimeout(() => reporter?.close(), config.role === 'client' ? GRACE : 0).unref();
     const stopReloads = context.onReload((signal) => {
       void (signal === 'SIGHUP' ? reload(live, log) : reauthenticate(tunnel, log));
     });
@@ -129,8 +148,10 @@ async function takeDown(
     if (reporter) log('error', error instanceof Error ? error.message : String(error));
     else context.stderr(formatError(error));
   };
-  if (failure) tell(failure);
-  else log('info', 'taking the tunnel down');
+  if (failure) {
+    tell(failure);
+    reporter?.failed(failure);
+  } else log('info', 'taking the tunnel down');
   try {
     await tunnel.close(context.hurry);
   } catch (error) {

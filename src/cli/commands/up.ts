@@ -12,8 +12,9 @@ export const upCommand: Command = {
   usage: `ipipou up NAME|FILE
 
 Starts the tunnel of /etc/ipipou/NAME.conf, or of a config file, and returns when it is ready, or
-with its error and exit code. Its log goes to a file beside its run record (\`ipipou show\` says
-which); \`ipipou down\` ends it.`,
+with its error and exit code; what the daemon warns of meanwhile is printed. Its log goes to
+/var/log/ipipou/DEVICE.log (or below IPIPOU_LOG_DIR), which stays after \`ipipou down\`; that of the
+run before is kept beside it.`,
   async run(args, context) {
     const [word = ''] = readGiven('up', args, { names: [1, 1], what: 'a config' }).names;
     const reference = configReferenceOf(word);
@@ -22,7 +23,7 @@ which); \`ipipou down\` ends it.`,
       throw new IpipouError('arguments', `${word} does not describe a tunnel to run`);
     }
     const { device } = resolved.config.inner;
-    const { runs } = await context.machine();
+    const { runs, beginLogFile } = await context.machine();
     const running = runs.find(device);
     if (running?.state !== undefined) {
       const { pid } = running.record.process;
@@ -30,14 +31,16 @@ which); \`ipipou down\` ends it.`,
         hint: `ipipou show ${device}; ipipou down ${device}`,
       });
     }
+    const logPath = beginLogFile(device);
     const pid = await startInBackground({
       args: ['run', '--config', reference.includes('/') ? resolve(reference) : reference],
       env: context.env,
-      logPath: runs.makeLogPath(device),
+      logPath,
+      said: (warning) => context.stderr(`${warning}\n`),
       signal: context.signal,
     });
     const plane = runs.find(device)?.record.plane;
-    context.stdout(`${device} is up: process ${pid}, data plane ${plane}\n`);
+    context.stdout(`${device} is up: process ${pid}, data plane ${plane}, log ${logPath}\n`);
     return EXIT.ok;
   },
 };

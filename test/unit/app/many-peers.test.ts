@@ -68,7 +68,11 @@ class World {
   context: PlaneContext | undefined;
 
   async open(role: 'server' | 'client', ...peers: readonly PeerConfig[]): Promise<Tunnel> {
-    return openTunnel(tunnelConfig(role, peers), undefined, this.#ports());
+    return openTunnel(
+      tunnelConfig(role, peers),
+      { configPath: undefined, log: 'stderr' },
+      this.#ports(),
+    );
   }
 
   /** An earlier run has ended without order; the plane still carries its peers, which memory vouches for. */
@@ -127,7 +131,7 @@ class World {
         list: () => [],
         find: () => undefined,
         stateOf: () => undefined,
-        makeLogPath: () => '/dev/null',
+
         claim: () => ({
           previous: this.previous,
           controlPath: '/run/control.sock',

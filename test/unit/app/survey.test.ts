@@ -32,6 +32,7 @@ function entry(device: string, { state, record }: Case): RunEntry {
       plane: 'fou',
       planeReason: 'asked for',
       life: 'up',
+      log: '/var/log/ipipou/ipipou0.log',
       since: 0 as RunRecord['since'],
       path: pathTo(1),
       journal: undefined,
@@ -39,7 +40,6 @@ function entry(device: string, { state, record }: Case): RunEntry {
     },
     state,
     controlPath: device,
-    logPath: 'log',
   };
 }
 

@@ -68,7 +68,6 @@ class World {
         list: () => [],
         find: () => undefined,
         stateOf: () => undefined,
-        makeLogPath: () => '/dev/null',
         claim: () => {
           done.push('claim');
           return {
@@ -138,6 +137,7 @@ function record(plane: 'fou' | 'tun', journal: unknown): RunRecord {
     configPath: undefined,
     plane,
     life: 'up',
+    log: 'stderr',
     planeReason: 'then',
     since: new FakeClock().now().unix,
     path: undefined,
@@ -145,10 +145,12 @@ function record(plane: 'fou' | 'tun', journal: unknown): RunRecord {
   };
 }
 
+const NO_FILE = { configPath: undefined, log: 'stderr' };
+
 describe('the life of a tunnel', () => {
   test('acquires in order and releases in reverse', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.done).toEqual(['claim', 'open tun', 'listen /run/control.sock', 'ready']);
     await tunnel.close();
     expect(world.done.slice(4)).toEqual(['stopping', 'hang up', 'unwatch', 'release remove']);
@@ -158,7 +160,11 @@ describe('the life of a tunnel', () => {
 
   test('an authentic packet points the plane; status and run record say so, without the secret', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), '/etc/ipipou/x.conf', world.ports);
+    const tunnel = await openTunnel(
+      serverConfig(),
+      { configPath: '/etc/ipipou/x.conf', log: 'stderr' },
+      world.ports,
+    );
     await world.packet(7);
     expect(world.plane.calls).toContain('admitted 198.51.100.7');
     const reply = await world.handler?.({ request: 'status' });
@@ -175,7 +181,7 @@ describe('the life of a tunnel', () => {
 
   test('a packet that comes before the session has started waits for it', async () => {
     const world = new World();
-    const opening = openTunnel(serverConfig(), undefined, {
+    const opening = openTunnel(serverConfig(), NO_FILE, {
       ...world.ports,
       planes: [
         {
@@ -199,14 +205,14 @@ describe('the life of a tunnel', () => {
 
   test('a server cannot be made to authenticate', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(await tunnel.answer({ request: 'reauthenticate' })).toMatchObject({ ok: false });
     await tunnel.close();
   });
 
   test('when the network changes the plane is refreshed', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     world.networkChanged();
     await settle();
     expect(world.plane.calls).toEqual(['refresh']);
@@ -217,7 +223,7 @@ describe('the life of a tunnel', () => {
 describe('failures', () => {
   test('of the clean-up end with cleanUp, and the run record stays for a later one', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     world.plane.fail.close = REFUSED;
     await expect(tunnel.close()).rejects.toMatchObject({ exit: 'cleanUp' });
     expect(world.done.at(-1)).toBe('release keep');
@@ -225,16 +231,16 @@ describe('failures', () => {
 
   test('of the plane reach the owner', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     world.context?.listener.failed(REFUSED);
     expect(await tunnel.failure).toBe(REFUSED);
     await tunnel.close();
-    expect(world.done.at(-1)).toBe('release keep-log');
+    expect(world.done.at(-1)).toBe('release remove');
   });
 
   test('to re-point five times in a row reach the owner as updateTunnel', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     await world.packet(1);
     world.plane.fail.admit = REFUSED;
     for (let attempt = 0; attempt < 5; attempt += 1) {
@@ -248,23 +254,23 @@ describe('failures', () => {
   test('to open the plane keep their exit code and undo the rest', async () => {
     const world = new World();
     world.openFails = new IpipouError('address', 'no address');
-    const opening = openTunnel(serverConfig(), undefined, world.ports);
+    const opening = openTunnel(serverConfig(), NO_FILE, world.ports);
     await expect(opening).rejects.toMatchObject({ exit: 'address', message: 'no address' });
-    expect(world.done).toEqual(['claim', 'open tun', 'release keep-log']);
+    expect(world.done).toEqual(['claim', 'open tun', 'release remove']);
   });
 
   test('to write the memory stop the start: replays could not be told after the next one', async () => {
     const world = new World();
     world.saveFails = new Error('EROFS');
-    await expect(openTunnel(serverConfig(), undefined, world.ports)).rejects.toThrow('EROFS');
-    expect(world.done).toEqual(['claim', 'release keep-log']);
+    await expect(openTunnel(serverConfig(), NO_FILE, world.ports)).rejects.toThrow('EROFS');
+    expect(world.done).toEqual(['claim', 'release remove']);
   });
 
   test('damaged memory is told as an error and what takes its place is written', async () => {
     const world = new World();
     const memory = { remote: undefined, replay: { newest: seconds(5), seen: [] } };
     world.recollection = { memory, damage: 'memory.json: not JSON' };
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.kept.lines.some(({ level }) => level === 'error')).toBe(true);
     expect(world.saved[0]).toEqual(memory);
     await tunnel.close();
@@ -282,7 +288,7 @@ describe('who was admitted before', () => {
     const world = new World();
     world.previous = record('tun', 'note');
     world.recollection = { memory: remembered, damage: undefined };
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.saved[0]).toEqual(remembered);
     await tunnel.close();
   });
@@ -290,7 +296,7 @@ describe('who was admitted before', () => {
   test('is let go by a run that ended in order; replays stay told', async () => {
     const world = new World();
     world.recollection = { memory: remembered, damage: undefined };
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.saved[0]).toEqual({ remote: undefined, replay: remembered.replay });
     await tunnel.close();
   });
@@ -300,14 +306,14 @@ describe('the choice of the plane', () => {
   test('auto takes the first that has all it needs', async () => {
     const world = new World();
     world.requirements.fou = [MET];
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.done).toContain('open fou');
     await tunnel.close();
   });
 
   test('auto passes over one that lacks something, and says what', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.written?.planeReason).toBe(
       'fou lacks kernel module fou; this one has all it needs',
     );
@@ -316,18 +322,18 @@ describe('the choice of the plane', () => {
 
   test('an explicit one that cannot be had is an error that says what is missing and mends it', async () => {
     const world = new World();
-    await expect(openTunnel(serverConfig('fou'), undefined, world.ports)).rejects.toMatchObject({
+    await expect(openTunnel(serverConfig('fou'), NO_FILE, world.ports)).rejects.toMatchObject({
       exit: 'modprobe',
       message: expect.stringContaining('kernel module fou (so and so): not in this kernel'),
       hint: expect.stringContaining('apt-get install kernel'),
     });
-    expect(world.done).toEqual(['claim', 'release keep-log']);
+    expect(world.done).toEqual(['claim', 'release remove']);
   });
 
   test('with none, all that is missing is named', async () => {
     const world = new World();
     world.requirements.tun = [{ ...MET, met: false, what: '/dev/net/tun' }];
-    await expect(openTunnel(serverConfig(), undefined, world.ports)).rejects.toThrow(
+    await expect(openTunnel(serverConfig(), NO_FILE, world.ports)).rejects.toThrow(
       /fou, tun.*module fou.*\/dev\/net\/tun/,
     );
   });
@@ -335,7 +341,7 @@ describe('the choice of the plane', () => {
   test('what another plane of an earlier run left is cleaned first, by its journal', async () => {
     const world = new World();
     world.previous = record('fou', 'note');
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.done.slice(0, 3)).toEqual(['claim', 'clean fou note', 'open tun']);
     expect(world.context?.journal.load()).toBeUndefined();
     await tunnel.close();
@@ -344,7 +350,7 @@ describe('the choice of the plane', () => {
   test('the journal of an earlier run of the same plane carries over', async () => {
     const world = new World();
     world.previous = record('tun', 'note');
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.context?.journal.load()).toBe('note');
     await tunnel.close();
   });
@@ -353,9 +359,7 @@ describe('the choice of the plane', () => {
     const world = new World();
     world.previous = record('fou', 'note');
     world.requirements.tun = [{ ...MET, met: false }];
-    await expect(openTunnel(serverConfig(), undefined, world.ports)).rejects.toThrow(
-      'cannot be had',
-    );
+    await expect(openTunnel(serverConfig(), NO_FILE, world.ports)).rejects.toThrow('cannot be had');
     expect(world.done.at(-1)).toBe('release keep');
   });
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
   formatBytes,
@@ -6,6 +7,7 @@ import {
   formatTime,
   formatTunnel,
 } from '../../../src/cli/format-show.ts';
+import { peersJson, tunnelsJson } from '../../../src/cli/show-json.ts';
 import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/survey.ts';
 import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
@@ -45,6 +47,7 @@ const LIVING: AnsweringTunnel = {
   repliesVerified: 0,
   troubles: ['cannot send'],
   configPath: '/etc/ipipou/home.conf',
+  log: 'journal',
   peers: [],
 };
 
@@ -53,6 +56,7 @@ const DEAD: RecordedTunnel = {
   ...{ name: 'home', role: 'server', device: 'ipipou0', configPath: '/etc/ipipou/home.conf' },
   ...{ plane: 'fou', planeReason: 'asked for by the config', pid: 42, processState: undefined },
   since: millis(NOW - 3_600_000),
+  log: '/var/log/ipipou/ipipou0.log',
   innerIp: ip('172.28.0.0'),
   innerPeerIp: ip('172.28.0.1'),
   path: pathTo(1),
@@ -127,6 +131,7 @@ describe('show', () => {
   keepalive       none
   daemon          process 42, since 2026-11-23 00:00:00 UTC (1 h ago)
   config          /etc/ipipou/home.conf
+  log             the journal (journalctl _PID=42)
   trouble         cannot send
 `);
   });
@@ -154,6 +159,7 @@ describe('show', () => {
   refused  3 hint, 4 below user space
   daemon   process 42, since 2026-11-23 00:00:00 UTC (1 h ago)
   config   /etc/ipipou/home.conf
+  log      the journal (journalctl _PID=42)
 
   peer laptop: established
     inner          172.28.0.2, MTU 1472
@@ -207,6 +213,7 @@ describe('show', () => {
   received  2.0 KiB in 2 packets
   sent      5 B in 1 packets
   config    /etc/ipipou/home.conf
+  log       /var/log/ipipou/ipipou0.log
   hint      ipipou up home
 `);
   });
@@ -225,6 +232,7 @@ describe('show', () => {
   remote   198.51.100.1:20000
   since    2026-11-23 00:00:00 UTC (1 h ago)
   config   /etc/ipipou/home.conf
+  log      /var/log/ipipou/ipipou0.log
   hint     kill -CONT 42
 `);
   });
@@ -242,7 +250,56 @@ describe('show', () => {
   inner   172.28.0.0
   since   2026-11-23 00:00:00 UTC (1 h ago)
   config  /etc/ipipou/home.conf
+  log     /var/log/ipipou/ipipou0.log
 `);
+  });
+});
+
+describe('show --json', () => {
+  test('has every key of a tunnel and of its peers, whatever is known of them', () => {
+    const parsed = JSON.parse(tunnelsJson([{ ...MANY, peers: [PEER, ABSENT] }, DEAD])) as {
+      readonly tunnels: readonly Readonly<Record<string, unknown>>[];
+    };
+    const [living, dead] = parsed.tunnels;
+    expect(Object.keys(living ?? {})).toEqual(Object.keys(dead ?? {}));
+    expect(parsed).toMatchObject({
+      version: 1,
+      tunnels: [
+        {
+          daemon: 'answers',
+          why: null,
+          keepalive: null,
+          path: null,
+          peers: [
+            {
+              id: 'laptop',
+              keepalive: 25_000,
+              rememberedUntil: null,
+              authenticatedAt: NOW - 27_000,
+            },
+            { id: 'phone', keepalive: 0, traffic: null, mtu: null },
+          ],
+        },
+        { daemon: 'dead', why: 'its daemon (process 42) is dead', mtu: null, peers: null },
+      ],
+    });
+  });
+
+  test('has every key also of a daemon that said nothing of some', () => {
+    const { localAlt: _, ...heard } = PEER;
+    const parsed: unknown = JSON.parse(peersJson([heard as PeerStatus]));
+    expect(parsed).toMatchObject({ version: 1, peers: [{ id: 'laptop', localAlt: null }] });
+  });
+
+  test('all its keys are described', () => {
+    const described = readFileSync('docs/JSON.md', 'utf8');
+    const parsed = JSON.parse(tunnelsJson([MANY])) as {
+      readonly tunnels: readonly [{ readonly peers: readonly [Readonly<Record<string, unknown>>] }];
+    };
+    const [tunnel] = parsed.tunnels;
+    for (const key of [...Object.keys(tunnel), ...Object.keys(tunnel.peers[0])]) {
+      expect(described).toContain(`\`${key}\``);
+    }
   });
 });
 

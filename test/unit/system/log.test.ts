@@ -1,8 +1,22 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  fstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createLog, formatFields, openLogFile } from '../../../src/adapters/system/log.ts';
+import {
+  createLog,
+  formatFields,
+  openLogFile,
+  writesToJournal,
+} from '../../../src/adapters/system/log.ts';
+import { beginLogFile } from '../../../src/adapters/system/log-files.ts';
 import type { LogLevel } from '../../../src/ports/log.ts';
 
 describe('log lines', () => {
@@ -17,6 +31,20 @@ describe('log lines', () => {
       `2026-11-23T00:00:00.000Z ${process.pid} info ready port=10000\n`,
       'warn odd why="a b"\n',
     ]);
+  });
+
+  test('begin with their priority where the journal reads it', () => {
+    const lines: string[] = [];
+    const options = { level: 'debug', time: false, pid: false, priority: true } as const;
+    const log = createLog((line) => lines.push(line), options);
+    for (const level of ['error', 'warn', 'info', 'debug'] as const) log(level, 'x');
+    expect(lines).toEqual(['<3>error x\n', '<4>warn x\n', '<6>info x\n', '<7>debug x\n']);
+  });
+
+  test('go to the journal where the variable names standard error', () => {
+    const { dev, ino } = fstatSync(2);
+    expect(writesToJournal(`${dev}:${ino}`)).toBe(true);
+    expect([undefined, '', '1:1', 'x'].map(writesToJournal)).toEqual([false, false, false, false]);
   });
 
   test.each([
@@ -55,6 +83,21 @@ describe('log files', () => {
     folder = mkdtempSync(path.join(tmpdir(), 'ipipou-log-'));
   });
   afterEach(() => rmSync(folder, { recursive: true }));
+
+  test('begin anew with every run; one before is kept, and nobody else may read them', () => {
+    const logs = path.join(folder, 'logs');
+    const file = beginLogFile(logs, 'ipipou0');
+    expect(statSync(logs).mode & 0o777).toBe(0o700);
+    for (const text of ['first', 'second', '']) {
+      expect(beginLogFile(logs, 'ipipou0')).toBe(file);
+      writeFileSync(file, text);
+    }
+    beginLogFile(logs, 'ipipou0');
+    expect(readdirSync(logs).toSorted()).toEqual(
+      [file, `${file}.1`].map((name) => path.basename(name)),
+    );
+    expect(readFileSync(`${file}.1`, 'utf8')).toBe('second');
+  });
 
   test('are bounded, with one older file beside', () => {
     const file = path.join(folder, 'log');
