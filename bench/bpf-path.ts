@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { loadavg, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { ipBatch } from '../src/adapters/lab/namespaces.ts';
-import { ipv4FromNumber } from '../src/core/addr.ts';
+import { outerIpv4FromNumber, innerIpv4FromNumber } from '../src/core/addr.ts';
 import { port } from '../src/core/units.ts';
 import { BPF_PORT, BpfPair, INNER, OUTER, type BpfHost } from '../test/rig/bpf-pair.ts';
 
@@ -142,14 +142,14 @@ function fill(host: BpfHost, side: 0 | 1, count: number): void {
   const others = Array.from({ length: count }, (_, index) => index).filter(
     (index) => index !== middle && index !== 0,
   );
-  const inner = (index: number) => ipv4FromNumber(0x0a80_0000 + index);
+  const inner = (index: number) => innerIpv4FromNumber(0x0a80_0000 + index);
   programs.evict(0);
   programs.admitMany(
     others.map((index) => [
       index,
       {
         ...common,
-        remoteIp: ipv4FromNumber(0xc633_0000 + index),
+        remoteIp: outerIpv4FromNumber(0xc633_0000 + index),
         remotePort: port(1024 + (index % 60_000)),
         anySource: false,
         innerIp: inner(index),

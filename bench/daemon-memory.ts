@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { generateKeyPair, openSessionCrypto, type KeyPair } from '../src/adapters/crypto.ts';
 import { NAT_ADDRESSES, SERVER_ADDRESS, up, type Topology } from '../src/adapters/lab/topology.ts';
 import { controlClient } from '../src/adapters/system/control-socket.ts';
-import { ipv4FromNumber } from '../src/core/addr.ts';
+import { outerIpv4FromNumber, innerIpv4FromNumber } from '../src/core/addr.ts';
 import { decodePublicKey } from '../src/core/auth/public-key.ts';
 import { packetSeconds, schemeOf } from '../src/core/auth/schemes.ts';
 import { formatBase64 } from '../src/core/config/base64.ts';
@@ -63,7 +63,7 @@ function configOf(keys: readonly KeyPair[], plane: string): readonly string[] {
   ];
   for (const [index, { publicKey }] of keys.entries()) {
     lines.push(`peer client-${index}`, `auth-remote-pubkey-b64 ${formatBase64(publicKey)}`);
-    lines.push(`tunl-peer-ip ${ipv4FromNumber(0x0a_01_00_00 + index)}`);
+    lines.push(`tunl-peer-ip ${innerIpv4FromNumber(0x0a_01_00_00 + index)}`);
   }
   return lines;
 }
@@ -99,7 +99,7 @@ async function admitAll(lab: Topology, daemon: Daemon, keys: readonly KeyPair[])
   for (let first = 0; first < keys.length; first += TOGETHER) {
     const together = keys.slice(first, first + TOGETHER);
     const sockets = together.map(({ privateSeed }, index) => {
-      const ip = ipv4FromNumber(0x64_40_00_00 + first + index);
+      const ip = outerIpv4FromNumber(0x64_40_00_00 + first + index);
       const socket = NamespaceSocket.udp(lab.router, { ip, port: port(20_000) });
       socket.send(server, requestOf(privateSeed));
       return socket;

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { generateKeyPair, openSessionCrypto } from '../src/adapters/crypto.ts';
 import { systemClock } from '../src/adapters/system/clock.ts';
 import { openTunnel, type Tunnel, type TunnelPorts } from '../src/app/tunnel.ts';
-import { ipv4FromNumber, type Path } from '../src/core/addr.ts';
+import { outerIpv4FromNumber, innerIpv4FromNumber, type Path } from '../src/core/addr.ts';
 import { decodePublicKey, encodePublicKey } from '../src/core/auth/public-key.ts';
 import { packetSeconds, schemeOf } from '../src/core/auth/schemes.ts';
 import { EXTENSION } from '../src/core/auth/extensions.ts';
@@ -165,7 +165,7 @@ function configOf(keys: readonly Uint8Array[]): TunnelConfig {
   ];
   for (const [index, key] of keys.entries()) {
     lines.push(`peer p${index}`, `auth-remote-pubkey-b64 ${formatBase64(key)}`);
-    lines.push(`tunl-peer-ip ${ipv4FromNumber(0x0a_01_00_00 + index)}`);
+    lines.push(`tunl-peer-ip ${innerIpv4FromNumber(0x0a_01_00_00 + index)}`);
   }
   const file = parseConfigFile(lines.join('\n'), 'bench.conf');
   const resolved = resolveConfig({ commandLine: parseArguments([]), files: [file] });
@@ -173,10 +173,10 @@ function configOf(keys: readonly Uint8Array[]): TunnelConfig {
   return resolved.config;
 }
 
-const local = { ip: ipv4FromNumber(0xc6_33_64_01), port: port(10_000) };
+const local = { ip: outerIpv4FromNumber(0xc6_33_64_01), port: port(10_000) };
 const pathOf = (index: number, turn: number): Path => ({
   local,
-  remote: { ip: ipv4FromNumber(0x64_40_00_00 + index), port: port(20_000 + turn) },
+  remote: { ip: outerIpv4FromNumber(0x64_40_00_00 + index), port: port(20_000 + turn) },
 });
 
 /** A packet of a key's owner that nobody has verified. */

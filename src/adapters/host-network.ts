@@ -1,4 +1,4 @@
-import type { Ipv4 } from '../core/addr.ts';
+import { parseOuterIp, type OuterIp } from '../core/addr.ts';
 import { millis, type IfIndex, type Millis } from '../core/units.ts';
 import type { HostNetwork, OutwardRoute } from '../ports/host-network.ts';
 import { watchRoutes, type RouteWatch } from './netlink/monitor.ts';
@@ -29,15 +29,16 @@ class KernelHostNetwork implements HostNetwork, Disposable {
     }
   }
 
-  async firstAddress(device: string): Promise<Ipv4 | undefined> {
+  async firstAddress(device: string): Promise<OuterIp | undefined> {
     const link = await this.#route.linkByName(device);
     if (!link) return undefined;
     const addresses = await this.#route.addresses({ index: link.index });
     // The kernel lists narrower scopes before, which other hosts need not reach.
-    return (addresses.find(({ scope }) => scope === 'global') ?? addresses[0])?.ip;
+    const first = addresses.find(({ scope }) => scope === 'global') ?? addresses[0];
+    return first && parseOuterIp(first.ip);
   }
 
-  async routeTo(remote: Ipv4, device: string | undefined): Promise<OutwardRoute | undefined> {
+  async routeTo(remote: OuterIp, device: string | undefined): Promise<OutwardRoute | undefined> {
     let oif: IfIndex | undefined;
     if (device !== undefined) {
       oif = (await this.#route.linkByName(device))?.index;

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { parseIpv4, type Ipv4 } from '../core/addr.ts';
+import { parseOuterIp, type OuterIp } from '../core/addr.ts';
 import { IpipouError } from '../core/errors.ts';
 import type { Resolver } from '../ports/host-network.ts';
 
@@ -8,7 +8,7 @@ export function openResolver(): Resolver {
   return { resolve };
 }
 
-async function resolve(host: string, signal: AbortSignal): Promise<readonly Ipv4[]> {
+async function resolve(host: string, signal: AbortSignal): Promise<readonly OuterIp[]> {
   signal.throwIfAborted();
   const answers = await abortable(lookup(host, { family: 4, all: true }), signal).catch(
     (error: unknown) => {
@@ -16,7 +16,7 @@ async function resolve(host: string, signal: AbortSignal): Promise<readonly Ipv4
     },
   );
   // Given the text of an IPv6 address, Node answers with that whatever the family.
-  const addresses = answers.flatMap(({ address }) => parseIpv4(address) ?? []);
+  const addresses = answers.flatMap(({ address }) => parseOuterIp(address) ?? []);
   if (addresses.length === 0) throw unresolved(host, undefined);
   return addresses;
 }

@@ -1,4 +1,5 @@
-import type { Path } from '../core/addr.ts';
+import { overheadOf } from '../core/wire/overhead.ts';
+import { familyOf, type Path } from '../core/addr.ts';
 import type { PeerConfig, Proof } from '../core/config/tunnel-config.ts';
 import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
 import type {
@@ -141,7 +142,8 @@ export class Driver {
     this.#outerErrors += 1;
     void this.#enqueue(async () => {
       const now = this.#ports.clock.now();
-      const event = kind === 'too-big' ? { kind, mtu } : { kind };
+      const inner = mtu === undefined ? undefined : mtu - overheadOf(familyOf(remote.ip));
+      const event = kind === 'too-big' ? { kind, mtu: inner } : { kind };
       for (const slot of this.table.atRemote(remote, now)) {
         await this.carryOut(this.table.advance(slot, event, now));
       }

@@ -1,11 +1,11 @@
-import type { Ipv4 } from '../core/addr.ts';
+import type { OuterIp } from '../core/addr.ts';
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { HostNetwork } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 
 /** Where a client's packets leave from. */
 export type Way = {
-  readonly local: Ipv4;
+  readonly local: OuterIp;
   /** Largest packet that the route takes by itself (outer bytes), where there is one. */
   readonly mtu: number | undefined;
 };
@@ -18,7 +18,7 @@ export function createLocator(
   config: TunnelConfig,
   host: Pick<HostNetwork, 'firstAddress' | 'routeTo'>,
   log: Log,
-): (remote: Ipv4) => Promise<Way | undefined> {
+): (remote: OuterIp) => Promise<Way | undefined> {
   const { localIp, device } = config.outer;
   return async (remote) => {
     const route = await host.routeTo(remote, device);

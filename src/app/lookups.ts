@@ -1,7 +1,7 @@
-import type { Ipv4 } from '../core/addr.ts';
+import { familyOf, type OuterIp } from '../core/addr.ts';
 import type { SessionEvent } from '../core/session/types.ts';
-import { OVERHEAD } from '../core/session/mtu-effects.ts';
 import { millis } from '../core/units.ts';
+import { overheadOf } from '../core/wire/overhead.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
@@ -15,11 +15,11 @@ export type LookupPorts = {
   readonly log: Log;
   readonly resolver: Resolver;
   /** How to reach `remote`; undefined when there is no route. */
-  readonly locate: (remote: Ipv4) => Promise<Way | undefined>;
+  readonly locate: (remote: OuterIp) => Promise<Way | undefined>;
 };
 
 type Route = {
-  readonly remote: Ipv4;
+  readonly remote: OuterIp;
   way: Way | undefined;
   /** Numbers the looks, so that one that is overtaken knows. */
   looks: number;
@@ -50,7 +50,7 @@ export class Lookups {
     const cancel = clock.callAt(millis(clock.now().monotonic + RESOLVE_TIMEOUT), () =>
       attempt.abort('no answer in time'),
     );
-    let addresses: readonly Ipv4[] = [];
+    let addresses: readonly OuterIp[] = [];
     try {
       addresses = await raceAbort(resolver.resolve(host, attempt.signal), attempt.signal);
     } catch (error) {
@@ -65,7 +65,7 @@ export class Lookups {
   }
 
   /** Looks for the local address towards a peer's remote, and answers. */
-  locate(slot: PeerSlot, remote: Ipv4): Promise<void> {
+  locate(slot: PeerSlot, remote: OuterIp): Promise<void> {
     const known = this.#routes.get(slot);
     const route: Route = {
       remote,
@@ -111,16 +111,13 @@ export class Lookups {
     if (!current.answerDue && sameWay(way, current.way)) return;
     current.answerDue = false;
     current.way = way;
-    await this.#answer(slot, { kind: 'local', ip: way?.local, mtu: innerMtu(way?.mtu) });
+    const mtu = way?.mtu === undefined ? undefined : way.mtu - overheadOf(familyOf(remote));
+    await this.#answer(slot, { kind: 'local', ip: way?.local, mtu });
   }
 }
 
 function sameWay(a: Way | undefined, b: Way | undefined): boolean {
   return a?.local === b?.local && a?.mtu === b?.mtu;
-}
-
-function innerMtu(outer: number | undefined): number | undefined {
-  return outer === undefined ? undefined : outer - OVERHEAD;
 }
 
 /** `work`'s result, unless `signal` aborts first: a resolver that ignores its signal cannot hold us. */

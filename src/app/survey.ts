@@ -1,4 +1,4 @@
-import type { Ipv4, Path } from '../core/addr.ts';
+import type { InnerIp, Path } from '../core/addr.ts';
 import type { Millis } from '../core/units.ts';
 import type { PeerStatus, TrafficCounts, TunnelStatus } from '../ports/control.ts';
 import type { PlaneName } from '../ports/data-plane.ts';
@@ -36,9 +36,9 @@ export type RecordedTunnel = {
   readonly since: Millis;
   readonly configPath: string | undefined;
   readonly log: string;
-  readonly innerIp: Ipv4;
+  readonly innerIp: InnerIp;
   /** Undefined where there are several peers, of which the record says nothing. */
-  readonly innerPeerIp: Ipv4 | undefined;
+  readonly innerPeerIp: InnerIp | undefined;
   readonly path: Path | undefined;
   /** Whether the kernel carries packets of those who were admitted; undefined when it may. */
   readonly forwarding: boolean | undefined;

@@ -1,4 +1,4 @@
-import type { Ipv4 } from '../core/addr.ts';
+import type { Ip } from '../core/addr.ts';
 import type { Side } from './side.ts';
 import type { Site } from './site.ts';
 
@@ -35,7 +35,7 @@ export type Probe = { readonly namespace: string };
 /** Starts the two ends; what it started is stopped by what `start…` resolved to. */
 export type Tunnel = {
   /** What the client reaches the server by. */
-  readonly serverAddress: Ipv4;
+  readonly serverAddress: Ip;
   /** Resolves once the server would answer a client. */
   readonly startServer: () => Promise<Side>;
   /** Resolves once all is set going; that packets flow is the caller's to see. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProgramError, type Program } from '../adapters/lab/process.ts';
 import type { Topology } from '../adapters/lab/topology.ts';
-import type { Ipv4 } from '../core/addr.ts';
+import type { Ip } from '../core/addr.ts';
 import { millis } from '../core/units.ts';
 
 /** What a receiver got, as iperf3's JSON tells. */
@@ -14,7 +14,7 @@ export type Received = {
 };
 
 export type Flow = {
-  readonly server: Ipv4;
+  readonly server: Ip;
   readonly port: number;
   readonly seconds: number;
   readonly down: boolean;

@@ -1,6 +1,6 @@
 import type { Program } from '../adapters/lab/process.ts';
 import type { Topology } from '../adapters/lab/topology.ts';
-import type { Ipv4 } from '../core/addr.ts';
+import type { Ip } from '../core/addr.ts';
 import { millis, type Millis } from '../core/units.ts';
 
 /** Milliseconds. */
@@ -30,7 +30,7 @@ const LINGER = 2;
 export async function ping(
   lab: Topology,
   namespace: string,
-  target: Ipv4,
+  target: Ip,
   seconds: number,
 ): Promise<RoundTrips> {
   const count = Math.max(LEAST, Math.round((seconds * 1000) / INTERVAL));
@@ -51,7 +51,7 @@ export class ReplyWatch {
     this.#program = program;
   }
 
-  static async start(lab: Topology, namespace: string, target: Ipv4): Promise<ReplyWatch> {
+  static async start(lab: Topology, namespace: string, target: Ip): Promise<ReplyWatch> {
     const argv = ['ping', '-D', '-i', String(INTERVAL / 1000), target];
     const program = lab.spawn(namespace, argv, { group: 'own' });
     await program.waitFor(/PING/);

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ipBatch } from '../adapters/lab/namespaces.ts';
 import { ProgramError, type Finished, type Program } from '../adapters/lab/process.ts';
 import { ROUTER_LAN_ADDRESS, NAT_ADDRESSES, type Topology } from '../adapters/lab/topology.ts';
-import { ipv4Add, parseIpv4, type Ipv4 } from '../core/addr.ts';
+import { parseInnerIp, ipv4Add, type InnerIp } from '../core/addr.ts';
 import { IpipouError } from '../core/errors.ts';
 import { millis, type Millis } from '../core/units.ts';
 
@@ -16,8 +16,8 @@ const STEP_TIMEOUT = millis(30_000);
 export const INNER_SERVER = innerAddress(0);
 
 /** Inner address of a client, or of the server for -1 + 1. */
-function innerAddress(index: number): Ipv4 {
-  const base = parseIpv4('10.77.0.1');
+function innerAddress(index: number): InnerIp {
+  const base = parseInnerIp('10.77.0.1');
   if (base === undefined) throw new RangeError('inner address');
   return ipv4Add(base, index);
 }
@@ -61,7 +61,7 @@ export class Site implements AsyncDisposable {
     return this.lab.clients.length === 1 ? 1 : 25;
   }
 
-  innerClient(index: number): Ipv4 {
+  innerClient(index: number): InnerIp {
     return innerAddress(index + 1);
   }
 

@@ -1,4 +1,4 @@
-import type { Ipv4, Path } from '../core/addr.ts';
+import type { OuterIp, InnerIp, Path } from '../core/addr.ts';
 import type { PeerId } from '../core/config/tunnel-config.ts';
 import type { ExitName } from '../core/exit-codes.ts';
 import type { SessionStatus } from '../core/session/types.ts';
@@ -26,17 +26,17 @@ export type TunnelStatus = {
   readonly planeReason: string;
   readonly device: string;
   readonly mtu: number;
-  readonly innerIp: Ipv4;
+  readonly innerIp: InnerIp;
   /** How many peers there are, and how many of them are carried. */
   readonly peerCount: number;
   readonly carriedCount: number;
   /** The only peer. */
   readonly peer: PeerId | undefined;
-  readonly innerPeerIp: Ipv4 | undefined;
+  readonly innerPeerIp: InnerIp | undefined;
   readonly localPort: number;
   /** Address and port, or name and port, that the config gives for the other side. */
   readonly remote: string | undefined;
-  readonly localAlt: Ipv4 | undefined;
+  readonly localAlt: OuterIp | undefined;
   /** Of several peers: `established` when any is carried. */
   readonly phase: SessionStatus['phase'];
   readonly path: Path | undefined;
@@ -59,12 +59,12 @@ export type TunnelStatus = {
 /** What a running tunnel tells about one peer. Holds no secrets. Times are unix milliseconds. */
 export type PeerStatus = {
   readonly id: PeerId;
-  readonly innerIp: Ipv4;
+  readonly innerIp: InnerIp;
   /** Prefixes as text; `any` as in PeerConfig. */
   readonly allowedIps: readonly string[] | 'any';
   /** Address and port, or name and port, that the config gives for the other side. */
   readonly remote: string | undefined;
-  readonly localAlt: Ipv4 | undefined;
+  readonly localAlt: OuterIp | undefined;
   /** Largest inner packet on the way to it, bytes; undefined while it is not admitted. */
   readonly mtu: number | undefined;
   readonly phase: SessionStatus['phase'];

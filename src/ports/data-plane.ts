@@ -1,4 +1,4 @@
-import type { Endpoint, Ipv4, Path } from '../core/addr.ts';
+import type { OuterIp, Endpoint, Path } from '../core/addr.ts';
 import type { PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { ExitName } from '../core/exit-codes.ts';
 import type { PlanePeer } from '../core/plane-peer.ts';
@@ -47,7 +47,7 @@ export type PeerDescription = PeerCounters & {
   /** Largest inner packet on the way to it, bytes. */
   readonly mtu: number;
   /** The alternative local address in use behind NAT for this peer, if any. */
-  readonly localAlt: Ipv4 | undefined;
+  readonly localAlt: OuterIp | undefined;
   /** Packets of its own that were dropped, by reason (`inner-source`, `too-big`, …). */
   readonly refused: Readonly<Record<string, bigint>>;
 };

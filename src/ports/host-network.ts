@@ -1,8 +1,8 @@
-import type { Ipv4 } from '../core/addr.ts';
+import type { OuterIp } from '../core/addr.ts';
 
 /** How this host reaches an address. */
 export type OutwardRoute = {
-  readonly source: Ipv4;
+  readonly source: OuterIp;
   readonly device: string;
   /** Of the route, else of its device (outer bytes); not what was learnt of the path. */
   readonly mtu: number;
@@ -11,14 +11,14 @@ export type OutwardRoute = {
 /** This host's addresses and routes, and word of their changes. */
 export interface HostNetwork {
   /** First IPv4 address of a device; undefined when it has none or does not exist. */
-  firstAddress(device: string): Promise<Ipv4 | undefined>;
+  firstAddress(device: string): Promise<OuterIp | undefined>;
   /** The route the kernel would take to `remote` (out of `device` if given); undefined when unreachable. */
-  routeTo(remote: Ipv4, device: string | undefined): Promise<OutwardRoute | undefined>;
+  routeTo(remote: OuterIp, device: string | undefined): Promise<OutwardRoute | undefined>;
   /** Calls back after links, addresses or routes changed (coalesced); returns what stops it. */
   onChange(callback: () => void): () => void;
 }
 
 /** Name resolution, IPv4. Rejects when the name has no address now. */
 export interface Resolver {
-  resolve(host: string, signal: AbortSignal): Promise<readonly Ipv4[]>;
+  resolve(host: string, signal: AbortSignal): Promise<readonly OuterIp[]>;
 }

@@ -5,7 +5,7 @@ import { Program } from '../../src/adapters/lab/process.ts';
 import { DEFAULT_PEER, type PeerId } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
-import { ip } from '../rig/addresses.ts';
+import { inner, ip } from '../rig/addresses.ts';
 import { innerEcho } from '../rig/traffic.ts';
 import {
   A,
@@ -87,7 +87,7 @@ describe('after kill -9', () => {
 
   test.each([
     { what: 'another name', change: { id: 'other' as PeerId } },
-    { what: 'another inner address', change: { innerIp: ip('172.28.0.9') } },
+    { what: 'another inner address', change: { innerIp: inner('172.28.0.9') } },
   ])('a peer that has $what now is not adopted', async ({ change }) => {
     const [peer] = OF_B.peers;
     if (!peer) throw new Error('b has no peer');

@@ -2,9 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
-import type { Ipv4 } from '../../src/core/addr.ts';
+import type { InnerIp } from '../../src/core/addr.ts';
 import { port } from '../../src/core/units.ts';
-import { ip } from '../rig/addresses.ts';
+import { inner } from '../rig/addresses.ts';
 import {
   clientEnd,
   innerIp,
@@ -63,7 +63,7 @@ describe('eight clients behind one address', () => {
     await b.limitMtu(1000, peerOf(1).id);
     expect((await b.describePeer(peerOf(1).id)).mtu).toBe(1000);
     expect((await b.describePeer(peerOf(2).id)).mtu).toBe(1472);
-    const larger = async (target: Ipv4): Promise<string> => {
+    const larger = async (target: InnerIp): Promise<string> => {
       const done = await cable.exec(cable.b, 'ping', '-c1', '-W1', '-Mdo', '-s1400', target);
       return `${done.stdout}${done.stderr}`;
     };
@@ -109,7 +109,7 @@ describe('eight clients behind one address', () => {
 test('more peers than there was room for: the maps grow under a running ping', async () => {
   await pair.openA();
   const [first] = [peerOf(0)];
-  const like = { ...first, innerIp: ip('172.28.0.1'), allowedIps: 'any' } as const;
+  const like = { ...first, innerIp: inner('172.28.0.1'), allowedIps: 'any' } as const;
   await b.open({ ip: INNER_B, peers: [like] });
   await Promise.all([pair.a.admit(A_TO_B), b.admit(B_TO_A, like.id)]);
   const pinging = new Program(inside(cable.a, ['ping', '-i', '0.01', '-c', '200', INNER_B]));
@@ -135,7 +135,7 @@ test('several tunnels share a machine and an outer device, and leave it one by o
   try {
     await pair.openBoth();
     await other.open({
-      ip: ip('172.28.0.2'),
+      ip: inner('172.28.0.2'),
       device: 'ipipou1',
       localPort: 10_001,
       peers: [peerOf(1)],
@@ -143,16 +143,16 @@ test('several tunnels share a machine and an outer device, and leave it one by o
     const local = { ip: B.ip, port: port(10_001) };
     using client = NamespaceSocket.udp(cable.a, clientEnd(1));
     await other.admit({ local, remote: clientEnd(1) }, peerOf(1).id);
-    client.send(local, innerEcho(innerIp(1), ip('172.28.0.2')));
+    client.send(local, innerEcho(innerIp(1), inner('172.28.0.2')));
     await eventually(() => {
-      expect(innerOf(client.received())).toEqual([[ip('172.28.0.2'), innerIp(1)]]);
+      expect(innerOf(client.received())).toEqual([[inner('172.28.0.2'), innerIp(1)]]);
     });
     expect(await cable.pings(cable.a, INNER_B)).toBe(true);
     const filters = await cable.sure(cable.b, 'tc', 'filter', 'show', 'dev', 'v0', 'ingress');
     expect(filters.match(/handle 0x[0-9a-f]+ ipipou/g)).toHaveLength(2);
     // Neither takes what comes out of the other for packets of the network.
-    const inner = await cable.sure(cable.b, 'tc', 'filter', 'show', 'dev', 'ipipou0', 'ingress');
-    expect(inner).toBe('');
+    const listing = await cable.sure(cable.b, 'tc', 'filter', 'show', 'dev', 'ipipou0', 'ingress');
+    expect(listing).toBe('');
     await other.close('remove');
     expect(await cable.pings(cable.a, INNER_B)).toBe(true);
     await b.close('remove');

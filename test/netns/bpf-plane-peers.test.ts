@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
-import { ip } from '../rig/addresses.ts';
+import { inner, ip } from '../rig/addresses.ts';
 import {
   clientEnd,
   innerIp,
@@ -40,7 +40,7 @@ describe('eight clients behind one address', () => {
   test("another peer's inner source is dropped and counted with who sent it", async () => {
     const before = await pair.arrivedInB();
     clients[3]?.send(B, innerEcho(innerIp(4), INNER_B));
-    clients[3]?.send(B, innerEcho(ip('192.0.2.1'), INNER_B));
+    clients[3]?.send(B, innerEcho(inner('192.0.2.1'), INNER_B));
     await eventually(async () => {
       expect((await b.describePeer(peerOf(3).id)).refused).toEqual({ incoming: 2n });
     });
@@ -83,8 +83,8 @@ describe('eight clients behind one address', () => {
 });
 
 test('networks behind peers: the longest prefix says whose a packet is', async () => {
-  const wide = { ip: ip('192.168.0.0'), length: 16 };
-  const narrow = { ip: ip('192.168.5.0'), length: 24 };
+  const wide = { ip: inner('192.168.0.0'), length: 16 };
+  const narrow = { ip: inner('192.168.5.0'), length: 24 };
   const [first, second] = [peerOf(1), peerOf(2)];
   await b.open({
     ip: INNER_B,
@@ -112,7 +112,7 @@ test('networks behind peers: the longest prefix says whose a packet is', async (
   await cable.exec(cable.b, 'ping', '-c1', '-W1', '192.168.7.7');
   expect(one.received()).toEqual([]);
   expect(innerOf(other.received())).toEqual([[INNER_B, '192.168.7.7']]);
-  one.send(B, innerEcho(ip('192.168.7.7'), INNER_B));
+  one.send(B, innerEcho(inner('192.168.7.7'), INNER_B));
   await eventually(async () => {
     expect((await b.describe()).refused).toMatchObject({ 'foreign-source': 1n });
   });

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Finished, Program } from '../../src/adapters/lab/process.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import type { AnsweringTunnel } from '../../src/app/survey.ts';
-import { ip } from '../rig/addresses.ts';
+import { inner, ip } from '../rig/addresses.ts';
 import { Hosts, type Daemon } from '../rig/daemon.ts';
 import { expectNoPing, expectNothingLost, expectPing } from '../rig/traffic.ts';
 import { patience } from '../rig/patience.ts';
@@ -14,9 +14,9 @@ import { patience } from '../rig/patience.ts';
  * server and two clients behind one address. The drawing is at the head of
  * src/adapters/lab/topology.ts.
  */
-const SERVER = ip('172.28.0.0');
-const ONE = ip('172.28.0.1');
-const TWO = ip('172.28.0.2');
+const SERVER = inner('172.28.0.0');
+const ONE = inner('172.28.0.1');
+const TWO = inner('172.28.0.2');
 
 const TOP = [
   ...['server', 'dataplane tun', 'fou-dev eth0', 'tunl-ip 172.28.0.0'],

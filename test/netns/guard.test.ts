@@ -1,15 +1,15 @@
+import type { OuterIp, Prefix } from '../../src/core/addr.ts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
-import type { Ipv4, Prefix } from '../../src/core/addr.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../src/core/auth/v1.ts';
 import { prefixLengthsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
 import type { GuardSpec } from '../../src/core/nft/guard-rules.ts';
 import { changePeers, installGuard } from '../../src/core/nft/guard.ts';
 import { GUARD_LIMITS } from '../../src/core/budgets.ts';
 import { port } from '../../src/core/units.ts';
-import { ip } from '../rig/addresses.ts';
+import { inner, ip } from '../rig/addresses.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 
 /*
@@ -59,7 +59,7 @@ function install(spec: GuardSpec, peers: readonly GuardPeer[]): void {
   nft.runScript(`add table ip ${TABLE}\nadd counter ip ${TABLE} queued\n${rules}`);
 }
 
-function send(source: Ipv4, to: number, payload: Uint8Array, from = 5000): void {
+function send(source: OuterIp, to: number, payload: Uint8Array, from = 5000): void {
   const path = {
     local: { ip: source, port: port(from) },
     remote: { ip: ip('127.0.0.1'), port: port(to) },
@@ -68,7 +68,7 @@ function send(source: Ipv4, to: number, payload: Uint8Array, from = 5000): void 
 }
 
 describe('who sends from an address', () => {
-  const prefix = (address: string, length: number): Prefix => ({ ip: ip(address), length });
+  const prefix = (address: string, length: number): Prefix => ({ ip: inner(address), length });
   const peer = (device: string, innerSources: readonly Prefix[]): GuardPeer => ({
     device,
     innerSources,
@@ -166,7 +166,7 @@ describe('packets of unknown sources', () => {
     return queued() - before.queued;
   }
 
-  const anywhere = (index: number): Ipv4 => ip(`127.1.${index >> 8}.${index & 255}`);
+  const anywhere = (index: number): OuterIp => ip(`127.1.${index >> 8}.${index & 255}`);
   const flood = (hint?: Uint8Array) =>
     queuedOf(1000, (index) => send(anywhere(index), 10_000, packet(hint)));
   const one = (source: string, hint?: Uint8Array, from?: number) =>

@@ -4,7 +4,7 @@ import { up, type LabOptions, type Topology } from '../../src/adapters/lab/topol
 import { ipv4Add } from '../../src/core/addr.ts';
 import { formatBase64 } from '../../src/core/config/base64.ts';
 import { millis } from '../../src/core/units.ts';
-import { ip } from '../rig/addresses.ts';
+import { inner } from '../rig/addresses.ts';
 import { Hosts, type Daemon } from '../rig/daemon.ts';
 import { expectAllPairs, expectPing } from '../rig/traffic.ts';
 
@@ -16,7 +16,7 @@ import { expectAllPairs, expectPing } from '../rig/traffic.ts';
 type Plane = 'bpf' | 'tun';
 
 const COUNT = 8;
-const SERVER = ip('172.28.0.1');
+const SERVER = inner('172.28.0.1');
 const innerOf = (index: number) => ipv4Add(SERVER, index + 1);
 
 const serverKeys = generateKeyPair();

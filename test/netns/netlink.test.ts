@@ -12,7 +12,7 @@ import {
   type LinkStats,
   type RouteNetlink,
 } from '../../src/adapters/netlink/route.ts';
-import { parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import { parseOuterIp, type OuterIp } from '../../src/core/addr.ts';
 import type { IfIndex } from '../../src/core/units.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 import { succeeds } from '../rig/patience.ts';
@@ -28,8 +28,8 @@ function ipJson(command: string): readonly Record<string, unknown>[] {
   return JSON.parse(run(`ip -j ${command}`)) as readonly Record<string, unknown>[];
 }
 
-function addr(text: string): Ipv4 {
-  const ip = parseIpv4(text);
+function addr(text: string): OuterIp {
+  const ip = parseOuterIp(text);
   if (ip === undefined) throw new Error(text);
   return ip;
 }

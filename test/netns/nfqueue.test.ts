@@ -10,7 +10,7 @@ import {
   type QueueOptions,
 } from '../../src/adapters/nfqueue.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
-import { parseIpv4, type Endpoint, type Path } from '../../src/core/addr.ts';
+import { parseOuterIp, type Endpoint, type Path } from '../../src/core/addr.ts';
 import { KernelError } from '../../src/core/errors.ts';
 import { port } from '../../src/core/units.ts';
 import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
@@ -30,7 +30,7 @@ const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 
 function endpoint(ip: string, number: number): Endpoint {
-  const address = parseIpv4(ip);
+  const address = parseOuterIp(ip);
   if (address === undefined) throw new Error(ip);
   return { ip: address, port: port(number) };
 }

@@ -4,7 +4,7 @@ import { runChecked } from '../../src/adapters/lab/process.ts';
 import { watchNft, type NftEvent } from '../../src/adapters/nft/monitor.ts';
 import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
-import { parseIpv4, type Endpoint, type Ipv4, type Prefix } from '../../src/core/addr.ts';
+import { parseOuterIp, type OuterIp, type Endpoint, type Prefix } from '../../src/core/addr.ts';
 import { KernelError } from '../../src/core/errors.ts';
 import { elementsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
 import { declareObjects, type GuardSpec } from '../../src/core/nft/guard-rules.ts';
@@ -12,6 +12,7 @@ import { peerSets } from '../../src/core/nft/guard.ts';
 import { port } from '../../src/core/units.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 import { holds } from '../rig/patience.ts';
+import { inner } from '../rig/addresses.ts';
 
 /*
  *   namespace NAME:   127.0.0.x:10000 ──lo──▶ 127.0.0.1:10001, seen by the input hook of table t
@@ -21,8 +22,8 @@ const NAME = `nft-${process.pid}-a`;
 let nft: Nft;
 let raw: RawUdp;
 
-function address(text: string): Ipv4 {
-  const ip = parseIpv4(text);
+function address(text: string): OuterIp {
+  const ip = parseOuterIp(text);
   if (ip === undefined) throw new Error(text);
   return ip;
 }
@@ -32,7 +33,7 @@ function endpoint(ip: string, number: number): Endpoint {
 }
 
 function prefix(ip: string, length: number): Prefix {
-  return { ip: address(ip), length };
+  return { ip: inner(ip), length };
 }
 
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openRouteNetlink, type RouteNetlink } from '../../src/adapters/netlink/route.ts';
 import { PeerRoutes, RTPROT_IPIPOU } from '../../src/adapters/planes/peer-routes.ts';
-import { ipv4Add, parseIpv4, type Ipv4, type Prefix } from '../../src/core/addr.ts';
+import { parseInnerIp, ipv4Add, type InnerIp, type Prefix } from '../../src/core/addr.ts';
 import type { IfIndex } from '../../src/core/units.ts';
 import type { PeerId } from '../../src/ports/data-plane.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
@@ -25,7 +25,7 @@ function run(script: string): string {
 
 function prefix(text: string): Prefix {
   const [ip = '', length = '32'] = text.split('/');
-  return { ip: ip as Ipv4, length: Number(length) };
+  return { ip: ip as InnerIp, length: Number(length) };
 }
 
 /** The routes of ours as ip lists them. */
@@ -179,7 +179,7 @@ describe('PeerRoutes', () => {
   });
 
   it('makes, changes and removes many thousands without holding the event loop up', async () => {
-    const base = parseIpv4('10.0.0.0') as Ipv4;
+    const base = parseInnerIp('10.0.0.0') as InnerIp;
     const prefixes = Array.from({ length: MANY }, (_, n) => ({
       ip: ipv4Add(base, n),
       length: 32,

@@ -4,7 +4,7 @@ import { bind, close, errno, recv, socket } from '../../src/adapters/ffi/libc.ts
 import { ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
 import { defaultTtl } from '../../src/adapters/system/default-ttl.ts';
-import { parseIpv4, type Endpoint, type Path } from '../../src/core/addr.ts';
+import { parseOuterIp, type Endpoint, type Path } from '../../src/core/addr.ts';
 import { KernelError } from '../../src/core/errors.ts';
 import { port } from '../../src/core/units.ts';
 import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
@@ -24,7 +24,7 @@ const SOCK_NONBLOCK = 0o4000;
 const IPPROTO_UDP = 17;
 
 function endpoint(ip: string, number: number): Endpoint {
-  const address = parseIpv4(ip);
+  const address = parseOuterIp(ip);
   if (address === undefined) throw new Error(ip);
   return { ip: address, port: port(number) };
 }

@@ -5,11 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openHostNetwork } from '../../src/adapters/host-network.ts';
 import { openRouteNetlink } from '../../src/adapters/netlink/route.ts';
-import type { Ipv4 } from '../../src/core/addr.ts';
+import type { OuterIp } from '../../src/core/addr.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 
 const [HOST, ROUTER] = [`ipipou-rm-${process.pid}-h`, `ipipou-rm-${process.pid}-r`];
-const THERE = '203.0.113.9' as Ipv4;
+const THERE = '203.0.113.9' as OuterIp;
 
 function run(namespace: string, script: string): string {
   const command = ['netns', 'exec', namespace, 'bash', '-ec', script];
@@ -47,8 +47,8 @@ it("knows the route's own MTU apart from what ICMP has taught of the path", asyn
   using route = inNamespace(HOST, openRouteNetlink);
   expect((await route.routeTo(THERE))?.mtu).toBe(1000);
   expect(await route.ownMtu(THERE)).toBe(1400);
-  expect(await route.ownMtu('198.51.100.9' as Ipv4)).toBe(1500);
-  expect(await route.ownMtu('8.8.8.8' as Ipv4)).toBeUndefined();
+  expect(await route.ownMtu('198.51.100.9' as OuterIp)).toBe(1500);
+  expect(await route.ownMtu('8.8.8.8' as OuterIp)).toBeUndefined();
   using host = inNamespace(HOST, openHostNetwork);
   expect(await host.routeTo(THERE, undefined)).toMatchObject({ source: '192.0.2.1', mtu: 1400 });
 });

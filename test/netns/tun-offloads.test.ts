@@ -1,6 +1,6 @@
 /* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
 import { describe, expect, test } from 'vitest';
-import { decodeIpv4 } from '../../src/core/addr.ts';
+import { decodeOuterIpv4 } from '../../src/core/addr.ts';
 import type { Offloads } from '../../src/adapters/planes/tun/offloads.ts';
 import { tcpPacket } from '../unit/planes/tun-packets.ts';
 import {
@@ -102,7 +102,7 @@ describe('what is sent is what arrives', () => {
     await pair.openBoth();
     await expectTcp(cable.a, cable.b, INNER_B, 20_000);
     // What the device hands to its kernel is seen too.
-    const outer = tap.received().filter((packet) => decodeIpv4(packet, 12) === A.ip);
+    const outer = tap.received().filter((packet) => decodeOuterIpv4(packet, 12) === A.ip);
     const lengths = outer.map((packet) => packet.length);
     expect(Math.max(...lengths)).toBe(1500);
   });

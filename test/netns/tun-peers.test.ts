@@ -1,10 +1,16 @@
 /* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
 import { describe, expect, test } from 'vitest';
-import { parseIpv4, type Ipv4, type Path, type Prefix } from '../../src/core/addr.ts';
+import {
+  parseInnerIp,
+  decodeInnerIpv4,
+  type InnerIp,
+  type Path,
+  type Prefix,
+} from '../../src/core/addr.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import type { PeerId } from '../../src/ports/data-plane.ts';
-import { ip } from '../rig/addresses.ts';
+import { inner, ip } from '../rig/addresses.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { innerEcho } from '../rig/traffic.ts';
 import type { HostPeer, PlaneHost } from '../rig/plane-host.ts';
@@ -25,14 +31,14 @@ const TWO = 'two' as PeerId;
 /** The second peer is a bare socket in the first one's namespace. */
 const ROAMER = { ip: ip('10.9.0.3'), port: port(20000) };
 const B_TO_ROAMER: Path = { local: B, remote: ROAMER };
-const INNER_TWO = ip('172.28.0.3');
+const INNER_TWO = inner('172.28.0.3');
 
 function prefix(text: string): Prefix {
   const [address = '', length = '32'] = text.split('/');
-  return { ip: parseIpv4(address) ?? INNER_A, length: Number(length) };
+  return { ip: parseInnerIp(address) ?? INNER_A, length: Number(length) };
 }
 
-function peer(id: PeerId, innerIp: Ipv4, ...more: readonly string[]): HostPeer {
+function peer(id: PeerId, innerIp: InnerIp, ...more: readonly string[]): HostPeer {
   return { id, innerIp, allowedIps: [innerIp, ...more].map(prefix) };
 }
 
@@ -57,9 +63,9 @@ async function routes(): Promise<readonly string[]> {
 }
 
 /** Inner destinations of the data among what a socket received. */
-function destinations(socket: NamespaceSocket): readonly Ipv4[] {
+function destinations(socket: NamespaceSocket): readonly InnerIp[] {
   return socket.received().flatMap((packet) => {
-    const header = decodeIpv4Header(packet);
+    const header = decodeIpv4Header(packet, decodeInnerIpv4);
     return header.ok ? [header.value.destination] : [];
   });
 }
@@ -89,8 +95,8 @@ describe('several peers', () => {
     await b.admit(B_TO_ROAMER, TWO);
     const before = await pair.arrivedInB();
     roamer.send(B, innerEcho(INNER_A, INNER_B));
-    roamer.send(B, innerEcho(ip('10.20.4.1'), INNER_B));
-    roamer.send(B, innerEcho(ip('10.20.5.9'), INNER_B));
+    roamer.send(B, innerEcho(inner('10.20.4.1'), INNER_B));
+    roamer.send(B, innerEcho(inner('10.20.5.9'), INNER_B));
     await eventually(async () => {
       expect(await pair.arrivedInB()).toBe(before + 1);
     });
@@ -113,7 +119,7 @@ describe('several peers', () => {
     }
     expect(destinations(roamer)).toEqual(['10.30.0.1']);
     const before = await pair.arrivedInB();
-    roamer.send(B, innerEcho(ip('192.0.2.77'), INNER_B));
+    roamer.send(B, innerEcho(inner('192.0.2.77'), INNER_B));
     await eventually(async () => {
       expect(await pair.arrivedInB()).toBe(before + 1);
     });
@@ -196,7 +202,7 @@ describe('routes', () => {
 
   test('of thousands of peers are made at once, and each is found', async () => {
     const many = Array.from({ length: 5000 }, (_, index) =>
-      peer(`p${index}` as PeerId, ip(`10.${40 + (index >> 8)}.${index & 255}.1`)),
+      peer(`p${index}` as PeerId, inner(`10.${40 + (index >> 8)}.${index & 255}.1`)),
     );
     using roamer = NamespaceSocket.udp(cable.a, ROAMER);
     await pair.openB({ peers: [] });

@@ -1,8 +1,8 @@
-import { encodeIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import { encodeIpv4, type Ip } from '../../src/core/addr.ts';
 import { concatBytes, encodeU16be } from '../../src/core/bytes.ts';
 import { internetChecksum } from '../../src/core/wire/checksum.ts';
 import type { Reason } from '../../src/adapters/planes/bpf/abi.ts';
-import { ip } from './addresses.ts';
+import { inner, ip } from './addresses.ts';
 
 /*
  * Packets for the eBPF programs, byte by byte, so that every field can be wrong; and what must become
@@ -13,8 +13,8 @@ export const LOCAL = ip('192.0.2.1');
 export const REMOTE = ip('198.51.100.7');
 export const REMOTE_PORT = 40_123;
 export const LOCAL_PORT = 10_000;
-export const INNER_LOCAL = ip('172.28.0.1');
-export const INNER_REMOTE = ip('172.28.0.2');
+export const INNER_LOCAL = inner('172.28.0.1');
+export const INNER_REMOTE = inner('172.28.0.2');
 /** Payload length of the only authentication packets. */
 export const AUTH_LENGTH = 73;
 export const ETHERNET = 14;
@@ -28,8 +28,8 @@ export type IpFields = {
   readonly fragment?: number;
   readonly ttl?: number;
   readonly protocol?: number;
-  readonly source?: Ipv4;
-  readonly destination?: Ipv4;
+  readonly source?: Ip;
+  readonly destination?: Ip;
   readonly options?: Uint8Array;
   /** Default: the right one. */
   readonly checksum?: number;

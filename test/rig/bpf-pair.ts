@@ -9,9 +9,9 @@ import {
 } from '../../src/adapters/planes/bpf/devices.ts';
 import type { Hook } from '../../src/adapters/planes/bpf/bpf-calls.ts';
 import { loadPrograms, type Programs } from '../../src/adapters/planes/bpf/programs.ts';
-import type { Ipv4 } from '../../src/core/addr.ts';
+import type { OuterIp } from '../../src/core/addr.ts';
 import { type IfIndex } from '../../src/core/units.ts';
-import { ip } from './addresses.ts';
+import { inner, ip } from './addresses.ts';
 import { inNamespace } from './in-namespace.ts';
 import { patience } from './patience.ts';
 
@@ -43,7 +43,7 @@ export type BpfHostOptions = {
   /** Default: the cable, `v0`. */
   readonly outerDevice?: string;
   /** Addresses of both sides on the outer devices; default those of the cable. */
-  readonly outerIps?: readonly [Ipv4, Ipv4];
+  readonly outerIps?: readonly [OuterIp, OuterIp];
 };
 
 /** One end: the tunnel devices, and the programs attached. */
@@ -153,7 +153,7 @@ export class BpfPair implements AsyncDisposable {
    * A third namespace behind the second, reached through the tunnel, over a device that cannot send
    * aggregates.
    */
-  async addThird(): Promise<{ readonly namespace: string; readonly address: Ipv4 }> {
+  async addThird(): Promise<{ readonly namespace: string; readonly address: OuterIp }> {
     const [a, b] = this.namespaces;
     const third = b.replace(/-b$/, '-c');
     this.#others.push(third);
@@ -197,7 +197,7 @@ export class BpfPair implements AsyncDisposable {
 }
 
 export const OUTER = [ip('10.9.0.1'), ip('10.9.0.2')] as const;
-export const INNER = [ip('172.28.0.1'), ip('172.28.0.2')] as const;
+export const INNER = [inner('172.28.0.1'), inner('172.28.0.2')] as const;
 
 type Devices = { readonly near: IfIndex; readonly far: IfIndex; readonly outer: IfIndex };
 
@@ -237,8 +237,8 @@ function attach(
 }
 
 function peerOn(
-  localIp: Ipv4,
-  remoteIp: Ipv4,
+  localIp: OuterIp,
+  remoteIp: OuterIp,
   outerDevice: IfIndex,
   innerMtu: number,
 ): ProgramPeer {

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Program } from '../../src/adapters/lab/process.ts';
-import type { Endpoint, Ipv4 } from '../../src/core/addr.ts';
+import type { OuterIp, Endpoint } from '../../src/core/addr.ts';
 
 const SENDER = path.resolve(import.meta.dirname.replace('/.cache/bench/', '/'), 'flood.mjs');
 
@@ -18,7 +18,7 @@ export type FloodSpec = {
   readonly count: number;
   /** How many source addresses are forged; with `source` that one alone. */
   readonly sources: number;
-  readonly source?: Ipv4;
+  readonly source?: OuterIp;
   /** Hexadecimal, of a key; random ones otherwise. */
   readonly hint?: string;
   /** To whom the packets went that errors are about; changing ports of nobody otherwise. */

@@ -1,5 +1,11 @@
 import { afterEach, beforeEach } from 'vitest';
-import { ipv4FromNumber, type Endpoint, type Ipv4, type Path } from '../../src/core/addr.ts';
+import {
+  decodeInnerIpv4,
+  innerIpv4FromNumber,
+  type InnerIp,
+  type Endpoint,
+  type Path,
+} from '../../src/core/addr.ts';
 import type { PeerId } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
@@ -15,8 +21,8 @@ import { A, B, INNER_B, type PlanePair } from './plane-pair.ts';
  */
 
 /** 172.28.1.0 and so on. */
-export function innerIp(number: number): Ipv4 {
-  return ipv4FromNumber(0xac1c0100 + number);
+export function innerIp(number: number): InnerIp {
+  return innerIpv4FromNumber(0xac1c0100 + number);
 }
 
 export function peerOf(number: number): HostPeer {
@@ -42,9 +48,9 @@ export function manyPeers(count: number): HostOptions {
 }
 
 /** Sources of the inner packets that a client has been sent. */
-export function innerOf(packets: readonly Uint8Array[]): readonly (readonly [Ipv4, Ipv4])[] {
+export function innerOf(packets: readonly Uint8Array[]): readonly (readonly [InnerIp, InnerIp])[] {
   return packets.flatMap((packet) => {
-    const header = decodeIpv4Header(packet);
+    const header = decodeIpv4Header(packet, decodeInnerIpv4);
     return header.ok ? [[header.value.source, header.value.destination] as const] : [];
   });
 }

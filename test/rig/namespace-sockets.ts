@@ -1,7 +1,7 @@
 import { checked } from '../../src/adapters/ffi/errno.ts';
 import { bind, close, recv, sendto, setsockopt, socket } from '../../src/adapters/ffi/libc.ts';
 import { SOL_UDP, UDP_SEGMENT } from '../../src/adapters/udp/message-headers.ts';
-import type { Endpoint } from '../../src/core/addr.ts';
+import type { Ip } from '../../src/core/addr.ts';
 import { encodeU32host } from '../../src/core/bytes.ts';
 import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
 import { inNamespace } from './in-namespace.ts';
@@ -14,6 +14,9 @@ const SOCK_CLOEXEC = 0o2000000;
 const ETH_P_IP_BE = 0x0008;
 const ETH_P_ALL_BE = 0x0300;
 
+/** Outside or inside of a tunnel. */
+type SocketEnd = { readonly ip: Ip; readonly port: number };
+
 /** A socket in a namespace; what arrives is taken by polling. */
 export class NamespaceSocket implements Disposable {
   readonly #fd: number;
@@ -24,7 +27,7 @@ export class NamespaceSocket implements Disposable {
   }
 
   /** A UDP socket bound to an endpoint of the namespace. */
-  static udp(namespace: string, local: Endpoint): NamespaceSocket {
+  static udp(namespace: string, local: SocketEnd): NamespaceSocket {
     return inNamespace(namespace, () => {
       const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
       const fd = checked(socket(AF_INET, type, 0), 'socket', 'test socket');
@@ -56,7 +59,7 @@ export class NamespaceSocket implements Disposable {
     checked(setsockopt(this.#fd, SOL_UDP, UDP_SEGMENT, value, value.length), 'UDP_SEGMENT', 'test');
   }
 
-  send(to: Endpoint, payload: Uint8Array): void {
+  send(to: SocketEnd, payload: Uint8Array): void {
     const name = encodeSockaddrIn(to);
     checked(sendto(this.#fd, payload, payload.length, 0, name, name.length), 'sendto', 'test');
   }

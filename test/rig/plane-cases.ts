@@ -2,6 +2,7 @@
  * What holds on a plane of any kind. Topology: the drawings at the heads of plane-pair.ts and
  * two-hosts.ts.
  */
+import { decodeInnerIpv4 } from '../../src/core/addr.ts';
 import { describe, expect, test } from 'vitest';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
@@ -85,7 +86,7 @@ export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {
       for (const packet of packets) {
         expect(packet.header.dontFragment).toBe(true);
         expect(packet.checksum !== 0).toBe(checksum);
-        const inner = decodeIpv4Header(packet.payload);
+        const inner = decodeIpv4Header(packet.payload, decodeInnerIpv4);
         expect(inner).toMatchObject({ ok: true, value: { source: INNER_A, destination: INNER_B } });
       }
     });
@@ -120,7 +121,7 @@ export function describeAdmission(pairOf: () => PlanePair): void {
     await b.admit({ local: B, remote: moved });
     await cable.exec(cable.b, 'ping', '-c1', '-W1', INNER_A);
     const [packet] = roamer.received();
-    expect(decodeIpv4Header(packet ?? new Uint8Array())).toMatchObject({
+    expect(decodeIpv4Header(packet ?? new Uint8Array(), decodeInnerIpv4)).toMatchObject({
       ok: true,
       value: { source: INNER_B, destination: INNER_A, protocol: 1 },
     });

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { vi } from 'vitest';
-import type { Ipv4, Path } from '../../src/core/addr.ts';
+import type { OuterIp, InnerIp, Path } from '../../src/core/addr.ts';
 import { decodePublicKey } from '../../src/core/auth/public-key.ts';
 import {
   DEFAULT_PEER,
@@ -56,10 +56,10 @@ type Reply = {
 export type HostPeer = Omit<PlanePeer, 'hint'> & Partial<Pick<PlanePeer, 'hint'>>;
 
 export type HostOptions = {
-  readonly ip: Ipv4;
+  readonly ip: InnerIp;
   readonly peers: readonly HostPeer[];
   readonly role?: 'server' | 'client';
-  readonly localIp?: Ipv4;
+  readonly localIp?: OuterIp;
   readonly localPort?: number;
   readonly outerDevice?: string;
   readonly udpChecksum?: boolean;
@@ -332,7 +332,7 @@ function hostConfig(options: HostOptions): TunnelConfig {
       localIp: options.localIp,
       localPort: port(options.localPort ?? 10_000),
       device: options.outerDevice,
-      localIpAlt: '172.29.0.0' as Ipv4,
+      localIpAlt: '172.29.0.0' as OuterIp,
       forceLocalIpAlt: false,
       udpChecksum: options.udpChecksum,
     },

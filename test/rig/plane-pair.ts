@@ -3,7 +3,7 @@ import type { Path } from '../../src/core/addr.ts';
 import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
-import { ip } from './addresses.ts';
+import { inner, ip } from './addresses.ts';
 import { PlaneHost, type HostOptions } from './plane-host.ts';
 import { TwoHosts } from './two-hosts.ts';
 import { patience } from './patience.ts';
@@ -12,8 +12,8 @@ export const A = { ip: ip('10.9.0.1'), port: port(10_000) };
 export const B = { ip: ip('10.9.0.2'), port: port(10_000) };
 export const A_TO_B: Path = { local: A, remote: B };
 export const B_TO_A: Path = { local: B, remote: A };
-export const INNER_A = ip('172.28.0.1');
-export const INNER_B = ip('172.28.0.0');
+export const INNER_A = inner('172.28.0.1');
+export const INNER_B = inner('172.28.0.0');
 
 /**
  * Two planes over one cable; its drawing is at the head of two-hosts.ts.

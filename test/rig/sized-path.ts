@@ -6,7 +6,7 @@ import {
   type Topology,
 } from '../../src/adapters/lab/topology.ts';
 import type { Program } from '../../src/adapters/lab/process.ts';
-import type { Ipv4 } from '../../src/core/addr.ts';
+import type { Ip } from '../../src/core/addr.ts';
 import { patience } from './patience.ts';
 
 /**
@@ -87,7 +87,7 @@ export class Transfer implements AsyncDisposable {
   }
 
   /** `down`: from the server at `address` to the client; `up`: the other way. */
-  static async begin(lab: Topology, address: Ipv4, direction: 'up' | 'down'): Promise<Transfer> {
+  static async begin(lab: Topology, address: Ip, direction: 'up' | 'down'): Promise<Transfer> {
     const listener = lab.spawn(lab.server, ['iperf3', '-s', '-1', '-B', address, '--forceflush']);
     await listener.waitFor(/listening/);
     const reverse = direction === 'down' ? ['-R'] : [];
@@ -136,7 +136,7 @@ export class Transfer implements AsyncDisposable {
 export async function passes(
   lab: Topology,
   namespace: string,
-  target: Ipv4,
+  target: Ip,
   size: number,
 ): Promise<boolean> {
   const argv = ['ping', '-c1', '-W2', '-M', 'do', '-s', String(size - 28), target];

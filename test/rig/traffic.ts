@@ -1,13 +1,13 @@
 import { expect, vi } from 'vitest';
 import type { Program } from '../../src/adapters/lab/process.ts';
 import type { Topology } from '../../src/adapters/lab/topology.ts';
-import type { Ipv4 } from '../../src/core/addr.ts';
+import type { InnerIp, Ip } from '../../src/core/addr.ts';
 import { internetChecksum } from '../../src/core/wire/checksum.ts';
 import { encodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import { patience } from './patience.ts';
 
 /** Asserts that `target` answers within ten seconds. */
-export async function expectPing(lab: Topology, namespace: string, target: Ipv4): Promise<void> {
+export async function expectPing(lab: Topology, namespace: string, target: Ip): Promise<void> {
   const done = await lab.exec(namespace, ['ping', '-c1', '-w10', target], {
     timeout: patience(20_000),
   });
@@ -15,7 +15,7 @@ export async function expectPing(lab: Topology, namespace: string, target: Ipv4)
 }
 
 /** Asserts that `target` does not answer within a second. */
-export async function expectNoPing(lab: Topology, namespace: string, target: Ipv4): Promise<void> {
+export async function expectNoPing(lab: Topology, namespace: string, target: Ip): Promise<void> {
   const done = await lab.exec(namespace, ['ping', '-c2', '-i0.2', '-W1', target], {
     timeout: patience(20_000),
   });
@@ -49,7 +49,7 @@ export async function iperf(
   lab: Topology,
   client: string,
   server: string,
-  address: Ipv4,
+  address: Ip,
   reverse = false,
 ): Promise<number> {
   const listener = lab.spawn(server, ['iperf3', '-s', '-1', '-B', address, '--forceflush']);
@@ -63,7 +63,7 @@ export async function iperf(
 }
 
 /** An inner address and the namespace that has it. */
-export type InnerEnd = { readonly namespace: string; readonly address: Ipv4 };
+export type InnerEnd = { readonly namespace: string; readonly address: Ip };
 
 const PAIR_BYTES = 1_000_000;
 const PAIR_FIRST_PORT = 5300;
@@ -108,7 +108,7 @@ function receivedBytes(json: string): number {
 }
 
 /** An inner packet: an ICMP echo request (RFC 792) with a recognisable payload. */
-export function innerEcho(source: Ipv4, destination: Ipv4, payload = 32): Uint8Array {
+export function innerEcho(source: InnerIp, destination: InnerIp, payload = 32): Uint8Array {
   const icmp = new Uint8Array(8 + payload).fill(0x61, 8);
   icmp[0] = 8;
   const sum = internetChecksum(icmp);

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
-import type { Ipv4 } from '../../src/core/addr.ts';
+import type { Ip } from '../../src/core/addr.ts';
 import { PROJECT } from '../vm/rig/project.ts';
 
 const node = (namespace: string, script: string): Program =>
@@ -18,7 +18,7 @@ const PRELUDE = `
 /** A TCP server that hashes what it is sent; with `paused` it does not read before SIGUSR2. */
 export async function tcpReceiver(
   namespace: string,
-  at: Ipv4,
+  at: Ip,
   options: { readonly paused?: boolean; readonly port?: number } = {},
 ): Promise<Program> {
   const { paused = false, port = 5001 } = options;
@@ -44,7 +44,7 @@ export async function tcpReceiver(
 }
 
 /** Sends random bytes to a receiver, in pieces of odd sizes; prints their hash when all is taken. */
-export function tcpSender(namespace: string, to: Ipv4, bytes: number, port = 5001): Program {
+export function tcpSender(namespace: string, to: Ip, bytes: number, port = 5001): Program {
   return node(
     namespace,
     `${PRELUDE}
@@ -72,7 +72,7 @@ export async function expectSame(sender: Program, receiver: Program): Promise<vo
 }
 
 /** One TCP transfer from one namespace to the other. */
-export async function expectTcp(from: string, to: string, at: Ipv4, bytes: number): Promise<void> {
+export async function expectTcp(from: string, to: string, at: Ip, bytes: number): Promise<void> {
   await using receiver = await tcpReceiver(to, at);
   await using sender = tcpSender(from, at, bytes);
   await expectSame(sender, receiver);
@@ -82,12 +82,7 @@ export async function expectTcp(from: string, to: string, at: Ipv4, bytes: numbe
  * UDP datagrams of all sizes up to `largest`, some in bursts of one size (which the kernel may hand over
  * as one, UDP_SEGMENT), each answered by its length. Both sides' hashes must agree.
  */
-export async function expectUdp(
-  from: string,
-  to: string,
-  at: Ipv4,
-  largest: number,
-): Promise<void> {
+export async function expectUdp(from: string, to: string, at: Ip, largest: number): Promise<void> {
   await using receiver = node(
     to,
     `${PRELUDE}

@@ -1,10 +1,10 @@
-import type { Ipv4 } from '../../src/core/addr.ts';
+import { decodeOuterIpv4, type OuterIp } from '../../src/core/addr.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 
 /** UDP packets from an address among what a tap saw. */
-export function tunnelled(seen: readonly Uint8Array[], from: Ipv4) {
+export function tunnelled(seen: readonly Uint8Array[], from: OuterIp) {
   return seen.flatMap((packet) => {
-    const header = decodeIpv4Header(packet);
+    const header = decodeIpv4Header(packet, decodeOuterIpv4);
     if (!header.ok || header.value.protocol !== 17 || header.value.source !== from) return [];
     const udp = packet.subarray(header.value.headerLength, header.value.totalLength);
     const view = new DataView(udp.buffer, udp.byteOffset, udp.byteLength);

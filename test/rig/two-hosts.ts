@@ -1,6 +1,6 @@
 import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
-import type { Ipv4 } from '../../src/core/addr.ts';
+import type { Ip } from '../../src/core/addr.ts';
 import { patience } from './patience.ts';
 
 let made = 0;
@@ -58,7 +58,7 @@ export class TwoHosts implements AsyncDisposable {
   }
 
   /** Whether `target` answers within five seconds. */
-  async pings(namespace: string, target: Ipv4, ...options: readonly string[]): Promise<boolean> {
+  async pings(namespace: string, target: Ip, ...options: readonly string[]): Promise<boolean> {
     const done = await this.exec(namespace, 'ping', '-c1', '-w5', ...options, target);
     return done.code === 0;
   }

@@ -1,4 +1,4 @@
-import { samePath, type Endpoint, type Ipv4, type Path } from '../../src/core/addr.ts';
+import { samePath, type OuterIp, type Endpoint, type Path } from '../../src/core/addr.ts';
 import { authLengths, isInnerPacket } from '../../src/core/auth/schemes.ts';
 import type { PeerConfig, PeerId, Proof } from '../../src/core/config/tunnel-config.ts';
 import { NO_RANK } from '../../src/core/ranked-list.ts';
@@ -40,11 +40,11 @@ export type HostOptions = {
   readonly localPort: Port;
   readonly peers: readonly PeerConfig[];
   readonly crypto: (proof: Proof) => SessionCrypto;
-  readonly ip: Ipv4;
+  readonly ip: OuterIp;
   /** Puts a packet on the host's link. */
   readonly uplink: (datagram: Datagram) => void;
   readonly mtu?: SessionConfig['mtu'];
-  readonly resolve: (host: string) => readonly Ipv4[];
+  readonly resolve: (host: string) => readonly OuterIp[];
   readonly watch: (move: Move) => void;
 };
 
@@ -86,7 +86,7 @@ export class SimulatedPeer implements SessionEntry {
 export class Host {
   readonly options: HostOptions;
   /** The local address; undefined = no route. */
-  ip: Ipv4 | undefined;
+  ip: OuterIp | undefined;
   /** Largest inner packet that its route takes. */
   routeMtu = 1472;
   running = false;
@@ -189,7 +189,7 @@ export class Host {
   }
 
   /** The route comes, goes or changes; the daemon is told unless the news gets lost. */
-  moveTo(ip: Ipv4 | undefined, told = true): void {
+  moveTo(ip: OuterIp | undefined, told = true): void {
     this.ip = ip;
     if (told) for (const peer of this.peers) this.dispatch(this.#local(), peer);
   }

@@ -1,4 +1,4 @@
-import { sameEndpoint, type Endpoint, type Ipv4 } from '../../src/core/addr.ts';
+import { sameEndpoint, type OuterIp, type Endpoint } from '../../src/core/addr.ts';
 import { port } from '../../src/core/units.ts';
 import type { Clockwork } from './clockwork.ts';
 import type { Random } from './random.ts';
@@ -29,7 +29,7 @@ export class Network {
   /** Largest payload that passes, bytes; larger ones vanish, and `tooBig` hears of them. */
   mtu = Number.POSITIVE_INFINITY;
   tooBig: Receiver | undefined;
-  readonly #receivers = new Map<Ipv4, Receiver>();
+  readonly #receivers = new Map<OuterIp, Receiver>();
   readonly #clockwork: Clockwork;
   readonly #random: Random;
 
@@ -38,11 +38,11 @@ export class Network {
     this.#random = random;
   }
 
-  attach(ip: Ipv4, receiver: Receiver): void {
+  attach(ip: OuterIp, receiver: Receiver): void {
     this.#receivers.set(ip, receiver);
   }
 
-  detach(ip: Ipv4): void {
+  detach(ip: OuterIp): void {
     this.#receivers.delete(ip);
   }
 
@@ -73,14 +73,14 @@ type Mapping = {
  */
 export class Nat {
   lifetime: number;
-  #ip: Ipv4;
+  #ip: OuterIp;
   #nextPort = FIRST_PORT;
   #mappings: (Mapping & { usedAt: number })[] = [];
-  readonly #inside = new Map<Ipv4, Receiver>();
+  readonly #inside = new Map<OuterIp, Receiver>();
   readonly #network: Network;
   readonly #clockwork: Clockwork;
 
-  constructor(clockwork: Clockwork, network: Network, ip: Ipv4, lifetime: number) {
+  constructor(clockwork: Clockwork, network: Network, ip: OuterIp, lifetime: number) {
     this.#clockwork = clockwork;
     this.#network = network;
     this.#ip = ip;
@@ -88,20 +88,20 @@ export class Nat {
     network.attach(ip, (datagram) => this.#inbound(datagram));
   }
 
-  get ip(): Ipv4 {
+  get ip(): OuterIp {
     return this.#ip;
   }
 
-  attach(ip: Ipv4, receiver: Receiver): void {
+  attach(ip: OuterIp, receiver: Receiver): void {
     this.#inside.set(ip, receiver);
   }
 
-  detach(ip: Ipv4): void {
+  detach(ip: OuterIp): void {
     this.#inside.delete(ip);
   }
 
   /** The provider gives another public address. */
-  move(ip: Ipv4): void {
+  move(ip: OuterIp): void {
     this.#network.detach(this.#ip);
     this.#ip = ip;
     this.#mappings = [];

@@ -127,7 +127,7 @@ describe('mtu auto', () => {
     const said = client.logged.filter((line) => line.includes('mtu auto'));
     expect(said).toEqual([expect.stringContaining('reply-on-auth-ok')]);
     expect(client.status.pathMtu.trouble).toContain('ICMP');
-    client.dispatch({ kind: 'too-big', mtu: 1280 });
+    client.dispatch({ kind: 'too-big', mtu: 1252 });
     expect(limits(world)).toEqual([1252, undefined]);
     world.clockwork.advance(11 * MINUTE);
     expect(limits(world)).toEqual([undefined, undefined]);
@@ -146,7 +146,7 @@ describe('ICMP', () => {
   it('that is forged shrinks a probed path for a moment only', () => {
     const world = startedWorld({ mtu: 'auto' });
     world.clockwork.advance(30 * SECOND);
-    world.tunnel.client.dispatch({ kind: 'too-big', mtu: 700 });
+    world.tunnel.client.dispatch({ kind: 'too-big', mtu: 672 });
     expect(limits(world)[0]).toBe(672);
     world.clockwork.advance(2 * SECOND);
     expect(limits(world)[0]).toBeUndefined();
@@ -156,7 +156,7 @@ describe('ICMP', () => {
     const world = startedWorld({ mtu: 'auto' });
     const { server, member } = world.tunnel;
     world.clockwork.advance(30 * SECOND);
-    server.dispatch({ kind: 'too-big', mtu: 1280 }, member);
+    server.dispatch({ kind: 'too-big', mtu: 1252 }, member);
     expect(limits(world)[1]).toBe(1252);
     world.talk(world.tunnel, SECOND);
     world.clockwork.advance(90 * SECOND);
@@ -168,8 +168,8 @@ describe('ICMP', () => {
     const { client, server, member } = world.tunnel;
     world.network.mtu = 1252;
     world.network.tooBig = ({ from }) => {
-      if (from.ip === world.serverIp) server.dispatch({ kind: 'too-big', mtu: 1280 }, member);
-      else client.dispatch({ kind: 'too-big', mtu: 1280 });
+      if (from.ip === world.serverIp) server.dispatch({ kind: 'too-big', mtu: 1252 }, member);
+      else client.dispatch({ kind: 'too-big', mtu: 1252 });
     };
     const big = Uint8Array.from([0x45, 0, 1472 >> 8, 1472 & 255, ...new Uint8Array(1468)]);
     client.sendData(client.first, big);

@@ -1,4 +1,4 @@
-import type { Endpoint, Ipv4 } from '../../src/core/addr.ts';
+import type { OuterIp, Endpoint } from '../../src/core/addr.ts';
 import {
   DEFAULT_PEER,
   type PeerConfig,
@@ -14,6 +14,7 @@ import { fakeKeys, realKeys, type Keys } from './keys.ts';
 import { Nat, Network, type Datagram } from './network.ts';
 import { seededRandom, type Random } from './random.ts';
 import { Referee } from './referee.ts';
+import { inner } from '../rig/addresses.ts';
 
 /*
  *   client 0  10.0.0.2 ──┐
@@ -22,7 +23,7 @@ import { Referee } from './referee.ts';
  *                                             attacker 192.0.2.66     client, or one for all
  */
 
-export const ip = (text: string): Ipv4 => text as Ipv4;
+export const ip = (text: string): OuterIp => text as OuterIp;
 export const SERVER_NAME = 'server.example';
 export const SERVER_IP = ip('198.51.100.1');
 export const NAT_IP = ip('203.0.113.1');
@@ -81,7 +82,7 @@ export class World {
   readonly nat: Nat;
   readonly tunnels: readonly Tunnel[];
   /** What the name of the server resolves to. */
-  dns: readonly Ipv4[] = [SERVER_IP];
+  dns: readonly OuterIp[] = [SERVER_IP];
   /** Signatures that servers have checked. */
   verifications = 0;
   #serverIp = SERVER_IP;
@@ -115,12 +116,12 @@ export class World {
     return [...new Set(this.tunnels.map(({ server }) => server))];
   }
 
-  get serverIp(): Ipv4 {
+  get serverIp(): OuterIp {
     return this.#serverIp;
   }
 
   /** The server's machine gets another address. */
-  moveServer(to: Ipv4): void {
+  moveServer(to: OuterIp): void {
     this.network.detach(this.#serverIp);
     this.#serverIp = to;
     this.network.attach(to, this.#toServer);
@@ -163,7 +164,7 @@ export class World {
   }
 
   /** A client's machine gets another inside address. */
-  moveClient(tunnel: Tunnel, to: Ipv4 | undefined, told = true): void {
+  moveClient(tunnel: Tunnel, to: OuterIp | undefined, told = true): void {
     const { client } = tunnel;
     if (client.ip !== undefined) this.nat.detach(client.ip);
     if (to !== undefined) this.nat.attach(to, (datagram) => this.#toClient(tunnel, datagram));
@@ -200,7 +201,7 @@ export class World {
       timers: timersOf({ ...options.timers, ...(role === 'server' ? options.serverTimers : {}) }),
       remoteHost: role === 'server' ? undefined : options.literal ? SERVER_IP : SERVER_NAME,
       remotePort: role === 'server' ? undefined : port(10_000 + (options.shared ? 0 : index)),
-      innerIp: ip(`172.28.0.${index + 1}`),
+      innerIp: inner(`172.28.0.${index + 1}`),
       allowedIps: 'any',
     });
     const hinted = options.hints?.(index) ?? true;
@@ -246,7 +247,7 @@ export class World {
     role: 'server' | 'client',
     localPort: Port,
     pairs: readonly Pair[],
-    address: Ipv4,
+    address: OuterIp,
     uplink: (datagram: Datagram) => void,
   ): Host {
     const cryptos = new Map(pairs.map((pair) => [pair[role].peer.proof, pair[role].crypto]));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatPrefix, ipv4FromNumber, type Prefix } from '../../src/core/addr.ts';
+import { innerIpv4FromNumber, formatPrefix, type Prefix } from '../../src/core/addr.ts';
 import { PrefixMap } from '../../src/core/prefix-map.ts';
 
 /** Few enough that they meet again. */
@@ -8,7 +8,7 @@ const prefix = fc
   .record({ network: fc.integer({ min: 0, max: 3 }), length: fc.constantFrom(0, 1, 31, 32) })
   .map(({ network, length }): Prefix => {
     const size = 2 ** (32 - length);
-    return { ip: ipv4FromNumber((0xffff_fffe + network) * size), length };
+    return { ip: innerIpv4FromNumber((0xffff_fffe + network) * size), length };
   });
 
 test('says of every prefix what was set last, as a map of texts does', () => {

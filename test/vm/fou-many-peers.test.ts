@@ -3,9 +3,9 @@ import { ipBatch } from '../../src/adapters/lab/namespaces.ts';
 import type { Program } from '../../src/adapters/lab/process.ts';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { openRawUdp } from '../../src/adapters/raw-socket.ts';
-import { ipv4Add, type Ipv4 } from '../../src/core/addr.ts';
+import { ipv4Add, type InnerIp } from '../../src/core/addr.ts';
 import { millis, port } from '../../src/core/units.ts';
-import { ip } from '../rig/addresses.ts';
+import { inner, ip } from '../rig/addresses.ts';
 import { Hosts, type Daemon } from '../rig/daemon.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 import {
@@ -32,7 +32,7 @@ const clients = Array.from({ length: CLIENTS }, (_, index) => index);
 const tunnelPort = port(10_000);
 /** The port of each client's own end. */
 const ownPorts = clients.map(() => tunnelPort);
-const serverInner = ip('172.28.0.0');
+const serverInner = inner('172.28.0.0');
 let lab: Topology;
 let hosts: Hosts;
 let server: Daemon;
@@ -54,12 +54,12 @@ const config = [
   ]),
 ];
 
-function innerIp(index: number): Ipv4 {
+function innerIp(index: number): InnerIp {
   return ipv4Add(serverInner, index + 1);
 }
 
-function behind(index: number): Ipv4 {
-  return ip(`10.7.${index}.1`);
+function behind(index: number): InnerIp {
+  return inner(`10.7.${index}.1`);
 }
 
 async function addStockClient(index: number): Promise<void> {
@@ -190,7 +190,7 @@ describe('a peer', () => {
     const before = await received(lab, lab.server, 'ipipou0-2');
     const path = {
       local: { ip: lab.natAddress(), port: tunnelPort },
-      remote: { ip: serverInner, port: tunnelPort },
+      remote: { ip: ip(serverInner), port: tunnelPort },
     };
     for (let count = 0; count < 5; count++) {
       raw.send({ path, payload: innerEcho(innerIp(1), serverInner), ttl: 64, device: 'tun' });

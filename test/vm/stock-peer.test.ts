@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
-import { parseIpv4, type Ipv4 } from '../../src/core/addr.ts';
+import type { Ip } from '../../src/core/addr.ts';
 import { transfer } from '../../src/cli/demo/transfer.ts';
 import { port } from '../../src/core/units.ts';
 import { addStockPeer, removeStockPeer, repointStockPeer, type StockPeer } from './stock-peer.ts';
 import { patience } from '../rig/patience.ts';
+import { inner } from '../rig/addresses.ts';
 
 /*
  * The drawing of the topology is at the head of src/adapters/lab/topology.ts. On it:
@@ -23,12 +24,12 @@ beforeAll(async () => {
   server = {
     ...{ ...ports, ...devices, namespace: lab.server },
     ...{ local: SERVER_ADDRESS, remote: lab.natAddress() },
-    ...{ innerIp: ipv4('172.28.0.0'), innerPeerIp: ipv4('172.28.0.1') },
+    ...{ innerIp: inner('172.28.0.0'), innerPeerIp: inner('172.28.0.1') },
   };
   client = {
     ...{ ...ports, ...devices, namespace: lab.client() },
     ...{ local: lab.clientAddress(), remote: SERVER_ADDRESS },
-    ...{ innerIp: ipv4('172.28.0.1'), innerPeerIp: ipv4('172.28.0.0') },
+    ...{ innerIp: inner('172.28.0.1'), innerPeerIp: inner('172.28.0.0') },
   };
   await addStockPeer(server);
   await addStockPeer(client);
@@ -71,15 +72,9 @@ test('a removed stock peer can be made again', async () => {
   await expectPing(lab.client(), server.innerIp);
 });
 
-async function expectPing(namespace: string, target: Ipv4): Promise<void> {
+async function expectPing(namespace: string, target: Ip): Promise<void> {
   const done = await lab.exec(namespace, ['ping', '-c1', '-w10', target], {
     timeout: patience(20_000),
   });
   expect(done).toMatchObject({ code: 0, stderr: '' });
-}
-
-function ipv4(text: string): Ipv4 {
-  const parsed = parseIpv4(text);
-  if (parsed === undefined) throw new RangeError(text);
-  return parsed;
 }

@@ -1,4 +1,4 @@
-import type { Ipv4 } from '../../src/core/addr.ts';
+import type { OuterIp, InnerIp } from '../../src/core/addr.ts';
 import type { Port } from '../../src/core/units.ts';
 import { ipBatch } from '../../src/adapters/lab/namespaces.ts';
 
@@ -14,12 +14,12 @@ export type StockPeer = {
   readonly device: string;
   /** Outer device that the tunnel is bound to. */
   readonly outerDevice: string;
-  readonly local: Ipv4;
-  readonly remote: Ipv4;
+  readonly local: OuterIp;
+  readonly remote: OuterIp;
   readonly localPort: Port;
   readonly remotePort: Port;
-  readonly innerIp: Ipv4;
-  readonly innerPeerIp: Ipv4;
+  readonly innerIp: InnerIp;
+  readonly innerPeerIp: InnerIp;
   /** Whether its outer packets have a UDP checksum; they do by default. */
   readonly checksum?: boolean;
 };
@@ -38,7 +38,7 @@ export async function addStockPeer(peer: StockPeer): Promise<void> {
 /** Points an existing peer at another remote address and port, keeping the device. */
 export async function repointStockPeer(
   peer: StockPeer,
-  to: { readonly remote: Ipv4; readonly remotePort: Port },
+  to: { readonly remote: OuterIp; readonly remotePort: Port },
 ): Promise<StockPeer> {
   const moved = { ...peer, ...to };
   await ipBatch(peer.namespace, [`link set ${peer.device} type ipip ${endpoints(moved)}`]);

@@ -1,4 +1,4 @@
-import { parseIpv4, parsePort, type Endpoint } from '../../core/addr.ts';
+import { parseOuterIp, parsePort, type Endpoint } from '../../core/addr.ts';
 
 /** A UDP flow that a router translates. */
 export type NatMapping = {
@@ -29,7 +29,7 @@ function endpoint(
   portTag: string,
 ): Endpoint | undefined {
   const meta = new RegExp(`<meta direction="${direction}">(.*?)</meta>`, 's').exec(flow)?.[1] ?? '';
-  const ip = parseIpv4(text(meta, ipTag));
+  const ip = parseOuterIp(text(meta, ipTag));
   const port = parsePort(text(meta, portTag));
   return ip && port ? { ip, port } : undefined;
 }

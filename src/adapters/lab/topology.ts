@@ -1,4 +1,4 @@
-import { ipv4Add, parseIpv4, type Ipv4 } from '../../core/addr.ts';
+import { parseOuterIp, ipv4Add, type OuterIp } from '../../core/addr.ts';
 import { IpipouError } from '../../core/errors.ts';
 import type { Seconds } from '../../core/units.ts';
 import { parseNatMappings, type NatMapping } from './nat-mappings.ts';
@@ -94,7 +94,7 @@ export class Topology implements AsyncDisposable {
   readonly clients: readonly string[];
   readonly #options: LabOptions;
   readonly #programs = new Set<Program>();
-  readonly #clientAddresses: Ipv4[];
+  readonly #clientAddresses: OuterIp[];
   /** Index into NAT_ADDRESSES for each client. */
   readonly #natOf: number[];
   #remaps = 0;
@@ -127,14 +127,14 @@ export class Topology implements AsyncDisposable {
     return name;
   }
 
-  clientAddress(index = 0): Ipv4 {
+  clientAddress(index = 0): OuterIp {
     const found = this.#clientAddresses[index];
     if (found === undefined) throw new RangeError(`no client ${index}`);
     return found;
   }
 
   /** The public address that a client appears with. */
-  natAddress(client = 0): Ipv4 {
+  natAddress(client = 0): OuterIp {
     const found = NAT_ADDRESSES[this.#natOf[client] ?? -1];
     if (found === undefined) throw new RangeError(`no client ${client}`);
     return found;
@@ -237,7 +237,7 @@ export class Topology implements AsyncDisposable {
   }
 
   /** Moves a client behind the router's other public address (which it is given if it has but one). */
-  async changeNatAddress(client = 0): Promise<Ipv4> {
+  async changeNatAddress(client = 0): Promise<OuterIp> {
     const now = this.#natOf[client];
     if (now === undefined) throw new RangeError(`no client ${client}`);
     const next = 1 - now;
@@ -249,7 +249,7 @@ export class Topology implements AsyncDisposable {
   }
 
   /** Gives a client another address on its network, as a new DHCP lease would. */
-  async changeClientAddress(index = 0): Promise<Ipv4> {
+  async changeClientAddress(index = 0): Promise<OuterIp> {
     const old = this.clientAddress(index);
     const moved = ipv4Add(CLIENT_MOVED_BASE, index);
     const next = old === moved ? ipv4Add(CLIENT_BASE, index) : moved;
@@ -350,8 +350,8 @@ export class Topology implements AsyncDisposable {
   }
 }
 
-function address(text: string): Ipv4 {
-  const parsed = parseIpv4(text);
+function address(text: string): OuterIp {
+  const parsed = parseOuterIp(text);
   if (parsed === undefined) throw new RangeError(text);
   return parsed;
 }

@@ -1,4 +1,4 @@
-import type { Ipv4 } from '../../core/addr.ts';
+import type { Ip } from '../../core/addr.ts';
 import { decodeAddress } from '../../core/netlink/address.ts';
 import { decodeLink, linkFamily } from '../../core/netlink/link.ts';
 import { NETLINK_ROUTE, type NetlinkMessage } from '../../core/netlink/message.ts';
@@ -34,14 +34,14 @@ export type RouteEvent =
       readonly kind: 'address';
       readonly change: Change;
       readonly index: IfIndex;
-      readonly ip: Ipv4;
-      readonly peer: Ipv4 | undefined;
+      readonly ip: Ip;
+      readonly peer: Ip | undefined;
       readonly prefix: number;
     }
   | {
       readonly kind: 'route';
       readonly change: Change;
-      readonly destination: Ipv4;
+      readonly destination: Ip;
       readonly prefix: number;
       readonly table: number;
       readonly oif: IfIndex | undefined;

@@ -1,4 +1,4 @@
-import type { Ipv4 } from '../../core/addr.ts';
+import { parseOuterIp, type OuterIp, type Ip } from '../../core/addr.ts';
 import { KernelError } from '../../core/errors.ts';
 import {
   decodeAddress,
@@ -44,9 +44,9 @@ export type { Route, RouteSpec } from '../../core/netlink/route.ts';
 /** How the kernel would send to an address. */
 export type RouteAnswer = {
   /** The source address that it would choose. */
-  readonly source: Ipv4;
+  readonly source: OuterIp;
   readonly oif: IfIndex;
-  readonly gateway: Ipv4 | undefined;
+  readonly gateway: Ip | undefined;
   /** The route's own MTU or the path's as learnt; undefined = that of the device. */
   readonly mtu: number | undefined;
 };
@@ -72,17 +72,14 @@ export interface RouteNetlink extends Disposable {
   removeAddress(spec: AddressSpec): Promise<void>;
   /** undefined where the kernel has no way there. */
   routeTo(
-    remote: Ipv4,
+    remote: Ip,
     options?: { readonly oif?: IfIndex | undefined },
   ): Promise<RouteAnswer | undefined>;
   /**
    * The MTU of the way to `remote` by the route itself (else its device), whatever was learnt of the
    * path; undefined where there is no way.
    */
-  ownMtu(
-    remote: Ipv4,
-    options?: { readonly oif?: IfIndex | undefined },
-  ): Promise<number | undefined>;
+  ownMtu(remote: Ip, options?: { readonly oif?: IfIndex | undefined }): Promise<number | undefined>;
   /** IPv4 routes that match all that the filter says. */
   routes(filter?: RouteFilter): Promise<readonly Route[]>;
   addRoute(spec: RouteSpec): Promise<void>;
@@ -104,7 +101,7 @@ export type RouteFailure = { readonly change: RouteChange; readonly error: Error
 export type RouteFilter = {
   readonly table?: number | undefined;
   readonly oif?: IfIndex | undefined;
-  readonly destination?: Ipv4 | undefined;
+  readonly destination?: OuterIp | undefined;
   readonly protocol?: number | undefined;
 };
 
@@ -204,7 +201,7 @@ class RouteClient implements RouteNetlink {
   }
 
   async routeTo(
-    remote: Ipv4,
+    remote: Ip,
     options: { readonly oif?: IfIndex | undefined } = {},
   ): Promise<RouteAnswer | undefined> {
     const call = encodeRouteLookup(remote, options.oif);
@@ -212,12 +209,13 @@ class RouteClient implements RouteNetlink {
     const message = await unless(NO_WAY, undefined, get);
     if (!message) return undefined;
     const route = readAnswer(decodeRoute, message, call.operation, 'generic');
-    const { source, oif, gateway, mtu } = route;
+    const { oif, gateway, mtu } = route;
+    const source = route.source === undefined ? undefined : parseOuterIp(route.source);
     return source === undefined || oif === undefined ? undefined : { source, oif, gateway, mtu };
   }
 
   async ownMtu(
-    remote: Ipv4,
+    remote: Ip,
     options: { readonly oif?: IfIndex | undefined } = {},
   ): Promise<number | undefined> {
     const call = encodeRouteLookup(remote, options.oif, 'table');

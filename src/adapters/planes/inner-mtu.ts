@@ -1,9 +1,7 @@
-import type { Ipv4 } from '../../core/addr.ts';
+import { familyOf, type Ip } from '../../core/addr.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import { overheadOf } from '../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../netlink/route.ts';
-
-/** Bytes that the encapsulation adds: an IPv4 header (20, RFC 791) and a UDP header (8, RFC 768). */
-export const FOU_OVERHEAD = 28;
 
 /** Smallest MTU a tunnel device is given: what every IPv4 host takes whole (RFC 791, 576 bytes). */
 export const MIN_INNER_MTU = 576;
@@ -13,7 +11,7 @@ const ETHERNET_MTU = 1500;
 /** The MTU to give a tunnel device: the configured one, else what the route to the peer leaves. */
 export async function deviceMtu(
   route: RouteNetlink,
-  remote: Ipv4,
+  remote: Ip,
   config: TunnelConfig,
 ): Promise<number> {
   const { mtu } = config.inner;
@@ -23,7 +21,7 @@ export async function deviceMtu(
 /** The MTU that the route to the peer leaves: that of the route to the peer (Ethernet's where there is none), less the overhead. */
 export async function innerMtu(
   route: RouteNetlink,
-  remote: Ipv4,
+  remote: Ip,
   config: TunnelConfig,
 ): Promise<number> {
   const outer = config.outer.device;
@@ -31,5 +29,5 @@ export async function innerMtu(
   const way = await route.routeTo(remote, oif === undefined ? {} : { oif });
   const device = way && (await route.linkByIndex(way.oif));
   const mtu = way?.mtu ?? device?.mtu ?? ETHERNET_MTU;
-  return Math.max(MIN_INNER_MTU, mtu - FOU_OVERHEAD);
+  return Math.max(MIN_INNER_MTU, mtu - overheadOf(familyOf(remote)));
 }

@@ -7,7 +7,7 @@
  * with "fragmentation needed" when it is forwarded (RFC 1191) and with EMSGSIZE when it is our own;
  * others are fragmented; our own TCP advertises an MSS that fits, so RTAX_ADVMSS is not needed.
  */
-import type { Prefix } from '../../core/addr.ts';
+import type { Ip, Prefix } from '../../core/addr.ts';
 import { KernelError } from '../../core/errors.ts';
 import { RT_TABLE_MAIN } from '../../core/netlink/route.ts';
 import { PrefixMap } from '../../core/prefix-map.ts';
@@ -34,7 +34,7 @@ export type PeerRouting = {
 };
 
 /** A route that could not be made, changed or removed. EEXIST: somebody else's leads there already. */
-export type PeerRouteFailure = { readonly prefix: Prefix; readonly error: Error };
+export type PeerRouteFailure = { readonly prefix: Prefix<Ip>; readonly error: Error };
 
 /** What all routes of a peer have in common. `peer` is undefined for routes of an earlier run. */
 type Owned = PeerRouting & { readonly peer: PeerId | undefined };
@@ -112,21 +112,21 @@ export class PeerRoutes {
     return { mended: mended - failures.length, failures };
   }
 
-  #madeOutOf(device: IfIndex): readonly Prefix[] {
-    const made: Prefix[] = [];
+  #madeOutOf(device: IfIndex): readonly Prefix<Ip>[] {
+    const made: Prefix<Ip>[] = [];
     for (const [prefix, owned] of this.#made.entries())
       if (owned.device === device) made.push(prefix);
     return made;
   }
 
   /** What is made for a peer and is still its own. */
-  #madeFor(peer: PeerId): readonly Prefix[] {
+  #madeFor(peer: PeerId): readonly Prefix<Ip>[] {
     const prefixes = this.#peers.get(peer)?.prefixes ?? [];
     return prefixes.filter((prefix) => this.#made.get(prefix)?.peer === peer);
   }
 
   /** What of `before` is not wanted goes, then what is wanted comes. */
-  #changes(before: readonly Prefix[], wanted: RouteTable): readonly RouteChange[] {
+  #changes(before: readonly Prefix<Ip>[], wanted: RouteTable): readonly RouteChange[] {
     const changes: RouteChange[] = [];
     for (const prefix of before) {
       const made = this.#made.get(prefix);
@@ -143,7 +143,7 @@ export class PeerRoutes {
   }
 
   async #change(
-    before: readonly Prefix[],
+    before: readonly Prefix<Ip>[],
     wanted: RouteTable,
   ): Promise<readonly PeerRouteFailure[]> {
     const refused = await this.#route.changeRoutes(this.#changes(before, wanted));
@@ -186,7 +186,7 @@ function claim(table: RouteTable, owned: Owned): void {
 
 /** A removal leaves the MTU out: it would have to be exactly the route's (fib_metrics_match). */
 function specOf(
-  { ip, length }: Prefix,
+  { ip, length }: Prefix<Ip>,
   { device, mtu }: Owned,
   purpose: 'make' | 'remove',
 ): RouteSpec {
@@ -199,7 +199,7 @@ function specOf(
   };
 }
 
-function prefixOf({ destination, prefix }: Pick<RouteSpec, 'destination' | 'prefix'>): Prefix {
+function prefixOf({ destination, prefix }: Pick<RouteSpec, 'destination' | 'prefix'>): Prefix<Ip> {
   return { ip: destination, length: prefix };
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { linkSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { parseIpv4, type Endpoint, type Path } from '../../core/addr.ts';
+import { parseOuterIp, type Endpoint, type Path } from '../../core/addr.ts';
 import {
   DEFAULT_PEER,
   type PeerConfig,
@@ -166,7 +166,7 @@ function parsePath(value: unknown): Path | undefined {
 
 function parseEnd(value: unknown): Endpoint | undefined {
   if (!isObject(value) || typeof value['ip'] !== 'string') return undefined;
-  const ip = parseIpv4(value['ip']);
+  const ip = parseOuterIp(value['ip']);
   const number = value['port'];
   if (
     ip === undefined ||

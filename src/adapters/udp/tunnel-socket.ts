@@ -1,4 +1,4 @@
-import type { Ipv4 } from '../../core/addr.ts';
+import type { OuterIp } from '../../core/addr.ts';
 import type { OuterConfig } from '../../core/config/tunnel-config.ts';
 import { KernelError } from '../../core/errors.ts';
 import type { ExitName } from '../../core/exit-codes.ts';
@@ -44,7 +44,7 @@ export type TunnelSocket = { readonly fd: number } & Trains;
  * the socket.
  */
 export function openTunnelSocket(outer: OuterConfig, wanted: Trains): TunnelSocket {
-  const ip = outer.localIp ?? ('0.0.0.0' as Ipv4);
+  const ip = outer.localIp ?? ('0.0.0.0' as OuterIp);
   const subject = `UDP socket ${ip}:${outer.localPort}`;
   const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
   const fd = checked(socket(AF_INET, type, 0), 'socket', subject, 'fou');
@@ -76,7 +76,7 @@ function offloadsOf(fd: number, outer: OuterConfig, wanted: Trains): Trains {
   };
 }
 
-function bindTo(fd: number, ip: Ipv4, port: number, subject: string): void {
+function bindTo(fd: number, ip: OuterIp, port: number, subject: string): void {
   const address = encodeSockaddrIn({ ip, port });
   withHint(
     {

@@ -1,3 +1,4 @@
+import { overheadOf } from '../../core/wire/overhead.ts';
 import { generateKeyPairSync } from 'node:crypto';
 import { statSync } from 'node:fs';
 import path from 'node:path';
@@ -14,7 +15,7 @@ import { INNER_SERVER, type Site } from '../site.ts';
 /* ipipou as its users start it: the command, with a config file on either side. */
 
 /** IPv4 20, UDP 8. */
-const OVERHEAD = 28;
+const OVERHEAD = overheadOf('ipv4');
 const PORT = 10_000;
 /** The device of tunnel 0. */
 const DEVICE = 'ipipou0';

@@ -1,3 +1,4 @@
+import { overheadOf } from '../../core/wire/overhead.ts';
 import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import type { Contestant, Probe } from '../contestant.ts';
 import { kernelSide } from '../side.ts';
@@ -73,8 +74,7 @@ const ports = `encap-sport ${FOU_PORT} encap-dport ${FOU_PORT}`;
 export const fouRecipe = contestant({
   name: 'recipe-fou',
   title: 'ip fou by hand',
-  // IPv4 20, UDP 8.
-  overhead: 28,
+  overhead: overheadOf('ipv4'),
   router: 'translates',
   remark: 'FOU and IPIP by `ip`, no UDP checksum, pointed at the NAT by hand',
   listen: { add: `fou add port ${FOU_PORT} ipproto 4`, del: `fou del port ${FOU_PORT}` },

@@ -6,7 +6,13 @@ import type { NatMapping } from '../../adapters/lab/nat-mappings.ts';
 import { listNamespaces } from '../../adapters/lab/namespaces.ts';
 import { SERVER_ADDRESS, up, type Topology } from '../../adapters/lab/topology.ts';
 import { BUILT_MAIN, packageFile } from '../../adapters/system/package-files.ts';
-import { formatEndpoint, ipv4Add, ipv4FromNumber, type Ipv4 } from '../../core/addr.ts';
+import {
+  innerIpv4FromNumber,
+  ipv4Add,
+  formatEndpoint,
+  type InnerIp,
+  type Ip,
+} from '../../core/addr.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { CommandContext } from '../command.ts';
@@ -41,10 +47,10 @@ export async function runDemo(plane: Plane, context: CommandContext): Promise<Ex
 }
 
 /** 172.28.0.0, the default for the server of tunnel 0. */
-const FIRST_INNER = ipv4FromNumber(0xac1c0000);
+const FIRST_INNER = innerIpv4FromNumber(0xac1c0000);
 
 /** Inner addresses of the tunnel that a number names: the server's is the even one. */
-function innerAddresses(number: number): { readonly server: Ipv4; readonly client: Ipv4 } {
+function innerAddresses(number: number): { readonly server: InnerIp; readonly client: InnerIp } {
   const server = ipv4Add(FIRST_INNER, 2 * number);
   return { server, client: ipv4Add(server, 1) };
 }
@@ -195,7 +201,7 @@ async function transferBothWays(lab: Topology, report: Report): Promise<void> {
   }
 }
 
-async function expectPing(host: Host, target: Ipv4): Promise<string> {
+async function expectPing(host: Host, target: Ip): Promise<string> {
   const { code, stdout, stderr } = await host.ping(target);
   const words = `${stdout}${stderr}`.trim();
   if (code !== 0) throw new StepFailed(`${words}\n${host.log()}`);

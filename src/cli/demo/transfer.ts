@@ -1,6 +1,6 @@
 import { ProgramError, run } from '../../adapters/lab/process.ts';
 import type { Topology } from '../../adapters/lab/topology.ts';
-import type { Ipv4 } from '../../core/addr.ts';
+import type { InnerIp } from '../../core/addr.ts';
 import { millis } from '../../core/units.ts';
 
 /** What went through, as the receiver counted it. */
@@ -9,7 +9,7 @@ export type Transfer = { readonly bytes: number; readonly seconds: number };
 const PORT = 5201;
 const TIMEOUT = millis(60_000);
 
-type Ends = { readonly from: string; readonly to: string; readonly address: Ipv4 };
+type Ends = { readonly from: string; readonly to: string; readonly address: InnerIp };
 
 /** Sends bytes by TCP from one namespace to an address in another; by iperf3 where that is installed. */
 export async function transfer(lab: Topology, ends: Ends, bytes: number): Promise<Transfer> {

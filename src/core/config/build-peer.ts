@@ -1,5 +1,5 @@
 import { seconds } from '../units.ts';
-import type { Ipv4, Prefix } from '../addr.ts';
+import type { InnerIp, Prefix } from '../addr.ts';
 import {
   CONNECTION_IDLE,
   DEAD_PEER_TIMEOUT,
@@ -19,7 +19,7 @@ import {
 const defaultSecret = new TextEncoder().encode(DEFAULT_SECRET);
 
 /** A peer whose options are sound. What it has in common with others it shares with them. */
-export function buildPeer(view: PeerView, innerIp: Ipv4): PeerConfig {
+export function buildPeer(view: PeerView, innerIp: InnerIp): PeerConfig {
   const { id, own, base } = view;
   return {
     id,
@@ -85,7 +85,7 @@ function setsTimer(own: Filled): boolean {
   );
 }
 
-function allowedIpsOf({ id, own }: PeerView, innerIp: Ipv4): readonly Prefix[] | 'any' {
+function allowedIpsOf({ id, own }: PeerView, innerIp: InnerIp): readonly Prefix[] | 'any' {
   if (own.allowedIps === undefined && id === DEFAULT_PEER) return 'any';
   const itself = { ip: innerIp, length: 32 };
   // An array that is spread into has room to grow; most peers have no more than themselves.

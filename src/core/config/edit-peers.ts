@@ -1,4 +1,4 @@
-import { ipv4Add, type Ipv4 } from '../addr.ts';
+import { ipv4Add, type InnerIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers, sharedSecret } from './build-peer.ts';
 import { readSettings } from './merge.ts';
@@ -119,7 +119,7 @@ function refuse(problems: readonly ConfigProblem[], { unimplemented }: PeerView)
 }
 
 /** Never used: a peer without an address is refused before it is built. */
-const DEFAULT_INNER_IP = '0.0.0.0' as Ipv4;
+const DEFAULT_INNER_IP = '0.0.0.0' as InnerIp;
 
 /**
  * What a peer says by itself, as if its section had said it, less what a change of proof or of

@@ -1,11 +1,12 @@
-import type { Ipv4 } from '../addr.ts';
+import type { OuterIp, InnerIp } from '../addr.ts';
 import { seconds } from '../units.ts';
+import { overheadOf } from '../wire/overhead.ts';
 
 /** Every bound and default of the options, with its unit. */
 
 /** `number` N counts up from these; two inner addresses for each N, one port and one alternative. */
-export const FIRST_INNER_IP = '172.28.0.0' as Ipv4;
-export const FIRST_LOCAL_IP_ALT = '172.29.0.0' as Ipv4;
+export const FIRST_INNER_IP = '172.28.0.0' as InnerIp;
+export const FIRST_LOCAL_IP_ALT = '172.29.0.0' as OuterIp;
 export const FIRST_LOCAL_PORT = 10_000;
 export const DEVICE_PREFIX = 'ipipou';
 
@@ -30,9 +31,9 @@ export const QUEUE_NUMBER_MAX = 65_535;
 export const QUEUE_LENGTH = 24;
 export const QUEUE_LENGTH_MAX = 65_535;
 
-/** Token bytes: what surely fits one packet (576 - 28), and what fits an Ethernet frame (1500 - 28). */
-export const TOKEN_SAFE_BYTES = 548;
-export const TOKEN_MAX_BYTES = 1472;
+/** Token bytes: what surely fits one packet of IPv4 (576), and what fits an Ethernet frame (1500). */
+export const TOKEN_SAFE_BYTES = 576 - overheadOf('ipv4');
+export const TOKEN_MAX_BYTES = 1500 - overheadOf('ipv4');
 
 export const DEFAULT_SECRET = 'netprickle.com';
 export const SECRET_MAX_BYTES = 1024;

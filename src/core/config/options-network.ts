@@ -14,10 +14,11 @@ import { mtuValue, prefixList } from './syntax-peers.ts';
 import {
   deviceName,
   host,
-  ipv4Address,
+  innerAddress,
   localEndpoint,
   nftName,
   oneOf,
+  outerAddress,
   portNumber,
   remoteEndpoint,
   wholeNumber,
@@ -42,7 +43,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
       fallback: 'the first address of fou-dev, else what the route says',
       help: 'Own address.',
     },
-    ipv4Address,
+    outerAddress,
     (localIp) => ({ localIp }),
   ),
   valued(
@@ -75,7 +76,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
         'Private address that stands in for the own one, by NAT, when another tunnel has the ' +
         'same pair of addresses.',
     },
-    ipv4Address,
+    outerAddress,
     (localIpAlt) => ({ localIpAlt }),
   ),
   flag(
@@ -159,7 +160,7 @@ export const INNER_OPTIONS: readonly Option[] = [
       fallback: `server: ${FIRST_INNER_IP}+2N; a client must give it`,
       help: 'Own address inside the tunnel.',
     },
-    ipv4Address,
+    innerAddress,
     (innerIp) => ({ innerIp }),
   ),
   valued(
@@ -170,7 +171,7 @@ export const INNER_OPTIONS: readonly Option[] = [
       fallback: 'server: tunl-ip plus one, but a section must give it; client: tunl-ip less one',
       help: "The other side's address inside the tunnel.",
     },
-    ipv4Address,
+    innerAddress,
     (innerPeerIp) => ({ innerPeerIp }),
   ),
   valued(

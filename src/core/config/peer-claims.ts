@@ -1,4 +1,4 @@
-import { formatPrefix, type Ipv4, type Prefix } from '../addr.ts';
+import { formatPrefix, type InnerIp, type Prefix } from '../addr.ts';
 import { PrefixMap } from '../prefix-map.ts';
 import type { SlotName } from './slots.ts';
 import type { PeerConfig, TunnelConfig } from './tunnel-config.ts';
@@ -79,7 +79,7 @@ export class ClaimTable<Holder> {
     return this.#holderOf(claim) !== undefined;
   }
 
-  hasAddress(ip: Ipv4): boolean {
+  hasAddress(ip: InnerIp): boolean {
     return this.#networks.has({ ip, length: 32 });
   }
 

@@ -1,4 +1,4 @@
-import { ipv4Add, type Ipv4 } from '../addr.ts';
+import { ipv4Add, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { readSettings, type Layer } from './merge.ts';
 import { parseSection } from './parse-file.ts';
@@ -16,7 +16,7 @@ import {
 export type PeerBase = {
   readonly role: TunnelConfig['role'];
   /** `tunl-ip`; undefined where it is missing. */
-  readonly tunnelIp: Ipv4 | undefined;
+  readonly tunnelIp: InnerIp | undefined;
   /** What sections inherit from the options before them. */
   readonly inherited: Filled;
   /** Whether the default peer takes every address while it is the only peer: no `allowed-ips`. */
@@ -40,7 +40,7 @@ export type PeerView = {
   /** Where what is missing should be given. */
   readonly place: { readonly source: string; readonly line: number | undefined };
   /** Inside the tunnel; undefined where it has to be given and is not. */
-  readonly innerIp: Ipv4 | undefined;
+  readonly innerIp: InnerIp | undefined;
 };
 
 /** What a peer says, or else what it inherits. */
@@ -103,11 +103,11 @@ export function viewSection(section: Section, base: PeerBase): PeerView {
 }
 
 /** Of a section's peer. A server's sections are many: one address cannot be the default of all. */
-export function innerIpOf(own: Filled, base: PeerBase): Ipv4 | undefined {
+export function innerIpOf(own: Filled, base: PeerBase): InnerIp | undefined {
   return own.innerPeerIp ?? (base.role === 'client' ? neighbour(base) : undefined);
 }
 
 /** The other address of the tunnel's pair. */
-function neighbour({ role, tunnelIp }: PeerBase): Ipv4 | undefined {
+function neighbour({ role, tunnelIp }: PeerBase): InnerIp | undefined {
   return tunnelIp && ipv4Add(tunnelIp, role === 'server' ? 1 : -1);
 }

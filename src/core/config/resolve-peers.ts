@@ -1,4 +1,4 @@
-import { ipv4Add, type Ipv4 } from '../addr.ts';
+import { ipv4Add, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers } from './build-peer.ts';
 import { ClaimTable, claimsOf, otherThan, type Claim } from './peer-claims.ts';
@@ -157,7 +157,7 @@ class Gathering {
     }
   }
 
-  #nextFree(after: Ipv4): Ipv4 {
+  #nextFree(after: InnerIp): InnerIp {
     let address = ipv4Add(after, 1);
     while (this.#claims.hasAddress(address) || !isUnicast(address)) address = ipv4Add(address, 1);
     return address;

@@ -1,4 +1,4 @@
-import type { Ipv4, Prefix } from '../addr.ts';
+import type { OuterIp, InnerIp, Prefix } from '../addr.ts';
 import type { PublicKey } from '../auth/public-key.ts';
 import type { Port, Seconds } from '../units.ts';
 import type { ConfigReference } from './syntax.ts';
@@ -36,18 +36,18 @@ export type Slots = {
   readonly keepalive: Seconds;
   readonly deadPeerTimeout: Seconds;
 
-  readonly localIp: Ipv4;
+  readonly localIp: OuterIp;
   readonly localPort: Port;
   readonly outerDevice: string;
-  readonly localIpAlt: Ipv4;
+  readonly localIpAlt: OuterIp;
   readonly forceLocalIpAlt: true;
   readonly remoteHost: string;
   readonly remotePort: Port;
   readonly udpChecksum: boolean;
 
   readonly tunnelDevice: string;
-  readonly innerIp: Ipv4;
-  readonly innerPeerIp: Ipv4;
+  readonly innerIp: InnerIp;
+  readonly innerPeerIp: InnerIp;
   readonly allowedIps: readonly Prefix[];
   readonly mtu: number | 'auto';
 

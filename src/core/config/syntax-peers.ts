@@ -1,4 +1,10 @@
-import { formatPrefix, ipv4FromNumber, ipv4ToNumber, parseIpv4, type Prefix } from '../addr.ts';
+import {
+  parseInnerIp,
+  ipv4ToNumber,
+  innerIpv4FromNumber,
+  formatPrefix,
+  type Prefix,
+} from '../addr.ts';
 import { ALLOWED_IPS_MAX, MTU_MAX, MTU_MIN, PEER_NAME_MAX } from './limits.ts';
 import {
   IPV6_MISSING,
@@ -48,13 +54,13 @@ function readPrefix(text: string): Reading<Prefix> {
   const slash = text.indexOf('/');
   const address = slash < 0 ? text : text.slice(0, slash);
   if (looksLikeIpv6(address)) return { ok: false, expected: IPV6_MISSING, unimplemented: true };
-  const ip = parseIpv4(address);
+  const ip = parseInnerIp(address);
   const length = slash < 0 ? 32 : parseDecimal(text.slice(slash + 1), 0, 32);
   if (ip === undefined || length === undefined) return wrong(PREFIXES);
   const size = 2 ** (32 - length);
   const behind = ipv4ToNumber(ip) % size;
   if (behind === 0) return { ok: true, value: { ip, length } };
-  const network = ipv4FromNumber(ipv4ToNumber(ip) - behind);
+  const network = innerIpv4FromNumber(ipv4ToNumber(ip) - behind);
   return wrong(`${network}/${length}: no bits of ${ip} lie behind the length`);
 }
 

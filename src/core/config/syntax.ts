@@ -1,4 +1,12 @@
-import { parseIpv4, parsePort, ipv4ToNumber, type Ipv4 } from '../addr.ts';
+import {
+  parseOuterIp,
+  parseInnerIp,
+  ipv4ToNumber,
+  parsePort,
+  type OuterIp,
+  type InnerIp,
+  type Ip,
+} from '../addr.ts';
 import { seconds, type Port, type Seconds } from '../units.ts';
 import { parsePublicKey } from '../auth/public-key.ts';
 import { parseBase64 } from './base64.ts';
@@ -100,27 +108,30 @@ export const keyType: Syntax<'ed25519'> = {
 export const portNumber = syntax<Port>('PORT', 'a port from 1 to 65535', parsePort);
 
 /** Unicast: the first octet is 1 to 223. */
-export function isUnicast(address: Ipv4): boolean {
+export function isUnicast(address: Ip): boolean {
   const first = ipv4ToNumber(address) >>> 24;
   return first >= 1 && first <= 223;
 }
 
-function parseUnicast(text: string): Ipv4 | undefined {
-  const address = parseIpv4(text);
+function parseUnicast(text: string): OuterIp | undefined {
+  const address = parseOuterIp(text);
   return address !== undefined && isUnicast(address) ? address : undefined;
 }
 
-export const ipv4Address = ipv4Syntax<Ipv4>(
-  'IP',
-  'a unicast IPv4 address in four decimal numbers',
-  parseUnicast,
-);
+const UNICAST = 'a unicast IPv4 address in four decimal numbers';
+
+export const outerAddress = ipv4Syntax<OuterIp>('IP', UNICAST, parseUnicast);
+
+export const innerAddress = ipv4Syntax<InnerIp>('IP', UNICAST, (text) => {
+  const address = parseInnerIp(text);
+  return address !== undefined && isUnicast(address) ? address : undefined;
+});
 
 const label = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 
 /** An IPv4 address or a DNS name (RFC 1123, 2.1: its last label is not a number). */
 function parseHost(text: string): string | undefined {
-  if (parseIpv4(text) !== undefined) return parseUnicast(text);
+  if (parseOuterIp(text) !== undefined) return parseUnicast(text);
   const labels = text.replace(/\.$/, '').split('.');
   const last = labels.at(-1) ?? '';
   const sound = labels.every((part) => label.test(part)) && !/^[0-9]+$/.test(last);
@@ -183,7 +194,7 @@ export const secretText = syntax('TEXT', `1 to ${SECRET_MAX_BYTES} bytes of UTF-
 );
 
 export type LocalParts = {
-  readonly ip: Ipv4 | undefined;
+  readonly ip: OuterIp | undefined;
   readonly port: Port | undefined;
   readonly device: string | undefined;
 };

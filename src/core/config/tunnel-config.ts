@@ -1,4 +1,4 @@
-import type { Ipv4, Prefix } from '../addr.ts';
+import type { OuterIp, InnerIp, Prefix } from '../addr.ts';
 import type { PublicKey } from '../auth/public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
 
@@ -34,7 +34,7 @@ export type PeerConfig = {
   readonly remoteHost: string | undefined;
   readonly remotePort: Port | undefined;
   /** `tunl-peer-ip`: the peer's address inside the tunnel. */
-  readonly innerIp: Ipv4;
+  readonly innerIp: InnerIp;
   /**
    * Inner addresses that the peer may send from and that are sent to it, `innerIp` among them;
    * `any`: every source is taken, and what no other peer's prefix matches is sent to it.
@@ -81,11 +81,11 @@ export type TimerConfig = {
 
 export type OuterConfig = {
   /** `fou-local-ip`; undefined = taken from the device or the route. */
-  readonly localIp: Ipv4 | undefined;
+  readonly localIp: OuterIp | undefined;
   readonly localPort: Port;
   /** `fou-dev`; undefined = whatever the route says. */
   readonly device: string | undefined;
-  readonly localIpAlt: Ipv4;
+  readonly localIpAlt: OuterIp;
   readonly forceLocalIpAlt: boolean;
   /** UDP checksum of the encapsulation; undefined = what the system does by itself on this plane. */
   readonly udpChecksum: boolean | undefined;
@@ -94,7 +94,7 @@ export type OuterConfig = {
 export type InnerConfig = {
   /** Name of the tunnel device. */
   readonly device: string;
-  readonly ip: Ipv4;
+  readonly ip: InnerIp;
   /**
    * MTU of the tunnel device; undefined = the outer path's less the overhead; `auto` = that, and the
    * path to each peer is probed and followed.

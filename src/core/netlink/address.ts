@@ -12,7 +12,7 @@
  * IFA_LOCAL is the link's own address; IFA_ADDRESS is the other end's, or the own one where there
  * is no other end.
  */
-import type { Ipv4 } from '../addr.ts';
+import type { Ip } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
@@ -44,9 +44,9 @@ export const IFA_F_NOPREFIXROUTE = 0x200;
 /** An address to add to a link, or to remove from it (index, ip, peer and prefix name it). */
 export type AddressSpec = {
   readonly index: IfIndex;
-  readonly ip: Ipv4;
+  readonly ip: Ip;
   /** The other end of a point-to-point link; `prefix` is then of its address. */
-  readonly peer?: Ipv4 | undefined;
+  readonly peer?: Ip | undefined;
   /** 0..32 */
   readonly prefix: number;
   /** `global` by default. */
@@ -58,8 +58,8 @@ export type AddressSpec = {
 
 export type Address = {
   readonly index: IfIndex;
-  readonly ip: Ipv4;
-  readonly peer: Ipv4 | undefined;
+  readonly ip: Ip;
+  readonly peer: Ip | undefined;
   readonly prefix: number;
   readonly scope: Scope;
   /** IFA_F_* */

@@ -10,13 +10,13 @@
  *
  * Numbers in the attributes are in the network's byte order.
  */
-import type { Ipv4 } from '../addr.ts';
+import type { OuterIp } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { attributeReader, type AttributeReader } from './attribute-reader.ts';
 import { attrNested, attrU16be, attrU32be, attrU8 } from './attributes.ts';
 import { concatBytes } from '../bytes.ts';
 import type { NetlinkCall } from './message.ts';
-import { AF_INET, attrIpv4, decodeIpv4Attribute } from './rtnetlink.ts';
+import { AF_INET, attrIpv4, decodeOuterIpv4Attribute } from './rtnetlink.ts';
 
 const NFGENMSG = { family: 0, version: 1, resId: 2, length: 4 } as const;
 
@@ -41,8 +41,8 @@ export const IPPROTO_UDP = 17;
 
 /** One direction of a connection, as its packets say it. */
 export type Tuple = {
-  readonly source: Ipv4;
-  readonly destination: Ipv4;
+  readonly source: OuterIp;
+  readonly destination: OuterIp;
   /** IP protocol number. */
   readonly protocol: number;
   /** 0 where the protocol has none. */
@@ -121,8 +121,8 @@ export function decodeConntrack(payload: Uint8Array): Decoded<ConntrackEntry> {
 function tupleOf(reader: AttributeReader): Tuple | undefined {
   const ip = reader.nested(CTA_TUPLE_IP);
   const proto = reader.nested(CTA_TUPLE_PROTO);
-  const source = ip.as(CTA_IP_V4_SRC, decodeIpv4Attribute);
-  const destination = ip.as(CTA_IP_V4_DST, decodeIpv4Attribute);
+  const source = ip.as(CTA_IP_V4_SRC, decodeOuterIpv4Attribute);
+  const destination = ip.as(CTA_IP_V4_DST, decodeOuterIpv4Attribute);
   const protocol = proto.u8(CTA_PROTO_NUM);
   if (source === undefined || destination === undefined || protocol === undefined) return undefined;
   return {

@@ -3,14 +3,14 @@
  * family `fou`, version 1). A listener is named by everything it was added with: port, family,
  * local address and device; removing needs them all.
  */
-import type { Ipv4 } from '../addr.ts';
+import type { OuterIp } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attrU16be, attrU32host, attrU8 } from './attributes.ts';
 import { concatBytes } from '../bytes.ts';
 import { encodeGenlmsghdr, genericReader } from './generic.ts';
 import type { NetlinkCall } from './message.ts';
-import { AF_INET, attrIpv4, decodeIpv4Attribute, specified } from './rtnetlink.ts';
+import { AF_INET, attrIpv4, decodeOuterIpv4Attribute, specified } from './rtnetlink.ts';
 
 export const FOU_GENL_NAME = 'fou';
 const FOU_GENL_VERSION = 1;
@@ -35,11 +35,11 @@ const FOU_ENCAP_GUE = 2;
 export type FouIdentity = {
   readonly port: number;
   /** Bound to this address; undefined = to all. */
-  readonly local?: Ipv4 | undefined;
+  readonly local?: OuterIp | undefined;
   /** Bound to this device; undefined = to none. */
   readonly device?: IfIndex | undefined;
   /** Connected to this address and port. */
-  readonly peer?: Ipv4 | undefined;
+  readonly peer?: OuterIp | undefined;
   readonly peerPort?: number | undefined;
 };
 
@@ -119,9 +119,9 @@ export function decodeFou(payload: Uint8Array): Decoded<FouListener> {
     family: reader.u8(FOU_ATTR_AF) === AF_INET ? 'ipv4' : 'ipv6',
     ipproto: reader.u8(FOU_ATTR_IPPROTO) ?? 0,
     type: type === FOU_ENCAP_DIRECT ? 'direct' : type === FOU_ENCAP_GUE ? 'gue' : 'other',
-    local: specified(reader.as(FOU_ATTR_LOCAL_V4, decodeIpv4Attribute)),
+    local: specified(reader.as(FOU_ATTR_LOCAL_V4, decodeOuterIpv4Attribute)),
     device: device ? ifIndex(device) : undefined,
-    peer: specified(reader.as(FOU_ATTR_PEER_V4, decodeIpv4Attribute)),
+    peer: specified(reader.as(FOU_ATTR_PEER_V4, decodeOuterIpv4Attribute)),
     peerPort: peerPort === 0 ? undefined : peerPort,
   });
 }

@@ -3,11 +3,11 @@
  * net/ipv4/ipip.c). What a change leaves out is reset, so every encoding states everything, and
  * the encapsulation's type and both ports always go together.
  */
-import type { Ipv4 } from '../addr.ts';
+import type { OuterIp } from '../addr.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import type { AttributeReader } from './attribute-reader.ts';
 import { attrU16be, attrU16host, attrU32host, attrU8 } from './attributes.ts';
-import { attrIpv4, decodeIpv4Attribute, specified } from './rtnetlink.ts';
+import { attrIpv4, decodeOuterIpv4Attribute, specified } from './rtnetlink.ts';
 
 const IFLA_IPTUN_LINK = 1;
 const IFLA_IPTUN_LOCAL = 2;
@@ -40,8 +40,8 @@ export type FouEncap = {
 export type IpipTunnel = {
   /** Outer device, part of the tunnel's identity; undefined = whatever the route says. */
   readonly link: IfIndex | undefined;
-  readonly local: Ipv4 | undefined;
-  readonly remote: Ipv4 | undefined;
+  readonly local: OuterIp | undefined;
+  readonly remote: OuterIp | undefined;
   /** TTL of the outer header; 0 = the inner packet's. */
   readonly ttl: number;
   /** Whether outer packets carry DF. */
@@ -75,8 +75,8 @@ export function decodeIpipData(data: AttributeReader): IpipDevice {
   const link = data.u32host(IFLA_IPTUN_LINK);
   return {
     link: link ? ifIndex(link) : undefined,
-    local: specified(data.as(IFLA_IPTUN_LOCAL, decodeIpv4Attribute)),
-    remote: specified(data.as(IFLA_IPTUN_REMOTE, decodeIpv4Attribute)),
+    local: specified(data.as(IFLA_IPTUN_LOCAL, decodeOuterIpv4Attribute)),
+    remote: specified(data.as(IFLA_IPTUN_REMOTE, decodeOuterIpv4Attribute)),
     ttl: data.u8(IFLA_IPTUN_TTL) ?? 0,
     pmtuDiscovery: data.u8(IFLA_IPTUN_PMTUDISC) !== 0,
     encap: decodeEncap(data),

@@ -11,7 +11,7 @@
  *     | rtm_flags (host)                                               |
  *     +---------------------------------------------------------------+
  */
-import { ipv4FromNumber, type Ipv4 } from '../addr.ts';
+import { outerIpv4FromNumber, type Ip } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
@@ -81,13 +81,13 @@ const RTM_F_CLONED = 0x200;
 /** A route to add, or to remove: there, what is left out matches any. */
 export type RouteSpec = {
   /** 0.0.0.0 with prefix 0 for the default route. */
-  readonly destination: Ipv4;
+  readonly destination: Ip;
   /** 0..32 */
   readonly prefix: number;
   readonly oif?: IfIndex | undefined;
-  readonly gateway?: Ipv4 | undefined;
+  readonly gateway?: Ip | undefined;
   /** Preferred source address. */
-  readonly source?: Ipv4 | undefined;
+  readonly source?: Ip | undefined;
   /** The metric that `ip route` prints; of routes to one destination the lowest wins. */
   readonly priority?: number | undefined;
   /** 1..2^32-1; the main table by default. */
@@ -102,11 +102,11 @@ export type RouteSpec = {
 };
 
 export type Route = {
-  readonly destination: Ipv4;
+  readonly destination: Ip;
   readonly prefix: number;
   readonly oif: IfIndex | undefined;
-  readonly gateway: Ipv4 | undefined;
-  readonly source: Ipv4 | undefined;
+  readonly gateway: Ip | undefined;
+  readonly source: Ip | undefined;
   readonly priority: number | undefined;
   readonly table: number;
   readonly protocol: number;
@@ -203,7 +203,7 @@ export function encodeDelRoute(spec: RouteSpec): NetlinkCall {
  * the path (from ICMP), or `table` as it stands in its table.
  */
 export function encodeRouteLookup(
-  remote: Ipv4,
+  remote: Ip,
   oif: IfIndex | undefined,
   view: 'path' | 'table' = 'path',
 ): NetlinkCall {
@@ -242,7 +242,7 @@ export function decodeRoute(payload: Uint8Array): Decoded<Route> {
   const type = payload[RTMSG.type];
   const names = Object.keys(types) as RouteType[]; // Object.keys widens to string[]
   return reader.done({
-    destination: reader.as(RTA_DST, decodeIpv4Attribute) ?? ipv4FromNumber(0),
+    destination: reader.as(RTA_DST, decodeIpv4Attribute) ?? outerIpv4FromNumber(0),
     prefix: payload[RTMSG.dstLen] ?? 0,
     oif: oif ? ifIndex(oif) : undefined,
     gateway: reader.as(RTA_GATEWAY, decodeIpv4Attribute),

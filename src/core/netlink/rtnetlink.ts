@@ -1,5 +1,5 @@
 /** Names of linux/rtnetlink.h (6.1) that links, addresses and routes share, and IPv4 in attributes. */
-import { decodeIpv4, encodeIpv4, type Ipv4 } from '../addr.ts';
+import { decodeOuterIpv4, encodeIpv4, type OuterIp, type Ip } from '../addr.ts';
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { attrBytes } from './attributes.ts';
 
@@ -37,18 +37,23 @@ export function decodeScope(value: number): Scope {
   return value >= scopes.site ? 'site' : 'global';
 }
 
-export function attrIpv4(type: number, address: Ipv4): Uint8Array {
+export function attrIpv4(type: number, address: Ip): Uint8Array {
   return attrBytes(type, encodeIpv4(address));
 }
 
 /** The address of a four-byte attribute. */
-export function decodeIpv4Attribute(payload: Uint8Array): Decoded<Ipv4> {
+export function decodeIpv4Attribute(payload: Uint8Array): Decoded<Ip> {
+  return decodeOuterIpv4Attribute(payload);
+}
+
+/** The same, where it can be an outer one only. */
+export function decodeOuterIpv4Attribute(payload: Uint8Array): Decoded<OuterIp> {
   return payload.length === 4
-    ? succeed(decodeIpv4(payload))
+    ? succeed(decodeOuterIpv4(payload))
     : refuse(`${payload.length} bytes where an IPv4 address is due`);
 }
 
 /** 0.0.0.0 is how tunnels and routes say "none". */
-export function specified(address: Ipv4 | undefined): Ipv4 | undefined {
+export function specified<Kind extends Ip>(address: Kind | undefined): Kind | undefined {
   return address === '0.0.0.0' ? undefined : address;
 }

@@ -1,10 +1,10 @@
-import type { Ipv4, Path, Prefix } from '../addr.ts';
+import type { OuterIp, Path, Prefix } from '../addr.ts';
 
 /** An admitted peer: its path in public addresses, and the alternative local address if it has one. */
-export type Admission = { readonly path: Path; readonly alt: Ipv4 | undefined };
+export type Admission = { readonly path: Path; readonly alt: OuterIp | undefined };
 
 /** Outer addresses of an ipip device. */
-export type OuterPair = { readonly remote: Ipv4; readonly local: Ipv4 };
+export type OuterPair = { readonly remote: OuterIp; readonly local: OuterIp };
 
 /**
  * What the guard knows of one peer. No two peers of a tunnel have a device, an outer pair, a path or an

@@ -1,6 +1,6 @@
+import { innerIpv4FromNumber, type InnerIp } from '../addr.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../auth/v1.ts';
 import { GUARD_LIMITS, type Rate } from '../budgets.ts';
-import { ipv4FromNumber, type Ipv4 } from '../addr.ts';
 import type { Port } from '../units.ts';
 import type { PrefixLength } from './guard-peer.ts';
 
@@ -279,8 +279,8 @@ function foreignRules(spec: GuardSpec): string[] {
   ];
 }
 
-function maskOf(length: PrefixLength): Ipv4 {
-  return ipv4FromNumber((0xffff_ffff << (32 - length)) >>> 0);
+function maskOf(length: PrefixLength): InnerIp {
+  return innerIpv4FromNumber((0xffff_ffff << (32 - length)) >>> 0);
 }
 
 /** Each element of the set counts the packets that find it: those that are dropped. */

@@ -39,7 +39,7 @@
  *
  * The clock may be stepped: timers are monotonic, unix time is only put into packets and memory.
  */
-import { parseIpv4, samePath, type Ipv4, type Path } from '../addr.ts';
+import { parseOuterIp, samePath, type OuterIp, type Path } from '../addr.ts';
 import { millis, toMillis, type Millis } from '../units.ts';
 import {
   clientPathMtu,
@@ -132,7 +132,7 @@ function start(turn: ClientTurn, event: EventOf<'start'>): void {
   const memory = recall(turn, event.memory);
   turn.state = { ...turn.state, replay: memory?.replay, admitted: event.adopted };
   const host = hostOf(turn);
-  const literal = parseIpv4(host);
+  const literal = parseOuterIp(host);
   if (literal === undefined) resolveName(turn, host);
   else aim(turn, [literal], literal);
 }
@@ -144,17 +144,17 @@ function hostOf(turn: ClientTurn): string {
 }
 
 /** Sets the server's address and asks for the way to it. */
-function aim(turn: ClientTurn, addresses: readonly Ipv4[], remote: Ipv4): void {
+function aim(turn: ClientTurn, addresses: readonly OuterIp[], remote: OuterIp): void {
   turn.state = { ...turn.state, addresses, remote, local: undefined, authAt: undefined };
   locate(turn, remote);
 }
 
-function locate(turn: ClientTurn, remote: Ipv4): void {
+function locate(turn: ClientTurn, remote: OuterIp): void {
   turn.state = { ...turn.state, locateAt: after(turn, LOCATE_TIMEOUT) };
   turn.effects.push({ kind: 'locate', remote });
 }
 
-function takeAddresses(turn: ClientTurn, found: readonly Ipv4[]): void {
+function takeAddresses(turn: ClientTurn, found: readonly OuterIp[]): void {
   const { remote, life, resolveAt } = turn.state;
   if (resolveAt === undefined) return;
   const [first] = found;
@@ -336,7 +336,7 @@ function endSilence(turn: ClientTurn): void {
   turn.state = { ...turn.state, life: 'dead', attempts: 0 };
   authenticate(turn);
   const host = hostOf(turn);
-  if (parseIpv4(host) === undefined) resolveName(turn, host);
+  if (parseOuterIp(host) === undefined) resolveName(turn, host);
   if (remote !== undefined) locate(turn, remote);
 }
 

@@ -14,7 +14,15 @@
  * It knows where peers are, not who they are: nothing found here is admitted before its session has
  * tested the packet. Bounds: by the number of peers, but for the notes (`NOTES_MAX`).
  */
-import { ipv4ToNumber, parseIpv4, samePath, type Endpoint, type Ipv4, type Path } from '../addr.ts';
+import {
+  parseOuterIp,
+  samePath,
+  endpointKey,
+  type OuterIp,
+  type Endpoint,
+  type Path,
+  type EndpointKey,
+} from '../addr.ts';
 import { constantTimeEqual } from '../auth/bytes.ts';
 import { encodePublicKey } from '../auth/public-key.ts';
 import { HINT_LENGTH, hintOfKey } from '../auth/v1.ts';
@@ -41,19 +49,19 @@ export const NOTES_MAX = 1024;
 export class Directory<E extends Entry> {
   readonly #byId = new Map<PeerId, E>();
   readonly #inOrder = new RankedList<E>();
-  readonly #byRemote = new MultiMap<number, E>();
+  readonly #byRemote = new MultiMap<EndpointKey, E>();
   readonly #byHint = new MultiMap<number, E>();
   readonly #byToken = new MultiMap<number, E>();
   /** How many peers have a token of a length. */
   readonly #tokenLengths = new Map<number, number>();
-  readonly #byAddress = new MultiMap<Ipv4, E>();
+  readonly #byAddress = new MultiMap<OuterIp, E>();
   readonly #byPort = new MultiMap<Port, E>();
   /** The addresses under which a peer stands in `byAddress`. */
-  readonly #addresses = new Map<E, readonly Ipv4[]>();
+  readonly #addresses = new Map<E, readonly OuterIp[]>();
   #open: E | undefined;
   readonly #hintless: E[] = [];
   #cursor = 0;
-  readonly #notes = new Map<Ipv4, E>();
+  readonly #notes = new Map<OuterIp, E>();
 
   get size(): number {
     return this.#byId.size;
@@ -110,7 +118,7 @@ export class Directory<E extends Entry> {
       this.#countToken(proof.token.length, 1);
     } else if (proof.kind === 'none') {
       if (auth.byRemoteIp) {
-        const literal = remoteHost === undefined ? undefined : parseIpv4(remoteHost);
+        const literal = remoteHost === undefined ? undefined : parseOuterIp(remoteHost);
         this.allow(entry, literal === undefined ? [] : [literal]);
       } else if (auth.byRemotePort && remotePort !== undefined) {
         this.#byPort.add(remotePort, entry);
@@ -118,7 +126,7 @@ export class Directory<E extends Entry> {
         this.#open ??= entry;
       }
     }
-    if (entry.path) this.#byRemote.add(remoteKey(entry.path.remote), entry);
+    if (entry.path) this.#byRemote.add(endpointKey(entry.path.remote), entry);
   }
 
   #unindex(entry: E): void {
@@ -138,9 +146,9 @@ export class Directory<E extends Entry> {
 
   /** Notes where a peer's packets come from now. Whoever was there before must have been moved. */
   move(entry: E, path: Path | undefined): void {
-    if (entry.path) this.#byRemote.delete(remoteKey(entry.path.remote), entry);
+    if (entry.path) this.#byRemote.delete(endpointKey(entry.path.remote), entry);
     entry.path = path;
-    if (path) this.#byRemote.add(remoteKey(path.remote), entry);
+    if (path) this.#byRemote.add(endpointKey(path.remote), entry);
   }
 
   /** Who is on exactly this path. */
@@ -150,7 +158,7 @@ export class Directory<E extends Entry> {
 
   /** Who is at this endpoint, by whatever address of ours. */
   atRemote(remote: Endpoint): readonly E[] {
-    return this.#byRemote.get(remoteKey(remote));
+    return this.#byRemote.get(endpointKey(remote));
   }
 
   /** Whose key begins like this. */
@@ -181,7 +189,7 @@ export class Directory<E extends Entry> {
   }
 
   /** Notes the addresses that a peer without a proof is known by; no effect on others. */
-  allow(entry: E, addresses: readonly Ipv4[]): void {
+  allow(entry: E, addresses: readonly OuterIp[]): void {
     for (const address of this.#addresses.get(entry) ?? []) this.#byAddress.delete(address, entry);
     const { proof, auth } = entry.peer;
     if (addresses.length === 0 || proof.kind !== 'none' || !auth.byRemoteIp) {
@@ -198,7 +206,7 @@ export class Directory<E extends Entry> {
   }
 
   /** Some of those who were never seen using hints, each once: whoever was last at an address first. */
-  *candidates(address: Ipv4, count: number): Generator<E> {
+  *candidates(address: OuterIp, count: number): Generator<E> {
     const noted = this.#notes.get(address);
     let left = count;
     if (noted !== undefined && noted.place !== NOWHERE) {
@@ -214,7 +222,7 @@ export class Directory<E extends Entry> {
   }
 
   /** Notes that a peer without hints has proved itself from an address. */
-  note(entry: E, address: Ipv4): void {
+  note(entry: E, address: OuterIp): void {
     this.#notes.delete(address);
     this.#notes.set(address, entry);
     const oldest = this.#notes.keys().next();
@@ -237,11 +245,6 @@ export class Directory<E extends Entry> {
     if (count > 0) this.#tokenLengths.set(length, count);
     else this.#tokenLengths.delete(length);
   }
-}
-
-/** An endpoint as a number, below 2^48. */
-function remoteKey({ ip, port }: Endpoint): number {
-  return ipv4ToNumber(ip) * 65_536 + port;
 }
 
 /** The first four bytes of a key, as a signed number, which costs a map the least; the rest is compared. */

@@ -9,7 +9,7 @@
  * Sources are kept in the order of their last packet, and the oldest leaves when there are too many: a
  * flood from forged addresses is held by the shared bucket alone, and costs bounded memory.
  */
-import type { Ipv4 } from '../addr.ts';
+import type { OuterIp } from '../addr.ts';
 import type { Millis } from '../units.ts';
 import {
   OUTER_ERROR_RATE,
@@ -24,23 +24,23 @@ import { takeToken, type Bucket } from './rate-limit.ts';
 import type { ProofBudget } from './types.ts';
 
 export class Gate implements ProofBudget {
-  readonly #sources = new Map<Ipv4, Bucket>();
+  readonly #sources = new Map<OuterIp, Bucket>();
   readonly #shared = new Map<Rate, Bucket>();
 
   own(now: Millis): boolean {
     return this.#take(OVERALL_OWN_RATE, now);
   }
 
-  hinted(source: Ipv4, now: Millis): boolean {
+  hinted(source: OuterIp, now: Millis): boolean {
     return this.#takeFrom(source, OVERALL_HINTED_RATE, now);
   }
 
-  stranger(source: Ipv4, now: Millis): boolean {
+  stranger(source: OuterIp, now: Millis): boolean {
     return this.#takeFrom(source, OVERALL_RATE, now);
   }
 
   /** A token of a source and one of what it shares with others, or neither. */
-  #takeFrom(source: Ipv4, rate: Rate, now: Millis): boolean {
+  #takeFrom(source: OuterIp, rate: Rate, now: Millis): boolean {
     const bucket = takeToken(this.#sources.get(source), SOURCE_RATE, now);
     if (bucket === undefined || !this.#take(rate, now)) return false;
     this.#sources.delete(source);

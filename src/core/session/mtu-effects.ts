@@ -4,20 +4,16 @@ import type { PathMtu } from './path-mtu-search.ts';
 import type { SessionState } from './state.ts';
 import { isDue, log, type Turn } from './turn.ts';
 
-/** Bytes that the encapsulation adds: an IPv4 header (20, RFC 791) and a UDP header (8, RFC 768). */
-export const OVERHEAD = 28;
-
-/** Takes what ICMP says in: the next hop's MTU in outer bytes, where it was told. */
+/** Takes what ICMP says in: the largest inner packet that the next hop takes, where it was told. */
 export function heedTooBig<State extends SessionState>(
   turn: Turn<State>,
   mtu: number | undefined,
 ): void {
   const { pathMtu } = turn.state;
-  const inner = mtu === undefined ? undefined : mtu - OVERHEAD;
   turn.state = {
     ...turn.state,
     tooBig: turn.state.tooBig + 1,
-    pathMtu: takeTooBig(pathMtu, inner, turn.now.monotonic),
+    pathMtu: takeTooBig(pathMtu, mtu, turn.now.monotonic),
   };
 }
 

@@ -29,7 +29,7 @@
  *   it has resolved nobody is accepted; when it stops resolving the last addresses count.
  * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
  */
-import { formatEndpoint, parseIpv4, samePath, type Ipv4, type Path } from '../addr.ts';
+import { parseOuterIp, formatEndpoint, samePath, type OuterIp, type Path } from '../addr.ts';
 import { ACCEPTED, refused, type Verdict } from '../auth/refusal.ts';
 import { pathMtuOf } from '../auth/v1.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
@@ -72,7 +72,7 @@ import type { SessionConfig, SessionEvent, SessionMemory, SessionStatus } from '
 type EventOf<Kind extends SessionEvent['kind']> = Extract<SessionEvent, { readonly kind: Kind }>;
 
 /** Shared by all that nobody was admitted for. */
-const NO_ADDRESSES: readonly Ipv4[] = [];
+const NO_ADDRESSES: readonly OuterIp[] = [];
 
 export function createServer(now: Instant): ServerState {
   return {
@@ -119,7 +119,7 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
   const memory = recall(turn, event.memory);
   turn.state = { ...turn.state, replay: memory?.replay };
   if (auth.byRemoteIp && remoteHost !== undefined) {
-    const literal = parseIpv4(remoteHost);
+    const literal = parseOuterIp(remoteHost);
     if (literal === undefined) resolveName(turn, remoteHost);
     else turn.state = { ...turn.state, allowed: [literal] };
   }

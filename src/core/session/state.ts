@@ -3,7 +3,7 @@
  * value and hand it back. Times named `…At` and `…Since` are monotonic unless their type is Instant,
  * which has both clocks: timers run on the monotonic one, memory and packets use unix time.
  */
-import type { Ipv4, Path } from '../addr.ts';
+import type { OuterIp, Path } from '../addr.ts';
 import type { Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
@@ -73,10 +73,10 @@ export type Remote = {
 export type ServerState = Common & {
   readonly role: 'server';
   /** Addresses that auth-by-remote-ip allows; undefined = not resolved yet, so none. */
-  readonly allowed: readonly Ipv4[] | undefined;
+  readonly allowed: readonly OuterIp[] | undefined;
   readonly remote: Remote | undefined;
   /** Addresses of this and earlier remotes of this run, the latest first; at most KNOWN_MAX. */
-  readonly addresses: readonly Ipv4[];
+  readonly addresses: readonly OuterIp[];
   /** What to go back to when the last `admit` fails, while that can still come; undefined = nothing, at once. */
   readonly before:
     | { readonly remote: Remote | undefined; readonly attempt: number; readonly until: Millis }
@@ -103,9 +103,9 @@ export type Life = 'new' | 'alive' | 'dead';
 export type ClientState = Common & {
   readonly role: 'client';
   /** Resolved addresses in the order of preference; at most as many as the resolver gave. */
-  readonly addresses: readonly Ipv4[];
-  readonly remote: Ipv4 | undefined;
-  readonly local: Ipv4 | undefined;
+  readonly addresses: readonly OuterIp[];
+  readonly remote: OuterIp | undefined;
+  readonly local: OuterIp | undefined;
   /** When to ask for the route (again); always defined once there is a remote. */
   readonly locateAt: Millis | undefined;
   /** What the plane carries as far as known. */

@@ -15,7 +15,7 @@
  * A session begins with its peer's first event, so a peer that never comes costs no session. Nothing
  * here walks all peers. No I/O: memory is asked for by a function, effects are handed back.
  */
-import { parseIpv4, samePath, type Endpoint, type Path } from '../addr.ts';
+import { parseOuterIp, samePath, type Endpoint, type Path } from '../addr.ts';
 import { refused, type Refusal, type Refused } from '../auth/refusal.ts';
 import { isInnerPacket, schemeOf } from '../auth/schemes.ts';
 import { AUTH_V1_LENGTH, hintOf } from '../auth/v1.ts';
@@ -158,7 +158,7 @@ export class SessionTable<E extends SessionEntry> {
   /** Whether a peer's session has something to do before anybody sends it a packet. */
   isActive({ auth, remoteHost }: PeerConfig): boolean {
     if (this.#options.role === 'client') return true;
-    return auth.byRemoteIp && remoteHost !== undefined && parseIpv4(remoteHost) === undefined;
+    return auth.byRemoteIp && remoteHost !== undefined && parseOuterIp(remoteHost) === undefined;
   }
 
   #give(entry: E, event: SessionEvent, now: Instant, outcomes: Outcome<E>[]): Refusal | undefined {

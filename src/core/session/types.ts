@@ -1,4 +1,4 @@
-import type { Ipv4, Path, Endpoint } from '../addr.ts';
+import type { OuterIp, Endpoint, Path } from '../addr.ts';
 import type { Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
@@ -55,9 +55,9 @@ export interface ProofBudget {
   /** From a path or address that the peer was admitted at. */
   own(now: Millis): boolean;
   /** From elsewhere, with the hint of a peer's key. */
-  hinted(source: Ipv4, now: Millis): boolean;
+  hinted(source: OuterIp, now: Millis): boolean;
   /** From elsewhere, without one. */
-  stranger(source: Ipv4, now: Millis): boolean;
+  stranger(source: OuterIp, now: Millis): boolean;
 }
 
 export type PacketCounts = { readonly rxPackets: bigint; readonly txPackets: bigint };
@@ -89,7 +89,7 @@ export type SessionEvent =
       readonly heardAt?: Millis | undefined;
     }
   /** Answer to `resolve`: addresses in the order of preference; empty = the name did not resolve. */
-  | { readonly kind: 'resolved'; readonly addresses: readonly Ipv4[] }
+  | { readonly kind: 'resolved'; readonly addresses: readonly OuterIp[] }
   /**
    * Client: the local address to reach the remote from (undefined: no route), and the largest inner
    * packet (bytes) that the route takes by itself, whatever the path does. Sent after `locate`, and on
@@ -97,7 +97,7 @@ export type SessionEvent =
    */
   | {
       readonly kind: 'local';
-      readonly ip: Ipv4 | undefined;
+      readonly ip: OuterIp | undefined;
       readonly mtu?: number | undefined;
     }
   /** The operator asks (SIGUSR1, reload). */
@@ -110,7 +110,7 @@ export type SessionEvent =
   | { readonly kind: 'displaced'; readonly path: Path }
   /** Somebody on the way (or who says so) says that packets to the peer do not arrive. */
   | { readonly kind: 'unreachable' }
-  /** The same, because they are too big; `mtu`: the next hop's, outer bytes, where it was told. */
+  /** The same, because they are too big; `mtu`: what the next hop takes, inner bytes, where it was told. */
   | { readonly kind: 'too-big'; readonly mtu: number | undefined };
 
 export type SessionEffect =
@@ -135,7 +135,7 @@ export type SessionEffect =
   | { readonly kind: 'limit-mtu'; readonly mtu: number | undefined }
   | { readonly kind: 'resolve'; readonly host: string }
   /** Find the local address towards `remote` and answer with `local`. */
-  | { readonly kind: 'locate'; readonly remote: Ipv4 }
+  | { readonly kind: 'locate'; readonly remote: OuterIp }
   | { readonly kind: 'poll-counters' }
   | {
       readonly kind: 'log';

@@ -16,7 +16,7 @@
  *     +---------------------------------------------------------------+
  *     | Options, to IHL * 4 bytes                                     |
  */
-import { decodeIpv4, encodeIpv4, type Ipv4 } from '../addr.ts';
+import { encodeIpv4, type Ip } from '../addr.ts';
 import { encodeU16be, getU16be } from '../bytes.ts';
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { internetChecksum } from './checksum.ts';
@@ -48,7 +48,7 @@ const DONT_FRAGMENT = 0x4000;
 const MORE_FRAGMENTS = 0x2000;
 const FRAGMENT_OFFSET_MASK = 0x1fff;
 
-export type Ipv4Header = {
+export type Ipv4Header<Kind extends Ip> = {
   /** Bytes, options included: 20..60. */
   readonly headerLength: number;
   /** Bytes of header and payload; never more than were given. */
@@ -60,16 +60,19 @@ export type Ipv4Header = {
   readonly ttl: number;
   /** IPPROTO_*. */
   readonly protocol: number;
-  readonly source: Ipv4;
-  readonly destination: Ipv4;
+  readonly source: Kind;
+  readonly destination: Kind;
 };
 
 /**
- * The header at the start of `packet`. Refuses another version, lengths that contradict each other
+ * The header at the start of `packet`, which is an outer or an inner one as `decodeIp` says. Refuses another version, lengths that contradict each other
  * or the bytes, the reserved flag, a fragment that would end beyond the longest packet, and a wrong
  * header checksum. Bytes after the total length (link-layer padding) are allowed.
  */
-export function decodeIpv4Header(packet: Uint8Array): Decoded<Ipv4Header> {
+export function decodeIpv4Header<Kind extends Ip>(
+  packet: Uint8Array,
+  decodeIp: (bytes: Uint8Array, offset: number) => Kind,
+): Decoded<Ipv4Header<Kind>> {
   if (packet.length < IPV4_HEADER_LENGTH)
     return refuse(`${packet.length} bytes are no IPv4 header`);
   const versionIhl = packet[AT.versionIhl] ?? 0;
@@ -101,8 +104,8 @@ export function decodeIpv4Header(packet: Uint8Array): Decoded<Ipv4Header> {
     fragment: (flags & MORE_FRAGMENTS) !== 0 || fragmentOffset !== 0,
     ttl: packet[AT.ttl] ?? 0,
     protocol: packet[AT.protocol] ?? 0,
-    source: decodeIpv4(packet, AT.source),
-    destination: decodeIpv4(packet, AT.destination),
+    source: decodeIp(packet, AT.source),
+    destination: decodeIp(packet, AT.destination),
   });
 }
 
@@ -112,8 +115,8 @@ export type OutgoingIpv4Header = {
   readonly dontFragment: boolean;
   readonly ttl: number;
   readonly protocol: number;
-  readonly source: Ipv4;
-  readonly destination: Ipv4;
+  readonly source: Ip;
+  readonly destination: Ip;
 };
 
 /** A header of 20 bytes with its checksum. Throws RangeError when the payload does not fit (a bug). */

@@ -6,7 +6,7 @@
  *     | sin_family    | sin_port      | sin_addr                      | zero (8)    |
  *     +---------------+---------------+-------------------------------+---------...-+
  */
-import { decodeIpv4, encodeIpv4, type Ipv4 } from '../addr.ts';
+import { decodeOuterIpv4, encodeIpv4, type OuterIp, type Ip } from '../addr.ts';
 import { encodeU16be, encodeU16host, getU16be, getU16host } from '../bytes.ts';
 import { refuse, succeed, type Decoded } from '../result.ts';
 
@@ -16,9 +16,9 @@ export const SOCKADDR_IN_LENGTH = 16;
 const AT = { family: 0, port: 2, address: 4 } as const;
 
 /** `port` is 0 where the kernel takes no notice of it or is to choose one. */
-export type SocketAddress = { readonly ip: Ipv4; readonly port: number };
+export type SocketAddress = { readonly ip: OuterIp; readonly port: number };
 
-export function encodeSockaddrIn(address: SocketAddress): Uint8Array {
+export function encodeSockaddrIn(address: { readonly ip: Ip; readonly port: number }): Uint8Array {
   const bytes = new Uint8Array(SOCKADDR_IN_LENGTH);
   bytes.set(encodeU16host(AF_INET), AT.family);
   bytes.set(encodeU16be(address.port), AT.port);
@@ -32,5 +32,5 @@ export function decodeSockaddrIn(bytes: Uint8Array): Decoded<SocketAddress> {
   }
   const family = getU16host(bytes, AT.family);
   if (family !== AF_INET) return refuse(`address family ${family}`);
-  return succeed({ ip: decodeIpv4(bytes, AT.address), port: getU16be(bytes, AT.port) });
+  return succeed({ ip: decodeOuterIpv4(bytes, AT.address), port: getU16be(bytes, AT.port) });
 }

@@ -12,7 +12,7 @@
  * The length counts the header. The checksum covers a pseudo header (source and destination
  * address, zero, protocol, length), the header and the data; zero says that there is none.
  */
-import { encodeIpv4, type Endpoint, type Ipv4, type Path } from '../addr.ts';
+import { decodeOuterIpv4, encodeIpv4, type OuterIp, type Endpoint, type Path } from '../addr.ts';
 import { encodeU16be, getU16be } from '../bytes.ts';
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { port } from '../units.ts';
@@ -35,7 +35,7 @@ export type UdpDatagram = {
   readonly ttl: number;
 };
 
-function pseudoHeaderSum(source: Ipv4, destination: Ipv4, length: number): number {
+function pseudoHeaderSum(source: OuterIp, destination: OuterIp, length: number): number {
   const addresses = addToChecksum(addToChecksum(0, encodeIpv4(source)), encodeIpv4(destination));
   return addresses + IPPROTO_UDP + length;
 }
@@ -46,7 +46,7 @@ function pseudoHeaderSum(source: Ipv4, destination: Ipv4, length: number): numbe
  * length says, which may be before the packet ends.
  */
 export function decodeUdp(packet: Uint8Array): Decoded<UdpDatagram> {
-  const header = decodeIpv4Header(packet);
+  const header = decodeIpv4Header(packet, decodeOuterIpv4);
   if (!header.ok) return header;
   const { source, destination, headerLength, totalLength, protocol, fragment, ttl } = header.value;
   if (protocol !== IPPROTO_UDP) return refuse(`IP protocol ${protocol}`);

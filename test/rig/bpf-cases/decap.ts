@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { concatBytes } from '../../../src/core/bytes.ts';
-import { ip } from '../addresses.ts';
+import { inner, ip } from '../addresses.ts';
 import {
   ETHERNET,
   fateOf,
@@ -95,7 +95,7 @@ export function describeDecap(): void {
     ['with a header longer than itself', { ihl: 15, totalLength: 59 }, 'malformed'],
     ['longer than its datagram', { totalLength: 61 }, 'malformed'],
     ['of length 0', { totalLength: 0 }, 'malformed'],
-    ['from another source', { source: ip('172.28.0.3') }, 'foreign-source'],
+    ['from another source', { source: inner('172.28.0.3') }, 'foreign-source'],
     ['from our own address', { source: INNER_LOCAL }, 'foreign-source'],
   ] as const)('an inner packet %s: refused, and counted', (_, fields, reason) => {
     const { verdict, counted } = arrive(outerFrame(innerPacket(fields)));
@@ -109,10 +109,10 @@ export function describeDecap(): void {
       const { verdict, counted } = arrive(outerFrame(innerPacket({ source: ip(source) })));
       return counted[0] ?? verdict;
     };
-    loaded().setHost(ip('100.64.1.1'), 3);
-    loaded().setHost(ip('100.64.1.2'), 4);
-    loaded().setPrefix({ ip: ip('100.65.0.0'), length: 16 }, 3);
-    loaded().setPrefix({ ip: ip('100.65.3.0'), length: 24 }, 4);
+    loaded().setHost(inner('100.64.1.1'), 3);
+    loaded().setHost(inner('100.64.1.2'), 4);
+    loaded().setPrefix({ ip: inner('100.65.0.0'), length: 16 }, 3);
+    loaded().setPrefix({ ip: inner('100.65.3.0'), length: 24 }, 4);
     expect(from('100.64.1.1')).toBe('foreign-source');
     loaded().configure({ ...CONFIG, hasHosts: true });
     expect(from('100.64.1.1')).toBe('redirect');

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { concatBytes, getU16be } from '../../../src/core/bytes.ts';
 import { internetChecksum } from '../../../src/core/wire/checksum.ts';
 import { decodeUdp } from '../../../src/core/wire/udp.ts';
-import { ip } from '../addresses.ts';
+import { inner, ip } from '../addresses.ts';
 import {
   filler,
   INNER_LOCAL,
@@ -47,9 +47,9 @@ export function describeEncap(): void {
   test('hosts come before prefixes, and the longest of these before the default', () => {
     const peers = [1, 2, 4].map((index) => [index, { ...PEER, remotePort: index }] as const);
     loaded().admitMany(peers);
-    loaded().setHosts([[ip('10.0.0.1'), 1]]);
-    loaded().setPrefix({ ip: ip('10.0.0.0'), length: 8 }, 2);
-    loaded().setPrefix({ ip: ip('10.0.0.0'), length: 24 }, 4);
+    loaded().setHosts([[inner('10.0.0.1'), 1]]);
+    loaded().setPrefix({ ip: inner('10.0.0.0'), length: 8 }, 2);
+    loaded().setPrefix({ ip: inner('10.0.0.0'), length: 24 }, 4);
     const port = (destination: string): number =>
       getU16be(leave(innerPacket({ destination: ip(destination) })).outer, 22);
     loaded().configure({ ...CONFIG, defaultPeer: 3, hasHosts: true, hasPrefixes: true });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Way } from '../../../src/app/locator.ts';
 import { Driver } from '../../../src/app/driver.ts';
-import type { Ipv4, Path } from '../../../src/core/addr.ts';
+import type { OuterIp, Path } from '../../../src/core/addr.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
 import { Memories } from '../../../src/app/memories.ts';
 import type { SessionEvent, SessionMemory } from '../../../src/core/session/types.ts';
@@ -39,11 +39,11 @@ async function setUp() {
       plane.calls.push('remember');
       remembered.push(memory);
     },
-    locate: async (_remote: Ipv4): Promise<Way | undefined> => ({
+    locate: async (_remote: OuterIp): Promise<Way | undefined> => ({
       local: ip('192.0.2.1'),
       mtu: 1500,
     }),
-    resolve: async (_host: string, _signal: AbortSignal): Promise<readonly Ipv4[]> => [],
+    resolve: async (_host: string, _signal: AbortSignal): Promise<readonly OuterIp[]> => [],
   };
   const memories = new Memories({
     store: {
@@ -275,7 +275,7 @@ describe('timers', () => {
 describe('names and routes', () => {
   test('resolving does not hold up the queue, and the newest question is the one answered', async () => {
     const { dispatch, core, outside } = await setUp();
-    const answers = new Map<string, (addresses: readonly Ipv4[]) => void>();
+    const answers = new Map<string, (addresses: readonly OuterIp[]) => void>();
     outside.resolve = (host) => new Promise((resolve) => answers.set(host, resolve));
     core.on('start', { kind: 'resolve', host: 'old' });
     core.on('wake', { kind: 'resolve', host: 'new' });

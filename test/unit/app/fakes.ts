@@ -1,4 +1,4 @@
-import type { Ipv4, Path } from '../../../src/core/addr.ts';
+import type { OuterIp, Path } from '../../../src/core/addr.ts';
 import type { SessionEffect, SessionEvent, StepResult } from '../../../src/core/session/types.ts';
 import { millis, port, seconds, type Instant, type Millis } from '../../../src/core/units.ts';
 import {
@@ -20,8 +20,9 @@ import type {
   PlaneDescription,
 } from '../../../src/ports/data-plane.ts';
 import type { Log, LogFields, LogLevel } from '../../../src/ports/log.ts';
+import { inner } from '../../rig/addresses.ts';
 
-export const ip = (text: string): Ipv4 => text as Ipv4;
+export const ip = (text: string): OuterIp => text as OuterIp;
 
 /** A path from 192.0.2.1:10000 to 198.51.100.`last`:20000. */
 export function pathTo(last: number): Path {
@@ -168,7 +169,7 @@ export function peerConfig(id: PeerId = DEFAULT_PEER): PeerConfig {
     },
     remoteHost: undefined,
     remotePort: undefined,
-    innerIp: ip('172.28.0.1'),
+    innerIp: inner('172.28.0.1'),
     allowedIps: 'any',
   };
 }

@@ -12,7 +12,8 @@ import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/survey.ts
 import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
 import { millis, seconds } from '../../../src/core/units.ts';
-import { ip, pathTo } from '../app/fakes.ts';
+import { pathTo } from '../app/fakes.ts';
+import { inner } from '../../rig/addresses.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 1, 0, 0);
 
@@ -26,11 +27,11 @@ const LIVING: AnsweringTunnel = {
   planeReason: 'fou lacks kernel module fou; this one has all it needs',
   device: 'ipipou0',
   mtu: 1472,
-  innerIp: ip('172.28.0.0'),
+  innerIp: inner('172.28.0.0'),
   peerCount: 1,
   carriedCount: 1,
   peer: DEFAULT_PEER,
-  innerPeerIp: ip('172.28.0.1'),
+  innerPeerIp: inner('172.28.0.1'),
   localPort: 10000,
   remote: undefined,
   localAlt: undefined,
@@ -57,8 +58,8 @@ const DEAD: RecordedTunnel = {
   ...{ plane: 'fou', planeReason: 'asked for by the config', pid: 42, processState: undefined },
   since: millis(NOW - 3_600_000),
   log: '/var/log/ipipou/ipipou0.log',
-  innerIp: ip('172.28.0.0'),
-  innerPeerIp: ip('172.28.0.1'),
+  innerIp: inner('172.28.0.0'),
+  innerPeerIp: inner('172.28.0.1'),
   path: pathTo(1),
   forwarding: true,
   traffic: { rxBytes: 2048, rxPackets: 2, txBytes: 5, txPackets: 1 },
@@ -66,7 +67,7 @@ const DEAD: RecordedTunnel = {
 
 const PEER: PeerStatus = {
   id: 'laptop' as PeerId,
-  innerIp: ip('172.28.0.2'),
+  innerIp: inner('172.28.0.2'),
   allowedIps: ['172.28.0.2/32', '10.1.0.0/16'],
   remote: undefined,
   localAlt: undefined,
@@ -86,7 +87,7 @@ const PEER: PeerStatus = {
 const ABSENT: PeerStatus = {
   ...PEER,
   id: 'phone' as PeerId,
-  innerIp: ip('172.28.0.3'),
+  innerIp: inner('172.28.0.3'),
   allowedIps: Array.from({ length: 12 }, (_, index) => `10.2.${index}.0/24`),
   remote: 'phone.example',
   mtu: undefined,

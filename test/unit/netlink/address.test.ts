@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber, type Ipv4 } from '../../../src/core/addr.ts';
+import { innerIpv4FromNumber, type InnerIp } from '../../../src/core/addr.ts';
 import {
   decodeAddress,
   encodeDelAddress,
@@ -16,8 +16,8 @@ import { hex } from './hex.ts';
 const HEADER = 8;
 const spec = {
   index: ifIndex(3),
-  ip: '172.28.0.0' as Ipv4,
-  peer: '172.28.0.1' as Ipv4,
+  ip: '172.28.0.0' as InnerIp,
+  peer: '172.28.0.1' as InnerIp,
   prefix: 32,
 };
 
@@ -77,7 +77,7 @@ describe('decodeAddress', () => {
   });
 
   it('gives back what is encoded', () => {
-    const ip = fc.integer({ min: 0, max: 0xffffffff }).map(ipv4FromNumber);
+    const ip = fc.integer({ min: 0, max: 0xffffffff }).map(innerIpv4FromNumber);
     const address = fc.record({
       index: fc.integer({ min: 1, max: 1 << 20 }).map(ifIndex),
       ip,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber, type Ipv4 } from '../../../src/core/addr.ts';
+import { outerIpv4FromNumber, type OuterIp } from '../../../src/core/addr.ts';
 import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import {
   decodeConntrack,
@@ -28,15 +28,15 @@ const ENTRY = hex(`02000000 ${ORIGINAL}
 
 const entry: ConntrackEntry = {
   original: {
-    source: '192.0.2.1' as Ipv4,
-    destination: '192.0.2.9' as Ipv4,
+    source: '192.0.2.1' as OuterIp,
+    destination: '192.0.2.9' as OuterIp,
     protocol: 17,
     sourcePort: 1000,
     destinationPort: 10000,
   },
   reply: {
-    source: '192.0.2.9' as Ipv4,
-    destination: '192.0.2.1' as Ipv4,
+    source: '192.0.2.9' as OuterIp,
+    destination: '192.0.2.1' as OuterIp,
     protocol: 17,
     sourcePort: 10000,
     destinationPort: 1000,
@@ -77,7 +77,7 @@ describe('decodeConntrack', () => {
   });
 
   it.runIf(HOST_IS_LITTLE_ENDIAN)('reads every pair of tuples', () => {
-    const ip = fc.integer({ min: 0, max: 0xffffffff }).map(ipv4FromNumber);
+    const ip = fc.integer({ min: 0, max: 0xffffffff }).map(outerIpv4FromNumber);
     const tuple = fc.record({
       source: ip,
       destination: ip,

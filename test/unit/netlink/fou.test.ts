@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Ipv4 } from '../../../src/core/addr.ts';
+import type { OuterIp } from '../../../src/core/addr.ts';
 import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import {
   decodeFou,
@@ -17,7 +17,7 @@ import { treeOf } from './tree.ts';
 
 const HEADER = 4;
 const FAMILY = 0x20;
-const bound = { port: 10007, local: '192.0.2.1' as Ipv4, device: ifIndex(3) };
+const bound = { port: 10007, local: '192.0.2.1' as OuterIp, device: ifIndex(3) };
 
 /* All literal bytes: Linux 6.1.0-56-amd64, ip of iproute2 6.1 and its answers, by strace; d0 is link 3. */
 
@@ -80,7 +80,7 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
   });
 
   it('names a connected listener by its peer', () => {
-    const peered = { port: 1, peer: '192.0.2.2' as Ipv4, peerPort: 2 };
+    const peered = { port: 1, peer: '192.0.2.2' as OuterIp, peerPort: 2 };
     expect(treeOf(encodeDelFou(FAMILY, peered).payload.subarray(HEADER))).toEqual({
       1: '0001',
       2: '02',

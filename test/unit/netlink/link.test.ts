@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber, type Ipv4 } from '../../../src/core/addr.ts';
+import { outerIpv4FromNumber, type OuterIp } from '../../../src/core/addr.ts';
 import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import {
   decodeLink,
@@ -33,8 +33,8 @@ function dataOf(tree: Tree): Tree {
 const spec: IpipSpec = {
   name: 'tun4',
   link: ifIndex(3),
-  local: '192.0.2.1' as Ipv4,
-  remote: '203.0.113.90' as Ipv4,
+  local: '192.0.2.1' as OuterIp,
+  remote: '203.0.113.90' as OuterIp,
   ttl: 64,
   pmtuDiscovery: true,
   encap: { checksum: true, sourcePort: 10000, destinationPort: 4321 },
@@ -194,7 +194,7 @@ describe('decodeLink', () => {
   });
 
   it('gives back what is encoded of a tunnel', () => {
-    const ip = fc.integer({ min: 1, max: 0xffffffff }).map(ipv4FromNumber);
+    const ip = fc.integer({ min: 1, max: 0xffffffff }).map(outerIpv4FromNumber);
     const port = fc.nat(65535);
     const encap = fc.record({ checksum: fc.boolean(), sourcePort: port, destinationPort: port });
     const tunnel = fc.record({
@@ -216,7 +216,7 @@ describe('decodeLink', () => {
   });
 
   it('takes 0.0.0.0 for no address, and other encapsulations for what they are', () => {
-    const none = { ...spec, local: '0.0.0.0' as Ipv4, remote: '0.0.0.0' as Ipv4 };
+    const none = { ...spec, local: '0.0.0.0' as OuterIp, remote: '0.0.0.0' as OuterIp };
     expect(decodeLink(encodeNewIpip(none).payload)).toMatchObject(
       succeed({ ipip: { local: undefined, remote: undefined } }),
     );

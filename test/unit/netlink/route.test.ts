@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber, type Ipv4 } from '../../../src/core/addr.ts';
+import { outerIpv4FromNumber, type OuterIp } from '../../../src/core/addr.ts';
 import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import {
   decodeRoute,
@@ -17,11 +17,11 @@ import { hex } from './hex.ts';
 
 const HEADER = 12;
 const spec: RouteSpec = {
-  destination: '203.0.113.0' as Ipv4,
+  destination: '203.0.113.0' as OuterIp,
   prefix: 24,
-  gateway: '192.0.2.254' as Ipv4,
+  gateway: '192.0.2.254' as OuterIp,
   oif: ifIndex(3),
-  source: '192.0.2.1' as Ipv4,
+  source: '192.0.2.1' as OuterIp,
   priority: 5,
   mtu: 1300,
   table: 100_000,
@@ -53,15 +53,15 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
   });
 
   it('looks up as `ip route get 198.51.100.7 oif d0`', () => {
-    expect(encodeRouteLookup('198.51.100.7' as Ipv4, ifIndex(3))).toEqual({
+    expect(encodeRouteLookup('198.51.100.7' as OuterIp, ifIndex(3))).toEqual({
       operation: 'RTM_GETROUTE',
       type: 26,
       flags: 0,
       payload: hex('02200000 00000000 00100000 0800 0100 c6336407  0800 0400 03000000'),
     });
-    expect(encodeRouteLookup('198.51.100.7' as Ipv4, undefined).payload).toHaveLength(20);
+    expect(encodeRouteLookup('198.51.100.7' as OuterIp, undefined).payload).toHaveLength(20);
     // With `fibmatch`.
-    expect(encodeRouteLookup('198.51.100.7' as Ipv4, undefined, 'table').payload).toEqual(
+    expect(encodeRouteLookup('198.51.100.7' as OuterIp, undefined, 'table').payload).toEqual(
       hex('02200000 00000000 00300000 0800 0100 c6336407'),
     );
   });
@@ -76,7 +76,7 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
 
   it.each([
     ['a default route out of a device', { prefix: 0, oif: ifIndex(3) }, '02000000 fe04fd01'],
-    ['a way through a gateway', { gateway: '192.0.2.254' as Ipv4 }, '02180000 fe040001'],
+    ['a way through a gateway', { gateway: '192.0.2.254' as OuterIp }, '02180000 fe040001'],
     ['a local route', { type: 'local', table: 255 } as const, '02180000 ff04fe02'],
     ['an unreachable route', { type: 'unreachable' } as const, '02180000 fe040007'],
   ])('chooses table, scope and type for %s', (_, part, header) => {
@@ -120,7 +120,7 @@ describe('decodeRoute', () => {
   });
 
   it('gives back what is encoded', () => {
-    const ip = fc.integer({ min: 0, max: 0xffffffff }).map(ipv4FromNumber);
+    const ip = fc.integer({ min: 0, max: 0xffffffff }).map(outerIpv4FromNumber);
     const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
       fc.option(arbitrary, { nil: undefined });
     const route = fc.record({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber, type Path } from '../../../src/core/addr.ts';
+import { outerIpv4FromNumber, innerIpv4FromNumber, type Path } from '../../../src/core/addr.ts';
 import {
   elementsOf,
   prefixLengthsOf,
@@ -23,8 +23,8 @@ const spec: GuardSpec = {
 };
 
 const path: Path = {
-  local: { ip: ipv4FromNumber(0xcb007101), port: port(10000) },
-  remote: { ip: ipv4FromNumber(0xcb007102), port: port(40001) },
+  local: { ip: outerIpv4FromNumber(0xcb007101), port: port(10000) },
+  remote: { ip: outerIpv4FromNumber(0xcb007102), port: port(40001) },
 };
 
 const peer: GuardPeer = {
@@ -34,8 +34,8 @@ const peer: GuardPeer = {
   admission: { path, alt: undefined },
   besides: [],
 };
-const alt = ipv4FromNumber(0xac1d0000);
-const prefix = (number: number, length: number) => ({ ip: ipv4FromNumber(number), length });
+const alt = outerIpv4FromNumber(0xac1d0000);
+const prefix = (number: number, length: number) => ({ ip: innerIpv4FromNumber(number), length });
 
 function rulesOf(script: string, chain: string): string[] {
   const start = `add rule ip ${spec.table} ${chain} `;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber, type Ipv4 } from '../../../src/core/addr.ts';
+import { outerIpv4FromNumber, innerIpv4FromNumber, type InnerIp } from '../../../src/core/addr.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
 import {
   innerOf,
@@ -12,7 +12,7 @@ import {
 import { parseRecord } from '../../../src/adapters/planes/bpf/record.ts';
 import { farName } from '../../../src/adapters/planes/bpf/tunnel-pair.ts';
 
-const address = (number: number): Ipv4 => ipv4FromNumber(0x0a000000 + number);
+const address = (number: number): InnerIp => innerIpv4FromNumber(0x0a000000 + number);
 const peer = (number: number) => ({
   id: `p${number}` as PeerId,
   innerIp: address(number),
@@ -54,7 +54,7 @@ describe('the table of peers', () => {
   it('lists who is admitted', () => {
     const table = new PeerTable();
     const [, second] = [table.add(peer(1)), table.add(peer(2))];
-    const end = { ip: address(9), port: 1 as never };
+    const end = { ip: outerIpv4FromNumber(9), port: 1 as never };
     second.path = { local: end, remote: end };
     expect([...table.admitted()]).toEqual([second]);
   });

@@ -15,7 +15,7 @@ import { DEFAULT_PEER, type TunnelConfig } from '../../../src/core/config/tunnel
 import { KernelError } from '../../../src/core/errors.ts';
 import { port, type IfIndex } from '../../../src/core/units.ts';
 import type { PlaneContext } from '../../../src/ports/data-plane.ts';
-import { ip } from '../../rig/addresses.ts';
+import { inner, ip } from '../../rig/addresses.ts';
 
 /*
  * Admitting and evicting with a kernel that is told to refuse: sets of nftables, links and addresses
@@ -142,7 +142,7 @@ beforeEach(() => {
     record: new RunRecord(config, journal),
   } as unknown as PlaneParts;
   peer = new Peer(
-    { id: DEFAULT_PEER, innerIp: ip('172.28.0.1'), allowedIps: 'any', hint: undefined },
+    { id: DEFAULT_PEER, innerIp: inner('172.28.0.1'), allowedIps: 'any', hint: undefined },
     'ipipou0',
     environment,
   );

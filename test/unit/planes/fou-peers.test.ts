@@ -6,15 +6,15 @@ import type { Path, Prefix } from '../../../src/core/addr.ts';
 import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
 import { port } from '../../../src/core/units.ts';
 import type { PlanePeer } from '../../../src/ports/data-plane.ts';
-import { ip } from '../../rig/addresses.ts';
+import { inner, ip } from '../../rig/addresses.ts';
 
-const inner = ip('172.28.0.3');
-const own: Prefix = { ip: inner, length: 32 };
-const home: Prefix = { ip: ip('10.7.0.0'), length: 16 };
-const everything: Prefix = { ip: ip('0.0.0.0'), length: 0 };
+const innerIp = inner('172.28.0.3');
+const own: Prefix = { ip: innerIp, length: 32 };
+const home: Prefix = { ip: inner('10.7.0.0'), length: 16 };
+const everything: Prefix = { ip: inner('0.0.0.0'), length: 0 };
 
 function peerOf(id: string, allowedIps: PlanePeer['allowedIps']): PlanePeer {
-  return { id: id as PeerId, innerIp: inner, allowedIps, hint: undefined };
+  return { id: id as PeerId, innerIp, allowedIps, hint: undefined };
 }
 
 describe('routedPrefixes', () => {
@@ -68,9 +68,10 @@ describe('PeerTable', () => {
     const { table, a, b } = twoPeers();
     expect(table.at(direct)).toBe(a);
     expect(table.at(rewritten)).toBe(b);
-    expect(table.byAlt(alt, rewritten.remote)).toBe(b);
-    expect(table.byAlt(alt, direct.remote)).toBeUndefined();
-    expect(table.byAlt(local.ip, direct.remote)).toBeUndefined();
+    const byAlt = { ip: alt, port: local.port };
+    expect(table.byAlt({ local: byAlt, remote: rewritten.remote })).toBe(b);
+    expect(table.byAlt({ local: byAlt, remote: direct.remote })).toBeUndefined();
+    expect(table.byAlt(direct)).toBeUndefined();
   });
 
   it('forgets a peer and where it was', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { parseRecord, type FouRecord } from '../../../src/adapters/planes/fou/record.ts';
-import { ipv4FromNumber } from '../../../src/core/addr.ts';
+import { outerIpv4FromNumber } from '../../../src/core/addr.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
 import { port } from '../../../src/core/units.ts';
 
@@ -17,13 +17,13 @@ const record: FouRecord = {
       id: 'laptop' as PeerId,
       device: 'ipipou0-1',
       path: {
-        local: { ip: ipv4FromNumber(0xcb007101), port: port(10000) },
-        remote: { ip: ipv4FromNumber(0xcb007102), port: port(4321) },
+        local: { ip: outerIpv4FromNumber(0xcb007101), port: port(10000) },
+        remote: { ip: outerIpv4FromNumber(0xcb007102), port: port(4321) },
       },
-      alt: ipv4FromNumber(0xac1d0000),
+      alt: outerIpv4FromNumber(0xac1d0000),
     },
   ],
-  madeAlts: [ipv4FromNumber(0xac1d0000)],
+  madeAlts: [outerIpv4FromNumber(0xac1d0000)],
 };
 
 describe('parseRecord', () => {

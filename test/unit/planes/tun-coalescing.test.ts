@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MAX_SUPER_SEGMENTS } from '../../../src/adapters/planes/tun/limits.ts';
-import type { Ipv4 } from '../../../src/core/addr.ts';
+import type { InnerIp } from '../../../src/core/addr.ts';
 import { coalesce, cut, PLAIN, type DevicePacket } from './tun-device.ts';
 import { leavePartial, pattern, tcpPacket, udpPacket, type TcpPacket } from './tun-packets.ts';
 
@@ -116,8 +116,8 @@ describe('what does not join', () => {
     { what: 'another TTL', second: { ttl: 63 } },
     { what: 'another DF', second: { dontFragment: false } },
     { what: 'IPv4 options', second: { ipOptions: new Uint8Array(4) } },
-    { what: 'another source', second: { source: '172.28.0.9' as Ipv4 } },
-    { what: 'another destination', second: { destination: '172.28.0.9' as Ipv4 } },
+    { what: 'another source', second: { source: '172.28.0.9' as InnerIp } },
+    { what: 'another destination', second: { destination: '172.28.0.9' as InnerIp } },
     { what: 'another port', second: { ports: [5002, 40_000] } },
     { what: 'a sequence number that is too high', second: { sequence: 0x100 } },
     { what: 'a repeated sequence number', second: { sequence: 0xffff_ff00 } },

@@ -1,4 +1,4 @@
-import { encodeIpv4, type Ipv4, type Path } from '../../../src/core/addr.ts';
+import { encodeIpv4, type OuterIp, type InnerIp, type Path } from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
 
 /** A simple, independent internet checksum: 16-bit big-endian words, carries added as they come. */
@@ -22,8 +22,8 @@ function u32(value: number): readonly number[] {
 }
 
 export type TcpPacket = {
-  readonly source?: Ipv4;
-  readonly destination?: Ipv4;
+  readonly source?: InnerIp;
+  readonly destination?: InnerIp;
   readonly ports?: readonly [number, number];
   readonly identification?: number;
   readonly dontFragment?: boolean;
@@ -39,8 +39,8 @@ export type TcpPacket = {
   readonly payload: Uint8Array;
 };
 
-const SOURCE = '172.28.0.1' as Ipv4;
-const DESTINATION = '172.28.0.0' as Ipv4;
+const SOURCE = '172.28.0.1' as InnerIp;
+const DESTINATION = '172.28.0.0' as InnerIp;
 
 export function pseudoHeader(packet: Uint8Array, length: number): Uint8Array {
   return Uint8Array.of(...packet.subarray(12, 20), 0, packet[9] ?? 0, ...u16(length));
@@ -130,7 +130,7 @@ export function leavePartial(packet: Uint8Array): Uint8Array {
 export function parsePath(local: string, remote: string): Path {
   const end = (text: string) => {
     const [ip = '', number = ''] = text.split(':');
-    return { ip: ip as Ipv4, port: port(Number(number)) };
+    return { ip: ip as OuterIp, port: port(Number(number)) };
   };
   return { local: end(local), remote: end(remote) };
 }

@@ -5,7 +5,7 @@ import { CHUNK_SLOTS } from '../../../src/adapters/planes/tun/limits.ts';
 import { PeerTable, type MemberSpec } from '../../../src/adapters/planes/tun/peer-table.ts';
 import { PrefixTable } from '../../../src/adapters/planes/tun/prefix-table.ts';
 import { TokenBucket } from '../../../src/adapters/planes/token-bucket.ts';
-import { ipv4ToNumber, type Ipv4, type Path } from '../../../src/core/addr.ts';
+import { ipv4ToNumber, type OuterIp, type Path } from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
 import type { PeerId } from '../../../src/ports/data-plane.ts';
 
@@ -14,8 +14,8 @@ const TWO = 'two' as PeerId;
 
 function path(local: string, remote: string, remotePort: number): Path {
   return {
-    local: { ip: local as Ipv4, port: port(10000) },
-    remote: { ip: remote as Ipv4, port: port(remotePort) },
+    local: { ip: local as OuterIp, port: port(10000) },
+    remote: { ip: remote as OuterIp, port: port(remotePort) },
   };
 }
 
@@ -30,7 +30,7 @@ function table(): PeerTable {
 }
 
 function inner(text: string): number {
-  return ipv4ToNumber(text as Ipv4);
+  return ipv4ToNumber(text as OuterIp);
 }
 
 function member(id: PeerId, ...prefixes: readonly string[]): MemberSpec {

@@ -1,5 +1,5 @@
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
-import type { Endpoint, Ipv4, Path } from '../../../src/core/addr.ts';
+import type { OuterIp, Endpoint, Path } from '../../../src/core/addr.ts';
 import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
@@ -20,7 +20,7 @@ import type {
 import { Gate } from '../../../src/core/session/gate.ts';
 import { millis, port, seconds, type Millis } from '../../../src/core/units.ts';
 
-export const ip = (text: string): Ipv4 => text as Ipv4;
+export const ip = (text: string): OuterIp => text as OuterIp;
 export const endpoint = (address: string, number: number): Endpoint => ({
   ip: ip(address),
   port: port(number),

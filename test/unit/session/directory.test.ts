@@ -11,6 +11,7 @@ import { NO_RANK } from '../../../src/core/ranked-list.ts';
 import { Directory, NOTES_MAX, NOWHERE, type Entry } from '../../../src/core/session/directory.ts';
 import { port, seconds } from '../../../src/core/units.ts';
 import { endpoint, ip, pathFrom } from './bench.ts';
+import { inner } from '../../rig/addresses.ts';
 
 type Options = { readonly auth?: Partial<AuthConfig> } & Partial<Omit<PeerConfig, 'auth'>>;
 
@@ -26,7 +27,7 @@ function entry(id: string, proof: Proof, options: Options = {}): Entry {
     },
     remoteHost: undefined,
     remotePort: undefined,
-    innerIp: ip('10.0.0.1'),
+    innerIp: inner('10.0.0.1'),
     allowedIps: 'any',
     proof,
     ...others,

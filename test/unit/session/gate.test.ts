@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Ipv4 } from '../../../src/core/addr.ts';
+import type { OuterIp } from '../../../src/core/addr.ts';
 import { Gate } from '../../../src/core/session/gate.ts';
 import {
   OVERALL_HINTED_RATE,
@@ -10,7 +10,7 @@ import {
 } from '../../../src/core/budgets.ts';
 import { millis } from '../../../src/core/units.ts';
 
-const source = (number: number): Ipv4 => `192.0.${number >> 8}.${number & 255}` as Ipv4;
+const source = (number: number): OuterIp => `192.0.${number >> 8}.${number & 255}` as OuterIp;
 
 /** How many of `count` tries pass. */
 function passed(count: number, pass: (index: number) => boolean): number {
@@ -36,7 +36,7 @@ describe('strangers', () => {
 
   it('who were silent for longest are forgotten first', () => {
     const gate = new Gate();
-    const exhaust = (from: Ipv4, at: number): number =>
+    const exhaust = (from: OuterIp, at: number): number =>
       passed(SOURCE_RATE.burst, () => gate.stranger(from, millis(at)));
     exhaust(source(0), 0);
     for (let number = 1; number < SOURCES_MAX; number++) gate.stranger(source(number), millis(100));

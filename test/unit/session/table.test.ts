@@ -13,7 +13,8 @@ import { createSession, step } from '../../../src/core/session/step.ts';
 import { SessionTable, type Outcome, type SessionEntry } from '../../../src/core/session/table.ts';
 import type { SessionCrypto, SessionMemory } from '../../../src/core/session/types.ts';
 import { millis, port, seconds } from '../../../src/core/units.ts';
-import { BEGIN, configOf, ip, PATH, pathFrom, SECRET } from './bench.ts';
+import { BEGIN, configOf, PATH, pathFrom, SECRET } from './bench.ts';
+import { inner } from '../../rig/addresses.ts';
 
 const MAX = seconds(300);
 const none: Proof = { kind: 'none' };
@@ -22,7 +23,7 @@ const token = (text: string): Proof => ({ kind: 'token', token: new TextEncoder(
 function peerOf(id: string, proof: Proof): PeerConfig {
   const { auth, timers } = configOf('server');
   const others = { remoteHost: undefined, remotePort: undefined, allowedIps: 'any' } as const;
-  return { id: id as PeerId, proof, auth, timers, innerIp: ip('10.0.0.1'), ...others };
+  return { id: id as PeerId, proof, auth, timers, innerIp: inner('10.0.0.1'), ...others };
 }
 
 function entryOf(peer: PeerConfig): SessionEntry {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber } from '../../../src/core/addr.ts';
+import { decodeOuterIpv4, outerIpv4FromNumber } from '../../../src/core/addr.ts';
 import { internetChecksum } from '../../../src/core/wire/checksum.ts';
 import {
   decodeIpv4Header,
@@ -27,7 +27,12 @@ function header(change: (header: Uint8Array) => void, length = 28): Uint8Array {
 
 describe('decodeIpv4Header', () => {
   it('reads every field', () => {
-    expect(decodeIpv4Header(header(() => undefined))).toEqual({
+    expect(
+      decodeIpv4Header(
+        header(() => undefined),
+        decodeOuterIpv4,
+      ),
+    ).toEqual({
       ok: true,
       value: {
         headerLength: 20,
@@ -48,7 +53,7 @@ describe('decodeIpv4Header', () => {
       p[0] = 0x46;
       p[3] = 30;
     }, 46);
-    expect(decodeIpv4Header(packet)).toMatchObject({
+    expect(decodeIpv4Header(packet, decodeOuterIpv4)).toMatchObject({
       ok: true,
       value: { headerLength: 24, totalLength: 30 },
     });
@@ -63,7 +68,10 @@ describe('decodeIpv4Header', () => {
       p[6] = flags >> 8;
       p[7] = flags & 255;
     });
-    expect(decodeIpv4Header(packet)).toMatchObject({ ok: true, value: { fragment } });
+    expect(decodeIpv4Header(packet, decodeOuterIpv4)).toMatchObject({
+      ok: true,
+      value: { fragment },
+    });
   });
 
   it.each<[string, (packet: Uint8Array) => void]>([
@@ -80,32 +88,35 @@ describe('decodeIpv4Header', () => {
       },
     ],
   ])('refuses: %s', (reason, spoil) => {
-    expect(decodeIpv4Header(header(spoil))).toEqual({ ok: false, reason });
+    expect(decodeIpv4Header(header(spoil), decodeOuterIpv4)).toEqual({ ok: false, reason });
   });
 
   it('refuses a wrong header checksum', () => {
     const packet = header(() => undefined);
     packet[8] = 63;
-    expect(decodeIpv4Header(packet)).toEqual({ ok: false, reason: 'wrong IPv4 header checksum' });
+    expect(decodeIpv4Header(packet, decodeOuterIpv4)).toEqual({
+      ok: false,
+      reason: 'wrong IPv4 header checksum',
+    });
   });
 
   it('refuses every truncation', () => {
     const packet = header(() => undefined);
     for (let length = 0; length < packet.length; length++) {
-      expect(decodeIpv4Header(packet.subarray(0, length)).ok).toBe(false);
+      expect(decodeIpv4Header(packet.subarray(0, length), decodeOuterIpv4).ok).toBe(false);
     }
   });
 
   it('never throws', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (data) => {
-        decodeIpv4Header(data);
+        decodeIpv4Header(data, decodeOuterIpv4);
       }),
     );
   });
 
   it('reads back what encodeIpv4Header writes', () => {
-    const address = fc.nat(0xffff_ffff).map(ipv4FromNumber);
+    const address = fc.nat(0xffff_ffff).map(outerIpv4FromNumber);
     fc.assert(
       fc.property(
         fc.nat(100),
@@ -118,7 +129,7 @@ describe('decodeIpv4Header', () => {
           const packet = new Uint8Array(20 + payloadLength);
           const fields = { identification, dontFragment, ttl, protocol: IPPROTO_UDP };
           packet.set(encodeIpv4Header({ ...fields, payloadLength, source, destination }));
-          expect(decodeIpv4Header(packet)).toEqual({
+          expect(decodeIpv4Header(packet, decodeOuterIpv4)).toEqual({
             ok: true,
             value: {
               ...fields,
@@ -135,7 +146,7 @@ describe('decodeIpv4Header', () => {
   });
 
   it('refuses to write a packet that no total length can say', () => {
-    const [source, destination] = [ipv4FromNumber(1), ipv4FromNumber(2)];
+    const [source, destination] = [outerIpv4FromNumber(1), outerIpv4FromNumber(2)];
     const fields = { identification: 0, dontFragment: false, ttl: 1, protocol: 17 };
     expect(() =>
       encodeIpv4Header({ ...fields, payloadLength: 65516, source, destination }),

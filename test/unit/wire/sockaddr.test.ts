@@ -1,12 +1,12 @@
 import { endianness } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber, parseIpv4 } from '../../../src/core/addr.ts';
+import { parseOuterIp, outerIpv4FromNumber } from '../../../src/core/addr.ts';
 import { decodeSockaddrIn, encodeSockaddrIn } from '../../../src/core/wire/sockaddr.ts';
 
 describe('sockaddr_in', () => {
   it('has these bytes', () => {
-    const ip = parseIpv4('203.0.113.1');
+    const ip = parseOuterIp('203.0.113.1');
     if (ip === undefined) throw new Error('not an address');
     const family = endianness() === 'LE' ? '0200' : '0002';
     const bytes = encodeSockaddrIn({ ip, port: 10000 });
@@ -16,14 +16,14 @@ describe('sockaddr_in', () => {
   it('is read back', () => {
     fc.assert(
       fc.property(fc.nat(0xffff_ffff), fc.nat(0xffff), (number, port) => {
-        const address = { ip: ipv4FromNumber(number), port };
+        const address = { ip: outerIpv4FromNumber(number), port };
         expect(decodeSockaddrIn(encodeSockaddrIn(address))).toEqual({ ok: true, value: address });
       }),
     );
   });
 
   it('refuses other lengths and families', () => {
-    const good = encodeSockaddrIn({ ip: ipv4FromNumber(1), port: 1 });
+    const good = encodeSockaddrIn({ ip: outerIpv4FromNumber(1), port: 1 });
     for (let length = 0; length < good.length; length++) {
       expect(decodeSockaddrIn(good.subarray(0, length)).ok).toBe(false);
     }

@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ipv4FromNumber, parseIpv4, type Ipv4, type Path } from '../../../src/core/addr.ts';
+import {
+  parseOuterIp,
+  decodeOuterIpv4,
+  outerIpv4FromNumber,
+  type OuterIp,
+  type Path,
+} from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
 import { internetChecksum } from '../../../src/core/wire/checksum.ts';
 import { decodeIpv4Header, looksLikeIpv4 } from '../../../src/core/wire/ipv4.ts';
@@ -23,8 +29,8 @@ function hex(data: Uint8Array): string {
   return Buffer.from(data).toString('hex');
 }
 
-function ip(text: string): Ipv4 {
-  const address = parseIpv4(text);
+function ip(text: string): OuterIp {
+  const address = parseOuterIp(text);
   if (address === undefined) throw new Error(text);
   return address;
 }
@@ -44,7 +50,7 @@ describe('decodeUdp', () => {
       expect(hex(decoded.value.payload)).toBe(fixture.udp_payload);
       expect(looksLikeIpv4(decoded.value.payload)).toBe(fixture.case === 'fou-ipip-ping');
 
-      const header = decodeIpv4Header(packet);
+      const header = decodeIpv4Header(packet, decodeOuterIpv4);
       if (!header.ok) throw new Error(header.reason);
       const { source, destination } = decoded.value;
       const again = encodeUdpPacket({
@@ -150,7 +156,7 @@ describe('encodeUdpPacket', () => {
 
   it('is read back, with and without a checksum', () => {
     const endpoint = fc.record({
-      ip: fc.nat(0xffff_ffff).map(ipv4FromNumber),
+      ip: fc.nat(0xffff_ffff).map(outerIpv4FromNumber),
       port: fc.integer({ min: 1, max: 65535 }).map(port),
     });
     fc.assert(

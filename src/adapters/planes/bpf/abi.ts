@@ -2,7 +2,7 @@
  * What bpf/abi.h says, for user space; a unit test compares the two. Names of constants and fields are
  * the header's.
  */
-import type { Ipv4 } from '../../../core/addr.ts';
+import type { OuterIp, InnerIp } from '../../../core/addr.ts';
 import type { Rate } from '../../../core/budgets.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import { structLayout } from './struct-layout.ts';
@@ -150,16 +150,16 @@ export type ProgramConfig = {
 
 /** An admitted peer. */
 export type ProgramPeer = {
-  readonly remoteIp: Ipv4;
+  readonly remoteIp: OuterIp;
   readonly remotePort: number;
-  readonly localIp: Ipv4;
+  readonly localIp: OuterIp;
   /** Largest inner packet, bytes. */
   readonly innerMtu: number;
   readonly outerDevice: IfIndex;
   /** Whether any inner source address is taken from it. */
   readonly anySource: boolean;
   /** One of its inner addresses, the commonest: its packets need no look-up. */
-  readonly innerIp: Ipv4 | undefined;
+  readonly innerIp: InnerIp | undefined;
   /** A hash of the peer's name, by which a later run knows whose slot it is; 0 by default. */
   readonly tag?: number | undefined;
 };

@@ -7,10 +7,10 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
+  outerIpv4FromNumber,
   formatEndpoint,
-  ipv4FromNumber,
+  type OuterIp,
   type Endpoint,
-  type Ipv4,
   type Path,
 } from '../../../core/addr.ts';
 import { encodeU32host, getU64host } from '../../../core/bytes.ts';
@@ -166,7 +166,7 @@ export class ControlSocket {
   }
 
   /** The address with an error is that of the packet which it is about: where we sent it to. */
-  #tell(local: Ipv4, error: IcmpError): void {
+  #tell(local: OuterIp, error: IcmpError): void {
     const path = this.#pathFrom(local);
     if (path) this.#handlers.icmp(path, error);
   }
@@ -194,12 +194,12 @@ export class ControlSocket {
     const view = new DataView(this.#control.buffer);
     for (const { offset, length } of controlMessages(this.#controlBytes())) {
       const ip = readPktinfo(view, offset, length);
-      if (ip !== undefined) return this.#pathFrom(ipv4FromNumber(ip));
+      if (ip !== undefined) return this.#pathFrom(outerIpv4FromNumber(ip));
     }
     return undefined;
   }
 
-  #pathFrom(local: Ipv4): Path | undefined {
+  #pathFrom(local: OuterIp): Path | undefined {
     const remote = decodeSockaddrIn(this.#name);
     if (!remote.ok || remote.value.port === 0) return undefined;
     // Paths are kept for every peer, and nearly all of them end at the same address of ours.

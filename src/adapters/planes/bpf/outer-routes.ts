@@ -1,8 +1,9 @@
-import type { Ipv4 } from '../../../core/addr.ts';
+import { familyOf, type OuterIp } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { ifIndex, type IfIndex } from '../../../core/units.ts';
+import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { FOU_OVERHEAD, MIN_INNER_MTU } from '../inner-mtu.ts';
+import { MIN_INNER_MTU } from '../inner-mtu.ts';
 
 /** How packets leave for a remote address. */
 export type OuterRoute = {
@@ -31,7 +32,7 @@ export class OuterRoutes {
     this.#deviceMtu.clear();
   }
 
-  async to(remote: Ipv4): Promise<OuterRoute> {
+  async to(remote: OuterIp): Promise<OuterRoute> {
     const { device } = this.#config.outer;
     const oif = device === undefined ? undefined : (await this.#route.linkByName(device))?.index;
     if (device !== undefined && oif === undefined) return NO_WAY;
@@ -40,7 +41,10 @@ export class OuterRoutes {
     // What a router has said of the path is the session's to heed, which may limit the peer.
     const own = way.mtu === undefined ? undefined : await this.#route.ownMtu(remote, { oif });
     const mtu = own ?? (await this.#mtuOf(way.oif));
-    return { device: way.oif, innerMtu: Math.max(MIN_INNER_MTU, mtu - FOU_OVERHEAD) };
+    return {
+      device: way.oif,
+      innerMtu: Math.max(MIN_INNER_MTU, mtu - overheadOf(familyOf(remote))),
+    };
   }
 
   async #mtuOf(index: IfIndex): Promise<number> {

@@ -1,4 +1,4 @@
-import type { Ipv4, Path, Prefix } from '../../../core/addr.ts';
+import type { InnerIp, Path, Prefix } from '../../../core/addr.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 
 /** What user space remembers of a peer; the rest is in the maps. */
@@ -6,7 +6,7 @@ export type Peer = {
   readonly id: PeerId;
   /** Its place in the maps of peers and counters. */
   readonly index: number;
-  innerIp: Ipv4;
+  innerIp: InnerIp;
   allowedIps: PlanePeer['allowedIps'];
   hint: PlanePeer['hint'];
   /** Where it is admitted. */

@@ -1,4 +1,11 @@
-import { decodeIpv4, encodeIpv4, type Ipv4, type Path, type Prefix } from '../../../core/addr.ts';
+import {
+  decodeOuterIpv4,
+  decodeInnerIpv4,
+  encodeIpv4,
+  type InnerIp,
+  type Path,
+  type Prefix,
+} from '../../../core/addr.ts';
 import { ifIndex, port } from '../../../core/units.ts';
 import type { Rate } from '../../../core/budgets.ts';
 import {
@@ -15,7 +22,7 @@ import {
 import { encodeStruct, readBigint, readBytes, readNumber } from './struct-layout.ts';
 
 const NANOS = 1_000_000_000;
-const ANY = '0.0.0.0' as Ipv4;
+const ANY = '0.0.0.0' as InnerIp;
 
 export function encodeConfig(config: ProgramConfig): Uint8Array {
   const flags =
@@ -83,18 +90,18 @@ export function decodePeer(bytes: Uint8Array): ProgramPeer | undefined {
   const flags = readNumber(layout, bytes, 'flags');
   if (!(flags & PEER_FLAGS.IPIPOU_PEER_ADMITTED)) return undefined;
   return {
-    remoteIp: decodeIpv4(readBytes(layout, bytes, 'remote_ip')),
+    remoteIp: decodeOuterIpv4(readBytes(layout, bytes, 'remote_ip')),
     remotePort: readNumber(layout, bytes, 'remote_port'),
-    localIp: decodeIpv4(readBytes(layout, bytes, 'local_ip')),
+    localIp: decodeOuterIpv4(readBytes(layout, bytes, 'local_ip')),
     innerMtu: readNumber(layout, bytes, 'inner_mtu'),
     outerDevice: ifIndex(readNumber(layout, bytes, 'outer_ifindex')),
     anySource: (flags & PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE) !== 0,
-    innerIp: known(decodeIpv4(readBytes(layout, bytes, 'inner_ip'))),
+    innerIp: known(decodeInnerIpv4(readBytes(layout, bytes, 'inner_ip'))),
     tag: readNumber(layout, bytes, 'tag'),
   };
 }
 
-function known(address: Ipv4): Ipv4 | undefined {
+function known(address: InnerIp): InnerIp | undefined {
   return address === ANY ? undefined : address;
 }
 
@@ -124,9 +131,9 @@ export function encodePathKey({ local, remote }: Path): Uint8Array {
 export function decodePathKey(bytes: Uint8Array, localPort: number): Path {
   const layout = STRUCTS.ipipou_path;
   return {
-    local: { ip: decodeIpv4(readBytes(layout, bytes, 'local_ip')), port: port(localPort) },
+    local: { ip: decodeOuterIpv4(readBytes(layout, bytes, 'local_ip')), port: port(localPort) },
     remote: {
-      ip: decodeIpv4(readBytes(layout, bytes, 'remote_ip')),
+      ip: decodeOuterIpv4(readBytes(layout, bytes, 'remote_ip')),
       port: port(readNumber(layout, bytes, 'remote_port')),
     },
   };

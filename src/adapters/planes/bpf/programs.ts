@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { encodeIpv4, type Ipv4, type Path, type Prefix } from '../../../core/addr.ts';
+import { encodeIpv4, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
 import { concatBytes, encodeU32host, getU32host, getU64host } from '../../../core/bytes.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import { port } from '../../../core/units.ts';
@@ -215,9 +215,9 @@ export class Programs implements Disposable {
   admit(index: number, peer: ProgramPeer): void {
     const former = this.peer(index);
     this.#map('ipipou_peers').set(encodeU32host(index), encodePeer(peer));
-    const key = pathKey(peer);
+    const key = encodeKeyOf(peer);
     this.#map('ipipou_paths').set(key, encodeU32host(index));
-    if (former && !same(pathKey(former), key)) this.#removePath(pathKey(former), index);
+    if (former && !same(encodeKeyOf(former), key)) this.#removePath(encodeKeyOf(former), index);
   }
 
   /** As `admit`, for many peers that are not admitted yet, in two calls of the kernel. */
@@ -225,7 +225,7 @@ export class Programs implements Disposable {
     const indexes = concatBytes(peers.map(([index]) => encodeU32host(index)));
     const values = concatBytes(peers.map(([, peer]) => encodePeer(peer)));
     this.#map('ipipou_peers').setMany(indexes, values, peers.length);
-    const keys = concatBytes(peers.map(([, peer]) => pathKey(peer)));
+    const keys = concatBytes(peers.map(([, peer]) => encodeKeyOf(peer)));
     this.#map('ipipou_paths').setMany(keys, indexes, peers.length);
   }
 
@@ -233,7 +233,7 @@ export class Programs implements Disposable {
   evict(index: number): void {
     const former = this.peer(index);
     if (!former) return;
-    this.#removePath(pathKey(former), index);
+    this.#removePath(encodeKeyOf(former), index);
     this.#map('ipipou_peers').set(encodeU32host(index), EMPTY_PEER);
   }
 
@@ -259,18 +259,18 @@ export class Programs implements Disposable {
   }
 
   /** Gives an inner address to a peer; `hasHosts` of the config must say that there are any. */
-  setHost(address: Ipv4, index: number): void {
+  setHost(address: InnerIp, index: number): void {
     this.#map('ipipou_hosts').set(encodeIpv4(address), encodeU32host(index));
   }
 
   /** As `setHost`, for many, in one call of the kernel. */
-  setHosts(hosts: readonly (readonly [address: Ipv4, index: number])[]): void {
+  setHosts(hosts: readonly (readonly [address: InnerIp, index: number])[]): void {
     const keys = concatBytes(hosts.map(([address]) => encodeIpv4(address)));
     const values = concatBytes(hosts.map(([, index]) => encodeU32host(index)));
     this.#map('ipipou_hosts').setMany(keys, values, hosts.length);
   }
 
-  removeHost(address: Ipv4): void {
+  removeHost(address: InnerIp): void {
     this.#map('ipipou_hosts').remove(encodeIpv4(address));
   }
 
@@ -333,7 +333,7 @@ export class Programs implements Disposable {
   }
 }
 
-function pathKey(peer: ProgramPeer): Uint8Array {
+function encodeKeyOf(peer: ProgramPeer): Uint8Array {
   // The key has no local port: all paths of a tunnel end at its own.
   const local = { ip: peer.localIp, port: port(peer.remotePort) };
   return encodePathKey({ local, remote: { ip: peer.remoteIp, port: port(peer.remotePort) } });

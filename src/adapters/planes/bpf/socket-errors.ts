@@ -6,7 +6,7 @@
  *     struct sock_extended_err   0 ee_errno u32    4 ee_origin   5 ee_type     6 ee_code   7 pad
  *                                8 ee_info u32 (the MTU of "too big")         12 ee_data u32
  */
-import { decodeIpv4, type Ipv4 } from '../../../core/addr.ts';
+import { decodeOuterIpv4, type OuterIp } from '../../../core/addr.ts';
 import { getS32host, getU32host, getU64host } from '../../../core/bytes.ts';
 import type { OuterError } from '../../../ports/data-plane.ts';
 import { CMSGHDR_BYTES, IP_PKTINFO, IPPROTO_IP } from '../../udp/message-headers.ts';
@@ -67,7 +67,7 @@ export function decodeIcmpError(message: ControlMessage): IcmpError | undefined 
  * The address that an ICMP error came to: ours. Of its struct in_pktinfo only ipi_addr is set (6.1,
  * ip_recv_error() of net/ipv4/ip_sockglue.c); undefined for any other message.
  */
-export function arrivedAt({ level, type, data }: ControlMessage): Ipv4 | undefined {
+export function arrivedAt({ level, type, data }: ControlMessage): OuterIp | undefined {
   const found = level === IPPROTO_IP && type === IP_PKTINFO && data.length >= IPI_ADDR + 4;
-  return found ? decodeIpv4(data, IPI_ADDR) : undefined;
+  return found ? decodeOuterIpv4(data, IPI_ADDR) : undefined;
 }

@@ -1,10 +1,11 @@
-import { formatPrefix, parseIpv4, type Path } from '../../../core/addr.ts';
+import { parseOuterIp, familyOf, formatPrefix, type Path } from '../../../core/addr.ts';
 import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { FOU_OVERHEAD, MIN_INNER_MTU } from '../inner-mtu.ts';
+import { MIN_INNER_MTU } from '../inner-mtu.ts';
 import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
 import type { Attachments } from './attachments.ts';
 import { LOOKUPS_AT_ONCE, PEERS_AT_ONCE } from './limits.ts';
@@ -53,7 +54,10 @@ export class Ways {
   async to(peer: Peer, { remote }: Path): Promise<Way> {
     const { mtu } = this.#parts.config.inner;
     const way = await this.#outerRoutes.to(remote.ip);
-    const path = typeof mtu === 'number' ? mtu : (way.innerMtu ?? ETHERNET_MTU - FOU_OVERHEAD);
+    const path =
+      typeof mtu === 'number'
+        ? mtu
+        : (way.innerMtu ?? ETHERNET_MTU - overheadOf(familyOf(remote.ip)));
     return { device: way.device, innerMtu: Math.min(path, peer.limit ?? path) };
   }
 
@@ -122,14 +126,14 @@ export class Ways {
     if (typeof config.inner.mtu === 'number') return config.inner.mtu;
     const { peers } = standing().maps;
     const [sole] = peers.size === 1 ? peers.all() : [];
-    const remote = sole?.path?.remote.ip ?? parseIpv4(defaultPeer(config)?.remoteHost ?? '');
+    const remote = sole?.path?.remote.ip ?? parseOuterIp(defaultPeer(config)?.remoteHost ?? '');
     const way = peers.size === 1 && remote ? await this.#outerRoutes.to(remote) : undefined;
     if (way?.innerMtu !== undefined) return way.innerMtu;
     const mtus = await Promise.all(
       attachments.outer.map(async ({ index }) => (await route.linkByIndex(index))?.mtu),
     );
     const largest = Math.max(0, ...mtus.map((mtu) => mtu ?? 0)) || ETHERNET_MTU;
-    return Math.max(MIN_INNER_MTU, largest - FOU_OVERHEAD);
+    return Math.max(MIN_INNER_MTU, largest - overheadOf(remote ? familyOf(remote) : 'ipv4'));
   }
 
   /** Gives the device its MTU, and whatever else it lacks. */

@@ -1,4 +1,4 @@
-import { formatEndpoint, formatPrefix, type Ipv4, type Path } from '../../../core/addr.ts';
+import { formatPrefix, formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
 import { KernelError } from '../../../core/errors.ts';
 import { pairOf, type Admission } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
@@ -76,7 +76,7 @@ export class Admissions {
     const { context, peers, route } = this.#parts;
     const links = new Map((await route.links()).map((link) => [link.name, link]));
     const outer = await outerDevice(route, context.config);
-    const mtus = new Map<Ipv4, number>();
+    const mtus = new Map<OuterIp, number>();
     for (const [peer, admission] of peers.admitted()) {
       const { ip } = admission.path.remote;
       const allowed = mtus.get(ip) ?? (await deviceMtu(route, ip, context.config));
@@ -155,10 +155,10 @@ export class Admissions {
    * Undefined where no other ipip device has the peer's outer addresses: the kernel could not tell the
    * two apart. A peer that has an alternative address keeps it while it can.
    */
-  async #chooseAlt(peer: Peer, path: Path): Promise<Ipv4 | undefined> {
+  async #chooseAlt(peer: Peer, path: Path): Promise<OuterIp | undefined> {
     const { context, route, alts } = this.#parts;
     const { forceLocalIpAlt, localIpAlt } = context.config.outer;
-    const taken = new Set<Ipv4>();
+    const taken = new Set<OuterIp>();
     for (const { name, ipip } of await route.links()) {
       const local = name !== peer.device.name && ipip?.remote === path.remote.ip && ipip.local;
       if (local) taken.add(local);

@@ -1,4 +1,4 @@
-import { ipv4Add, type Ipv4 } from '../../../core/addr.ts';
+import { ipv4Add, type OuterIp } from '../../../core/addr.ts';
 import { IpipouError, withExit } from '../../../core/errors.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
@@ -14,30 +14,30 @@ import { MAX_PEERS } from './limits.ts';
 export class AltAddresses {
   readonly #route: RouteNetlink;
   /** Who uses which; at most MAX_PEERS. */
-  readonly #users = new Map<Ipv4, Set<PeerId>>();
+  readonly #users = new Map<OuterIp, Set<PeerId>>();
   /** Those that are ours to take away; one that was there before is used and left. */
-  readonly #made = new Set<Ipv4>();
+  readonly #made = new Set<OuterIp>();
 
   constructor(route: RouteNetlink) {
     this.#route = route;
   }
 
-  get made(): readonly Ipv4[] {
+  get made(): readonly OuterIp[] {
     return [...this.#made];
   }
 
   /** Who uses an address. */
-  users(address: Ipv4): readonly PeerId[] {
+  users(address: OuterIp): readonly PeerId[] {
     return [...(this.#users.get(address) ?? [])];
   }
 
   /** Goes on with what an earlier run did; `tidy` then removes what of it nobody uses. */
-  adopt(made: readonly Ipv4[]): void {
+  adopt(made: readonly OuterIp[]): void {
     for (const address of made) this.#made.add(address);
   }
 
   /** The first address from `first` on that can be used and is not `taken`. */
-  async choose(first: Ipv4, taken: ReadonlySet<Ipv4>): Promise<Ipv4> {
+  async choose(first: OuterIp, taken: ReadonlySet<OuterIp>): Promise<OuterIp> {
     const present = new Set((await this.#route.addresses()).map(({ ip }) => ip));
     for (let count = 0; count < MAX_PEERS; count++) {
       const address = ipv4Add(first, count);
@@ -56,7 +56,7 @@ export class AltAddresses {
    * Puts the address on the loopback device when it is not there; `announce` is called before, when
    * `made` has changed.
    */
-  async use(peer: PeerId, address: Ipv4, announce: () => void): Promise<void> {
+  async use(peer: PeerId, address: OuterIp, announce: () => void): Promise<void> {
     this.#usersOf(address).add(peer);
     if (await this.present(address)) return;
     this.#made.add(address);
@@ -69,7 +69,7 @@ export class AltAddresses {
     }
   }
 
-  async present(address: Ipv4): Promise<boolean> {
+  async present(address: OuterIp): Promise<boolean> {
     const addresses = await this.#route.addresses({ index: await this.#loopback() });
     return addresses.some(({ ip }) => ip === address);
   }
@@ -78,7 +78,7 @@ export class AltAddresses {
    * The peer uses `kept` alone from now on, or none. What nobody uses then is taken away, where it was
    * ours; says whether anything was.
    */
-  async keepOnly(peer: PeerId, kept: Ipv4 | undefined): Promise<boolean> {
+  async keepOnly(peer: PeerId, kept: OuterIp | undefined): Promise<boolean> {
     for (const [address, users] of this.#users) {
       if (address !== kept && users.delete(peer) && users.size === 0) this.#users.delete(address);
     }
@@ -106,7 +106,7 @@ export class AltAddresses {
     await this.tidy();
   }
 
-  #usersOf(address: Ipv4): Set<PeerId> {
+  #usersOf(address: OuterIp): Set<PeerId> {
     const users = this.#users.get(address) ?? new Set<PeerId>();
     this.#users.set(address, users);
     return users;

@@ -1,6 +1,6 @@
 import { looksLikeIpv4 } from '../../../core/wire/ipv4.ts';
 import { decodeUdp } from '../../../core/wire/udp.ts';
-import type { Endpoint, Ipv4, Path } from '../../../core/addr.ts';
+import type { OuterIp, Path } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { ControlPacket } from '../../../ports/data-plane.ts';
 import { openQueue, type QueuedPacket } from '../../nfqueue.ts';
@@ -8,10 +8,10 @@ import { openQueue, type QueuedPacket } from '../../nfqueue.ts';
 /** What the queue needs of the plane. */
 export type QueueOwner = {
   /**
-   * Maps the destination of a packet from `remote` to the public address: it is an alternative one on
-   * packets that were rewritten. Undefined for an alternative address that no such peer uses now.
+   * Maps the destination of a packet to the public address: it is an alternative one on packets that
+   * were rewritten. Undefined for an alternative address that no such peer uses now.
    */
-  readonly publicLocal: (local: Ipv4, remote: Endpoint) => Ipv4 | undefined;
+  readonly publicLocal: (path: Path) => OuterIp | undefined;
   readonly packet: (packet: ControlPacket) => Promise<void>;
   /** Whether packets on this path, as they are when they reach the queue's hook, are an admitted peer's. */
   readonly carries: (path: Path) => boolean;
@@ -48,13 +48,14 @@ export class ControlQueue {
       return;
     }
     const { source: remote, destination, payload } = datagram.value;
-    const ip = this.#owner.publicLocal(destination.ip, remote);
+    const arrived = { local: destination, remote };
+    const ip = this.#owner.publicLocal(arrived);
     if (ip === undefined) {
       this.#queue.verdict(queued.id, 'drop');
       return;
     }
     await this.#owner.packet({ path: { local: { ip, port: destination.port }, remote }, payload });
-    const goesOn = looksLikeIpv4(payload) && this.#owner.carries({ local: destination, remote });
+    const goesOn = looksLikeIpv4(payload) && this.#owner.carries(arrived);
     this.#queue.verdict(queued.id, goesOn ? 'accept' : 'drop');
   }
 

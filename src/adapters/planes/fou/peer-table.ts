@@ -1,4 +1,4 @@
-import { formatEndpoint, type Endpoint, type Ipv4, type Path } from '../../../core/addr.ts';
+import { pathKey, type Path, type PathKey } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import type { Admission } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
@@ -8,8 +8,8 @@ import { dataKey, type Peer } from './peer.ts';
 /** The peers that the plane knows (at most MAX_PEERS), and who is admitted where. */
 export class PeerTable {
   readonly #peers = new Map<PeerId, Peer>();
-  /** By remote, and local address of their data. */
-  readonly #admitted = new Map<string, Peer>();
+  /** By the path of their data. */
+  readonly #admitted = new Map<PathKey, Peer>();
 
   get size(): number {
     return this.#peers.size;
@@ -51,15 +51,14 @@ export class PeerTable {
   }
 
   /** Whether data on this path, as it is when the alternative address is in it, is an admitted peer's. */
-  carries({ remote, local }: Path): boolean {
-    const peer = this.#admitted.get(`${formatEndpoint(remote)} ${local.ip}`);
-    return peer?.admission?.path.local.port === local.port;
+  carries(path: Path): boolean {
+    return this.#admitted.has(pathKey(path));
   }
 
-  /** The peer that uses an alternative address towards a remote. */
-  byAlt(alt: Ipv4, remote: Endpoint): Peer | undefined {
-    const peer = this.#admitted.get(`${formatEndpoint(remote)} ${alt}`);
-    return peer?.admission?.alt === alt ? peer : undefined;
+  /** The peer whose path it is, the local address being an alternative one. */
+  byAlt(path: Path): Peer | undefined {
+    const peer = this.#admitted.get(pathKey(path));
+    return peer?.admission?.alt === path.local.ip ? peer : undefined;
   }
 
   /** The peer that is admitted on exactly this path, in public addresses. */

@@ -1,4 +1,10 @@
-import { formatEndpoint, ipv4FromNumber, type Ipv4, type Prefix } from '../../../core/addr.ts';
+import {
+  innerIpv4FromNumber,
+  pathKey,
+  type InnerIp,
+  type Prefix,
+  type PathKey,
+} from '../../../core/addr.ts';
 import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
 import {
   pairOf,
@@ -42,7 +48,7 @@ export class Peer {
   }
 
   /** The other end of its device's address: the default peer's has one, as the description has it. */
-  get peerIp(): Ipv4 | undefined {
+  get peerIp(): InnerIp | undefined {
     return this.id === DEFAULT_PEER ? this.known.innerIp : undefined;
   }
 
@@ -82,14 +88,14 @@ function sourcesOf({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
   return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }, EVERYTHING] : allowedIps;
 }
 
-const EVERYTHING: Prefix = { ip: ipv4FromNumber(0), length: 0 };
+const EVERYTHING: Prefix = { ip: innerIpv4FromNumber(0), length: 0 };
 
 /** Prefixes that lead nowhere while their peer is not admitted: of one that takes what is left, its own address. */
 export function claimedPrefixes({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
   return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
 }
 
-/** Names the remote and the local address of data as it reaches the guard. */
-export function dataKey({ path, alt }: Admission): string {
-  return `${formatEndpoint(path.remote)} ${alt ?? path.local.ip}`;
+/** The path of data as it reaches the guard. */
+export function dataKey({ path: { local, remote }, alt }: Admission): PathKey {
+  return pathKey({ local: { ip: alt ?? local.ip, port: local.port }, remote });
 }

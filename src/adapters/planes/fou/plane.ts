@@ -1,4 +1,4 @@
-import type { Endpoint, Ipv4, Path } from '../../../core/addr.ts';
+import type { OuterIp, Path } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import type { Millis } from '../../../core/units.ts';
@@ -113,7 +113,7 @@ export class FouPlane implements DataPlane {
   #openQueue(): ControlQueue {
     const { context, peers } = this.#parts;
     return new ControlQueue(context.config, {
-      publicLocal: (local, remote) => this.#publicLocal(local, remote),
+      publicLocal: (path) => this.#publicLocal(path),
       packet: (packet) => context.listener.packet(packet),
       carries: (path) => peers.carries(path),
     });
@@ -275,9 +275,9 @@ export class FouPlane implements DataPlane {
     for (const { device } of this.#parts.peers.all()) await device.remove();
   }
 
-  #publicLocal(local: Ipv4, remote: Endpoint): Ipv4 | undefined {
+  #publicLocal(path: Path): OuterIp | undefined {
     const { alts, peers } = this.#parts;
-    if (alts.users(local).length === 0) return local;
-    return peers.byAlt(local, remote)?.admission?.path.local.ip;
+    if (alts.users(path.local.ip).length === 0) return path.local.ip;
+    return peers.byAlt(path)?.admission?.path.local.ip;
   }
 }

@@ -1,4 +1,4 @@
-import { parseIpv4, type Ipv4, type Path } from '../../../core/addr.ts';
+import { parseOuterIp, type OuterIp, type Path } from '../../../core/addr.ts';
 import type { PeerId, TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { port as toPort, type Port } from '../../../core/units.ts';
 
@@ -17,7 +17,7 @@ export type FouRecord = {
   /** Peers that have a device or had one: at most MAX_PEERS. */
   readonly peers: readonly PeerRecord[];
   /** Alternative local addresses that are ours to take away; those that were there before are left. */
-  readonly madeAlts: readonly Ipv4[];
+  readonly madeAlts: readonly OuterIp[];
 };
 
 export type PeerRecord = {
@@ -26,7 +26,7 @@ export type PeerRecord = {
   /** The admitted path, in public addresses (never an alternative one); undefined while evicted. */
   readonly path: Path | undefined;
   /** Alternative local address in use. */
-  readonly alt: Ipv4 | undefined;
+  readonly alt: OuterIp | undefined;
 };
 
 /** The record of a run that has made nothing yet. */
@@ -88,8 +88,8 @@ function parseEnd(value: unknown): Path['local'] | undefined {
   return ip !== undefined && port !== undefined ? { ip, port } : undefined;
 }
 
-function parseAddress(value: unknown): Ipv4 | undefined {
-  return typeof value === 'string' ? parseIpv4(value) : undefined;
+function parseAddress(value: unknown): OuterIp | undefined {
+  return typeof value === 'string' ? parseOuterIp(value) : undefined;
 }
 
 function parsePortValue(value: unknown): Port | undefined {

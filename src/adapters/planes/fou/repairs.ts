@@ -1,4 +1,4 @@
-import { formatPrefix } from '../../../core/addr.ts';
+import { parseOuterIp, formatPrefix } from '../../../core/addr.ts';
 import { RT_TABLE_MAIN } from '../../../core/netlink/route.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import type { Admissions } from './admissions.ts';
@@ -80,7 +80,8 @@ export class Repairs {
 
   #mendAlt({ ip }: RouteEvent & { kind: 'address' }): void {
     const { alts, peers } = this.#parts;
-    for (const id of alts.users(ip)) {
+    const address = parseOuterIp(ip);
+    for (const id of address === undefined ? [] : alts.users(address)) {
       const peer = peers.get(id);
       if (peer) this.peer(peer, 'alternative address');
     }

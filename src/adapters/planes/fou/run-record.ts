@@ -1,4 +1,4 @@
-import type { Ipv4 } from '../../../core/addr.ts';
+import type { OuterIp } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { PeerId, PlaneJournal } from '../../../ports/data-plane.ts';
 import { newRecord, type FouRecord, type PeerRecord } from './record.ts';
@@ -9,7 +9,7 @@ export class RunRecord {
   readonly #base: FouRecord;
   readonly #peers = new Map<PeerId, PeerRecord>();
   #madeListener = false;
-  #madeAlts: readonly Ipv4[] = [];
+  #madeAlts: readonly OuterIp[] = [];
 
   constructor(config: TunnelConfig, journal: PlaneJournal) {
     this.#journal = journal;
@@ -32,7 +32,7 @@ export class RunRecord {
     this.#save();
   }
 
-  setMadeAlts(addresses: readonly Ipv4[]): void {
+  setMadeAlts(addresses: readonly OuterIp[]): void {
     this.#madeAlts = addresses;
     this.#save();
   }

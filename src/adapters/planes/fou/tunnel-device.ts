@@ -1,4 +1,4 @@
-import type { Ipv4, Path } from '../../../core/addr.ts';
+import type { OuterIp, InnerIp, Path } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, withExit } from '../../../core/errors.ts';
 import type { ExitName } from '../../../core/exit-codes.ts';
@@ -20,9 +20,9 @@ export type DeviceEnvironment = {
 export type Pointing = {
   readonly path: Path;
   /** Outer source: the path's local address, or the alternative one where one is in use. */
-  readonly local: Ipv4;
+  readonly local: OuterIp;
   /** The other end of the device's address; undefined = the address stands alone. */
-  readonly peerIp: Ipv4 | undefined;
+  readonly peerIp: InnerIp | undefined;
   /** Largest MTU (bytes), where it is less than what the route allows. */
   readonly mtuLimit: number | undefined;
 };
@@ -93,7 +93,7 @@ export class TunnelDevice {
   }
 
   /** Whether the device has its address. */
-  async hasAddress(peerIp: Ipv4 | undefined): Promise<boolean> {
+  async hasAddress(peerIp: InnerIp | undefined): Promise<boolean> {
     return (await this.#addresses()).some((address) => this.#isOurs(address, peerIp));
   }
 
@@ -132,7 +132,7 @@ export class TunnelDevice {
   }
 
   /** Gives the device its address, and takes away what it had of it with another peer. */
-  async #address(peerIp: Ipv4 | undefined, index: IfIndex): Promise<void> {
+  async #address(peerIp: InnerIp | undefined, index: IfIndex): Promise<void> {
     const { route, config } = this.#environment;
     const { ip } = config.inner;
     const before = await this.#addresses();
@@ -154,7 +154,7 @@ export class TunnelDevice {
     return index === undefined ? [] : this.#environment.route.addresses({ index });
   }
 
-  #isOurs({ ip, peer }: Address, peerIp: Ipv4 | undefined): boolean {
+  #isOurs({ ip, peer }: Address, peerIp: InnerIp | undefined): boolean {
     return ip === this.#environment.config.inner.ip && peer === peerIp;
   }
 

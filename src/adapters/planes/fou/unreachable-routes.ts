@@ -1,4 +1,4 @@
-import { formatPrefix, type Ipv4, type Prefix } from '../../../core/addr.ts';
+import { formatPrefix, type Ip, type Prefix } from '../../../core/addr.ts';
 import { RT_TABLE_MAIN } from '../../../core/netlink/route.ts';
 import type { Port } from '../../../core/units.ts';
 import type { RouteChange, RouteNetlink, RouteSpec } from '../../netlink/route.ts';
@@ -15,19 +15,19 @@ const LAST_RESORT_METRIC = 4_000_000_000;
 export class UnreachableRoutes {
   readonly #route: RouteNetlink;
   readonly #metric: number;
-  readonly #made = new Map<string, Prefix>();
+  readonly #made = new Map<string, Prefix<Ip>>();
 
   constructor(route: RouteNetlink, port: Port) {
     this.#route = route;
     this.#metric = LAST_RESORT_METRIC + port;
   }
 
-  has(destination: Ipv4, length: number): boolean {
+  has(destination: Ip, length: number): boolean {
     return this.#made.has(formatPrefix({ ip: destination, length }));
   }
 
   /** Makes the routes exactly these, of all that the kernel has with this tunnel's metric. */
-  async reconcile(prefixes: readonly Prefix[]): Promise<void> {
+  async reconcile(prefixes: readonly Prefix<Ip>[]): Promise<void> {
     const there = await this.#route.routes({ table: RT_TABLE_MAIN, protocol: RTPROT_IPIPOU });
     this.#made.clear();
     for (const { destination, prefix, priority } of there) {
@@ -38,7 +38,7 @@ export class UnreachableRoutes {
   }
 
   /** Makes the routes exactly these, of those that we know of. Rejects with the first failure. */
-  async set(prefixes: readonly Prefix[]): Promise<void> {
+  async set(prefixes: readonly Prefix<Ip>[]): Promise<void> {
     const wanted = new Map(prefixes.filter(({ length }) => length > 0).map(keyed));
     const changes: RouteChange[] = [];
     for (const [key, prefix] of this.#made) {
@@ -69,7 +69,7 @@ export class UnreachableRoutes {
     return true;
   }
 
-  #spec({ ip, length }: Prefix): RouteSpec {
+  #spec({ ip, length }: Prefix<Ip>): RouteSpec {
     return {
       destination: ip,
       prefix: length,
@@ -80,6 +80,6 @@ export class UnreachableRoutes {
   }
 }
 
-function keyed(prefix: Prefix): [key: string, prefix: Prefix] {
+function keyed(prefix: Prefix<Ip>): [key: string, prefix: Prefix<Ip>] {
   return [formatPrefix(prefix), prefix];
 }

@@ -1,4 +1,4 @@
-import type { Ipv4 } from '../../../core/addr.ts';
+import type { InnerIp } from '../../../core/addr.ts';
 import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, withExit } from '../../../core/errors.ts';
@@ -92,7 +92,7 @@ export class TunDevice {
   }
 
   /** The other end, where the tunnel has one that goes without a name; other peers have routes. */
-  get #peerIp(): Ipv4 | undefined {
+  get #peerIp(): InnerIp | undefined {
     return defaultPeer(this.#config)?.innerIp;
   }
 }

@@ -9,7 +9,7 @@
  * packet from an inner source that is that peer's own. When the device is full, what was received stays where it is, nothing more is received, and
  * `turn` goes on from there when it is called again.
  */
-import { ipv4FromNumber, type Path } from '../../../core/addr.ts';
+import { outerIpv4FromNumber, type Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
@@ -193,9 +193,9 @@ export class Inbound {
       counters.lost(admitted ? 'control' : 'stranger');
       return;
     }
-    const remote = ipv4FromNumber(this.#batch.sourceIp(this.#message));
+    const remote = outerIpv4FromNumber(this.#batch.sourceIp(this.#message));
     const path = {
-      local: { ip: ipv4FromNumber(localIp), port: localPort },
+      local: { ip: outerIpv4FromNumber(localIp), port: localPort },
       remote: { ip: remote, port: remotePort as Port },
     };
     this.#options.control(path, this.#batch.packets.bytes.slice(at, at + length));

@@ -1,4 +1,4 @@
-import { ipv4ToNumber, type Ipv4, type Path, type Prefix } from '../../../core/addr.ts';
+import { ipv4ToNumber, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import type { MemberSpec } from './peer-table.ts';
@@ -6,7 +6,7 @@ import type { MemberSpec } from './peer-table.ts';
 /** What the main thread remembers of a peer. */
 export type KnownPeer = {
   readonly id: PeerId;
-  innerIp: Ipv4;
+  innerIp: InnerIp;
   allowedIps: PlanePeer['allowedIps'];
   /** Its slot in the shared counters, from its first admission on. */
   slot: number | undefined;

@@ -1,8 +1,9 @@
-import { parseIpv4, type Ipv4 } from '../../../core/addr.ts';
+import { parseOuterIp, type OuterIp } from '../../../core/addr.ts';
 import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { FOU_OVERHEAD, innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
+import { innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
 import type { KnownPeer } from './known-peers.ts';
 
 /**
@@ -82,12 +83,12 @@ export class PathMtus {
     if (remote !== undefined) return innerMtu(this.#route, remote, config);
     const { device } = config.outer;
     const outer = device === undefined ? undefined : await this.#route.linkByName(device);
-    if (outer) return Math.max(MIN_INNER_MTU, outer.mtu - FOU_OVERHEAD);
+    if (outer) return Math.max(MIN_INNER_MTU, outer.mtu - overheadOf('ipv4'));
     return innerMtu(this.#route, config.inner.ip, config);
   }
 }
 
 /** The address that a `fou-remote` spells; undefined for a name or nothing. */
-function literalRemote(host: string | undefined): Ipv4 | undefined {
-  return host === undefined ? undefined : parseIpv4(host);
+function literalRemote(host: string | undefined): OuterIp | undefined {
+  return host === undefined ? undefined : parseOuterIp(host);
 }

@@ -1,4 +1,10 @@
-import { encodeIpv4, ipv4ToNumber, type Path } from '../../../core/addr.ts';
+import {
+  encodeIpv4,
+  ipv4ToNumber,
+  ipv4EndpointKey,
+  type Path,
+  type EndpointKey,
+} from '../../../core/addr.ts';
 import { getU32host } from '../../../core/bytes.ts';
 import { encodeSockaddrIn } from '../../../core/wire/sockaddr.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
@@ -54,7 +60,7 @@ export type Peer = {
 export class PeerTable {
   readonly #members = new Map<PeerId, Member>();
   readonly #byPrefix = new PrefixTable<Member>();
-  readonly #byLocal = new Map<number, Map<number, Peer>>();
+  readonly #byLocal = new Map<number, Map<EndpointKey, Peer>>();
   /** Peers that are `any`; the one that came last gets what no prefix matches. */
   readonly #any = new Set<Member>();
   #fallback: Member | undefined;
@@ -95,8 +101,8 @@ export class PeerTable {
     if (holder && holder.member !== member) return false;
     this.evict(id);
     member.admitted = peer;
-    const sameLocal = this.#byLocal.get(peer.localIp) ?? new Map<number, Peer>();
-    sameLocal.set(remoteKey(peer.remoteIp, peer.remotePort), peer);
+    const sameLocal = this.#byLocal.get(peer.localIp) ?? new Map<EndpointKey, Peer>();
+    sameLocal.set(ipv4EndpointKey(peer.remoteIp, peer.remotePort), peer);
     this.#byLocal.set(peer.localIp, sameLocal);
     return true;
   }
@@ -108,7 +114,7 @@ export class PeerTable {
     member.admitted = undefined;
     this.#last = undefined;
     const sameLocal = this.#byLocal.get(peer.localIp);
-    sameLocal?.delete(remoteKey(peer.remoteIp, peer.remotePort));
+    sameLocal?.delete(ipv4EndpointKey(peer.remoteIp, peer.remotePort));
     if (sameLocal?.size === 0) this.#byLocal.delete(peer.localIp);
   }
 
@@ -130,7 +136,7 @@ export class PeerTable {
     if (last?.remoteIp === remoteIp && last.remotePort === remotePort && last.localIp === localIp) {
       return last;
     }
-    const found = this.#byLocal.get(localIp)?.get(remoteKey(remoteIp, remotePort));
+    const found = this.#byLocal.get(localIp)?.get(ipv4EndpointKey(remoteIp, remotePort));
     if (found) this.#last = found;
     return found;
   }
@@ -217,9 +223,4 @@ function makePeer(member: Member, slot: number, path: Path): Peer {
     foreign: 0,
     tooBig: 0,
   };
-}
-
-/** 48 bits: exact in a number. */
-function remoteKey(ip: number, port: number): number {
-  return ip * 65_536 + port;
 }
