@@ -1,11 +1,12 @@
+import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { IpipouError } from '../core/errors.ts';
 import type { RunEntry, RunStore } from '../ports/run-store.ts';
-import { configReferenceOf } from './load-config.ts';
+import { configPathOf } from './load-config.ts';
 
 /**
- * The tunnel of this network namespace that a word names: its device, its config's name, or its
- * config's path. Throws when there is none, or more than one.
+ * The tunnel of this network namespace that a word names: its device, its config's name, or any
+ * path of its config. Throws when there is none, or more than one.
  */
 export function findRun(word: string, runs: RunStore): RunEntry {
   const all = runs.list();
@@ -29,6 +30,15 @@ export function findRun(word: string, runs: RunStore): RunEntry {
 
 function isNamed({ record }: RunEntry, word: string): boolean {
   if (record.config.name === word) return true;
-  const reference = configReferenceOf(word);
-  return reference.includes('/') && record.configPath === resolve(reference);
+  const path = configPathOf(word);
+  return record.configPath !== undefined && realPath(record.configPath) === realPath(path);
+}
+
+/** Links resolved, as far as the file is there. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
+  }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { originOf, type Loaded } from '../core/config/loaded.ts';
@@ -5,7 +6,8 @@ import { parseArguments } from '../core/config/parse-argv.ts';
 import { parseConfigFile, parseSection } from '../core/config/parse-file.ts';
 import { resolveConfig } from '../core/config/resolve.ts';
 import type { ParsedSource } from '../core/config/setting.ts';
-import { IpipouError } from '../core/errors.ts';
+import { configReference } from '../core/config/syntax.ts';
+import { ConfigError, IpipouError } from '../core/errors.ts';
 
 /** Bytes of a config file beyond which it is none: room for a hundred thousand peers. */
 const CONFIG_FILE_MAX = 64 * 1024 * 1024;
@@ -16,6 +18,9 @@ const CONFIG_FILE_MAX = 64 * 1024 * 1024;
  */
 export async function loadConfig(argv: readonly string[]): Promise<Loaded> {
   const commandLine = parseArguments(argv);
+  // What was meant instead may be all that seems to be missing.
+  const unknown = commandLine.problems.filter((problem) => problem.unknown === true);
+  if (unknown.length > 0) throw new ConfigError(unknown);
   if (commandLine.asks !== undefined) {
     const resolved = resolveConfig({ commandLine, files: [] });
     const origin = { files: [], commandLine };
@@ -48,10 +53,20 @@ function holdsSecrets({ settings, sections }: ParsedSource): boolean {
   );
 }
 
-/** The config reference that a NAME, or a FILE that does not begin with `/`, `./` or `../`, stands for. */
-export function configReferenceOf(nameOrFile: string): string {
-  const isPath = nameOrFile.includes('/');
-  return isPath && !/^\.{0,2}\//.test(nameOrFile) ? `./${nameOrFile}` : nameOrFile;
+/**
+ * The config reference that a word stands for: a path where it has a slash, or is a file NAME.conf here;
+ * else a name, with or without `.conf`.
+ */
+export function configReferenceOf(word: string): string {
+  if (word.includes('/')) return /^\.{0,2}\//.test(word) ? word : `./${word}`;
+  if (!word.endsWith('.conf')) return word;
+  return existsSync(word) ? `./${word}` : word.slice(0, -'.conf'.length);
+}
+
+/** The absolute path of the config file that a word stands for, whether it is there or not. */
+export function configPathOf(word: string): string {
+  const reading = configReference.read(configReferenceOf(word));
+  return resolve(reading.ok ? reading.value.path : word);
 }
 
 /** A config file's text, and whether others than its owner and group may read it. */

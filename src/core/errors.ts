@@ -88,6 +88,8 @@ export type ConfigProblem = {
   readonly value: string | undefined;
   /** What was expected, as a noun phrase: "a port from 1 to 65535". */
   readonly expected: string;
+  /** There is no such option at all; `expected` is where to look, or what may have been meant. */
+  readonly unknown?: true;
 };
 
 /** Bad input: every problem found, not only the first. Exit code 2; nothing was changed. */
@@ -100,9 +102,13 @@ export class ConfigError extends IpipouError {
   }
 }
 
-/** `FILE:LINE: KEY: "VALUE": expected EXPECTED`. */
+/** `FILE:LINE: KEY: "VALUE": expected EXPECTED`, or `FILE:LINE: unknown option KEY`. */
 export function formatProblem(problem: ConfigProblem): string {
   const where = problem.line === undefined ? problem.source : `${problem.source}:${problem.line}`;
+  if (problem.unknown === true) {
+    const place = problem.line === undefined ? '' : `${where}: `;
+    return `${place}unknown option ${problem.key}: ${problem.expected}`;
+  }
   const value = problem.value === undefined ? 'no value' : JSON.stringify(problem.value);
   return `${where}: ${problem.key}: ${value}: expected ${problem.expected}`;
 }

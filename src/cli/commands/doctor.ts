@@ -10,7 +10,7 @@ export const doctorCommand: Command = {
   summary: 'say what this machine has and lacks',
   usage: `ipipou doctor [--json]
 
-For each data plane what it needs, whether that is here, and the command that mends it. Changes
+For each data plane what it needs, whether that is here, and what to do about it. Changes
 nothing and loads no modules. Exit code 0 when at least one data plane works, else 1.`,
   endsAtOnce: true,
   async run(args, context) {
@@ -50,6 +50,6 @@ function formatPlane({ name, works, requirements }: Examined): string {
 
 function formatCheck(check: Fact & Pick<Requirement, 'mend'>): string {
   const line = `  ${check.met ? 'ok     ' : 'missing'}  ${check.what}: ${check.detail}`;
-  const mend = check.met || check.mend === undefined ? '' : `           mend: ${check.mend}\n`;
+  const mend = check.met || check.mend === undefined ? '' : `           fix: ${check.mend}\n`;
   return `${printable(line)}\n${mend}`;
 }

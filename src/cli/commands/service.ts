@@ -36,7 +36,11 @@ Uninstall removes both files; stop and disable the services first.`,
     else if (word === 'uninstall') await uninstall(folder);
     else throw new IpipouError('arguments', `service: expected ${shape.what}`);
     await reloadManager(context);
-    context.stdout(`${word === 'install' ? 'installed' : 'removed'} ${join(folder, SERVICE)}\n`);
+    context.stdout(
+      word === 'install'
+        ? `installed ${join(folder, SERVICE)}\nnext: systemctl enable --now ipipou@NAME runs /etc/ipipou/NAME.conf, now and after every boot\n`
+        : `removed ${join(folder, SERVICE)}\n`,
+    );
     return EXIT.ok;
   },
 };

@@ -102,7 +102,7 @@ function unknownShort(word: string, letter: string, rest: string): ConfigProblem
   const long = findOption(word.replace(/=.*/s, ''));
   const problem = unknownOption(`-${letter}`, rest === '' ? undefined : rest, place);
   if (long === undefined) return problem;
-  return { ...problem, expected: `a known option; did you mean \`${hyphenate(long.name)}\`?` };
+  return { ...problem, expected: `did you mean \`${hyphenate(long.name)}\`?` };
 }
 
 /** `attached` is a value in the option's own argument, else the next argument is it. */

@@ -71,11 +71,12 @@ export function unknownOption(
   return {
     ...at,
     key: showableKey(word),
+    unknown: true,
     value: value === undefined ? undefined : HIDDEN,
     expected:
       near === undefined
-        ? 'a known option; ipipou --help lists them'
-        : `a known option; did you mean \`${at.line === undefined ? hyphenate(near) : near}\`?`,
+        ? 'ipipou help lists them'
+        : `did you mean \`${at.line === undefined ? hyphenate(near) : near}\`?`,
   };
 }
 

@@ -181,7 +181,7 @@ describe('syncconf', () => {
       ok: false,
       error:
         '/x.conf:5: keepalive: "x": expected a whole number of seconds from 0 to 86400\n' +
-        '/x.conf:6: frob: "(hidden)": expected a known option; ipipou --help lists them',
+        '/x.conf:6: unknown option frob: ipipou help lists them',
       exit: 'arguments',
       hint: undefined,
     });

@@ -88,6 +88,7 @@ describe('what is refused', () => {
     { args: ['--config', './does-not-exist.conf'], says: /cannot read config[^]*ENOENT[^]*hint:/ },
     { args: ['up', './does-not-exist.conf'], says: /cannot read config/ },
     { args: ['--sever'], says: /did you mean `--server`/ },
+    { args: ['-V'], says: /^ipipou: unknown option -V: ipipou help lists them\n$/ },
     { args: ['run', '--client'], says: /fou-remote/ },
   ])('$args', async ({ args, says }) => {
     const { code, stdout, stderr } = await run(args);
@@ -216,11 +217,11 @@ describe('doctor', () => {
       }) as unknown as Machine, // the rest is not asked for
   });
 
-  test('says what works, what is missing and what mends it', async () => {
+  test('says what works, what is missing and what to do', async () => {
     const { code, stdout } = await run(['doctor'], machine(missing, met));
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /fou: cannot be had\n {2}ok +a: b\n {2}missing +module x: gone\n +mend: get it/,
+      /fou: cannot be had\n {2}ok +a: b\n {2}missing +module x: gone\n +fix: get it/,
     );
     expect(stdout).toMatch(/tun: works/);
     expect(stdout).toMatch(/dataplane auto takes tun/);

@@ -38,7 +38,7 @@ test.each([
   [['auth-tokenQXZ'], 'auth-token(hidden)'],
   [['verb', '3'], 'verb: "": expected an option of a peer'],
   [['peer', 'x'], 'peer: "": expected an option of a peer'],
-  [['keepalive', '5', 'remove'], 'remove: no value: expected a known option'],
+  [['keepalive', '5', 'remove'], 'unknown option remove'],
 ])('%j is refused', async (words, message) => {
   await expect(read(...words)).rejects.toThrow(message);
 });
