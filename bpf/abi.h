@@ -107,7 +107,8 @@ struct ipipou_counters {
 	__u64 last_heard; /* CLOCK_MONOTONIC, nanoseconds, a few milliseconds coarse; data only */
 	__u64 last_super; /* when an aggregated packet came last */
 	__u64 peer_bucket;
-	__u64 reserved_rx[2];
+	__u64 last_train; /* when datagrams came last that had been joined; as last_heard */
+	__u64 reserved_rx;
 };
 
 /* Key of the map `paths`: hash to peer index. */

@@ -156,20 +156,26 @@ static __always_inline void count_in(struct __sk_buff *skb, struct ipipou_counte
 	__sync_fetch_and_add(&counters->rx_bytes, bytes);
 }
 
+/* Makes a packet of a device without link headers one that the pair takes; 0 when it could. */
+static __always_inline long add_link_header(struct __sk_buff *skb,
+					    const struct ipipou_config *config)
+{
+	struct ethhdr ethernet = { .h_proto = bpf_htons(ETH_P_IP) };
+
+	__builtin_memcpy(ethernet.h_dest, config->near_mac, ETH_ALEN);
+	if (bpf_skb_change_head(skb, sizeof(ethernet), 0))
+		return -1;
+	return bpf_skb_store_bytes(skb, 0, &ethernet, sizeof(ethernet), 0);
+}
+
 /* Strips the outer headers and hands the inner packet to the tunnel device. */
 static __always_inline int deliver(struct __sk_buff *skb, const struct ipipou_config *config,
 				   __u32 link, int backlog)
 {
 	if (bpf_skb_adjust_room(skb, -OUTER_LENGTH, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
 		return refuse_in(IPIPOU_REASON_NO_ROOM);
-	if (link == 0) {
-		struct ethhdr ethernet = { .h_proto = bpf_htons(ETH_P_IP) };
-
-		__builtin_memcpy(ethernet.h_dest, config->near_mac, ETH_ALEN);
-		if (bpf_skb_change_head(skb, sizeof(ethernet), 0) ||
-		    bpf_skb_store_bytes(skb, 0, &ethernet, sizeof(ethernet), 0))
-			return refuse_in(IPIPOU_REASON_NO_ROOM);
-	}
+	if (link == 0 && add_link_header(skb, config))
+		return refuse_in(IPIPOU_REASON_NO_ROOM);
 	if (backlog)
 		return bpf_redirect(config->near_ifindex, BPF_F_INGRESS);
 	return bpf_redirect(config->far_ifindex, 0);
@@ -239,62 +245,16 @@ static __always_inline __u32 sender_of(const struct outer *outer)
 	return index ? *index : IPIPOU_NO_PEER;
 }
 
-/* A packet to the port, complete and without IP options. */
-static __always_inline int to_port(struct __sk_buff *skb, struct ipipou_config *config,
-				   struct outer *outer, const __u32 link)
+/*
+ * Makes readable as much as is wanted of a packet on a device with a link header of `link` bytes: the outer
+ * headers, and the inner ones as far as there are any. False when not even the outer ones are there.
+ */
+static __always_inline int headers_readable(struct __sk_buff *skb, __u32 link)
 {
-	__u32 index = sender_of(outer), udp_length = bpf_ntohs(outer->udp.len);
-	struct ipipou_counters *counters = bpf_map_lookup_elem(&ipipou_counters, &index);
-	struct ipipou_peer *peer = peer_at(index);
-	struct inbound in = {
-		.outer = &outer->ip,
-		.inner = (void *)(outer + 1),
-		.length = udp_length - sizeof(struct udphdr),
-		.end = (void *)(long)skb->data_end,
-	};
+	const __u32 inner = link + OUTER_LENGTH + sizeof(struct iphdr);
 
-	/* What is truncated or contradicts itself is the stack's to refuse. */
-	if (udp_length < sizeof(struct udphdr) ||
-	    bpf_ntohs(outer->ip.tot_len) != udp_length + sizeof(struct iphdr) ||
-	    skb->len - link < bpf_ntohs(outer->ip.tot_len))
-		return TC_ACT_UNSPEC;
-	if (!peer || !counters) {
-		if (!for_this_host(skb, outer->ip.saddr, outer->ip.daddr))
-			return TC_ACT_UNSPEC;
-		return stranger(config, outer->ip.saddr, in.length, looks_like_packet(&in));
-	}
-	if (!is_data(config, &in))
-		return control_of_peer(config, counters, in.length);
-	return data_of_peer(skb, config, index, peer, counters, &in, link);
-}
-
-/* How much of a packet is wanted for direct reading: the outer headers and the least of inner ones. */
-#define WANTED (OUTER_LENGTH + (int)sizeof(struct iphdr) + (int)sizeof(struct tcphdr))
-
-/* `link` is the length of the device's link header: 14 or 0. */
-static __always_inline int decap(struct __sk_buff *skb, const __u32 link)
-{
-	struct ipipou_config *config;
-	struct outer *outer;
-
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST || skb->vlan_present)
-		return TC_ACT_UNSPEC;
-	if (!readable(skb, link + WANTED) && !readable(skb, link + OUTER_LENGTH))
-		return TC_ACT_UNSPEC;
-	outer = (void *)(long)skb->data + link;
-	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
-		return TC_ACT_UNSPEC;
-	if (outer->ip.protocol != IPPROTO_UDP)
-		return TC_ACT_UNSPEC;
-	config = config_of();
-	if (!config)
-		return TC_ACT_UNSPEC;
-	if (*(__u8 *)outer != IP_VERSION_AND_LENGTH ||
-	    (outer->ip.frag_off & bpf_htons(IP_MF | IP_OFFSET)))
-		return unusual(skb, config, link);
-	if (outer->udp.dest != config->local_port)
-		return TC_ACT_UNSPEC;
-	return to_port(skb, config, outer, link);
+	return readable(skb, inner + sizeof(struct tcphdr)) || readable(skb, inner) ||
+	       readable(skb, link + OUTER_LENGTH);
 }
 
 #endif

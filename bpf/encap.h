@@ -25,6 +25,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "trains.h"
 
 #define AF_INET 2
 
@@ -242,6 +243,8 @@ static __always_inline int encap(struct __sk_buff *skb)
 
 	if (!config)
 		return TC_ACT_SHOT;
+	if (skb->tc_index == IPIPOU_OUT_OF_TRAIN)
+		return skb->ifindex == config->far_ifindex ? out_of_train(skb, config) : TC_ACT_UNSPEC;
 	if (skb->protocol != bpf_htons(ETH_P_IP))
 		return refuse_out(0, IPIPOU_REASON_NOT_IPV4);
 	if (!readable(skb, ETH_HLEN + sizeof(*ip) + sizeof(*tcp)) &&

@@ -8,7 +8,7 @@
  *       egress:         ingress: ipipou_encap      ingress: ipipou_decap_eth,
  *       ipipou_encap    (what was cut up)          or ipipou_decap_raw where there is no link header
  */
-#include "decap.h"
+#include "arrival.h"
 #include "encap.h"
 
 SEC("tc")

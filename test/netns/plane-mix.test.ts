@@ -4,8 +4,8 @@
  * test/rig/two-hosts.ts.
  */
 import { beforeEach, describe, test } from 'vitest';
-import { INNER_B, onePair, type PlanePair } from '../rig/plane-pair.ts';
-import { expectTcp } from '../rig/transfer.ts';
+import { INNER_A, INNER_B, onePair, type PlanePair } from '../rig/plane-pair.ts';
+import { expectTcp, expectUdp } from '../rig/transfer.ts';
 
 const MIB = 1024 * 1024;
 
@@ -22,5 +22,17 @@ describe.each([
 
   test('by TCP from bpf to tun', async () => {
     await expectTcp(pair.cable.a, pair.cable.b, INNER_B, 8 * MIB);
+  });
+
+  test('by TCP from tun to bpf', async () => {
+    await expectTcp(pair.cable.b, pair.cable.a, INNER_A, 8 * MIB);
+  });
+
+  test('by UDP from bpf to tun', async () => {
+    await expectUdp(pair.cable.a, pair.cable.b, INNER_B, 1444);
+  });
+
+  test('by UDP from tun to bpf', async () => {
+    await expectUdp(pair.cable.b, pair.cable.a, INNER_A, 1444);
   });
 });

@@ -86,7 +86,8 @@ export const STRUCTS = {
     last_heard: 'u64',
     last_super: 'u64',
     peer_bucket: 'u64',
-    reserved_rx: 16,
+    last_train: 'u64',
+    reserved_rx: 'u64',
   }),
   ipipou_path: structLayout({
     local_ip: 'be32',

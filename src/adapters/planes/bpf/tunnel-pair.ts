@@ -5,6 +5,7 @@ import { KernelError, withExit } from '../../../core/errors.ts';
 import type { ExitName } from '../../../core/exit-codes.ts';
 import { IFF_MULTICAST, IFF_NOARP } from '../../../core/netlink/link.ts';
 import { encodeVethData } from '../../../core/netlink/veth.ts';
+import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Link, RouteNetlink } from '../../netlink/route.ts';
 
 /** IFNAMSIZ of linux/if.h, less the zero at the end. */
@@ -73,14 +74,19 @@ export class TunnelPair {
 
   /** Gives both ends what they need, changing only what differs; returns them as they are then. */
   async dress({ near, far }: Ends, mtu: number): Promise<Ends> {
-    for (const end of [far, near]) {
+    // From the near end to the far one packets may still have their outer headers (bpf/trains.h).
+    const sizes = [
+      [far, mtu + overheadOf('ipv4')],
+      [near, mtu],
+    ] as const;
+    for (const [end, size] of sizes) {
       const plain = (end.flags & (IFF_NOARP | IFF_MULTICAST)) === IFF_NOARP;
-      const dressed = end.up && end.mtu === mtu && plain;
+      const dressed = end.up && end.mtu === size && plain;
       if (dressed) continue;
       if (!end.up) await this.#withoutIpv6(end);
       await refile(
         'link',
-        this.#route.setLink(end.index, { up: true, arp: false, multicast: false, mtu }),
+        this.#route.setLink(end.index, { up: true, arp: false, multicast: false, mtu: size }),
       );
     }
     if (!(await this.#hasAddress(near))) await this.#addAddress(near);

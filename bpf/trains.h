@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Trains: many outer datagrams of one sender in one aggregate. A sender in this same kernel that used
+ * UDP_SEGMENT makes them (the `tun` plane), and a device that joins datagrams to forward them. No program
+ * can take them apart, so the kernel has to: they are sent out of the near end, which has segmentation off,
+ * and come one by one to the far end, whose program finishes what was begun here.
+ *
+ * They are known there by their tc_index, which nobody outside of this host can set, and whatever has it is
+ * judged once more. What a peer sends shortly after a train goes the same way, to keep the order.
+ */
+#ifndef IPIPOU_TRAINS_H
+#define IPIPOU_TRAINS_H
+
+#include "decap.h"
+
+/* tc_index of packets between the ends of the pair that still have their outer headers. */
+#define IPIPOU_OUT_OF_TRAIN 0x6970
+
+/* Whether an outer aggregate holds more than one inner packet, or aggregate of them. */
+static __always_inline int is_train(const struct __sk_buff *skb, const struct inbound *in)
+{
+	return skb->gso_size &&
+	       !(looks_like_packet(in) && bpf_ntohs(in->inner->tot_len) == in->length);
+}
+
+static __always_inline int follows_a_train(const struct ipipou_counters *counters)
+{
+	return bpf_ktime_get_coarse_ns() - counters->last_train < AGGREGATE_MEMORY_NS;
+}
+
+/* Sends a train, or what follows one, by the near end. */
+static __always_inline int take_apart(struct __sk_buff *skb, const struct ipipou_config *config,
+				      __u32 link)
+{
+	if (link == 0 && add_link_header(skb, config))
+		return refuse_in(IPIPOU_REASON_NO_ROOM);
+	skb->tc_index = IPIPOU_OUT_OF_TRAIN;
+	return bpf_redirect(config->near_ifindex, 0);
+}
+
+/* One packet of a train, on the far end's ingress. */
+JUDGED_ALONE int out_of_train(struct __sk_buff *skb, struct ipipou_config *config)
+{
+	struct ipipou_counters *counters;
+	struct ipipou_peer *peer;
+	struct inbound in = {};
+	struct outer *outer;
+	__u32 index;
+
+	if (!skb || !config)
+		return TC_ACT_SHOT;
+	/* What is forwarded from here on must not be taken for one again. */
+	skb->tc_index = 0;
+	if (!headers_readable(skb, ETH_HLEN))
+		return TC_ACT_SHOT;
+	outer = (void *)(long)skb->data + ETH_HLEN;
+	in.end = (void *)(long)skb->data_end;
+	if ((void *)(outer + 1) > in.end || *(__u8 *)outer != IP_VERSION_AND_LENGTH ||
+	    outer->ip.protocol != IPPROTO_UDP || outer->udp.dest != config->local_port)
+		return TC_ACT_SHOT;
+	in.outer = &outer->ip;
+	in.inner = (void *)(outer + 1);
+	in.length = bpf_ntohs(outer->udp.len) - sizeof(struct udphdr);
+	index = sender_of(outer);
+	counters = bpf_map_lookup_elem(&ipipou_counters, &index);
+	peer = peer_at(index);
+	if (!peer || !counters)
+		return TC_ACT_SHOT;
+	if (skb->gso_size || !is_data(config, &in) ||
+	    skb->len < ETH_HLEN + OUTER_LENGTH + in.length)
+		return refuse_peer(counters, IPIPOU_REASON_MALFORMED);
+	return data_of_peer(skb, config, index, peer, counters, &in, ETH_HLEN);
+}
+
+#endif
