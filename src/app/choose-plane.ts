@@ -4,13 +4,13 @@ import type { PlaneFactory, Requirement } from '../ports/data-plane.ts';
 
 export type PlaneChoice = {
   readonly factory: PlaneFactory;
-  /** Why this one, for the log and `show`. */
-  readonly reason: string;
+  /** Why not the best one, or that it was asked for; undefined where there is nothing to say. */
+  readonly reason: string | undefined;
 };
 
 /**
  * The plane to use: the one asked for, or with `auto` the first of `planes` whose requirements are
- * all met. Loads kernel modules. Rejects with what is missing and what mends it.
+ * all met. Loads kernel modules. Rejects with what is missing and what to do.
  */
 export async function choosePlane(
   wanted: TunnelConfig['dataplane'],
@@ -38,8 +38,8 @@ async function missingOf(factory: PlaneFactory): Promise<readonly Requirement[]>
   return (await factory.probe({ load: true })).filter((requirement) => !requirement.met);
 }
 
-function reasonFor(passedOver: readonly Unavailable[]): string {
-  if (passedOver.length === 0) return 'the best one, and all it needs is here';
+function reasonFor(passedOver: readonly Unavailable[]): string | undefined {
+  if (passedOver.length === 0) return undefined;
   const lacks = passedOver.map(
     ({ factory, missing }) => `${factory.name} lacks ${missing.map(briefly).join(', ')}`,
   );
@@ -57,8 +57,8 @@ function describe({ factory, missing }: Unavailable): string {
 
 function unavailable(planes: readonly Unavailable[]): IpipouError {
   const missing = planes.flatMap((plane) => plane.missing);
-  const mends = new Set(missing.map(({ mend }) => mend).filter((mend) => mend !== undefined));
-  const hint = [...mends, 'ipipou doctor'].join('; ');
+  const fixes = new Set(missing.map(({ fix }) => fix).filter((fix) => fix !== undefined));
+  const hint = [...fixes, 'ipipou doctor'].join('; ');
   const exit = missing.map((requirement) => requirement.exit).find((code) => code !== undefined);
   const names = planes.map(({ factory }) => factory.name).join(', ');
   return new IpipouError(

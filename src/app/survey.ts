@@ -30,7 +30,7 @@ export type RecordedTunnel = {
   readonly role: 'server' | 'client';
   readonly device: string;
   readonly plane: PlaneName;
-  readonly planeReason: string;
+  readonly planeReason: string | undefined;
   readonly pid: number;
   readonly processState: ProcessState | undefined;
   readonly since: Millis;

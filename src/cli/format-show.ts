@@ -17,7 +17,7 @@ export function formatTunnel(tunnel: Tunnel, now: number): string {
 function formatClassic(tunnel: AnsweringTunnel, now: number): string {
   const { path } = tunnel;
   return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${tunnel.phase}`, [
-    ['plane', `${tunnel.plane} (${tunnel.planeReason})`],
+    ['plane', formatPlane(tunnel)],
     ['inner', `${tunnel.innerIp} to ${tunnel.innerPeerIp}, MTU ${tunnel.mtu}`],
     ['local', path ? formatEndpoint(path.local) : `port ${tunnel.localPort}`],
     ['local alternative', tunnel.localAlt],
@@ -37,7 +37,7 @@ function formatMany(tunnel: AnsweringTunnel, now: number): string {
   const { peerCount, carriedCount, peers } = tunnel;
   const count = `${carriedCount} of ${peerCount} ${peerCount === 1 ? 'peer' : 'peers'} carried`;
   const head = block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${count}`, [
-    ['plane', `${tunnel.plane} (${tunnel.planeReason})`],
+    ['plane', formatPlane(tunnel)],
     ['inner', `${tunnel.innerIp}, MTU ${tunnel.mtu}`],
     ['local', `port ${tunnel.localPort}`],
     // A sole peer's own are with the peer.
@@ -106,6 +106,10 @@ function daemonLines(tunnel: AnsweringTunnel, now: number): readonly Line[] {
   ];
 }
 
+function formatPlane({ plane, planeReason }: Pick<Tunnel, 'plane' | 'planeReason'>): string {
+  return planeReason === undefined ? plane : `${plane} (${planeReason})`;
+}
+
 /** Where to read on. */
 function formatLog({ log, pid }: Pick<Tunnel, 'log' | 'pid'>): string {
   if (log === 'journal') return `the journal (journalctl _PID=${pid})`;
@@ -125,7 +129,7 @@ function formatRecorded(tunnel: RecordedTunnel, now: number): string {
       'packets',
       forwarding === undefined ? undefined : PACKETS[forwarding ? 'forwarded' : 'stopped'],
     ],
-    ['plane', `${tunnel.plane} (${tunnel.planeReason})`],
+    ['plane', formatPlane(tunnel)],
     ['inner', tunnel.innerPeerIp ? `${tunnel.innerIp} to ${tunnel.innerPeerIp}` : tunnel.innerIp],
     ['remote', path ? formatEndpoint(path.remote) : undefined],
     ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { isErrno } from '../adapters/system/files.ts';
 import { originOf, type Loaded } from '../core/config/loaded.ts';
-import { parseArguments } from '../core/config/parse-argv.ts';
+import { parseArguments, type ParsedArguments } from '../core/config/parse-argv.ts';
 import { parseConfigFile, parseSection } from '../core/config/parse-file.ts';
 import { resolveConfig } from '../core/config/resolve.ts';
 import type { ParsedSource } from '../core/config/setting.ts';
@@ -27,7 +28,7 @@ export async function loadConfig(argv: readonly string[]): Promise<Loaded> {
     return { resolved, origin, configPath: undefined, warnings: [] };
   }
   const files: ParsedSource[] = [];
-  const warnings: string[] = [];
+  const warnings: string[] = [...secretsOnCommandLine(commandLine)];
   for (const { path } of commandLine.configs) {
     const { text, openTo } = await readConfigFile(path);
     const parsed = parseConfigFile(text, path);
@@ -43,6 +44,16 @@ export async function loadConfig(argv: readonly string[]): Promise<Loaded> {
     configPath: last === undefined ? undefined : resolve(last),
     warnings,
   };
+}
+
+/** /proc/PID/cmdline is everybody's to read. */
+function secretsOnCommandLine({ settings }: ParsedArguments): readonly string[] {
+  const names = settings.filter(({ option }) => option.secret).map(({ option }) => option.name);
+  if (names.length === 0) return [];
+  const them = names.length === 1 ? 'it' : 'them';
+  return [
+    `${names.join(', ')} on the command line can be read by every user of this machine: put ${them} into the config file`,
+  ];
 }
 
 function holdsSecrets({ settings, sections }: ParsedSource): boolean {
@@ -80,7 +91,9 @@ export async function readConfigFile(
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new IpipouError('arguments', `cannot read config ${path}: ${message}`, {
-      hint: '--config NAME reads /etc/ipipou/NAME.conf; a path begins with /, ./ or ../',
+      hint: isErrno(error, 'EACCES')
+        ? 'run as root'
+        : '--config NAME reads /etc/ipipou/NAME.conf; a path begins with /, ./ or ../',
       cause: error,
     });
   }

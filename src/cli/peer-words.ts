@@ -7,13 +7,15 @@ const place = { source: COMMAND_LINE, line: undefined };
 
 /**
  * `OPTION VALUE` pairs as somebody typed them, with or without hyphens. A secret's value may be
- * `@PATH` or `-`, which `readSecret` gets to read. Throws a ConfigError.
+ * `@PATH` or `-`, which `readSecret` gets to read; `openSecrets` names those that are neither. Throws a
+ * ConfigError.
  */
 export async function readPeerWords(
   words: readonly string[],
   readSecret: (where: string) => Promise<string>,
-): Promise<readonly PeerOption[]> {
+): Promise<{ readonly options: readonly PeerOption[]; readonly openSecrets: readonly string[] }> {
   const options: PeerOption[] = [];
+  const openSecrets: string[] = [];
   let next = 0;
   while (next < words.length) {
     const word = (words[next] ?? '').replace(/^-+/, '');
@@ -24,10 +26,11 @@ export async function readPeerWords(
     }
     const value = option.value === undefined ? '' : valueOf(option, words[next + 1]);
     const elsewhere = option.secret && (value === '-' || value.startsWith('@'));
+    if (option.secret && !elsewhere) openSecrets.push(option.name);
     options.push([option.name, elsewhere ? withoutLineEnd(await readSecret(value)) : value]);
     next += option.value === undefined ? 1 : 2;
   }
-  return options;
+  return { options, openSecrets };
 }
 
 function valueOf(option: Option, word: string | undefined): string {

@@ -23,7 +23,7 @@ export type TunnelStatus = {
   readonly pid: number;
   readonly since: Millis;
   readonly plane: PlaneName;
-  readonly planeReason: string;
+  readonly planeReason: string | undefined;
   readonly device: string;
   readonly mtu: number;
   readonly innerIp: InnerIp;

@@ -155,8 +155,8 @@ export type Requirement = {
   readonly met: boolean;
   /** How it was seen, or what is missing. */
   readonly detail: string;
-  /** The command that mends it, when one can. */
-  readonly mend: string | undefined;
+  /** What to do about it, where that is known. */
+  readonly fix: string | undefined;
   /** The row of the exit-code table for a tunnel that cannot do without; absent = generic. */
   readonly exit?: ExitName;
 };

@@ -27,8 +27,8 @@ export type RunRecord = {
   /** Where its log goes: the absolute path of a file, `journal`, or `stderr`. */
   readonly log: string;
   readonly plane: PlaneName;
-  /** Why this plane: "asked for", or what decided. */
-  readonly planeReason: string;
+  /** Why not the best plane, or that it was asked for; undefined where it is just the best. */
+  readonly planeReason: string | undefined;
   /** What the daemon is doing: before and after `up` nobody listens at the control socket. */
   readonly life: 'starting' | 'up' | 'ending';
   /** Unix time of the start. */

@@ -13,6 +13,6 @@ export async function networkPermission(): Promise<Requirement> {
     what: 'permission to configure the network',
     met,
     detail: met ? 'CAP_NET_ADMIN is there' : 'CAP_NET_ADMIN is missing',
-    mend: met ? undefined : 'run as root (sudo ipipou …)',
+    fix: met ? undefined : 'run as root (sudo ipipou …)',
   };
 }

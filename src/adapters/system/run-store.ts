@@ -65,8 +65,9 @@ function devicesIn(folder: string): readonly string[] {
     return readdirSync(folder).toSorted();
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return [];
-    throw new IpipouError('generic', `cannot read ${folder}: ${String(error)}`, {
-      hint: 'run as root',
+    if (!isErrno(error, 'EACCES')) throw error;
+    throw new IpipouError('generic', 'whether there are tunnels is for root to know', {
+      hint: 'run as root to see them (sudo ipipou …)',
       cause: error,
     });
   }

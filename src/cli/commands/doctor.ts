@@ -22,15 +22,20 @@ nothing and loads no modules. Exit code 0 when at least one data plane works, el
     if (flags.has('json')) {
       context.stdout(`${JSON.stringify({ best, facts, planes }, undefined, 2)}\n`);
     } else {
-      context.stdout(facts.map((fact) => formatCheck({ ...fact, mend: undefined })).join(''));
+      context.stdout(facts.map((fact) => formatCheck({ ...fact, fix: undefined })).join(''));
       for (const plane of planes) context.stdout(formatPlane(plane));
-      context.stdout(
-        best === undefined ? '\nno data plane works here\n' : `\ndataplane auto takes ${best}\n`,
-      );
+      context.stdout(`\n${verdict(best, facts)}\n`);
     }
     return best === undefined ? EXIT.generic : EXIT.ok;
   },
 };
+
+function verdict(best: string | undefined, facts: readonly Fact[]): string {
+  if (best !== undefined) return `dataplane auto takes ${best}`;
+  return facts.every(({ met }) => met)
+    ? 'no data plane works here'
+    : 'no data plane works for this user: run as root to see which would (sudo ipipou doctor)';
+}
 
 type Examined = {
   readonly name: string;
@@ -48,8 +53,8 @@ function formatPlane({ name, works, requirements }: Examined): string {
   return title + requirements.map(formatCheck).join('');
 }
 
-function formatCheck(check: Fact & Pick<Requirement, 'mend'>): string {
+function formatCheck(check: Fact & Pick<Requirement, 'fix'>): string {
   const line = `  ${check.met ? 'ok     ' : 'missing'}  ${check.what}: ${check.detail}`;
-  const mend = check.met || check.mend === undefined ? '' : `           fix: ${check.mend}\n`;
-  return `${printable(line)}\n${mend}`;
+  const fix = check.met || check.fix === undefined ? '' : `           fix: ${check.fix}\n`;
+  return `${printable(line)}\n${fix}`;
 }

@@ -27,7 +27,14 @@ as @PATH, the file that holds it, or as -, for standard input.`,
       });
     }
     const remove = words.length === 1 && words[0] === 'remove';
-    const options = remove ? [] : await readPeerWords(words, secretReader(context));
+    const { options, openSecrets } = remove
+      ? { options: [], openSecrets: [] }
+      : await readPeerWords(words, secretReader(context));
+    for (const name of openSecrets) {
+      context.stderr(
+        `warning: ${name} on the command line can be read by every user of this machine: give @PATH, or - for standard input\n`,
+      );
+    }
     const machine = await context.machine();
     const entry = findRun(tunnel, machine.runs);
     if (remove) {

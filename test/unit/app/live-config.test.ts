@@ -288,6 +288,17 @@ describe('reload', () => {
   });
 });
 
+test('secrets on the command line are told of by name, once for all of them', async () => {
+  const argv = ['--server', '--auth-token', 'QXZ', '--auth-secret=QXZ'];
+  const { warnings } = await loadConfig(argv);
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /^auth-token, auth-secret on the command line .* every user .* config file$/,
+    ),
+  ]);
+  expect(warnings.join()).not.toContain('QXZ');
+});
+
 describe('peers', () => {
   test('come in pages, each of which fits a reply', async () => {
     const networks = Array.from({ length: 900 }, (_, index) => `10.9.${index >> 8}.${index & 255}`);

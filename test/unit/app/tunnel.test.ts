@@ -21,12 +21,12 @@ function serverConfig(dataplane: 'auto' | 'fou' | 'tun' = 'auto'): TunnelConfig 
   return resolved.config;
 }
 
-const MET: Requirement = { what: 'luck', met: true, detail: 'there', mend: undefined };
+const MET: Requirement = { what: 'luck', met: true, detail: 'there', fix: undefined };
 const NO_MODULE: Requirement = {
   what: 'kernel module fou (so and so)',
   met: false,
   detail: 'not in this kernel',
-  mend: 'apt-get install kernel',
+  fix: 'apt-get install kernel',
   exit: 'modprobe',
 };
 const REFUSED = new KernelError('link', { operation: 'op', errno: 'EIO', subject: 'link x' });
@@ -308,6 +308,7 @@ describe('the choice of the plane', () => {
     world.requirements.fou = [MET];
     const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.done).toContain('open fou');
+    expect(world.written).toMatchObject({ plane: 'fou', planeReason: undefined });
     await tunnel.close();
   });
 

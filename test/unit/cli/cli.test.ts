@@ -204,8 +204,8 @@ test.each([['version'], ['--version']])('%s', async (word) => {
 });
 
 describe('doctor', () => {
-  const met: Requirement = { what: 'a', met: true, detail: 'b', mend: undefined };
-  const missing: Requirement = { what: 'module x', met: false, detail: 'gone', mend: 'get it' };
+  const met: Requirement = { what: 'a', met: true, detail: 'b', fix: undefined };
+  const missing: Requirement = { what: 'module x', met: false, detail: 'gone', fix: 'get it' };
   const machine = (fou: Requirement, tun: Requirement): Partial<CommandContext> => ({
     machine: async () =>
       ({
@@ -225,6 +225,19 @@ describe('doctor', () => {
     );
     expect(stdout).toMatch(/tun: works/);
     expect(stdout).toMatch(/dataplane auto takes tun/);
+  });
+
+  test('who lacks capabilities is told to look as root, not that nothing works', async () => {
+    const given = machine(missing, missing);
+    const { code, stdout } = await run(['doctor'], {
+      machine: async () => ({
+        ...((await given.machine?.()) as Machine),
+        facts: () => [{ what: 'capabilities', met: false, detail: 'no CAP_NET_ADMIN' }],
+      }),
+    });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/for this user: run as root to see which would/);
+    expect(stdout).not.toContain('works here');
   });
 
   test('fails when nothing works', async () => {

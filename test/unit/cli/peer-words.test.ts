@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { readPeerWords } from '../../../src/cli/peer-words.ts';
 
-const read = (...words: readonly string[]) =>
+const readAll = (...words: readonly string[]) =>
   readPeerWords(words, async (where) => `what ${where} holds\n`);
+const read = async (...words: readonly string[]) => (await readAll(...words)).options;
 
 test.each([
   [['keepalive', '5'], [['keepalive', '5']]],
@@ -41,4 +42,13 @@ test.each([
   [['keepalive', '5', 'remove'], 'unknown option remove'],
 ])('%j is refused', async (words, message) => {
   await expect(read(...words)).rejects.toThrow(message);
+});
+
+test('secrets that everybody can see are named', async () => {
+  expect(await readAll('auth-token', 'seen', 'keepalive', '5')).toMatchObject({
+    openSecrets: ['auth-token'],
+  });
+  expect(await readAll('auth-token', '@/root/token', 'auth-secret', '-')).toMatchObject({
+    openSecrets: [],
+  });
 });

@@ -17,13 +17,18 @@ export async function probeRequirements(): Promise<readonly Requirement[]> {
   );
   const object = attempt('the compiled programs', () => objectFile(), 'npm run build');
   const ready = permitted.met && library.met && object.met;
-  return [permitted, library, object, ...(ready ? [kernel()] : [])];
+  if (ready) return [permitted, library, object, kernel()];
+  const unseen = { what: KERNEL, met: false, detail: 'not looked at', fix: undefined };
+  return [permitted, library, object, permitted.met ? unseen : { ...unseen, fix: SEE }];
 }
+
+const KERNEL = 'a kernel that takes the programs (Linux 5.15 or newer)';
+const SEE = 'run as root to see (sudo ipipou …)';
 
 /** The verifier is the judge of whether a kernel is new enough: it is asked. */
 function kernel(): Requirement {
   return attempt(
-    'a kernel that takes the programs (Linux 5.15 or newer)',
+    KERNEL,
     () => {
       using _programs = loadPrograms({ maxPeers: 1 });
       return 'loaded them';
@@ -38,22 +43,22 @@ function kernel(): Requirement {
 function attempt(
   what: string,
   act: () => string,
-  mend: string | ((error: KernelError) => string),
+  fix: string | ((error: KernelError) => string),
 ): Requirement {
   try {
-    return { what, met: true, detail: act(), mend: undefined };
+    return { what, met: true, detail: act(), fix: undefined };
   } catch (error) {
     if (!(error instanceof IpipouError)) throw error;
     // The verifier's log is for who asks for this plane; here its first line has to do.
     const detail = error.message.split('\n', 1).join();
-    return { what, met: false, detail, mend: howToMend(error, mend), exit: error.exit };
+    return { what, met: false, detail, fix: fixOf(error, fix), exit: error.exit };
   }
 }
 
-function howToMend(
+function fixOf(
   error: IpipouError,
-  mend: string | ((error: KernelError) => string),
+  fix: string | ((error: KernelError) => string),
 ): string | undefined {
-  if (!(error instanceof KernelError)) return typeof mend === 'string' ? mend : undefined;
-  return hintOfErrno(error.errno) ?? (typeof mend === 'string' ? mend : mend(error));
+  if (!(error instanceof KernelError)) return typeof fix === 'string' ? fix : undefined;
+  return hintOfErrno(error.errno) ?? (typeof fix === 'string' ? fix : fix(error));
 }

@@ -3,7 +3,8 @@ import { access } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { hintOfErrno } from '../../../core/errors.ts';
 import type { Requirement } from '../../../ports/data-plane.ts';
-import { openNft } from '../../nft/nft.ts';
+import { networkPermission } from '../network-permission.ts';
+import { loadLibnftables } from '../../ffi/libnftables.ts';
 
 const run = promisify(execFile);
 
@@ -32,45 +33,34 @@ const MODULES: readonly Module[] = [
  */
 export async function probeRequirements(load: boolean): Promise<readonly Requirement[]> {
   return [
-    rootRequirement(),
+    await networkPermission(),
     ...(await Promise.all(MODULES.map((module) => moduleRequirement(module, load)))),
     libraryRequirement(),
   ];
-}
-
-function rootRequirement(): Requirement {
-  const met = process.getuid?.() === 0;
-  return {
-    what: 'permission to configure the network',
-    met,
-    detail: met ? 'running as root' : 'not running as root',
-    mend: met ? undefined : 'run as root (sudo ipipou …)',
-    exit: 'generic',
-  };
 }
 
 async function moduleRequirement(module: Module, load: boolean): Promise<Requirement> {
   const what = `kernel module ${module.name} (${module.purpose})`;
   const traces = [`/sys/module/${module.name}`, ...(module.trace ? [module.trace] : [])];
   if ((await Promise.all(traces.map(exists))).includes(true)) {
-    return { what, met: true, detail: 'loaded', mend: undefined };
+    return { what, met: true, detail: 'loaded', fix: undefined };
   }
   try {
     await run('modprobe', load ? ['-q', module.name] : ['-n', '-q', module.name]);
-    return { what, met: true, detail: load ? 'loaded now' : 'can be loaded', mend: undefined };
+    return { what, met: true, detail: load ? 'loaded now' : 'can be loaded', fix: undefined };
   } catch (error) {
     // The name of an errno when modprobe could not be run, a number when it has failed.
     const { code } = error as NodeJS.ErrnoException;
     const hint = typeof code === 'string' ? hintOfErrno(code) : undefined;
     if (hint !== undefined) {
-      return { what, met: false, detail: `modprobe: ${code}`, mend: hint, exit: 'modprobe' };
+      return { what, met: false, detail: `modprobe: ${code}`, fix: hint, exit: 'modprobe' };
     }
     const missingTool = code === 'ENOENT';
     return {
       what,
       met: false,
       detail: missingTool ? 'modprobe is not installed' : 'this kernel does not have it',
-      mend: missingTool
+      fix: missingTool
         ? 'apt-get install kmod'
         : "boot a kernel that has it, e.g. Debian's: apt-get install linux-image-amd64",
       exit: 'modprobe',
@@ -80,13 +70,11 @@ async function moduleRequirement(module: Module, load: boolean): Promise<Require
 
 function libraryRequirement(): Requirement {
   const what = 'libnftables';
-  try {
-    openNft().close();
-    return { what, met: true, detail: 'libnftables.so.1 opened', mend: undefined };
-  } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    return { what, met: false, detail, mend: 'apt-get install libnftables1', exit: 'nftables' };
+  if (loadLibnftables() !== undefined) {
+    return { what, met: true, detail: 'libnftables.so.1 opened', fix: undefined };
   }
+  const detail = 'libnftables.so.1 cannot be opened';
+  return { what, met: false, detail, fix: 'apt-get install libnftables1', exit: 'nftables' };
 }
 
 async function exists(path: string): Promise<boolean> {

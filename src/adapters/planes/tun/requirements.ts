@@ -26,10 +26,10 @@ async function tunDevice(load: boolean): Promise<Requirement> {
         what,
         met: false,
         detail: failure.message,
-        mend: tunHint(failure.errno),
+        fix: tunHint(failure.errno),
         exit: failure.exit,
       }
-    : { what, met: true, detail: 'opened', mend: undefined };
+    : { what, met: true, detail: 'opened', fix: undefined };
 }
 
 function tryOpen(): KernelError | undefined {
