@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { KernelError } from '../core/errors.ts';
 import {
   decodeAck,
@@ -12,6 +13,7 @@ import {
 } from '../core/netlink/message.ts';
 import {
   decodePacketMessage,
+  decodeQueueDrops,
   encodeQueueBind,
   encodeQueueUnbind,
   encodeVerdict,
@@ -64,6 +66,11 @@ export interface PacketQueue extends Disposable {
   verdict(id: number, verdict: Verdict): void;
   /** How often the kernel dropped packets because the socket's buffer was full. */
   readonly overruns: number;
+  /**
+   * Packets that the kernel has dropped since the queue was taken, because `maxLength` waited already or
+   * the socket was full; it must be asked in the queue's namespace. Else, `overruns`.
+   */
+  dropped(): number;
   /** Messages of the kernel that were no packets, and verdicts that it did not take. */
   readonly errors: number;
   /** Gives the queue back. Packets that wait are dropped by the kernel. */
@@ -116,6 +123,15 @@ class Queue implements PacketQueue {
 
   get errors(): number {
     return this.#errors;
+  }
+
+  dropped(): number {
+    try {
+      const text = readFileSync('/proc/thread-self/net/netfilter/nfnetlink_queue', 'utf8');
+      return decodeQueueDrops(text, this.#options.number) ?? this.#overruns;
+    } catch {
+      return this.#overruns;
+    }
   }
 
   verdict(id: number, verdict: Verdict): void {

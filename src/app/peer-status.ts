@@ -123,6 +123,7 @@ export function trafficCounts(counters: PeerCounters): TrafficCounts {
   };
 }
 
-function numbers(counts: Readonly<Record<string, bigint>>): Record<string, number> {
+/** Counts as a status has them. */
+export function numbers(counts: Readonly<Record<string, bigint>>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).map(([key, count]) => [key, Number(count)]));
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
 import type { RunRecord } from '../ports/run-store.ts';
 import type { Driver } from './driver.ts';
-import { peerStatus, sessionOf } from './peer-status.ts';
+import { numbers, peerStatus, sessionOf } from './peer-status.ts';
 
 /**
  * Everything `show` prints of a running tunnel, and of its peer if it has one only. Rejects when the
@@ -47,7 +47,7 @@ export async function tunnelStatus(
     keepalive: peer?.keepalive,
     traffic: peer?.traffic,
     refused: addCounts(table.refused, peer?.refused ?? {}),
-    refusedBelow: Number(Object.values(description.refused).reduce((sum, one) => sum + one, 0n)),
+    refusedBelow: numbers(description.refused),
     authPacketsSent: peer?.authPacketsSent ?? 0,
     repliesVerified: peer?.repliesVerified ?? 0,
     troubles: [...driver.troubles, ...(mtuTrouble === undefined ? [] : [mtuTrouble])],

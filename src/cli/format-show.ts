@@ -60,7 +60,7 @@ export function formatPeer(peer: PeerStatus, role: TunnelStatus['role'], now: nu
     ['local alternative', peer.localAlt],
     ['remote', path ? formatEndpoint(path.remote) : (peer.remote ?? 'not known yet')],
     ...sessionLines(peer, role, now),
-    ['refused', formatRefused({ refused: peer.refused, refusedBelow: undefined })],
+    ['refused', formatRefused({ refused: peer.refused, refusedBelow: {} })],
     [
       'authentication',
       role === 'client'
@@ -177,7 +177,12 @@ function formatRefused({
   refusedBelow,
 }: Pick<TunnelStatus, 'refused' | 'refusedBelow'>): string {
   const reasons = Object.entries(refused).map(([reason, count]) => `${count} ${reason}`);
-  if (refusedBelow) reasons.push(`${refusedBelow} below user space`);
+  const below = Object.entries(refusedBelow).filter(([, count]) => count > 0);
+  if (below.length > 0) {
+    const sum = below.reduce((total, [, count]) => total + count, 0);
+    const parts = below.map(([reason, count]) => `${count} ${reason}`).join(', ');
+    reasons.push(`${sum} below user space (${parts})`);
+  }
   return reasons.length === 0 ? 'nothing' : reasons.join(', ');
 }
 

@@ -48,8 +48,8 @@ export type TunnelStatus = {
   readonly traffic: TrafficCounts | undefined;
   /** Packets refused by the session, by reason; of several peers those that were nobody's. */
   readonly refused: Readonly<Record<string, number>>;
-  /** Packets refused below user space, where the plane counts them. */
-  readonly refusedBelow: number | undefined;
+  /** Packets refused below user space, by the plane's reasons, where it counts them. */
+  readonly refusedBelow: Readonly<Record<string, number>>;
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
   /** What is wrong now though the tunnel runs, in words; empty when nothing is. */

@@ -152,6 +152,7 @@ describe('openQueue', () => {
     await holds(() => packets.length === 3);
     queue.verdict(packets[2]?.id ?? 0, 'accept');
     expect([through(), through(), through(), through()]).toEqual([1, 2, 4, undefined]);
+    expect(inNamespace(NAME, () => queue.dropped())).toBe(1);
   });
 
   test('survives and counts a full socket, and lets nothing through then', async () => {

@@ -141,3 +141,17 @@ export function decodePacketMessage(bytes: Uint8Array): Decoded<PacketMessage> {
     inDevice: inDevice === undefined ? undefined : ifIndex(inDevice),
   });
 }
+
+/**
+ * Packets that a queue has dropped, by the text of /proc/net/netfilter/nfnetlink_queue (seq_show() of
+ * nfnetlink_queue.c): number, port, packets that wait, copy mode, copy range, dropped because the queue was
+ * full, dropped because the socket was, last id, 1. Undefined where it has no such queue.
+ */
+export function decodeQueueDrops(text: string, queue: number): number | undefined {
+  for (const line of text.split('\n')) {
+    const fields = line.trim().split(/ +/).map(Number);
+    const [number, , , , , full = NaN, unread = NaN] = fields;
+    if (number === queue && Number.isInteger(full + unread)) return full + unread;
+  }
+  return undefined;
+}

@@ -170,7 +170,7 @@ describe('the life of a tunnel', () => {
     const reply = await world.handler?.({ request: 'status' });
     expect(reply).toMatchObject({
       ok: true,
-      status: { phase: 'established', path: pathTo(7), plane: 'tun', refusedBelow: 7 },
+      status: { phase: 'established', path: pathTo(7), plane: 'tun', refusedBelow: { guard: 7 } },
     });
     expect(world.written).toMatchObject({ path: pathTo(7), configPath: '/etc/ipipou/x.conf' });
     const told = JSON.stringify([reply, world.written, world.kept.lines]);

@@ -43,7 +43,7 @@ const LIVING: AnsweringTunnel = {
   keepalive: seconds(0),
   traffic: { rxBytes: 2048, rxPackets: 2, txBytes: 5, txPackets: 1 },
   refused: { signature: 3 },
-  refusedBelow: 4,
+  refusedBelow: { guard: 3, 'queue-full': 1, other: 0 },
   authPacketsSent: 0,
   repliesVerified: 0,
   troubles: ['cannot send'],
@@ -127,7 +127,7 @@ describe('show', () => {
   remembered      until 2026-11-23 02:00:00 UTC (in 1 h)
   received        2.0 KiB in 2 packets
   sent            5 B in 1 packets
-  refused         3 signature, 4 below user space
+  refused         3 signature, 4 below user space (3 guard, 1 queue-full)
   authentication  0 sent, 0 replies verified
   keepalive       none
   daemon          process 42, since 2026-11-23 00:00:00 UTC (1 h ago)
@@ -157,7 +157,7 @@ describe('show', () => {
   plane    tun (fou lacks kernel module fou; this one has all it needs)
   inner    172.28.0.0, MTU 1472
   local    port 10000
-  refused  3 hint, 4 below user space
+  refused  3 hint, 4 below user space (3 guard, 1 queue-full)
   daemon   process 42, since 2026-11-23 00:00:00 UTC (1 h ago)
   config   /etc/ipipou/home.conf
   log      the journal (journalctl _PID=42)
@@ -199,7 +199,7 @@ describe('show', () => {
       NOW,
     );
     expect(text).toMatch(/^ipipou0 \(home\): server, 1 of 1 peer carried\n/);
-    expect(text).toMatch(/^ {2}refused {2}4 below user space$/m);
+    expect(text).toMatch(/^ {2}refused {2}4 below user space \(3 guard, 1 queue-full\)$/m);
     expect(text).toMatch(/^ {2}peer laptop: established$/m);
     expect(text).not.toContain('more');
   });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   decodePacketMessage,
+  decodeQueueDrops,
   encodeQueueBind,
   encodeQueueUnbind,
   encodeVerdict,
@@ -118,5 +119,27 @@ describe('decodePacketMessage', () => {
         decodePacketMessage(data);
       }),
     );
+  });
+});
+
+describe('decodeQueueDrops', () => {
+  // As seq_show() of nfnetlink_queue.c prints it.
+  const text = [
+    '    0   1234     2 2 65531     3    10       45  1',
+    '   12  31337     0 2 65531     0     0        0  1',
+    '',
+  ].join('\n');
+
+  it.each([
+    [0, 13],
+    [12, 0],
+    [1, undefined],
+  ])('of queue %d are %s', (queue, drops) => {
+    expect(decodeQueueDrops(text, queue)).toBe(drops);
+  });
+
+  it('are not told by what is no such line', () => {
+    expect(decodeQueueDrops('0 1 2\n0 x', 0)).toBeUndefined();
+    expect(decodeQueueDrops('', 0)).toBeUndefined();
   });
 });

@@ -59,6 +59,11 @@ export class ControlQueue {
     this.#queue.verdict(queued.id, goesOn ? 'accept' : 'drop');
   }
 
+  /** Packets that found the queue full. */
+  dropped(): number {
+    return this.#queue.dropped();
+  }
+
   /** Unbinds; packets that wait are dropped by the kernel. */
   close(): void {
     this.#queue.close();

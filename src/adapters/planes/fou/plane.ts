@@ -216,7 +216,10 @@ export class FouPlane implements DataPlane {
     return {
       device: context.config.inner.device,
       mtu: await this.#mtu(),
-      refused: refused === undefined ? {} : { guard: refused },
+      refused: {
+        ...(refused === undefined ? {} : { guard: refused }),
+        'queue-full': BigInt(this.#queue?.dropped() ?? 0),
+      },
     };
   }
 
