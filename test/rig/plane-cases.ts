@@ -111,6 +111,25 @@ export function describeAdmission(pairOf: () => PlanePair): void {
     expect((await b.describe()).refused['no-peer']).toBeGreaterThan(0n);
   });
 
+  test('what is meant for a peer that is not admitted never leaves in clear', async () => {
+    const { a, b, cable } = pairOf();
+    await pairOf().openBoth();
+    await b.evict();
+    await cable.sure(cable.b, 'ip', 'route', 'add', 'default', 'via', A.ip);
+    using tap = NamespaceSocket.tapAll(cable.a);
+    await cable.exec(cable.b, 'ping', '-c1', '-W1', INNER_A);
+    // What is seen once more is seen by then.
+    await cable.exec(cable.b, 'ping', '-c1', '-W5', A.ip);
+    const destinations = tap.received().flatMap((packet) => {
+      const header = decodeIpv4Header(packet, decodeInnerIpv4);
+      return header.ok ? [String(header.value.destination)] : [];
+    });
+    await cable.sure(cable.b, 'ip', 'route', 'del', 'default');
+    expect(destinations).toContain(A.ip);
+    expect(destinations).not.toContain(INNER_A);
+    expect((await a.counters()).rxPackets).toBe(0n);
+  });
+
   test('a re-pointed peer gets everything at its new address and port', async () => {
     const pair = pairOf();
     const { a, b, cable } = pair;

@@ -4,6 +4,7 @@ import {
   AUTH_V1_LENGTH,
   AUTH_V1_REPORTING_LENGTH,
 } from '../../src/core/auth/v1.ts';
+import { ipBatch } from '../../src/adapters/lab/namespaces.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { millis } from '../../src/core/units.ts';
 import type { TunnelStatus } from '../../src/ports/control.ts';
@@ -41,10 +42,17 @@ describe('the described configs on fou', () => {
     await expectNoPing(lab, lab.server, lab.clientAddress());
     server = await hosts.start(lab.server, DESCRIBED.server);
     await server.ready();
-    client = await hosts.start(lab.client(), DESCRIBED.client);
+  });
+
+  it('keep what is meant for the client inside before it is there', async () => {
+    const wayTo = async () => lab.exec(lab.server, ['ip', 'route', 'get', inner.client]);
+    await ipBatch(lab.server, ['route add default dev eth0']);
+    expect(await wayTo()).toMatchObject({ stdout: '' });
+    await ipBatch(lab.server, ['route del default dev eth0']);
   });
 
   it('bring the tunnel up, on fou, with a verified reply', async () => {
+    client = await hosts.start(lab.client(), DESCRIBED.client);
     const there = await client.until('replied to', (status) => status.repliesVerified > 0);
     expect(there).toMatchObject({ plane: 'fou', phase: 'established', mtu: 1472 });
     expect(await server.established()).toMatchObject({

@@ -38,7 +38,7 @@ export async function adopt(parts: PlaneParts, takeOver: () => void): Promise<Ad
   takeOver();
   if (left && kept.length === 0) {
     log('info', 'removing what an earlier run left', { device: left.device, port: left.port });
-    await removeLeftovers(left);
+    await removeLeftovers(left, { port: config.outer.localPort });
   }
   // Without a record, a device of ours still points at a peer that nobody answers for.
   const tunnel = { device: config.inner.device, port: config.outer.localPort };

@@ -13,16 +13,20 @@ import { UnreachableRoutes } from './unreachable-routes.ts';
 /**
  * Removes what a dead run left: its tunnel devices, the alternative addresses, the routes of the last
  * resort, the FOU port when that run had made it, the rules. Quiet about what is gone. The order is
- * that of closing: the guard goes last.
+ * that of closing: the guard goes last. With `but`, a run that has that port follows, and takes the routes
+ * of the last resort over as they are.
  */
-export async function removeLeftovers(record: FouRecord): Promise<void> {
+export async function removeLeftovers(
+  record: FouRecord,
+  but?: { readonly port: Port },
+): Promise<void> {
   const route = openRouteNetlink();
   try {
     await removeDevices(route, record, new Set());
     const alts = new AltAddresses(route);
     alts.adopt(record.madeAlts);
     await alts.tidy();
-    await new UnreachableRoutes(route, record.port).reconcile([]);
+    if (record.port !== but?.port) await new UnreachableRoutes(route, record.port).reconcile([]);
   } finally {
     route.close();
   }
