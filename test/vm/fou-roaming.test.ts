@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
-import { millis } from '../../src/core/units.ts';
+import { openRawUdp } from '../../src/adapters/raw-socket.ts';
+import { ipv4Add } from '../../src/core/addr.ts';
+import { AUTH_V1_HINTED_LENGTH } from '../../src/core/auth/v1.ts';
+import { millis, port } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
-import { innerAddresses } from '../rig/addresses.ts';
+import { innerAddresses, ip } from '../rig/addresses.ts';
+import { inNamespace } from '../rig/in-namespace.ts';
 import { expectPing } from '../rig/traffic.ts';
 
 /*
@@ -36,6 +40,32 @@ async function clientWith(keepalive: number): Promise<void> {
   await client.until('replied to', (status) => status.repliesVerified > 0);
 }
 
+/** Sends what looks like authentication from ever other addresses, some hundred packets a second, for 30 seconds at most. */
+function floodFrom(namespace: string): { readonly sent: number; stop(): void } {
+  const raw = inNamespace(namespace, () => openRawUdp());
+  const payload = new Uint8Array(AUTH_V1_HINTED_LENGTH).fill(0x99);
+  const remote = { ip: SERVER_ADDRESS, port: port(10_000) };
+  const first = ip('198.18.0.0');
+  const end = performance.now() + 30_000;
+  let sent = 0;
+  const timer = setInterval(() => {
+    for (let count = 0; count < 20 && performance.now() < end; count++) {
+      const local = { ip: ipv4Add(first, sent), port: port(5555) };
+      raw.send({ path: { local, remote }, payload, ttl: 64 });
+      sent += 1;
+    }
+  }, 20);
+  return {
+    get sent() {
+      return sent;
+    },
+    stop() {
+      clearInterval(timer);
+      raw.close();
+    },
+  };
+}
+
 describe('where only the keepalive can tell', () => {
   beforeAll(async () => {
     await clientWith(2);
@@ -49,6 +79,24 @@ describe('where only the keepalive can tell', () => {
       millis(8_000),
     );
     expect(status.path?.remote.ip).toBe(lab.natAddress());
+    await expectPing(lab, lab.server, inner.client);
+  });
+
+  it('gets in from another address while forged sources flood the port', async () => {
+    const flood = floodFrom(lab.router);
+    try {
+      await expect.poll(() => flood.sent, { timeout: 20_000 }).toBeGreaterThan(500);
+      const { authPacketsSent } = await client.ready();
+      const address = await lab.changeNatAddress();
+      const moved = performance.now();
+      await server.until('re-pointed', ({ path }) => path?.remote.ip === address, millis(30_000));
+      const took = Math.round(performance.now() - moved);
+      const tries = (await client.ready()).authPacketsSent - authPacketsSent;
+      // One may have left before the move, one may be on its way.
+      expect(tries, `in after ${took} ms, ${flood.sent} forged ones`).toBeLessThanOrEqual(3);
+    } finally {
+      flood.stop();
+    }
     await expectPing(lab, lab.server, inner.client);
   });
 
