@@ -12,10 +12,10 @@ import { UnreachableRoutes } from '../../../src/adapters/planes/fou/unreachable-
 import { PeerRoutes } from '../../../src/adapters/planes/peer-routes.ts';
 import type { Path } from '../../../src/core/addr.ts';
 import { DEFAULT_PEER, type TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
-import { KernelError } from '../../../src/core/errors.ts';
 import { port, type IfIndex } from '../../../src/core/units.ts';
 import type { PlaneContext } from '../../../src/ports/data-plane.ts';
 import { inner, ip } from '../../rig/addresses.ts';
+import { FakeNft, refusal } from './fou-nft.ts';
 
 /*
  * Admitting and evicting with a kernel that is told to refuse: sets of nftables, links and addresses
@@ -26,42 +26,6 @@ const path: Path = {
   remote: { ip: ip('203.0.113.2'), port: port(40_001) },
 };
 const moved: Path = { ...path, remote: { ip: ip('203.0.113.3'), port: port(40_002) } };
-
-const refusal = new KernelError('nftables', {
-  operation: 'nft',
-  errno: 'ENOMEM',
-  words: 'Cannot allocate memory',
-  subject: 'nft',
-});
-
-/** The elements that scripts have made; refuses whatever `refuses` says. */
-class FakeNft {
-  readonly sets = new Map<string, Set<string>>();
-  refuses: (script: string) => boolean = () => false;
-
-  runScript(script: string): void {
-    if (this.refuses(script)) throw refusal;
-    for (const line of script.split('\n')) {
-      const [, verb, set = '', list = ''] =
-        /^(add|delete) element ip \S+ p10000_(\S+) \{ (.*) \}$/.exec(line) ?? [];
-      const elements = this.of(set);
-      for (const text of list.split(', ')) {
-        if (verb === 'add') elements.add(text);
-        if (verb === 'delete') elements.delete(text);
-      }
-    }
-  }
-
-  elements(_family: string, _table: string, { name }: { readonly name: string }) {
-    return this.of(name.replace('p10000_', ''));
-  }
-
-  of(set: string): Set<string> {
-    const elements = this.sets.get(set) ?? new Set<string>();
-    this.sets.set(set, elements);
-    return elements;
-  }
-}
 
 /** One namespace's links; refuses to remove them while told so. */
 class FakeRoute {
