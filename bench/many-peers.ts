@@ -142,9 +142,14 @@ async function openScene(config: TunnelConfig): Promise<Scene> {
       }),
     },
     memory: {
-      load: () => ({ memory: undefined, damage: undefined }),
-      prepare: () => undefined,
-      save: () => undefined,
+      open: async () => ({
+        damage: [],
+        load: () => undefined,
+        note: () => undefined,
+        forget: () => undefined,
+        flush: async () => undefined,
+        close: async () => undefined,
+      }),
     },
     control: { listen: async () => async () => undefined },
     notify: { ready: () => undefined, status: () => undefined, stopping: () => undefined },

@@ -27,13 +27,14 @@ import { Lookups, type LookupPorts } from './lookups.ts';
 import type { Memories } from './memories.ts';
 import { PeerSlot } from './peer-slot.ts';
 import { Sender } from './sender.ts';
+import { Turns } from './turns.ts';
 
 /*
- * One tunnel's event loop. Events queue up; each is given to the session of its peer as a whole, and
- * all that the session wants done is done, in its order, before the next event is looked at. So the
- * sessions, the plane and the memory on disk never disagree about what came first, and the plane's
- * calls are made one at a time. What may take long (names, routes) runs beside the queue and comes
- * back as an event. Nothing here rejects: a failed effect becomes an event, a log line, or the end.
+ * One tunnel's event loop. Events take turns; each is given to the session of its peer as a whole. All
+ * that the session wants done is done in its order, before what the peer's next event brings, and after
+ * what must be remembered is on the disk; other peers do not wait for that. The plane's calls are made
+ * one at a time. What may take long (names, routes) runs beside the turns and comes back as an event.
+ * Nothing here rejects: a failed effect becomes an event, a log line, or the end.
  *
  * Peers' timers are one heap and one timer of the clock. Nothing walks all peers but what is asked to
  * (a change of the config, a new route, the start after a crash).
@@ -71,7 +72,10 @@ export class Driver {
   /** Peers that still have to authenticate as the operator asked. */
   #reauthenticating: PeerSlot[] = [];
   #cancelReauth: (() => void) | undefined;
-  #tail: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns<PeerSlot>((error) => {
+    // Effects handle their own failures: whatever arrives here is a fault of this program.
+    this.fail(new Error(`internal error: ${String(error)}`, { cause: error }));
+  });
   #wakeAt: Millis | undefined;
   #cancelWake: (() => void) | undefined;
   #outerErrors = 0;
@@ -109,45 +113,49 @@ export class Driver {
     mustBegin: (slot: PeerSlot) => boolean = () => false,
   ): Promise<void> {
     let count = 0;
+    const held: Promise<void>[] = [];
     for (const slot of slots) {
-      if (++count % START_BATCH === 0) await this.#othersTurn();
+      if (++count % START_BATCH === 0) {
+        await Promise.all(held.splice(0));
+        await this.#othersTurn();
+      }
       if (this.#closing.signal.aborted) return;
       const active = this.table.isActive(slot.peer) || slot.carried !== undefined;
       if (slot.state !== undefined || !(active || mustBegin(slot))) continue;
-      await this.#enqueue(async () => {
+      await this.#turns.take(async () => {
         if (slot.state !== undefined || !this.#isListed(slot)) return;
-        await this.carryOut(this.table.begin(slot, this.#ports.clock.now()));
+        const { later } = await this.#carry(this.table.begin(slot, this.#ports.clock.now()));
+        if (later) held.push(later);
       });
     }
+    await Promise.all(held);
   }
 
   /** Resolves when everything that the event brings about is done. Never rejects. */
   dispatch(slot: PeerSlot, event: SessionEvent): Promise<void> {
-    return this.#enqueue(async () => {
-      if (!this.#isListed(slot)) return;
-      await this.carryOut(this.table.advance(slot, event, this.#ports.clock.now()));
-    });
+    return this.#event(() =>
+      this.#isListed(slot) ? this.table.advance(slot, event, this.#ports.clock.now()) : [],
+    );
   }
 
   /** Gives a packet to whose it is; resolves when all that it brings about is done. Never rejects. */
   receive({ path, payload }: ControlPacket): Promise<void> {
-    return this.#enqueue(() =>
-      this.carryOut(this.table.receive(path, payload, this.#ports.clock.now())),
-    );
+    return this.#event(() => this.table.receive(path, payload, this.#ports.clock.now()));
   }
 
   /** The network complains of packets to a remote. Dropped while too many wait: it may be forged. */
   outerError({ remote, kind, mtu }: OuterError): void {
     if (this.#outerErrors >= OUTER_ERRORS_WAITING) return;
     this.#outerErrors += 1;
-    void this.#enqueue(async () => {
+    const told = this.#event(() => {
       const now = this.#ports.clock.now();
       const inner = mtu === undefined ? undefined : mtu - overheadOf(familyOf(remote.ip));
       const event = kind === 'too-big' ? { kind, mtu: inner } : { kind };
-      for (const slot of this.table.atRemote(remote, now)) {
-        await this.carryOut(this.table.advance(slot, event, now));
-      }
-    }).then(() => {
+      return this.table
+        .atRemote(remote, now)
+        .flatMap((slot) => this.table.advance(slot, event, now));
+    });
+    void told.then(() => {
       this.#outerErrors -= 1;
     });
   }
@@ -163,9 +171,20 @@ export class Driver {
   /** Runs plane work between events, with the plane to itself. Rejects as `work` does, or when closing. */
   exclusive<T>(work: (plane: DataPlane) => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      void this.#enqueue(() => work(this.#ports.plane).then(resolve, reject)).then(() =>
-        reject(new Error('the tunnel is being taken down')),
-      );
+      const turn = (): Promise<void> =>
+        this.#turns.use(() => work(this.#ports.plane).then(resolve, reject));
+      void this.#turns.take(turn).then(() => reject(new Error('the tunnel is being taken down')));
+    });
+  }
+
+  /** The same when all that earlier events brought about is done, so that peers may come and go. */
+  settled<T>(work: (plane: DataPlane) => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const turn = async (): Promise<void> => {
+        await this.#turns.settled();
+        await this.#turns.use(() => work(this.#ports.plane).then(resolve, reject));
+      };
+      void this.#turns.take(turn).then(() => reject(new Error('the tunnel is being taken down')));
     });
   }
 
@@ -200,7 +219,6 @@ export class Driver {
     this.#cancelReauth?.();
     for (const cancel of this.#evicting.values()) cancel();
     this.#lookups.close();
-    this.memories.close();
     const { clock } = this.#ports;
     await new Promise<void>((resolve) => {
       const cancel = clock.callAt(millis(clock.now().monotonic + CLOSE_TIMEOUT), resolve);
@@ -208,7 +226,7 @@ export class Driver {
         cancel();
         resolve();
       };
-      void this.#tail.then(done);
+      void this.#turns.close().then(done);
       hurry?.addEventListener('abort', done, { once: true });
       if (hurry?.aborted) done();
     });
@@ -232,9 +250,20 @@ export class Driver {
     this.#cancelEvict(slot);
     this.#lookups.forget(slot);
     this.#sender.forget(slot);
+    this.memories.forget(slot.peer);
     const wasCarried = slot.carried !== undefined;
     this.#admission.forget(slot);
     if (wasCarried) this.#ports.onPath(undefined);
+  }
+
+  /** Has the plane, which has let a peer go, carry what it did; its session is told when it does not. */
+  async readmit(slot: PeerSlot): Promise<void> {
+    const path = slot.carried;
+    if (path === undefined || (await this.#admission.admit(slot, path))) return;
+    this.#admission.carry(slot, undefined);
+    this.#ports.onPath(undefined);
+    const event = { kind: 'admit-failed', path } as const;
+    await this.carryOut(this.table.advance(slot, event, this.#ports.clock.now()));
   }
 
   /** Gives a peer another config (of the same id); its session is over and must be begun again. */
@@ -248,19 +277,14 @@ export class Driver {
     this.#timers.set(slot, undefined);
   }
 
-  /** Carries out what a step of the table wants done, and what comes of that. */
+  /** Has done what a step of the table wants: now, or as soon as the disk allows. */
   async carryOut(outcomes: readonly Outcome<PeerSlot>[]): Promise<void> {
-    const left = [...outcomes];
-    this.#setTimers(outcomes);
-    for (let next = left.shift(); next; next = left.shift()) {
-      const answers = await this.#perform(next);
-      for (const answer of answers) {
-        if (!next.entry || !this.#isListed(next.entry)) continue;
-        const more = this.table.advance(next.entry, answer, this.#ports.clock.now());
-        this.#setTimers(more);
-        left.push(...more);
-      }
-    }
+    const written = this.#note(outcomes);
+    const peers = peersOf(outcomes);
+    if (written === undefined && !this.#turns.holds(peers)) return this.#perform(outcomes, true);
+    void this.#turns.perform(peers, written, async () =>
+      this.#perform(outcomes, (await written) ?? true),
+    );
   }
 
   /** Takes a peer out of the plane, and keeps at it until it is out: one that stays is a hole. */
@@ -271,13 +295,14 @@ export class Driver {
       return;
     }
     const { clock } = this.#ports;
-    const again = (): void => {
-      this.#evicting.delete(slot);
-      void this.#enqueue(async () => {
-        if (this.#isListed(slot)) await this.evict(slot);
-      });
+    const again = async (): Promise<void> => {
+      // It may have been admitted again, or be gone.
+      if (this.#evicting.get(slot) === cancel) await this.evict(slot);
     };
-    this.#evicting.set(slot, clock.callAt(this.#admission.notBefore(slot), again));
+    const cancel = clock.callAt(this.#admission.notBefore(slot), () => {
+      void this.#turns.take(() => this.#turns.perform([slot], undefined, again).done);
+    });
+    this.#evicting.set(slot, cancel);
   }
 
   #othersTurn(): Promise<void> {
@@ -289,23 +314,42 @@ export class Driver {
     return this.table.get(slot.peer.id) === slot;
   }
 
-  #enqueue(work: () => Promise<void>): Promise<void> {
-    const guarded = async (): Promise<void> => {
-      if (this.#closing.signal.aborted) return;
-      try {
-        await work();
-      } catch (error) {
-        // Effects handle their own failures: whatever arrives here is a fault of this program.
-        this.fail(new Error(`internal error: ${String(error)}`, { cause: error }));
-      }
-    };
-    this.#tail = this.#tail.then(guarded);
-    return this.#tail;
+  /** A turn of an event; resolves when all that it brings about is done. Never rejects. */
+  async #event(step: () => readonly Outcome<PeerSlot>[]): Promise<void> {
+    let later: Promise<void> | undefined;
+    await this.#turns.take(async () => {
+      ({ later } = await this.#carry(step()));
+    });
+    await later;
   }
 
-  #setTimers(outcomes: readonly Outcome<PeerSlot>[]): void {
-    for (const { entry } of outcomes) if (entry) this.#timers.set(entry, entry.wakeAt);
+  /** In a turn: does what a step wants. What has to wait for the disk, or for what waits, is `later`. */
+  async #carry(
+    outcomes: readonly Outcome<PeerSlot>[],
+  ): Promise<{ readonly later: Promise<void> | undefined }> {
+    if (outcomes.length === 0) return { later: undefined };
+    const written = this.#note(outcomes);
+    const work = async (): Promise<void> => this.#perform(outcomes, (await written) ?? true);
+    const { held, done } = this.#turns.perform(peersOf(outcomes), written, work);
+    if (held) return { later: done };
+    await done;
+    return { later: undefined };
+  }
+
+  /** Takes what is to be remembered and the timers; resolves with whether memory is on the disk. */
+  #note(outcomes: readonly Outcome<PeerSlot>[]): Promise<boolean> | undefined {
+    let written: Promise<boolean> | undefined;
+    for (const { entry, effects } of outcomes) {
+      if (entry === undefined) continue;
+      this.#timers.set(entry, entry.wakeAt);
+      for (const effect of effects) {
+        if (effect.kind !== 'remember') continue;
+        if (effect.lazy === true) this.memories.note(entry.peer, effect.memory);
+        else written = bothOf(written, this.memories.save(entry.peer, effect.memory));
+      }
+    }
     this.#arm();
+    return written;
   }
 
   /** Sets the one timer of the clock to the earliest wake-up. */
@@ -319,7 +363,7 @@ export class Driver {
         ? undefined
         : this.#ports.clock.callAt(earliest, () => {
             this.#cancelWake = undefined;
-            void this.#enqueue(() => this.#wakeDue());
+            void this.#turns.take(() => this.#wakeDue());
           });
   }
 
@@ -328,7 +372,7 @@ export class Driver {
       const now = this.#ports.clock.now();
       const slot = this.#timers.takeDue(now.monotonic);
       if (slot === undefined) break;
-      await this.carryOut(this.table.advance(slot, { kind: 'wake' }, now));
+      await this.#carry(this.table.advance(slot, { kind: 'wake' }, now));
     }
     // Also where the earliest is the same as before: its call has been used up.
     this.#wakeAt = undefined;
@@ -346,14 +390,35 @@ export class Driver {
     });
   }
 
-  async #perform({ entry, effects }: Outcome<PeerSlot>): Promise<readonly SessionEvent[]> {
+  /** Does what is wanted, and what comes of that. What is not `remembered` admits nobody. */
+  async #perform(outcomes: readonly Outcome<PeerSlot>[], remembered: boolean): Promise<void> {
+    const left = outcomes.map((outcome) => ({ outcome, remembered }));
+    for (let next = left.shift(); next; next = left.shift()) {
+      const { entry } = next.outcome;
+      for (const answer of await this.#performOne(next.outcome, next.remembered)) {
+        if (!entry || !this.#isListed(entry)) continue;
+        const more = this.table.advance(entry, answer, this.#ports.clock.now());
+        const written = (await this.#note(more)) ?? true;
+        left.push(...more.map((outcome) => ({ outcome, remembered: written })));
+      }
+    }
+  }
+
+  async #performOne(
+    { entry, effects }: Outcome<PeerSlot>,
+    remembered: boolean,
+  ): Promise<readonly SessionEvent[]> {
     const answers: SessionEvent[] = [];
-    let refused = false;
+    let refused = !remembered;
     for (const effect of effects) {
       if (effect.kind === 'log') this.#tell(entry, effect);
       else if (entry) {
         // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
         if (refused && effect.kind === 'send' && effect.purpose === 'reply') continue;
+        if (refused && effect.kind === 'admit') {
+          answers.push({ kind: 'admit-failed', path: effect.path });
+          continue;
+        }
         const answer = await this.#performFor(entry, effect);
         refused ||= answer?.kind === 'admit-failed';
         if (answer) answers.push(answer);
@@ -375,7 +440,7 @@ export class Driver {
   ): Promise<SessionEvent | undefined> {
     switch (effect.kind) {
       case 'remember':
-        this.memories.save(slot.peer, effect.memory, effect.lazy !== true);
+        // Taken with the step (#note).
         break;
       case 'admit': {
         this.#cancelEvict(slot);
@@ -432,4 +497,17 @@ export class Driver {
       return undefined;
     }
   }
+}
+
+function peersOf(outcomes: readonly Outcome<PeerSlot>[]): readonly PeerSlot[] {
+  const peers = outcomes.flatMap(({ entry }) => entry ?? []);
+  return peers.length > 1 ? [...new Set(peers)] : peers;
+}
+
+async function bothOf(
+  one: Promise<boolean> | undefined,
+  other: Promise<boolean>,
+): Promise<boolean> {
+  const told = await Promise.all([one ?? true, other]);
+  return told.every(Boolean);
 }

@@ -9,7 +9,13 @@ export const ADMIT_FAILURES_MAX = 5;
 export const ADMIT_BACKOFF_FIRST = millis(1000);
 export const ADMIT_BACKOFF_MAX = millis(30_000);
 
-/** Pause before memory that could not be written is tried again. */
+/** Memory that nothing depends on is written at most so long after it was noted. */
+export const MEMORY_DELAY = millis(1000);
+
+/** After memory could not be written: so long the disk is not asked again. */
+export const MEMORY_PAUSE = millis(1000);
+
+/** Pause before memory that could not be written is tried again, if no peer asks before. */
 export const MEMORY_RETRY = millis(10_000);
 
 /** Longest wait for one name to resolve before it counts as unresolved. */

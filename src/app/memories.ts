@@ -1,49 +1,38 @@
 import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import type { SessionMemory } from '../core/session/types.ts';
-import { millis } from '../core/units.ts';
+import { millis, type Millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import type { Recollection } from '../ports/run-store.ts';
+import type { MemoryJournal } from '../ports/run-store.ts';
 import { explain } from './explain.ts';
-import { MEMORY_RETRY } from './limits.ts';
-
-/** The store of one tunnel. */
-export interface PeerMemory {
-  /** Never throws. */
-  load(peer: PeerConfig): Recollection;
-  /** Throws when it cannot be written. `durable`: on the disk when it returns. */
-  save(peer: PeerConfig, memory: SessionMemory, durable: boolean): void;
-}
+import { CLOSE_TIMEOUT, MEMORY_DELAY, MEMORY_PAUSE, MEMORY_RETRY } from './limits.ts';
 
 type Options = {
-  readonly store: PeerMemory;
-  /** Whether who was admitted counts: only after a run that was cut short. */
-  readonly recallRemotes: boolean;
+  readonly journal: MemoryJournal;
   readonly clock: Clock;
   readonly log: Log;
 };
 
 /**
- * What is remembered of peers, read when it is needed and written as sessions say. Memory that cannot
- * be written does not stop the tunnel: while this process lives, its own state protects from replays,
- * and a full disk should not cost the only way to a machine. It is told loudly and tried again.
+ * What is remembered of peers, written as sessions say. What cannot be written lets nobody in: a packet
+ * that was accepted and is not on the disk could be sent again after a crash. It is told loudly and
+ * tried again.
  */
 export class Memories {
   readonly #options: Options;
-  readonly #unsaved = new Map<
-    PeerId,
-    { readonly peer: PeerConfig; readonly memory: SessionMemory }
-  >();
-  /** Read before the tunnel came up. */
-  readonly #read = new Map<PeerId, SessionMemory | undefined>();
-  #recallRemotes: boolean;
+  /** Whom the earlier run had admitted is being admitted again. */
+  #beginning = true;
   #trouble: string | undefined;
-  #cancelRetry: (() => void) | undefined;
+  #failedAt: Millis | undefined;
+  #cancel: (() => void) | undefined;
   #closed = false;
 
   constructor(options: Options) {
     this.#options = options;
-    this.#recallRemotes = options.recallRemotes;
+    for (const error of options.journal.damage) {
+      const event = 'session memory is damaged: only packets signed from now on are accepted';
+      options.log('error', event, { error });
+    }
   }
 
   /** What is wrong, in words. */
@@ -51,97 +40,83 @@ export class Memories {
     return this.#trouble;
   }
 
-  /**
-   * What an earlier run remembered of a peer. Who was admitted counts only where that run was cut
-   * short: one that ended in order, or before the machine was started again, has let its peers go.
-   * What protects from replays counts always.
-   */
+  /** What is remembered of a peer; after the start, of what protects from replays only. */
   recall(peer: PeerConfig): SessionMemory | undefined {
-    if (this.#read.has(peer.id)) {
-      const memory = this.#read.get(peer.id);
-      this.#read.delete(peer.id);
-      return memory;
-    }
-    const { store, log } = this.#options;
-    const unsaved = this.#unsaved.get(peer.id);
-    const { memory: stored, damage } = unsaved
-      ? { memory: unsaved.memory, damage: undefined }
-      : store.load(peer);
-    const memory = stored && !this.#recallRemotes ? { ...stored, remote: undefined } : stored;
-    if (damage !== undefined) {
-      log('error', 'session memory is damaged: only packets signed from now on are accepted', {
-        peer: peer.id,
-        error: damage,
-      });
-      if (memory) this.save(peer, memory, true);
-    }
-    return memory;
+    const memory = this.#options.journal.load(peer);
+    return memory && !this.#beginning ? { ...memory, remote: undefined } : memory;
   }
 
-  /** Reads a peer's memory ahead and writes it back: throws when nothing could be remembered of it. */
-  check(peer: PeerConfig): void {
-    const memory = this.recall(peer);
-    this.#read.set(peer.id, memory);
-    this.#options.store.save(peer, memory ?? { remote: undefined, replay: undefined }, true);
-  }
-
-  /** Whether a peer's memory names somebody who is to be admitted; what was read serves its session. */
+  /** Whether a peer's memory names somebody who is to be admitted. */
   names(peer: PeerConfig): boolean {
-    const memory = this.recall(peer);
-    if (memory?.remote === undefined) return false;
-    this.#read.set(peer.id, memory);
-    return true;
+    return this.recall(peer)?.remote !== undefined;
   }
 
   /** Everybody whom the earlier run had admitted is back: from now on memory admits nobody. */
   begun(): void {
-    this.#recallRemotes = false;
+    this.#beginning = false;
   }
 
-  save(peer: PeerConfig, memory: SessionMemory, durable: boolean): void {
-    const { store, log } = this.#options;
-    try {
-      store.save(peer, memory, durable);
-    } catch (error) {
-      this.#unsaved.set(peer.id, { peer, memory });
-      const fields = explain(error);
-      const news = this.#trouble === undefined || this.#unsaved.size === 1;
-      this.#trouble = `replay protection would not survive a restart: ${fields['error']}`;
-      const told = { peer: peer.id, ...fields };
-      log(news ? 'error' : 'debug', 'cannot write the session memory', told);
-      this.#retryLater();
-      return;
-    }
-    this.#unsaved.delete(peer.id);
-    if (this.#trouble === undefined || this.#unsaved.size > 0) return;
-    log('info', 'memory is written again');
-    this.#trouble = undefined;
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
+  /** Takes memory that nothing depends on; it is written soon. */
+  note(peer: PeerConfig, memory: SessionMemory): void {
+    this.#options.journal.note(peer, memory);
+    this.#later(MEMORY_DELAY);
   }
 
-  /** A last try for what could not be written. */
-  close(): void {
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
+  /** Has memory written; resolves when it is on the disk, with whether it is. Never rejects. */
+  async save(peer: PeerConfig, memory: SessionMemory): Promise<boolean> {
+    const { journal, clock } = this.#options;
+    journal.note(peer, memory);
+    const since = this.#failedAt === undefined ? Infinity : clock.now().monotonic - this.#failedAt;
+    return since >= MEMORY_PAUSE && this.#write(peer.id);
+  }
+
+  /** A peer is gone: nobody is remembered of it. */
+  forget(peer: PeerConfig): void {
+    this.#options.journal.forget(peer);
+    this.#later(MEMORY_DELAY);
+  }
+
+  /** Writes what is not written yet; not longer than `CLOSE_TIMEOUT`. */
+  async close(): Promise<void> {
+    const { journal, clock } = this.#options;
+    this.#cancel?.();
     this.#closed = true;
-    this.#saveAgain();
-  }
-
-  #retryLater(): void {
-    if (this.#cancelRetry !== undefined || this.#closed) return;
-    const { clock } = this.#options;
-    this.#cancelRetry = clock.callAt(millis(clock.now().monotonic + MEMORY_RETRY), () => {
-      this.#cancelRetry = undefined;
-      this.#saveAgain();
+    await new Promise<void>((resolve) => {
+      const cancel = clock.callAt(millis(clock.now().monotonic + CLOSE_TIMEOUT), resolve);
+      void this.#write(undefined)
+        .then(() => journal.close())
+        .then(() => {
+          cancel();
+          resolve();
+        });
     });
   }
 
-  #saveAgain(): void {
-    for (const { peer, memory } of [...this.#unsaved.values()]) {
-      this.save(peer, memory, true);
-      // One that fails says enough about the others; they wait for the next try.
-      if (this.#unsaved.has(peer.id) && !this.#closed) return this.#retryLater();
+  async #write(peer: PeerId | undefined): Promise<boolean> {
+    const { journal, clock, log } = this.#options;
+    try {
+      await journal.flush();
+    } catch (error) {
+      const fields = explain(error);
+      const news = this.#trouble === undefined;
+      this.#failedAt = clock.now().monotonic;
+      this.#trouble = `nobody new is let in, since memory cannot be written: ${fields['error']}`;
+      log(news ? 'error' : 'debug', 'cannot write the session memory', { peer, ...fields });
+      this.#later(MEMORY_RETRY);
+      return false;
     }
+    if (this.#trouble !== undefined) log('info', 'memory is written again');
+    this.#trouble = undefined;
+    this.#failedAt = undefined;
+    return true;
+  }
+
+  #later(pause: Millis): void {
+    if (this.#cancel !== undefined || this.#closed) return;
+    const { clock } = this.#options;
+    this.#cancel = clock.callAt(millis(clock.now().monotonic + pause), () => {
+      this.#cancel = undefined;
+      void this.#write(undefined);
+    });
   }
 }

@@ -11,57 +11,68 @@ import type { PeerSlot } from './peer-slot.ts';
 import { watchedLengths } from './watched-lengths.ts';
 
 /*
- * Peers that come, change and go while the tunnel runs, without touching the others. What is gone goes
- * first, since what comes may have its addresses; then the plane learns of all that is new, and only
- * then are there sessions for it. What a removed peer's memory protects from stays on the disk.
+ * Peers that come, change and go while the tunnel runs, without touching the others. What is gone leaves
+ * the plane first, since what comes may have its addresses; then the plane learns of all that is new. When
+ * it refuses, what has left is put back. Only then do sessions end and begin. What a removed peer's memory
+ * protects from stays on the disk.
  */
 
-/** Makes the peers of a tunnel those of a list. Rejects as the plane does; then no peer has been added. */
+/** Makes the peers of a tunnel those of a list. Rejects as the plane does; then nothing is changed. */
 export function syncPeers(
   driver: Driver,
   peers: readonly PeerConfig[],
   clock: Clock,
 ): Promise<PeerChanges> {
-  return driver.exclusive(async (plane) => {
+  return driver.settled(async (plane) => {
     requireRoom(plane, peers.length);
     const wanted = new Set(peers.map(({ id }) => id));
     const gone = [...driver.table.directory.entries()].filter(({ peer }) => !wanted.has(peer.id));
-    await remove(driver, plane, gone);
-    const changes = await apply(driver, plane, peers, clock);
-    return { ...changes, removed: gone.length };
+    const changes = changesOf(driver, peers);
+    await takeOut(plane, gone);
+    try {
+      await makeKnown(plane, changes.news);
+    } catch (error) {
+      await putBack(driver, plane, gone);
+      throw error;
+    }
+    for (const slot of gone) driver.drop(slot);
+    await begin(driver, changes, clock);
+    const { added, changed, news } = changes;
+    const kept = peers.length - news.length;
+    return { added: added.length, changed: changed.length, kept, removed: gone.length };
   });
 }
 
 /** Adds a peer or changes one. */
 export async function setPeer(driver: Driver, peer: PeerConfig, clock: Clock): Promise<void> {
-  await driver.exclusive(async (plane) => {
+  await driver.settled(async (plane) => {
     const { directory } = driver.table;
     requireRoom(plane, directory.size + (directory.get(peer.id) ? 0 : 1));
-    await apply(driver, plane, [peer], clock);
+    const changes = changesOf(driver, [peer]);
+    await makeKnown(plane, changes.news);
+    await begin(driver, changes, clock);
   });
 }
 
 /** Whether there was such a peer. */
 export function removePeer(driver: Driver, id: PeerId): Promise<boolean> {
-  return driver.exclusive(async (plane) => {
+  return driver.settled(async (plane) => {
     const slot = driver.table.get(id);
-    if (slot) await remove(driver, plane, [slot]);
-    return slot !== undefined;
+    if (slot === undefined) return false;
+    await takeOut(plane, [slot]);
+    driver.drop(slot);
+    return true;
   });
 }
 
-async function remove(driver: Driver, plane: DataPlane, slots: readonly PeerSlot[]): Promise<void> {
-  if (slots.length === 0) return;
-  await plane.remove(slots.map(({ peer }) => peer.id));
-  for (const slot of slots) driver.drop(slot);
-}
+type Changes = {
+  readonly added: readonly PeerConfig[];
+  readonly changed: readonly { readonly slot: PeerSlot; readonly peer: PeerConfig }[];
+  /** Both. */
+  readonly news: readonly PeerConfig[];
+};
 
-async function apply(
-  driver: Driver,
-  plane: DataPlane,
-  peers: readonly PeerConfig[],
-  clock: Clock,
-): Promise<Omit<PeerChanges, 'removed'>> {
+function changesOf(driver: Driver, peers: readonly PeerConfig[]): Changes {
   const added: PeerConfig[] = [];
   const changed: { readonly slot: PeerSlot; readonly peer: PeerConfig }[] = [];
   for (const peer of peers) {
@@ -69,19 +80,41 @@ async function apply(
     if (slot === undefined) added.push(peer);
     else if (!sameValue(slot.peer, peer)) changed.push({ slot, peer });
   }
-  const news = [...added, ...changed.map(({ peer }) => peer)];
-  if (news.length > 0) {
-    await plane.watch(watchedLengths(news));
-    await plane.configure(news.map(planePeer));
+  return { added, changed, news: [...added, ...changed.map(({ peer }) => peer)] };
+}
+
+async function takeOut(plane: DataPlane, slots: readonly PeerSlot[]): Promise<void> {
+  if (slots.length > 0) await plane.remove(slots.map(({ peer }) => peer.id));
+}
+
+async function makeKnown(plane: DataPlane, peers: readonly PeerConfig[]): Promise<void> {
+  if (peers.length === 0) return;
+  await plane.watch(watchedLengths(peers));
+  await plane.configure(peers.map(planePeer));
+}
+
+/** Gives the plane back whom it has let go, and what it carried of them. */
+async function putBack(
+  driver: Driver,
+  plane: DataPlane,
+  slots: readonly PeerSlot[],
+): Promise<void> {
+  if (slots.length === 0) return;
+  try {
+    await plane.configure(slots.map(({ peer }) => planePeer(peer)));
+  } catch (error) {
+    return driver.fail(new Error(`peers that were to stay are lost: ${String(error)}`));
   }
+  for (const slot of slots) await driver.readmit(slot);
+}
+
+async function begin(driver: Driver, { added, changed }: Changes, clock: Clock): Promise<void> {
   for (const { slot, peer } of changed) await replace(driver, slot, peer, clock);
   const slots = added.map((peer) => driver.add(peer));
   for (const slot of slots) {
     if (!driver.table.isActive(slot.peer)) continue;
     await driver.carryOut(driver.table.begin(slot, clock.now()));
   }
-  const kept = peers.length - news.length;
-  return { added: added.length, changed: changed.length, kept };
 }
 
 /**
@@ -99,6 +132,7 @@ async function replace(
   const same = sameProof(slot.peer, peer);
   const memory = state && same ? sessionMemory(table.configOf(slot), state) : undefined;
   if (!same && carried !== undefined) await driver.evict(slot);
+  if (!same) driver.memories.forget(slot.peer);
   driver.relist(slot, peer);
   if (state === undefined && !table.isActive(peer)) return;
   const from = same && state ? { memory, adopted: carried } : undefined;

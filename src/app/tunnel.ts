@@ -171,7 +171,8 @@ async function acquire(
   const keeper = new RunKeeper(claim, log);
   undo.push('run directory', () => keeper.release());
 
-  const memories = openMemories(config, claim, ports);
+  const memories = await openMemories(config, claim, ports);
+  undo.push('session memory', () => memories.close());
   const { factory, reason } = await choosePlane(config.dataplane, ports.planes);
   log('info', 'data plane chosen', { plane: factory.name, why: reason });
   requireRoom(factory, config.peers.length);
@@ -236,27 +237,17 @@ async function acquire(
 }
 
 /**
- * The memory of the tunnel's peers. Throws when nothing could be written down: replays could not be told
- * after the next start. That of a sole peer is read now, that of many when they need it.
+ * The memory of the tunnel's peers. Rejects when nothing could be written down: replays could not be told
+ * after the next start. Who was admitted counts only where the earlier run was cut short: one that ended
+ * in order, or before the machine was started again, has let its peers go.
  */
-function openMemories(
+async function openMemories(
   config: TunnelConfig,
   { previous }: RunClaim,
-  { memory: store, clock, log }: TunnelPorts,
-): Memories {
-  const memories = new Memories({
-    store: {
-      load: (peer) => store.load(config, peer, clock.now().unix),
-      save: (peer, memory, durable) => store.save(config, peer, memory, durable),
-    },
-    recallRemotes: previous !== undefined,
-    clock,
-    log,
-  });
-  const [sole, ...others] = config.peers;
-  if (sole && others.length === 0) memories.check(sole);
-  else store.prepare(config);
-  return memories;
+  { memory, clock, log }: TunnelPorts,
+): Promise<Memories> {
+  const options = { now: clock.now().unix, remotes: previous !== undefined };
+  return new Memories({ journal: await memory.open(config, options), clock, log });
 }
 
 /**

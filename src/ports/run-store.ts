@@ -73,25 +73,31 @@ export interface RunStore {
   claim(device: string): RunClaim;
 }
 
-/** A remembered session, and why it is not what was written, if so. */
-export type Recollection = {
-  readonly memory: SessionMemory | undefined;
-  /** Set when the stored memory was unusable and a safe one takes its place. */
-  readonly damage: string | undefined;
-};
-
-/** What must outlive reboots: replay protection and the last remote, of each peer. */
+/** What must outlive reboots: replay protection and the last remote, of each peer of a tunnel. */
 export interface MemoryStore {
   /**
-   * Never throws. Unreadable memory is set aside and replaced by one that accepts nothing signed
-   * before `now`, so that a damaged disk does not reopen the door to captured packets.
+   * Reads what is remembered, by whatever name of the tunnel or its peers it was written, and writes it
+   * anew, with room for every peer: rejects when that cannot be done. What is damaged is set aside and
+   * replaced by memory that accepts nothing signed before `now`, so that a damaged disk does not reopen
+   * the door to captured packets. `remotes`: who was admitted counts.
    */
-  load(config: TunnelConfig, peer: PeerConfig, now: Millis): Recollection;
-  /** Durable when it returns if so asked for; throws when it cannot be written. */
-  save(config: TunnelConfig, peer: PeerConfig, memory: SessionMemory, durable: boolean): void;
-  /**
-   * For a tunnel of many peers, before it comes up: sees that memory can be written (throws when not),
-   * and forgets the longest-gone of peers that the config no longer has, beyond a bound.
-   */
-  prepare(config: TunnelConfig): void;
+  open(
+    config: TunnelConfig,
+    options: { readonly now: Millis; readonly remotes: boolean },
+  ): Promise<MemoryJournal>;
+}
+
+/** The memory of one tunnel. Only `flush` touches the disk, and never on the event loop. */
+export interface MemoryJournal {
+  /** What was unusable, in words. */
+  readonly damage: readonly string[];
+  load(peer: PeerConfig): SessionMemory | undefined;
+  /** Takes memory to be written by the next `flush`. */
+  note(peer: PeerConfig, memory: SessionMemory): void;
+  /** Notes that a peer is gone: nobody is remembered, and what protects from replays stays. */
+  forget(peer: PeerConfig): void;
+  /** Resolves when all that was noted is on the disk; rejects when it could not be written. */
+  flush(): Promise<void>;
+  /** After writes in hand. What was noted since the last `flush` is lost. */
+  close(): Promise<void>;
 }

@@ -1,5 +1,7 @@
 import {
   closeSync,
+  fstatSync,
+  lstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -8,8 +10,9 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { IpipouError } from '../../core/errors.ts';
+import { flock } from '../ffi/libc.ts';
 
 /**
  * Replaces a file (mode 0600) so that a reader, or a crash, sees the old or the new content and
@@ -53,12 +56,72 @@ export function readFileIfAny(path: string, max: number): string | undefined {
 /** Makes a folder that only its owner may enter, with its parents. */
 export function makePrivateFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(resolve(path));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const hint = isErrno(error, 'EACCES') ? { hint: 'run as root' } : {};
-    throw new IpipouError('generic', `cannot make ${path}: ${message}`, { ...hint, cause: error });
+    throw fileError(error, `cannot make ${path}`);
   }
+}
+
+/** Not `recursive`: where a folder exists and takes no other (/proc), that tries again for ever. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (isErrno(error, 'EEXIST') && statSync(path).isDirectory()) return;
+    if (!isErrno(error, 'ENOENT') || dirname(path) === path) throw error;
+    makeFolder(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
+  }
+}
+
+const MENDS: Readonly<Record<string, string>> = {
+  EACCES: 'run as root',
+  EPERM: 'run as root',
+  ENOSPC: 'its file system is full: make room (df says how much there is)',
+  EDQUOT: 'the disk quota is used up: make room',
+  EROFS: 'its file system is read-only: mount it writable, or use another folder',
+  ENOENT: 'this file system takes no folders: use another place',
+};
+
+/** A system error as the operator needs it: what could not be done, where, why, and what mends it. */
+export function fileError(error: unknown, what: string): IpipouError {
+  if (error instanceof IpipouError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  const hint = code === undefined ? undefined : MENDS[code];
+  return new IpipouError('generic', `${what}: ${message}`, {
+    ...(hint !== undefined && { hint }),
+    cause: error,
+  });
+}
+
+const LOCK_EX = 2; // <sys/file.h>
+const LOCK_NB = 4;
+
+/** Takes the lock of an open file, which ends with the descriptor; whether nobody else has it. */
+export function tryLock(fd: number): boolean {
+  return flock(fd, LOCK_EX | LOCK_NB) >= 0;
+}
+
+/** Whether a path still names the file that is open. */
+export function isSameFile(fd: number, path: string): boolean {
+  try {
+    return fstatSync(fd).ino === statSync(path).ino;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+export const NO_FILE = 'not a regular file';
+
+/** Why a file is not to be trusted; undefined = it is ours, or not there. */
+export function whyForeign(path: string): string | undefined {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  if (!stat.isFile()) return NO_FILE;
+  if (stat.uid !== process.getuid?.()) return `owned by user ${stat.uid}`;
+  return (stat.mode & 0o022) === 0 ? undefined : 'others can write it';
 }
 
 /** Whether a caught value is a system error of this name. */

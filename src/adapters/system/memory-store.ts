@@ -1,188 +1,164 @@
-import { createHash } from 'node:crypto';
-import { linkSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { parseOuterIp, type Endpoint, type Path } from '../../core/addr.ts';
-import {
-  DEFAULT_PEER,
-  type PeerConfig,
-  type TunnelConfig,
-} from '../../core/config/tunnel-config.ts';
-import { encodePublicKey } from '../../core/auth/public-key.ts';
+import { existsSync, linkSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mergeReplay } from '../../core/auth/replay.ts';
+import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import { IpipouError } from '../../core/errors.ts';
 import type { SessionMemory } from '../../core/session/types.ts';
-import { millis, port, seconds, type Millis } from '../../core/units.ts';
-import type { MemoryStore, Recollection } from '../../ports/run-store.ts';
-import { makePrivateFolder, readFileIfAny, replaceFile } from './files.ts';
+import { seconds, type Seconds } from '../../core/units.ts';
+import type { MemoryStore } from '../../ports/run-store.ts';
+import {
+  fileError,
+  isSameFile,
+  makePrivateFolder,
+  NO_FILE,
+  readFileIfAny,
+  tryLock,
+  whyForeign,
+} from './files.ts';
+import { readFormer } from './memory-former.ts';
+import { datasync, distrust, Journal, type JournalFile, type Sync } from './memory-journal.ts';
+import { memoryKey } from './memory-key.ts';
+import { parseJournal, type JournalText } from './memory-record.ts';
 
-const MEMORY_MAX = 1024 * 1024;
-const VERSION = 1;
-
-/** Memory of peers that are no longer in the config: so many are kept, those written last. */
-export const FORMER_PEERS_MAX = 16_384;
-
-/**
- * Session memory below `base` (/var/lib/ipipou): a file for each peer, named by the tunnel device, the
- * role and whom it trusts, so that it is found again after a reboot or in another namespace, and so
- * that another peer's key does not inherit it. Those of named peers lie in a folder for their tunnel.
- * A peer that goes leaves its file, for it may come back.
+/*
+ * Memory below `base` (/var/lib/ipipou): a journal a tunnel, named by its device and role, with a
+ * record a peer, found by the peer's public key (memory-key.ts). A start reads all journals of the
+ * folder: replays are told by the newest packet that any of them has seen of a key, so that neither a
+ * device nor a peer loses that with its name. Who was admitted is told by a tunnel's own journal only.
+ * A daemon locks its journal; where two of one name share the folder (network namespaces), the second
+ * has one with a number.
  */
-export function createMemoryStore(base: string, formerMax = FORMER_PEERS_MAX): MemoryStore {
-  const pathOf = (config: TunnelConfig, peer: PeerConfig): string =>
-    join(base, `${memoryName(config, peer)}.json`);
+
+const JOURNAL_MAX = 256 * 1024 * 1024;
+const NAMESAKES_MAX = 1000;
+
+export function createMemoryStore(base: string, sync: Sync = datasync): MemoryStore {
   return {
-    load: (config, peer, now) => load(pathOf(config, peer), now),
-    save(config, peer, memory, durable) {
-      const path = pathOf(config, peer);
-      makePrivateFolder(dirname(path));
-      replaceFile(path, JSON.stringify({ version: VERSION, ...memory }), durable);
-    },
-    prepare(config) {
-      const folder = join(base, folderName(config));
-      makePrivateFolder(folder);
-      replaceFile(join(folder, PROBE), '', true);
-      const current = new Set(config.peers.map((peer) => basename(pathOf(config, peer))));
-      forgetFormer(folder, current, formerMax);
+    async open(config, { now, remotes }) {
+      try {
+        makePrivateFolder(base);
+        const file = await lockJournal(base, tunnelName(config));
+        const options = { now: seconds(Math.floor(now / 1000)), remotes, sync };
+        return await openJournal(base, file, config, options).catch(async (error: unknown) => {
+          await file.handle.close();
+          throw error;
+        });
+      } catch (error) {
+        throw fileError(error, `cannot write the session memory in ${base}`);
+      }
     },
   };
 }
 
-/** Written at every start to see that writing works. */
-const PROBE = '.writable';
+type Options = { readonly now: Seconds; readonly remotes: boolean; readonly sync: Sync };
 
-/**
- * `DEVICE-ROLE-WHOM`, WHOM being the start of the SHA-256 of the peer's public key, or the scheme; of a
- * named peer `DEVICE-ROLE.peers/NAME-WHOM`.
- */
-export function memoryName(config: TunnelConfig, { id, proof }: PeerConfig): string {
-  const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
-  const whom = key
-    ? createHash('sha256').update(encodePublicKey(key)).digest('hex').slice(0, 16)
-    : proof.kind;
-  return id === DEFAULT_PEER
-    ? `${tunnelName(config)}-${whom}`
-    : `${folderName(config)}/${safeName(id)}-${whom}`;
-}
-
-function folderName(config: TunnelConfig): string {
-  return `${tunnelName(config)}.peers`;
-}
-
-function tunnelName(config: TunnelConfig): string {
-  return `${safeName(config.inner.device)}-${config.role}`;
-}
-
-function safeName(name: string): string {
-  return name.replaceAll('/', '_');
-}
-
-/**
- * Packets of a peer that is gone are refused by their time long before their memory is among the
- * oldest, unless times are not checked at all.
- */
-function forgetFormer(folder: string, current: ReadonlySet<string>, most: number): void {
-  const former = readdirSync(folder).filter((name) => name.endsWith('.json') && !current.has(name));
-  if (former.length <= most) return;
-  const dated = former.map((name) => ({ name, at: statSync(join(folder, name)).mtimeMs }));
-  const oldest = dated.toSorted((a, b) => a.at - b.at).slice(0, former.length - most);
-  for (const { name } of oldest) rmSync(join(folder, name), { force: true });
-}
-
-function load(path: string, now: Millis): Recollection {
-  try {
-    const text = readFileIfAny(path, MEMORY_MAX);
-    if (text === undefined) return { memory: undefined, damage: undefined };
-    refuseForeign(path);
-    const memory = parseMemory(JSON.parse(text));
-    if (memory) return { memory, damage: undefined };
-    return setAside(path, 'not what this program writes', now);
-  } catch (error) {
-    return setAside(path, error instanceof Error ? error.message : String(error), now);
+async function openJournal(
+  base: string,
+  file: JournalFile,
+  config: TunnelConfig,
+  { now, remotes, sync }: Options,
+): Promise<Journal> {
+  const damage: string[] = [];
+  const { records, floor } = ownMemory(file, now, damage);
+  const former = readFormer(base, tunnelName(config), config.peers, now);
+  damage.push(...former.damage);
+  for (const [key, memory] of former.records) records.set(key, merge(records.get(key), memory));
+  const elsewhere = [former.elsewhere, ...otherJournals(base, file.path)];
+  const known = records.size > 0 || elsewhere.some((found) => found.size > 0);
+  const current = new Set(known ? config.peers.map(memoryKey) : []);
+  for (const found of elsewhere) {
+    for (const [key, memory] of found) {
+      const about = records.get(key) ?? { ...memory, remote: undefined };
+      if (current.has(key))
+        records.set(key, { ...about, replay: mergeReplay(about.replay, memory.replay) });
+    }
   }
+  for (const [key, memory] of records) {
+    const counts = remotes && current.has(key);
+    if (memory.remote && !counts) records.set(key, { ...memory, remote: undefined });
+  }
+  const gone = new Set([...records.keys()].filter((key) => !current.has(key)));
+  const journal = new Journal(file, { records, floor, former: gone }, damage, sync);
+  await journal.begin(config.peers.length);
+  await former.discard();
+  return journal;
 }
 
-function refuseForeign(path: string): void {
-  const stat = lstatSync(path);
-  if (!stat.isFile()) throw new Error('not a regular file');
-  if (stat.uid !== process.getuid?.()) throw new Error(`owned by user ${stat.uid}`);
-  if ((stat.mode & 0o022) !== 0) throw new Error('others can write it');
-}
-
-/** Nothing that was signed before now is accepted, and nobody is remembered. */
-function setAside(path: string, why: string, now: Millis): Recollection {
-  let kept = '';
+/** What a tunnel's own journal says; all who know of damage distrust it. */
+function ownMemory(
+  { path, found }: JournalFile,
+  now: Seconds,
+  damage: string[],
+): { readonly records: Map<string, SessionMemory>; readonly floor: Seconds } {
+  if (found === 'new') return { records: new Map(), floor: seconds(0) };
+  let text: JournalText = { records: new Map(), floor: now, damage: found };
   try {
-    // The file itself stays until a save replaces it: a crash in between must not lose the refusal.
+    if (found === 'ours') text = parseJournal(readFileIfAny(path, JOURNAL_MAX) ?? '');
+  } catch (error) {
+    text = { ...text, damage: error instanceof Error ? error.message : String(error) };
+  }
+  const records = new Map(text.records);
+  if (text.damage === undefined) return { records, floor: text.floor };
+  distrust(records, now);
+  damage.push(`${path}: ${text.damage}${setAside(path)}`);
+  return { records, floor: now };
+}
+
+/** The file itself stays until it is replaced: a crash in between must not lose the refusal. */
+function setAside(path: string): string {
+  try {
     rmSync(`${path}.damaged`, { force: true });
     linkSync(path, `${path}.damaged`);
-    kept = `; kept as ${path}.damaged`;
+    return `; kept as ${path}.damaged`;
   } catch {
-    // Nothing is kept, then; the save replaces it all the same.
+    return '';
   }
-  return {
-    memory: { remote: undefined, replay: { newest: seconds(Math.floor(now / 1000)), seen: [] } },
-    damage: `${path}: ${why}${kept}`,
-  };
 }
 
-/** The memory that a JSON value holds; undefined for anything that no run of this version wrote. */
-export function parseMemory(value: unknown): SessionMemory | undefined {
-  if (!isObject(value) || value['version'] !== VERSION) return undefined;
-  const remote = value['remote'] === undefined ? null : parseRemote(value['remote']);
-  const replay = value['replay'] === undefined ? null : parseReplay(value['replay']);
-  if (remote === undefined || replay === undefined) return undefined;
-  const { peer } = value;
-  if (peer !== undefined && typeof peer !== 'string') return undefined;
-  return { remote: remote ?? undefined, replay: replay ?? undefined, peer };
+/** Journals of other tunnels, which may be being written; what is wrong with them is theirs to tell. */
+function otherJournals(base: string, own: string): readonly ReadonlyMap<string, SessionMemory>[] {
+  const paths = readdirSync(base)
+    .filter((name) => name.endsWith('.journal'))
+    .map((name) => join(base, name))
+    .filter((path) => path !== own && whyForeign(path) === undefined);
+  return paths.map((path) => {
+    try {
+      return parseJournal(readFileIfAny(path, JOURNAL_MAX) ?? '').records;
+    } catch {
+      return new Map<string, SessionMemory>();
+    }
+  });
 }
 
-function parseRemote(value: unknown): SessionMemory['remote'] {
-  if (!isObject(value)) return undefined;
-  const path = parsePath(value['path']);
-  const { authenticatedAt, lastHeardAt } = value;
-  if (!path || !isTime(authenticatedAt) || !isTime(lastHeardAt)) return undefined;
-  return { path, authenticatedAt: millis(authenticatedAt), lastHeardAt: millis(lastHeardAt) };
+/** The journal of a name, or of the name and a number, that no living daemon has. */
+async function lockJournal(base: string, name: string): Promise<JournalFile> {
+  for (let number = 1; number < NAMESAKES_MAX; number++) {
+    const path = join(base, number === 1 ? `${name}.journal` : `${name}.${number}.journal`);
+    for (;;) {
+      const foreign = whyForeign(path);
+      // What is no file is moved away as it is: opening it might end up elsewhere.
+      if (foreign === NO_FILE) renameSync(path, `${path}.damaged`);
+      const found = existsSync(path) ? (foreign ?? 'ours') : (foreign ?? 'new');
+      const handle = await open(path, 'a', 0o600);
+      if (!tryLock(handle.fd)) {
+        await handle.close();
+        break;
+      }
+      if (isSameFile(handle.fd, path)) return { path, found, handle };
+      await handle.close();
+    }
+  }
+  throw new IpipouError('generic', `too many tunnels ${name} share ${base}`);
 }
 
-function parseReplay(value: unknown): SessionMemory['replay'] {
-  if (!isObject(value)) return undefined;
-  const { newest, seen, ahead } = value;
-  if (!isTime(newest) || !isTexts(seen)) return undefined;
-  const end = { newest: seconds(newest), seen };
-  if (ahead === undefined) return end;
-  if (!isObject(ahead) || !isTime(ahead['oldest'])) return undefined;
-  const far = parseReplay({ ...ahead, ahead: undefined });
-  return far && { ...end, ahead: { oldest: seconds(ahead['oldest']), ...far } };
+/** Of the same peer, by two journals. */
+function merge(one: SessionMemory | undefined, other: SessionMemory): SessionMemory {
+  if (one === undefined) return other;
+  return { ...one, replay: mergeReplay(one.replay, other.replay) };
 }
 
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((text) => typeof text === 'string');
-}
-
-function parsePath(value: unknown): Path | undefined {
-  if (!isObject(value)) return undefined;
-  const local = parseEnd(value['local']);
-  const remote = parseEnd(value['remote']);
-  return local && remote ? { local, remote } : undefined;
-}
-
-function parseEnd(value: unknown): Endpoint | undefined {
-  if (!isObject(value) || typeof value['ip'] !== 'string') return undefined;
-  const ip = parseOuterIp(value['ip']);
-  const number = value['port'];
-  if (
-    ip === undefined ||
-    !isTime(number) ||
-    !Number.isInteger(number) ||
-    number < 1 ||
-    number > 65535
-  )
-    return undefined;
-  return { ip, port: port(number) };
-}
-
-function isTime(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
+/** DEVICE-ROLE. */
+function tunnelName({ inner, role }: TunnelConfig): string {
+  return `${inner.device.replaceAll('/', '_')}-${role}`;
 }

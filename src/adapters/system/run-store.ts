@@ -1,6 +1,5 @@
 import {
   closeSync,
-  fstatSync,
   ftruncateSync,
   openSync,
   readdirSync,
@@ -13,8 +12,14 @@ import {
 import { dirname, join } from 'node:path';
 import { IpipouError } from '../../core/errors.ts';
 import type { RunClaim, RunEntry, RunRecord, RunStore } from '../../ports/run-store.ts';
-import { flock } from '../ffi/libc.ts';
-import { isErrno, makePrivateFolder, readFileIfAny, replaceFile } from './files.ts';
+import {
+  isErrno,
+  isSameFile,
+  makePrivateFolder,
+  readFileIfAny,
+  replaceFile,
+  tryLock,
+} from './files.ts';
 import { ownProcess, processState } from './process-id.ts';
 
 /*
@@ -24,9 +29,6 @@ import { ownProcess, processState } from './process-id.ts';
  *   control.sock  its control socket
  * It lies on a tmpfs (/run): it outlives the process, not the machine.
  */
-
-const LOCK_EX = 2; // <sys/file.h>
-const LOCK_NB = 4;
 
 const RECORD_MAX = 256 * 1024;
 
@@ -132,7 +134,7 @@ function lockFolder(folder: string, device: string): number {
     const path = join(folder, 'lock');
     const fd = openLock(path);
     if (fd === undefined) continue;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (!tryLock(fd)) {
       const owner = readFileSync(path, 'utf8').trim();
       closeSync(fd);
       throw new IpipouError('generic', `${device} is already run by process ${owner}`, {
@@ -151,15 +153,6 @@ function openLock(path: string): number | undefined {
     return openSync(path, 'a+', 0o600);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-function isSameFile(fd: number, path: string): boolean {
-  try {
-    return fstatSync(fd).ino === statSync(path).ino;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
     throw error;
   }
 }

@@ -6,9 +6,10 @@ import { IpipouError, KernelError } from '../../../src/core/errors.ts';
 import { Memories } from '../../../src/app/memories.ts';
 import type { SessionEvent, SessionMemory } from '../../../src/core/session/types.ts';
 import { millis, port } from '../../../src/core/units.ts';
-import { DEFAULT_PEER } from '../../../src/core/config/tunnel-config.ts';
+import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
 import {
   FakeClock,
+  FakeMemory,
   FakePlane,
   ScriptedCore,
   ip,
@@ -31,29 +32,17 @@ async function setUp() {
   const plane = new FakePlane();
   const core = new ScriptedCore();
   const { log, lines } = keepLog();
-  const remembered: SessionMemory[] = [];
   const paths: (Path | undefined)[] = [];
   const fatal: Error[] = [];
   const outside = {
-    remember: (memory: SessionMemory): void => {
-      plane.calls.push('remember');
-      remembered.push(memory);
-    },
     locate: async (_remote: OuterIp): Promise<Way | undefined> => ({
       local: ip('192.0.2.1'),
       mtu: 1500,
     }),
     resolve: async (_host: string, _signal: AbortSignal): Promise<readonly OuterIp[]> => [],
   };
-  const memories = new Memories({
-    store: {
-      load: () => ({ memory: undefined, damage: undefined }),
-      save: (_peer, memory) => outside.remember(memory),
-    },
-    recallRemotes: false,
-    clock,
-    log,
-  });
+  const memory = new FakeMemory();
+  const memories = new Memories({ journal: memory, clock, log });
   const driver = new Driver(
     {
       core,
@@ -76,7 +65,7 @@ async function setUp() {
   await driver.start([slot], () => true);
   core.events.length = 0;
   const dispatch = (event: SessionEvent): Promise<void> => driver.dispatch(slot, event);
-  return { driver, slot, dispatch, clock, plane, core, lines, remembered, paths, fatal, outside };
+  return { driver, slot, dispatch, clock, plane, core, lines, memory, paths, fatal, outside };
 }
 
 const packet = { kind: 'packet', path: pathTo(1), payload: new Uint8Array(73) } as const;
@@ -103,12 +92,11 @@ describe('effects', () => {
       settled = true;
     });
     await settle();
-    expect(plane.calls).toEqual(['remember', 'admit 198.51.100.1']);
+    expect(plane.calls).toEqual(['admit 198.51.100.1']);
     expect(settled).toBe(false);
     open();
     await held;
     expect(plane.calls).toEqual([
-      'remember',
       'admit 198.51.100.1',
       'admitted 198.51.100.1',
       'send 3 to 198.51.100.1',
@@ -150,7 +138,7 @@ describe('a refused admission', () => {
     core.on('packet', { kind: 'remember', memory: MEMORY }, admit(1), send('reply'));
     await dispatch(packet);
     expect(core.kinds).toEqual(['packet', 'admit-failed']);
-    expect(plane.calls).toEqual(['remember', 'admit 198.51.100.1']);
+    expect(plane.calls).toEqual(['admit 198.51.100.1']);
     expect(paths).toEqual([]);
     const fields = lines.find(({ level }) => level === 'error')?.fields;
     expect(fields?.['error']).toBe('link ipipou0: RTM_NEWLINK: EINVAL: no such thing');
@@ -223,21 +211,56 @@ describe('an eviction that fails', () => {
 });
 
 describe('memory', () => {
-  test('that cannot be written is told, does not stop the tunnel, and is written later', async () => {
-    const { driver, dispatch, plane, core, clock, outside, remembered, lines } = await setUp();
-    const write = outside.remember;
-    outside.remember = () => {
-      throw new Error('ENOSPC');
-    };
-    core.on('packet', { kind: 'remember', memory: MEMORY }, admit(1));
+  const remember = { kind: 'remember', memory: MEMORY } as const;
+
+  test('that cannot be written admits nobody and answers nobody; it is told, and tried again', async () => {
+    const { driver, dispatch, plane, core, clock, memory, lines } = await setUp();
+    memory.fails = new Error('ENOSPC');
+    core.on('packet', remember, admit(1), send('reply'));
     await dispatch(packet);
-    expect(plane.calls).toContain('admitted 198.51.100.1');
+    expect(plane.calls).toEqual([]);
+    expect(core.kinds).toEqual(['packet', 'admit-failed']);
     expect(driver.troubles.join()).toContain('ENOSPC');
-    outside.remember = write;
+    memory.fails = undefined;
     await clock.advance(10_000);
-    expect(remembered).toEqual([MEMORY]);
     expect(driver.troubles).toEqual([]);
     expect(lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+    core.on('packet', remember, admit(1), send('reply'));
+    await dispatch(packet);
+    expect(plane.calls).toContain('admitted 198.51.100.1');
+  });
+
+  test('that is being written holds up its own peer only, in the order of its events', async () => {
+    const { driver, slot, dispatch, plane, core, memory } = await setUp();
+    let resolve = (): void => undefined;
+    memory.disk = new Promise((done) => {
+      resolve = done;
+    });
+    const other = await driver.settled(async () => driver.add(peerConfig('other' as PeerId)));
+    core.on('packet', remember, admit(1)).on('wake', { kind: 'evict' });
+    const held = [dispatch(packet), driver.dispatch(slot, { kind: 'wake' })];
+    core.on('packet', admit(2));
+    await driver.dispatch(other, packet);
+    expect(plane.calls).toEqual(['admit 198.51.100.2', 'admitted 198.51.100.2']);
+    resolve();
+    await Promise.all(held);
+    expect(plane.calls.slice(2)).toEqual(['admit 198.51.100.1', 'admitted 198.51.100.1', 'evict']);
+  });
+
+  test('is on the disk before peers come and go', async () => {
+    const { driver, dispatch, plane, core, memory } = await setUp();
+    let resolve = (): void => undefined;
+    memory.disk = new Promise((done) => {
+      resolve = done;
+    });
+    core.on('packet', remember, admit(1));
+    const held = dispatch(packet);
+    const change = driver.settled(async () => void plane.calls.push('change'));
+    await settle();
+    expect(plane.calls).toEqual([]);
+    resolve();
+    await Promise.all([held, change]);
+    expect(plane.calls).toEqual(['admit 198.51.100.1', 'admitted 198.51.100.1', 'change']);
   });
 });
 

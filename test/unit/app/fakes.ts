@@ -1,10 +1,16 @@
 import type { OuterIp, Path } from '../../../src/core/addr.ts';
-import type { SessionEffect, SessionEvent, StepResult } from '../../../src/core/session/types.ts';
+import type {
+  SessionEffect,
+  SessionEvent,
+  SessionMemory,
+  StepResult,
+} from '../../../src/core/session/types.ts';
 import { millis, port, seconds, type Instant, type Millis } from '../../../src/core/units.ts';
 import {
   DEFAULT_PEER,
   type PeerConfig,
   type PeerId,
+  type TunnelConfig,
 } from '../../../src/core/config/tunnel-config.ts';
 import { createSession, type SessionState } from '../../../src/core/session/step.ts';
 import type { SessionCore } from '../../../src/core/session/table.ts';
@@ -19,6 +25,7 @@ import type {
   PeerProperties,
   PlaneDescription,
 } from '../../../src/ports/data-plane.ts';
+import type { MemoryJournal, MemoryStore } from '../../../src/ports/run-store.ts';
 import type { Log, LogFields, LogLevel } from '../../../src/ports/log.ts';
 import { inner } from '../../rig/addresses.ts';
 
@@ -204,6 +211,53 @@ export class ScriptedCore implements SessionCore {
   get kinds(): readonly string[] {
     return this.events.map(({ kind }) => kind);
   }
+}
+
+/** Memory that stays in memory. */
+export class FakeMemory implements MemoryStore, MemoryJournal {
+  readonly kept = new Map<PeerId, SessionMemory>();
+  readonly loaded: PeerId[] = [];
+  readonly saved: SessionMemory[] = [];
+  damage: readonly string[] = [];
+  /** Why nothing can be written. */
+  fails: Error | undefined;
+  /** Awaited by `flush`: a slow disk. */
+  disk: Promise<void> = Promise.resolve();
+  flushes = 0;
+
+  async open(
+    _config: TunnelConfig,
+    { remotes }: { readonly remotes: boolean },
+  ): Promise<MemoryJournal> {
+    if (this.fails) throw this.fails;
+    for (const [id, memory] of this.kept) {
+      if (!remotes) this.kept.set(id, { ...memory, remote: undefined });
+    }
+    return this;
+  }
+
+  load({ id }: PeerConfig): SessionMemory | undefined {
+    this.loaded.push(id);
+    return this.kept.get(id);
+  }
+
+  note({ id }: PeerConfig, memory: SessionMemory): void {
+    this.kept.set(id, memory);
+    this.saved.push(memory);
+  }
+
+  forget({ id }: PeerConfig): void {
+    const memory = this.kept.get(id);
+    if (memory) this.kept.set(id, { ...memory, remote: undefined });
+  }
+
+  async flush(): Promise<void> {
+    this.flushes += 1;
+    await this.disk;
+    if (this.fails) throw this.fails;
+  }
+
+  async close(): Promise<void> {}
 }
 
 export type Line = { readonly level: LogLevel; readonly event: string; readonly fields: LogFields };

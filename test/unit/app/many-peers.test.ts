@@ -11,7 +11,16 @@ import type { SessionMemory } from '../../../src/core/session/types.ts';
 import { millis, port, seconds } from '../../../src/core/units.ts';
 import type { PlaneContext } from '../../../src/ports/data-plane.ts';
 import type { RunRecord } from '../../../src/ports/run-store.ts';
-import { FakeClock, FakePlane, ip, keepLog, pathTo, peerConfig, settle } from './fakes.ts';
+import {
+  FakeClock,
+  FakeMemory,
+  FakePlane,
+  ip,
+  keepLog,
+  pathTo,
+  peerConfig,
+  settle,
+} from './fakes.ts';
 
 const REFUSED = new KernelError('link', { operation: 'op', errno: 'EIO', subject: 'link x' });
 const id = (name: string): PeerId => name as PeerId;
@@ -60,8 +69,7 @@ class World {
   readonly plane = new SharedPlane();
   readonly clock = new FakeClock();
   readonly kept = keepLog();
-  readonly memories = new Map<PeerId, SessionMemory>();
-  readonly loaded: PeerId[] = [];
+  readonly memory = new FakeMemory();
   readonly done: string[] = [];
   previous: RunRecord | undefined;
   written: RunRecord | undefined;
@@ -85,7 +93,7 @@ class World {
     for (const name of names) {
       const path = adoptedPath(name);
       this.plane.adopted.set(id(name), path);
-      this.memories.set(id(name), {
+      this.memory.kept.set(id(name), {
         remote: { path, authenticatedAt: at, lastHeardAt: at },
         replay: undefined,
         peer: schemeOf(peer(name).proof).mark(),
@@ -142,14 +150,7 @@ class World {
           release: () => undefined,
         }),
       },
-      memory: {
-        load: (_config, { id: name }) => {
-          this.loaded.push(name);
-          return { memory: this.memories.get(name), damage: undefined };
-        },
-        save: (_config, { id: name }, memory) => void this.memories.set(name, memory),
-        prepare: () => void this.done.push('prepare'),
-      },
+      memory: this.memory,
       control: { listen: async () => async () => undefined },
       notify: {
         ready: () => undefined,
@@ -164,12 +165,12 @@ describe('a server of several peers', () => {
   test('admits each by its own proof, and reads memory of those who come', async () => {
     const world = new World();
     const tunnel = await world.open('server', peer('a'), peer('b'), peer('c'));
-    expect(world.loaded).toEqual([]);
+    expect(world.memory.loaded).toEqual([]);
     await world.packet('b', 2);
     await world.packet('a', 1);
     expect(world.calls()).toEqual(['admit b at 198.51.100.2', 'admit a at 198.51.100.1']);
-    expect(world.loaded).toEqual(['b', 'a']);
-    expect([...world.memories.keys()]).toEqual(['b', 'a']);
+    expect(world.memory.loaded).toEqual(['b', 'a']);
+    expect([...world.memory.kept.keys()]).toEqual(['b', 'a']);
     await tunnel.close();
     expect(world.clock.pending).toEqual([]);
   });
@@ -224,7 +225,7 @@ describe('a server of several peers', () => {
     expect(world.written).toBe(written);
     expect(written?.config.peers).toEqual([]);
     await world.clock.advance(1000);
-    expect(world.done).toEqual(['prepare', 'carrying 1 peers']);
+    expect(world.done).toEqual(['carrying 1 peers']);
     await tunnel.close();
   });
 
@@ -252,13 +253,14 @@ describe('a server of several peers', () => {
       replay: { newest: seconds(5), seen: [] },
       peer: schemeOf(peer(name).proof).mark(),
     });
-    world.memories.set(id('a'), remembered('a', 1));
-    world.memories.set(id('b'), { ...remembered('b', 2), remote: undefined });
+    world.memory.kept.set(id('a'), remembered('a', 1));
+    world.memory.kept.set(id('b'), { ...remembered('b', 2), remote: undefined });
     const first = await world.open('server', peer('a'), peer('b'));
     expect(world.calls(), 'after an orderly end').toEqual([]);
     await first.close();
     world.calls();
     world.previous = world.written;
+    world.memory.kept.set(id('a'), remembered('a', 1));
     const second = await world.open('server', peer('a'), peer('b'));
     expect(world.calls()).toEqual(['admit a at 198.51.100.1']);
     await second.removePeer(id('a'));
@@ -281,7 +283,7 @@ test('goes through the peers of a run that was cut short in batches, and heeds p
   await world.cutShort(names);
   const opening = world.open('server', ...names.map((name) => peer(name)));
   await settleAll(world);
-  expect(world.loaded).toHaveLength(START_BATCH - 1);
+  expect(world.memory.loaded).toHaveLength(START_BATCH - 1);
   const last = names.at(-1) ?? '';
   await world.packet(last, 7);
   expect(world.calls().at(-1)).toBe(`admit ${last} at 198.51.100.7`);
@@ -290,14 +292,15 @@ test('goes through the peers of a run that was cut short in batches, and heeds p
     await settleAll(world);
   }
   const second = await opening;
-  expect(new Set(world.loaded).size).toBe(names.length);
+  expect(new Set(world.memory.loaded).size).toBe(names.length);
   expect(world.calls()).toEqual([]);
   await second.close();
 });
 
 /** Lets work go on until it waits for the clock. */
 async function settleAll(world: World): Promise<void> {
-  for (let before = -1; before < world.loaded.length; await settle()) before = world.loaded.length;
+  for (let before = -1; before < world.memory.loaded.length; await settle())
+    before = world.memory.loaded.length;
 }
 
 describe('a change of the peers', () => {
@@ -348,6 +351,33 @@ describe('a change of the peers', () => {
     };
     await expect(tunnel.setPeer(peer('c'))).rejects.toBe(REFUSED);
     expect(await tunnel.peerStatuses(undefined, 10)).toHaveLength(2);
+    await tunnel.close();
+  });
+
+  test('that the plane refuses half way puts back who was to go, and what was carried', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'));
+    await world.packet('a', 1);
+    await world.packet('b', 2);
+    world.calls();
+    world.plane.configure = async (peers) => {
+      world.plane.calls.push(`configure ${peers.map(({ id: name }) => name).join(' ')}`);
+      if (peers.some(({ id: name }) => name === id('c'))) throw REFUSED;
+    };
+    await expect(tunnel.syncPeers([peer('a'), peer('c')])).rejects.toBe(REFUSED);
+    expect(world.calls()).toEqual([
+      'remove b',
+      'configure c',
+      'configure b',
+      'admit b at 198.51.100.2',
+    ]);
+    const statuses = await tunnel.peerStatuses(undefined, 10);
+    expect(statuses.map(({ id: name, path }) => [name, path?.remote.ip])).toEqual([
+      ['a', '198.51.100.1'],
+      ['b', '198.51.100.2'],
+    ]);
+    await world.packet('b', 2);
+    expect(world.memory.kept.get(id('b'))?.remote?.path).toEqual(pathTo(2));
     await tunnel.close();
   });
 

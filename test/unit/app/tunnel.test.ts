@@ -1,15 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { openTunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
+import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';
 import type { TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
 import type { SessionMemory } from '../../../src/core/session/types.ts';
-import { millis, seconds } from '../../../src/core/units.ts';
+import { seconds } from '../../../src/core/units.ts';
 import type { ControlHandler } from '../../../src/ports/control.ts';
 import type { PlaneContext, PlaneFactory, Requirement } from '../../../src/ports/data-plane.ts';
-import type { Recollection, RunRecord } from '../../../src/ports/run-store.ts';
-import { FakeClock, FakePlane, ip, keepLog, pathTo, settle } from './fakes.ts';
+import type { RunRecord } from '../../../src/ports/run-store.ts';
+import { FakeClock, FakeMemory, FakePlane, ip, keepLog, pathTo, settle } from './fakes.ts';
 
 const SECRET = 'correct-horse';
 
@@ -40,9 +41,7 @@ class World {
   requirements: Record<'fou' | 'tun', readonly Requirement[]> = { fou: [NO_MODULE], tun: [MET] };
   previous: RunRecord | undefined;
   written: RunRecord | undefined;
-  recollection: Recollection = { memory: undefined, damage: undefined };
-  saved: SessionMemory[] = [];
-  saveFails: Error | undefined;
+  readonly memory = new FakeMemory();
   openFails: Error | undefined;
   context: PlaneContext | undefined;
   handler: ControlHandler | undefined;
@@ -81,16 +80,7 @@ class World {
           };
         },
       },
-      memory: {
-        load: () => this.recollection,
-        prepare: () => {
-          if (this.saveFails) throw this.saveFails;
-        },
-        save: (_config, _peer, memory) => {
-          if (this.saveFails) throw this.saveFails;
-          this.saved.push(memory);
-        },
-      },
+      memory: this.memory,
       control: {
         listen: async (path, handler) => {
           done.push(`listen ${path}`);
@@ -261,43 +251,45 @@ describe('failures', () => {
 
   test('to write the memory stop the start: replays could not be told after the next one', async () => {
     const world = new World();
-    world.saveFails = new Error('EROFS');
+    world.memory.fails = new Error('EROFS');
     await expect(openTunnel(serverConfig(), NO_FILE, world.ports)).rejects.toThrow('EROFS');
     expect(world.done).toEqual(['claim', 'release remove']);
   });
 
-  test('damaged memory is told as an error and what takes its place is written', async () => {
+  test('damaged memory is told as an error', async () => {
     const world = new World();
-    const memory = { remote: undefined, replay: { newest: seconds(5), seen: [] } };
-    world.recollection = { memory, damage: 'memory.json: not JSON' };
+    world.memory.damage = ['memory: not JSON'];
     const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(world.kept.lines.some(({ level }) => level === 'error')).toBe(true);
-    expect(world.saved[0]).toEqual(memory);
     await tunnel.close();
   });
 });
 
 describe('who was admitted before', () => {
-  const instant = millis(1_000);
+  const instant = new FakeClock().now().unix;
+  const [peer] = serverConfig().peers;
+  if (!peer) throw new Error('no peer');
   const remembered: SessionMemory = {
     remote: { path: pathTo(7), authenticatedAt: instant, lastHeardAt: instant },
     replay: { newest: seconds(5), seen: [] },
+    peer: schemeOf(peer.proof).mark(),
   };
 
   test('counts where that run was cut short', async () => {
     const world = new World();
     world.previous = record('tun', 'note');
-    world.recollection = { memory: remembered, damage: undefined };
+    world.memory.kept.set(peer.id, remembered);
     const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
-    expect(world.saved[0]).toEqual(remembered);
+    expect(world.plane.calls).toContain('admitted 198.51.100.7');
     await tunnel.close();
   });
 
   test('is let go by a run that ended in order; replays stay told', async () => {
     const world = new World();
-    world.recollection = { memory: remembered, damage: undefined };
+    world.memory.kept.set(peer.id, remembered);
     const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
-    expect(world.saved[0]).toEqual({ remote: undefined, replay: remembered.replay });
+    expect(world.plane.calls).toEqual([]);
+    expect(world.memory.kept.get(peer.id)?.replay).toEqual(remembered.replay);
     await tunnel.close();
   });
 });
