@@ -5,7 +5,12 @@ import type { Clock } from '../ports/clock.ts';
 import type { DataPlane } from '../ports/data-plane.ts';
 import type { Log } from '../ports/log.ts';
 import { explain } from './explain.ts';
-import { ADMIT_BACKOFF_FIRST, ADMIT_BACKOFF_MAX, ADMIT_FAILURES_MAX } from './limits.ts';
+import {
+  ADMIT_BACKOFF_FIRST,
+  ADMIT_BACKOFF_MAX,
+  ADMIT_FAILURES_MAX,
+  ADMIT_TROUBLES_TOLD,
+} from './limits.ts';
 import type { PeerSlot } from './peer-slot.ts';
 
 type Failure = { readonly count: number; readonly notBefore: Millis; readonly trouble: string };
@@ -44,9 +49,15 @@ export class Admission {
     this.#onFatal = ports.onFatal;
   }
 
-  /** The failures that have not been overcome yet, in words. */
+  /** The failures that have not been overcome yet, in words: those of the first peers, and how many more. */
   get troubles(): readonly string[] {
-    return [...this.#failures.values()].map(({ trouble }) => trouble);
+    const told: string[] = [];
+    for (const { trouble } of this.#failures.values()) {
+      if (told.length === ADMIT_TROUBLES_TOLD) break;
+      told.push(trouble);
+    }
+    const more = this.#failures.size - told.length;
+    return more > 0 ? [...told, `and the same or the like of ${more} more peers`] : told;
   }
 
   /** Whether the plane carries `path` for a peer now. Never rejects. */

@@ -9,6 +9,12 @@ export const ADMIT_FAILURES_MAX = 5;
 export const ADMIT_BACKOFF_FIRST = millis(1000);
 export const ADMIT_BACKOFF_MAX = millis(30_000);
 
+/** So many failures to admit or evict peers are told in words; of the others how many there are. */
+export const ADMIT_TROUBLES_TOLD = 8;
+
+/** How often a daemon looks whether its run directory is still there. */
+export const RUN_CHECK = millis(5000);
+
 /** Memory that nothing depends on is written at most so long after it was noted. */
 export const MEMORY_DELAY = millis(1000);
 

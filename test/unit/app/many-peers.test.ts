@@ -144,6 +144,8 @@ class World {
           previous: this.previous,
           controlPath: '/run/control.sock',
           process: { pid: 1, startTime: '2' },
+          intact: () => true,
+          renew: () => undefined,
           write: (record) => {
             this.written = record;
           },
@@ -181,7 +183,8 @@ describe('a server of several peers', () => {
     const tunnel = await world.open('server', ...names.map((name) => peer(name)));
     for (const [n, name] of names.entries()) await world.packet(name, n + 1);
     await world.clock.advance(2000);
-    expect(world.clock.pending).toHaveLength(1);
+    // And one that looks after the run directory.
+    expect(world.clock.pending).toHaveLength(2);
     await tunnel.close();
   });
 
@@ -214,6 +217,20 @@ describe('a server of several peers', () => {
     expect(world.calls()).toContain('admit b at 198.51.100.2');
     const failure = await Promise.race([tunnel.failure, settle()]);
     expect(failure).toBeUndefined();
+    await tunnel.close();
+  });
+
+  test('tells of many failures in a few words', async () => {
+    const world = new World();
+    const names = Array.from({ length: 40 }, (_unused, n) => `peer${n}`);
+    const tunnel = await world.open('server', ...names.map((name) => peer(name)));
+    for (const [n, name] of names.entries()) await world.packet(name, n + 1);
+    world.plane.fail.admit = REFUSED;
+    for (const [n, name] of names.entries()) await world.packet(name, n + 100);
+    const reply = await tunnel.answer({ request: 'status' });
+    const { troubles } = 'status' in reply && reply.status ? reply.status : { troubles: [] };
+    expect(troubles).toHaveLength(9);
+    expect(troubles.at(-1)).toContain(`${40 - 8} more`);
     await tunnel.close();
   });
 

@@ -1,0 +1,76 @@
+import { millis } from '../core/units.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { ControlHandler, ControlListener } from '../ports/control.ts';
+import type { Log } from '../ports/log.ts';
+import type { RunClaim } from '../ports/run-store.ts';
+import { explain } from './explain.ts';
+import { RUN_CHECK } from './limits.ts';
+import type { RunKeeper } from './run-keeper.ts';
+
+type Options = {
+  readonly claim: RunClaim;
+  readonly keeper: Pick<RunKeeper, 'rewrite'>;
+  readonly control: ControlListener;
+  readonly handler: ControlHandler;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/**
+ * Listens at a tunnel's control socket, and looks now and then whether its run directory is still there:
+ * without it nobody finds the tunnel, so one that somebody has deleted is made anew.
+ */
+export class RunWatch {
+  readonly #options: Options;
+  #stopListening: () => Promise<void>;
+  #cancel: (() => void) | undefined;
+  /** Why the directory cannot be made anew. */
+  #trouble: string | undefined;
+  #closed = false;
+
+  private constructor(options: Options, stopListening: () => Promise<void>) {
+    this.#options = options;
+    this.#stopListening = stopListening;
+    this.#later();
+  }
+
+  static async open(options: Options): Promise<RunWatch> {
+    const { control, claim, handler } = options;
+    return new RunWatch(options, await control.listen(claim.controlPath, handler));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancel?.();
+    await this.#stopListening();
+  }
+
+  #later(): void {
+    if (this.#closed) return;
+    const { clock } = this.#options;
+    this.#cancel = clock.callAt(millis(clock.now().monotonic + RUN_CHECK), () => {
+      void this.#look().then(() => this.#later());
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { claim, keeper, control, handler, log } = this.#options;
+    try {
+      if (claim.intact()) return;
+      claim.renew();
+      keeper.rewrite();
+      await this.#stopListening();
+      this.#stopListening = async () => undefined;
+      const stop = await control.listen(claim.controlPath, handler);
+      this.#stopListening = stop;
+      if (this.#closed) await stop();
+      this.#trouble = undefined;
+      log('warn', 'the run directory was deleted and has been made anew');
+    } catch (error) {
+      const fields = explain(error);
+      if (this.#trouble === fields['error']) return;
+      this.#trouble = String(fields['error']);
+      log('error', 'the run directory was deleted and cannot be made anew', fields);
+    }
+  }
+}
