@@ -210,8 +210,8 @@ test('a damaged memory is set aside, told, and does not keep the tunnel from sta
   const { s } = await startBoth();
   await s.stop();
   const folder = hosts.env(lab.server)['IPIPOU_STATE_DIR'] ?? '';
-  const name = readdirSync(folder).find((file) => file.endsWith('.json')) ?? '';
-  writeFileSync(path.join(folder, name), '{"version":1,"replay":"gone"}');
+  const name = readdirSync(folder).find((file) => file.endsWith('.journal')) ?? '';
+  writeFileSync(path.join(folder, name), '{"version":2,"replay":"gone"}\n');
   const again = await start(lab.server, SERVER);
   await again.ready();
   expect(again.program.output()).toMatch(/session memory is damaged/);

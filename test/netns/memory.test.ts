@@ -93,8 +93,7 @@ describe('a disk that is full', () => {
 
   function fill(): void {
     try {
-      for (let size = 0; ; size += 4096)
-        writeFileSync(ballast(), new Uint8Array(4096), { flag: 'a' });
+      for (;;) writeFileSync(ballast(), new Uint8Array(4096), { flag: 'a' });
     } catch {
       // It is full now.
     }
