@@ -138,6 +138,8 @@ async function openScene(config: TunnelConfig): Promise<Scene> {
         controlPath: '',
         process: { pid: 1, startTime: '' },
         write: () => undefined,
+        intact: () => true,
+        renew: () => undefined,
         release: () => undefined,
       }),
     },

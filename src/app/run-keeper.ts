@@ -38,6 +38,11 @@ export class RunKeeper {
     save: (journal) => this.#write({ ...this.record, journal }),
   };
 
+  /** Writes the record again: it is gone. */
+  rewrite(): void {
+    this.#claim.write(this.record);
+  }
+
   /** Notes what the plane carries, for whoever looks after this process has died. */
   setPath(path: Path | undefined): void {
     this.#note({ path });

@@ -5,6 +5,7 @@ import type { SessionCrypto } from '../core/session/types.ts';
 import { UndoStack } from '../core/undo-stack.ts';
 import type { Clock } from '../ports/clock.ts';
 import type {
+  ControlHandler,
   ControlListener,
   ControlReply,
   ControlRequest,
@@ -28,6 +29,7 @@ import { PathBook } from './path-book.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { requireRoom } from './peer-room.ts';
 import { RunKeeper } from './run-keeper.ts';
+import { RunWatch } from './run-watch.ts';
 import { tunnelStatus } from './status.ts';
 import { watchedLengths } from './watched-lengths.ts';
 
@@ -227,10 +229,10 @@ async function acquire(
   const stopWatching = ports.host.onChange(() => void followNetwork(driver, log));
   undo.push('network watch', stopWatching);
   const tunnel = new Tunnel({ config, ports, keeper, hurry }, driver, undo, failure);
-  const stopListening = await ports.control.listen(claim.controlPath, (request) =>
-    tunnel.answer(request),
-  );
-  undo.push('control socket', stopListening);
+  const { control } = ports;
+  const handler: ControlHandler = (request) => tunnel.answer(request);
+  const watch = await RunWatch.open({ claim, keeper, control, handler, clock, log });
+  undo.push('control socket', () => watch.close());
   keeper.setLife('up');
   notify.ready(`${config.role} on ${config.inner.device}, data plane ${factory.name}`);
   return tunnel;

@@ -56,6 +56,10 @@ export interface RunClaim {
   readonly process: ProcessId;
   /** Replaces the record as a whole. */
   write(record: RunRecord): void;
+  /** Whether the directory, and all that a running daemon has there, is still there. */
+  intact(): boolean;
+  /** Makes the directory anew; throws when somebody else has the device by now. */
+  renew(): void;
   /**
    * Lets go: `remove` deletes the directory, `keep` leaves the record for a later clean-up.
    */

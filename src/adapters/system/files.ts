@@ -20,16 +20,20 @@ import { flock } from '../ffi/libc.ts';
  */
 export function replaceFile(path: string, content: string, durable: boolean): void {
   const temporary = `${path}.new`;
-  const fd = openSync(temporary, 'w', 0o600);
   try {
-    const bytes = Buffer.from(content);
-    for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
-    if (durable) fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    const fd = openSync(temporary, 'w', 0o600);
+    try {
+      const bytes = Buffer.from(content);
+      for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
+      if (durable) fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+    if (durable) syncFolder(dirname(path));
+  } catch (error) {
+    throw fileError(error, `cannot write ${path}`);
   }
-  renameSync(temporary, path);
-  if (durable) syncFolder(dirname(path));
 }
 
 function syncFolder(path: string): void {
@@ -49,7 +53,7 @@ export function readFileIfAny(path: string, max: number): string | undefined {
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
+    throw fileError(error, `cannot read ${path}`);
   }
 }
 

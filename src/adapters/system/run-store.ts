@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   ftruncateSync,
   openSync,
   readdirSync,
@@ -13,6 +14,7 @@ import { dirname, join } from 'node:path';
 import { IpipouError } from '../../core/errors.ts';
 import type { RunClaim, RunEntry, RunRecord, RunStore } from '../../ports/run-store.ts';
 import {
+  fileError,
   isErrno,
   isSameFile,
   makePrivateFolder,
@@ -100,14 +102,21 @@ function isRecord(value: unknown): value is RunRecord {
 
 function claim(folder: string, device: string): RunClaim {
   const own = ownProcess();
-  const lock = lockFolder(folder, device);
-  ftruncateSync(lock);
-  writeSync(lock, `${own.pid}\n`);
+  let lock = lockFolder(folder, device);
   return {
     previous: readRecord(folder),
     controlPath: join(folder, 'control.sock'),
     process: own,
     write: (record) => replaceFile(join(folder, 'run.json'), JSON.stringify(record), false),
+    intact: () =>
+      isSameFile(lock, join(folder, 'lock')) &&
+      ['run.json', 'control.sock'].every((name) => existsSync(join(folder, name))),
+    renew() {
+      if (isSameFile(lock, join(folder, 'lock'))) return;
+      const former = lock;
+      lock = lockFolder(folder, device);
+      closeSync(former);
+    },
     release(mode) {
       // The lock file goes while it is still locked, so that nobody locks one that is going.
       if (mode === 'remove') {
@@ -141,7 +150,11 @@ function lockFolder(folder: string, device: string): number {
         hint: `ipipou show ${device}; ipipou down ${device}`,
       });
     }
-    if (isSameFile(fd, path)) return fd;
+    if (isSameFile(fd, path)) {
+      ftruncateSync(fd);
+      writeSync(fd, `${process.pid}\n`);
+      return fd;
+    }
     // Its owner removed the folder between our open and our lock.
     closeSync(fd);
   }
@@ -153,6 +166,6 @@ function openLock(path: string): number | undefined {
     return openSync(path, 'a+', 0o600);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
+    throw fileError(error, `cannot open ${path}`);
   }
 }

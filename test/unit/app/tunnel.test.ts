@@ -42,6 +42,7 @@ class World {
   previous: RunRecord | undefined;
   written: RunRecord | undefined;
   readonly memory = new FakeMemory();
+  intact = true;
   openFails: Error | undefined;
   context: PlaneContext | undefined;
   handler: ControlHandler | undefined;
@@ -73,6 +74,8 @@ class World {
             previous: this.previous,
             controlPath: '/run/control.sock',
             process: { pid: 1, startTime: '2' },
+            intact: () => this.intact,
+            renew: () => void done.push('renew'),
             write: (record) => {
               this.written = record;
             },
@@ -198,6 +201,22 @@ describe('the life of a tunnel', () => {
     const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     expect(await tunnel.answer({ request: 'reauthenticate' })).toMatchObject({ ok: false });
     await tunnel.close();
+  });
+
+  test('a run directory that was deleted is made anew, with all that was there', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const { written } = world;
+    world.written = undefined;
+    await world.clock.advance(5000);
+    expect(world.done.slice(4)).toEqual([]);
+    world.intact = false;
+    await world.clock.advance(5000);
+    expect(world.done.slice(4)).toEqual(['renew', 'hang up', 'listen /run/control.sock']);
+    expect(world.written).toEqual(written);
+    expect(world.kept.lines.at(-1)).toMatchObject({ level: 'warn' });
+    await tunnel.close();
+    expect(world.clock.pending).toEqual([]);
   });
 
   test('when the network changes the plane is refreshed', async () => {

@@ -83,6 +83,41 @@ describe('run directories', () => {
     next.release('remove');
   });
 
+  test('a claimed directory that was deleted is made anew, and is as good as before', () => {
+    const store = createRunStore(path.join(folder, 'run'));
+    const claim = store.claim('ipipou0');
+    claim.write(record('ipipou0'));
+    writeFileSync(claim.controlPath, '');
+    expect(claim.intact()).toBe(true);
+    for (const gone of [
+      claim.controlPath,
+      path.dirname(claim.controlPath),
+      path.join(folder, 'run'),
+    ]) {
+      rmSync(gone, { recursive: true });
+      expect(claim.intact(), gone).toBe(false);
+      claim.renew();
+      claim.write(record('ipipou0'));
+      writeFileSync(claim.controlPath, '');
+      expect(claim.intact(), gone).toBe(true);
+      expect(() => store.claim('ipipou0')).toThrow('already run');
+    }
+    claim.release('remove');
+    expect(store.list()).toEqual([]);
+  });
+
+  test.each(['/proc/ipipou', '/proc/self/fd/ipipou/run'])(
+    'where no folder can be made (%s) the error says so',
+    (base) => {
+      expect(() => createRunStore(base).claim('ipipou0')).toThrow(
+        expect.objectContaining({
+          message: expect.stringMatching(/^cannot make \/proc/),
+          hint: expect.stringContaining('takes no folders'),
+        }),
+      );
+    },
+  );
+
   test('a record that is not ours, or half of one, is no record', () => {
     const store = createRunStore(folder);
     const claim = store.claim('ipipou0');
