@@ -205,7 +205,7 @@ describe('the life of a tunnel', () => {
 
   test('a run directory that was deleted is made anew, with all that was there', async () => {
     const world = new World();
-    const tunnel = await openTunnel(serverConfig(), undefined, world.ports);
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
     const { written } = world;
     world.written = undefined;
     await world.clock.advance(5000);
