@@ -1,3 +1,4 @@
+import { parseOuterIp, type OuterIp } from './addr.ts';
 import { encodePublicKey } from './auth/public-key.ts';
 import { hintOfKey } from './auth/v1.ts';
 import type { PeerConfig } from './config/tunnel-config.ts';
@@ -9,10 +10,15 @@ import type { PeerConfig } from './config/tunnel-config.ts';
 export type PlanePeer = Pick<PeerConfig, 'id' | 'innerIp' | 'allowedIps'> & {
   /** The hint of its public key (core/auth/v1.ts); undefined where it has none. */
   readonly hint: Uint8Array | undefined;
+  /** The outer address that its config gives, where that is an address. */
+  readonly remote?: OuterIp | undefined;
 };
 
-export function planePeer({ id, innerIp, allowedIps, proof }: PeerConfig): PlanePeer {
+export function planePeer(peer: PeerConfig): PlanePeer {
+  const { id, innerIp, allowedIps, proof, remoteHost } = peer;
+  const remote = remoteHost === undefined ? undefined : parseOuterIp(remoteHost);
   const key = proof.kind === 'ed25519' ? proof.peerPublicKey : undefined;
   // A copy: a view would keep the whole key.
-  return { id, innerIp, allowedIps, hint: key && hintOfKey(encodePublicKey(key)).slice() };
+  const hint = key && hintOfKey(encodePublicKey(key)).slice();
+  return { id, innerIp, allowedIps, hint, remote };
 }

@@ -4,9 +4,10 @@
  */
 import { decodeInnerIpv4 } from '../../src/core/addr.ts';
 import { describe, expect, test } from 'vitest';
+import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
-import { ip } from './addresses.ts';
+import { inner, ip } from './addresses.ts';
 import { NamespaceSocket } from './namespace-sockets.ts';
 import type { PlaneHost } from './plane-host.ts';
 import { A, A_TO_B, B, eventually, INNER_A, INNER_B, type PlanePair } from './plane-pair.ts';
@@ -60,6 +61,30 @@ export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {
         const { cable } = pairOf();
         await pairOf().openBoth(options);
         await expectTcp(cable.a, cable.b, INNER_B, 32 << 20);
+      },
+    );
+
+    test.each(['0.0.0.0/0', '0.0.0.0/1 128.0.0.0/1', `${B.ip}/32`])(
+      'allowed-ips %s leaves the outer path as it is',
+      async (prefixes) => {
+        const { cable } = pairOf();
+        const more = prefixes.split(' ').map((text) => {
+          const [address = '', length] = text.split('/');
+          return { ip: inner(address), length: Number(length) };
+        });
+        const allowedIps = [{ ip: INNER_B, length: 32 }, ...more];
+        await pairOf().openA({ peers: [{ id: DEFAULT_PEER, innerIp: INNER_B, allowedIps }] });
+        await pairOf().openB();
+        await pairOf().admitBoth();
+        expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+        expect(await cable.sure(cable.a, 'ip', 'route', 'get', B.ip)).toContain('dev v0');
+        const ours = await cable.sure(cable.a, 'ip', 'route', 'show', 'proto', '148');
+        expect(
+          ours
+            .trim()
+            .split('\n')
+            .map((line) => line.split(' ')[0]),
+        ).toEqual([INNER_B]);
       },
     );
 

@@ -17,9 +17,9 @@ function known(proof: Proof): ReturnType<typeof planePeer> {
   return planePeer({ id: 'a', innerIp: '10.0.0.1', allowedIps: 'any', proof } as PeerConfig);
 }
 
-test('a plane is told where a peer may send from, and the hint of its key, nothing else', () => {
+test('a plane is told where a peer may send from, and the hint of its key and its address, nothing else', () => {
   const peer = known(keys(KEY));
-  expect(Object.keys(peer)).toEqual(['id', 'innerIp', 'allowedIps', 'hint']);
+  expect(Object.keys(peer)).toEqual(['id', 'innerIp', 'allowedIps', 'hint', 'remote']);
   expect(peer.hint).toEqual(BYTES.slice(0, 8));
   expect(peer.hint?.buffer.byteLength).toBe(8);
 });

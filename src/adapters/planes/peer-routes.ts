@@ -7,8 +7,9 @@
  * with "fragmentation needed" when it is forwarded (RFC 1191) and with EMSGSIZE when it is our own;
  * others are fragmented; our own TCP advertises an MSS that fits, so RTAX_ADVMSS is not needed.
  */
-import type { Ip, Prefix } from '../../core/addr.ts';
-import { KernelError } from '../../core/errors.ts';
+import { formatPrefix, type Ip, type OuterIp, type Prefix } from '../../core/addr.ts';
+import { capturesOuter } from '../../core/captures-outer.ts';
+import { IpipouError, KernelError } from '../../core/errors.ts';
 import { RT_TABLE_MAIN } from '../../core/netlink/route.ts';
 import { PrefixMap } from '../../core/prefix-map.ts';
 import type { IfIndex } from '../../core/units.ts';
@@ -31,6 +32,8 @@ export type PeerRouting = {
   readonly prefixes: readonly Prefix[];
   /** Largest inner packet (bytes), less than the device's MTU; undefined = the device's. */
   readonly mtu: number | undefined;
+  /** Where the peer's outer packets go, as far as is known. */
+  readonly outer?: OuterIp | undefined;
 };
 
 /** A route that could not be made, changed or removed. EEXIST: somebody else's leads there already. */
@@ -43,7 +46,8 @@ type Owned = PeerRouting & { readonly peer: PeerId | undefined };
 type RouteTable = PrefixMap<Owned>;
 
 /**
- * Keeps the routes of many peers. Remembers what it made, so that a change costs only what differs.
+ * Keeps the routes of many peers. One that could take the outer path into the tunnel is not made, and told once
+ * as a failure. Remembers what it made, so that a change costs only what differs.
  * Calls must be made one at a time. Closing the netlink socket is its owner's, and leaves the routes.
  */
 export class PeerRoutes {
@@ -52,6 +56,8 @@ export class PeerRoutes {
   readonly #peers = new Map<PeerId, Owned>();
   /** What is in the kernel as far as we know; as many as the peers have prefixes. */
   readonly #made: RouteTable = new PrefixMap();
+  /** What was told of the peers that have prefixes without a route. */
+  readonly #withheld = new Map<PeerId, string>();
 
   constructor(route: RouteNetlink) {
     this.#route = route;
@@ -66,19 +72,24 @@ export class PeerRoutes {
   async set(peers: ReadonlyMap<PeerId, PeerRouting>): Promise<readonly PeerRouteFailure[]> {
     const before = [...peers.keys()].flatMap((peer) => this.#madeFor(peer));
     const wanted: RouteTable = new PrefixMap();
-    for (const [peer, { device, prefixes, mtu }] of peers) {
-      const owned = { peer, device, prefixes, mtu };
+    const withheld: PeerRouteFailure[] = [];
+    for (const [peer, { device, prefixes, mtu, outer }] of peers) {
+      const owned = { peer, device, prefixes, mtu, outer };
       this.#peers.set(peer, owned);
       claim(wanted, owned);
+      withheld.push(...this.#newlyWithheld(peer, owned));
     }
-    return this.#change(before, wanted);
+    return [...withheld, ...(await this.#change(before, wanted))];
   }
 
   /** Removes the routes of these peers; unknown ones do no harm. */
   async remove(peers: Iterable<PeerId>): Promise<readonly PeerRouteFailure[]> {
     const doomed = [...peers];
     const before = doomed.flatMap((peer) => this.#madeFor(peer));
-    for (const peer of doomed) this.#peers.delete(peer);
+    for (const peer of doomed) {
+      this.#peers.delete(peer);
+      this.#withheld.delete(peer);
+    }
     return this.#change(before, new PrefixMap());
   }
 
@@ -110,6 +121,15 @@ export class PeerRoutes {
     const mended = this.#changes(there, wanted).length;
     const failures = await this.#change(there, wanted);
     return { mended: mended - failures.length, failures };
+  }
+
+  #newlyWithheld(peer: PeerId, { prefixes, outer }: PeerRouting): readonly PeerRouteFailure[] {
+    const withheld = prefixes.filter((prefix) => capturesOuter(prefix, outer));
+    const words = withheld.map(formatPrefix).join(' ');
+    if (words === (this.#withheld.get(peer) ?? '')) return [];
+    if (words === '') this.#withheld.delete(peer);
+    else this.#withheld.set(peer, words);
+    return withheld.map((prefix) => ({ prefix, error: new IpipouError('generic', WITHHELD) }));
   }
 
   #madeOutOf(device: IfIndex): readonly Prefix<Ip>[] {
@@ -179,10 +199,16 @@ export class PeerRoutes {
   }
 }
 
-/** Puts in the routes that a peer asks for; of several peers that claim one the last has it. */
+/** Puts in the routes that a peer asks for and may have; of several peers that claim one the last has it. */
 function claim(table: RouteTable, owned: Owned): void {
-  for (const prefix of owned.prefixes) table.set(prefix, owned);
+  for (const prefix of owned.prefixes) {
+    if (!capturesOuter(prefix, owned.outer)) table.set(prefix, owned);
+  }
 }
+
+const WITHHELD =
+  'it could take the outer packets of the tunnel into the tunnel; make the routes that you want by hand, ' +
+  'and let one to the outer address of the other side go by the outer device';
 
 /** A removal leaves the MTU out: it would have to be exactly the route's (fib_metrics_match). */
 function specOf(

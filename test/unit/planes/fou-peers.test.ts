@@ -20,7 +20,6 @@ function peerOf(id: string, allowedIps: PlanePeer['allowedIps']): PlanePeer {
 describe('routedPrefixes', () => {
   it.each<[string, PlanePeer, readonly Prefix[]]>([
     ["a peer's own", peerOf('a', [own, home]), [own, home]],
-    ['no default route', peerOf('a', [own, everything]), [own]],
     ['the inner address of one that takes what is left', peerOf('a', 'any'), [own]],
     ['not what the kernel makes', peerOf(DEFAULT_PEER, [own, home]), [home]],
     ['nothing of the only peer', peerOf(DEFAULT_PEER, 'any'), []],
@@ -32,6 +31,13 @@ describe('routedPrefixes', () => {
 it('claims what a peer may send from, and the inner address of one that takes what is left', () => {
   expect(claimedPrefixes(peerOf(DEFAULT_PEER, [own, home]))).toEqual([own, home]);
   expect(claimedPrefixes(peerOf(DEFAULT_PEER, 'any'))).toEqual([own]);
+});
+
+it('claims nothing that the outer path could be stopped by', () => {
+  const peer = peerOf('a', [own, home, everything]);
+  expect(claimedPrefixes(peer)).toEqual([own, home]);
+  expect(claimedPrefixes({ ...peer, remote: ip('10.7.0.9') })).toEqual([own]);
+  expect(claimedPrefixes(peer, ip('10.7.0.9'))).toEqual([own]);
 });
 
 describe('PeerTable', () => {

@@ -238,6 +238,7 @@ export class PeerMaps implements Disposable {
     known.innerIp = peer.innerIp;
     known.allowedIps = peer.allowedIps;
     known.hint = peer.hint;
+    known.remote = peer.remote;
     return known;
   }
 

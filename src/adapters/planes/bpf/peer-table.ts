@@ -9,6 +9,7 @@ export type Peer = {
   innerIp: InnerIp;
   allowedIps: PlanePeer['allowedIps'];
   hint: PlanePeer['hint'];
+  remote: PlanePeer['remote'];
   /** Where it is admitted. */
   path: Path | undefined;
   /** Largest inner packet by the owner's word. */
@@ -46,7 +47,7 @@ export class PeerTable {
   }
 
   /** Adds a peer that is not there, at the lowest index that is to be had. */
-  add({ id, innerIp, allowedIps, hint }: PlanePeer): Peer {
+  add({ id, innerIp, allowedIps, hint, remote }: PlanePeer): Peer {
     const index = this.#free.pop() ?? this.#byIndex.length;
     // Written out: an object made by spreading has a hidden class of its own, which costs 270 bytes.
     const peer: Peer = {
@@ -55,6 +56,7 @@ export class PeerTable {
       innerIp,
       allowedIps,
       hint,
+      remote,
       path: undefined,
       limit: undefined,
       routeMtu: undefined,

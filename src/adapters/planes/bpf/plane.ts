@@ -235,6 +235,7 @@ export class BpfPlane implements DataPlane {
       const maps = this.#running();
       const peer = this.#known(id);
       this.#requireFree(peer, path);
+      await this.#ways.clear(peer, path);
       maps.point(peer, path, await this.#ways.to(peer, path));
       await this.#ways.settle([peer]);
     });

@@ -1,4 +1,11 @@
-import { parseOuterIp, familyOf, formatPrefix, type Path } from '../../../core/addr.ts';
+import {
+  parseOuterIp,
+  familyOf,
+  formatPrefix,
+  type OuterIp,
+  type Path,
+} from '../../../core/addr.ts';
+import { capturesOuter } from '../../../core/captures-outer.ts';
 import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
@@ -147,12 +154,28 @@ export class Ways {
     await this.#peerRoutes.recall(this.#parts.standing().ends.near.index);
   }
 
-  async makeRoutes(peers: Iterable<Peer>): Promise<void> {
+  /** Before a peer is pointed elsewhere: no route to it may take its outer packets into the tunnel then. */
+  async clear(peer: Peer, { remote }: Path): Promise<void> {
+    const before = outerOf(peer);
+    if (before === remote.ip) return;
+    const concerned = routedOf(peer).some(
+      (prefix) => capturesOuter(prefix, before) !== capturesOuter(prefix, remote.ip),
+    );
+    if (concerned) await this.makeRoutes([peer], remote.ip);
+  }
+
+  /** `outer`: where their outer packets are to go, if elsewhere than now. */
+  async makeRoutes(peers: Iterable<Peer>, outer?: OuterIp): Promise<void> {
     const device = this.#parts.standing().ends.near.index;
     for (const slice of slices(peers, PEERS_AT_ONCE)) {
       const routings = new Map<PeerId, PeerRouting>();
       for (const peer of slice) {
-        routings.set(peer.id, { device, prefixes: routedOf(peer), mtu: peer.routeMtu });
+        routings.set(peer.id, {
+          device,
+          prefixes: routedOf(peer),
+          mtu: peer.routeMtu,
+          outer: outer ?? outerOf(peer),
+        });
       }
       this.#tell(await this.#peerRoutes.set(routings));
     }
@@ -181,4 +204,9 @@ export class Ways {
       this.#parts.log('warn', 'a route to a peer could not be made', fields);
     }
   }
+}
+
+/** Where a peer's outer packets go, as far as is known. */
+function outerOf({ path, remote }: Peer): OuterIp | undefined {
+  return path?.remote.ip ?? remote;
 }

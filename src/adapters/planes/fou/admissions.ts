@@ -65,7 +65,7 @@ export class Admissions {
     const { routes } = this.#parts;
     await this.#useAlt(peer, admission);
     const device = await peer.device.point(peer.pointing(admission));
-    await this.#route(peer, device);
+    await this.#route(peer, device, admission.path.remote.ip);
     const { mended, failures } = await routes.reconcile(device);
     this.#tell(failures);
     return mended;
@@ -94,7 +94,7 @@ export class Admissions {
       const device = peer.admission && peer.device.index;
       if (device === undefined) return [];
       const prefixes = routedPrefixes(peer.known);
-      return [[peer.id, { device, prefixes, mtu: undefined }] as const];
+      return [[peer.id, { device, prefixes, mtu: undefined, outer: peer.outer }] as const];
     });
     this.#tell(await this.#parts.routes.set(new Map(routings)));
   }
@@ -106,7 +106,7 @@ export class Admissions {
     peer.besides = [...peer.besides, pairOf(admission)];
     guard.change(new Map([[peer.id, peer.guarded()]]));
     const device = await peer.device.point(peer.pointing(admission));
-    await this.#route(peer, device);
+    await this.#route(peer, device, admission.path.remote.ip);
     guard.change(new Map([[peer.id, peer.guarded({ admission, besides: [] })]]));
     peer.besides = [];
     peers.setAdmission(peer, admission);
@@ -138,8 +138,10 @@ export class Admissions {
     }
   }
 
-  async #route(peer: Peer, device: IfIndex): Promise<void> {
-    const routing = { device, prefixes: routedPrefixes(peer.known), mtu: undefined };
+  async #route(peer: Peer, device: IfIndex, outer: OuterIp): Promise<void> {
+    const prefixes = routedPrefixes(peer.known);
+    await this.#parts.unreachable.clear(outer);
+    const routing = { device, prefixes, mtu: undefined, outer };
     this.#tell(await this.#parts.routes.set(new Map([[peer.id, routing]])));
   }
 

@@ -34,7 +34,7 @@ export class Configuration {
 
   /** Prefixes that lead nowhere while nobody is admitted. */
   claimed(): readonly Prefix[] {
-    return this.#parts.peers.all().flatMap(({ known }) => claimedPrefixes(known));
+    return this.#parts.peers.all().flatMap((peer) => claimedPrefixes(peer.known, peer.outer));
   }
 
   /** Makes peers known, or what is known of them this. When it rejects, nothing has changed. */

@@ -2,9 +2,11 @@ import {
   innerIpv4FromNumber,
   pathKey,
   type InnerIp,
+  type OuterIp,
   type Prefix,
   type PathKey,
 } from '../../../core/addr.ts';
+import { capturesOuter } from '../../../core/captures-outer.ts';
 import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
 import {
   pairOf,
@@ -31,6 +33,11 @@ export class Peer {
   constructor(known: PlanePeer, device: string, environment: DeviceEnvironment) {
     this.known = known;
     this.device = new TunnelDevice(device, environment);
+  }
+
+  /** Where its outer packets go, as far as is known. */
+  get outer(): OuterIp | undefined {
+    return this.admission?.path.remote.ip ?? this.known.remote;
   }
 
   get id(): PeerId {
@@ -72,14 +79,13 @@ export class Peer {
 
 /**
  * Prefixes that get a route out of a peer's device. The kernel itself makes the one to the other end of
- * the device's address. A default route is the operator's to make: ours could carry off the outer path.
+ * the device's address.
  */
 export function routedPrefixes({ id, innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
   const own = { ip: innerIp, length: 32 };
   const prefixes = allowedIps === 'any' ? [own] : allowedIps;
   return prefixes.filter(
-    ({ ip, length }) =>
-      length > 0 && !(id === DEFAULT_PEER && ip === own.ip && length === own.length),
+    ({ ip, length }) => !(id === DEFAULT_PEER && ip === own.ip && length === own.length),
   );
 }
 
@@ -90,9 +96,13 @@ function sourcesOf({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
 
 const EVERYTHING: Prefix = { ip: innerIpv4FromNumber(0), length: 0 };
 
-/** Prefixes that lead nowhere while their peer is not admitted: of one that takes what is left, its own address. */
-export function claimedPrefixes({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
-  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
+/** Prefixes that lead nowhere while their peer is not admitted, of one that takes what is left its own address. */
+export function claimedPrefixes(
+  { innerIp, allowedIps, remote }: PlanePeer,
+  outer: OuterIp | undefined = remote,
+): readonly Prefix[] {
+  const prefixes = allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
+  return prefixes.filter((prefix) => !capturesOuter(prefix, outer));
 }
 
 /** The path of data as it reaches the guard. */

@@ -1,4 +1,5 @@
-import { formatPrefix, type Ip, type Prefix } from '../../../core/addr.ts';
+import { formatPrefix, type Ip, type OuterIp, type Prefix } from '../../../core/addr.ts';
+import { capturesOuter } from '../../../core/captures-outer.ts';
 import { RT_TABLE_MAIN } from '../../../core/netlink/route.ts';
 import type { Port } from '../../../core/units.ts';
 import type { RouteChange, RouteNetlink, RouteSpec } from '../../netlink/route.ts';
@@ -10,7 +11,7 @@ const LAST_RESORT_METRIC = 4_000_000_000;
 /**
  * Routes of the last resort, `unreachable`, to the prefixes of the peers that a tunnel knows: while a
  * peer is not admitted its device is not there, nor the routes out of it, and what is meant for it
- * must not leave by the default route instead. A default route is not among them.
+ * must not leave by the default route instead. What could stop the outer path is not among them.
  */
 export class UnreachableRoutes {
   readonly #route: RouteNetlink;
@@ -39,7 +40,7 @@ export class UnreachableRoutes {
 
   /** Makes the routes exactly these, of those that we know of. Rejects with the first failure. */
   async set(prefixes: readonly Prefix<Ip>[]): Promise<void> {
-    const wanted = new Map(prefixes.filter(({ length }) => length > 0).map(keyed));
+    const wanted = new Map(prefixes.map(keyed));
     const changes: RouteChange[] = [];
     for (const [key, prefix] of this.#made) {
       if (!wanted.has(key)) changes.push({ kind: 'remove', spec: this.#spec(prefix) });
@@ -57,6 +58,12 @@ export class UnreachableRoutes {
     }
     const [failure] = failures;
     if (failure) throw failure.error;
+  }
+
+  /** Takes away the routes that hold an outer address: packets of a tunnel go there. */
+  async clear(outer: OuterIp): Promise<void> {
+    const kept = [...this.#made.values()].filter((prefix) => !capturesOuter(prefix, outer));
+    if (kept.length < this.#made.size) await this.set(kept);
   }
 
   /** Puts back what somebody removed; says whether anything was missing. */

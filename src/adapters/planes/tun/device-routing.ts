@@ -110,7 +110,12 @@ export class DeviceRouting {
     if (device === undefined) return;
     const routings = peers.map((peer): readonly [PeerId, PeerRouting] => [
       peer.id,
-      { device, prefixes: routedPrefixes(peer), mtu: this.#mtus.ofRoutes(peer) },
+      {
+        device,
+        prefixes: routedPrefixes(peer),
+        mtu: this.#mtus.ofRoutes(peer),
+        outer: peer.path?.remote.ip ?? peer.remote,
+      },
     ]);
     this.#tell(await this.#routes.set(new Map(routings)));
   }

@@ -8,6 +8,7 @@ export type KnownPeer = {
   readonly id: PeerId;
   innerIp: InnerIp;
   allowedIps: PlanePeer['allowedIps'];
+  remote: PlanePeer['remote'];
   /** Its slot in the shared counters, from its first admission on. */
   slot: number | undefined;
   /** Where it is admitted. */
@@ -43,11 +44,12 @@ export class KnownPeers {
     for (const peer of this.#byId.values()) if (peer.path) yield peer;
   }
 
-  configure({ id, innerIp, allowedIps }: PlanePeer): KnownPeer {
+  configure({ id, innerIp, allowedIps, remote }: PlanePeer): KnownPeer {
     const nothing = { slot: undefined, path: undefined, limit: undefined, mtu: undefined };
-    const peer = this.#byId.get(id) ?? { id, innerIp, allowedIps, ...nothing };
+    const peer = this.#byId.get(id) ?? { id, innerIp, allowedIps, remote, ...nothing };
     peer.innerIp = innerIp;
     peer.allowedIps = allowedIps;
+    peer.remote = remote;
     this.#byId.set(id, peer);
     return peer;
   }

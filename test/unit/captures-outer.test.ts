@@ -1,0 +1,18 @@
+import { expect, it } from 'vitest';
+import { capturesOuter } from '../../src/core/captures-outer.ts';
+import { inner, ip } from '../rig/addresses.ts';
+
+const SERVER = ip('203.0.113.9');
+
+it.each([
+  ['0.0.0.0', 0, undefined, true],
+  ['0.0.0.0', 1, undefined, true],
+  ['128.0.0.0', 1, SERVER, true],
+  ['203.0.113.9', 32, SERVER, true],
+  ['203.0.0.0', 16, SERVER, true],
+  ['203.0.0.0', 16, undefined, false],
+  ['203.0.114.0', 24, SERVER, false],
+  ['10.0.0.0', 8, SERVER, false],
+] as const)('%s/%i with the other side at %s: %s', (address, length, outer, captures) => {
+  expect(capturesOuter({ ip: inner(address), length }, outer)).toBe(captures);
+});
