@@ -63,7 +63,7 @@ function unavailable(planes: readonly Unavailable[]): IpipouError {
   const names = planes.map(({ factory }) => factory.name).join(', ');
   return new IpipouError(
     exit ?? 'generic',
-    `data plane ${names} cannot be had: ${planes.map(describe).join('; ')}`,
+    `data plane ${names} does not work here: ${planes.map(describe).join('; ')}`,
     { hint },
   );
 }

@@ -214,7 +214,7 @@ export function formatSpan(seconds: number): string {
 }
 
 function formatTraffic(bytes: number, packets: number): string {
-  return `${formatBytes(bytes)} in ${packets} packets`;
+  return `${formatBytes(bytes)} in ${packets} ${packets === 1 ? 'packet' : 'packets'}`;
 }
 
 /** Bytes in the largest binary unit that leaves at least one of it. */

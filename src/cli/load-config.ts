@@ -86,7 +86,7 @@ export async function readConfigFile(
 ): Promise<{ readonly text: string; readonly openTo: boolean }> {
   try {
     const { size, mode } = await stat(path);
-    if (size > CONFIG_FILE_MAX) throw new Error(`${size} bytes are no config file`);
+    if (size > CONFIG_FILE_MAX) throw new Error(`${size} bytes, more than a config may have`);
     return { text: await readFile(path, 'utf8'), openTo: (mode & 0o004) !== 0 };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

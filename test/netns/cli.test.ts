@@ -299,7 +299,7 @@ test('up prints what the daemon warns of, once, and says where the log is', asyn
   const started = await hosts.run(lab.server, ['up', file]);
   expect(started.code).toBe(0);
   const warnings = started.stderr.trimEnd().split('\n');
-  expect(warnings.filter((line) => /^warn .*others may read it/.test(line))).toHaveLength(1);
+  expect(warnings.filter((line) => /^warning: .*others may read it/.test(line))).toHaveLength(1);
   expect(new Set(warnings).size).toBe(warnings.length);
   expect(await hosts.run(lab.server, ['down', file])).toMatchObject({ code: 0 });
 });

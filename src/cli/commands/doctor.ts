@@ -49,7 +49,7 @@ async function examine(factory: PlaneFactory): Promise<Examined> {
 }
 
 function formatPlane({ name, works, requirements }: Examined): string {
-  const title = `\ndata plane ${name}: ${works ? 'works' : 'cannot be had'}\n`;
+  const title = `\ndata plane ${name}: ${works ? 'works' : 'does not work'}\n`;
   return title + requirements.map(formatCheck).join('');
 }
 

@@ -41,9 +41,13 @@ async function endDaemon({ device, record }: RunEntry, machine: Machine): Promis
   // One that is stopped would not hear it.
   machine.signalProcess(pid, 'SIGCONT');
   if (await hasEnded(record.process, machine.runs)) return;
-  throw new IpipouError('cleanUp', `${device}: process ${pid} does not end`, {
-    hint: `kill -9 ${pid}; ipipou down ${device}`,
-  });
+  throw new IpipouError(
+    'cleanUp',
+    `${device}: process ${pid} has not ended within ${END_TIMEOUT / 1000} s`,
+    {
+      hint: `kill -9 ${pid}; ipipou down ${device}`,
+    },
+  );
 }
 
 async function hasEnded(process: ProcessId, runs: RunStore): Promise<boolean> {

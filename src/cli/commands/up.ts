@@ -36,7 +36,7 @@ run before is kept beside it.`,
       args: ['run', '--config', reference.includes('/') ? resolve(reference) : reference],
       env: context.env,
       logPath,
-      said: (warning) => context.stderr(`${warning}\n`),
+      said: (line) => context.stderr(`${line.replace(/^warn /, 'warning: ')}\n`),
       signal: context.signal,
     });
     const plane = runs.find(device)?.record.plane;

@@ -371,7 +371,9 @@ describe('the choice of the plane', () => {
     const world = new World();
     world.previous = record('fou', 'note');
     world.requirements.tun = [{ ...MET, met: false }];
-    await expect(openTunnel(serverConfig(), NO_FILE, world.ports)).rejects.toThrow('cannot be had');
+    await expect(openTunnel(serverConfig(), NO_FILE, world.ports)).rejects.toThrow(
+      'does not work here',
+    );
     expect(world.done.at(-1)).toBe('release keep');
   });
 });

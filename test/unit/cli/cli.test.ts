@@ -221,7 +221,7 @@ describe('doctor', () => {
     const { code, stdout } = await run(['doctor'], machine(missing, met));
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /fou: cannot be had\n {2}ok +a: b\n {2}missing +module x: gone\n +fix: get it/,
+      /fou: does not work\n {2}ok +a: b\n {2}missing +module x: gone\n +fix: get it/,
     );
     expect(stdout).toMatch(/tun: works/);
     expect(stdout).toMatch(/dataplane auto takes tun/);

@@ -126,7 +126,7 @@ describe('show', () => {
   last heard      2026-11-23 00:59:59 UTC (1 s ago)
   remembered      until 2026-11-23 02:00:00 UTC (in 1 h)
   received        2.0 KiB in 2 packets
-  sent            5 B in 1 packets
+  sent            5 B in 1 packet
   refused         3 signature, 4 below user space (3 guard, 1 queue-full)
   authentication  0 sent, 0 replies verified
   keepalive       none
@@ -171,7 +171,7 @@ describe('show', () => {
     last heard     2026-11-23 00:59:59 UTC (1 s ago)
     remembered     for ever
     received       2.0 KiB in 2 packets
-    sent           5 B in 1 packets
+    sent           5 B in 1 packet
     refused        1 replay, 2 inner-source
     keepalive      every 25 s
 
@@ -183,6 +183,30 @@ describe('show', () => {
     keepalive  none
 
   and 3 more: --all shows them, peer NAME one
+`);
+  });
+
+  test('of a client says whom it asks, and how often', () => {
+    const client: AnsweringTunnel = {
+      ...LIVING,
+      ...{ role: 'client', phase: 'authenticating', name: 'home', planeReason: undefined },
+      ...{ remote: 'home.example:10000', path: undefined, traffic: undefined },
+      ...{ authenticatedAt: undefined, lastHeardAt: undefined, rememberedUntil: undefined },
+      ...{ refused: {}, refusedBelow: 0, authPacketsSent: 3, keepalive: seconds(27) },
+      troubles: ['home.example does not answer'],
+    };
+    expect(formatTunnel(client, NOW)).toBe(`ipipou0 (home): client, authenticating
+  plane           tun
+  inner           172.28.0.0 to 172.28.0.1, MTU 1472
+  local           port 10000
+  remote          home.example:10000
+  refused         nothing
+  authentication  3 sent, 0 replies verified
+  keepalive       every 27 s
+  daemon          process 42, since 2026-11-23 00:00:00 UTC (1 h ago)
+  config          /etc/ipipou/home.conf
+  log             the journal (journalctl _PID=42)
+  trouble         home.example does not answer
 `);
   });
 
@@ -212,7 +236,7 @@ describe('show', () => {
   inner     172.28.0.0 to 172.28.0.1
   remote    198.51.100.1:20000
   received  2.0 KiB in 2 packets
-  sent      5 B in 1 packets
+  sent      5 B in 1 packet
   config    /etc/ipipou/home.conf
   log       /var/log/ipipou/ipipou0.log
   hint      ipipou up home
