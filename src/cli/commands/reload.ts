@@ -4,6 +4,7 @@ import { readGiven } from '../arguments.ts';
 import { changesText, hasChanged, warningsText } from '../changes-text.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
+import { whileWorking } from '../waiting.ts';
 
 export const reloadCommand: Command = {
   name: 'reload',
@@ -18,7 +19,7 @@ client authenticates again to its servers, which SIGUSR1 alone does, too.`,
     const [word = ''] = readGiven('reload', args, { names: [1, 1], what: 'a tunnel' }).names;
     const machine = await context.machine();
     const entry = findRun(word, machine.runs);
-    const granted = await askDaemon(entry, machine, { request: 'reload' });
+    const granted = await whileWorking(askDaemon(entry, machine, { request: 'reload' }), context);
     context.stderr(warningsText(granted));
     const client = entry.record.config.role === 'client';
     if (!client || hasChanged(granted)) context.stdout(changesText(entry.device, granted));

@@ -5,6 +5,7 @@ import { EXIT } from '../../core/exit-codes.ts';
 import { warningsText } from '../changes-text.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRun } from '../find-run.ts';
+import { whileWorking } from '../waiting.ts';
 import { readPeerWords } from '../peer-words.ts';
 import { reasonOf } from '../print-error.ts';
 
@@ -38,11 +39,14 @@ as @PATH, the file that holds it, or as -, for standard input.`,
     const machine = await context.machine();
     const entry = findRun(tunnel, machine.runs);
     if (remove) {
-      await askDaemon(entry, machine, { request: 'remove-peer', peer });
+      await whileWorking(askDaemon(entry, machine, { request: 'remove-peer', peer }), context);
       context.stdout(`${entry.device}: peer ${peer} removed\n`);
       return EXIT.ok;
     }
-    const granted = await askDaemon(entry, machine, { request: 'set-peer', peer, options });
+    const granted = await whileWorking(
+      askDaemon(entry, machine, { request: 'set-peer', peer, options }),
+      context,
+    );
     context.stderr(warningsText(granted));
     context.stdout(`${entry.device}: peer ${peer} set\n`);
     return EXIT.ok;

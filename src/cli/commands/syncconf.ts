@@ -5,6 +5,7 @@ import { readGiven } from '../arguments.ts';
 import { changesText, warningsText } from '../changes-text.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
+import { whileWorking } from '../waiting.ts';
 import { readConfigFile } from '../load-config.ts';
 
 export const syncconfCommand: Command = {
@@ -23,7 +24,10 @@ peer's and is changed is named, since it needs a restart. A faulty file changes 
     const machine = await context.machine();
     const entry = findRun(tunnel, machine.runs);
     const source = resolve(file);
-    const granted = await askDaemon(entry, machine, { request: 'sync', source, text });
+    const granted = await whileWorking(
+      askDaemon(entry, machine, { request: 'sync', source, text }),
+      context,
+    );
     context.stderr(warningsText(granted));
     context.stdout(changesText(entry.device, granted));
     return EXIT.ok;
