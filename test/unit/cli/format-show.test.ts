@@ -192,7 +192,7 @@ describe('show', () => {
       ...{ role: 'client', phase: 'authenticating', name: 'home', planeReason: undefined },
       ...{ remote: 'home.example:10000', path: undefined, traffic: undefined },
       ...{ authenticatedAt: undefined, lastHeardAt: undefined, rememberedUntil: undefined },
-      ...{ refused: {}, refusedBelow: 0, authPacketsSent: 3, keepalive: seconds(27) },
+      ...{ refused: {}, refusedBelow: {}, authPacketsSent: 3, keepalive: seconds(27) },
       troubles: ['home.example does not answer'],
     };
     expect(formatTunnel(client, NOW)).toBe(`ipipou0 (home): client, authenticating
