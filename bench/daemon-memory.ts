@@ -6,9 +6,9 @@ import { generateKeyPair, openSessionCrypto, type KeyPair } from '../src/adapter
 import { NAT_ADDRESSES, SERVER_ADDRESS, up, type Topology } from '../src/adapters/lab/topology.ts';
 import { controlClient } from '../src/adapters/system/control-socket.ts';
 import { outerIpv4FromNumber, innerIpv4FromNumber } from '../src/core/addr.ts';
-import { decodePublicKey } from '../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../src/core/public-key.ts';
 import { packetSeconds, schemeOf } from '../src/core/auth/schemes.ts';
-import { formatBase64 } from '../src/core/config/base64.ts';
+import { formatBase64 } from '../src/core/base64.ts';
 import { millis, port, seconds } from '../src/core/units.ts';
 import { Hosts, type Daemon } from '../test/rig/daemon.ts';
 import { NamespaceSocket } from '../test/rig/namespace-sockets.ts';

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 import { up, SERVER_ADDRESS, type Topology } from '../src/adapters/lab/topology.ts';
 import { generateKeyPair } from '../src/adapters/crypto.ts';
-import { formatBase64 } from '../src/core/config/base64.ts';
+import { formatBase64 } from '../src/core/base64.ts';
 import { millis, port } from '../src/core/units.ts';
 import { Hosts, type Daemon } from '../test/rig/daemon.ts';
 import { floodCommand, floodSent, type FloodSpec } from '../test/rig/flood.ts';

@@ -4,7 +4,7 @@ import { generateKeyPair } from '../src/adapters/crypto.ts';
 import { systemClock } from '../src/adapters/system/clock.ts';
 import type { Path } from '../src/core/addr.ts';
 import { EXTENSION } from '../src/core/auth/extensions.ts';
-import { encodePublicKey } from '../src/core/auth/public-key.ts';
+import { encodePublicKey } from '../src/core/public-key.ts';
 import { packetSeconds } from '../src/core/auth/schemes.ts';
 import { encodeAuth, hintOfKey } from '../src/core/auth/v1.ts';
 import type { PeerConfig } from '../src/core/config/tunnel-config.ts';

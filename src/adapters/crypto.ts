@@ -11,7 +11,7 @@ import {
   verify,
   type KeyObject,
 } from 'node:crypto';
-import { encodePublicKey, type PublicKey } from '../core/auth/public-key.ts';
+import { encodePublicKey, type PublicKey } from '../core/public-key.ts';
 import type { Proof } from '../core/config/tunnel-config.ts';
 import { LruCache } from '../core/lru-cache.ts';
 import type { SessionCrypto } from '../ports/crypto.ts';

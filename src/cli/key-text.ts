@@ -1,6 +1,6 @@
 import { generateKeyPair, publicKeyOf } from '../adapters/crypto.ts';
-import { formatBase64, parseBase64 } from '../core/config/base64.ts';
-import { KEY_BYTES } from '../core/config/limits.ts';
+import { formatBase64, parseBase64 } from '../core/base64.ts';
+import { KEY_BYTES } from '../core/public-key.ts';
 import { formatKeyPair } from '../core/config/text/keygen.ts';
 import { IpipouError } from '../core/errors.ts';
 

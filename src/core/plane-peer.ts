@@ -1,5 +1,5 @@
 import { parseOuterIp, type OuterIp } from './addr.ts';
-import { encodePublicKey } from './auth/public-key.ts';
+import { encodePublicKey } from './public-key.ts';
 import { hintOfKey } from './auth/v1.ts';
 import type { PeerConfig } from './config/tunnel-config.ts';
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { generateKeyPair } from '../../src/adapters/crypto.ts';
 import { up, type LabOptions, type Topology } from '../../src/adapters/lab/topology.ts';
 import { ipv4Add } from '../../src/core/addr.ts';
-import { formatBase64 } from '../../src/core/config/base64.ts';
+import { formatBase64 } from '../../src/core/base64.ts';
 import { millis } from '../../src/core/units.ts';
 import { inner } from '../rig/addresses.ts';
 import { Hosts, type Daemon } from '../rig/daemon.ts';

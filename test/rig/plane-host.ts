@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { vi } from 'vitest';
 import type { OuterIp, InnerIp, Path } from '../../src/core/addr.ts';
-import { decodePublicKey } from '../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../src/core/public-key.ts';
 import {
   DEFAULT_PEER,
   type PeerConfig,

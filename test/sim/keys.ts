@@ -1,5 +1,5 @@
 import { generateKeyPair, openSessionCrypto } from '../../src/adapters/crypto.ts';
-import { decodePublicKey, type PublicKey } from '../../src/core/auth/public-key.ts';
+import { decodePublicKey, type PublicKey } from '../../src/core/public-key.ts';
 import type { SessionCrypto } from '../../src/core/session/types.ts';
 import { seconds } from '../../src/core/units.ts';
 import type { Random } from './random.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { decodePublicKey } from '../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../src/core/public-key.ts';
 import type { PeerConfig, Proof } from '../../src/core/config/tunnel-config.ts';
 import { planePeer } from '../../src/core/plane-peer.ts';
 import { seconds } from '../../src/core/units.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { encodePublicKey, type PublicKey } from '../../core/auth/public-key.ts';
+import { encodePublicKey, type PublicKey } from '../../core/public-key.ts';
 import { replayKey } from '../../core/auth/schemes.ts';
 import type { PeerConfig } from '../../core/config/tunnel-config.ts';
 

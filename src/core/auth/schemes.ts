@@ -7,7 +7,7 @@ import type { Proof } from '../config/tunnel-config.ts';
 import { concatBytes, getU16be } from '../bytes.ts';
 import { seconds, type Millis, type Seconds } from '../units.ts';
 import { constantTimeEqual, formatChecksum } from './bytes.ts';
-import { encodePublicKey, type PublicKey } from './public-key.ts';
+import { encodePublicKey, type PublicKey } from '../public-key.ts';
 import { ACCEPTED, refused, type Verdict } from './refusal.ts';
 import { checkReplay, rememberPacket, type Replay } from './replay.ts';
 import { EXTENSION, type Extension } from './extensions.ts';

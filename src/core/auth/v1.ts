@@ -30,11 +30,11 @@
  * an inner packet's size thus asks whether such packets pass both ways. The closing byte of padding is what keeps a reversed packet
  * from starting like data (see startsLikeData).
  */
-import { formatBase64 } from '../config/base64.ts';
+import { formatBase64 } from '../base64.ts';
 import { concatBytes, encodeU16be, getU16be } from '../bytes.ts';
 import { seconds, type Seconds } from '../units.ts';
 import { reverseBytes } from './bytes.ts';
-import type { PublicKey } from './public-key.ts';
+import type { PublicKey } from '../public-key.ts';
 import { decodeExtensions, encodeExtensions, EXTENSION, type Extension } from './extensions.ts';
 
 const SIGNATURE = { offset: 0, length: 64 } as const;

@@ -37,8 +37,6 @@ export const TOKEN_MAX_BYTES = 1500 - overheadOf('ipv4');
 
 export const DEFAULT_SECRET = 'netprickle.com';
 export const SECRET_MAX_BYTES = 1024;
-/** ed25519: RFC 8032, 5.1.5. */
-export const KEY_BYTES = 32;
 
 export const MAX_TIME_DISCREPANCY = seconds(300);
 export const CONNECTION_IDLE = seconds(120);

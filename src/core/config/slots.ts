@@ -1,5 +1,5 @@
 import type { OuterIp, InnerIp, Prefix } from '../addr.ts';
-import type { PublicKey } from '../auth/public-key.ts';
+import type { PublicKey } from '../public-key.ts';
 import type { Port, Seconds } from '../units.ts';
 import type { ConfigReference } from './syntax.ts';
 import type { PeerId } from './tunnel-config.ts';

@@ -8,12 +8,11 @@ import {
   type Ip,
 } from '../addr.ts';
 import { seconds, type Port, type Seconds } from '../units.ts';
-import { parsePublicKey } from '../auth/public-key.ts';
-import { parseBase64 } from './base64.ts';
+import { KEY_BYTES, parsePublicKey } from '../public-key.ts';
+import { parseBase64 } from '../base64.ts';
 import {
   DEVICE_NAME_MAX_BYTES,
   HOST_NAME_MAX,
-  KEY_BYTES,
   NFT_NAME_MAX_BYTES,
   SECRET_MAX_BYTES,
   TOKEN_MAX_BYTES,

@@ -1,5 +1,5 @@
 import type { OuterIp, InnerIp, Prefix } from '../addr.ts';
-import type { PublicKey } from '../auth/public-key.ts';
+import type { PublicKey } from '../public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
 
 /** Names a peer within one tunnel: 1..64 letters, digits, `.`, `_`, `-`. */

@@ -24,7 +24,7 @@ import {
   type EndpointKey,
 } from '../addr.ts';
 import { constantTimeEqual } from '../auth/bytes.ts';
-import { encodePublicKey } from '../auth/public-key.ts';
+import { encodePublicKey } from '../public-key.ts';
 import { HINT_LENGTH, hintOfKey } from '../auth/v1.ts';
 import { getU32be } from '../bytes.ts';
 import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';

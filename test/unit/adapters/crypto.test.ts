@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { generateKeyPair, openSessionCrypto, publicKeyOf } from '../../../src/adapters/crypto.ts';
-import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../../src/core/public-key.ts';
 import type { Proof } from '../../../src/core/config/tunnel-config.ts';
 import { seconds } from '../../../src/core/units.ts';
 

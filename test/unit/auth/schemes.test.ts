@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
-import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { authLengths, isInnerPacket, schemeOf } from '../../../src/core/auth/schemes.ts';
 import type { Proof } from '../../../src/core/config/tunnel-config.ts';
 import { millis, seconds } from '../../../src/core/units.ts';

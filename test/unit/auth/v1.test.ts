@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openSessionCrypto, publicKeyOf } from '../../../src/adapters/crypto.ts';
-import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { isInnerPacket, schemeOf } from '../../../src/core/auth/schemes.ts';
 import { EXTENSION } from '../../../src/core/auth/extensions.ts';
 import {

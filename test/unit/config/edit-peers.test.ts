@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { formatPrefix } from '../../../src/core/addr.ts';
-import { formatBase64 } from '../../../src/core/config/base64.ts';
+import { formatBase64 } from '../../../src/core/base64.ts';
 import { dropPeer, editPeer, type PeerOption } from '../../../src/core/config/edit-peers.ts';
 import { OPTIONS } from '../../../src/core/config/options.ts';
 import { ConfigError } from '../../../src/core/errors.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { formatBase64, parseBase64 } from '../../../src/core/config/base64.ts';
+import { formatBase64, parseBase64 } from '../../../src/core/base64.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { parseConfigFile } from '../../../src/core/config/parse-file.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';

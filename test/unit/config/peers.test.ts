@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { OPTIONS } from '../../../src/core/config/options.ts';
-import { formatBase64 } from '../../../src/core/config/base64.ts';
+import { formatBase64 } from '../../../src/core/base64.ts';
 import { parseConfigFile, parseSection } from '../../../src/core/config/parse-file.ts';
 import { INHERITED_SLOTS } from '../../../src/core/config/peer-view.ts';
 import { formatPrefix } from '../../../src/core/addr.ts';

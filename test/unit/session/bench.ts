@@ -1,6 +1,6 @@
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
 import type { OuterIp, Endpoint, Path } from '../../../src/core/addr.ts';
-import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../../../src/core/config/tunnel-config.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { hintOfKey } from '../../../src/core/auth/v1.ts';
 import type {
   AuthConfig,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { generateKeyPair, openSessionCrypto, type KeyPair } from '../../../src/adapters/crypto.ts';
 import type { Path } from '../../../src/core/addr.ts';
-import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
 import { packetSeconds, schemeOf } from '../../../src/core/auth/schemes.ts';
 import type { PeerConfig, PeerId, Proof } from '../../../src/core/config/tunnel-config.ts';

@@ -25,7 +25,7 @@ import {
   parseJournal,
 } from '../../../src/adapters/system/memory-record.ts';
 import { createMemoryStore } from '../../../src/adapters/system/memory-store.ts';
-import { decodePublicKey } from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';
 import type { PeerConfig, PeerId, TunnelConfig } from '../../../src/core/config/tunnel-config.ts';

@@ -1,4 +1,4 @@
-import { formatBase64 } from '../base64.ts';
+import { formatBase64 } from '../../base64.ts';
 
 /** An ed25519 key pair: the private seed and the public key, 32 bytes each. */
 export type KeyPair = { readonly privateSeed: Uint8Array; readonly publicKey: Uint8Array };

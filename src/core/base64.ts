@@ -1,4 +1,4 @@
-import { cutBytes } from '../byte-slab.ts';
+import { cutBytes } from './byte-slab.ts';
 
 /** RFC 4648, section 4: the standard alphabet, padded. */
 const groups = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

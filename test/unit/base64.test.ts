@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatBase64, parseBase64 } from '../../../src/core/config/base64.ts';
+import { formatBase64, parseBase64 } from '../../src/core/base64.ts';
 
 test.each([
   ['', []],

@@ -1,9 +1,5 @@
 import { expect, test } from 'vitest';
-import {
-  decodePublicKey,
-  encodePublicKey,
-  parsePublicKey,
-} from '../../../src/core/auth/public-key.ts';
+import { decodePublicKey, encodePublicKey, parsePublicKey } from '../../src/core/public-key.ts';
 
 const TEXT = 'eQYNhD/Xwl6Zaq+z3QXDzNI77x8CEKqY1n5kt9bKeEI=';
 

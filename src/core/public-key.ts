@@ -1,6 +1,8 @@
-import { formatBase64, parseBase64 } from '../config/base64.ts';
-import { KEY_BYTES } from '../config/limits.ts';
-import type { Brand } from '../units.ts';
+import { formatBase64, parseBase64 } from './base64.ts';
+import type { Brand } from './units.ts';
+
+/** Of a key, public or private (seed): RFC 8032, 5.1.5. */
+export const KEY_BYTES = 32;
 
 /**
  * An ed25519 public key (RFC 8032) in base64, as configs have it. Text, so that keys are map keys and
