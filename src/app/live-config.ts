@@ -2,8 +2,8 @@ import { dropPeer, editPeer, type PeersEdit } from '../core/config/edit-peers.ts
 import { resolveText, type Loaded, type Origin } from '../core/config/loaded.ts';
 import type { PeerBase } from '../core/config/peer-view.ts';
 import type { Resolved } from '../core/config/resolve.ts';
-import { needsRestart, type FixedConfig } from '../core/config/restart.ts';
-import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import { needsRestart } from '../core/config/restart.ts';
+import type { FixedConfig, PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import { sameValue } from '../core/same-value.ts';
 import type {

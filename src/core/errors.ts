@@ -90,14 +90,20 @@ export type ConfigProblem = {
   readonly expected: string;
   /** There is no such option at all; `expected` is where to look, or what may have been meant. */
   readonly unknown?: true;
+  /** Sound, but not supported by this version. */
+  readonly unsupported?: true;
 };
 
-/** Bad input: every problem found, not only the first. Exit code 2; nothing was changed. */
+/**
+ * Bad input: every problem found, not only the first; nothing was changed. Exit code 2, or that of what is not
+ * implemented where nothing else is wrong.
+ */
 export class ConfigError extends IpipouError {
   readonly problems: readonly ConfigProblem[];
 
-  constructor(problems: readonly ConfigProblem[], exit: ExitName = 'arguments') {
-    super(exit, problems.map(formatProblem).join('\n'));
+  constructor(problems: readonly ConfigProblem[]) {
+    const unsupported = problems.every((problem) => problem.unsupported === true);
+    super(unsupported ? 'notImplemented' : 'arguments', problems.map(formatProblem).join('\n'));
     this.problems = problems;
   }
 }

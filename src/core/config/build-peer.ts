@@ -6,6 +6,7 @@ import {
   DEFAULT_SECRET,
   MAX_TIME_DISCREPANCY,
 } from './limits.ts';
+import { slotsOf } from './option.ts';
 import { heard, type PeerBase, type PeerView } from './peer-view.ts';
 import type { Filled } from './slots.ts';
 import {
@@ -24,8 +25,8 @@ export function buildPeer(view: PeerView, innerIp: InnerIp): PeerConfig {
   return {
     id,
     proof: chooseProof(view),
-    auth: setsAuth(own) ? authOf(own, base.inherited) : base.auth,
-    timers: setsTimer(own) ? timersOf({ ...base.inherited, ...own }) : base.timers,
+    auth: says(own, base.auth) ? authOf(own, base.inherited) : base.auth,
+    timers: says(own, base.timers) ? timersOf({ ...base.inherited, ...own }) : base.timers,
     remoteHost: own.remoteHost,
     remotePort: own.remotePort,
     innerIp,
@@ -58,13 +59,9 @@ export function authOf(own: Filled, inherited: Filled): AuthConfig {
   };
 }
 
-function setsAuth(own: Filled): boolean {
-  return (
-    own.byRemoteIp !== undefined ||
-    own.byRemotePort !== undefined ||
-    own.packetTtl !== undefined ||
-    own.replyOnAuthOk !== undefined
-  );
+/** Whether an option says any of a part's fields, whose names are those of their slots. */
+function says(own: Filled, part: AuthConfig | TimerConfig): boolean {
+  return slotsOf(own).some((name) => name in part);
 }
 
 export function timersOf(slots: Filled): TimerConfig {
@@ -74,15 +71,6 @@ export function timersOf(slots: Filled): TimerConfig {
     connectionIdle: slots.connectionIdle ?? CONNECTION_IDLE,
     deadPeerTimeout: slots.deadPeerTimeout ?? DEAD_PEER_TIMEOUT,
   };
-}
-
-function setsTimer(own: Filled): boolean {
-  return (
-    own.authLifetime !== undefined ||
-    own.keepalive !== undefined ||
-    own.connectionIdle !== undefined ||
-    own.deadPeerTimeout !== undefined
-  );
 }
 
 function allowedIpsOf({ id, own }: PeerView, innerIp: InnerIp): readonly Prefix[] | 'any' {

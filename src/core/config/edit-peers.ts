@@ -1,12 +1,15 @@
 import { ipv4Add, type InnerIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers, sharedSecret } from './build-peer.ts';
+import { MAX_TIME_DISCREPANCY } from './limits.ts';
 import { readSettings } from './merge.ts';
+import { OPTIONS } from './options.ts';
 import { ClaimTable, claimsOf, otherThan } from './peer-claims.ts';
 import { checkPeer, checkRoles, missing } from './peer-rules.ts';
 import { innerIpOf, type PeerBase, type PeerView } from './peer-view.ts';
 import { COMMAND_LINE, findOption, problemAt, unknownOption, type Setting } from './setting.ts';
-import type { Filled } from './slots.ts';
+import { sameValue } from '../same-value.ts';
+import type { Filled, SlotName } from './slots.ts';
 import { isUnicast } from './syntax.ts';
 import { peerName } from './syntax-peers.ts';
 import { DEFAULT_PEER, type PeerConfig, type PeerId } from './tunnel-config.ts';
@@ -45,14 +48,13 @@ export function editPeer(
     ...{ id, base, own, settings, place },
     origins: layer.origins,
     problems: [...problems, ...layer.problems],
-    unimplemented: layer.unimplemented,
     innerIp: innerIpOf(own, base),
   };
   const found = [...view.problems, ...checkRoles(settings, base.role), ...checkPeer(view)];
   if (view.innerIp === undefined) found.push(...suggestAddress(view, peers));
-  refuse(found, view);
+  refuse(found);
   const peer = buildPeer(view, view.innerIp ?? DEFAULT_INNER_IP);
-  refuse(checkOthers(peer, view, peers), view);
+  refuse(checkOthers(peer, view, peers));
   const warnings = new PeerWarnings();
   warnings.look(view, peer);
   const next = before ? peers.map((other) => (other === before ? peer : other)) : [...peers, peer];
@@ -81,8 +83,8 @@ function settleEdit(
   base: PeerBase,
 ): Pick<PeersEdit, 'peers' | 'set'> {
   const peers = settlePeers(changed, base);
-  const known = new Set(before);
-  return { peers, set: peers.filter((peer) => !known.has(peer)) };
+  const known = new Map(before.map((peer) => [peer.id, peer]));
+  return { peers, set: peers.filter((peer) => !sameValue(known.get(peer.id), peer)) };
 }
 
 function readName(name: string): PeerId {
@@ -112,10 +114,8 @@ function readOptions(options: readonly PeerOption[]): {
   return { settings, problems };
 }
 
-function refuse(problems: readonly ConfigProblem[], { unimplemented }: PeerView): void {
-  if (problems.length === 0) return;
-  const unsupported = problems.every((problem) => unimplemented.includes(problem));
-  throw new ConfigError(problems, unsupported ? 'notImplemented' : 'arguments');
+function refuse(problems: readonly ConfigProblem[]): void {
+  if (problems.length > 0) throw new ConfigError(problems);
 }
 
 /** Never used: a peer without an address is refused before it is built. */
@@ -126,32 +126,38 @@ const DEFAULT_INNER_IP = '0.0.0.0' as InnerIp;
  * address puts an end to.
  */
 function keptOf(peer: PeerConfig, base: PeerBase, change: Filled): Filled {
-  const { proof, auth, timers, remoteHost, remotePort, innerIp, allowedIps } = peer;
-  const { inherited } = base;
-  const token = proof.kind === 'token' && !change.peerPublicKey && !change.privateSeed;
-  const keys = proof.kind === 'ed25519' && !change.token ? proof : undefined;
-  const others = allowedIps === 'any' ? [] : allowedIps.slice(1);
-  return {
-    token: token ? proof.token : undefined,
-    privateSeed: unless(keys?.privateSeed, inherited.privateSeed),
-    peerPublicKey: keys?.peerPublicKey,
-    secret: unless(keys?.secret, sharedSecret(base)),
-    maxTimeDiscrepancy: unless(keys?.maxTimeDiscrepancy, inherited.maxTimeDiscrepancy),
-    byRemoteIp: auth.byRemoteIp ? true : undefined,
-    byRemotePort: auth.byRemotePort ? true : undefined,
-    packetTtl: unless(auth.packetTtl, inherited.packetTtl),
-    replyOnAuthOk: auth.replyOnAuthOk ? true : undefined,
-    ...(timers === base.timers ? {} : timers),
-    remoteHost,
-    remotePort,
-    innerPeerIp: innerIp,
-    allowedIps: others.length > 0 ? others : undefined,
-  };
+  const inheriting = inheritingPeer(peer, base);
+  const kept: { [Name in SlotName]?: unknown } = {};
+  for (const { slots, peer: standing, kept: read } of OPTIONS) {
+    const [slot] = slots;
+    const value = read?.(peer);
+    if (slot === undefined || value === undefined) continue;
+    if (standing === 'inherited' && sameValue(value, read?.(inheriting))) continue;
+    if (!PROOF_ENDS[slot]?.some((other) => change[other] !== undefined)) kept[slot] = value;
+  }
+  // Each value is what the option of its slot says.
+  return kept as Filled;
 }
 
-/** A value that is not what is inherited anyway. */
-function unless<T>(value: T, inherited: T): T | undefined {
-  return value === inherited ? undefined : value;
+/** What of a proof ends when the slots named here are filled. */
+const PROOF_ENDS: { readonly [Name in SlotName]?: readonly SlotName[] } = {
+  token: ['peerPublicKey', 'privateSeed'],
+  privateSeed: ['token'],
+  peerPublicKey: ['token'],
+  secret: ['token'],
+  maxTimeDiscrepancy: ['token'],
+};
+
+/** The same peer if it said nothing that it can inherit. */
+function inheritingPeer(peer: PeerConfig, base: PeerBase): PeerConfig {
+  const proof = {
+    kind: 'ed25519',
+    privateSeed: base.inherited.privateSeed,
+    peerPublicKey: undefined,
+    secret: sharedSecret(base),
+    maxTimeDiscrepancy: base.inherited.maxTimeDiscrepancy ?? MAX_TIME_DISCREPANCY,
+  } as const;
+  return { ...peer, proof, auth: base.auth, timers: base.timers };
 }
 
 function suggestAddress(view: PeerView, peers: readonly PeerConfig[]): readonly ConfigProblem[] {

@@ -1,4 +1,5 @@
 import type { ConfigProblem } from '../errors.ts';
+import { slotsOf } from './option.ts';
 import { problemAt, type ParsedSource, type Section, type Setting } from './setting.ts';
 import type { Filled, SlotName } from './slots.ts';
 
@@ -8,8 +9,6 @@ export type Layer = {
   /** The setting that each filled slot comes from. */
   readonly origins: ReadonlyMap<SlotName, Setting>;
   readonly problems: readonly ConfigProblem[];
-  /** Those of the problems that are sound input which this version does not support. */
-  readonly unimplemented: readonly ConfigProblem[];
 };
 
 /** What all sources together say. */
@@ -51,24 +50,22 @@ type Building = {
   readonly slots: Slots;
   readonly origins: Map<SlotName, Setting>;
   readonly problems: ConfigProblem[];
-  readonly unimplemented: ConfigProblem[];
 };
 
 function beginLayer(): Building {
-  return { slots: {}, origins: new Map(), problems: [], unimplemented: [] };
+  return { slots: {}, origins: new Map(), problems: [] };
 }
 
 function addSettings(building: Building, settings: readonly Setting[]): void {
-  const { slots, origins, problems, unimplemented } = building;
+  const { slots, origins, problems } = building;
   for (const setting of settings) {
     const reading = setting.option.read(setting.text);
     if (!reading.ok) {
       const problem = problemAt(setting, reading.expected);
-      problems.push(problem);
-      if (reading.unimplemented) unimplemented.push(problem);
+      problems.push(reading.unimplemented ? { ...problem, unsupported: true } : problem);
       continue;
     }
-    const names = slotNames(reading.value);
+    const names = slotsOf(reading.value);
     const earlier = names
       .map((name) => origins.get(name))
       .find((origin) => origin !== undefined && origin.source === setting.source);
@@ -82,10 +79,6 @@ function addSettings(building: Building, settings: readonly Setting[]): void {
     }
   }
 }
-
-const slotNames = (filled: Filled): readonly SlotName[] =>
-  // Object.keys knows no key types; a Filled has no other keys.
-  (Object.keys(filled) as SlotName[]).filter((name) => filled[name] !== undefined);
 
 function fill<Name extends SlotName>(
   slots: Pick<Slots, Name>,

@@ -1,5 +1,6 @@
-import type { Filled } from './slots.ts';
+import type { Filled, SlotName, Slots } from './slots.ts';
 import type { Reading, Syntax } from './syntax.ts';
+import type { FixedConfig, PeerConfig } from './tunnel-config.ts';
 
 /** Headings of help, manual and docs/OPTIONS.md, in their order. */
 export const GROUPS = {
@@ -41,6 +42,12 @@ export type Option = {
   /** The default in words; undefined = nothing to say (off, or not given). */
   readonly fallback: string | undefined;
   readonly help: string;
+  /** What it fills. */
+  readonly slots: readonly SlotName[];
+  /** Of a tunnel that runs, what only a restart changes; one of the options that say a thing has it. */
+  readonly fixed: ((fixed: FixedConfig) => string | number | boolean | undefined) | undefined;
+  /** What a peer that runs says by this option, its first slot; likewise. */
+  readonly kept: ((peer: PeerConfig) => Slots[SlotName] | undefined) | undefined;
   /** What the option says; `text` is '' for one without value. */
   readonly read: (text: string) => Reading<Filled>;
 };
@@ -58,6 +65,8 @@ type Row = Pick<Option, 'name' | 'group' | 'help'> &
       | 'secret'
       | 'repeatable'
       | 'fallback'
+      | 'fixed'
+      | 'kept'
     >
   >;
 
@@ -71,6 +80,8 @@ const ordinary = {
   secret: false,
   repeatable: false,
   fallback: undefined,
+  fixed: undefined,
+  kept: undefined,
 } as const;
 
 /** A row without value. */
@@ -79,21 +90,43 @@ export function flag(row: Row, filled: Filled): Option {
     ...ordinary,
     ...row,
     value: undefined,
+    slots: slotsOf(filled),
     read: () => ({ ok: true, value: filled }),
   };
 }
 
-/** A row with a value; `fill` says which slots the value goes to. */
-export function valued<T>(row: Row, syntax: Syntax<T>, fill: (value: T) => Filled): Option {
+/** A row with a value, for one slot. */
+export function valued<Name extends SlotName>(
+  row: Row,
+  syntax: Syntax<Slots[Name]>,
+  slot: Name,
+): Option {
+  return parted(row, syntax, [slot], (value) => ({ [slot]: value }));
+}
+
+/** A row with a value of several parts; `fill` says which of the slots each goes to. */
+export function parted<T>(
+  row: Row,
+  syntax: Syntax<T>,
+  slots: readonly SlotName[],
+  fill: (value: T) => Filled,
+): Option {
   return {
     ...ordinary,
     ...row,
     value: { placeholder: syntax.placeholder, expected: syntax.expected },
+    slots,
     read: (text) => {
       const reading = syntax.read(text);
       return reading.ok ? { ok: true, value: fill(reading.value) } : reading;
     },
   };
+}
+
+/** The slots that are filled. */
+export function slotsOf(filled: Filled): readonly SlotName[] {
+  // Object.keys knows no key types; a Filled has no other keys.
+  return (Object.keys(filled) as SlotName[]).filter((name) => filled[name] !== undefined);
 }
 
 /** The name as the command line spells it. */

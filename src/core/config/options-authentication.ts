@@ -18,6 +18,9 @@ import {
   tokenText,
   wholeNumber,
 } from './syntax.ts';
+import type { Proof } from './tunnel-config.ts';
+
+const keysOf = (proof: Proof) => (proof.kind === 'ed25519' ? proof : undefined);
 
 /** Who the other side must be, and for how long. */
 export const AUTHENTICATION_OPTIONS: readonly Option[] = [
@@ -27,6 +30,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       group: 'authentication',
       peer: 'own',
       role: 'server',
+      kept: ({ auth }) => auth.byRemoteIp || undefined,
       help: 'Accept only fou-remote-ip as source address; adds to the other schemes.',
     },
     { byRemoteIp: true },
@@ -37,6 +41,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       group: 'authentication',
       peer: 'own',
       role: 'server',
+      kept: ({ auth }) => auth.byRemotePort || undefined,
       help: 'Accept only fou-remote-port as source port; adds to the other schemes.',
     },
     { byRemotePort: true },
@@ -47,10 +52,11 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       group: 'authentication',
       peer: 'own',
       secret: true,
+      kept: ({ proof }) => (proof.kind === 'token' ? proof.token : undefined),
       help: `Authenticate by this token, sent as plain text; best at most ${TOKEN_SAFE_BYTES} bytes.`,
     },
     tokenText,
-    (token) => ({ token }),
+    'token',
   ),
   valued(
     {
@@ -61,7 +67,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       help: 'The same, for a token of any bytes.',
     },
     tokenBase64,
-    (token) => ({ token }),
+    'token',
   ),
   valued(
     {
@@ -69,22 +75,24 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       group: 'authentication',
       peer: 'inherited',
       secret: true,
+      kept: ({ proof }) => keysOf(proof)?.privateSeed,
       help: 'Own private key: what a client authenticates with, and a server signs replies with.',
     },
     privateKey,
-    (privateSeed) => ({ privateSeed }),
+    'privateSeed',
   ),
   valued(
     {
       name: 'auth-remote-pubkey-b64',
       group: 'authentication',
       peer: 'own',
+      kept: ({ proof }) => keysOf(proof)?.peerPublicKey,
       help:
         "The other side's public key: whose packets a server accepts, and whose replies a " +
         'client accepts.',
     },
     publicKey,
-    (peerPublicKey) => ({ peerPublicKey }),
+    'peerPublicKey',
   ),
   valued(
     {
@@ -94,7 +102,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       help: 'Type of the keys.',
     },
     keyType,
-    (type) => ({ keyType: type }),
+    'keyType',
   ),
   valued(
     {
@@ -103,10 +111,11 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       peer: 'inherited',
       secret: true,
       fallback: DEFAULT_SECRET,
+      kept: ({ proof }) => keysOf(proof)?.secret,
       help: 'Secret that both sides sign along with keys and never send. Choose your own.',
     },
     secretText,
-    (secret) => ({ secret }),
+    'secret',
   ),
   flag(
     {
@@ -123,12 +132,13 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       group: 'authentication',
       peer: 'inherited',
       fallback: `${MAX_TIME_DISCREPANCY}`,
+      kept: ({ proof }) => keysOf(proof)?.maxTimeDiscrepancy,
       help:
         'Refuse signed packets whose time is further from the own clock than this; ' +
         '0 = unchecked, for hosts whose clocks are not set.',
     },
     secondsFrom(0, TEN_YEARS),
-    (maxTimeDiscrepancy) => ({ maxTimeDiscrepancy }),
+    'maxTimeDiscrepancy',
   ),
   valued(
     {
@@ -136,10 +146,11 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       group: 'authentication',
       peer: 'inherited',
       fallback: "the system's",
+      kept: ({ auth }) => auth.packetTtl,
       help: 'TTL of authentication packets and replies.',
     },
     wholeNumber('TTL', 1, 255),
-    (packetTtl) => ({ packetTtl }),
+    'packetTtl',
   ),
   flag(
     {
@@ -147,6 +158,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       group: 'authentication',
       peer: 'inherited',
       role: 'server',
+      kept: ({ auth }) => auth.replyOnAuthOk || undefined,
       help:
         'Answer an authentic packet: signed, with auth-key-b64; else with the same bytes in ' +
         'reverse order.',
@@ -163,12 +175,13 @@ export const TIMING_OPTIONS: readonly Option[] = [
       peer: 'inherited',
       role: 'server',
       fallback: '0',
+      kept: ({ timers }) => timers.authLifetime,
       help:
         'How long a remembered client may go on without authenticating after its connection ' +
         'expired; 0 = for ever.',
     },
     secondsFrom(0, TEN_YEARS),
-    (authLifetime) => ({ authLifetime }),
+    'authLifetime',
   ),
   valued(
     {
@@ -177,12 +190,13 @@ export const TIMING_OPTIONS: readonly Option[] = [
       peer: 'inherited',
       role: 'server',
       fallback: `${CONNECTION_IDLE}`,
+      kept: ({ timers }) => timers.connectionIdle,
       help:
         'Time without a packet from the client after which its connection counts as expired ' +
         'and auth-lifetime starts.',
     },
     secondsFrom(1, DAY),
-    (connectionIdle) => ({ connectionIdle }),
+    'connectionIdle',
   ),
   valued(
     {
@@ -190,12 +204,13 @@ export const TIMING_OPTIONS: readonly Option[] = [
       group: 'timing',
       peer: 'inherited',
       fallback: '0',
+      kept: ({ timers }) => timers.keepalive,
       help:
         'Client: authenticate again so often, which keeps the mapping of a NAT open. ' +
         'Server: send an empty packet so often. 0 = never.',
     },
     secondsFrom(0, DAY),
-    (keepalive) => ({ keepalive }),
+    'keepalive',
   ),
   valued(
     {
@@ -204,11 +219,12 @@ export const TIMING_OPTIONS: readonly Option[] = [
       peer: 'inherited',
       role: 'client',
       fallback: `${DEAD_PEER_TIMEOUT}`,
+      kept: ({ timers }) => timers.deadPeerTimeout,
       help:
         'Silence of the server, while packets are sent to it, after which it counts as dead: ' +
         'its name is then resolved and it is authenticated to again; 0 = never.',
     },
     secondsFrom(0, DAY),
-    (deadPeerTimeout) => ({ deadPeerTimeout }),
+    'deadPeerTimeout',
   ),
 ];

@@ -1,3 +1,4 @@
+import type { Prefix } from '../addr.ts';
 import {
   DEVICE_PREFIX,
   FIRST_INNER_IP,
@@ -9,7 +10,7 @@ import {
   QUEUE_LENGTH_MAX,
   QUEUE_NUMBER_MAX,
 } from './limits.ts';
-import { flag, valued, type Option } from './option.ts';
+import { flag, parted, valued, type Option } from './option.ts';
 import { mtuValue, prefixList } from './syntax-peers.ts';
 import {
   deviceName,
@@ -23,10 +24,11 @@ import {
   remoteEndpoint,
   wholeNumber,
 } from './syntax.ts';
+import type { PeerConfig } from './tunnel-config.ts';
 
 /** Addresses, ports, devices and what carries the packets. */
 export const OUTER_OPTIONS: readonly Option[] = [
-  valued(
+  parted(
     {
       name: 'fou-local',
       short: 'b',
@@ -34,6 +36,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
       help: 'fou-local-ip, fou-local-port and fou-dev in one.',
     },
     localEndpoint,
+    ['localIp', 'localPort', 'outerDevice'],
     ({ ip, port, device }) => ({ localIp: ip, localPort: port, outerDevice: device }),
   ),
   valued(
@@ -41,30 +44,33 @@ export const OUTER_OPTIONS: readonly Option[] = [
       name: 'fou-local-ip',
       group: 'outer',
       fallback: 'the first address of fou-dev, else what the route says',
+      fixed: ({ config }) => config.outer.localIp,
       help: 'Own address.',
     },
     outerAddress,
-    (localIp) => ({ localIp }),
+    'localIp',
   ),
   valued(
     {
       name: 'fou-local-port',
       group: 'outer',
       fallback: `${FIRST_LOCAL_PORT}+N`,
+      fixed: ({ config }) => config.outer.localPort,
       help: 'Own UDP port.',
     },
     portNumber,
-    (localPort) => ({ localPort }),
+    'localPort',
   ),
   valued(
     {
       name: 'fou-dev',
       group: 'outer',
       fallback: 'what the route says',
+      fixed: ({ config }) => config.outer.device,
       help: 'The device that packets leave and arrive by.',
     },
     deviceName,
-    (outerDevice) => ({ outerDevice }),
+    'outerDevice',
   ),
   valued(
     {
@@ -72,23 +78,25 @@ export const OUTER_OPTIONS: readonly Option[] = [
       group: 'outer',
       plane: 'fou',
       fallback: `${FIRST_LOCAL_IP_ALT}+N`,
+      fixed: ({ config }) => config.outer.localIpAlt,
       help:
         'Private address that stands in for the own one, by NAT, when another tunnel has the ' +
         'same pair of addresses.',
     },
     outerAddress,
-    (localIpAlt) => ({ localIpAlt }),
+    'localIpAlt',
   ),
   flag(
     {
       name: 'force-fou-local-ip-alt',
       group: 'outer',
       plane: 'fou',
+      fixed: ({ config }) => config.outer.forceLocalIpAlt,
       help: 'Use the alternative address even where it is not needed.',
     },
     { forceLocalIpAlt: true },
   ),
-  valued(
+  parted(
     {
       name: 'fou-remote',
       short: 'r',
@@ -97,6 +105,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
       help: 'fou-remote-ip and fou-remote-port in one.',
     },
     remoteEndpoint,
+    ['remoteHost', 'remotePort'],
     ({ host: remoteHost, port }) => ({ remoteHost, remotePort: port }),
   ),
   valued(
@@ -105,10 +114,11 @@ export const OUTER_OPTIONS: readonly Option[] = [
       group: 'outer',
       peer: 'own',
       fallback: 'server: learned; a client must give it',
+      kept: ({ remoteHost }) => remoteHost,
       help: "The other side's address or name.",
     },
     host,
-    (remoteHost) => ({ remoteHost }),
+    'remoteHost',
   ),
   valued(
     {
@@ -116,16 +126,18 @@ export const OUTER_OPTIONS: readonly Option[] = [
       group: 'outer',
       peer: 'own',
       fallback: 'server: learned; a client must give it',
+      kept: ({ remotePort }) => remotePort,
       help: "The other side's UDP port.",
     },
     portNumber,
-    (remotePort) => ({ remotePort }),
+    'remotePort',
   ),
   flag(
     {
       name: 'encap-csum',
       group: 'outer',
       fallback: "the system's: none on fou, on tun yes",
+      fixed: ({ config }) => config.outer.udpChecksum,
       help:
         'Put UDP checksums on tunnelled packets: for NATs that drop packets without. On fou not ' +
         'where a NAT runs in the same kernel or on the host of this guest: Linux spoils them there.',
@@ -142,26 +154,33 @@ export const OUTER_OPTIONS: readonly Option[] = [
   ),
 ];
 
+/** A peer's own address is the first of its prefixes; what is left is what the option says. */
+function othersOf(allowed: PeerConfig['allowedIps']): readonly Prefix[] | undefined {
+  return allowed === 'any' || allowed.length < 2 ? undefined : allowed.slice(1);
+}
+
 export const INNER_OPTIONS: readonly Option[] = [
   valued(
     {
       name: 'tunl-dev',
       group: 'inner',
       fallback: `${DEVICE_PREFIX}N`,
+      fixed: ({ config }) => config.inner.device,
       help: 'Name of the tunnel device.',
     },
     deviceName,
-    (tunnelDevice) => ({ tunnelDevice }),
+    'tunnelDevice',
   ),
   valued(
     {
       name: 'tunl-ip',
       group: 'inner',
       fallback: `server: ${FIRST_INNER_IP}+2N; a client must give it`,
+      fixed: ({ config }) => config.inner.ip,
       help: 'Own address inside the tunnel.',
     },
     innerAddress,
-    (innerIp) => ({ innerIp }),
+    'innerIp',
   ),
   valued(
     {
@@ -169,10 +188,11 @@ export const INNER_OPTIONS: readonly Option[] = [
       group: 'inner',
       peer: 'own',
       fallback: 'server: tunl-ip plus one, but a section must give it; client: tunl-ip less one',
+      kept: ({ innerIp }) => innerIp,
       help: "The other side's address inside the tunnel.",
     },
     innerAddress,
-    (innerPeerIp) => ({ innerPeerIp }),
+    'innerPeerIp',
   ),
   valued(
     {
@@ -180,22 +200,24 @@ export const INNER_OPTIONS: readonly Option[] = [
       group: 'inner',
       peer: 'own',
       fallback: 'tunl-peer-ip; any, for a tunnel without sections',
+      kept: ({ allowedIps }) => othersOf(allowedIps),
       help:
         'Networks behind the other side: it may send from them, and what is sent to them goes to ' +
         'it, the longest prefix first. tunl-peer-ip is always among them.',
     },
     prefixList,
-    (allowedIps) => ({ allowedIps }),
+    'allowedIps',
   ),
   valued(
     {
       name: 'mtu',
       group: 'inner',
       fallback: "the outer path's less 28",
+      fixed: ({ config }) => config.inner.mtu,
       help: 'MTU of the tunnel device; auto: that of the path, which is probed and followed.',
     },
     mtuValue,
-    (mtu) => ({ mtu }),
+    'mtu',
   ),
 ];
 
@@ -205,12 +227,13 @@ export const PLANE_OPTIONS: readonly Option[] = [
       name: 'dataplane',
       group: 'planes',
       fallback: 'auto',
+      fixed: ({ config }) => config.dataplane,
       help:
         "What carries the packets: fou is the kernel's Foo-over-UDP, bpf programs of this program " +
         'in the kernel, tun is user space; auto takes the best that works here and says which.',
     },
     oneOf('PLANE', ['auto', 'fou', 'bpf', 'tun'] as const),
-    (dataplane) => ({ dataplane }),
+    'dataplane',
   ),
   valued(
     {
@@ -218,10 +241,11 @@ export const PLANE_OPTIONS: readonly Option[] = [
       short: 'q',
       group: 'planes',
       fallback: 'N',
+      fixed: ({ config }) => config.queue.number,
       help: `NFQUEUE number. With N 0 and a value from 1 to ${NUMBER_FROM_QUEUE_MAX} here, N becomes this.`,
     },
     wholeNumber('N', 0, QUEUE_NUMBER_MAX),
-    (queueNumber) => ({ queueNumber }),
+    'queueNumber',
   ),
   valued(
     {
@@ -229,10 +253,11 @@ export const PLANE_OPTIONS: readonly Option[] = [
       group: 'planes',
       plane: 'fou',
       fallback: `${QUEUE_LENGTH}`,
+      fixed: ({ config }) => config.queue.maxLength,
       help: 'How many packets may wait in the queue; more are dropped.',
     },
     wholeNumber('N', 1, QUEUE_LENGTH_MAX),
-    (queueLength) => ({ queueLength }),
+    'queueLength',
   ),
   valued(
     {
@@ -240,16 +265,18 @@ export const PLANE_OPTIONS: readonly Option[] = [
       group: 'planes',
       plane: 'fou',
       fallback: NFT_TABLE,
+      fixed: ({ config }) => config.nft.table,
       help: 'nftables table (family ip) to keep rules in; tunnels may share one.',
     },
     nftName,
-    (nftTable) => ({ nftTable }),
+    'nftTable',
   ),
   flag(
     {
       name: 'no-nft-counter',
       group: 'planes',
       plane: 'fou',
+      fixed: ({ config }) => config.nft.counters,
       help: 'Leave counters out of the nftables rules.',
     },
     { nftCounters: false },

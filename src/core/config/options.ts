@@ -21,6 +21,7 @@ const GENERAL_OPTIONS: readonly Option[] = [
       name: 'server',
       short: 's',
       group: 'general',
+      fixed: ({ config }) => config.role,
       help: 'Be the server: the side that waits. Understood where only a server has what is set.',
     },
     { role: 'server' },
@@ -31,10 +32,11 @@ const GENERAL_OPTIONS: readonly Option[] = [
       short: 'n',
       group: 'general',
       fallback: '0',
+      fixed: ({ config }) => config.number,
       help: 'The number N that the defaults of ports, addresses, queue and device count from.',
     },
     wholeNumber('N', 0, NUMBER_MAX),
-    (number) => ({ number }),
+    'number',
   ),
   valued(
     {
@@ -47,7 +49,7 @@ const GENERAL_OPTIONS: readonly Option[] = [
         'or ../. Later files win over earlier ones, the command line over all.',
     },
     configReference,
-    (configFile) => ({ configFile }),
+    'configFile',
   ),
   valued(
     {
@@ -60,7 +62,7 @@ const GENERAL_OPTIONS: readonly Option[] = [
         'its own.',
     },
     peerName,
-    (peer) => ({ peer }),
+    'peer',
   ),
   flag(
     {
@@ -87,10 +89,11 @@ const LOG_OPTIONS: readonly Option[] = [
       name: 'verb',
       group: 'log',
       fallback: `${VERBOSITY}`,
+      fixed: ({ log }) => log.level,
       help: 'How much to log: 0 errors, 1 warnings, 2 information, 3 everything.',
     },
     wholeNumber('N', 0, VERBOSITY_MAX),
-    (verbosity) => ({ verbosity }),
+    'verbosity',
   ),
   flag(
     {
@@ -102,11 +105,21 @@ const LOG_OPTIONS: readonly Option[] = [
     { moreVerbose: true },
   ),
   flag(
-    { name: 'no-log-time', group: 'log', help: 'Leave the time out of log lines.' },
+    {
+      name: 'no-log-time',
+      group: 'log',
+      fixed: ({ log }) => log.time,
+      help: 'Leave the time out of log lines.',
+    },
     { logTime: false },
   ),
   flag(
-    { name: 'no-log-pid', group: 'log', help: 'Leave the process number out of log lines.' },
+    {
+      name: 'no-log-pid',
+      group: 'log',
+      fixed: ({ log }) => log.pid,
+      help: 'Leave the process number out of log lines.',
+    },
     { logPid: false },
   ),
 ];

@@ -1,6 +1,7 @@
 import { ipv4Add, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { readSettings, type Layer } from './merge.ts';
+import { OPTIONS } from './options.ts';
 import { parseSection } from './parse-file.ts';
 import type { Section, Setting } from './setting.ts';
 import type { Filled, SlotName } from './slots.ts';
@@ -36,7 +37,6 @@ export type PeerView = {
   readonly origins: ReadonlyMap<SlotName, Setting>;
   /** What is wrong with them one by one. */
   readonly problems: readonly ConfigProblem[];
-  readonly unimplemented: readonly ConfigProblem[];
   /** Where what is missing should be given. */
   readonly place: { readonly source: string; readonly line: number | undefined };
   /** Inside the tunnel; undefined where it has to be given and is not. */
@@ -44,7 +44,7 @@ export type PeerView = {
 };
 
 /** What a peer says, or else what it inherits. */
-export function heard<Name extends InheritedSlot>(
+export function heard<Name extends SlotName>(
   { own, base }: Pick<PeerView, 'own' | 'base'>,
   name: Name,
 ): Filled[Name] {
@@ -52,19 +52,9 @@ export function heard<Name extends InheritedSlot>(
 }
 
 /** The slots that the table's `inherited` options fill. */
-export const INHERITED_SLOTS = [
-  'privateSeed',
-  'secret',
-  'maxTimeDiscrepancy',
-  'packetTtl',
-  'replyOnAuthOk',
-  'authLifetime',
-  'connectionIdle',
-  'keepalive',
-  'deadPeerTimeout',
-] as const satisfies readonly SlotName[];
-
-export type InheritedSlot = (typeof INHERITED_SLOTS)[number];
+const INHERITED_SLOTS = OPTIONS.filter(({ peer }) => peer === 'inherited').flatMap(
+  ({ slots }) => slots,
+);
 
 export function inheritedOf(slots: Filled): Filled {
   const entries = INHERITED_SLOTS.filter((name) => slots[name] !== undefined).map(
@@ -79,10 +69,10 @@ export function viewDefault(
   base: PeerBase,
   place: PeerView['place'],
 ): PeerView {
-  const { slots: own, origins, problems, unimplemented, settings } = layer;
+  const { slots: own, origins, problems, settings } = layer;
   const innerIp = own.innerPeerIp ?? neighbour(base);
   const id = DEFAULT_PEER;
-  return { id, base, own, settings, origins, problems, unimplemented, place, innerIp };
+  return { id, base, own, settings, origins, problems, place, innerIp };
 }
 
 /** The lines of a section are read here, anew whenever it is looked at. */
@@ -96,7 +86,6 @@ export function viewSection(section: Section, base: PeerBase): PeerView {
     settings,
     origins: layer.origins,
     problems: problems.length === 0 ? layer.problems : [...problems, ...layer.problems],
-    unimplemented: layer.unimplemented,
     place: section,
     innerIp: innerIpOf(layer.slots, base),
   };

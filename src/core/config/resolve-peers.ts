@@ -14,7 +14,6 @@ export type ResolvedPeers = {
   /** Sound if there are no problems. */
   readonly peers: readonly PeerConfig[];
   readonly problems: readonly ConfigProblem[];
-  readonly unimplemented: readonly ConfigProblem[];
   readonly warnings: PeerWarnings;
 };
 
@@ -25,8 +24,8 @@ export function resolvePeers(at: Situation): ResolvedPeers {
   else gathering.problems.push(...refuseStray(at));
   for (const section of at.sections) gathering.add(section, viewSection(section, at.base));
   gathering.suggestAddresses();
-  const { peers, problems, unimplemented, warnings } = gathering;
-  return { peers: settlePeers(peers, at.base), problems, unimplemented, warnings };
+  const { peers, problems, warnings } = gathering;
+  return { peers: settlePeers(peers, at.base), problems, warnings };
 }
 
 /** Whether the options before the first section describe a peer: by who it is, or where. */
@@ -59,7 +58,6 @@ type Holder = Section | Place;
 class Gathering {
   readonly peers: PeerConfig[] = [];
   readonly problems: ConfigProblem[] = [];
-  readonly unimplemented: ConfigProblem[] = [];
   readonly warnings = new PeerWarnings();
   readonly #at: Situation;
   readonly #ids = new Map<PeerId, Holder>();
@@ -75,7 +73,6 @@ class Gathering {
     const holder = section ?? this.#at.place;
     if (section) {
       this.#note(view.problems);
-      this.unimplemented.push(...view.unimplemented);
       this.#nameOnce(section);
     }
     if (!this.#at.roleIsSound) return;

@@ -14,18 +14,11 @@ import { mergeSources, type Merged } from './merge.ts';
 import type { ParsedArguments } from './parse-argv.ts';
 import type { PeerBase } from './peer-view.ts';
 import { defaultPeer } from './peers.ts';
-import { resolvePeers, type ResolvedPeers } from './resolve-peers.ts';
+import { resolvePeers } from './resolve-peers.ts';
 import { checkRules, situate, type Situation } from './rules.ts';
 import type { ParsedSource } from './setting.ts';
-import type { PeerConfig, TunnelConfig } from './tunnel-config.ts';
+import type { LogConfig, PeerConfig, TunnelConfig } from './tunnel-config.ts';
 import { findWarnings } from './warnings.ts';
-
-export type LogConfig = {
-  readonly level: 'error' | 'warn' | 'info' | 'debug';
-  /** Whether lines bear the time, and the process number. */
-  readonly time: boolean;
-  readonly pid: boolean;
-};
 
 /** What a command line and its files ask for. */
 export type Resolved =
@@ -67,7 +60,7 @@ export function resolveConfig({ files, commandLine }: ResolveInput): Resolved {
   }
   const situation = situate(merged, files.at(-1)?.source ?? commandLine.source);
   const peers = resolvePeers(situation);
-  refuseProblems(sources, merged, [...checkRules(situation), ...peers.problems], peers);
+  refuseProblems(sources, merged, [...checkRules(situation), ...peers.problems]);
   const config = buildConfig(situation, peers.peers, commandLine.configs.at(-1)?.name);
   return {
     action: merged.slots.reauthOnly ? 'reauthenticate' : 'run',
@@ -87,7 +80,6 @@ function refuseProblems(
   sources: readonly ParsedSource[],
   merged: Merged,
   more: readonly ConfigProblem[],
-  peers?: ResolvedPeers,
 ): void {
   const problems = [...merged.problems, ...more];
   if (problems.length === 0) return;
@@ -96,9 +88,7 @@ function refuseProblems(
   const sorted = problems.toSorted(
     (a, b) => rank(a) - rank(b) || (a.line ?? MAX_LINE) - (b.line ?? MAX_LINE),
   );
-  const unimplemented = new Set([...merged.unimplemented, ...(peers?.unimplemented ?? [])]);
-  const unsupported = problems.every((problem) => unimplemented.has(problem));
-  throw new ConfigError(sorted, unsupported ? 'notImplemented' : 'arguments');
+  throw new ConfigError(sorted);
 }
 
 /** Behind every line there is; a number, because differences of infinities are none. */

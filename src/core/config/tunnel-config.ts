@@ -101,3 +101,13 @@ export type InnerConfig = {
    */
   readonly mtu: number | 'auto' | undefined;
 };
+
+export type LogConfig = {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  /** Whether lines bear the time, and the process number. */
+  readonly time: boolean;
+  readonly pid: boolean;
+};
+
+/** A config without its peers: what a running tunnel cannot change. */
+export type FixedConfig = { readonly config: Omit<TunnelConfig, 'peers'>; readonly log: LogConfig };

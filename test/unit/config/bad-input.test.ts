@@ -268,6 +268,7 @@ test.each(ARGUMENT_CASES.map(([argv, said]) => ({ argv, said })))(
       value: said.value,
       expected: expect.stringContaining(said.expected) as string,
       unknown: /^(did you mean|ipipou help)/.test(said.expected) ? true : undefined,
+      ...(said.exit === 'notImplemented' && { unsupported: true }),
     });
     expect(error.exit).toBe(said.exit ?? 'arguments');
   },

@@ -70,7 +70,6 @@ test.each([
     },
   ],
   ['a', ['auth-secret', 'other'], { proof: { secret: new TextEncoder().encode('other') } }],
-  ['b', ['auth-max-time-discrepancy', '9'], {}],
   [
     'b',
     ['connection-idle', '9'],
@@ -88,6 +87,12 @@ test.each([
     ...Object.fromEntries(Object.keys(changed).map((key) => [key, expect.anything()])),
   };
   expect(set[0]).toEqual(untouched);
+});
+
+test('what has no effect on a peer changes none', () => {
+  const { peers, set } = edit(SERVER, 'b', ['auth-max-time-discrepancy', '9']);
+  expect(set).toEqual([]);
+  expect(peers).toEqual(resolveRun(SERVER).config.peers);
 });
 
 test('another kind of proof takes the place of the one before', () => {

@@ -3,7 +3,6 @@ import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { OPTIONS } from '../../../src/core/config/options.ts';
 import { formatBase64 } from '../../../src/core/base64.ts';
 import { parseConfigFile, parseSection } from '../../../src/core/config/parse-file.ts';
-import { INHERITED_SLOTS } from '../../../src/core/config/peer-view.ts';
 import { formatPrefix } from '../../../src/core/addr.ts';
 import type { PeerConfig } from '../../../src/core/config/tunnel-config.ts';
 import { PRIVATE_KEY, PUBLIC_KEY, configError, resolveRun } from './resolve-texts.ts';
@@ -217,13 +216,46 @@ test('what follows a faulty peer line is not the peer before it', () => {
   }
 });
 
-test('the options of the inherited column fill the slots that are inherited', () => {
-  const values = [PUBLIC_KEY, 'text', '7', ''];
-  const filled = OPTIONS.filter(({ peer }) => peer === 'inherited').flatMap((option) => {
-    const reading = values.map((value) => option.read(value)).find(({ ok }) => ok);
-    return reading?.ok ? Object.keys(reading.value) : [];
-  });
-  expect(filled.toSorted()).toEqual([...INHERITED_SLOTS].toSorted());
+test('an option fills the slots that its row names', () => {
+  const values = [
+    PUBLIC_KEY,
+    'text',
+    '7',
+    '3',
+    '',
+    '192.0.2.1:7',
+    '192.0.2.1:7@d',
+    '192.0.2.1',
+    'tun',
+    'ed25519',
+    'auto',
+  ];
+  for (const { name, slots, read } of OPTIONS) {
+    const filled = values
+      .map((value) => read(value))
+      .flatMap((reading) => (reading.ok ? [Object.keys(reading.value)] : []));
+    expect(filled.length, name).toBeGreaterThan(0);
+    expect(filled.at(-1)?.toSorted(), name).toEqual([...slots].toSorted());
+  }
+});
+
+test('what an option changes in a running tunnel stands in one row for each slot', () => {
+  const told = OPTIONS.filter(({ fixed, kept }) => fixed ?? kept).flatMap(({ slots }) => slots);
+  expect(new Set(told).size).toBe(told.length);
+  const untold = OPTIONS.flatMap(({ name, slots }) =>
+    slots.filter((slot) => !told.includes(slot)).map((slot) => `${name}: ${slot}`),
+  );
+  // What is no part of a tunnel's config, or follows from it.
+  expect(untold).toEqual([
+    'config: configFile',
+    'peer: peer',
+    'reauth-only: reauthOnly',
+    'version: version',
+    'help: help',
+    'auth-key-type: keyType',
+    'auth-keygen: keygen',
+    'v: moreVerbose',
+  ]);
 });
 
 test('warnings about single sections are bounded', () => {

@@ -29,6 +29,7 @@ export function expectRefusal(text: string, said: Said): void {
     value: said.value,
     expected: expect.stringContaining(said.expected) as string,
     unknown: /^(did you mean|ipipou help)/.test(said.expected) ? true : undefined,
+    ...(said.exit === 'notImplemented' && { unsupported: true }),
   });
   expect(error.exit).toBe(said.exit ?? 'arguments');
   expect(error.message).toContain(said.expected);
