@@ -75,15 +75,25 @@ export const PROGRAM_RATES = {
   strangerAll: { perSecond: 2000, burst: 2000 },
 } as const satisfies Record<string, Rate>;
 
-/**
- * The `tun` plane: what goes up to the session, by where it comes from. Junk that cannot be an
- * authentication packet has a bucket of its own and cannot use up that of what can.
- */
-export const CONTROL_RATES = {
-  admitted: { perSecond: 200, burst: 64 },
-  strangerAuth: { perSecond: 200, burst: 64 },
-  strangerOther: { perSecond: 20, burst: 8 },
-} as const satisfies Record<string, Rate>;
+/** The `tun` plane: what goes up to the session; the classes are those of its control-gate.ts. */
+export const CONTROL_LIMITS = {
+  /** One admitted path. */
+  peer: { perSecond: 50, burst: 32 },
+  /** One source with the hint of one peer's key, and one hint, whatever the source: as in the guard. */
+  hintedSource: GUARD_LIMITS.hintedSource,
+  hinted: GUARD_LIMITS.hinted,
+  /** One source that a peer was admitted at, all of them together, and how many are remembered. */
+  knownSource: GUARD_LIMITS.knownSource,
+  known: { perSecond: 100, burst: 32 },
+  knownSources: { size: 4096 },
+  /** One unknown source, and all of them together. */
+  source: GUARD_LIMITS.source,
+  strangers: { perSecond: 200, burst: 64 },
+  /** What cannot be an authentication packet; it may be data that has overtaken one. */
+  junk: { perSecond: 20, burst: 8 },
+  /** How many packets of a class may wait for the session at once. */
+  pending: { peer: 64, hinted: 64, known: 32, stranger: 32 },
+} as const;
 
 // Our own zeal.
 

@@ -12,6 +12,11 @@ export class TokenBucket {
     this.#at = now;
   }
 
+  /** Whether there is a token to take. */
+  has(now: number): boolean {
+    return this.#tokens + ((now - this.#at) * this.#rate.perSecond) / 1000 >= 1;
+  }
+
   /** Takes one token; false when there is none. */
   take(now: number): boolean {
     const earned = ((now - this.#at) * this.#rate.perSecond) / 1000;

@@ -11,7 +11,7 @@ import { Outbound } from '../../../src/adapters/planes/tun/outbound.ts';
 import type { PacketCalls } from '../../../src/adapters/planes/tun/packet-calls.ts';
 import { PeerTable } from '../../../src/adapters/planes/tun/peer-table.ts';
 import type { Path } from '../../../src/core/addr.ts';
-import { port } from '../../../src/core/units.ts';
+import { millis, port } from '../../../src/core/units.ts';
 import type { PeerId } from '../../../src/ports/data-plane.ts';
 import { cut, decodeVnet, encodeVnet, PLAIN, type DevicePacket } from './tun-device.ts';
 import { FakeMemory, type SeenMessage } from './tun-memory.ts';
@@ -44,7 +44,7 @@ class Bench {
   }[] = [];
   sendAnswers: Answer[] = [];
   writeAnswers: Answer[] = [];
-  readonly gate = new ControlGate(new Set([73]), () => 0);
+  readonly gate = new ControlGate(new Set([73]), this.peers.hints, () => millis(0));
   readonly outbound: Outbound;
   readonly inbound: Inbound;
   #errno = 0;
@@ -264,7 +264,7 @@ describe('outbound', () => {
       what: 'anything else',
       code: EPERM,
       tooBig: [],
-      losses: [['sendFailed', 'sendmmsg', EPERM]],
+      losses: [['send-failed', 'sendmmsg', EPERM]],
       refused: 0n,
     },
   ])(
@@ -288,13 +288,13 @@ describe('outbound', () => {
     bench.device.push({ packet: good, header: { ...PLAIN, gsoType: 4 } }, plain(good));
     bench.run('outbound');
     expect(bench.datagrams()).toEqual([good]);
-    expect(bench.counters.losses('notIpv4')).toBe(2n);
+    expect(bench.counters.losses('not-ipv4')).toBe(2n);
     expect(bench.counters.losses('malformed')).toBe(1n);
     bench.peers.evict(PEER);
     bench.device.push(plain(good));
     bench.run('outbound');
     expect(bench.sent).toHaveLength(1);
-    expect(bench.counters.losses('noPeer')).toBe(1n);
+    expect(bench.counters.losses('no-peer')).toBe(1n);
   });
 });
 
@@ -365,7 +365,7 @@ describe('inbound', () => {
     bench.writeAnswers = [{ fails: EIO }];
     bench.run('inbound');
     expect(bench.written).toEqual([plain(taken)]);
-    expect(bench.losses).toEqual([['deviceRefused', 'write', EIO]]);
+    expect(bench.losses).toEqual([['device', 'write', EIO]]);
   });
 
   test('control packets within a train go up, data around them goes on', () => {
@@ -406,7 +406,7 @@ describe('inbound', () => {
     bench.inbound.letThrough(PATH, data);
     expect(bench.written).toEqual([]);
     expect(bench.totals()).toMatchObject({ rxPackets: 0n, foreign: 2n });
-    expect(bench.counters.losses('innerSource')).toBe(2n);
+    expect(bench.counters.losses('inner-source')).toBe(2n);
     bench.peers.configure({ id: PEER, prefixes: [0xac1c0000, 24] });
     bench.socket.push({ from: 20_000, size: 0, payload: data });
     bench.run('inbound');

@@ -243,10 +243,13 @@ describe('the token bucket', () => {
 });
 
 describe('shared counters', () => {
-  const NOTHING = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0, foreign: 0, tooBig: 0 };
+  const NOTHING = {
+    ...{ rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0 },
+    ...{ foreign: 0, tooBig: 0, control: 0 },
+  };
   const ZERO = {
     ...{ rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n },
-    ...{ heardAt: 0, foreign: 0n, tooBig: 0n },
+    ...{ heardAt: 0, foreign: 0n, tooBig: 0n, control: 0n },
   };
 
   test('what one side adds the other reads, peers and losses apart', () => {
@@ -256,14 +259,17 @@ describe('shared counters', () => {
     worker.attach(owner.grow());
     worker.attach(owner.grow());
     expect([owner.slots, worker.slots]).toEqual([2 * CHUNK_SLOTS, 2 * CHUNK_SLOTS]);
-    const all = { rxPackets: 2, rxBytes: 168, txPackets: 1, txBytes: 84, foreign: 3, tooBig: 4 };
+    const all = {
+      ...{ rxPackets: 2, rxBytes: 168, txPackets: 1, txBytes: 84 },
+      ...{ foreign: 3, tooBig: 4, control: 5 },
+    };
     worker.add(0, all, 99.5);
     worker.add(0, { ...NOTHING, txPackets: 1 }, 200);
     worker.add(CHUNK_SLOTS, { ...NOTHING, rxPackets: 3 }, 300);
     for (const [index, loss] of LOSSES.entries()) worker.lost(loss, index + 1);
     expect(owner.peer(0)).toEqual({
       ...{ rxPackets: 2n, rxBytes: 168n, txPackets: 2n, txBytes: 84n },
-      ...{ heardAt: 100, foreign: 3n, tooBig: 4n },
+      ...{ heardAt: 100, foreign: 3n, tooBig: 4n, control: 5n },
     });
     expect(owner.peer(1)).toEqual(ZERO);
     expect(owner.peer(CHUNK_SLOTS)).toEqual({ ...ZERO, rxPackets: 3n, heardAt: 300 });
@@ -292,12 +298,13 @@ test('what peers moved is counted once', () => {
   peers.sent(peer, 1, 50);
   peers.refusedSource(peer);
   peers.refusedSize(peer, 3);
+  peers.refusedControl(peer);
   peers.count(counters, 1);
   peers.count(counters, 2);
   peers.received(peer, 1, 1);
   peers.count(counters, 3);
   expect(counters.peer(7)).toEqual({
     ...{ rxPackets: 3n, rxBytes: 101n, txPackets: 1n, txBytes: 50n },
-    ...{ heardAt: 3, foreign: 1n, tooBig: 3n },
+    ...{ heardAt: 3, foreign: 1n, tooBig: 3n, control: 1n },
   });
 });

@@ -35,6 +35,17 @@ export class Arena {
     return ((this.bytes[at] ?? 0) << 8) | (this.bytes[at + 1] ?? 0);
   }
 
+  /** Host byte order, at any position. */
+  u32host(at: number): number {
+    const later = HOST_IS_LITTLE_ENDIAN ? 2 : 0;
+    return (this.#u16host(at + later) * 0x10000 + this.#u16host(at + 2 - later)) >>> 0;
+  }
+
+  #u16host(at: number): number {
+    const later = HOST_IS_LITTLE_ENDIAN ? 1 : 0;
+    return ((this.bytes[at + later] ?? 0) << 8) | (this.bytes[at + 1 - later] ?? 0);
+  }
+
   u32be(at: number): number {
     return this.u16be(at) * 0x10000 + this.u16be(at + 2);
   }

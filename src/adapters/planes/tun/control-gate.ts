@@ -1,36 +1,134 @@
-import { CONTROL_RATES } from '../../../core/budgets.ts';
-import { MAX_PENDING_CONTROL } from './limits.ts';
+/**
+ * How many control packets may go up to the session. Each class has its own budget and its own share of
+ * what may wait there, so that nobody's packets keep another class's out:
+ *
+ *     peer       from an admitted path                     a budget for each peer
+ *     hinted     with the hint of a known peer's key       for each source and hint, then for each hint
+ *     known      from an address that a peer was at        for each source, then for all of them
+ *     stranger   of an authentication packet's length      for each source, then for all of them
+ *     junk       of another length                         for all of them
+ *
+ * The source is charged first: one that has a victim's hint uses up its own share of the hint's budget only.
+ * What a hint's budget or a known source's refuses may still go as a stranger's. Whatever is refused makes
+ * no garbage, and the commonest refusal comes first.
+ */
+import { randomBytes } from 'node:crypto';
+import { CONTROL_LIMITS } from '../../../core/budgets.ts';
+import { getU32host } from '../../../core/bytes.ts';
+import { takeToken, type Bucket } from '../../../core/session/rate-limit.ts';
+import type { Millis } from '../../../core/units.ts';
 import { TokenBucket } from '../token-bucket.ts';
+import { BucketTable } from './bucket-table.ts';
+import type { HintTable } from './hint-table.ts';
 
-/** How many control packets may go up to the session: so many a second, and so many unanswered. */
+export type ControlClass = keyof typeof CONTROL_LIMITS.pending;
+
+/** Each table of budgets has 2^13 places, which are 64 KiB. */
+const PLACES = 13;
+
 export class ControlGate {
+  readonly #hints: HintTable;
   readonly #authLengths: ReadonlySet<number>;
-  readonly #now: () => number;
-  readonly #buckets: Readonly<Record<keyof typeof CONTROL_RATES, TokenBucket>>;
-  #pending = 0;
+  readonly #now: () => Millis;
+  readonly #hintSources: BucketTable;
+  readonly #knownSources: BucketTable;
+  readonly #sources: BucketTable;
+  readonly #known: TokenBucket;
+  readonly #strangers: TokenBucket;
+  readonly #junk: TokenBucket;
+  /** Where peers were admitted, the latest last. */
+  readonly #addresses = new Set<number>();
+  readonly #waiting: Record<ControlClass, number> = { peer: 0, hinted: 0, known: 0, stranger: 0 };
+  /** Classes of what waits, in order: the session deals with one after another. */
+  readonly #order: ControlClass[] = [];
 
-  constructor(authLengths: ReadonlySet<number>, now: () => number) {
+  /** `hints` and `authLengths` are kept by their owners. */
+  constructor(authLengths: ReadonlySet<number>, hints: HintTable, now: () => Millis) {
     const start = now();
+    const seed = getU32host(randomBytes(4), 0);
     this.#authLengths = authLengths;
+    this.#hints = hints;
     this.#now = now;
-    this.#buckets = {
-      admitted: new TokenBucket(CONTROL_RATES.admitted, start),
-      strangerAuth: new TokenBucket(CONTROL_RATES.strangerAuth, start),
-      strangerOther: new TokenBucket(CONTROL_RATES.strangerOther, start),
-    };
+    this.#hintSources = new BucketTable(CONTROL_LIMITS.hintedSource, PLACES, seed);
+    this.#knownSources = new BucketTable(CONTROL_LIMITS.knownSource, PLACES, seed);
+    this.#sources = new BucketTable(CONTROL_LIMITS.source, PLACES, seed);
+    this.#known = new TokenBucket(CONTROL_LIMITS.known, start);
+    this.#strangers = new TokenBucket(CONTROL_LIMITS.strangers, start);
+    this.#junk = new TokenBucket(CONTROL_LIMITS.junk, start);
   }
 
-  /** Lets a packet of `length` bytes through; `settled` must be called for it then. */
-  pass(admitted: boolean, length: number): boolean {
-    if (this.#pending >= MAX_PENDING_CONTROL) return false;
-    const stranger = this.#authLengths.has(length) ? 'strangerAuth' : 'strangerOther';
-    if (!this.#buckets[admitted ? 'admitted' : stranger].take(this.#now())) return false;
-    this.#pending += 1;
-    return true;
+  /** A peer is admitted at this address, an unsigned number. */
+  remember(source: number): void {
+    this.#addresses.delete(source);
+    this.#addresses.add(source);
+    for (const oldest of this.#addresses) {
+      if (this.#addresses.size <= CONTROL_LIMITS.knownSources.size) break;
+      this.#addresses.delete(oldest);
+    }
   }
 
-  /** The session has dealt with one of them. */
+  /** Lets a packet of an admitted peer through; `settled` must be called for it then. */
+  passPeer(peer: { controlBucket: Bucket | undefined }): boolean {
+    if (!this.#free('peer')) return false;
+    const bucket = takeToken(peer.controlBucket, CONTROL_LIMITS.peer, this.#now());
+    if (bucket === undefined) return false;
+    peer.controlBucket = bucket;
+    return this.#pass('peer');
+  }
+
+  /**
+   * Lets a packet of `length` bytes from `source` through, where these two words stand in the place of a
+   * hint (0 where it is too short for one); `settled` must be called for it then.
+   */
+  passStranger(source: number, length: number, first: number, second: number): boolean {
+    const now = this.#now();
+    if (!this.#authLengths.has(length)) {
+      return this.#free('stranger') && this.#junk.take(now) && this.#pass('stranger');
+    }
+    if (this.#passHinted(source, first, second, now)) return true;
+    if (this.#passKnown(source, now)) return true;
+    return (
+      this.#free('stranger') &&
+      this.#strangers.has(now) &&
+      this.#sources.take(source, now) &&
+      this.#strangers.take(now) &&
+      this.#pass('stranger')
+    );
+  }
+
+  /** The session has dealt with the one that waited longest. */
   settled(): void {
-    this.#pending -= 1;
+    const kind = this.#order.shift();
+    if (kind) this.#waiting[kind] -= 1;
+  }
+
+  #passHinted(source: number, first: number, second: number, now: Millis): boolean {
+    return (
+      this.#hints.has(first, second) &&
+      this.#free('hinted') &&
+      this.#hintSources.take(source ^ Math.imul(first ^ second, 0x9e3779b1), now) &&
+      this.#hints.take(first, second, now) &&
+      this.#pass('hinted')
+    );
+  }
+
+  #passKnown(source: number, now: Millis): boolean {
+    return (
+      this.#addresses.has(source) &&
+      this.#free('known') &&
+      this.#knownSources.take(source, now) &&
+      this.#known.take(now) &&
+      this.#pass('known')
+    );
+  }
+
+  #free(kind: ControlClass): boolean {
+    return this.#waiting[kind] < CONTROL_LIMITS.pending[kind];
+  }
+
+  #pass(kind: ControlClass): true {
+    this.#waiting[kind] += 1;
+    this.#order.push(kind);
+    return true;
   }
 }

@@ -9,23 +9,23 @@ export const LOSSES = [
   /** Not data, from an admitted peer: over the rate, or the queue was full. */
   'control',
   /** From an admitted peer, with an inner source that is not its own. */
-  'innerSource',
+  'inner-source',
   /** Out of the device, and whom it is for is not admitted or not known. */
-  'noPeer',
+  'no-peer',
   /** Out of the device, and not IPv4. */
-  'notIpv4',
+  'not-ipv4',
   /** Out of the device with headers that contradict each other. */
   'malformed',
   /** Larger than the path's MTU (EMSGSIZE). */
-  'tooBig',
+  'too-big',
   /** The socket's send buffer was full (EAGAIN, ENOBUFS). */
-  'sendBufferFull',
+  'send-buffer',
   /** Any other failure to send. */
-  'sendFailed',
+  'send-failed',
   /** Receiving failed; how many there were is not known. */
-  'receiveFailed',
+  'receive-failed',
   /** The device did not take it (it was down, or gone). */
-  'deviceRefused',
+  'device',
 ] as const;
 
 export type Loss = (typeof LOSSES)[number];
@@ -39,6 +39,7 @@ const CELL = {
   heardAt: 4,
   foreign: 5,
   tooBig: 6,
+  control: 7,
 } as const;
 /** A cache line of 64 bytes. */
 const CELLS_PER_PEER = 8;
@@ -55,10 +56,15 @@ export type Moved = {
   readonly txBytes: number;
   readonly foreign: number;
   readonly tooBig: number;
+  readonly control: number;
 };
 
 /** A peer's counters, and its packets that were refused. */
-export type PeerTotals = PeerCounters & { readonly foreign: bigint; readonly tooBig: bigint };
+export type PeerTotals = PeerCounters & {
+  readonly foreign: bigint;
+  readonly tooBig: bigint;
+  readonly control: bigint;
+};
 
 /**
  * Counters that the worker adds to and the main thread reads, in memory that both share: no
@@ -109,6 +115,7 @@ export class SharedCounters {
     this.#add(slot, CELL.txBytes, moved.txBytes);
     this.#add(slot, CELL.foreign, moved.foreign);
     this.#add(slot, CELL.tooBig, moved.tooBig);
+    this.#add(slot, CELL.control, moved.control);
     if (moved.rxPackets > 0) this.#store(slot, CELL.heardAt, BigInt(Math.ceil(now)));
   }
 
@@ -121,6 +128,7 @@ export class SharedCounters {
       heardAt: millis(Number(this.#load(slot, CELL.heardAt))),
       foreign: this.#load(slot, CELL.foreign),
       tooBig: this.#load(slot, CELL.tooBig),
+      control: this.#load(slot, CELL.control),
     };
   }
 

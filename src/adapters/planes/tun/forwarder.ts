@@ -9,8 +9,8 @@
  * Nothing about peers is kept between turns, so an eviction takes effect with the next packet. A failing
  * system call costs its packet and is counted; it never ends the loop.
  */
-import type { Path } from '../../../core/addr.ts';
-import type { Port } from '../../../core/units.ts';
+import { ipv4ToNumber, type Path } from '../../../core/addr.ts';
+import { millis, type Port } from '../../../core/units.ts';
 import type { OutgoingControl, PeerId } from '../../../ports/data-plane.ts';
 import { errnoName } from '../../ffi/errno.ts';
 import { watch, type Interest, type Watch } from '../../ffi/poll.ts';
@@ -71,7 +71,7 @@ export class Forwarder {
     this.#options = options;
     this.#mtu = options.mtu;
     const { udpFd, localPort, authLengths, counters, events, now, offloads } = options;
-    this.#gate = new ControlGate(authLengths, now);
+    this.#gate = new ControlGate(authLengths, this.#peers.hints, () => millis(now()));
     this.#troubles = new TokenBucket(TROUBLE_RATE, now());
     this.#tooBigs = new TokenBucket({ perSecond: 1, burst: 1 }, now());
     const lose = (loss: Loss, operation: string, code: number, packets = 1): void => {
@@ -113,7 +113,9 @@ export class Forwarder {
 
   /** false when another peer has the path. */
   admit(peer: PeerId, slot: number, path: Path): boolean {
-    return this.#peers.admit(peer, slot, path);
+    if (!this.#peers.admit(peer, slot, path)) return false;
+    this.#gate.remember(ipv4ToNumber(path.remote.ip));
+    return true;
   }
 
   evict(peer: PeerId): void {

@@ -11,6 +11,7 @@
  */
 import { outerIpv4FromNumber, type Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
+import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/v1.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
 import { isData } from './classify.ts';
@@ -101,7 +102,7 @@ export class Inbound {
     const count = calls.recvmmsg(udpFd, batch.address, batch.capacity, MSG_DONTWAIT, 0);
     if (count < 0) {
       const code = calls.errno();
-      if (code !== EAGAIN && code !== EINTR) this.#options.lose('receiveFailed', 'recvmmsg', code);
+      if (code !== EAGAIN && code !== EINTR) this.#options.lose('receive-failed', 'recvmmsg', code);
       return 0;
     }
     batch.received(count);
@@ -129,7 +130,7 @@ export class Inbound {
   }
 
   #refused(): void {
-    this.#options.lose('deviceRefused', 'write', this.#options.calls.errno());
+    this.#options.lose('device', 'write', this.#options.calls.errno());
   }
 
   /** Sorts until the coalescer is full or nothing is left. */
@@ -179,25 +180,38 @@ export class Inbound {
   #mayEnter(peer: Peer, source: number): boolean {
     const { counters, peers } = this.#options;
     if (peers.maySend(peer, source)) return true;
-    counters.lost('innerSource');
+    counters.lost('inner-source');
     peers.refusedSource(peer);
     return false;
   }
 
   /** Shows a packet that is no data to the session. */
   #hand(at: number, length: number, localIp: number): void {
-    const { counters, gate, localPort } = this.#options;
+    const { counters, gate, localPort, peers } = this.#options;
     const remotePort = this.#batch.sourcePort(this.#message);
-    const admitted = this.#peer !== undefined;
-    if (remotePort === 0 || !gate.pass(admitted, length)) {
-      counters.lost(admitted ? 'control' : 'stranger');
+    const source = this.#batch.sourceIp(this.#message);
+    const peer = this.#peer;
+    if (peer && !gate.passPeer(peer)) {
+      counters.lost('control');
+      peers.refusedControl(peer);
       return;
     }
-    const remote = outerIpv4FromNumber(this.#batch.sourceIp(this.#message));
+    if (!peer && (remotePort === 0 || !this.#passStranger(at, length, source))) {
+      counters.lost('stranger');
+      return;
+    }
     const path = {
       local: { ip: outerIpv4FromNumber(localIp), port: localPort },
-      remote: { ip: remote, port: remotePort as Port },
+      remote: { ip: outerIpv4FromNumber(source), port: remotePort as Port },
     };
     this.#options.control(path, this.#batch.packets.bytes.slice(at, at + length));
+  }
+
+  #passStranger(at: number, length: number, source: number): boolean {
+    const { packets } = this.#batch;
+    const hinted = length >= HINT_OFFSET + HINT_LENGTH;
+    const first = hinted ? packets.u32host(at + HINT_OFFSET) : 0;
+    const second = hinted ? packets.u32host(at + HINT_OFFSET + 4) : 0;
+    return this.#options.gate.passStranger(source, length, first, second);
   }
 }

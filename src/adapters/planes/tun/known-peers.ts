@@ -1,6 +1,7 @@
 import { ipv4ToNumber, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+import { hintWords } from './hint-table.ts';
 import type { MemberSpec } from './peer-table.ts';
 
 /** What the main thread remembers of a peer. */
@@ -78,7 +79,9 @@ export function routedPrefixes({
 }
 
 /** What the forwarding thread is told of a peer. */
-export function memberOf({ id, allowedIps }: Pick<PlanePeer, 'id' | 'allowedIps'>): MemberSpec {
-  if (allowedIps === 'any') return { id, prefixes: undefined };
-  return { id, prefixes: allowedIps.flatMap(({ ip, length }) => [ipv4ToNumber(ip), length]) };
+export function memberOf(peer: Pick<PlanePeer, 'id' | 'allowedIps' | 'hint'>): MemberSpec {
+  const { id, allowedIps } = peer;
+  const hint = peer.hint && hintWords(peer.hint);
+  if (allowedIps === 'any') return { id, hint, prefixes: undefined };
+  return { id, hint, prefixes: allowedIps.flatMap(({ ip, length }) => [ipv4ToNumber(ip), length]) };
 }

@@ -14,9 +14,6 @@ export const CHUNK_SLOTS = 1024;
  */
 export const PEERS_PER_SLICE = 2000;
 
-/** Control packets on their way to the session and not yet handled; more are dropped and counted. */
-export const MAX_PENDING_CONTROL = 64;
-
 /** Batches that one readiness callback moves before the other direction gets its turn. */
 export const BATCHES_PER_TURN = 4;
 

@@ -92,7 +92,7 @@ export class Outbound {
       if (length < 0) {
         const code = calls.errno();
         if (code === EAGAIN || code === EINTR) return 'done';
-        this.#options.lose('deviceRefused', 'read', code);
+        this.#options.lose('device', 'read', code);
         return 'device-lost';
       }
       const packet = Math.max(0, length - headerBytes);
@@ -140,12 +140,12 @@ export class Outbound {
     const { counters, peers } = this.#options;
     const at = this.#at[packet] ?? 0;
     if ((this.#packets.bytes[at] ?? 0) >> 4 !== 4) {
-      counters.lost('notIpv4');
+      counters.lost('not-ipv4');
       return undefined;
     }
     const peer = peers.recipient(this.#packets.u32be(at + IP.source + 4));
     if (!peer) {
-      counters.lost('noPeer');
+      counters.lost('no-peer');
       return undefined;
     }
     const vnet = this.device.headerBytes === 0 ? undefined : at - this.device.headerBytes;
@@ -226,10 +226,10 @@ export class Outbound {
     const { counters, peers, tooBig } = this.#options;
     const peer = this.#batch.target(this.#message);
     if (code === EMSGSIZE && peer) {
-      counters.lost('tooBig', datagrams);
+      counters.lost('too-big', datagrams);
       peers.refusedSize(peer, datagrams);
       tooBig(peer);
-    } else if (code === ENOBUFS) counters.lost('sendBufferFull', datagrams);
-    else this.#options.lose('sendFailed', 'sendmmsg', code, datagrams);
+    } else if (code === ENOBUFS) counters.lost('send-buffer', datagrams);
+    else this.#options.lose('send-failed', 'sendmmsg', code, datagrams);
   }
 }

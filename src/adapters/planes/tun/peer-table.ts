@@ -7,8 +7,10 @@ import {
 } from '../../../core/addr.ts';
 import { getU32host } from '../../../core/bytes.ts';
 import { encodeSockaddrIn } from '../../../core/wire/sockaddr.ts';
+import type { Bucket } from '../../../core/session/rate-limit.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { SharedCounters } from './counters.ts';
+import { HintTable, type HintWords } from './hint-table.ts';
 import { PrefixTable } from './prefix-table.ts';
 
 /** A peer as the forwarding thread is told of it. */
@@ -19,12 +21,15 @@ export type MemberSpec = {
    * is taken from it, and it gets what no prefix matches.
    */
   readonly prefixes: readonly number[] | undefined;
+  /** Of its key; undefined where it has none. */
+  readonly hint?: HintWords | undefined;
 };
 
 /** A known peer. There may be many, so it holds what it must while it is not admitted. */
 type Member = {
   readonly id: PeerId;
   prefixes: MemberSpec['prefixes'];
+  hint: MemberSpec['hint'];
   admitted: Peer | undefined;
 };
 
@@ -51,6 +56,10 @@ export type Peer = {
   foreign: number;
   /** Datagrams to it that did not fit its path. */
   tooBig: number;
+  /** Packets of its that are not data and did not go up: over its budget. */
+  control: number;
+  /** Budget of what goes up (control-gate.ts). */
+  controlBucket: Bucket | undefined;
 };
 
 /**
@@ -58,6 +67,8 @@ export type Peer = {
  * socket's and the same for all. Holds as many peers as its owner makes known.
  */
 export class PeerTable {
+  /** Of all that are known. */
+  readonly hints = new HintTable();
   readonly #members = new Map<PeerId, Member>();
   readonly #byPrefix = new PrefixTable<Member>();
   readonly #byLocal = new Map<number, Map<EndpointKey, Peer>>();
@@ -72,10 +83,17 @@ export class PeerTable {
   }
 
   /** Makes a peer known, or changes what is its own; an admitted one stays admitted. */
-  configure({ id, prefixes }: MemberSpec): void {
-    const member = this.#members.get(id) ?? { id, prefixes: [], admitted: undefined };
+  configure({ id, prefixes, hint }: MemberSpec): void {
+    const member = this.#members.get(id) ?? {
+      id,
+      prefixes: [],
+      hint: undefined,
+      admitted: undefined,
+    };
     this.#disown(member);
     member.prefixes = prefixes;
+    member.hint = hint;
+    if (hint) this.hints.add(hint);
     this.#members.set(id, member);
     for (const [address, length] of pairs(prefixes)) this.#byPrefix.set(address, length, member);
     if (prefixes) return;
@@ -171,6 +189,12 @@ export class PeerTable {
     peer.tooBig += datagrams;
   }
 
+  /** A packet of its that is not data did not go up. */
+  refusedControl(peer: Peer): void {
+    this.#mark(peer);
+    peer.control += 1;
+  }
+
   /** Adds what was moved since the last time to the shared counters. `now`: see SharedCounters. */
   count(into: SharedCounters, now: number): void {
     for (const peer of this.#marked) {
@@ -182,6 +206,7 @@ export class PeerTable {
       peer.txBytes = 0;
       peer.foreign = 0;
       peer.tooBig = 0;
+      peer.control = 0;
     }
     this.#marked.length = 0;
   }
@@ -193,6 +218,7 @@ export class PeerTable {
   }
 
   #disown(member: Member): void {
+    if (member.hint) this.hints.delete(member.hint);
     for (const [address, length] of pairs(member.prefixes)) {
       this.#byPrefix.delete(address, length, member);
     }
@@ -222,5 +248,7 @@ function makePeer(member: Member, slot: number, path: Path): Peer {
     txBytes: 0,
     foreign: 0,
     tooBig: 0,
+    control: 0,
+    controlBucket: undefined,
   };
 }

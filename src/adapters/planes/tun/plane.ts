@@ -212,33 +212,26 @@ export class TunPlane implements DataPlane {
   }
 
   async counters(id: PeerId): Promise<PeerCounters> {
-    const { foreign: _foreign, tooBig: _tooBig, ...counters } = this.#totals(id);
+    const { foreign: _foreign, tooBig: _tooBig, control: _control, ...counters } = this.#totals(id);
     return counters;
   }
 
   async describe(): Promise<PlaneDescription> {
-    const lost = (loss: (typeof LOSSES)[number]): bigint => this.#counters.losses(loss);
     return {
       device: this.#context.config.inner.device,
       mtu: await this.#device.mtu(),
-      refused: {
-        stranger: lost('stranger'),
-        control: lost('control'),
-        'inner-source': lost('innerSource'),
-        'no-peer': lost('noPeer'),
-        'too-big': lost('tooBig'),
-      },
+      refused: Object.fromEntries(LOSSES.map((loss) => [loss, this.#counters.losses(loss)])),
     };
   }
 
   async describePeer(id: PeerId): Promise<PeerDescription> {
-    const { foreign, tooBig, ...counters } = this.#totals(id);
+    const { foreign, tooBig, control, ...counters } = this.#totals(id);
     return {
       ...counters,
       device: this.#context.config.inner.device,
       mtu: this.#device.mtuOf(this.#peers.get(id)),
       localAlt: undefined,
-      refused: { 'inner-source': foreign, 'too-big': tooBig },
+      refused: { 'inner-source': foreign, 'too-big': tooBig, control },
     };
   }
 
