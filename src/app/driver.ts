@@ -1,5 +1,5 @@
 import { overheadOf } from '../core/wire/overhead.ts';
-import { familyOf, type Path } from '../core/addr.ts';
+import { familyOf, formatEndpoint, type Path } from '../core/addr.ts';
 import type { PeerConfig, Proof } from '../core/config/tunnel-config.ts';
 import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
 import type {
@@ -78,7 +78,8 @@ export class Driver {
   });
   #wakeAt: Millis | undefined;
   #cancelWake: (() => void) | undefined;
-  #outerErrors = 0;
+  /** What the network says that waits for its turn, by what and of whom. */
+  readonly #outerErrors = new Map<string, OuterError>();
   #fatal = false;
 
   /** Peers are known to the plane already; their sessions begin with `start`. */
@@ -143,20 +144,28 @@ export class Driver {
     return this.#event(() => this.table.receive(path, payload, this.#ports.clock.now()));
   }
 
-  /** The network complains of packets to a remote. Dropped while too many wait: it may be forged. */
-  outerError({ remote, kind, mtu }: OuterError): void {
-    if (this.#outerErrors >= OUTER_ERRORS_WAITING) return;
-    this.#outerErrors += 1;
-    const told = this.#event(() => {
-      const now = this.#ports.clock.now();
+  /**
+   * The network complains of packets to a remote: the last complaint of each kind counts. Dropped while
+   * too many wait: it may be forged.
+   */
+  outerError(error: OuterError): void {
+    const key = `${error.kind} ${formatEndpoint(error.remote)}`;
+    const waiting = this.#outerErrors.size;
+    if (waiting >= OUTER_ERRORS_WAITING && !this.#outerErrors.has(key)) return;
+    this.#outerErrors.set(key, error);
+    if (waiting === 0) void this.#event(() => this.#takeOuterErrors());
+  }
+
+  #takeOuterErrors(): readonly Outcome<PeerSlot>[] {
+    const errors = [...this.#outerErrors.values()];
+    this.#outerErrors.clear();
+    const now = this.#ports.clock.now();
+    return errors.flatMap(({ remote, kind, mtu }) => {
       const inner = mtu === undefined ? undefined : mtu - overheadOf(familyOf(remote.ip));
       const event = kind === 'too-big' ? { kind, mtu: inner } : { kind };
       return this.table
         .atRemote(remote, now)
         .flatMap((slot) => this.table.advance(slot, event, now));
-    });
-    void told.then(() => {
-      this.#outerErrors -= 1;
     });
   }
 

@@ -17,6 +17,8 @@ export class Inbox implements PlaneListener {
   readonly #log: Log;
   readonly #recipient: Promise<Recipient | undefined>;
   #settle: (recipient: Recipient | undefined) => void = () => undefined;
+  /** From `deliverTo` on. */
+  #running: Recipient | undefined;
 
   constructor(log: Log) {
     this.#log = log;
@@ -26,6 +28,7 @@ export class Inbox implements PlaneListener {
   }
 
   deliverTo(recipient: Recipient): void {
+    this.#running = recipient;
     this.#settle(recipient);
   }
 
@@ -39,10 +42,11 @@ export class Inbox implements PlaneListener {
     await recipient?.receive(packet);
   }
 
+  /** Anybody can forge these, so none waits: before the session runs there is nothing they could be about. */
   outerError(error: OuterError): void {
     const { remote, kind, mtu } = error;
     this.#log('debug', `the network says: ${kind}`, { remote: formatEndpoint(remote), mtu });
-    void this.#pass((recipient) => recipient.outerError(error));
+    this.#running?.outerError(error);
   }
 
   disturbed(what: string, repaired: boolean): void {
