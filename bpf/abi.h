@@ -5,18 +5,18 @@
  *
  * Only fixed-width fields, every hole named. `__be` fields are in network order, all others in the
  * machine's own. Any change of this file that an older program or daemon would misread takes a new
- * IPIPOU_ABI_VERSION: a daemon adopts running programs of its own version only.
+ * IPIPOU_ABI_VERSION. A daemon loads programs and maps of its own, and takes over from running ones who is
+ * admitted and what was counted: the maps `peers`, `paths` and `counters` are the same since version 1.
  */
 #ifndef IPIPOU_ABI_H
 #define IPIPOU_ABI_H
 
 #include <linux/types.h>
 
-#define IPIPOU_ABI_VERSION 1
+#define IPIPOU_ABI_VERSION 2
 
 /* config.flags */
 #define IPIPOU_UDP_CHECKSUM 1 /* send with a UDP checksum; else it is 0 */
-#define IPIPOU_COPY_DSCP 2    /* outer DSCP = inner DSCP; else 0 */
 #define IPIPOU_HAS_HOSTS 4    /* the map inner_hosts has entries */
 #define IPIPOU_HAS_PREFIXES 8 /* the map inner_prefixes has entries */
 #define IPIPOU_STRANGERS 16   /* packets of unknown sources go up, within budgets (a server) */
@@ -32,7 +32,15 @@
 #define IPIPOU_AUTH_BYTES 192
 
 /* Bounds of the maps that do not grow with the number of peers. */
-#define IPIPOU_MAX_STRANGERS 4096
+#define IPIPOU_MAX_SOURCES 4096
+#define IPIPOU_MAX_FORMERS 4096
+
+/* The field of a request that has the hint of a key: where it is in the payload, and its type (core/auth/v1.ts). */
+#define IPIPOU_HINT_AT 73
+#define IPIPOU_HINT_TYPE 1
+
+/* skb->tc_index of what a program on a device lets go up to the socket. */
+#define IPIPOU_PASSED 26993
 
 /*
  * Indexes of the map `reasons`: why a packet was refused. What went up to the port's socket is
@@ -51,8 +59,10 @@
 #define IPIPOU_REASON_NOT_IPV4 10        /* out: no IPv4 packet */
 #define IPIPOU_REASON_NO_PEER 11         /* out: no peer has this destination */
 #define IPIPOU_REASON_TOO_BIG 12         /* out: larger than the peer's inner MTU */
-#define IPIPOU_REASON_PASSED_UP 13       /* no refusal: went up to the socket */
-#define IPIPOU_REASONS 14
+#define IPIPOU_REASON_OUTER_ERROR 13     /* in: ICMP errors about packets of ours beyond their budget */
+#define IPIPOU_REASON_ASIDE 14           /* in: to the socket by no device that has a program, beyond theirs */
+#define IPIPOU_REASON_PASSED_UP 15       /* no refusal: went up to the socket */
+#define IPIPOU_REASONS 16
 
 /*
  * A token bucket in one number: the time at which it will be full again. A packet costs `interval`
@@ -78,6 +88,13 @@ struct ipipou_config {
 	struct ipipou_rate rate_stranger_data;   /* strangers' packets that look like data */
 	struct ipipou_rate rate_stranger_source; /* one strange source */
 	struct ipipou_rate rate_stranger_all;    /* all of them */
+	struct ipipou_rate rate_hint_source;     /* one source's requests that name one peer's key */
+	struct ipipou_rate rate_hint;            /* all requests that name one peer's key */
+	struct ipipou_rate rate_former;          /* a source where a peer was admitted before */
+	struct ipipou_rate rate_known_all;       /* the last two together, of all peers */
+	struct ipipou_rate rate_error_peer;      /* ICMP errors about one peer's packets; about nobody's */
+	struct ipipou_rate rate_error_all;       /* all of those */
+	struct ipipou_rate rate_aside;           /* what reaches the socket by no device of ours */
 	__u8 auth_lengths[IPIPOU_AUTH_BYTES];    /* bit n: payloads of n bytes may be authentication */
 };
 
@@ -108,7 +125,7 @@ struct ipipou_counters {
 	__u64 last_super; /* when an aggregated packet came last */
 	__u64 peer_bucket;
 	__u64 last_train; /* when datagrams came last that had been joined; as last_heard */
-	__u64 reserved_rx;
+	__u64 error_bucket;
 };
 
 /* Key of the map `paths`: hash to peer index. */
@@ -125,15 +142,33 @@ struct ipipou_prefix {
 	__be32 ip;
 };
 
-/* Value of the map `strangers`: LRU hash by source address (__be32). */
-struct ipipou_stranger {
-	__u64 bucket;
+/* Key of the map `sources`: LRU hash. `about`: 0, or the peer that requests name and one. */
+struct ipipou_source {
+	__be32 ip;
+	__u32 about;
 };
 
-/* Map `common`: array of one: buckets of all strangers together. */
+/* Value of the maps `sources` and `formers` (LRU hash by source address). */
+struct ipipou_bucket {
+	__u64 full_at;
+};
+
+/* Value of the map `hints`: hash by the first 8 bytes of a peer's key. */
+struct ipipou_hint {
+	__u64 full_at;
+	__u32 peer;
+	__u32 reserved;
+};
+
+/* Map `common`: array of one: buckets of all together, and the address last seen to be this host's. */
 struct ipipou_common {
 	__u64 bucket_data;
 	__u64 bucket_all;
+	__u64 bucket_known;
+	__u64 bucket_errors;
+	__u64 bucket_lost; /* ICMP errors about packets to nobody who is admitted */
+	__u64 bucket_aside;
+	__u64 here;
 };
 
 #endif

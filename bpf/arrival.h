@@ -27,16 +27,22 @@ static __always_inline int to_port(struct __sk_buff *skb, struct ipipou_config *
 	    skb->len - link < bpf_ntohs(outer->ip.tot_len))
 		return TC_ACT_UNSPEC;
 	if (!peer || !counters) {
-		if (!for_this_host(skb, outer->ip.saddr, outer->ip.daddr))
-			return TC_ACT_UNSPEC;
-		return stranger(config, outer->ip.saddr, in.length, looks_like_packet(&in));
+		struct stray stray = {
+			.source = outer->ip.saddr,
+			.destination = outer->ip.daddr,
+			.payload_at = link + OUTER_LENGTH,
+			.length = in.length,
+			.looks_like_data = looks_like_packet(&in),
+		};
+
+		return stranger(skb, config, &stray);
 	}
 	if (is_train(skb, &in)) {
 		counters->last_train = bpf_ktime_get_coarse_ns();
 		return take_apart(skb, config, link);
 	}
 	if (!is_data(config, &in))
-		return control_of_peer(config, counters, in.length);
+		return control_of_peer(skb, config, counters, in.length);
 	if (follows_a_train(counters))
 		return take_apart(skb, config, link);
 	return data_of_peer(skb, config, index, peer, counters, &in, link);
@@ -54,11 +60,13 @@ static __always_inline int decap(struct __sk_buff *skb, const __u32 link)
 	outer = (void *)(long)skb->data + link;
 	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
 		return TC_ACT_UNSPEC;
-	if (outer->ip.protocol != IPPROTO_UDP)
+	if (outer->ip.protocol != IPPROTO_UDP && outer->ip.protocol != IPPROTO_ICMP)
 		return TC_ACT_UNSPEC;
 	config = config_of();
 	if (!config)
 		return TC_ACT_UNSPEC;
+	if (outer->ip.protocol == IPPROTO_ICMP)
+		return outer_error(skb, config, link);
 	if (*(__u8 *)outer != IP_VERSION_AND_LENGTH ||
 	    (outer->ip.frag_off & bpf_htons(IP_MF | IP_OFFSET)))
 		return unusual(skb, config, link);

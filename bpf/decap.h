@@ -90,39 +90,19 @@ static __always_inline int refuse_peer(struct ipipou_counters *counters, __u32 r
 }
 
 /*
- * Whether the stack would take a packet in rather than forward it: other machines' packets to the same
- * port pass through a router untouched.
- */
-JUDGED_ALONE int for_this_host(struct __sk_buff *skb, __be32 source, __be32 destination)
-{
-	struct bpf_fib_lookup lookup = {
-		.family = 2, /* AF_INET */
-		.l4_protocol = IPPROTO_UDP,
-		.ipv4_src = source,
-		.ipv4_dst = destination,
-	};
-	long found;
-
-	if (!skb)
-		return 0;
-	lookup.ifindex = skb->ifindex;
-	found = bpf_fib_lookup(skb, &lookup, sizeof(lookup), 0);
-	return found == BPF_FIB_LKUP_RET_NOT_FWDED || found == BPF_FIB_LKUP_RET_FWD_DISABLED;
-}
-
-/*
  * From an admitted path, and no data: authentication or an empty packet (a keepalive), within the peer's
  * budget, or junk. What is padded to ask whether the path takes its size may be of any length from
  * PADDED_LENGTH on.
  */
-static __always_inline int control_of_peer(const struct ipipou_config *config,
+static __always_inline int control_of_peer(struct __sk_buff *skb,
+					   const struct ipipou_config *config,
 					   struct ipipou_counters *counters, __u32 length)
 {
 	if (length && !may_authenticate(config, length) && length < PADDED_LENGTH)
 		return refuse_peer(counters, IPIPOU_REASON_MALFORMED);
 	if (!bucket_take(&counters->peer_bucket, &config->rate_peer, bpf_ktime_get_ns()))
 		return refuse_peer(counters, IPIPOU_REASON_PEER_BUDGET);
-	return pass_up();
+	return pass_up(skb);
 }
 
 static __always_inline int is_syn(const struct inbound *in)
@@ -218,6 +198,7 @@ static __always_inline int data_of_peer(struct __sk_buff *skb, struct ipipou_con
  */
 JUDGED_ALONE int unusual(struct __sk_buff *skb, struct ipipou_config *config, __u32 link)
 {
+	struct stray stray = {};
 	struct udphdr udp;
 	struct iphdr ip;
 
@@ -227,9 +208,13 @@ JUDGED_ALONE int unusual(struct __sk_buff *skb, struct ipipou_config *config, __
 		return TC_ACT_UNSPEC;
 	if (bpf_skb_load_bytes(skb, link + ip.ihl * 4, &udp, sizeof(udp)))
 		return TC_ACT_UNSPEC;
-	if (udp.dest != config->local_port || !for_this_host(skb, ip.saddr, ip.daddr))
+	if (udp.dest != config->local_port)
 		return TC_ACT_UNSPEC;
-	return stranger(config, ip.saddr, bpf_ntohs(udp.len) - sizeof(udp), 0);
+	stray.source = ip.saddr;
+	stray.destination = ip.daddr;
+	stray.payload_at = link + ip.ihl * 4 + sizeof(udp);
+	stray.length = bpf_ntohs(udp.len) - sizeof(udp);
+	return stranger(skb, config, &stray);
 }
 
 /* The index of the admitted peer on a packet's path, or IPIPOU_NO_PEER. */

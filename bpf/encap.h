@@ -133,7 +133,7 @@ static __always_inline void write_outer(struct outer *outer, const struct ipipou
 	__u16 length = out->length + OUTER_LENGTH, udp_length = length - sizeof(struct iphdr);
 
 	*(__u8 *)outer = IP_VERSION_AND_LENGTH;
-	outer->ip.tos = config->flags & IPIPOU_COPY_DSCP ? out->tos : out->tos & ECN_MASK;
+	outer->ip.tos = out->tos & ECN_MASK;
 	outer->ip.tot_len = bpf_htons(length);
 	/* RFC 6864: what must not be fragmented needs no identification; the kernel sends 0 as well. */
 	outer->ip.id = 0;

@@ -7,6 +7,8 @@
  *       near end   <---- far end                   outer device
  *       egress:         ingress: ipipou_encap      ingress: ipipou_decap_eth,
  *       ipipou_encap    (what was cut up)          or ipipou_decap_raw where there is no link header
+ *
+ * Before the queue of the socket on the port: ipipou_socket.
  */
 #include "arrival.h"
 #include "encap.h"
@@ -27,6 +29,12 @@ SEC("tc")
 int ipipou_decap_raw(struct __sk_buff *skb)
 {
 	return decap(skb, 0);
+}
+
+SEC("socket")
+int ipipou_socket(struct __sk_buff *skb)
+{
+	return admit_to_socket(skb);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

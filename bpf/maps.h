@@ -65,10 +65,25 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, IPIPOU_MAX_STRANGERS);
+	__uint(max_entries, IPIPOU_MAX_SOURCES);
+	__type(key, struct ipipou_source);
+	__type(value, struct ipipou_bucket);
+} ipipou_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, IPIPOU_MAX_FORMERS);
 	__type(key, __be32);
-	__type(value, struct ipipou_stranger);
-} ipipou_stranger SEC(".maps");
+	__type(value, struct ipipou_bucket);
+} ipipou_formers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct ipipou_hint);
+} ipipou_hints SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

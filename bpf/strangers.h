@@ -1,10 +1,50 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* What goes up to the port's socket, and how much of it. */
+/*
+ * What goes up to the port's socket, and how much of it. Theory of operation:
+ *
+ * Whatever a stranger sends is forged at will, so a packet is refused by the cheapest test that can: most
+ * of a flood costs a look at one bucket. What a request says of itself gives it a budget apart from all
+ * strangers: the hint of a peer's key, and a source where a peer was admitted before. Neither proves
+ * anything. Whoever has seen a request knows the hint in it, so each source has a small budget for each
+ * hint, which is charged first; where such a budget is empty a packet is a stranger's like any other.
+ *
+ * ICMP errors about packets of ours reach the same socket, and are as easily forged.
+ */
 #ifndef IPIPOU_STRANGERS_H
 #define IPIPOU_STRANGERS_H
 
 #include "maps.h"
 #include "packet.h"
+
+/* linux/icmp.h */
+#define ICMP_DEST_UNREACH 3
+#define ICMP_SOURCE_QUENCH 4
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
+#define ICMP_HEADER_LENGTH 8
+
+/* A packet to the port that is from no admitted path. */
+struct stray {
+	__be32 source;
+	__be32 destination;
+	__u32 payload_at; /* in the packet */
+	__u32 length;	  /* of the payload */
+	__u32 looks_like_data;
+};
+
+/* A key hint with what stands before it in a request, so that the key is at a multiple of its size. */
+struct hint_field {
+	__u8 hole[5];
+	__u8 type;
+	__u8 length[2]; /* network order */
+	__u64 key;
+};
+
+/* Whether a bucket has a packet's worth. */
+static __always_inline int bucket_has(const __u64 *bucket, const struct ipipou_rate *rate, __u64 now)
+{
+	return *bucket <= now || *bucket - now + rate->interval <= rate->burst;
+}
 
 /*
  * Takes a packet's worth from a bucket; false when there is none. Processors that race for one bucket
@@ -37,60 +77,219 @@ static __always_inline int refuse_in(__u32 reason)
 	return TC_ACT_SHOT;
 }
 
-static __always_inline int pass_up(void)
+/* The mark tells the socket's filter that a budget has been charged. */
+static __always_inline int pass_up(struct __sk_buff *skb)
 {
+	skb->tc_index = IPIPOU_PASSED;
 	count_reason(IPIPOU_REASON_PASSED_UP);
 	return TC_ACT_UNSPEC;
 }
 
-/* Whether a source is within its own budget; a new one is. */
-static __always_inline int source_within(const struct ipipou_config *config, __be32 source,
+/*
+ * Whether the stack would take a packet in rather than forward it: other machines' packets to the same
+ * port pass through a router untouched.
+ */
+JUDGED_ALONE int for_this_host(struct __sk_buff *skb, __be32 source, __be32 destination)
+{
+	struct bpf_fib_lookup lookup = {
+		.family = 2, /* AF_INET */
+		.l4_protocol = IPPROTO_UDP,
+		.ipv4_src = source,
+		.ipv4_dst = destination,
+	};
+	long found;
+
+	if (!skb)
+		return 0;
+	lookup.ifindex = skb->ifindex;
+	found = bpf_fib_lookup(skb, &lookup, sizeof(lookup), 0);
+	return found == BPF_FIB_LKUP_RET_NOT_FWDED || found == BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+/* As for_this_host(), remembering for a second the address that was ours: a flood is to one address. */
+static __always_inline int is_here(struct __sk_buff *skb, struct ipipou_common *common, __be32 source,
+				   __be32 destination, __u64 now)
+{
+	__u64 here = (__u64)destination << 32 | (skb->ifindex & 0xffff) << 16 | (now >> 30 & 0xffff);
+
+	if (common->here == here)
+		return 1;
+	if (!for_this_host(skb, source, destination))
+		return 0;
+	common->here = here;
+	return 1;
+}
+
+/*
+ * Whether a source is within its budget for packets about something: 0, or the peer that they name and
+ * one. A new one is.
+ */
+static __always_inline int source_within(__be32 ip, __u32 about, const struct ipipou_rate *rate,
 					 __u64 now)
 {
-	struct ipipou_stranger *stranger = bpf_map_lookup_elem(&ipipou_stranger, &source);
-	struct ipipou_stranger first = {};
+	struct ipipou_source key = { .ip = ip, .about = about };
+	struct ipipou_bucket *bucket = bpf_map_lookup_elem(&ipipou_sources, &key);
+	struct ipipou_bucket first = {};
 
-	if (stranger)
-		return bucket_take(&stranger->bucket, &config->rate_stranger_source, now);
-	first.bucket = now + config->rate_stranger_source.interval;
-	bpf_map_update_elem(&ipipou_stranger, &source, &first, BPF_ANY);
+	if (bucket)
+		return bucket_take(&bucket->full_at, rate, now);
+	first.full_at = now + rate->interval;
+	bpf_map_update_elem(&ipipou_sources, &key, &first, BPF_ANY);
 	return 1;
+}
+
+/* The peer whose key a request names, if there is one. */
+static __always_inline struct ipipou_hint *hint_of(struct __sk_buff *skb, const struct stray *stray)
+{
+	const __u32 room = sizeof(struct hint_field) - offsetof(struct hint_field, type);
+	struct hint_field field;
+
+	if (stray->length < IPIPOU_HINT_AT + room ||
+	    bpf_skb_load_bytes(skb, stray->payload_at + IPIPOU_HINT_AT, &field.type, room))
+		return 0;
+	if (field.type != IPIPOU_HINT_TYPE || field.length[0] || field.length[1] != sizeof(field.key))
+		return 0;
+	return bpf_map_lookup_elem(&ipipou_hints, &field.key);
+}
+
+/* Whether a request is within a budget apart from strangers', by its hint or its source. */
+static __always_inline int known_within(struct __sk_buff *skb, const struct ipipou_config *config,
+					struct ipipou_common *common, const struct stray *stray,
+					__u64 now)
+{
+	struct ipipou_bucket *former;
+	struct ipipou_hint *hint;
+
+	if (!bucket_has(&common->bucket_known, &config->rate_known_all, now))
+		return 0;
+	hint = hint_of(skb, stray);
+	if (hint && bucket_has(&hint->full_at, &config->rate_hint, now) &&
+	    source_within(stray->source, hint->peer + 1, &config->rate_hint_source, now) &&
+	    bucket_take(&hint->full_at, &config->rate_hint, now))
+		return bucket_take(&common->bucket_known, &config->rate_known_all, now);
+	former = bpf_map_lookup_elem(&ipipou_formers, &stray->source);
+	if (former && bucket_take(&former->full_at, &config->rate_former, now))
+		return bucket_take(&common->bucket_known, &config->rate_known_all, now);
+	return 0;
 }
 
 /*
  * What becomes of a packet to the port that is from no admitted path. The cheapest test comes first,
  * and one source's excess does not use up the budget of all.
  */
-JUDGED_ALONE int stranger(struct ipipou_config *config, __be32 source, __u32 length,
-			  int looks_like_data)
+JUDGED_ALONE int stranger(struct __sk_buff *skb, struct ipipou_config *config, struct stray *stray)
 {
+	__u64 now = bpf_ktime_get_coarse_ns();
 	struct ipipou_common *common;
 	__u32 zero = 0;
-	__u64 now;
 
-	if (!config)
+	if (!skb || !config || !stray)
 		return TC_ACT_SHOT;
-	if (!(config->flags & IPIPOU_STRANGERS))
-		return refuse_in(IPIPOU_REASON_STRANGER_CLOSED);
 	common = bpf_map_lookup_elem(&ipipou_common, &zero);
 	if (!common)
 		return TC_ACT_SHOT;
-	if (!may_authenticate(config, length)) {
-		if (!looks_like_data)
+	if (!is_here(skb, common, stray->source, stray->destination, now))
+		return TC_ACT_UNSPEC;
+	if (!(config->flags & IPIPOU_STRANGERS))
+		return refuse_in(IPIPOU_REASON_STRANGER_CLOSED);
+	if (!may_authenticate(config, stray->length)) {
+		if (!stray->looks_like_data)
 			return refuse_in(IPIPOU_REASON_STRANGER_LENGTH);
-		now = bpf_ktime_get_ns();
 		if (!bucket_take(&common->bucket_data, &config->rate_stranger_data, now))
 			return refuse_in(IPIPOU_REASON_STRANGER_DATA);
-		return pass_up();
+		return pass_up(skb);
 	}
-	now = bpf_ktime_get_ns();
-	if (common->bucket_all > now + config->rate_stranger_all.burst)
+	if (known_within(skb, config, common, stray, now))
+		return pass_up(skb);
+	if (!bucket_has(&common->bucket_all, &config->rate_stranger_all, now))
 		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
-	if (!source_within(config, source, now))
+	if (!source_within(stray->source, 0, &config->rate_stranger_source, now))
 		return refuse_in(IPIPOU_REASON_STRANGER_SOURCE);
 	if (!bucket_take(&common->bucket_all, &config->rate_stranger_all, now))
 		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
-	return pass_up();
+	return pass_up(skb);
+}
+
+/* Whether ICMP messages of a type go to the socket whose packet they quote (icmp_unreach() of net/ipv4/icmp.c). */
+static __always_inline int is_error(__u8 type)
+{
+	return type == ICMP_DEST_UNREACH || type == ICMP_SOURCE_QUENCH ||
+	       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
+}
+
+/* The budget of errors about packets on a path: the peer's that is admitted there, or one of all others. */
+static __always_inline int error_within(const struct ipipou_config *config,
+					struct ipipou_common *common, const struct ipipou_path *path,
+					__u64 now)
+{
+	__u32 *index = bpf_map_lookup_elem(&ipipou_paths, path);
+	struct ipipou_counters *counters =
+		index ? bpf_map_lookup_elem(&ipipou_counters, index) : 0;
+
+	if (!bucket_has(&common->bucket_errors, &config->rate_error_all, now))
+		return 0;
+	if (counters) {
+		if (!bucket_take(&counters->error_bucket, &config->rate_error_peer, now))
+			return 0;
+	} else if (!bucket_take(&common->bucket_lost, &config->rate_error_peer, now)) {
+		return 0;
+	}
+	return bucket_take(&common->bucket_errors, &config->rate_error_all, now);
+}
+
+/* An ICMP message; `link` is the length of the link header. Only errors about packets of the port have a budget. */
+JUDGED_ALONE int outer_error(struct __sk_buff *skb, struct ipipou_config *config, __u32 link)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+	struct ipipou_common *common;
+	struct ipipou_path path = {};
+	struct iphdr ip, quoted;
+	__u32 zero = 0, at;
+	__be16 ports[2];
+	__u8 type;
+
+	if (!skb || !config || bpf_skb_load_bytes(skb, link, &ip, sizeof(ip)))
+		return TC_ACT_UNSPEC;
+	at = link + ip.ihl * 4;
+	if (ip.version != 4 || ip.ihl < 5 || (ip.frag_off & bpf_htons(IP_OFFSET)) ||
+	    bpf_skb_load_bytes(skb, at, &type, sizeof(type)) || !is_error(type))
+		return TC_ACT_UNSPEC;
+	at += ICMP_HEADER_LENGTH;
+	if (bpf_skb_load_bytes(skb, at, &quoted, sizeof(quoted)) || quoted.version != 4 ||
+	    quoted.ihl < 5 || quoted.protocol != IPPROTO_UDP ||
+	    bpf_skb_load_bytes(skb, at + quoted.ihl * 4, ports, sizeof(ports)))
+		return TC_ACT_UNSPEC;
+	common = bpf_map_lookup_elem(&ipipou_common, &zero);
+	if (!common || ports[0] != config->local_port ||
+	    !is_here(skb, common, ip.saddr, ip.daddr, now))
+		return TC_ACT_UNSPEC;
+	path.local_ip = quoted.saddr;
+	path.remote_ip = quoted.daddr;
+	path.remote_port = ports[1];
+	if (!error_within(config, common, &path, now))
+		return refuse_in(IPIPOU_REASON_OUTER_ERROR);
+	return TC_ACT_UNSPEC;
+}
+
+/*
+ * Before the socket's queue: what no program on a device has let pass came by the loopback device, out of
+ * the tunnel, or by a device without our program. Nobody but this very host has a use for that.
+ */
+static __always_inline int admit_to_socket(struct __sk_buff *skb)
+{
+	struct ipipou_config *config = config_of();
+	struct ipipou_common *common;
+	__u32 zero = 0;
+
+	if (skb->tc_index == IPIPOU_PASSED)
+		return -1;
+	common = bpf_map_lookup_elem(&ipipou_common, &zero);
+	if (!config || !common)
+		return 0;
+	if (bucket_take(&common->bucket_aside, &config->rate_aside, bpf_ktime_get_coarse_ns()))
+		return -1;
+	count_reason(IPIPOU_REASON_ASIDE);
+	return 0;
 }
 
 #endif

@@ -66,13 +66,29 @@ export const GUARD_LIMITS = {
 /**
  * The programs of the `bpf` plane: what goes up to the socket. What looks like data has a budget of its
  * own and cannot use up that of authentication; neither can one source, behind which many peers may be,
- * use up that of all.
+ * use up that of all. Requests that name a known key, and sources where a peer was admitted before, have
+ * budgets apart from strangers, and are strangers' where those are empty.
  */
 export const PROGRAM_RATES = {
+  /** What is no data, on one admitted path. */
   peer: { perSecond: 20, burst: 40 },
   strangerData: { perSecond: 20, burst: 8 },
   strangerSource: { perSecond: 50, burst: 100 },
-  strangerAll: { perSecond: 2000, burst: 2000 },
+  /** Twice what the session looks at: some of it fails before the dear test. */
+  strangerAll: { perSecond: 200, burst: 200 },
+  /** One source's requests with the hint of one key: more than a client sends, too few to lock its owner out. */
+  hintSource: { perSecond: 1, burst: 5 },
+  /** All requests with the hint of one key. */
+  hint: { perSecond: 10, burst: 20 },
+  /** One source where a peer was admitted before. */
+  former: { perSecond: 10, burst: 20 },
+  /** All requests with hints, and from such sources, together. */
+  knownAll: { perSecond: 2000, burst: 2000 },
+  /** ICMP errors about the packets of one peer; about those of nobody who is admitted. */
+  errorPeer: { perSecond: 10, burst: 20 },
+  errorAll: { perSecond: 100, burst: 100 },
+  /** What reaches the socket by no device that has a program: a client on this very host. */
+  aside: { perSecond: 50, burst: 100 },
 } as const satisfies Record<string, Rate>;
 
 /** The `tun` plane: what goes up to the session; the classes are those of its control-gate.ts. */

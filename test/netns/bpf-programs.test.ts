@@ -3,7 +3,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
 import { attachedProgram, detachFilter } from '../../src/adapters/planes/bpf/bpf-calls.ts';
-import { adoptPrograms } from '../../src/adapters/planes/bpf/programs.ts';
+import { loadPrograms } from '../../src/adapters/planes/bpf/programs.ts';
+import { findFormerEntries } from '../../src/adapters/planes/bpf/peer-entries.ts';
 import { getU16be } from '../../src/core/bytes.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeUdp } from '../../src/core/wire/udp.ts';
@@ -70,8 +71,8 @@ describe('forwarding', () => {
     pair = await BpfPair.open();
     await pair.sure(0, 'ping', '-c3', '-i0.1', '-w5', INNER[1]);
     const counts = { rxPackets: 3n, rxBytes: 252n, txPackets: 3n, txBytes: 252n };
-    expect(pair.a.programs.counters(0)).toMatchObject(counts);
-    expect(pair.b.programs.counters(0)).toMatchObject(counts);
+    expect(pair.a.programs.entries.counters(0)).toMatchObject(counts);
+    expect(pair.b.programs.entries.counters(0)).toMatchObject(counts);
   });
 
   test('no packet is lost while a neighbour is resolved, nor when it is forgotten', async () => {
@@ -101,7 +102,7 @@ describe('forwarding', () => {
     await expect.poll(() => arrived.push(...receiver.received())).toBe(4);
     expect(arrived.map(({ length }) => length)).toEqual([1000, 1000, 1000, 500]);
     expect(Buffer.concat(arrived)).toEqual(Buffer.from(sent));
-    expect(pair.a.programs.counters(0)).toMatchObject({ txPackets: 4n, txRefused: 0n });
+    expect(pair.a.programs.entries.counters(0)).toMatchObject({ txPackets: 4n, txRefused: 0n });
   });
 
   const frames = 'ethtool -K v0 tso off gso off gro on';
@@ -135,10 +136,10 @@ describe('forwarding', () => {
     pair = await BpfPair.open();
     await transfers(pair.b.namespace, INNER[1]);
     await expect
-      .poll(() => pair.b.programs.counters(0).rxBytes)
-      .toBe(pair.a.programs.counters(0).txBytes);
-    const { rxPackets, rxBytes } = pair.b.programs.counters(0);
-    expect(rxPackets).toBe(pair.a.programs.counters(0).txPackets);
+      .poll(() => pair.b.programs.entries.counters(0).rxBytes)
+      .toBe(pair.a.programs.entries.counters(0).txBytes);
+    const { rxPackets, rxBytes } = pair.b.programs.entries.counters(0);
+    expect(rxPackets).toBe(pair.a.programs.entries.counters(0).txPackets);
     // 1420 bytes of data in 1472.
     expect(Number(rxBytes)).toBeGreaterThan((16 << 20) * (1472 / 1420));
     expect(Number(rxPackets)).toBeGreaterThan((16 << 20) / 1420);
@@ -159,7 +160,7 @@ describe('forwarding', () => {
     pair = await BpfPair.open();
     const third = await pair.addThird();
     await transfers(third.namespace, third.address);
-    expect(pair.b.programs.counters(0).rxBytes).toBeGreaterThan(16n << 20n);
+    expect(pair.b.programs.entries.counters(0).rxBytes).toBeGreaterThan(16n << 20n);
   });
 
   test('IP options, TTL and ECN survive, a too big packet does not leave', async () => {
@@ -184,7 +185,7 @@ describe('forwarding', () => {
     await pair.sure(0, 'ping', '-c3', '-i0.1', '-w5', INNER[1]);
     await transfers(pair.b.namespace, INNER[1]);
     expect(cable.carried).toBeGreaterThan(10_000);
-    expect(pair.b.programs.counters(0).rxPackets).toBeGreaterThan(10_000n);
+    expect(pair.b.programs.entries.counters(0).rxPackets).toBeGreaterThan(10_000n);
   });
 });
 
@@ -220,7 +221,7 @@ describe('what is no data', () => {
     const received: Uint8Array[] = [];
     await expect.poll(() => received.push(...out.received())).toBe(1);
     await expect.poll(() => pair.b.programs.reasons()['stranger-data']).toBe(7n);
-    expect(pair.b.programs.counters(0).rxPackets).toBe(1n);
+    expect(pair.b.programs.entries.counters(0).rxPackets).toBe(1n);
     expect(out.received()).toEqual([]);
   });
 });
@@ -234,19 +235,25 @@ describe('a later run', () => {
     programs[Symbol.dispose]();
     await pair.sure(0, 'ping', '-c2', '-i0.1', '-w5', INNER[1]);
     const before = inNamespace(namespace, () => hooks.map((hook) => attachedProgram(hook)));
-    const adopted = inNamespace(namespace, () => adoptPrograms(hooks));
-    if (!adopted) throw new Error('not adopted');
-    pair.hosts[1] = { ...pair.b, programs: adopted };
-    expect(adopted.counters(0).rxPackets).toBe(4n);
-    expect(adopted.peer(0)).toMatchObject({ remoteIp: OUTER[0], remotePort: BPF_PORT });
+    using former = inNamespace(namespace, () => findFormerEntries(hooks));
+    const peer = former?.peer(0);
+    const counters = former?.rawCounters(0);
+    if (!peer || !counters) throw new Error('nothing is found');
+    expect(former?.counters(0).rxPackets).toBe(4n);
+    expect(peer).toMatchObject({ remoteIp: OUTER[0], remotePort: BPF_PORT });
+    const later = loadPrograms({ maxPeers: 1 });
+    pair.hosts[1] = { ...pair.b, programs: later };
+    later.configure(pair.b.config);
+    later.admit(0, peer);
+    later.setCounters(0, counters);
     inNamespace(namespace, () => {
       const names = ['ipipou_encap', 'ipipou_encap', 'ipipou_decap_eth'] as const;
-      for (const [index, hook] of hooks.entries()) adopted.attach(hook, names[index] ?? names[0]);
+      for (const [index, hook] of hooks.entries()) later.attach(hook, names[index] ?? names[0]);
     });
     const after = inNamespace(namespace, () => hooks.map((hook) => attachedProgram(hook)));
     expect(after.filter((id) => id === undefined || before.includes(id))).toEqual([]);
     await pair.sure(0, 'ping', '-c2', '-i0.1', '-w5', INNER[1]);
-    expect(adopted.counters(0).rxPackets).toBe(6n);
+    expect(later.entries.counters(0).rxPackets).toBe(6n);
   });
 
   test('where our filters are gone there is nothing to adopt', async () => {
@@ -255,7 +262,7 @@ describe('a later run', () => {
     const adopted = inNamespace(namespace, () => {
       for (const hook of hooks) detachFilter(hook);
       for (const hook of hooks) detachFilter(hook);
-      return adoptPrograms(hooks);
+      return findFormerEntries(hooks);
     });
     expect(adopted).toBeUndefined();
   });

@@ -1,3 +1,4 @@
+import { PROGRAM_RATES, type Rate } from '../../src/core/budgets.ts';
 import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { Program, run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
 import { openRouteNetlink } from '../../src/adapters/netlink/route.ts';
@@ -26,14 +27,19 @@ export const QUIET_CONFIG: Omit<ProgramConfig, 'near' | 'far' | 'nearMac'> = {
   localPort: BPF_PORT,
   ttl: 64,
   udpChecksum: false,
-  copyDscp: false,
   strangers: true,
   defaultPeer: 0,
   hasHosts: false,
   hasPrefixes: false,
   authLengths: [73],
-  rates: { peer: PLENTY, strangerData: PLENTY, strangerSource: PLENTY, strangerAll: PLENTY },
+  rates: allRates(PLENTY),
 };
+
+/** One rate for everything that has one. */
+export function allRates(rate: Rate): ProgramConfig['rates'] {
+  const names = Object.keys(PROGRAM_RATES) as (keyof typeof PROGRAM_RATES)[];
+  return Object.fromEntries(names.map((name) => [name, rate])) as ProgramConfig['rates'];
+}
 
 export type BpfHostOptions = {
   readonly config?: Partial<ProgramConfig>;

@@ -34,7 +34,7 @@ export function describeDecap(): void {
       outerFrame(tcpPacket({ data: filler(1000) }, TCP_ACK)),
       tcpPacket({ data: filler(1000) }, TCP_ACK),
     );
-    const { rxPackets, rxBytes, rxRefused, lastHeard } = loaded().counters(3);
+    const { rxPackets, rxBytes, rxRefused, lastHeard } = loaded().entries.counters(3);
     expect({ rxPackets, rxBytes, rxRefused }).toEqual({
       rxPackets: 2n,
       rxBytes: BigInt(inner.length + 1040),
@@ -101,7 +101,7 @@ export function describeDecap(): void {
     const { verdict, counted } = arrive(outerFrame(innerPacket(fields)));
     expect(verdict).toBe('shot');
     expect(counted).toEqual([reason]);
-    expect(loaded().counters(3)).toMatchObject({ rxPackets: 0n, rxRefused: 1n });
+    expect(loaded().entries.counters(3)).toMatchObject({ rxPackets: 0n, rxRefused: 1n });
   });
 
   test('inner sources: hosts, prefixes by the longest, any', () => {
@@ -148,8 +148,8 @@ export function describeDecap(): void {
     expect(arrive(moved).verdict).toBe('redirect');
     loaded().evict(3);
     expect(arrive(moved)).toMatchObject({ verdict: 'unspec', counted: ['passed-up'] });
-    expect([...loaded().paths(LOCAL_PORT)]).toEqual([]);
-    expect(loaded().counters(3).rxPackets).toBe(1n);
+    expect([...loaded().entries.paths(LOCAL_PORT)]).toEqual([]);
+    expect(loaded().entries.counters(3).rxPackets).toBe(1n);
   });
 
   test.each([0, 1, 2, 3])('the MSS of a SYN is lowered, after %i NOPs', (nops) => {

@@ -99,7 +99,11 @@ describe('the ABI header', () => {
       IPIPOU_ABI_VERSION: abi.ABI_VERSION,
       IPIPOU_NO_PEER: abi.NO_PEER,
       IPIPOU_AUTH_BYTES: abi.AUTH_BYTES,
-      IPIPOU_MAX_STRANGERS: abi.MAX_STRANGERS,
+      IPIPOU_MAX_SOURCES: abi.MAX_SOURCES,
+      IPIPOU_MAX_FORMERS: abi.MAX_FORMERS,
+      IPIPOU_HINT_AT: abi.HINT_AT,
+      IPIPOU_HINT_TYPE: abi.HINT_TYPE,
+      IPIPOU_PASSED: abi.PASSED,
       IPIPOU_REASONS: abi.REASONS.length,
     });
   });

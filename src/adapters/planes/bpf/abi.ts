@@ -3,15 +3,16 @@
  * the header's.
  */
 import type { OuterIp, InnerIp } from '../../../core/addr.ts';
-import type { Rate } from '../../../core/budgets.ts';
+import type { PROGRAM_RATES, Rate } from '../../../core/budgets.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import { structLayout } from './struct-layout.ts';
 
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
+/** Versions whose running programs are taken over: what is taken is the same in all. */
+export const ADOPTED_VERSIONS: readonly number[] = [1, ABI_VERSION];
 
 export const CONFIG_FLAGS = {
   IPIPOU_UDP_CHECKSUM: 1,
-  IPIPOU_COPY_DSCP: 2,
   IPIPOU_HAS_HOSTS: 4,
   IPIPOU_HAS_PREFIXES: 8,
   IPIPOU_STRANGERS: 16,
@@ -21,7 +22,11 @@ export const PEER_FLAGS = { IPIPOU_PEER_ADMITTED: 1, IPIPOU_PEER_ANY_SOURCE: 2 }
 
 export const NO_PEER = 0xffff_ffff;
 export const AUTH_BYTES = 192;
-export const MAX_STRANGERS = 4096;
+export const MAX_SOURCES = 4096;
+export const MAX_FORMERS = 4096;
+export const HINT_AT = 73;
+export const HINT_TYPE = 1;
+export const PASSED = 26_993;
 
 /** Keys of the map of reasons, in order; the last is no refusal. */
 export const REASONS = [
@@ -38,6 +43,8 @@ export const REASONS = [
   'not-ipv4',
   'no-peer',
   'too-big',
+  'outer-error',
+  'aside',
   'passed-up',
 ] as const;
 export type Reason = (typeof REASONS)[number];
@@ -61,6 +68,13 @@ export const STRUCTS = {
     rate_stranger_data: 16,
     rate_stranger_source: 16,
     rate_stranger_all: 16,
+    rate_hint_source: 16,
+    rate_hint: 16,
+    rate_former: 16,
+    rate_known_all: 16,
+    rate_error_peer: 16,
+    rate_error_all: 16,
+    rate_aside: 16,
     auth_lengths: AUTH_BYTES,
   }),
   ipipou_peer: structLayout({
@@ -87,7 +101,7 @@ export const STRUCTS = {
     last_super: 'u64',
     peer_bucket: 'u64',
     last_train: 'u64',
-    reserved_rx: 'u64',
+    error_bucket: 'u64',
   }),
   ipipou_path: structLayout({
     local_ip: 'be32',
@@ -96,8 +110,18 @@ export const STRUCTS = {
     reserved: 'u16',
   }),
   ipipou_prefix: structLayout({ length: 'u32', ip: 'be32' }),
-  ipipou_stranger: structLayout({ bucket: 'u64' }),
-  ipipou_common: structLayout({ bucket_data: 'u64', bucket_all: 'u64' }),
+  ipipou_source: structLayout({ ip: 'be32', about: 'u32' }),
+  ipipou_bucket: structLayout({ full_at: 'u64' }),
+  ipipou_hint: structLayout({ full_at: 'u64', peer: 'u32', reserved: 'u32' }),
+  ipipou_common: structLayout({
+    bucket_data: 'u64',
+    bucket_all: 'u64',
+    bucket_known: 'u64',
+    bucket_errors: 'u64',
+    bucket_lost: 'u64',
+    bucket_aside: 'u64',
+    here: 'u64',
+  }),
 } as const;
 
 /** What the maps are, as the kernel tells of them; `peers` marks those sized for the peers. */
@@ -109,13 +133,24 @@ export const MAPS = {
   ipipou_hosts: { key: 4, value: 4, peers: true },
   ipipou_prefixes: { key: STRUCTS.ipipou_prefix.size, value: 4, peers: true },
   ipipou_reasons: { key: 4, value: 8, peers: false },
-  ipipou_stranger: { key: 4, value: STRUCTS.ipipou_stranger.size, peers: false },
+  ipipou_sources: {
+    key: STRUCTS.ipipou_source.size,
+    value: STRUCTS.ipipou_bucket.size,
+    peers: false,
+  },
+  ipipou_formers: { key: 4, value: STRUCTS.ipipou_bucket.size, peers: false },
+  ipipou_hints: { key: 8, value: STRUCTS.ipipou_hint.size, peers: true },
   ipipou_common: { key: 4, value: STRUCTS.ipipou_common.size, peers: false },
 } as const;
 export type MapName = keyof typeof MAPS;
 export const MAP_NAMES = Object.keys(MAPS) as readonly MapName[];
 
-export const PROGRAMS = ['ipipou_encap', 'ipipou_decap_eth', 'ipipou_decap_raw'] as const;
+export const PROGRAMS = [
+  'ipipou_encap',
+  'ipipou_decap_eth',
+  'ipipou_decap_raw',
+  'ipipou_socket',
+] as const;
 export type ProgramName = (typeof PROGRAMS)[number];
 
 /** What the programs go by, besides the peers. */
@@ -130,8 +165,6 @@ export type ProgramConfig = {
   /** Of outer packets, 1..255. */
   readonly ttl: number;
   readonly udpChecksum: boolean;
-  /** Whether outer packets have the inner DSCP; 0 otherwise. ECN is always carried over. */
-  readonly copyDscp: boolean;
   /** Whether packets of unknown sources go up (a server). */
   readonly strangers: boolean;
   /** Who is sent what no other peer has; undefined = nobody. */
@@ -141,12 +174,7 @@ export type ProgramConfig = {
   readonly hasPrefixes: boolean;
   /** UDP payload lengths of authentication packets, each below 1536. */
   readonly authLengths: readonly number[];
-  readonly rates: {
-    readonly peer: Rate;
-    readonly strangerData: Rate;
-    readonly strangerSource: Rate;
-    readonly strangerAll: Rate;
-  };
+  readonly rates: Readonly<Record<keyof typeof PROGRAM_RATES, Rate>>;
 };
 
 /** An admitted peer. */

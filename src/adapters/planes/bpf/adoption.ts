@@ -3,7 +3,7 @@ import type { RouteNetlink } from '../../netlink/route.ts';
 import type { TrafficControl } from '../../netlink/tc.ts';
 import type { Attachments } from './attachments.ts';
 import { removeLeftovers, removeOrphans } from './leftovers.ts';
-import { adoptPrograms, type Programs } from './programs.ts';
+import { findFormerEntries, type FormerEntries } from './peer-entries.ts';
 import { parseRecord } from './record.ts';
 import type { Ends, TunnelPair } from './tunnel-pair.ts';
 
@@ -15,12 +15,12 @@ export type AdoptionParts = {
   readonly attachments: Attachments;
 };
 
-/** What goes on: the caller lets go of the programs when their peers have been taken over. */
-export type Adoptable = { readonly ends: Ends; readonly programs: Programs };
+/** What goes on: the caller lets go of the entries when their peers have been taken over. */
+export type Adoptable = { readonly ends: Ends; readonly entries: FormerEntries };
 
 /**
  * An earlier run's device and programs, where they stand as that run made them, with our names and port,
- * and their maps are of this version. Anything else that it left is removed.
+ * and their maps are of a version that is known. Anything else that it left is removed.
  */
 export async function findAdoptable(parts: AdoptionParts): Promise<Adoptable | undefined> {
   const { context, route, tc, pair, attachments } = parts;
@@ -35,8 +35,8 @@ export async function findAdoptable(parts: AdoptionParts): Promise<Adoptable | u
   const same = left.port === port && left.near === pair.name;
   const ends = same ? await pair.find() : undefined;
   await attachments.adopt(left.attached);
-  const programs = ends && adoptPrograms(attachments.hooks(ends));
-  if (ends && programs) return { ends, programs };
+  const entries = ends && findFormerEntries(attachments.hooks(ends));
+  if (ends && entries) return { ends, entries };
   context.log('info', 'removing what an earlier run left; its peers have to authenticate again', {
     device: left.near,
     port: left.port,

@@ -14,6 +14,9 @@ import type { Ends } from './tunnel-pair.ts';
 /** Beginning of the names of our programs, which the kernel shows with their filters. */
 const OURS = 'ipipou_';
 
+/** A device that takes no program, and why. */
+export type AttachFailure = { readonly device: string; readonly error: Error };
+
 /**
  * The hooks that our programs hang on: both ends of the tunnel device, and the ingress of every outer
  * device. Several tunnels share a device: the local port is the handle that tells their filters apart.
@@ -27,6 +30,8 @@ export class Attachments {
   readonly #write: (attached: readonly AttachedRecord[]) => void;
   /** Outer devices by index; as many as the namespace has with an address. */
   readonly #outer = new Map<IfIndex, AttachedRecord>();
+  /** Devices that take no program of ours. */
+  readonly #failing = new Set<IfIndex>();
   #written = '[]';
 
   constructor(
@@ -64,7 +69,13 @@ export class Attachments {
 
   /** Rejects with exit `link` when `fou-dev` names no device of this host. */
   async requireDevice(): Promise<void> {
-    if (this.#config.outer.device !== undefined) await this.#outerLinks();
+    const { device } = this.#config.outer;
+    if (device === undefined || (await this.#outerLinks()).length > 0) return;
+    throw new KernelError(
+      'link',
+      { operation: 'RTM_GETLINK', errno: 'ENODEV', subject: `link ${device}` },
+      { hint: 'fou-dev must name a device of this host (see: ip link)' },
+    );
   }
 
   /** Where a running tunnel's programs can be found. */
@@ -80,24 +91,33 @@ export class Attachments {
 
   /**
    * Brings the programs to the outer devices that are there now, to `all` of them or where they are
-   * `missing`, and forgets devices that are gone. Where `fou-dev` names a device that does not exist it
-   * rejects (exit `link`).
+   * `missing`, and forgets devices that are gone. One that takes no program is passed over, and is left
+   * without an older one: that would go by maps which are not changed any more. Returns those that have
+   * begun to fail.
    */
-  async attachOuter(programs: Programs, which: 'all' | 'missing'): Promise<void> {
+  async attachOuter(
+    programs: Programs,
+    which: 'all' | 'missing',
+  ): Promise<readonly AttachFailure[]> {
     const links = await this.#outerLinks();
+    const failures: AttachFailure[] = [];
     for (const link of links) {
       const there = this.has(link.index) && attachedProgram(this.#in(link.index)) !== undefined;
-      if (which === 'all' || !there) {
-        await this.#attach(programs, link, decapProgram(link.name));
-      }
+      if (which === 'missing' && there) continue;
+      const error = await this.#tryToAttach(programs, link);
+      if (error && !this.#failing.has(link.index)) failures.push({ device: link.name, error });
+      if (error) this.#failing.add(link.index);
+      else this.#failing.delete(link.index);
     }
     const there = new Set(links.map(({ index }) => index));
     for (const { index } of this.outer) if (!there.has(index)) await this.#release(index);
+    for (const index of this.#failing) if (!there.has(index)) this.#failing.delete(index);
     this.#save();
+    return failures;
   }
 
-  /** Attaches what is missing, nothing else; what that was, in words. */
-  async repair(programs: Programs, ends: Ends): Promise<readonly string[]> {
+  /** Attaches what is missing at the pair, nothing else; what that was, in words. */
+  repairPair(programs: Programs, ends: Ends): readonly string[] {
     const { near, far } = ends;
     const repaired: string[] = [];
     for (const [link, direction] of [
@@ -109,13 +129,13 @@ export class Attachments {
       programs.attach(hook, 'ipipou_encap');
       repaired.push(`tc filter of ${link.name}`);
     }
-    for (const link of await this.#outerLinks()) {
-      if (this.has(link.index) && attachedProgram(this.#in(link.index)) === undefined) {
-        repaired.push(`tc filter of ${link.name}`);
-      }
-    }
-    await this.attachOuter(programs, 'missing');
     return repaired;
+  }
+
+  /** Names of outer devices whose filter of ours has been taken away. */
+  lost(): readonly string[] {
+    const lost = this.outer.filter(({ index }) => attachedProgram(this.#in(index)) === undefined);
+    return lost.map(({ name }) => name);
   }
 
   /** The record may be long, so it is written only when it says something else. */
@@ -130,6 +150,18 @@ export class Attachments {
   async detachOuter(): Promise<void> {
     for (const { index } of this.outer) await this.#release(index);
     this.#save();
+  }
+
+  /** Why not; undefined also for a device that is gone. */
+  async #tryToAttach(programs: Programs, link: Link): Promise<Error | undefined> {
+    try {
+      await this.#attach(programs, link, decapProgram(link.name));
+      return undefined;
+    } catch (error) {
+      await this.#release(link.index).catch(() => undefined);
+      const there = await this.#route.linkByIndex(link.index);
+      return there && (error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   async #attach(programs: Programs, link: Link, program: ProgramName): Promise<void> {
@@ -159,12 +191,7 @@ export class Attachments {
     const { device } = this.#config.outer;
     if (device !== undefined) {
       const link = await this.#route.linkByName(device);
-      if (link) return [link];
-      throw new KernelError(
-        'link',
-        { operation: 'RTM_GETLINK', errno: 'ENODEV', subject: `link ${device}` },
-        { hint: 'fou-dev must name a device of this host (see: ip link)' },
-      );
+      return link ? [link] : [];
     }
     const [links, addresses] = await Promise.all([this.#route.links(), this.#route.addresses()]);
     const addressed = new Set(addresses.map(({ index }) => index));

@@ -17,6 +17,7 @@ import { encodeU32host, getU64host } from '../../../core/bytes.ts';
 import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError } from '../../../core/errors.ts';
 import { decodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
+import { OUTER_ERROR_RATE } from '../../../core/budgets.ts';
 import { port } from '../../../core/units.ts';
 import type { ControlPacket, OutgoingControl } from '../../../ports/data-plane.ts';
 import { checked, errnoName } from '../../ffi/errno.ts';
@@ -34,7 +35,8 @@ import {
 } from '../../udp/message-headers.ts';
 import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { arrivedAt, controlMessages, decodeIcmpError, type IcmpError } from './socket-errors.ts';
-import { PACKETS_PER_TURN } from './limits.ts';
+import { TokenBucket } from '../token-bucket.ts';
+import { DEAF_TO_ERRORS, ERRORS_PER_TURN, PACKETS_PER_TURN, SEND_TRIES } from './limits.ts';
 
 // bits/socket.h
 const MSG_DONTWAIT = 0x40;
@@ -42,6 +44,7 @@ const MSG_ERRQUEUE = 0x2000;
 // asm-generic/socket.h
 const SOL_SOCKET = 1;
 const SO_BINDTODEVICE = 25;
+const SO_ATTACH_BPF = 50;
 // linux/in.h
 const IP_MTU_DISCOVER = 10;
 const IP_RECVERR = 11;
@@ -72,6 +75,9 @@ export class ControlSocket {
   readonly #payload = pinned(PAYLOAD_ROOM);
   readonly #iovec = pinned(IOVEC_BYTES);
   readonly #header = pinned(MMSGHDR_BYTES);
+  readonly #errorBudget = new TokenBucket(OUTER_ERROR_RATE, performance.now());
+  /** While errors are not heard. */
+  #deaf: NodeJS.Timeout | undefined;
   /** The end of ours that the last packet came to. */
   #local: Endpoint | undefined;
   #pumping: Promise<void> | undefined;
@@ -84,9 +90,7 @@ export class ControlSocket {
     this.#handlers = handlers;
     encodeIovec(this.#iovec, address(this.#payload), PAYLOAD_ROOM);
     try {
-      const subject = `UDP socket, port ${outer.localPort}`;
-      const set = setsockopt(fd, IPPROTO_IP, IP_RECVERR, encodeU32host(1), 4);
-      checked(set, 'IP_RECVERR', subject, 'fou');
+      this.#hearErrors(true);
       this.#watch = watch(fd, () => this.#wake());
       this.#watch.want({ readable: true, writable: false });
     } catch (error) {
@@ -101,8 +105,10 @@ export class ControlSocket {
     if (packet.probe) this.#discover(IP_PMTUDISC_PROBE);
     try {
       let code = sendControl(this.#fd, packet);
-      // An error about an earlier packet came just now: it is reported once, in the place of a result.
-      if (code !== 0 && this.#takeErrors() > 0) code = sendControl(this.#fd, packet);
+      // Errors about earlier packets that came just now: each is reported once, in the place of a result.
+      for (let again = 0; code !== 0 && again < SEND_TRIES && this.#takeErrors() > 0; again += 1) {
+        code = sendControl(this.#fd, packet);
+      }
       if (code === 0) return;
       const { local, remote } = packet.path;
       const subject = `packet from ${formatEndpoint(local)} to ${formatEndpoint(remote)}`;
@@ -110,6 +116,12 @@ export class ControlSocket {
     } finally {
       if (packet.probe) this.#discover(IP_PMTUDISC_DO);
     }
+  }
+
+  /** Puts a program before the socket's queue, in the place of an earlier one. Throws KernelError. */
+  filter(program: number): void {
+    const set = setsockopt(this.#fd, SOL_SOCKET, SO_ATTACH_BPF, encodeU32host(program), 4);
+    checked(set, 'SO_ATTACH_BPF', `UDP socket, port ${this.#outer.localPort}`, 'createTunnel');
   }
 
   /** Follows `fou-dev` to a device of that name which has been made anew; no effect when it is the same. */
@@ -125,6 +137,7 @@ export class ControlSocket {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#deaf);
     this.#watch.close();
     await this.#pumping;
     close(this.#fd);
@@ -154,15 +167,34 @@ export class ControlSocket {
     }
   }
 
-  /** Empties the queue of errors, which also clears the one that the next call would report; how many. */
+  /**
+   * Takes errors from their queue, which also clears the one that the next call would report; how many.
+   * They may be forged: so many a turn, and when their budget is spent the socket is deaf to them.
+   */
   #takeErrors(): number {
-    for (let taken = 0; ; taken += 1) {
+    for (let taken = 0; taken < ERRORS_PER_TURN; taken += 1) {
       if (this.#receive(MSG_ERRQUEUE) < 0) return taken;
+      if (!this.#errorBudget.take(performance.now())) {
+        this.#hearErrors(false);
+        return taken + 1;
+      }
       const messages = controlMessages(this.#controlBytes());
       const error = messages.map(decodeIcmpError).find(Boolean);
       const local = messages.map(arrivedAt).find(Boolean);
       if (error && local) this.#tell(local, error);
     }
+    return ERRORS_PER_TURN;
+  }
+
+  /** Without it the kernel empties the queue, and no error is queued or reported by another call. */
+  #hearErrors(heard: boolean): void {
+    const set = setsockopt(this.#fd, IPPROTO_IP, IP_RECVERR, encodeU32host(heard ? 1 : 0), 4);
+    checked(set, 'IP_RECVERR', `UDP socket, port ${this.#outer.localPort}`, 'fou');
+    if (heard) return;
+    this.#deaf ??= setTimeout(() => {
+      this.#deaf = undefined;
+      this.#hearErrors(true);
+    }, DEAF_TO_ERRORS).unref();
   }
 
   /** The address with an error is that of the packet which it is about: where we sent it to. */

@@ -1,12 +1,14 @@
 import { PROGRAM_RATES } from '../../../core/budgets.ts';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { formatPrefix, type Path, type Prefix } from '../../../core/addr.ts';
+import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import type { ProgramPeer } from './abi.ts';
 import { HEADROOM, MIN_CAPACITY, PEERS_AT_ONCE } from './limits.ts';
 import { innerOf, PeerTable, slices, tagOf, type Peer } from './peer-table.ts';
+import type { PeerEntries } from './peer-entries.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import type { Ends } from './tunnel-pair.ts';
 
@@ -31,7 +33,7 @@ export type Way = {
 
 /** Who is admitted where, in maps of an earlier run or of too little room. */
 export type Inheritance = {
-  readonly programs: Programs;
+  readonly entries: PeerEntries;
   readonly paths: ReadonlyMap<PeerId, { readonly path: Path; readonly index: number }>;
 };
 
@@ -96,6 +98,7 @@ export class PeerMaps implements Disposable {
     this.#count(given.values(), -1);
     for (const slice of slices(peers, PEERS_AT_ONCE)) {
       const changed = slice.map((peer) => this.#know(peer));
+      this.#writeHints(changed);
       for (const inner of this.#writeInner(changed)) given.delete(formatPrefix(inner));
       // What a slot says of inner addresses is changed where the peer is.
       for (const peer of changed) this.#rewrite(peer);
@@ -107,6 +110,7 @@ export class PeerMaps implements Disposable {
   /** Evicts a peer and forgets it. */
   remove(peer: Peer): void {
     this.evict(peer);
+    this.#dropHint(peer);
     this.#removeInner(innerOf(peer));
     this.#count(innerOf(peer), -1);
     if (this.#defaultPeer === peer) this.#defaultPeer = undefined;
@@ -118,6 +122,9 @@ export class PeerMaps implements Disposable {
   /** Admits a peer, or re-points it. */
   point(peer: Peer, path: Path, way: Way): void {
     this.programs.admit(peer.index, this.#slot(peer, path, way));
+    if (peer.path?.remote.ip !== path.remote.ip) {
+      this.programs.rememberSources([path.remote.ip]);
+    }
     peer.path = path;
   }
 
@@ -137,13 +144,13 @@ export class PeerMaps implements Disposable {
 
   /** How an admitted peer's packets leave. */
   wayOf(peer: Peer): Way | undefined {
-    const slot = this.programs.peer(peer.index);
+    const slot = this.programs.entries.peer(peer.index);
     return slot && { device: slot.outerDevice, innerMtu: slot.innerMtu };
   }
 
   /** The peer that is admitted on a path. */
   admittedAt(path: Path): Peer | undefined {
-    const index = this.programs.indexAt(path);
+    const index = this.programs.entries.indexAt(path);
     return index === undefined ? undefined : this.peers.at(index);
   }
 
@@ -151,19 +158,21 @@ export class PeerMaps implements Disposable {
    * Admits whom other maps have admitted, with their counts. A slice at a time: others have their turn
    * between, and must change neither these maps nor those.
    */
-  async inherit({ programs, paths }: Inheritance): Promise<void> {
+  async inherit({ entries, paths }: Inheritance): Promise<void> {
     for (const slice of slices(paths, PEERS_AT_ONCE)) {
       const admissions: (readonly [number, ProgramPeer])[] = [];
       for (const [id, { path, index }] of slice) {
         const peer = this.peers.get(id);
-        const slot = programs.peer(index);
+        const slot = entries.peer(index);
         if (!peer || !slot) continue;
         peer.path = path;
         const way = { device: slot.outerDevice, innerMtu: slot.innerMtu };
         admissions.push([peer.index, this.#slot(peer, path, way)]);
-        this.programs.copyCounters(peer.index, programs, index);
+        const counts = entries.rawCounters(index);
+        if (counts) this.programs.setCounters(peer.index, counts);
       }
       this.programs.admitMany(admissions);
+      this.programs.rememberSources(admissions.map(([, { remoteIp }]) => remoteIp));
       await nextTurn();
     }
   }
@@ -176,21 +185,21 @@ export class PeerMaps implements Disposable {
       const peer = this.peers.get(id);
       if (peer) Object.assign(peer, { limit, routeMtu });
     }
-    await this.inherit({ programs: old.programs, paths });
+    await this.inherit({ entries: old.programs.entries, paths });
   }
 
   /**
    * Which of the known peers other maps have admitted; they are known by their tags and addresses. A
    * slice at a time, as `inherit`.
    */
-  async recognize(programs: Programs): Promise<Inheritance> {
+  async recognize(entries: PeerEntries): Promise<Inheritance> {
     const byTag = new Map<number, Peer>();
     for (const peer of this.peers.all()) byTag.set(tagOf(peer.id), peer);
     const paths = new Map<PeerId, { path: Path; index: number }>();
-    const found = programs.paths(this.#fixed.config.outer.localPort);
+    const found = entries.paths(this.#fixed.config.outer.localPort);
     for (const slice of slices(found, PEERS_AT_ONCE)) {
       for (const { path, index } of slice) {
-        const slot = programs.peer(index);
+        const slot = entries.peer(index);
         const peer = byTag.get(slot?.tag ?? 0);
         if (peer && slot?.innerIp === peer.innerIp && sameWay(slot, path)) {
           paths.set(peer.id, { path, index });
@@ -198,7 +207,7 @@ export class PeerMaps implements Disposable {
       }
       await nextTurn();
     }
-    return { programs, paths };
+    return { entries, paths };
   }
 
   /** The ends of the pair are these now. */
@@ -217,7 +226,6 @@ export class PeerMaps implements Disposable {
       localPort: config.outer.localPort,
       ttl,
       udpChecksum: config.outer.udpChecksum ?? false,
-      copyDscp: false,
       strangers: config.role === 'server',
       defaultPeer: this.#defaultPeer?.index,
       hasHosts: this.#hosts > 0,
@@ -237,9 +245,23 @@ export class PeerMaps implements Disposable {
     if (!known) return this.peers.add(peer);
     known.innerIp = peer.innerIp;
     known.allowedIps = peer.allowedIps;
-    known.hint = peer.hint;
     known.remote = peer.remote;
+    const hint = peer.hint && getU64host(peer.hint, 0);
+    if (hint !== known.hint) this.#dropHint(known);
+    known.hint = hint;
     return known;
+  }
+
+  #writeHints(peers: readonly Peer[]): void {
+    this.programs.setHints(
+      peers.flatMap(({ hint, index }) =>
+        hint === undefined ? [] : [[encodeU64host(hint), index] as const],
+      ),
+    );
+  }
+
+  #dropHint({ hint, index }: Peer): void {
+    if (hint !== undefined) this.programs.removeHint(encodeU64host(hint), index);
   }
 
   /** Gives these peers what is theirs; all of it. */
@@ -293,7 +315,7 @@ function roomFor(count: number): number {
   return Math.max(MIN_CAPACITY, Math.ceil(count * HEADROOM));
 }
 
-function innerCount(peers: readonly PlanePeer[]): number {
+function innerCount(peers: readonly Parameters<typeof innerOf>[0][]): number {
   return peers.reduce((sum, peer) => sum + innerOf(peer).length, 0);
 }
 

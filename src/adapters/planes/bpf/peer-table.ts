@@ -1,4 +1,5 @@
 import type { InnerIp, Path, Prefix } from '../../../core/addr.ts';
+import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 
 /** What user space remembers of a peer; the rest is in the maps. */
@@ -8,8 +9,9 @@ export type Peer = {
   readonly index: number;
   innerIp: InnerIp;
   allowedIps: PlanePeer['allowedIps'];
-  hint: PlanePeer['hint'];
   remote: PlanePeer['remote'];
+  /** The hint of its key in the host's byte order: an array of eight bytes takes five times as much. */
+  hint: bigint | undefined;
   /** Where it is admitted. */
   path: Path | undefined;
   /** Largest inner packet by the owner's word. */
@@ -55,8 +57,8 @@ export class PeerTable {
       index,
       innerIp,
       allowedIps,
-      hint,
       remote,
+      hint: hint && getU64host(hint, 0),
       path: undefined,
       limit: undefined,
       routeMtu: undefined,
@@ -75,6 +77,12 @@ export class PeerTable {
 
 function isAdmitted(peer: Peer): peer is AdmittedPeer {
   return peer.path !== undefined;
+}
+
+/** A peer as the owner has told of it. */
+export function asTold({ id, innerIp, allowedIps, remote, hint }: Peer): PlanePeer {
+  const told = hint === undefined ? undefined : encodeU64host(hint);
+  return { id, innerIp, allowedIps, remote, hint: told };
 }
 
 /** Inner addresses and networks of a peer; the address of its own is always among them. */

@@ -17,21 +17,16 @@ import type {
   PlanePeer,
 } from '../../../ports/data-plane.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
-import { openTrafficControl, type TrafficControl } from '../../netlink/tc.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
 import { Serial } from '../serial.ts';
-import { findAdoptable } from './adoption.ts';
-import { Attachments } from './attachments.ts';
 import { ControlSocket } from './control-socket.ts';
-import { preparePair } from './devices.ts';
+import { Installation } from './installation.ts';
 import { CAPABILITIES, LOOKUPS_FIRST } from './limits.ts';
-import { PeerMaps, type Fixed } from './peer-maps.ts';
+import type { Fixed, PeerMaps } from './peer-maps.ts';
 import type { Peer } from './peer-table.ts';
-import type { Programs } from './programs.ts';
-import type { AttachedRecord, BpfRecord } from './record.ts';
 import { Repairs } from './repairs.ts';
-import { TunnelPair } from './tunnel-pair.ts';
-import { Ways, type Standing } from './ways.ts';
+import type { Ends } from './tunnel-pair.ts';
+import { Ways } from './ways.ts';
 
 const NOTHING: PeerCounters = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 
@@ -54,15 +49,11 @@ export class BpfPlane implements DataPlane {
   readonly adopted = new Map<PeerId, Path>();
   readonly #context: PlaneContext;
   readonly #route: RouteNetlink;
-  readonly #tc: TrafficControl;
-  readonly #pair: TunnelPair;
-  readonly #attachments: Attachments;
+  readonly #socket: ControlSocket;
+  readonly #installation: Installation;
   readonly #ways: Ways;
   readonly #authLengths: Set<number>;
   readonly #undo = new UndoStack();
-  readonly #fixed: Fixed;
-  #stands: Standing | undefined;
-  #socket: ControlSocket | undefined;
   #repairs: Repairs | undefined;
   /** Data of admitted peers that reached the socket. */
   #overtaken = 0n;
@@ -76,17 +67,15 @@ export class BpfPlane implements DataPlane {
     const { config, authLengths } = context;
     this.#context = context;
     this.#authLengths = new Set(authLengths);
-    this.#fixed = { config, authLengths: this.#authLengths, ttl: defaultTtl() };
+    this.#socket = new ControlSocket(config.outer, {
+      packet: (packet) => this.#control(packet),
+      icmp: (path, error) => context.listener.outerError({ remote: path.remote, ...error }),
+    });
     this.#route = openRouteNetlink();
-    this.#tc = openTrafficControl();
-    this.#pair = new TunnelPair(this.#route, config);
-    this.#attachments = new Attachments(this.#route, this.#tc, config, (attached) =>
-      this.#record(attached),
-    );
+    const fixed: Fixed = { config, authLengths: this.#authLengths, ttl: defaultTtl() };
+    this.#installation = new Installation(context, this.#route, { fixed, socket: this.#socket });
     this.#ways = new Ways({
-      ...{ config, log: context.log, route: this.#route },
-      ...{ pair: this.#pair, attachments: this.#attachments },
-      standing: () => this.#standing(),
+      ...{ config, log: context.log, route: this.#route, installation: this.#installation },
       serial: (work) => this.#serial.run(work),
       closed: () => this.#closed,
     });
@@ -112,37 +101,25 @@ export class BpfPlane implements DataPlane {
 
   async #open(): Promise<void> {
     const { config } = this.#context;
-    this.#socket = new ControlSocket(config.outer, {
-      packet: (packet) => this.#control(packet),
-      icmp: (path, error) => {
-        this.#context.listener.outerError({ remote: path.remote, ...error });
-      },
-    });
-    const socket = this.#socket;
-    this.#undo.push('UDP socket', () => socket.close());
-    await this.#attachments.requireDevice();
-    const adopted = await findAdoptable({
-      ...{ context: this.#context, route: this.#route, tc: this.#tc },
-      ...{ pair: this.#pair, attachments: this.#attachments },
-    });
+    const installation = this.#installation;
+    this.#undo.push('UDP socket', () => this.#socket.close());
+    const adopted = await installation.find();
     this.#tookOver = true;
-    this.#record(this.#attachments.outer);
-    const ends = adopted?.ends ?? (await this.#pair.make());
-    this.#undo.push('tunnel device', () => this.#pair.remove());
-    preparePair(this.#pair.name, this.#pair.farName);
-    const maps = PeerMaps.load(this.#fixed, ends, config.peers.map(planePeer));
-    this.#stands = { maps, ends };
-    this.#undo.push('programs', () => this.#stands?.maps[Symbol.dispose]());
-    if (adopted) await this.#inherit(maps, adopted.programs);
-    this.#undo.push('tc filters', () => this.#attachments.detachOuter());
-    await this.#hang();
+    try {
+      const peers = config.peers.map(planePeer);
+      const paths = await installation.make(peers, adopted, this.#undo);
+      for (const [id, { path }] of paths) this.adopted.set(id, path);
+    } finally {
+      adopted?.entries[Symbol.dispose]();
+    }
+    await installation.hang(this.#undo);
     await this.#ways.dressDevice();
     if (adopted) await this.#ways.recallRoutes();
-    await this.#ways.makeRoutes(maps.peers.all());
+    await this.#ways.makeRoutes(installation.maps.peers.all());
     if (adopted) await this.#ways.mendRoutes();
     this.#repairs = new Repairs(this.#context, {
-      isOurs: (index) => this.#isOurs(index),
-      isAttached: (index) => this.#attachments.has(index),
+      isOurs: (index) => installation.isOurs(index),
+      isAttached: (index) => installation.isAttached(index),
       restore: () => this.#serial.run(() => this.#restore()),
       follow: () => {
         this.#followNetwork();
@@ -152,65 +129,13 @@ export class BpfPlane implements DataPlane {
     void this.#ways.follow();
   }
 
-  #isOurs(index: number | undefined): boolean {
-    const { near, far } = this.#standing().ends;
-    return index === near.index || index === far.index;
-  }
-
-  async #inherit(maps: PeerMaps, programs: Programs): Promise<void> {
-    try {
-      const inheritance = await maps.recognize(programs);
-      await maps.inherit(inheritance);
-      for (const [id, { path }] of inheritance.paths) this.adopted.set(id, path);
-    } finally {
-      programs[Symbol.dispose]();
-    }
-  }
-
-  /** Hangs the programs on every hook, in the places of older ones. */
-  async #hang(): Promise<void> {
-    const { maps, ends } = this.#standing();
-    this.#attachments.attachPair(maps.programs, ends);
-    await this.#attachments.attachOuter(maps.programs, 'all');
-  }
-
-  #record(attached: readonly AttachedRecord[]): void {
-    const record: BpfRecord = {
-      version: 1,
-      port: this.#context.config.outer.localPort,
-      near: this.#pair.name,
-      far: this.#pair.farName,
-      attached,
-    };
-    this.#context.journal.save(record);
-  }
-
   async configure(peers: readonly PlanePeer[]): Promise<void> {
     await this.#serial.run(async () => {
-      if (!this.#running().hasRoom(peers)) await this.#enlarge(peers);
+      if (!this.#running().hasRoom(peers)) await this.#installation.enlarge(peers);
       const maps = this.#running();
       maps.configure(peers);
       await this.#ways.makeRoutes(peers.flatMap(({ id }) => maps.peers.get(id) ?? []));
     });
-  }
-
-  /** Programs with more room inherit everything and take the places of these. */
-  async #enlarge(more: readonly PlanePeer[]): Promise<void> {
-    const standing = this.#standing();
-    const old = standing.maps;
-    const all = new Map<PeerId, PlanePeer>();
-    for (const peer of [...old.peers.all(), ...more]) all.set(peer.id, peer);
-    const larger = PeerMaps.load(this.#fixed, standing.ends, [...all.values()]);
-    try {
-      await larger.succeed(old);
-    } catch (error) {
-      larger[Symbol.dispose]();
-      throw error;
-    }
-    standing.maps = larger;
-    await this.#hang();
-    old[Symbol.dispose]();
-    this.#context.log('info', 'maps enlarged', { peers: larger.programs.maxPeers });
   }
 
   async remove(peers: readonly PeerId[]): Promise<void> {
@@ -265,7 +190,7 @@ export class BpfPlane implements DataPlane {
   }
 
   async send(packet: OutgoingControl): Promise<void> {
-    if (!this.#socket || this.#closed) throw new IpipouError('sendAuth', 'the plane is closed');
+    if (this.#closed) throw new IpipouError('sendAuth', 'the plane is closed');
     this.#socket.send(packet);
   }
 
@@ -273,7 +198,7 @@ export class BpfPlane implements DataPlane {
     const maps = this.#running();
     const peer = maps.peers.get(id);
     if (!peer) return NOTHING;
-    const { rxPackets, rxBytes, txPackets, txBytes, lastHeard } = maps.programs.counters(
+    const { rxPackets, rxBytes, txPackets, txBytes, lastHeard } = maps.programs.entries.counters(
       peer.index,
     );
     return { rxPackets, rxBytes, txPackets, txBytes, heardAt: sinceStart(lastHeard) };
@@ -282,7 +207,7 @@ export class BpfPlane implements DataPlane {
   async describe(): Promise<PlaneDescription> {
     const { 'passed-up': _, ...reasons } = this.#running().programs.reasons();
     return {
-      device: this.#pair.name,
+      device: this.#installation.device,
       mtu: await this.#innerMtu(),
       refused: positive({ ...reasons, overtaken: this.#overtaken }),
     };
@@ -291,10 +216,10 @@ export class BpfPlane implements DataPlane {
   async describePeer(id: PeerId): Promise<PeerDescription> {
     const maps = this.#running();
     const peer = this.#known(id);
-    const { rxRefused, txRefused } = maps.programs.counters(peer.index);
+    const { rxRefused, txRefused } = maps.programs.entries.counters(peer.index);
     return {
       ...(await this.counters(id)),
-      device: this.#pair.name,
+      device: this.#installation.device,
       mtu: maps.wayOf(peer)?.innerMtu ?? (await this.#innerMtu()),
       localAlt: undefined,
       refused: positive({ incoming: rxRefused, outgoing: txRefused }),
@@ -303,7 +228,7 @@ export class BpfPlane implements DataPlane {
 
   /** Of the device. */
   async #innerMtu(): Promise<number> {
-    const link = await this.#route.linkByName(this.#pair.name);
+    const link = await this.#route.linkByName(this.#installation.device);
     return link?.mtu ?? (await this.#ways.deviceMtu());
   }
 
@@ -324,22 +249,17 @@ export class BpfPlane implements DataPlane {
         this.#context.journal.save(null);
       } else {
         this.#undo.disarm();
-        await this.#socket?.close();
-        this.#stands?.maps[Symbol.dispose]();
+        await this.#socket.close();
+        this.#installation.release();
       }
     } finally {
-      this.#tc.close();
+      this.#installation.close();
       this.#route.close();
     }
   }
 
   #running(): PeerMaps {
-    return this.#standing().maps;
-  }
-
-  #standing(): Standing {
-    if (this.#stands) return this.#stands;
-    throw new IpipouError('createTunnel', 'the plane is not open');
+    return this.#installation.maps;
   }
 
   #known(id: PeerId): Peer {
@@ -363,44 +283,29 @@ export class BpfPlane implements DataPlane {
     if (this.#closed) return;
     const { path, payload } = packet;
     const data = looksLikeIpv4(payload) && !this.#authLengths.has(payload.length);
-    if (data && this.#stands?.maps.admittedAt(path)) this.#overtaken += 1n;
+    if (data && this.#installation.admittedAt(path)) this.#overtaken += 1n;
     else await this.#context.listener.packet(packet);
   }
 
   /** Puts everything of ours back as it should be; what was not, in words. */
   async #restore(): Promise<readonly string[]> {
     if (this.#closed) return [];
-    const standing = this.#standing();
-    const repaired: string[] = [];
-    const ends = await this.#pair.find();
-    if (ends?.near.index !== standing.ends.near.index) {
-      await this.#remake(standing);
-      repaired.push('tunnel device');
-    } else {
-      if (!ends.near.up || !ends.far.up) repaired.push('tunnel device');
-      else if (!(await this.#pair.whole(ends))) repaired.push('address of the tunnel device');
-      standing.ends = ends;
-    }
-    repaired.push(...(await this.#attachments.repair(standing.maps.programs, standing.ends)));
+    const repaired = await this.#installation.restore((former, make) => this.#remake(former, make));
     await this.#ways.dressDevice();
     const mended = await this.#ways.mendRoutes();
     if (mended > 0 && repaired.length === 0) repaired.push('routes of the tunnel device');
     return repaired;
   }
 
-  async #remake(standing: Standing): Promise<void> {
-    const { listener } = this.#context;
-    const { maps } = standing;
-    this.#ways.forgetDevice(standing.ends);
+  async #remake(former: Ends, make: () => Promise<void>): Promise<void> {
+    this.#ways.forgetDevice(former);
     try {
-      standing.ends = await this.#pair.make();
-      preparePair(this.#pair.name, this.#pair.farName);
-      maps.setEnds(standing.ends);
-      this.#attachments.attachPair(maps.programs, standing.ends);
+      await make();
       await this.#ways.dressDevice();
-      await this.#ways.makeRoutes(maps.peers.all());
+      await this.#ways.makeRoutes(this.#running().peers.all());
     } catch (error) {
-      listener.failed(error instanceof Error ? error : new Error(String(error)));
+      const failure = error instanceof Error ? error : new Error(String(error));
+      this.#context.listener.failed(failure);
       throw error;
     }
   }
@@ -411,8 +316,8 @@ export class BpfPlane implements DataPlane {
     this.#serial
       .run(async () => {
         if (this.#closed) return;
-        await this.#attachments.attachOuter(this.#running().programs, 'missing');
-        this.#socket?.bindAgain();
+        await this.#installation.followDevices();
+        this.#socket.bindAgain();
         await this.#ways.dressDevice();
       })
       .catch((error: unknown) => {

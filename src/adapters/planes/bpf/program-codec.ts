@@ -27,7 +27,6 @@ const ANY = '0.0.0.0' as InnerIp;
 export function encodeConfig(config: ProgramConfig): Uint8Array {
   const flags =
     (config.udpChecksum ? CONFIG_FLAGS.IPIPOU_UDP_CHECKSUM : 0) |
-    (config.copyDscp ? CONFIG_FLAGS.IPIPOU_COPY_DSCP : 0) |
     (config.hasHosts ? CONFIG_FLAGS.IPIPOU_HAS_HOSTS : 0) |
     (config.hasPrefixes ? CONFIG_FLAGS.IPIPOU_HAS_PREFIXES : 0) |
     (config.strangers ? CONFIG_FLAGS.IPIPOU_STRANGERS : 0);
@@ -44,6 +43,13 @@ export function encodeConfig(config: ProgramConfig): Uint8Array {
     rate_stranger_data: encodeRate(config.rates.strangerData),
     rate_stranger_source: encodeRate(config.rates.strangerSource),
     rate_stranger_all: encodeRate(config.rates.strangerAll),
+    rate_hint_source: encodeRate(config.rates.hintSource),
+    rate_hint: encodeRate(config.rates.hint),
+    rate_former: encodeRate(config.rates.former),
+    rate_known_all: encodeRate(config.rates.knownAll),
+    rate_error_peer: encodeRate(config.rates.errorPeer),
+    rate_error_all: encodeRate(config.rates.errorAll),
+    rate_aside: encodeRate(config.rates.aside),
     auth_lengths: encodeLengths(config.authLengths),
   });
 }
@@ -79,6 +85,16 @@ export function encodePeer(peer: ProgramPeer): Uint8Array {
     inner_ip: encodeIpv4(peer.innerIp ?? ANY),
     tag: peer.tag ?? 0,
   });
+}
+
+/** A hint of the peer at an index, with a full budget. */
+export function encodeHint(index: number): Uint8Array {
+  return encodeStruct(STRUCTS.ipipou_hint, { peer: index });
+}
+
+/** Whose hint it is. */
+export function decodeHint(bytes: Uint8Array): number {
+  return readNumber(STRUCTS.ipipou_hint, bytes, 'peer');
 }
 
 /** What an empty slot holds. */

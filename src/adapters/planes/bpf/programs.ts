@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { encodeIpv4, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
+import { encodeIpv4, type InnerIp, type OuterIp, type Prefix } from '../../../core/addr.ts';
 import { concatBytes, encodeU32host, getU32host, getU64host } from '../../../core/bytes.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import { port } from '../../../core/units.ts';
@@ -7,41 +7,35 @@ import { close } from '../../ffi/libc.ts';
 import type { BpfMap } from '../../ffi/libbpf.ts';
 import { packageFile } from '../../system/package-files.ts';
 import {
-  ABI_VERSION,
   MAP_NAMES,
   MAPS,
   PROGRAMS,
   REASONS,
   type MapName,
   type ProgramConfig,
-  type ProgramCounters,
   type ProgramName,
   type ProgramPeer,
   type Reason,
 } from './abi.ts';
 import {
-  attachedProgram,
   attachFilter,
   BpfMapHandle,
   checkedBpf,
   libbpf,
-  mapIdsOf,
-  openMap,
   reopenMap,
   reopenProgram,
   type Hook,
 } from './bpf-calls.ts';
 import {
-  decodeAbiVersion,
-  decodeCounters,
-  decodePathKey,
-  decodePeer,
+  decodeHint,
   EMPTY_PEER,
   encodeConfig,
+  encodeHint,
   encodePathKey,
   encodePeer,
   encodePrefixKey,
 } from './program-codec.ts';
+import { PeerEntries } from './peer-entries.ts';
 
 /** The compiled programs, as they were built last. */
 export function objectFile(): string {
@@ -70,20 +64,6 @@ export function loadPrograms(options: LoadOptions): Programs {
     const inner = name === 'ipipou_hosts' || name === 'ipipou_prefixes';
     const set = libbpf().bpf_map__set_max_entries(map, inner ? maxInner : maxPeers);
     checkedBpf(set, 'bpf_map__set_max_entries', `map ${name}`);
-  });
-}
-
-/**
- * The programs and peers of an earlier run, found by its filters: the maps go on as they are; the
- * programs are loaded anew around them, so that attaching them again to every hook brings the present
- * version. undefined when no filter of ours is there, or their maps are of another version.
- */
-export function adoptPrograms(hooks: readonly Hook[]): Programs | undefined {
-  using maps = findMaps(hooks);
-  if (!maps) return undefined;
-  return load((name, map) => {
-    const fd = maps.get(name)?.fd ?? -1;
-    checkedBpf(libbpf().bpf_map__reuse_fd(map, fd), 'bpf_map__reuse_fd', `map ${name}`);
   });
 }
 
@@ -122,55 +102,6 @@ function sure<T>(found: T | null, name: string): T {
   throw new IpipouError('createTunnel', `the eBPF object has no ${name}`);
 }
 
-/** Maps of the programs in these hooks, by name; undefined unless all are there as this version has them. */
-function findMaps(hooks: readonly Hook[]): MapSet | undefined {
-  const maps = new MapSet();
-  let complete = false;
-  try {
-    const ids = hooks.flatMap((hook) => {
-      const program = attachedProgram(hook);
-      return program === undefined ? [] : mapIdsOf(program);
-    });
-    for (const id of new Set(ids)) maps.take(id);
-    complete = maps.complete();
-    return complete ? maps : undefined;
-  } finally {
-    if (!complete) maps[Symbol.dispose]();
-  }
-}
-
-class MapSet implements Disposable {
-  readonly #maps = new Map<MapName, BpfMapHandle>();
-
-  /** Opens a map and keeps it when it is one of ours. */
-  take(id: number): void {
-    const map = openMap(id);
-    const { name, keySize, valueSize } = map.info;
-    const known = MAP_NAMES.find((candidate) => candidate === name);
-    if (known && MAPS[known].key === keySize && MAPS[known].value === valueSize) {
-      this.#maps.get(known)?.[Symbol.dispose]();
-      this.#maps.set(known, map);
-    } else map[Symbol.dispose]();
-  }
-
-  get(name: MapName): BpfMapHandle | undefined {
-    return this.#maps.get(name);
-  }
-
-  complete(): boolean {
-    const config = this.get('ipipou_config')?.get(encodeU32host(0));
-    return (
-      this.#maps.size === MAP_NAMES.length &&
-      config !== undefined &&
-      decodeAbiVersion(config) === ABI_VERSION
-    );
-  }
-
-  [Symbol.dispose](): void {
-    for (const map of this.#maps.values()) map[Symbol.dispose]();
-  }
-}
-
 class DescriptorSet implements Disposable {
   readonly programs = new Map<ProgramName, number>();
   readonly maps = new Map<MapName, BpfMapHandle>();
@@ -187,11 +118,18 @@ class DescriptorSet implements Disposable {
  */
 export class Programs implements Disposable {
   readonly #owned: DescriptorSet;
+  /** Who is admitted, as the programs have it. */
+  readonly entries: PeerEntries;
   /** Indexes of peers are below this. */
   readonly maxPeers: number;
 
   constructor(owned: DescriptorSet) {
     this.#owned = owned;
+    this.entries = new PeerEntries({
+      ipipou_peers: this.#map('ipipou_peers'),
+      ipipou_paths: this.#map('ipipou_paths'),
+      ipipou_counters: this.#map('ipipou_counters'),
+    });
     this.maxPeers = this.#map('ipipou_peers').info.maxEntries;
   }
 
@@ -213,7 +151,7 @@ export class Programs implements Disposable {
 
   /** Admits a peer, or re-points it; whoever else had its path loses it. Its counters go on. */
   admit(index: number, peer: ProgramPeer): void {
-    const former = this.peer(index);
+    const former = this.entries.peer(index);
     this.#map('ipipou_peers').set(encodeU32host(index), encodePeer(peer));
     const key = encodeKeyOf(peer);
     this.#map('ipipou_paths').set(key, encodeU32host(index));
@@ -231,31 +169,10 @@ export class Programs implements Disposable {
 
   /** Stops carrying a peer's packets. Its counters stay. */
   evict(index: number): void {
-    const former = this.peer(index);
+    const former = this.entries.peer(index);
     if (!former) return;
     this.#removePath(encodeKeyOf(former), index);
     this.#map('ipipou_peers').set(encodeU32host(index), EMPTY_PEER);
-  }
-
-  /** The peer that is admitted at an index. */
-  peer(index: number): ProgramPeer | undefined {
-    const bytes = this.#map('ipipou_peers').get(encodeU32host(index));
-    return bytes && decodePeer(bytes);
-  }
-
-  /** The index of the peer that is admitted on a path. */
-  indexAt(path: Path): number | undefined {
-    const index = this.#map('ipipou_paths').get(encodePathKey(path));
-    return index && getU32host(index, 0);
-  }
-
-  /** All admitted paths with their peers' indexes; `localPort` is the tunnel's. */
-  *paths(localPort: number): Generator<{ readonly path: Path; readonly index: number }> {
-    const map = this.#map('ipipou_paths');
-    for (const key of map.keys()) {
-      const index = map.get(key);
-      if (index) yield { path: decodePathKey(key, localPort), index: getU32host(index, 0) };
-    }
   }
 
   /** Gives an inner address to a peer; `hasHosts` of the config must say that there are any. */
@@ -283,12 +200,6 @@ export class Programs implements Disposable {
     this.#map('ipipou_prefixes').remove(encodePrefixKey(prefix));
   }
 
-  counters(index: number): ProgramCounters {
-    const bytes = this.#map('ipipou_counters').get(encodeU32host(index));
-    if (!bytes) throw new RangeError(`peer index ${index}`);
-    return decodeCounters(bytes);
-  }
-
   /** Sets a peer's counters to zero, for an index that is given to another peer. */
   clearCounters(index: number): void {
     this.#map('ipipou_counters').set(
@@ -297,10 +208,30 @@ export class Programs implements Disposable {
     );
   }
 
-  /** Goes on with the counts that a peer has in other maps. */
-  copyCounters(index: number, from: Programs, fromIndex: number): void {
-    const bytes = from.#map('ipipou_counters').get(encodeU32host(fromIndex));
-    if (bytes) this.#map('ipipou_counters').set(encodeU32host(index), bytes);
+  /** Goes on with the counts that a peer has in other maps (`rawCounters`). */
+  setCounters(index: number, bytes: Uint8Array): void {
+    this.#map('ipipou_counters').set(encodeU32host(index), bytes);
+  }
+
+  /** Gives requests with these hints the budgets of these peers; in one call of the kernel. */
+  setHints(hints: readonly (readonly [hint: Uint8Array, index: number])[]): void {
+    const keys = concatBytes(hints.map(([hint]) => hint));
+    const values = concatBytes(hints.map(([, index]) => encodeHint(index)));
+    this.#map('ipipou_hints').setMany(keys, values, hints.length);
+  }
+
+  /** Only while it is that peer's: another's key may begin alike. */
+  removeHint(hint: Uint8Array, index: number): void {
+    const map = this.#map('ipipou_hints');
+    const owner = map.get(hint);
+    if (owner && decodeHint(owner) === index) map.remove(hint);
+  }
+
+  /** Gives sources where peers are, or were, budgets apart from strangers'. */
+  rememberSources(sources: readonly OuterIp[]): void {
+    const keys = concatBytes(sources.map((source) => encodeIpv4(source)));
+    const values = new Uint8Array(sources.length * MAPS.ipipou_formers.value);
+    this.#map('ipipou_formers').setMany(keys, values, sources.length);
   }
 
   /** How many packets were refused, by reason, and (`passed-up`) how many went to the socket. */

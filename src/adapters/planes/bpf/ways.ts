@@ -14,25 +14,20 @@ import type { PeerId } from '../../../ports/data-plane.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
 import { MIN_INNER_MTU } from '../inner-mtu.ts';
 import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
-import type { Attachments } from './attachments.ts';
+import type { Installation } from './installation.ts';
 import { LOOKUPS_AT_ONCE, PEERS_AT_ONCE } from './limits.ts';
 import { OuterRoutes } from './outer-routes.ts';
-import type { PeerMaps, Way } from './peer-maps.ts';
+import type { Way } from './peer-maps.ts';
 import { routedOf, slices, type Peer } from './peer-table.ts';
-import type { Ends, TunnelPair } from './tunnel-pair.ts';
+import type { Ends } from './tunnel-pair.ts';
 
 const ETHERNET_MTU = 1500;
-
-/** What stands of a tunnel; parts are replaced when the maps grow, or the device was deleted. */
-export type Standing = { maps: PeerMaps; ends: Ends };
 
 export type WaysParts = {
   readonly config: TunnelConfig;
   readonly log: Log;
   readonly route: RouteNetlink;
-  readonly pair: TunnelPair;
-  readonly attachments: Attachments;
-  readonly standing: () => Standing;
+  readonly installation: Installation;
   /** Runs work when no other change is being made. */
   readonly serial: (work: () => Promise<void>) => Promise<void>;
   /** Whether the plane is being closed. */
@@ -70,7 +65,7 @@ export class Ways {
 
   /** Looks at the ways to some peers again. */
   async lead(peers: readonly Peer[]): Promise<void> {
-    const { maps } = this.#parts.standing();
+    const { maps } = this.#parts.installation;
     await Promise.all(
       peers.map(async (peer) => {
         const { path } = peer;
@@ -84,9 +79,9 @@ export class Ways {
 
   /** Brings device and routes into line with the ways of these peers. */
   async settle(peers: readonly Peer[]): Promise<void> {
-    const { maps } = this.#parts.standing();
+    const { maps } = this.#parts.installation;
     if (maps.peers.size === 1) await this.dressDevice();
-    const device = this.#parts.standing().ends.near.mtu;
+    const device = this.#parts.installation.ends.near.mtu;
     const changed = peers.filter((peer) => {
       const mtu = maps.wayOf(peer)?.innerMtu ?? peer.limit;
       const routeMtu = mtu !== undefined && mtu < device ? mtu : undefined;
@@ -113,8 +108,8 @@ export class Ways {
   }
 
   async #walk(): Promise<void> {
-    const { standing, serial, closed, log } = this.#parts;
-    for (const slice of slices(standing().maps.peers.admitted(), LOOKUPS_AT_ONCE)) {
+    const { installation, serial, closed, log } = this.#parts;
+    for (const slice of slices(installation.maps.peers.admitted(), LOOKUPS_AT_ONCE)) {
       if (closed()) return;
       await serial(() => this.lead(slice)).catch((error: unknown) => {
         log('warn', 'an outer route could not be followed', { error: String(error) });
@@ -129,15 +124,15 @@ export class Ways {
 
   /** The configured MTU, else that of the way to a sole peer, else what the widest outer device takes. */
   async deviceMtu(): Promise<number> {
-    const { config, route, attachments, standing } = this.#parts;
+    const { config, route, installation } = this.#parts;
     if (typeof config.inner.mtu === 'number') return config.inner.mtu;
-    const { peers } = standing().maps;
+    const { peers } = installation.maps;
     const [sole] = peers.size === 1 ? peers.all() : [];
     const remote = sole?.path?.remote.ip ?? parseOuterIp(defaultPeer(config)?.remoteHost ?? '');
     const way = peers.size === 1 && remote ? await this.#outerRoutes.to(remote) : undefined;
     if (way?.innerMtu !== undefined) return way.innerMtu;
     const mtus = await Promise.all(
-      attachments.outer.map(async ({ index }) => (await route.linkByIndex(index))?.mtu),
+      installation.outer.map(async ({ index }) => (await route.linkByIndex(index))?.mtu),
     );
     const largest = Math.max(0, ...mtus.map((mtu) => mtu ?? 0)) || ETHERNET_MTU;
     return Math.max(MIN_INNER_MTU, largest - overheadOf(remote ? familyOf(remote) : 'ipv4'));
@@ -145,13 +140,12 @@ export class Ways {
 
   /** Gives the device its MTU, and whatever else it lacks. */
   async dressDevice(): Promise<void> {
-    const standing = this.#parts.standing();
-    standing.ends = await this.#parts.pair.dress(standing.ends, await this.deviceMtu());
+    await this.#parts.installation.dress(await this.deviceMtu());
   }
 
   /** Learns which routes an earlier run has made. */
   async recallRoutes(): Promise<void> {
-    await this.#peerRoutes.recall(this.#parts.standing().ends.near.index);
+    await this.#peerRoutes.recall(this.#parts.installation.ends.near.index);
   }
 
   /** Before a peer is pointed elsewhere: no route to it may take its outer packets into the tunnel then. */
@@ -166,7 +160,7 @@ export class Ways {
 
   /** `outer`: where their outer packets are to go, if elsewhere than now. */
   async makeRoutes(peers: Iterable<Peer>, outer?: OuterIp): Promise<void> {
-    const device = this.#parts.standing().ends.near.index;
+    const device = this.#parts.installation.ends.near.index;
     for (const slice of slices(peers, PEERS_AT_ONCE)) {
       const routings = new Map<PeerId, PeerRouting>();
       for (const peer of slice) {
@@ -187,7 +181,7 @@ export class Ways {
 
   /** Makes what is missing and removes what nobody asks for; how many routes were not as they should be. */
   async mendRoutes(): Promise<number> {
-    const { near } = this.#parts.standing().ends;
+    const { near } = this.#parts.installation.ends;
     const { mended, failures } = await this.#peerRoutes.reconcile(near.index);
     this.#tell(failures);
     return mended;
