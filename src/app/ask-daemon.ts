@@ -109,5 +109,5 @@ const EXPLANATIONS: Readonly<
 };
 
 function silence(after: number | undefined): string {
-  return after === undefined ? 'does not listen' : `has not answered for ${after / 1000} s`;
+  return after === undefined ? 'gave no answer' : `has not answered for ${after / 1000} s`;
 }

@@ -58,6 +58,8 @@ export class LiveConfig {
   #peers: readonly PeerConfig[];
   #base: PeerBase;
   #origin: Origin;
+  /** What was said about the files themselves: once is enough. */
+  #told: readonly string[];
   /** Settles when the change in hand is done. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -72,6 +74,7 @@ export class LiveConfig {
     this.#peers = peers;
     this.#base = base;
     this.#origin = loaded.origin;
+    this.#told = loaded.warnings;
   }
 
   /** Never rejects. */
@@ -105,7 +108,9 @@ export class LiveConfig {
   reload(): Promise<ControlReply> {
     return this.#inTurn(async () => {
       const { resolved, origin, warnings } = await this.#load();
-      const reply = await this.#take(wantedOf(resolved), origin, warnings);
+      const news = warnings.filter((warning) => !this.#told.includes(warning));
+      const reply = await this.#take(wantedOf(resolved), origin, news);
+      this.#told = warnings;
       if (this.#running.config.role === 'client') await this.#tunnel.reauthenticate();
       return reply;
     });

@@ -285,6 +285,7 @@ describe('reload', () => {
     rewrite(`server\n${A}`);
     const warnings = [`${file} holds secrets and others may read it: chmod 600`];
     expect(await config.reload()).toMatchObject({ warnings });
+    expect(await config.reload()).toMatchObject({ warnings: [] });
   });
 });
 
