@@ -3,7 +3,8 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import type { AnsweringTunnel, Tunnel } from '../../src/app/survey.ts';
-import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
+import { DESCRIBED, Hosts, IPIPOU, changed, type Daemon } from '../rig/daemon.ts';
+import { PROJECT } from '../vm/rig/project.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { addressesSettled, expectNoPing, expectPing, whatIsThere } from '../rig/traffic.ts';
 import { succeeds } from '../rig/patience.ts';
@@ -302,4 +303,18 @@ test('up prints what the daemon warns of, once, and says where the log is', asyn
   expect(warnings.filter((line) => /^warning: .*others may read it/.test(line))).toHaveLength(1);
   expect(new Set(warnings).size).toBe(warnings.length);
   expect(await hosts.run(lab.server, ['down', file])).toMatchObject({ code: 0 });
+});
+
+test('the capabilities of the unit are enough, also for a port below 1024', async () => {
+  const unit = readFileSync(path.join(PROJECT, 'systemd/ipipou@.service'), 'utf8');
+  const [, names = ''] = /^CapabilityBoundingSet=(.*)$/m.exec(unit) ?? [];
+  const kept = names.split(' ').map((name) => name.toLowerCase().replace('cap_', '+'));
+  const file = await hosts.writeConfig(lab.server, 'low', changed(SERVER, 'fou-local-port 443'));
+  const bounded = ['setpriv', `--bounding-set=-all,${kept.join(',')}`];
+  const program = lab.spawn(lab.server, [...bounded, process.execPath, IPIPOU, '--config', file], {
+    env: hosts.env(lab.server),
+  });
+  await program.waitFor(/info ready/);
+  expect(living(await show(lab.server)).localPort).toBe(443);
+  expect(await program.stop()).toMatchObject({ code: 0 });
 });
