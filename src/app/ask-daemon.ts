@@ -68,7 +68,8 @@ function noReply(entry: RunEntry, after: number | undefined): NoReply {
 function hindranceOf({ state, record }: RunEntry): Hindrance {
   if (state === undefined) return 'dead';
   if (isStopped(state)) return 'stopped';
-  return record.life === 'up' ? 'silent' : record.life;
+  // Of a daemon that an earlier version has started the record does not say.
+  return record.life === 'starting' || record.life === 'ending' ? record.life : 'silent';
 }
 
 /** By a signal, or by a debugger (proc(5)). */

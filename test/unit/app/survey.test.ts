@@ -68,6 +68,13 @@ const CASES: readonly (Case & { readonly daemon: Hindrance | 'refuses'; why: Reg
   { daemon: 'starting', state: 'S', record: { life: 'starting' }, why: /still starting/ },
   { daemon: 'ending', state: 'S', record: { life: 'ending' }, why: /taking the tunnel down/ },
   { daemon: 'silent', state: 'D', answer: 3000, why: /state D\) has not answered for 3 s/ },
+  {
+    daemon: 'silent',
+    state: 'S',
+    // An earlier version wrote it.
+    record: { life: undefined as unknown as 'up' },
+    why: /state S\) gave no answer/,
+  },
   { daemon: 'refuses', state: 'S', answer: { ok: false, error: 'EIO' }, why: /cannot tell: EIO/ },
 ];
 
