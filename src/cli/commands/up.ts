@@ -13,8 +13,8 @@ export const upCommand: Command = {
 
 Starts the tunnel of /etc/ipipou/NAME.conf, or of a config file (a word with a slash, or FILE.conf
 in this folder), and returns when it is ready, or with its error and exit code; what the daemon
-warns of meanwhile is printed. Its log goes to /var/log/ipipou/DEVICE.log (or below IPIPOU_LOG_DIR), which
-stays after \`ipipou down\`; that of the run before is kept beside it.`,
+warns of meanwhile is printed. Its log goes to /var/log/ipipou/DEVICE.log (or below
+IPIPOU_LOG_DIR), which stays after \`ipipou down\`; that of the run before is kept beside it.`,
   async run(args, context) {
     const [word = ''] = readGiven('up', args, { names: [1, 1], what: 'a config' }).names;
     const reference = configReferenceOf(word);
