@@ -138,7 +138,7 @@ export class LiveConfig {
     this.#origin = origin;
     this.#log('info', 'config read again', changes);
     const said = [
-      ...changed.map((option) => `${option}: changed, but not in this run: it needs a restart`),
+      ...changed.map((option) => `${option}: takes effect after a restart`),
       ...about,
       ...warnings,
     ];
@@ -193,7 +193,7 @@ function refuseOtherTunnel(changed: readonly string[]): void {
   const names = { server: 'server or client', 'tunl-ip': 'tunl-ip' };
   for (const [option, name] of Object.entries(names)) {
     if (!changed.includes(option)) continue;
-    throw new IpipouError('arguments', `${name}: changed, which needs a restart`, {
+    throw new IpipouError('arguments', `${name} can be changed by a restart only`, {
       hint: 'nothing was changed',
     });
   }

@@ -168,7 +168,7 @@ function formatRemembered(
   now: number,
 ): string | undefined {
   if (path === undefined || role !== 'server') return undefined;
-  if (rememberedUntil === undefined) return 'for ever';
+  if (rememberedUntil === undefined) return 'forever';
   return `until ${formatTime(rememberedUntil, now)}`;
 }
 

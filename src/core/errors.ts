@@ -88,6 +88,8 @@ export type ConfigProblem = {
   readonly value: string | undefined;
   /** What was expected, as a noun phrase: "a port from 1 to 65535". */
   readonly expected: string;
+  /** `expected` is a whole sentence, where no other value would do. */
+  readonly sentence?: true;
   /** There is no such option at all; `expected` is where to look, or what may have been meant. */
   readonly unknown?: true;
   /** Sound, but not supported by this version. */
@@ -108,9 +110,10 @@ export class ConfigError extends IpipouError {
   }
 }
 
-/** `FILE:LINE: KEY: "VALUE": expected EXPECTED`, or `FILE:LINE: unknown option KEY`. */
+/** `FILE:LINE: KEY: "VALUE": expected EXPECTED`, `FILE:LINE: unknown option KEY`, or `FILE:LINE: SENTENCE`. */
 export function formatProblem(problem: ConfigProblem): string {
   const where = problem.line === undefined ? problem.source : `${problem.source}:${problem.line}`;
+  if (problem.sentence === true) return `${where}: ${problem.expected}`;
   if (problem.unknown === true) {
     const place = problem.line === undefined ? '' : `${where}: `;
     return `${place}unknown option ${problem.key}: ${problem.expected}`;

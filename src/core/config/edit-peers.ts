@@ -7,7 +7,14 @@ import { OPTIONS } from './options.ts';
 import { ClaimTable, claimsOf, otherThan } from './peer-claims.ts';
 import { checkPeer, checkRoles, missing } from './peer-rules.ts';
 import { innerIpOf, type PeerBase, type PeerView } from './peer-view.ts';
-import { COMMAND_LINE, findOption, problemAt, unknownOption, type Setting } from './setting.ts';
+import {
+  COMMAND_LINE,
+  findOption,
+  problemAt,
+  sayAt,
+  unknownOption,
+  type Setting,
+} from './setting.ts';
 import { sameValue } from '../same-value.ts';
 import type { Filled, SlotName } from './slots.ts';
 import { isUnicast } from './syntax.ts';
@@ -108,7 +115,8 @@ function readOptions(options: readonly PeerOption[]): {
       continue;
     }
     const setting = { option, text, ...place };
-    if (option.peer === undefined) problems.push(problemAt(setting, 'an option of a peer'));
+    if (option.peer === undefined)
+      problems.push(sayAt(setting, `${option.name} cannot be set per peer`));
     else settings.push(setting);
   }
   return { settings, problems };

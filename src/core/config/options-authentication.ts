@@ -9,6 +9,7 @@ import {
 } from './limits.ts';
 import { flag, valued, type Option } from './option.ts';
 import {
+  noAuthentication,
   privateKey,
   publicKey,
   keyType,
@@ -24,6 +25,16 @@ const keysOf = (proof: Proof) => (proof.kind === 'ed25519' ? proof : undefined);
 
 /** Who the other side must be, and for how long. */
 export const AUTHENTICATION_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'auth',
+      group: 'authentication',
+      role: 'server',
+      help: 'Take whoever sends a packet for the client: no authentication at all.',
+    },
+    noAuthentication,
+    'auth',
+  ),
   flag(
     {
       name: 'auth-by-remote-ip',
@@ -178,7 +189,7 @@ export const TIMING_OPTIONS: readonly Option[] = [
       kept: ({ timers }) => timers.authLifetime,
       help:
         'How long a remembered client may go on without authenticating after its connection ' +
-        'expired; 0 = for ever.',
+        'expired; 0 = forever.',
     },
     secondsFrom(0, TEN_YEARS),
     'authLifetime',

@@ -22,7 +22,7 @@ const GENERAL_OPTIONS: readonly Option[] = [
       short: 's',
       group: 'general',
       fixed: ({ config }) => config.role,
-      help: 'Be the server: the side that waits. Understood where only a server has what is set.',
+      help: 'Be the server: the side that waits. Implied by any server-only option.',
     },
     { role: 'server' },
   ),

@@ -68,8 +68,14 @@ function readLong(read: Progress, word: string): void {
   if (option === undefined) {
     read.problems.push(unknownOption(name, value, place));
   } else if (option.fileOnly) {
-    const expected = 'it in a config file; the command line cannot say this';
-    read.problems.push({ ...place, key: option.name, value: value ?? GIVEN, expected });
+    const expected = `${option.name} can be given in a config file only`;
+    read.problems.push({
+      ...place,
+      key: option.name,
+      value: value ?? GIVEN,
+      expected,
+      sentence: true,
+    });
   } else if (option.value !== undefined) {
     readValue(read, option, `--${name}=`, value);
   } else if (value === undefined) {

@@ -2,6 +2,7 @@ import type { ConfigProblem } from '../errors.ts';
 import {
   findOption,
   problemAt,
+  sayAt,
   unknownOption,
   type ParsedSource,
   type Section,
@@ -17,6 +18,11 @@ import { peerName } from './syntax-peers.ts';
  * `parseSection`, one section at a time, because there may be a hundred thousand. Never throws.
  */
 export function parseConfigFile(text: string, source: string): ParsedSource {
+  const foreign = /^[ \t]*\[(?:Interface|Peer)\]/im.exec(text);
+  if (foreign) {
+    const line = 1 + countLines(text, 0, foreign.index + 1);
+    return { source, settings: [], sections: [], problems: [wireGuardFile({ source, line })] };
+  }
   const first = text.search(SECTION_HEAD);
   const top = text.slice(0, first < 0 ? text.length : first).replace(/^\u{feff}/u, '');
   const { settings, problems } = parseLines(top, { source, line: 1 });
@@ -35,8 +41,16 @@ export function parseConfigFile(text: string, source: string): ParsedSource {
   return { source, settings, sections, problems: found };
 }
 
+/** The key of the one problem of a file that is another program's: nothing else is read of it. */
+export const FOREIGN = '[Interface]';
+
+function wireGuardFile(place: Place): ConfigProblem {
+  const expected = 'this looks like a WireGuard file; ipipou has options of its own (ipipou help)';
+  return { ...place, key: FOREIGN, value: undefined, expected, sentence: true };
+}
+
 /** A line that begins with the word `peer`, as a file's lines may begin. */
-const SECTION_HEAD = /^[ \t-]*peer(?![A-Za-z0-9-]).*$/gm;
+const SECTION_HEAD = /^[ \t-]*peer(?![A-Za-z0-9-])[^\n]*/gm;
 
 type Cut = { readonly at: number; readonly head: string; readonly body: string };
 
@@ -74,7 +88,10 @@ export function parseSection({ body, source, line }: Section): Lines {
     problems: [
       ...problems,
       ...strays.map((stray) =>
-        problemAt(stray, 'it before the first `peer`: it is no option of a peer'),
+        sayAt(
+          stray,
+          `${stray.option.name} cannot be set per peer: put it before the first line \`peer\``,
+        ),
       ),
     ],
   };
@@ -111,7 +128,7 @@ function parseContent(content: string, place: Place): Setting | ConfigProblem {
   if (option === undefined) return notAnOption(word, value, place);
   const setting = { option, text: value ?? '', ...place };
   if (option.commandLineOnly) {
-    return problemAt(setting, 'it on the command line; a file cannot say this');
+    return sayAt(setting, `${option.name} can be given on the command line only`);
   }
   if (option.value === undefined) {
     if (setting.text.trim() === '') return { ...setting, text: '' };

@@ -1,6 +1,7 @@
+import { formatBase64 } from '../base64.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { heard, type PeerView } from './peer-view.ts';
-import { problemAt, type Setting } from './setting.ts';
+import { COMMAND_LINE, problemAt, sayAt, type Setting } from './setting.ts';
 import type { SlotName } from './slots.ts';
 import { isUnicast } from './syntax.ts';
 import { DEFAULT_PEER, type TunnelConfig } from './tunnel-config.ts';
@@ -18,7 +19,7 @@ export function checkRoles(
   return settings
     .filter(({ option }) => option.role !== 'both' && option.role !== role)
     .map((setting) =>
-      problemAt(setting, `role \`${setting.option.role}\`; a ${role} has no use for it`),
+      sayAt(setting, `${setting.option.name} is for a ${setting.option.role}; this is a ${role}`),
     );
 }
 
@@ -50,6 +51,29 @@ function checkAuthentication(view: PeerView): readonly ConfigProblem[] {
     ].join(' and ');
     found.push(problemAt(tokenOrigin, `either a token or keys, not both (${names} is given too)`));
   }
+  const keyOrigin = origins.get('peerPublicKey');
+  const seed = heard(view, 'privateSeed');
+  if (peerPublicKey && keyOrigin && seed && formatBase64(seed) === peerPublicKey) {
+    found.push(
+      sayAt(
+        keyOrigin,
+        'auth-key-b64 and auth-remote-pubkey-b64 are the same: one is a private key and one a public one ' +
+          '(ipipou pubkey tells the public key of a private one)',
+      ),
+    );
+  }
+  const authOrigin = origins.get('auth');
+  if (authOrigin && provesItself(view)) {
+    found.push(sayAt(authOrigin, 'auth none, and a proof of who the client is: only one of them'));
+  }
+  if (base.role === 'server' && !saysWho(view) && view.place.source === COMMAND_LINE) {
+    found.push(
+      ...missing(view, ['auth', ...PROOFS], NOBODY_NAMED).map((problem): ConfigProblem => ({
+        ...problem,
+        sentence: true,
+      })),
+    );
+  }
   if (base.role === 'server' && privateSeed && !peerPublicKey && !token) {
     const expected =
       "the client's public key: with keys, a server without it could admit nobody " +
@@ -71,6 +95,19 @@ function checkAuthentication(view: PeerView): readonly ConfigProblem[] {
 }
 
 const PROOFS = ['auth-remote-pubkey-b64', 'auth-token', 'auth-token-b64', 'auth-by-remote-ip'];
+
+const NOBODY_NAMED =
+  'nothing says who the client is: give auth-remote-pubkey-b64, auth-token or auth-by-remote-ip; ' +
+  'or auth none, to take whoever sends a packet';
+
+/** Whether the default peer's options say who it is, if only that it may be anybody. */
+function saysWho(view: PeerView): boolean {
+  const { own } = view;
+  const keys = heard(view, 'privateSeed');
+  return (
+    provesItself(view) || Boolean(keys ?? own.byRemotePort ?? own.auth) || view.id !== DEFAULT_PEER
+  );
+}
 
 function provesItself({ own }: PeerView): boolean {
   return Boolean(own.peerPublicKey ?? own.token ?? own.byRemoteIp);

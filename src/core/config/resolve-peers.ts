@@ -5,7 +5,7 @@ import { ClaimTable, claimsOf, otherThan, type Claim } from './peer-claims.ts';
 import { checkPeer, checkRoles, missing } from './peer-rules.ts';
 import { viewDefault, viewSection, type PeerView } from './peer-view.ts';
 import type { Situation } from './rules.ts';
-import { problemAt, type Section } from './setting.ts';
+import { problemAt, sayAt, type Section } from './setting.ts';
 import { isUnicast } from './syntax.ts';
 import type { PeerConfig, PeerId } from './tunnel-config.ts';
 import { PeerWarnings } from './warnings.ts';
@@ -43,7 +43,10 @@ function refuseStray({ origins }: Situation): readonly ConfigProblem[] {
   return [...strays]
     .filter((origin) => origin !== undefined)
     .map((origin) =>
-      problemAt(origin, 'it in a section: the options before the first `peer` describe no peer'),
+      sayAt(
+        origin,
+        `${origin.option.name} belongs into a section: what stands before the first line \`peer\` describes no peer`,
+      ),
     );
 }
 

@@ -12,6 +12,7 @@ import {
 } from './limits.ts';
 import { mergeSources, type Merged } from './merge.ts';
 import type { ParsedArguments } from './parse-argv.ts';
+import { FOREIGN } from './parse-file.ts';
 import type { PeerBase } from './peer-view.ts';
 import { defaultPeer } from './peers.ts';
 import { resolvePeers } from './resolve-peers.ts';
@@ -81,7 +82,10 @@ function refuseProblems(
   merged: Merged,
   more: readonly ConfigProblem[],
 ): void {
-  const problems = [...merged.problems, ...more];
+  const found = [...merged.problems, ...more];
+  const foreign = found.filter(({ key }) => key === FOREIGN);
+  // What else is wrong with another program's file would only mislead.
+  const problems = foreign.length > 0 ? foreign : found;
   if (problems.length === 0) return;
   const rank = (problem: ConfigProblem) =>
     sources.findLastIndex(({ source }) => source === problem.source);

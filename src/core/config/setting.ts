@@ -58,6 +58,11 @@ export function problemAt(setting: Setting, expected: string): ConfigProblem {
   return { source, line, key: option.name, value: option.secret ? HIDDEN : shown, expected };
 }
 
+/** A problem that no other value would mend, as a sentence. */
+export function sayAt(setting: Setting, sentence: string): ConfigProblem {
+  return { ...problemAt(setting, sentence), sentence: true };
+}
+
 /**
  * The problem of a word that stands where an option should and is none. Nothing of what follows
  * the option's name is shown: it may be a secret behind a slip of the pen.

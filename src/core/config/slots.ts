@@ -20,6 +20,7 @@ export type Slots = {
   readonly number: number;
   readonly dataplane: 'auto' | 'fou' | 'bpf' | 'tun';
 
+  readonly auth: 'none';
   readonly byRemoteIp: true;
   readonly byRemotePort: true;
   readonly token: Uint8Array;

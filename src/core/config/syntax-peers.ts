@@ -31,7 +31,7 @@ export const mtuValue = syntax<number | 'auto'>(
   (text) => (text === 'auto' ? text : parseDecimal(text, MTU_MIN, MTU_MAX)),
 );
 
-const PREFIXES = `prefixes as in 10.1.0.0/16, 10.2.3.4: at most ${ALLOWED_IPS_MAX}, with commas or blanks between`;
+const PREFIXES = `prefixes as in 10.1.0.0/16, 10.2.3.4: at most ${ALLOWED_IPS_MAX}, with commas or spaces between`;
 
 /** `allowed-ips`: networks, an address without length being that address alone. */
 export const prefixList: Syntax<readonly Prefix[]> = {

@@ -94,6 +94,11 @@ export function oneOf<T extends string>(placeholder: string, choices: readonly T
   return syntax(placeholder, expected, (text) => choices.find((choice) => choice === text));
 }
 
+/** `auth`: that nobody has to prove anything is said, never meant by silence. */
+export const noAuthentication = syntax('none', 'none', (text) =>
+  text === 'none' ? text : undefined,
+);
+
 /** `auth-key-type`: one scheme, so anything else is not wrong but missing. */
 export const keyType: Syntax<'ed25519'> = {
   placeholder: 'TYPE',
@@ -152,7 +157,7 @@ function parseDevice(text: string): string | undefined {
 }
 
 const DEVICE_EXPECTED =
-  `a device name: 1 to ${DEVICE_NAME_MAX_BYTES} bytes, not . or .., no blanks, ` +
+  `a device name: 1 to ${DEVICE_NAME_MAX_BYTES} bytes, not . or .., no spaces, ` +
   'none of / : % * " \\';
 
 export const deviceName = syntax('DEVICE', DEVICE_EXPECTED, parseDevice);
@@ -165,9 +170,25 @@ export const nftName = syntax(
     text.length <= NFT_NAME_MAX_BYTES && /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(text) ? text : undefined,
 );
 
-export const publicKey = syntax('KEY', `${KEY_BYTES} bytes in base64`, parsePublicKey);
+/** Keys: what is wrong with one is told by its length, since a private one must not be shown. */
+function keySyntax<T>(parse: (text: string) => T | undefined): Syntax<T> {
+  const expected = `${KEY_BYTES} bytes in base64`;
+  const plain = syntax('KEY', expected, parse);
+  return {
+    ...plain,
+    read: (text) => {
+      const reading = plain.read(text);
+      if (reading.ok) return reading;
+      const length = parseBase64(text)?.length;
+      const found = length === undefined ? 'this is no base64' : `these are ${length} bytes`;
+      return { ...reading, expected: `${expected}; ${found}` };
+    },
+  };
+}
 
-export const privateKey = syntax('KEY', `${KEY_BYTES} bytes in base64`, (text) => {
+export const publicKey = keySyntax(parsePublicKey);
+
+export const privateKey = keySyntax((text) => {
   const bytes = parseBase64(text);
   return bytes?.length === KEY_BYTES ? bytes : undefined;
 });

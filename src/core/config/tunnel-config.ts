@@ -69,7 +69,7 @@ export type AuthConfig = {
 };
 
 export type TimerConfig = {
-  /** How long a remembered remote may go on after its connection expired; 0 = for ever. */
+  /** How long a remembered remote may go on after its connection expired; 0 = forever. */
   readonly authLifetime: Seconds;
   /** Client: authenticate again every so often; server: send an empty keepalive so often; 0 = never. */
   readonly keepalive: Seconds;

@@ -29,6 +29,8 @@ export class PeerWarnings {
     if (keys?.peerPublicKey) this.verifying += 1;
     if (keys?.privateSeed && auth.replyOnAuthOk) this.signingReplies += 1;
     this.#findOwn(view, keys !== undefined, id === DEFAULT_PEER);
+    if (id === DEFAULT_PEER) return;
+    for (const text of view.settings.flatMap(textWarnings)) this.#add(text, false);
   }
 
   #findOwn(view: PeerView, keys: boolean, isDefault: boolean): void {
@@ -86,6 +88,7 @@ export function findWarnings(
   if (
     base.role === 'server' &&
     hasDefault &&
+    !slots.auth &&
     !slots.peerPublicKey &&
     !slots.token &&
     !slots.byRemoteIp
@@ -107,11 +110,27 @@ export function findWarnings(
   }
   return [
     ...found,
+    ...at.settings.flatMap(textWarnings),
     ...peers.aboutDefault,
     ...peers.aboutSections,
     ...untold(peers),
     ...withoutTheirPlane(at),
   ];
+}
+
+/** What looks like a slip in a secret or token, which is taken as it stands. Shows nothing of it. */
+function textWarnings(setting: Setting): readonly string[] {
+  const { option, text } = setting;
+  if (!option.secret || option.value?.placeholder !== 'TEXT') return [];
+  const slips: readonly (readonly [RegExp, string])[] = [
+    [/^\s/, 'begins with a space, which is part of it'],
+    [/\s$/, 'ends with a space, which is part of it'],
+    [/^(["']).*\1$/s, 'stands in quotes, which are part of it'],
+    [/\s#/, 'has a # in it: what follows is part of it, not a comment'],
+  ];
+  return slips
+    .filter(([slip]) => slip.test(text))
+    .map(([, words]) => `${formatPlace(setting)}: ${option.name}: ${words}`);
 }
 
 function untold({ untold: count }: PeerWarnings): readonly string[] {

@@ -148,7 +148,7 @@ describe('show', () => {
 
   test('of one that never forgets', () => {
     expect(formatTunnel({ ...LIVING, rememberedUntil: undefined }, NOW)).toMatch(
-      /remembered +for ever/,
+      /remembered +forever/,
     );
   });
 
@@ -169,7 +169,7 @@ describe('show', () => {
     remote         198.51.100.1:20000
     authenticated  2026-11-23 00:59:33 UTC (27 s ago)
     last heard     2026-11-23 00:59:59 UTC (1 s ago)
-    remembered     for ever
+    remembered     forever
     received       2.0 KiB in 2 packets
     sent           5 B in 1 packet
     refused        1 replay, 2 inner-source

@@ -105,7 +105,27 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
   server(`auth-secret ${'x'.repeat(1025)}`, is('auth-secret', '(hidden)', '1 to 1024 bytes')),
   server('auth-key-type rsa', is('auth-key-type', 'rsa', 'ed25519, the only', 'notImplemented')),
 
+  server(
+    'auth-key-b64 AAAA',
+    is('auth-key-b64', '(hidden)', '32 bytes in base64; these are 3 bytes'),
+  ),
+  server('auth-key-b64 x', is('auth-key-b64', '(hidden)', '32 bytes in base64; this is no base64')),
+  [
+    `server\nauth-key-b64 ${PUBLIC_KEY}\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\n`,
+    { line: 3, ...is('auth-remote-pubkey-b64', PUBLIC_KEY, 'are the same: one is a private key') },
+  ],
+  [
+    `server\nauth none\nauth-token t\n`,
+    { line: 2, ...is('auth', 'none', 'auth none, and a proof of who the client is') },
+  ],
+  server('auth some', is('auth', 'some', 'none')),
+  client('auth none', is('auth', 'none', 'auth is for a server; this is a client')),
+
   // Lines
+  [
+    'server\n[Interface]\nPrivateKey = x\n',
+    { line: 2, ...is('[Interface]', undefined, 'this looks like a WireGuard file') },
+  ],
   server('keepalvie 27', is('keepalvie', '(hidden)', 'did you mean `keepalive`?')),
   server('Server', is('Server', undefined, 'did you mean `server`?')),
   server('frobnicate 1', is('frobnicate', '(hidden)', 'ipipou help lists them')),
@@ -116,9 +136,9 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
   server('number=1', is('number', '=1', 'one space, then the value')),
   server('reply-on-auth-ok yes', is('reply-on-auth-ok', 'yes', 'no value')),
   server('é', is('(unreadable)', undefined, 'ipipou help lists them')),
-  server('config other', is('config', 'other', 'it on the command line')),
-  server('help', is('help', '(given)', 'it on the command line')),
-  server('auth-keygen', is('auth-keygen', '(given)', 'it on the command line')),
+  server('config other', is('config', 'other', 'config can be given on the command line only')),
+  server('help', is('help', '(given)', 'on the command line only')),
+  server('auth-keygen', is('auth-keygen', '(given)', 'on the command line only')),
 
   // The same thing twice
   ['server\nnumber 1\nnumber 2\n', { line: 3, ...is('number', '2', 'than the one of line 2') }],
@@ -148,13 +168,25 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
   ],
 
   // Roles
-  server('reauth-only', is('reauth-only', '(given)', 'role `client`; a server has no use for it')),
-  server('dead-peer-timeout 5', is('dead-peer-timeout', '5', 'role `client`')),
-  client('reply-on-auth-ok', is('reply-on-auth-ok', '(given)', 'role `server`; a client has no')),
-  client('auth-lifetime 5', is('auth-lifetime', '5', 'role `server`')),
-  client('connection-idle 5', is('connection-idle', '5', 'role `server`')),
-  client('auth-by-remote-ip', is('auth-by-remote-ip', '(given)', 'role `server`')),
-  client('auth-by-remote-port', is('auth-by-remote-port', '(given)', 'role `server`')),
+  server(
+    'reauth-only',
+    is('reauth-only', '(given)', 'reauth-only is for a client; this is a server'),
+  ),
+  server('dead-peer-timeout 5', is('dead-peer-timeout', '5', 'is for a client; this is a server')),
+  client(
+    'reply-on-auth-ok',
+    is('reply-on-auth-ok', '(given)', 'is for a server; this is a client'),
+  ),
+  client('auth-lifetime 5', is('auth-lifetime', '5', 'is for a server; this is a client')),
+  client('connection-idle 5', is('connection-idle', '5', 'is for a server; this is a client')),
+  client(
+    'auth-by-remote-ip',
+    is('auth-by-remote-ip', '(given)', 'is for a server; this is a client'),
+  ),
+  client(
+    'auth-by-remote-port',
+    is('auth-by-remote-port', '(given)', 'is for a server; this is a client'),
+  ),
 
   // What needs what
   [
@@ -259,16 +291,14 @@ const ARGUMENT_CASES: readonly (readonly [readonly string[], Omit<Said, 'line'>]
 test.each(ARGUMENT_CASES.map(([argv, said]) => ({ argv, said })))(
   'a command line is refused: $argv',
   ({ argv, said }) => {
-    const error = configError({}, ['-s', ...argv]);
+    const error = configError({}, ['-s', '--auth=none', ...argv]);
     expect(error.problems).toHaveLength(1);
-    expect(error.problems[0]).toEqual({
+    expect(error.problems[0]).toMatchObject({
       source: 'command line',
       line: undefined,
       key: said.key,
       value: said.value,
       expected: expect.stringContaining(said.expected) as string,
-      unknown: /^(did you mean|ipipou help)/.test(said.expected) ? true : undefined,
-      ...(said.exit === 'notImplemented' && { unsupported: true }),
     });
     expect(error.exit).toBe(said.exit ?? 'arguments');
   },
@@ -282,9 +312,9 @@ test('every problem is reported, not only the first', () => {
   expect(error.message.split('\n')).toEqual([
     't.conf:1: number: "x": expected a whole number from 0 to 32767',
     't.conf:2: unknown option frob: ipipou help lists them',
-    't.conf:3: fou-dev: no value: expected a device name: 1 to 15 bytes, not . or .., no blanks, ' +
+    't.conf:3: fou-dev: no value: expected a device name: 1 to 15 bytes, not . or .., no spaces, ' +
       'none of / : % * " \\, after one space',
-    't.conf:4: auth-lifetime: "1": expected role `server`; a client has no use for it',
+    't.conf:4: auth-lifetime is for a server; this is a client',
     't.conf:5: tunl-ip: "fd00::1": expected an IPv4 address; IPv6 is not implemented',
     't.conf: fou-remote-ip: no value: expected an IPv4 address or a host name: the server',
     "t.conf: fou-remote-port: no value: expected a port from 1 to 65535: the server's",

@@ -29,14 +29,23 @@ const CASES: readonly (readonly [string, Said])[] = [
     { line: 2, ...is('peer', 'x'.repeat(65), 'a name of 1 to 64 letters') },
   ],
   ['server\npeer\ta\n', { line: 2, ...is('peer', '\ta', 'one space, then the value') }],
-  section('server', is('server', '(given)', 'it before the first `peer`')),
-  section('tunl-ip 10.0.0.1', is('tunl-ip', '10.0.0.1', 'it before the first `peer`')),
-  section('verb 3', is('verb', '3', 'it before the first `peer`')),
-  section('fou-local :5', is('fou-local', ':5', 'it before the first `peer`')),
-  section('config x', is('config', 'x', 'it on the command line')),
+  section(
+    'server',
+    is('server', '(given)', 'cannot be set per peer: put it before the first line `peer`'),
+  ),
+  section(
+    'tunl-ip 10.0.0.1',
+    is('tunl-ip', '10.0.0.1', 'cannot be set per peer: put it before the first line `peer`'),
+  ),
+  section('verb 3', is('verb', '3', 'cannot be set per peer: put it before the first line `peer`')),
+  section(
+    'fou-local :5',
+    is('fou-local', ':5', 'cannot be set per peer: put it before the first line `peer`'),
+  ),
+  section('config x', is('config', 'x', 'config can be given on the command line only')),
   section('keepalive 1s', is('keepalive', '1s', 'a whole number of seconds')),
   section('keepalvie 1', is('keepalvie', '(hidden)', 'did you mean `keepalive`?')),
-  section('dead-peer-timeout 5', is('dead-peer-timeout', '5', 'role `client`; a server has no')),
+  section('dead-peer-timeout 5', is('dead-peer-timeout', '5', 'is for a client; this is a server')),
   section('auth-token u', is('auth-token', '(hidden)', 'no other value than the one of line 3')),
   section(`auth-key-b64 ${PRIVATE_KEY}`, is('auth-token', '(hidden)', 'either a token or keys'), 3),
   section('auth-by-remote-ip', is('fou-remote-ip', undefined, 'is to accept'), 2),
@@ -81,15 +90,15 @@ const CASES: readonly (readonly [string, Said])[] = [
   ],
   [
     'server\ntunl-peer-ip 172.28.0.9\npeer a\nauth-token t\ntunl-peer-ip 172.28.0.1\n',
-    { line: 2, ...is('tunl-peer-ip', '172.28.0.9', 'it in a section: the options before') },
+    { line: 2, ...is('tunl-peer-ip', '172.28.0.9', 'tunl-peer-ip belongs into a section') },
   ],
   [
     'server\nallowed-ips 10.0.0.0/8\npeer a\nauth-token t\ntunl-peer-ip 172.28.0.1\n',
-    { line: 2, ...is('allowed-ips', '10.0.0.0/8', 'it in a section') },
+    { line: 2, ...is('allowed-ips', '10.0.0.0/8', 'belongs into a section') },
   ],
   [
     'server\nfou-remote h:1\npeer a\nauth-token t\ntunl-peer-ip 172.28.0.1\n',
-    { line: 2, ...is('fou-remote', 'h:1', 'it in a section') },
+    { line: 2, ...is('fou-remote', 'h:1', 'belongs into a section') },
   ],
   [
     'tunl-ip 10.9.0.1\npeer a\nfou-remote h\n',

@@ -152,10 +152,10 @@ test.each([
   ['b', [['allowed-ips', '10.1.0.0/16']], 'other prefixes than peer `a`, which has 10.1.0.0/16'],
   ['b', [['allowed-ips', '10.0.0.1']], 'another address than peer `a`'],
   ['b', [['tunl-peer-ip', '172.28.0.0']], 'another address than `tunl-ip`'],
-  ['b', [['verb', '3']], 'verb: "3": expected an option of a peer'],
+  ['b', [['verb', '3']], 'verb cannot be set per peer'],
   ['b', [['keepalvie', '3']], 'did you mean `--keepalive`?'],
   ['b', [['keepalive', '3s']], 'keepalive: "3s": expected a whole number of seconds'],
-  ['b', [['dead-peer-timeout', '3']], 'role `client`'],
+  ['b', [['dead-peer-timeout', '3']], 'is for a client; this is a server'],
   [
     'b',
     [

@@ -34,6 +34,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 /** Options of files: each changes this part of the result. */
 const EFFECTS: Readonly<Record<string, Case>> = {
   server: at('', 'server', 'config.role', undefined, 'server'),
+  auth: at(SERVER, 'auth none', 'warnings', [expect.stringContaining('no authentication')], []),
   number: at(SERVER, 'number 3', 'config.number', 0, 3),
   'queue-number': at(SERVER, 'queue-number 2000', 'config.queue.number', 0, 2000),
   'nfq-max-len': at(SERVER, 'nfq-max-len 100', 'config.queue.maxLength', 24, 100),
@@ -226,7 +227,10 @@ for (const [name, { base, line, part, without, with: withIt }] of Object.entries
 /** What a running tunnel cannot change. */
 const fixed = Object.entries(EFFECTS).filter(
   ([name, { base, part }]) =>
-    findOption(name)?.peer === undefined && name !== 'peer' && base !== '' && part !== 'action',
+    findOption(name)?.peer === undefined &&
+    name !== 'peer' &&
+    base !== '' &&
+    /^(config|log)\./.test(part),
 );
 
 test.each(fixed)('a running tunnel is told that %s needs a restart', (name, { base, line }) => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseConfigFile } from '../../../src/core/config/parse-file.ts';
+import { parseConfigFile, parseSection } from '../../../src/core/config/parse-file.ts';
 
 const read = (text: string) => {
   const { settings, problems } = parseConfigFile(text, 'f');
@@ -49,4 +49,15 @@ test('wrong lines do not hide the others', () => {
   const { settings, problems } = parseConfigFile('frob\nserver\nnumber\nkeepalive 1', 'f');
   expect(settings.map(({ option }) => option.name)).toEqual(['server', 'keepalive']);
   expect(problems.map(({ line }) => line)).toEqual([1, 3]);
+});
+
+test.each(['\n', '\r\n'])('lines of sections are counted right where they end in %j', (end) => {
+  const lines = ['server', 'peer a', 'frob', '', 'peer b', 'keepalive 1', 'grob'];
+  const { sections } = parseConfigFile(lines.join(end), 'f');
+  const read = sections.map((section) => parseSection(section));
+  expect(read.flatMap(({ problems }) => problems.map(({ line, key }) => [line, key]))).toEqual([
+    [3, 'frob'],
+    [7, 'grob'],
+  ]);
+  expect(read.flatMap(({ settings }) => settings.map(({ line }) => line))).toEqual([6]);
 });

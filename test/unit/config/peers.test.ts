@@ -227,6 +227,7 @@ test('an option fills the slots that its row names', () => {
     '192.0.2.1:7@d',
     '192.0.2.1',
     'tun',
+    'none',
     'ed25519',
     'auto',
   ];
@@ -252,6 +253,7 @@ test('what an option changes in a running tunnel stands in one row for each slot
     'reauth-only: reauthOnly',
     'version: version',
     'help: help',
+    'auth: auth',
     'auth-key-type: keyType',
     'auth-keygen: keygen',
     'v: moreVerbose',

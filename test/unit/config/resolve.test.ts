@@ -234,3 +234,28 @@ test.each([
     ),
   );
 });
+
+test('on the command line, silence does not open a server to everybody', () => {
+  const error = configError({}, ['-s']);
+  expect(error.message).toContain('nothing says who the client is: give auth-remote-pubkey-b64');
+  expect(resolveRun({}, '-s --auth none').warnings).toEqual([]);
+  expect(resolveRun('server\n').warnings.join()).toContain('no authentication');
+});
+
+test.each([
+  ['auth-secret  x', 'begins with a space'],
+  ['auth-token x ', 'ends with a space'],
+  ['auth-token "x"', 'stands in quotes'],
+  ['auth-token x # the phone', 'has a # in it'],
+])('%j gets a warning that shows nothing of it', (line, words) => {
+  for (const text of [
+    `server\n${line}\n`,
+    `server\npeer a\ntunl-peer-ip 10.0.0.1\nauth-token t\n${line}\n`,
+  ]) {
+    if (text.includes('auth-token t\nauth-token')) continue;
+    const { warnings } = resolveRun(text);
+    const about = warnings.filter((warning) => warning.includes(words));
+    expect(about).toHaveLength(1);
+    expect(about[0]).not.toContain('x');
+  }
+});
