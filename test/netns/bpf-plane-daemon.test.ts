@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { up, type Topology } from '../../src/adapters/lab/topology.ts';
+import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
+import { port } from '../../src/core/units.ts';
+import { floodCommand, floodSent } from '../rig/flood.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { addressesSettled, expectNoPing, expectPing, iperf, whatIsThere } from '../rig/traffic.ts';
@@ -107,6 +109,26 @@ test('after kill -9 the kernel goes on, the next run adopts, and down cleans up'
   await expectNoPing(lab, lab.client(), INNER.server);
   await c.stop();
   expect(await whatIsOnBoth()).toEqual(before);
+});
+
+test('under a flood of ICMP errors a client gets in, and the daemon answers', async () => {
+  const s = await start(lab.server, SERVER);
+  await s.ready();
+  const { stdout } = await lab.exec(lab.server, ['cat', '/sys/class/net/eth0/address']);
+  const spec = { packets: 'errors', to: { ip: SERVER_ADDRESS, port: port(10_000) } } as const;
+  const much = { ...spec, rate: 30_000, count: 0, sources: 1000 };
+  // One comes by the outer device, one by none that has a program.
+  const floods = [
+    lab.spawn(lab.router, floodCommand({ ...much, device: 'wan', mac: stdout.trim() })),
+    lab.spawn(lab.server, floodCommand({ ...much, device: 'lo', mac: '00:00:00:00:00:00' })),
+  ];
+  await Promise.all(floods.map((flood) => flood.waitFor(/flooding/)));
+  const c = await start(lab.client(), CLIENT);
+  await Promise.all([s.established(), c.established()]);
+  await expectPing(lab, lab.client(), INNER.server);
+  const sent = await Promise.all(floods.map((flood) => floodSent(flood, true)));
+  for (const count of sent) expect(count).toBeGreaterThan(1000);
+  expect((await s.ready()).refusedBelow['outer-error']).toBeGreaterThan(0);
 });
 
 test('auto prefers this plane to user space where there is no FOU, and says why', async () => {

@@ -122,6 +122,28 @@ describe('the ABI header', () => {
     expect(Object.fromEntries(shapes)).toEqual(Object.fromEntries(known));
   });
 
+  test('has what is taken over from programs of version 1 where they have it', () => {
+    expect(abi.ADOPTED_VERSIONS).toEqual([1, abi.ABI_VERSION]);
+    const offsets = (name: 'ipipou_peer' | 'ipipou_path' | 'ipipou_counters'): object => {
+      const { size, fields } = abi.STRUCTS[name];
+      const places = Object.entries(fields).map(([field, { offset }]) => [field, offset]);
+      return { size, ...(Object.fromEntries(places) as Record<string, number>) };
+    };
+    expect(abi.STRUCTS.ipipou_config.fields.abi_version.offset).toBe(0);
+    expect(offsets('ipipou_peer')).toEqual({
+      ...{ size: 32, remote_ip: 0, remote_port: 4, inner_mtu: 6, local_ip: 8, outer_ifindex: 12 },
+      ...{ flags: 16, reserved: 20, inner_ip: 24, tag: 28 },
+    });
+    expect(offsets('ipipou_path')).toEqual({
+      ...{ size: 12, local_ip: 0, remote_ip: 4, remote_port: 8, reserved: 10 },
+    });
+    expect(offsets('ipipou_counters')).toMatchObject({
+      ...{ size: 128, tx_packets: 0, tx_bytes: 8, tx_refused: 16 },
+      ...{ rx_packets: 64, rx_bytes: 72, rx_refused: 80, last_heard: 88, peer_bucket: 104 },
+    });
+    expect(abi.PEER_FLAGS).toEqual({ IPIPOU_PEER_ADMITTED: 1, IPIPOU_PEER_ANY_SOURCE: 2 });
+  });
+
   test('names maps and programs as briefly as the kernel keeps them', () => {
     for (const name of abi.MAP_NAMES) expect(name.length).toBeLessThan(16);
   });
