@@ -71,9 +71,9 @@ export type PlaneDescription = {
 /** What a plane tells its owner, besides the results of calls. */
 export interface PlaneListener {
   /**
-   * A packet for the session core. The plane handles packets one at a time and decides what
-   * becomes of this one (dropped, or let through when its source is admitted by then) after the
-   * promise settles. Never rejects.
+   * A packet for the session core. The plane gives packets in their order, a bounded number of them
+   * before earlier ones have settled, since one may wait for the disk; what becomes of one (dropped, or
+   * let through when its source is admitted by then) it decides after its promise settles. Never rejects.
    */
   packet(packet: ControlPacket): Promise<void>;
   /** The network says that a packet of ours did not arrive; from planes whose socket hears of it. */

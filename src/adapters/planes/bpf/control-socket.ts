@@ -35,6 +35,7 @@ import {
 } from '../../udp/message-headers.ts';
 import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { arrivedAt, controlMessages, decodeIcmpError, type IcmpError } from './socket-errors.ts';
+import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { DEAF_TO_ERRORS, ERRORS_PER_TURN, PACKETS_PER_TURN, SEND_TRIES } from './limits.ts';
 
@@ -80,6 +81,8 @@ export class ControlSocket {
   #deaf: NodeJS.Timeout | undefined;
   /** The end of ours that the last packet came to. */
   #local: Endpoint | undefined;
+  /** One peer's packet may wait for a disk; those of others do not. */
+  readonly #inFlight = new InFlight(PACKETS_IN_FLIGHT);
   #pumping: Promise<void> | undefined;
   #closed = false;
 
@@ -162,7 +165,8 @@ export class ControlSocket {
       const length = this.#receive(0);
       if (length < 0) return;
       const path = this.#path();
-      if (path) await this.#handlers.packet({ path, payload: this.#payload.subarray(0, length) });
+      const payload = this.#payload.slice(0, length);
+      if (path) await this.#inFlight.add(this.#handlers.packet({ path, payload }));
       if (handled % PACKETS_PER_TURN === 0) await nextTurn();
     }
   }

@@ -17,6 +17,7 @@ import type {
 import { close } from '../../ffi/libc.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
+import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { Serial } from '../serial.ts';
 import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
 import { DeviceRouting } from './device-routing.ts';
@@ -55,6 +56,8 @@ export class TunPlane implements DataPlane {
   readonly #serial = new Serial();
   /** Control packets are handled one after another; the worker bounds how many there are. */
   #controlTail: Promise<void> = Promise.resolve();
+  /** One peer's packet may wait for a disk; those of others do not. */
+  readonly #inFlight = new InFlight(PACKETS_IN_FLIGHT);
   #closed = false;
 
   private constructor(context: PlaneContext, offloads: Offloads) {
@@ -274,10 +277,12 @@ export class TunPlane implements DataPlane {
   }
 
   #control(packet: ControlPacket): void {
-    this.#controlTail = this.#controlTail.then(async () => {
-      if (!this.#closed) await this.#context.listener.packet(packet);
-      this.#worker?.handled(packet.path, packet.payload);
-    });
+    this.#controlTail = this.#controlTail.then(() => this.#inFlight.add(this.#handle(packet)));
+  }
+
+  async #handle(packet: ControlPacket): Promise<void> {
+    if (!this.#closed) await this.#context.listener.packet(packet);
+    this.#worker?.handled(packet.path, packet.payload);
   }
 
   /** The path to a peer takes less than it did: the kernel knows by now how much. */
