@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
@@ -205,6 +213,18 @@ test('after kill -9 show tells, and the next run admits the client from memory',
   const { authenticatedAt } = await again.established();
   await expectPing(lab, lab.client(), INNER.server);
   expect(authenticatedAt).toBe(proved);
+});
+
+test('a run directory that somebody deletes is made anew: show and down find the tunnel', async () => {
+  const { s } = await startBoth();
+  rmSync(path.join(hosts.folder, 'run'), { recursive: true });
+  expect(await s.status()).toBeUndefined();
+  await s.established();
+  expect(s.program.output()).toMatch(/run directory was deleted and has been made anew/);
+  expect(await show(lab.server)).toMatchObject([{ device: 'ipipou0', phase: 'established' }]);
+  expect(await hosts.run(lab.server, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
+  await s.program.finished;
+  expect(existsSync(s.control)).toBe(false);
 });
 
 test('a damaged memory is set aside, told, and does not keep the tunnel from starting', async () => {

@@ -1,11 +1,11 @@
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { mergeReplay } from '../../core/auth/replay.ts';
 import type { SessionMemory } from '../../core/session/types.ts';
 import type { Seconds } from '../../core/units.ts';
 import type { PeerConfig } from '../../core/config/tunnel-config.ts';
 import type { MemoryJournal } from '../../ports/run-store.ts';
-import { fileError, tryLock } from './files.ts';
+import { fileError, isErrno, tryLock } from './files.ts';
 import { memoryKey } from './memory-key.ts';
 import { formatHead, formatRecord, RECORD_SPACE } from './memory-record.ts';
 
@@ -45,7 +45,7 @@ export const datasync: Sync = (handle) => handle.datasync();
  * Memory of a tunnel's peers: in a file that is appended to, and written anew when it has grown. What
  * is noted while a write goes on is written by the next one as a whole, so that all who wait share one
  * sync, and nothing of it happens on the event loop. After a failure nobody knows what the file holds,
- * so the next write begins a new one.
+ * so the next write begins a new one; so it does when somebody has deleted the file.
  */
 export class Journal implements MemoryJournal {
   readonly damage: readonly string[];
@@ -132,7 +132,8 @@ export class Journal implements MemoryJournal {
     if (keys.length === 0 && this.#begun) return;
     try {
       const most = Math.max(GROWTH_MIN, GROWTH_FACTOR * this.#base);
-      if (this.#begun && this.#grown < most) await this.#append(keys);
+      const there = this.#begun && (await this.#file.handle.stat()).nlink > 0;
+      if (there && this.#grown < most) await this.#append(keys);
       else await this.#rewrite(0);
     } catch (error) {
       for (const key of keys) this.#dirty.add(key);
@@ -155,6 +156,7 @@ export class Journal implements MemoryJournal {
     const { path, handle: old } = this.#file;
     const temporary = `${path}.new`;
     this.#dropFormer();
+    await mkdir(dirname(path), { mode: 0o700 }).catch(unlessThere);
     await rm(temporary, { force: true });
     const handle = await open(temporary, 'ax', 0o600);
     let size = 0;
@@ -221,6 +223,10 @@ async function probe(handle: FileHandle, size: number, bytes: number): Promise<v
   }
   await handle.datasync();
   await handle.truncate(size);
+}
+
+function unlessThere(error: unknown): void {
+  if (!isErrno(error, 'EEXIST')) throw error;
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -103,20 +103,30 @@ function isRecord(value: unknown): value is RunRecord {
 function claim(folder: string, device: string): RunClaim {
   const own = ownProcess();
   let lock = lockFolder(folder, device);
+  const renew = (): void => {
+    if (isSameFile(lock, join(folder, 'lock'))) return;
+    const former = lock;
+    lock = lockFolder(folder, device);
+    closeSync(former);
+  };
   return {
     previous: readRecord(folder),
     controlPath: join(folder, 'control.sock'),
     process: own,
-    write: (record) => replaceFile(join(folder, 'run.json'), JSON.stringify(record), false),
+    write(record) {
+      const text = JSON.stringify(record);
+      try {
+        replaceFile(join(folder, 'run.json'), text, false);
+      } catch (error) {
+        if (!(error instanceof Error && isErrno(error.cause, 'ENOENT'))) throw error;
+        renew();
+        replaceFile(join(folder, 'run.json'), text, false);
+      }
+    },
     intact: () =>
       isSameFile(lock, join(folder, 'lock')) &&
       ['run.json', 'control.sock'].every((name) => existsSync(join(folder, name))),
-    renew() {
-      if (isSameFile(lock, join(folder, 'lock'))) return;
-      const former = lock;
-      lock = lockFolder(folder, device);
-      closeSync(former);
-    },
+    renew,
     release(mode) {
       // The lock file goes while it is still locked, so that nobody locks one that is going.
       if (mode === 'remove') {

@@ -305,6 +305,20 @@ describe('a journal', () => {
     expect([next.load(a), next.load(b)]).toEqual([memory(7), memory(8)]);
   });
 
+  test('that somebody deletes is written anew, with all of it', async () => {
+    const [a, b] = [keyed('a', 1), keyed('b', 2)];
+    const config = tunnel('ipipou0', a, b);
+    const journal = await start(config);
+    journal.note(a, memory(7));
+    await journal.flush();
+    rmSync(base, { recursive: true });
+    journal.note(b, memory(8));
+    await journal.flush();
+    await die(journal);
+    const next = await start(config);
+    expect([next.load(a), next.load(b)]).toEqual([memory(7), memory(8)]);
+  });
+
   test('with a torn end is what it was before', async () => {
     const a = keyed('a', 1);
     const first = await start(tunnel('ipipou0', a));

@@ -102,6 +102,9 @@ describe('run directories', () => {
       expect(claim.intact(), gone).toBe(true);
       expect(() => store.claim('ipipou0')).toThrow('already run');
     }
+    rmSync(path.join(folder, 'run'), { recursive: true });
+    claim.write(record('ipipou0'));
+    expect(store.list(), 'a record makes it, too').toHaveLength(1);
     claim.release('remove');
     expect(store.list()).toEqual([]);
   });
