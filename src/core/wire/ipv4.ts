@@ -135,21 +135,3 @@ export function encodeIpv4Header(header: OutgoingIpv4Header): Uint8Array {
   bytes.set(encodeU16be(internetChecksum(bytes)), AT.checksum);
   return bytes;
 }
-
-/**
- * Whether a UDP payload can be a tunnelled IPv4 packet: version 4, a header that fits the total
- * length, and a total length that fits the payload. Cheap and without a checksum: it sorts packets,
- * it proves nothing. `length` is for a payload that lies in a longer buffer.
- */
-export function looksLikeIpv4(payload: Uint8Array, length = payload.length): boolean {
-  if (length < IPV4_HEADER_LENGTH) return false;
-  const versionIhl = payload[AT.versionIhl] ?? 0;
-  const headerLength = (versionIhl & 0x0f) * 4;
-  const totalLength = getU16be(payload, AT.totalLength);
-  return (
-    versionIhl >> 4 === 4 &&
-    headerLength >= IPV4_HEADER_LENGTH &&
-    totalLength >= headerLength &&
-    totalLength <= length
-  );
-}

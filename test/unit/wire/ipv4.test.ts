@@ -2,12 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeOuterIpv4, outerIpv4FromNumber } from '../../../src/core/addr.ts';
 import { internetChecksum } from '../../../src/core/wire/checksum.ts';
-import {
-  decodeIpv4Header,
-  encodeIpv4Header,
-  IPPROTO_UDP,
-  looksLikeIpv4,
-} from '../../../src/core/wire/ipv4.ts';
+import { decodeIpv4Header, encodeIpv4Header, IPPROTO_UDP } from '../../../src/core/wire/ipv4.ts';
 
 function bytes(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex, 'hex'));
@@ -151,23 +146,5 @@ describe('decodeIpv4Header', () => {
     expect(() =>
       encodeIpv4Header({ ...fields, payloadLength: 65516, source, destination }),
     ).toThrow(RangeError);
-  });
-});
-
-describe('looksLikeIpv4', () => {
-  const inner = '4500001c00000000400100000a0000010a000002';
-  it.each([
-    ['a whole packet', `${inner}0000000000000000`, true],
-    ['a packet with bytes after it', `${inner}00000000000000000000`, true],
-    ['a packet that is cut short', `${inner}00000000000000`, false],
-    ['version 6', `65${inner.slice(2)}0000000000000000`, false],
-    ['a short header', `44${inner.slice(2)}0000000000000000`, false],
-    ['a header longer than the total length', `4f${inner.slice(2)}${'00'.repeat(60)}`, false],
-    ['a total length below the header', `45000013${inner.slice(8)}0000000000000000`, false],
-    ['a header alone', `45000014${inner.slice(8)}`, true],
-    ['nineteen bytes', `45000013${inner.slice(8, 38)}`, false],
-    ['nothing', '', false],
-  ])('judges %s', (_name, hex, expected) => {
-    expect(looksLikeIpv4(bytes(hex))).toBe(expected);
   });
 });

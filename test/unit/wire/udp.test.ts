@@ -10,7 +10,8 @@ import {
 } from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
 import { internetChecksum } from '../../../src/core/wire/checksum.ts';
-import { decodeIpv4Header, looksLikeIpv4 } from '../../../src/core/wire/ipv4.ts';
+import { looksLikeData } from '../../../src/core/wire/inner-packet.ts';
+import { decodeIpv4Header } from '../../../src/core/wire/ipv4.ts';
 import { decodeUdp, encodeUdpPacket, UDP_MAX_PAYLOAD } from '../../../src/core/wire/udp.ts';
 
 type Fixture = { readonly case: string; readonly udp_payload: string; readonly ipv4: string };
@@ -48,7 +49,7 @@ describe('decodeUdp', () => {
       const decoded = decodeUdp(packet);
       if (!decoded.ok) throw new Error(decoded.reason);
       expect(hex(decoded.value.payload)).toBe(fixture.udp_payload);
-      expect(looksLikeIpv4(decoded.value.payload)).toBe(fixture.case === 'fou-ipip-ping');
+      expect(looksLikeData(decoded.value.payload)).toBe(fixture.case === 'fou-ipip-ping');
 
       const header = decodeIpv4Header(packet, decodeOuterIpv4);
       if (!header.ok) throw new Error(header.reason);

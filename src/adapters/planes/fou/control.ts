@@ -1,4 +1,4 @@
-import { looksLikeIpv4 } from '../../../core/wire/ipv4.ts';
+import { looksLikeData } from '../../../core/wire/inner-packet.ts';
 import { decodeUdp } from '../../../core/wire/udp.ts';
 import type { OuterIp, Path } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
@@ -55,7 +55,7 @@ export class ControlQueue {
       return;
     }
     await this.#owner.packet({ path: { local: { ip, port: destination.port }, remote }, payload });
-    const goesOn = looksLikeIpv4(payload) && this.#owner.carries(arrived);
+    const goesOn = looksLikeData(payload) && this.#owner.carries(arrived);
     this.#queue.verdict(queued.id, goesOn ? 'accept' : 'drop');
   }
 

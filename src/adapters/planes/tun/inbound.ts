@@ -14,7 +14,7 @@ import type { Port } from '../../../core/units.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/v1.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
-import { isData } from './classify.ts';
+import { isData } from '../../../core/wire/inner-packet.ts';
 import { Coalescer } from './coalescing.ts';
 import type { ControlGate } from './control-gate.ts';
 import type { Loss, SharedCounters } from './counters.ts';

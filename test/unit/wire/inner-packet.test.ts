@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { isData } from '../../../src/adapters/planes/tun/classify.ts';
+import { describe, expect, it, test } from 'vitest';
+import { isData, isInnerPacket, looksLikeData } from '../../../src/core/wire/inner-packet.ts';
 
 const AUTH = new Set([0, 5, 73]);
 
@@ -46,5 +46,42 @@ describe('isData', () => {
         },
       ),
     );
+  });
+});
+
+describe('isInnerPacket', () => {
+  const ipv4 = Uint8Array.from([0x45, 0, 0, 24, ...new Uint8Array(20)]);
+  const ipv6 = Uint8Array.from([0x60, 0, 0, 0, 0, 2, ...new Uint8Array(36)]);
+
+  it('knows whole IPv4 and IPv6 packets', () => {
+    expect(isInnerPacket(ipv4)).toBe(true);
+    expect(isInnerPacket(ipv6)).toBe(true);
+  });
+
+  it('refuses them cut or grown', () => {
+    for (const packet of [ipv4, ipv6]) {
+      for (let length = 0; length < packet.length; length++) {
+        expect(isInnerPacket(packet.subarray(0, length))).toBe(false);
+      }
+      expect(isInnerPacket(Uint8Array.from([...packet, 0]))).toBe(false);
+    }
+  });
+});
+
+describe('looksLikeData', () => {
+  const inner = '4500001c00000000400100000a0000010a000002';
+  it.each([
+    ['a whole packet', `${inner}0000000000000000`, true],
+    ['a packet with bytes after it', `${inner}00000000000000000000`, true],
+    ['a packet that is cut short', `${inner}00000000000000`, false],
+    ['version 6', `65${inner.slice(2)}0000000000000000`, false],
+    ['a short header', `44${inner.slice(2)}0000000000000000`, false],
+    ['a header longer than the total length', `4f${inner.slice(2)}${'00'.repeat(60)}`, false],
+    ['a total length below the header', `45000013${inner.slice(8)}0000000000000000`, false],
+    ['a header alone', `45000014${inner.slice(8)}`, true],
+    ['nineteen bytes', `45000013${inner.slice(8, 38)}`, false],
+    ['nothing', '', false],
+  ])('judges %s', (_name, hex, expected) => {
+    expect(looksLikeData(Uint8Array.from(Buffer.from(hex, 'hex')))).toBe(expected);
   });
 });

@@ -1,0 +1,74 @@
+/**
+ * What is tunnelled data, and what is not: said here, and nowhere else in TypeScript. The guard
+ * (core/nft/guard-rules.ts) and the eBPF programs (bpf/decap.h) follow the same rule in their languages.
+ *
+ * Data is an inner IP packet. Authentication packets are random bytes of few lengths, and some of them
+ * happen to begin like one, so that on an admitted path
+ *
+ * | payload                                            | verdict |
+ * | -------------------------------------------------- | ------- |
+ * | no IP packet of a family that the tunnel carries   | control |
+ * | one whose length is the payload's                  | data    |
+ * | one that is shorter, in a payload of an auth length | control |
+ * | one that is shorter, in a payload of another length | data    |
+ */
+import { getU16be } from '../bytes.ts';
+
+/** First halves of first bytes that inner packets have: their IP versions. */
+const VERSIONS: ReadonlySet<number> = new Set([4, 6]);
+/** Bytes of the fixed headers (RFC 791, 3.1; RFC 8200, 3). */
+const IPV4_HEADER = 20;
+const IPV6_HEADER = 40;
+
+/** Whether a payload that begins with this byte may be data. */
+export function startsLikeData(firstByte: number | undefined): boolean {
+  return firstByte !== undefined && VERSIONS.has(firstByte >> 4);
+}
+
+/**
+ * The length of the IP packet at the beginning of `length` bytes from `at` on, by its own header;
+ * undefined where there is none, or it would be longer than the payload. Without a checksum: it sorts
+ * packets, it proves nothing.
+ */
+export function innerLength(bytes: Uint8Array, at: number, length: number): number | undefined {
+  const first = bytes[at] ?? 0;
+  if (first >> 4 === 4 && length >= IPV4_HEADER) {
+    const header = (first & 15) * 4;
+    const total = getU16be(bytes, at + 2);
+    return header >= IPV4_HEADER && total >= header && total <= length ? total : undefined;
+  }
+  if (first >> 4 === 6 && length >= IPV6_HEADER) {
+    const total = getU16be(bytes, at + 4) + IPV6_HEADER;
+    return total <= length ? total : undefined;
+  }
+  return undefined;
+}
+
+/** Whether a payload is a whole inner packet and nothing else. Random bytes pass once in a million. */
+export function isInnerPacket(payload: Uint8Array): boolean {
+  return payload.length > 0 && innerLength(payload, 0, payload.length) === payload.length;
+}
+
+/** Whether a payload begins with a packet of a family that planes carry: IPv4. */
+export function looksLikeData(payload: Uint8Array): boolean {
+  return isCarried(payload, 0) && innerLength(payload, 0, payload.length) !== undefined;
+}
+
+/**
+ * Whether a packet from an admitted path is data by the table above. The payload is `length` of
+ * `bytes`, from `at` on.
+ */
+export function isData(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  authLengths: ReadonlySet<number>,
+): boolean {
+  if (!isCarried(bytes, at)) return false;
+  const inner = innerLength(bytes, at, length);
+  return inner !== undefined && (inner === length || !authLengths.has(length));
+}
+
+function isCarried(bytes: Uint8Array, at: number): boolean {
+  return (bytes[at] ?? 0) >> 4 === 4;
+}
