@@ -27,6 +27,9 @@ export const HINTED_RATE: Rate = { perSecond: 5, burst: 10 };
 export const OVERALL_OWN_RATE: Rate = { perSecond: 2000, burst: 2000 };
 /** All hinted packets from elsewhere together. */
 export const OVERALL_HINTED_RATE: Rate = { perSecond: 1000, burst: 1000 };
+/** Words to who signed a packet that is refused, for one peer, and for all: a signature each to check. */
+export const NOTICE_RATE: Rate = { perSecond: 1, burst: 3 };
+export const OVERALL_NOTICE_RATE: Rate = { perSecond: 50, burst: 50 };
 /** Source addresses remembered; the one unseen for longest is forgotten. */
 export const SOURCES_MAX = 256;
 /** What the network says about our packets (ICMP) that is looked at, for the whole tunnel. */

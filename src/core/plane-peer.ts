@@ -1,6 +1,6 @@
 import { parseOuterIp, type OuterIp } from './addr.ts';
 import { encodePublicKey } from './public-key.ts';
-import { hintOfKey } from './auth/v1.ts';
+import { hintOfKey } from './auth/trailer.ts';
 import type { PeerConfig } from './config/tunnel-config.ts';
 
 /**

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
-import { HINT_LENGTH, HINT_OFFSET } from '../../src/core/auth/v1.ts';
+import { HINT_LENGTH, HINT_OFFSET } from '../../src/core/auth/trailer.ts';
 import { prefixLengthsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
 import type { GuardSpec } from '../../src/core/nft/guard-rules.ts';
 import { changePeers, installGuard } from '../../src/core/nft/guard.ts';

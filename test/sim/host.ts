@@ -1,5 +1,6 @@
 import { samePath, type OuterIp, type Endpoint, type Path } from '../../src/core/addr.ts';
-import { authLengths, isInnerPacket } from '../../src/core/auth/schemes.ts';
+import { authLengths } from '../../src/core/auth/schemes.ts';
+import { isInnerPacket } from '../../src/core/wire/inner-packet.ts';
 import type { PeerConfig, PeerId, Proof } from '../../src/core/config/tunnel-config.ts';
 import { NO_RANK } from '../../src/core/ranked-list.ts';
 import { NOWHERE } from '../../src/core/session/directory.ts';

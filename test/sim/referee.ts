@@ -2,6 +2,7 @@ import { samePath, type Path } from '../../src/core/addr.ts';
 import { decodeAuth } from '../../src/core/auth/v1.ts';
 import { REPLAY_SEEN_MAX } from '../../src/core/auth/replay.ts';
 import { SOURCES_MAX } from '../../src/core/budgets.ts';
+import { refusalIn } from '../../src/core/auth/trailer.ts';
 import { REQUESTS_MAX } from '../../src/core/session/limits.ts';
 import { PATH_MTU_MIN } from '../../src/core/session/path-mtu-limits.ts';
 import { sessionPath } from '../../src/core/session/step.ts';
@@ -71,14 +72,16 @@ export class Referee {
       if (effect.kind !== 'send') continue;
       assert(effect.purpose !== 'authenticate', move, 'a server does not authenticate');
       if (effect.purpose === 'reply') {
-        assert(proof !== undefined, move, 'replies to nothing authentic');
+        const refuses = refusalIn(effect.payload) !== undefined;
+        assert(refuses || proof !== undefined, move, 'replies to nothing authentic');
         const { payload } = event as { readonly payload: Uint8Array };
         assert(
           effect.payload.length <= payload.length,
           move,
           'the reply is bigger than the request',
         );
-        this.#replies.add(nameOf(effect.payload));
+        if (refuses) this.#checkRefusal(move, payload);
+        else this.#replies.add(nameOf(effect.payload));
       } else {
         assert(effect.payload.length === 0, move, 'a keepalive is empty');
         const known = this.#pathsOfProof.some((path) => samePath(path, effect.path));
@@ -90,6 +93,11 @@ export class Referee {
     assert(known, move, 'follows a path that never proved itself');
   }
 
+  #checkRefusal(move: Move, request: Uint8Array): void {
+    assert(this.#genuine.has(nameOf(request)), move, 'tells who did not sign why he is refused');
+    assert(!acceptedIn(move), move, 'refuses what it accepts');
+  }
+
   /** The path, if this packet was accepted. */
   #judgeRequest(
     move: Move,
@@ -99,7 +107,9 @@ export class Referee {
     const wasAccepted = acceptedIn(move);
     if (this.#signed && this.#accepted.has(name)) {
       assert(!wasAccepted, move, 'accepted a packet twice');
-      const quiet = move.effects.every((effect) => effect.kind === 'log');
+      const quiet = move.effects.every(
+        (effect) => effect.kind === 'log' || (effect.kind === 'send' && refusalIn(effect.payload)),
+      );
       assert(quiet, move, 'a replayed packet had an effect');
       assert(unchanged(move), move, 'a replayed packet changed the state');
       return undefined;

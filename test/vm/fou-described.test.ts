@@ -1,9 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  AUTH_V1_HINTED_LENGTH,
-  AUTH_V1_LENGTH,
-  AUTH_V1_REPORTING_LENGTH,
-} from '../../src/core/auth/v1.ts';
+import { AUTH_V1_LENGTHS } from '../../src/core/auth/trailer.ts';
 import { ipBatch } from '../../src/adapters/lab/namespaces.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { millis } from '../../src/core/units.ts';
@@ -211,9 +207,8 @@ describe('schemes, timers and encapsulation on fou', () => {
   });
 
   it('set the MTU that is asked for, and the TTL of authentication packets', async () => {
-    const lengths = [AUTH_V1_LENGTH, AUTH_V1_HINTED_LENGTH, AUTH_V1_REPORTING_LENGTH];
     // `len` counts the headers of Ethernet, IPv4 and UDP.
-    const ofLength = lengths.map((length) => `len = ${length + 14 + 20 + 8}`).join(' or ');
+    const ofLength = AUTH_V1_LENGTHS.map((length) => `len = ${length + 14 + 20 + 8}`).join(' or ');
     const filter = `udp and dst port 10000 and (${ofLength})`;
     const dump = lab.spawn(lab.client(), ['tcpdump', '-nlvi', 'eth0', '-c1', filter]);
     await dump.waitFor(/listening on/);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { openRawUdp } from '../../src/adapters/raw-socket.ts';
 import { ipv4Add } from '../../src/core/addr.ts';
-import { AUTH_V1_HINTED_LENGTH } from '../../src/core/auth/v1.ts';
+import { AUTH_V1_REQUEST_LENGTH } from '../../src/core/auth/trailer.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { innerAddresses, ip } from '../rig/addresses.ts';
@@ -43,7 +43,7 @@ async function clientWith(keepalive: number): Promise<void> {
 /** Sends what looks like authentication from ever other addresses, some hundred packets a second, for 30 seconds at most. */
 function floodFrom(namespace: string): { readonly sent: number; stop(): void } {
   const raw = inNamespace(namespace, () => openRawUdp());
-  const payload = new Uint8Array(AUTH_V1_HINTED_LENGTH).fill(0x99);
+  const payload = new Uint8Array(AUTH_V1_REQUEST_LENGTH).fill(0x99);
   const remote = { ip: SERVER_ADDRESS, port: port(10_000) };
   const first = ip('198.18.0.0');
   const end = performance.now() + 30_000;

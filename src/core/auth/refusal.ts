@@ -14,7 +14,8 @@
  * - `unknown-peer`: no peer of this tunnel has this key, token or address
  * - `unverifiable`: the proof cannot be checked, no public key of the peer is configured
  * - `unsolicited`: a reply that answers nothing we asked lately
- * - `reflected`: our own packet came back
+ * - `wrong-direction`: a reply where requests are expected, or a request where replies are
+ * - `bound-elsewhere`: the request was made for a server with another key
  */
 export const REFUSALS = [
   'wrong-source',
@@ -31,7 +32,8 @@ export const REFUSALS = [
   'unknown-peer',
   'unverifiable',
   'unsolicited',
-  'reflected',
+  'wrong-direction',
+  'bound-elsewhere',
 ] as const;
 
 export type Refusal = (typeof REFUSALS)[number];
@@ -49,4 +51,26 @@ export const ACCEPTED: Verdict = { ok: true };
 
 export function refused(reason: Exclude<Refusal, 'clock' | 'stale'>): Refused {
   return { ok: false, reason };
+}
+
+/**
+ * Why a server refuses a client whose signature holds, as it tells him. Numbers are what is sent (v1.ts).
+ * `taken-over`: stale, and what was newer came from another address: another client has the same key, or
+ * this one's clock was set back.
+ */
+export const NOTICES = { clock: 1, stale: 2, 'taken-over': 3 } as const;
+
+/** `other`: a reason that this version does not know. */
+export type NoticeReason = keyof typeof NOTICES | 'other';
+
+/** `seconds`: the client's time minus the server's (`clock`) or minus the newest accepted one. */
+export type Notice = { readonly reason: NoticeReason; readonly seconds: number };
+
+/**
+ * What to tell of a refusal; undefined for what is not told. A packet that was accepted before is not
+ * among it: the network doubled it, or somebody else sends it.
+ */
+export function noticeOf(verdict: Refused): Notice | undefined {
+  if (verdict.reason !== 'clock' && verdict.reason !== 'stale') return undefined;
+  return { reason: verdict.reason, seconds: verdict.difference };
 }

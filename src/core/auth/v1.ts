@@ -10,7 +10,7 @@
  * The time is UTC in whole seconds, 40 bits, network byte order; the salt is random. The signature
  * is over every byte after itself followed by the shared secret, which is never sent. A trailer of
  * any length is signed with the rest; whoever does not know it ignores it. Ours is a list of fields
- * (extensions.ts):
+ * (extensions.ts, trailer.ts):
  *
  *     0      1        3                3 + length
  *     +------+--------+- - - - - - - - +
@@ -23,19 +23,35 @@
  * | 1    | key hint: the first 8 bytes of the sender's public key, whom to look up for |
  * | 2    | path MTU: the largest inner packet (bytes, 16 bits) that the sender has     |
  * |      | proved to pass between the two sides, both ways                             |
+ * | 3    | to, in requests: the first 8 bytes of the server's public key, zeros where  |
+ * |      | the client does not know it; a byte of what it understands: 1 = refusals    |
+ * | 4    | answers, in replies: the first 8 bytes of the request                       |
+ * | 5    | refused, in replies that are no success: why (NOTICES) and by how many      |
+ * |      | seconds (32 bits, signed)                                                   |
  *
  * Types that are not known are skipped; a trailer that is no such list counts as none. A request
- * carries the hint always, which makes 85 bytes; a reply does where the request was as long, so that
- * nobody gets back more than he sent, and is padded to be just as long: a request that is padded to
- * an inner packet's size thus asks whether such packets pass both ways. The closing byte of padding is what keeps a reversed packet
- * from starting like data (see startsLikeData).
+ * carries hint and `to` always, the hint first, which makes 97 bytes. A reply has what of `answers` and
+ * the hint fits the request's length, so that nobody gets back more than he sent, and is padded to be
+ * just as long: a request that is padded to an inner packet's size thus asks whether such packets pass
+ * both ways. The closing byte of padding is what keeps a reversed packet from starting like data.
+ *
+ * What the binding gives: a request is good at the server that it was made for, a reply for the request
+ * that it answers, and neither for the other. A reply that answers a request of ours needs no clock.
+ * The server's address would bind where no key is known, but a NAT, a forwarded port or anycast before
+ * the server change it: so without `auth-key-b64` there and `auth-remote-pubkey-b64` here requests are
+ * good at every server that has the client's key and secret. Packets without types 3 and 4 are those of
+ * the first implementation (73 bytes) and of ipipou 0.2 (85, 90); they are taken as ever, bound to
+ * nothing. Nobody else can make one out of a bound packet: the trailer is signed.
+ *
+ * A refusal is sent to who signed the request and understands it, by a server that can sign: an
+ * unsigned one could be anybody's.
  */
 import { formatBase64 } from '../base64.ts';
-import { concatBytes, encodeU16be, getU16be } from '../bytes.ts';
-import { seconds, type Seconds } from '../units.ts';
+import { concatBytes } from '../bytes.ts';
+import { seconds, type Millis, type Seconds } from '../units.ts';
+import { startsLikeData } from '../wire/inner-packet.ts';
 import { reverseBytes } from './bytes.ts';
-import type { PublicKey } from '../public-key.ts';
-import { decodeExtensions, encodeExtensions, EXTENSION, type Extension } from './extensions.ts';
+import { encodeExtensions, type Extension } from './extensions.ts';
 
 const SIGNATURE = { offset: 0, length: 64 } as const;
 const TIME = { offset: 64, length: 5 } as const;
@@ -43,14 +59,6 @@ const SALT = { offset: 69, length: 4 } as const;
 
 /** Bytes of a packet without a trailer: the least that is accepted. */
 export const AUTH_V1_LENGTH = SALT.offset + SALT.length;
-/** Bytes of a key hint: the start of a public key. */
-export const HINT_LENGTH = 8;
-/** Where the hint stands in a packet of ours: it is the first field of the trailer. */
-export const HINT_OFFSET = AUTH_V1_LENGTH + 3;
-/** Bytes of a packet whose trailer is a key hint. */
-export const AUTH_V1_HINTED_LENGTH = AUTH_V1_LENGTH + 3 + HINT_LENGTH + 1;
-/** Bytes of a packet whose trailer is a key hint and a path MTU. */
-export const AUTH_V1_REPORTING_LENGTH = AUTH_V1_HINTED_LENGTH + 3 + 2;
 export const SALT_LENGTH = SALT.length;
 export const SIGNATURE_LENGTH = SIGNATURE.length;
 
@@ -124,16 +132,6 @@ export function encodeAuth(
 }
 
 /**
- * Whether a payload that starts with this byte may be taken for tunnelled data, which starts with
- * an inner IP version (4 or 6) in its first four bits.
- */
-export function startsLikeData(firstByte: number | undefined): boolean {
-  if (firstByte === undefined) return false;
-  const nibble = firstByte >> 4;
-  return nibble === 4 || nibble === 6;
-}
-
-/**
  * A packet to send: salts are drawn until the packet does not start like data, and neither does
  * its reversal, which may come back as the reply. After `SALT_TRIES` signatures the last is taken
  * as it is: then only its length tells it from data.
@@ -161,33 +159,6 @@ function drawSalt(random: (length: number) => Uint8Array): Uint8Array {
   return salt;
 }
 
-/** The fields of a packet's trailer; none for what is no packet. Proves nothing. */
-export function extensionsOf(payload: Uint8Array): readonly Extension[] {
-  return decodeExtensions(payload.subarray(AUTH_V1_LENGTH));
-}
-
-/** The key hint that a packet carries; undefined where it has none. Proves nothing. */
-export function hintOf(payload: Uint8Array): Uint8Array | undefined {
-  const hint = extensionsOf(payload).find(({ type }) => type === EXTENSION.hint)?.value;
-  return hint?.length === HINT_LENGTH ? hint : undefined;
-}
-
-/** The path MTU that a packet reports; undefined where it has none. Proves nothing by itself. */
-export function pathMtuOf(payload: Uint8Array): number | undefined {
-  const report = extensionsOf(payload).find(({ type }) => type === EXTENSION.pathMtu)?.value;
-  return report?.length === 2 ? getU16be(report, 0) : undefined;
-}
-
-/** A path MTU (0..65535) as a trailer's field. */
-export function pathMtuExtension(mtu: number): Extension {
-  return { type: EXTENSION.pathMtu, value: encodeU16be(mtu) };
-}
-
-/** The hint of a public key. */
-export function hintOfKey(publicKey: Uint8Array): Uint8Array {
-  return publicKey.subarray(0, HINT_LENGTH);
-}
-
 /**
  * Names an accepted packet. It is the start of the signature's first half (the point R), which
  * nobody without the private key can change without spoiling the signature, so a packet altered
@@ -197,15 +168,12 @@ export function fingerprint(packet: AuthV1): string {
   return formatBase64(packet.signature.subarray(0, FINGERPRINT_LENGTH));
 }
 
-/** Whether this side can sign a reply that the other can check. */
-export function signsReplies(proof: {
-  readonly privateSeed: Uint8Array | undefined;
-  readonly peerPublicKey: PublicKey | undefined;
-}): boolean {
-  return proof.privateSeed !== undefined && proof.peerPublicKey !== undefined;
-}
-
 /** The reply of a side that cannot sign: the request with its bytes in reverse order. */
 export function reversedReply(request: Uint8Array): Uint8Array {
   return reverseBytes(request);
+}
+
+/** Whole seconds of a unix time, as packets carry it. */
+export function packetSeconds(unix: Millis): Seconds {
+  return seconds(Math.floor(unix / 1000));
 }

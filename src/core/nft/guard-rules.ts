@@ -1,5 +1,5 @@
 import { innerIpv4FromNumber, type InnerIp } from '../addr.ts';
-import { HINT_LENGTH, HINT_OFFSET } from '../auth/v1.ts';
+import { HINT_LENGTH, HINT_OFFSET } from '../auth/trailer.ts';
 import { GUARD_LIMITS, type Rate } from '../budgets.ts';
 import type { Port } from '../units.ts';
 import type { PrefixLength } from './guard-peer.ts';

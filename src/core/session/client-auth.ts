@@ -91,6 +91,7 @@ export function replied(turn: ClientTurn, path: Path): void {
   turn.state = {
     ...turn.state,
     replies: true,
+    notice: undefined,
     awaiting: false,
     verified: turn.now,
     repliesVerified: turn.state.repliesVerified + 1,

@@ -93,6 +93,7 @@ export function createClient(): ClientState {
     dataSentAt: undefined,
     authPacketsSent: 0,
     repliesVerified: 0,
+    notice: undefined,
     unreachableAt: undefined,
     mtuTrouble: undefined,
   };
@@ -366,6 +367,7 @@ export function clientStatus(state: ClientState): SessionStatus {
     refused: state.refusals.counts,
     authPacketsSent: state.authPacketsSent,
     repliesVerified: state.repliesVerified,
+    notice: state.notice,
     tooBig: state.tooBig,
     pathMtu: clientPathMtu(state),
   };

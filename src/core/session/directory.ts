@@ -25,7 +25,7 @@ import {
 } from '../addr.ts';
 import { constantTimeEqual } from '../auth/bytes.ts';
 import { encodePublicKey } from '../public-key.ts';
-import { HINT_LENGTH, hintOfKey } from '../auth/v1.ts';
+import { HINT_LENGTH, hintOfKey } from '../auth/trailer.ts';
 import { getU32be } from '../bytes.ts';
 import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';
 import { MultiMap } from '../multi-map.ts';

@@ -14,6 +14,7 @@ import type { Millis } from '../units.ts';
 import {
   OUTER_ERROR_RATE,
   OVERALL_HINTED_RATE,
+  OVERALL_NOTICE_RATE,
   OVERALL_OWN_RATE,
   OVERALL_RATE,
   SOURCE_RATE,
@@ -37,6 +38,10 @@ export class Gate implements ProofBudget {
 
   stranger(source: OuterIp, now: Millis): boolean {
     return this.#takeFrom(source, OVERALL_RATE, now);
+  }
+
+  notice(now: Millis): boolean {
+    return this.#take(OVERALL_NOTICE_RATE, now);
   }
 
   /** A token of a source and one of what it shares with others, or neither. */

@@ -1,6 +1,6 @@
 /** The book of refused packets: counts by reason, and a log that no flood can fill. */
 import { formatEndpoint, type Path } from '../addr.ts';
-import type { Refusal, Refused } from '../auth/refusal.ts';
+import type { Notice, Refusal, Refused } from '../auth/refusal.ts';
 import type { Millis } from '../units.ts';
 import { REFUSAL_LOG_GAP } from './limits.ts';
 import type { Refusals } from './state.ts';
@@ -53,6 +53,8 @@ function explain(verdict: Refused, allowed: number): string {
     }
     case 'stale':
       return `packet is ${-verdict.difference} s older than the newest accepted one: replayed, or that side's clock was set back`;
+    case 'bound-elsewhere':
+      return 'packet refused: it was made for a server with another key than auth-key-b64 here';
     case 'unverifiable':
       return 'signed packet cannot be checked: auth-remote-pubkey-b64 is not set here';
     case 'signature':
@@ -63,5 +65,20 @@ function explain(verdict: Refused, allowed: number): string {
       return 'packet refused: the name in fou-remote-ip has no address yet';
     default:
       return `packet refused: ${verdict.reason}`;
+  }
+}
+
+/** The server's word that it refuses us, in ours. */
+export function explainNotice({ reason, seconds }: Notice): string {
+  const by = `${Math.abs(seconds)} s`;
+  switch (reason) {
+    case 'clock':
+      return `the server refuses us: the clock here is ${by} ${seconds > 0 ? 'ahead of' : 'behind'} its own`;
+    case 'stale':
+      return `the server refuses us: it has taken a packet from here whose time is ${by} later; the clock here was set back`;
+    case 'taken-over':
+      return `the server refuses us: another client has the same key, or the clock here was set back by ${by}`;
+    default:
+      return 'the server refuses us for a reason that this version does not know';
   }
 }

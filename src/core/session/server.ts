@@ -30,8 +30,9 @@
  * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
  */
 import { parseOuterIp, formatEndpoint, samePath, type OuterIp, type Path } from '../addr.ts';
-import { ACCEPTED, refused, type Verdict } from '../auth/refusal.ts';
-import { pathMtuOf } from '../auth/v1.ts';
+import { ACCEPTED, noticeOf, refused, type Verdict } from '../auth/refusal.ts';
+import type { Look, ProvedRequest } from '../auth/scheme.ts';
+import { NOTICE_RATE } from '../budgets.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import { charge } from './charge.ts';
 import { backoff, POLL_LEAD, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
@@ -54,6 +55,7 @@ import {
   yieldPath,
   type ServerTurn,
 } from './server-remote.ts';
+import { takeToken } from './rate-limit.ts';
 import { FRESH, type Remote, type ServerState } from './state.ts';
 import {
   after,
@@ -69,6 +71,7 @@ import {
 } from './turn.ts';
 import type { SessionConfig, SessionEvent, SessionMemory, SessionStatus } from './types.ts';
 
+type Refusal = Extract<Look<never>, { readonly ok: false }>;
 type EventOf<Kind extends SessionEvent['kind']> = Extract<SessionEvent, { readonly kind: Kind }>;
 
 /** Shared by all that nobody was admitted for. */
@@ -86,6 +89,7 @@ export function createServer(now: Instant): ServerState {
     keepaliveAt: undefined,
     rememberedAt: now.monotonic,
     repliedAt: undefined,
+    notices: undefined,
   };
 }
 
@@ -174,20 +178,21 @@ function receive(turn: ServerTurn, event: PacketEvent): void {
   const source = checkSource(turn, path);
   if (!source.ok) return refuse(turn, path, source);
   const admitted = remote !== undefined && samePath(remote.path, path);
-  const shape = scheme.shape(payload);
-  if (!shape.ok) {
-    const dataLike = payload.length === 0 || shape.reason === 'not-authentication';
-    return admitted && dataLike ? hear(turn, remote) : refuse(turn, path, shape);
+  const occasion = { crypto: turn.crypto, now: now.unix };
+  const look = scheme.takeRequest(turn.state.replay, payload, occasion);
+  if (!look.ok) {
+    const dataLike = payload.length === 0 || look.reason === 'not-authentication';
+    if (admitted && dataLike) return hear(turn, remote);
+    refuse(turn, path, look);
+    return tellRefusal(turn, path, look);
   }
-  const screened = scheme.screen(payload, now.unix, turn.state.replay);
-  if (!screened.ok) return refuse(turn, path, screened);
   const own = admitted || (retry !== undefined && samePath(retry.remote.path, path));
   const known = turn.state.addresses.includes(path.remote.ip);
   const unpaid = charge(turn, event, own ? 'own' : known ? 'known' : 'elsewhere');
   if (unpaid) return refuse(turn, path, unpaid);
-  const proved = scheme.prove(payload, turn.crypto);
+  const proved = look.prove();
   if (!proved.ok) return refuse(turn, path, proved);
-  welcome(turn, path, payload);
+  welcome(turn, path, payload.length, proved);
 }
 
 function checkSource(turn: ServerTurn, path: Path): Verdict {
@@ -200,12 +205,12 @@ function checkSource(turn: ServerTurn, path: Path): Verdict {
 }
 
 /** Takes in an authentic packet. */
-function welcome(turn: ServerTurn, path: Path, payload: Uint8Array): void {
-  const { scheme, now } = turn;
+function welcome(turn: ServerTurn, path: Path, length: number, request: ProvedRequest): void {
+  const { now } = turn;
   const { remote: earlier, retry } = turn.state;
   turn.state = {
     ...turn.state,
-    replay: scheme.accepted(payload, now.unix, turn.state.replay),
+    replay: request.replay,
     retry: undefined,
   };
   const remote: Remote = { path, authenticated: now, heard: now, expired: false };
@@ -221,35 +226,63 @@ function welcome(turn: ServerTurn, path: Path, payload: Uint8Array): void {
       before: earlier && formatEndpoint(earlier.path.remote),
     });
   }
-  heedRequest(turn, earlier, payload);
-  answer(turn, path, payload);
+  heedRequest(turn, earlier, { length, report: request.pathMtu });
+  answer(turn, path, request);
 }
 
 /** Takes in what a request says of the path's size: what it reports, and that it came at its length. */
-function heedRequest(turn: ServerTurn, earlier: Remote | undefined, payload: Uint8Array): void {
+function heedRequest(
+  turn: ServerTurn,
+  earlier: Remote | undefined,
+  told: { readonly length: number; readonly report: number | undefined },
+): void {
   const samePlace = earlier && turn.state.remote && samePath(earlier.path, turn.state.remote.path);
   const known = samePlace === true ? turn.state.pathMtu : LISTENING;
-  const report = turn.scheme.extensible ? pathMtuOf(payload) : undefined;
-  setPathMtu(turn, takeRequest(known, { length: payload.length, report }, turn.now.monotonic));
+  setPathMtu(turn, takeRequest(known, told, turn.now.monotonic));
 }
 
-function answer(turn: ServerTurn, path: Path, request: Uint8Array): void {
+function answer(turn: ServerTurn, path: Path, request: ProvedRequest): void {
   const { proof, auth } = turn.config;
   if (!auth.replyOnAuthOk) return;
   const { repliedAt } = turn.state;
   const unproved = proof.kind === 'none' && repliedAt !== undefined;
   if (unproved && turn.now.monotonic - repliedAt < UNPROVED_REPLY_GAP) return;
-  const payload = turn.scheme.reply(turn.crypto, request, stampTime(turn));
+  const payload = request.reply(stampTime(turn));
   turn.state = { ...turn.state, repliedAt: turn.now.monotonic };
+  sendReply(turn, path, payload);
+}
+
+function sendReply(turn: ServerTurn, path: Path, payload: Uint8Array): void {
+  const ttl = turn.config.auth.packetTtl;
   const probe = payload.length >= PATH_MTU_MIN;
   turn.effects.push({
     kind: 'send',
     purpose: 'reply',
     path,
     payload,
-    ttl: auth.packetTtl,
+    ttl,
     ...(probe && { probe }),
   });
+}
+
+/**
+ * Tells a client why its packet is refused, where its signature holds. What that costs comes from a
+ * small budget of its own, so that old packets, which anybody may have kept, use up no other.
+ */
+function tellRefusal(turn: ServerTurn, path: Path, look: Refusal): void {
+  const notice = noticeOf(look);
+  if (look.tell === undefined || notice === undefined || turn.tentative) return;
+  if (!turn.config.auth.replyOnAuthOk) return;
+  const now = turn.now.monotonic;
+  const notices = takeToken(turn.state.notices, NOTICE_RATE, now);
+  if (notices === undefined || !turn.gate.notice(now)) return;
+  turn.state = { ...turn.state, notices };
+  const { remote } = turn.state;
+  const takenOver =
+    notice.reason === 'stale' && remote !== undefined && !samePath(remote.path, path);
+  const told = takenOver ? { ...notice, reason: 'taken-over' as const } : notice;
+  const payload = look.tell(stampTime(turn), told);
+  if (payload) sendReply(turn, path, payload);
 }
 
 function allowResolved(turn: ServerTurn, event: EventOf<'resolved'>): void {
@@ -357,6 +390,7 @@ export function serverStatus(
     refused: state.refusals.counts,
     authPacketsSent: 0,
     repliesVerified: 0,
+    notice: undefined,
     tooBig: state.tooBig,
     pathMtu: { limit: pathLimit(state.pathMtu), proved: undefined, trouble: undefined },
   };

@@ -4,7 +4,7 @@
  * which has both clocks: timers run on the monotonic one, memory and packets use unix time.
  */
 import type { OuterIp, Path } from '../addr.ts';
-import type { Refusal } from '../auth/refusal.ts';
+import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
 import { LISTENING } from './path-mtu.ts';
@@ -87,6 +87,8 @@ export type ServerState = Common & {
   /** When `remote.heard` was last written down. */
   readonly rememberedAt: Millis;
   readonly repliedAt: Millis | undefined;
+  /** What may still be told of refusals; undefined = all. */
+  readonly notices: Bucket | undefined;
 };
 
 export type Request = { readonly payload: Uint8Array; readonly at: Millis };
@@ -131,6 +133,8 @@ export type ClientState = Common & {
   readonly dataSentAt: Millis | undefined;
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
+  /** Why the server refused a request of ours, by its own signed word; no reply has succeeded since. */
+  readonly notice: Notice | undefined;
   /** When an ICMP error last made it authenticate. */
   readonly unreachableAt: Millis | undefined;
   /** Why the path is not probed though it should be. */

@@ -17,10 +17,12 @@
  */
 import { parseOuterIp, samePath, type Endpoint, type Path } from '../addr.ts';
 import { refused, type Refusal, type Refused } from '../auth/refusal.ts';
-import { isInnerPacket, schemeOf } from '../auth/schemes.ts';
-import { AUTH_V1_LENGTH, hintOf } from '../auth/v1.ts';
+import { schemeOf } from '../auth/schemes.ts';
+import { hintOf } from '../auth/trailer.ts';
+import { AUTH_V1_LENGTH } from '../auth/v1.ts';
 import type { PeerConfig, PeerId, Proof } from '../config/tunnel-config.ts';
 import type { Instant, Millis, Port } from '../units.ts';
+import { isInnerPacket } from '../wire/inner-packet.ts';
 import { Directory, type Entry } from './directory.ts';
 import { Gate } from './gate.ts';
 import { HINTLESS_TRIALS } from './limits.ts';
@@ -280,17 +282,18 @@ export class SessionTable<E extends SessionEntry> {
       if (entry === here) continue;
       const { proof } = entry.peer;
       const scheme = schemeOf(proof);
-      const screened = scheme.screen(payload, now.unix, undefined);
-      if (!screened.ok) {
+      const crypto = this.#options.crypto(proof);
+      const look = scheme.takeRequest(undefined, payload, { crypto, now: now.unix });
+      if (!look.ok) {
         const allowed = proof.kind === 'ed25519' ? proof.maxTimeDiscrepancy : 0;
-        yield { refusal: screened, allowed };
+        yield { refusal: look, allowed };
         continue;
       }
       if (!this.gate.stranger(path.remote.ip, now.monotonic)) {
         yield nobody('rate-limited');
         return;
       }
-      if (!scheme.prove(payload, this.#options.crypto(proof)).ok) continue;
+      if (!look.prove().ok) continue;
       yield { entry, tentative: false, charged: true };
       return;
     }

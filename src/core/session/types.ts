@@ -1,5 +1,5 @@
 import type { OuterIp, Endpoint, Path } from '../addr.ts';
-import type { Refusal } from '../auth/refusal.ts';
+import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
 import type { Instant, Millis, Port } from '../units.ts';
@@ -58,6 +58,8 @@ export interface ProofBudget {
   hinted(source: OuterIp, now: Millis): boolean;
   /** From elsewhere, without one. */
   stranger(source: OuterIp, now: Millis): boolean;
+  /** For the word that a packet is refused, to who signed it. */
+  notice(now: Millis): boolean;
 }
 
 export type PacketCounts = { readonly rxPackets: bigint; readonly txPackets: bigint };
@@ -157,6 +159,8 @@ export type SessionStatus = {
   readonly refused: Readonly<Record<string, number>>;
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
+  /** Client: why the server refuses it, by the server's own signed word. */
+  readonly notice: Notice | undefined;
   /** How often the network said that packets are too big. */
   readonly tooBig: number;
   readonly pathMtu: PathMtuStatus;

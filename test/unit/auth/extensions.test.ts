@@ -6,7 +6,7 @@ import {
   EXTENSION,
   EXTENSIONS_MAX,
 } from '../../../src/core/auth/extensions.ts';
-import { hintOf } from '../../../src/core/auth/v1.ts';
+import { hintOf } from '../../../src/core/auth/trailer.ts';
 
 const hex = (text: string): Uint8Array =>
   Uint8Array.from(Buffer.from(text.replaceAll(' ', ''), 'hex'));

@@ -7,10 +7,10 @@ import {
   type HintWords,
 } from '../../../src/adapters/planes/tun/hint-table.ts';
 import { CONTROL_LIMITS } from '../../../src/core/budgets.ts';
-import { AUTH_V1_HINTED_LENGTH } from '../../../src/core/auth/v1.ts';
+import { AUTH_V1_REQUEST_LENGTH } from '../../../src/core/auth/trailer.ts';
 import { millis } from '../../../src/core/units.ts';
 
-const LENGTH = AUTH_V1_HINTED_LENGTH;
+const LENGTH = AUTH_V1_REQUEST_LENGTH;
 const HINT = hintWords(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
 const OTHER: HintWords = [9, 9];
 const NONE: HintWords = [0, 0];

@@ -102,9 +102,9 @@ export function requestAt(offset = 0, crypto: SessionCrypto = clientCrypto): Uin
   );
 }
 
-/** One that carries its key's hint. */
-export function hintedRequest(): Uint8Array {
-  const payload = schemeOf(CLIENT_PROOF).build(clientCrypto, seconds(BEGIN / 1000));
+/** One as clients make it now: with hint and recipient. */
+export function hintedRequest(offset = 0): Uint8Array {
+  const payload = schemeOf(CLIENT_PROOF).build(clientCrypto, seconds(BEGIN / 1000 + offset));
   if (!payload) throw new Error('no key');
   return payload;
 }

@@ -4,7 +4,7 @@ import { openSessionCrypto } from '../../../src/adapters/crypto.ts';
 import type { Path } from '../../../src/core/addr.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { REQUESTS_MAX } from '../../../src/core/session/limits.ts';
-import { seconds } from '../../../src/core/units.ts';
+import { millis, seconds } from '../../../src/core/units.ts';
 import {
   BEGIN,
   Bench,
@@ -56,8 +56,11 @@ describe('the way to a path', () => {
     expect(kindsOf(effects)).toEqual(['authenticate', 'admit', 'poll-counters']);
     expect(effects[1]).toEqual({ kind: 'admit', path: PATH });
     expect(bench.status).toMatchObject({ phase: 'authenticating', path: PATH });
-    const proved = schemeOf(SERVER_PROOF).prove(sentIn(effects), serverCrypto);
-    expect(proved).toEqual({ ok: true });
+    const look = schemeOf(SERVER_PROOF).takeRequest(undefined, sentIn(effects), {
+      crypto: serverCrypto,
+      now: millis(BEGIN),
+    });
+    expect(look.ok && look.prove().ok).toBe(true);
   });
 
   it('of a name: resolve first, and take the first address', () => {
@@ -140,7 +143,7 @@ describe('a reply', () => {
     bench.packet({ ...PATH, remote: endpoint('198.51.100.9', 10_000) }, signedReply());
     bench.pass(40_000);
     bench.packet(PATH, signedReply(40));
-    const refused = { reflected: 1, 'wrong-source': 1, unsolicited: 1 };
+    const refused = { 'wrong-direction': 1, 'wrong-source': 1, unsolicited: 1 };
     expect(bench.status).toMatchObject({ phase: 'authenticating', refused });
   });
 

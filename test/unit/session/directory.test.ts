@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decodePublicKey } from '../../../src/core/public-key.ts';
-import { hintOfKey } from '../../../src/core/auth/v1.ts';
+import { hintOfKey } from '../../../src/core/auth/trailer.ts';
 import type {
   AuthConfig,
   PeerConfig,

@@ -51,8 +51,11 @@ describe('an authentic packet', () => {
     });
     expect(effects[1]).toEqual({ kind: 'admit', path: PATH });
     const reply = sentIn(effects);
-    const verdict = schemeOf(CLIENT_PROOF).prove(reply, openSessionCrypto(CLIENT_PROOF));
-    expect(verdict).toEqual({ ok: true });
+    const look = schemeOf(CLIENT_PROOF).takeReply(undefined, reply, [request], {
+      crypto: openSessionCrypto(CLIENT_PROOF),
+      now: millis(BEGIN),
+    });
+    expect(look.ok && look.prove().ok).toBe(true);
     expect(bench.status).toMatchObject({ phase: 'established', path: PATH, refused: {} });
   });
 

@@ -11,7 +11,7 @@
  */
 import { outerIpv4FromNumber, type Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
-import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/v1.ts';
+import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
 import { isData } from '../../../core/wire/inner-packet.ts';
