@@ -13,7 +13,17 @@ import {
 } from './limits.ts';
 import type { PeerSlot } from './peer-slot.ts';
 
-type Failure = { readonly count: number; readonly notBefore: Millis; readonly trouble: string };
+type Failure = {
+  readonly of: 'admit' | 'evict';
+  readonly count: number;
+  readonly notBefore: Millis;
+  readonly trouble: string;
+};
+
+const EVENTS: Readonly<Record<Failure['of'], string>> = {
+  admit: 'cannot point the tunnel at its peer',
+  evict: 'cannot take the peer out of the tunnel',
+};
 
 /**
  * What the plane carries for whom, and the patience with a plane that refuses. A peer's failures in a
@@ -66,7 +76,7 @@ export class Admission {
     try {
       await this.#plane.admit(slot.peer.id, { path });
     } catch (error) {
-      this.#failed(slot, 'cannot point the tunnel at its peer', error);
+      this.#failed(slot, 'admit', error);
       return false;
     }
     this.carry(slot, path);
@@ -80,11 +90,12 @@ export class Admission {
     try {
       await this.#plane.evict(slot.peer.id);
     } catch (error) {
-      this.#failed(slot, 'cannot take the peer out of the tunnel', error);
+      this.#failed(slot, 'evict', error);
       return false;
     }
     this.carry(slot, undefined);
-    this.#succeeded(slot);
+    // Whom the plane refused is evicted as well; that overcomes nothing.
+    if (this.#failures.get(slot)?.of === 'evict') this.#succeeded(slot);
     return true;
   }
 
@@ -118,14 +129,20 @@ export class Admission {
     this.#log('info', 'tunnel updated again', fields);
   }
 
-  #failed(slot: PeerSlot, event: string, error: unknown): void {
+  #failed(slot: PeerSlot, of: Failure['of'], error: unknown): void {
+    const event = EVENTS[of];
     const count = (this.#failures.get(slot)?.count ?? 0) + 1;
     const pause = Math.min(ADMIT_BACKOFF_FIRST * 2 ** (count - 1), ADMIT_BACKOFF_MAX);
     const notBefore = millis(this.#clock.now().monotonic + pause);
     const fields = explain(error);
     const { id } = slot.peer;
     const whose = this.#isSole() ? '' : `${id}: `;
-    this.#failures.set(slot, { count, notBefore, trouble: `${whose}${event}: ${fields['error']}` });
+    this.#failures.set(slot, {
+      of,
+      count,
+      notBefore,
+      trouble: `${whose}${event}: ${fields['error']}`,
+    });
     this.#log('error', event, { peer: id, ...fields, failures: count, retryAfterMs: pause });
     if (count < ADMIT_FAILURES_MAX || !this.#isSole()) return;
     const exit = this.#everAdmitted ? 'updateTunnel' : 'createTunnel';

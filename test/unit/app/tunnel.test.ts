@@ -123,6 +123,12 @@ class World {
   }
 }
 
+async function status(world: World): Promise<{ readonly troubles: readonly string[] }> {
+  const reply = await world.handler?.({ request: 'status' });
+  if (reply?.ok !== true || !('status' in reply) || !reply.status) throw new Error('no status');
+  return reply.status;
+}
+
 function record(plane: 'fou' | 'tun', journal: unknown): RunRecord {
   return {
     process: { pid: 9, startTime: '9' },
@@ -257,6 +263,19 @@ describe('failures', () => {
       await world.packet(2);
     }
     expect(await tunnel.failure).toMatchObject({ exit: 'updateTunnel' });
+    await tunnel.close();
+  });
+
+  test('to admit the first peer five times in a row reach the owner as createTunnel', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
+    world.plane.fail.admit = REFUSED;
+    await world.packet(1);
+    const { troubles } = await status(world);
+    expect(troubles.join()).toContain('cannot point the tunnel at its peer');
+    await world.clock.advance(300_000);
+    const failure = await Promise.race([tunnel.failure, settle()]);
+    expect(failure).toMatchObject({ exit: 'createTunnel' });
     await tunnel.close();
   });
 
