@@ -78,6 +78,15 @@ describe('a flood of requests', () => {
   });
 });
 
+test('a request with a wrong checksum is not heard', async () => {
+  await pair.openB({ peers: [KEYED] }, [REQUEST]);
+  await flood({ count: 3, checksum: 0x1234 });
+  using client = NamespaceSocket.udp(cable.a, { ip: A.ip, port: port(20_000) });
+  client.send(B, requestWith(HINT));
+  await pair.heardInB(1);
+  expect(pair.b.packets().map(({ path }) => path.remote.port)).toEqual([20_000]);
+});
+
 function requestWith(hint: Uint8Array): Uint8Array {
   return concatBytes([new Uint8Array(73).fill(9), Uint8Array.of(1, 0, 8), hint, Uint8Array.of(0)]);
 }

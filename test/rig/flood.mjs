@@ -44,7 +44,13 @@ function ipHeader(protocol, source, destination, length) {
 }
 
 function udp(from, to, payload) {
-  return [...u16(from), ...u16(to), ...u16(8 + payload.length), 0, 0, ...payload];
+  return [
+    ...u16(from),
+    ...u16(to),
+    ...u16(8 + payload.length),
+    ...u16(spec.checksum ?? 0),
+    ...payload,
+  ];
 }
 
 /** 198.18.0.0/15 is nobody's (RFC 2544); one of `spec.sources` addresses. */

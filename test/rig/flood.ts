@@ -21,6 +21,8 @@ export type FloodSpec = {
   readonly source?: OuterIp;
   /** Hexadecimal, of a key; random ones otherwise. */
   readonly hint?: string;
+  /** In every UDP header; 0 (none) otherwise. */
+  readonly checksum?: number;
   /** To whom the packets went that errors are about; changing ports of nobody otherwise. */
   readonly about?: Endpoint;
 };
