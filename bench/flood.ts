@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { loadavg, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,7 +18,8 @@ import { floodCommand, floodSent, type FloodSpec } from '../test/rig/flood.ts';
  *              packets costs this machine, whatever the tunnel does
  *   flood      the flood, to the tunnel's port: random signatures and hints, forged sources
  *
- * For each, in turn: Gbit/s of the TCP stream, and its ratio to the same round's `quiet`. Then with the flood
+ * For each, in turn: Gbit/s of the TCP stream, its ratio to the same round's `quiet`, and processor time of the
+ * server's daemon, which says the most where other programs run as well. Then with the flood
  * how long clients take to get in whom the router has given another port: one whose requests carry the hint
  * of its key, and one with a token, which have none. `hinted` is the same for the first with a flood that
  * has its hint. Medians; `-` = not within ten seconds. Wants a machine with nothing else to do.
@@ -69,6 +71,8 @@ type Scene = {
   readonly clients: readonly Daemon[];
 };
 
+type Row = Readonly<Record<'rate' | 'ratio' | 'pps' | 'daemon', number>>;
+
 async function main(): Promise<void> {
   const { plane, rounds, seconds, rate } = options;
   console.log(
@@ -93,26 +97,28 @@ async function main(): Promise<void> {
 
 async function throughput(scene: Scene): Promise<void> {
   const specs = { quiet: undefined, elsewhere: { mac: ELSEWHERE }, flood: {} };
-  const rows = new Map<
-    string,
-    { readonly rate: number; readonly ratio: number; readonly pps: number }[]
-  >();
+  const rows = new Map<string, Row[]>();
   for (let round = 0; round < Number(options.rounds); round++) {
     let quiet = Number.NaN;
     for (const [name, change] of Object.entries(specs)) {
       const from = performance.now();
+      const before = await processorTime(scene.server);
       const { result: rate, sent } = await during(scene, change, () => tcp(scene));
       if (change === undefined) quiet = rate;
       const list = rows.get(name) ?? [];
-      list.push({ rate, ratio: rate / quiet, pps: (sent / (performance.now() - from)) * 1000 });
+      const seconds = (performance.now() - from) / 1000;
+      const daemon = ((await processorTime(scene.server)) - before) / seconds;
+      list.push({ rate, ratio: rate / quiet, pps: sent / seconds, daemon });
       rows.set(name, list);
     }
   }
-  console.log('\n| | Gbit/s | to quiet | packets/s |\n| --- | --- | --- | --- |');
+  console.log(
+    '\n| | Gbit/s | to quiet | packets/s | daemon, ms/s |\n| --- | --- | --- | --- | --- |',
+  );
   for (const [name, list] of rows) {
-    const of = (key: 'rate' | 'ratio' | 'pps'): number => median(list.map((row) => row[key]));
+    const of = (key: keyof Row): number => median(list.map((row) => row[key]));
     console.log(
-      `| ${name} | ${of('rate').toFixed(2)} | ${of('ratio').toFixed(2)} | ${of('pps').toFixed(0)} |`,
+      `| ${name} | ${of('rate').toFixed(2)} | ${of('ratio').toFixed(2)} | ${of('pps').toFixed(0)} | ${of('daemon').toFixed(0)} |`,
     );
   }
 }
@@ -147,6 +153,14 @@ async function moves(scene: Scene): Promise<void> {
       `| ${title} | ${show(median(sorted))} | ${show(Math.max(...sorted))} | ${inTime}/${times.length} |`,
     );
   }
+}
+
+/** Milliseconds that a daemon has run, of every thread (proc(5): ticks of 10 ms, fields 14 and 15). */
+async function processorTime({ program }: Daemon): Promise<number> {
+  const stat = await readFile(`/proc/${program.pid}/stat`, 'utf8');
+  const [, fields = ''] = stat.split(') ');
+  const [user = 0, system = 0] = fields.split(' ').slice(11, 13).map(Number);
+  return (user + system) * 10;
 }
 
 /** `work` under a flood, or without one. */
