@@ -114,6 +114,12 @@ export const CONTROL_LIMITS = {
   pending: { peer: 64, hinted: 64, known: 32, stranger: 32 },
 } as const;
 
+/**
+ * Strangers' packets a second on the `tun` plane: from how many on the kernel drops most of them, below how
+ * many no more, and how many of them it lets through.
+ */
+export const STORM = { from: 2000, until: 1000, pass: 500 } as const;
+
 // Our own zeal.
 
 /** Repairs when something outside keeps changing what is ours; the next one waits its turn. */

@@ -78,6 +78,7 @@ class Bench {
       localPort: port(10_000),
       authLengths: new Set([73]),
       gate: this.gate,
+      stranger: () => undefined,
       control: (path, payload) => this.control.push({ path, payload }),
     });
     this.counters.grow();

@@ -67,6 +67,11 @@ export class ControlGate {
     }
   }
 
+  /** Where peers are or were admitted, the latest last. */
+  get addresses(): readonly number[] {
+    return [...this.#addresses];
+  }
+
   /** Lets a packet of an admitted peer through; `settled` must be called for it then. */
   passPeer(peer: { controlBucket: Bucket | undefined }): boolean {
     if (!this.#free('peer')) return false;

@@ -23,6 +23,8 @@ import { TROUBLE_RATE } from '../../../core/budgets.ts';
 import type { Offloads } from './offloads.ts';
 import { Outbound } from './outbound.ts';
 import { PACKET_CALLS } from './packet-calls.ts';
+import { Storm } from './storm.ts';
+import { setSocketFilter } from '../../udp/socket-filter.ts';
 import { PeerTable, type MemberSpec } from './peer-table.ts';
 import { TokenBucket } from '../token-bucket.ts';
 
@@ -56,6 +58,7 @@ export class Forwarder {
   readonly #options: ForwarderOptions;
   readonly #peers = new PeerTable();
   readonly #gate: ControlGate;
+  readonly #storm: Storm;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
   readonly #troubles: TokenBucket;
@@ -72,6 +75,11 @@ export class Forwarder {
     this.#mtu = options.mtu;
     const { udpFd, localPort, authLengths, counters, events, now, offloads } = options;
     this.#gate = new ControlGate(authLengths, this.#peers.hints, () => millis(now()));
+    this.#storm = new Storm({
+      now,
+      facts: () => ({ sources: this.#gate.addresses, hints: this.#peers.hints.firstWords() }),
+      attach: (filter) => setSocketFilter(udpFd, filter),
+    });
     this.#troubles = new TokenBucket(TROUBLE_RATE, now());
     this.#tooBigs = new TokenBucket({ perSecond: 1, burst: 1 }, now());
     const lose = (loss: Loss, operation: string, code: number, packets = 1): void => {
@@ -92,6 +100,9 @@ export class Forwarder {
       authLengths,
       trains: offloads.aggregation,
       gate: this.#gate,
+      stranger: () => {
+        this.#storm.packet();
+      },
       control: (path, payload) => {
         events.control(path, payload);
       },
@@ -105,6 +116,7 @@ export class Forwarder {
 
   configure(members: readonly MemberSpec[]): void {
     for (const member of members) this.#peers.configure(member);
+    this.#storm.changed();
   }
 
   remove(peers: readonly PeerId[]): void {
@@ -115,6 +127,7 @@ export class Forwarder {
   admit(peer: PeerId, slot: number, path: Path): boolean {
     if (!this.#peers.admit(peer, slot, path)) return false;
     this.#gate.remember(ipv4ToNumber(path.remote.ip));
+    this.#storm.changed();
     return true;
   }
 
@@ -152,6 +165,7 @@ export class Forwarder {
 
   /** Lets go of both descriptors; no call touches them after this. Does nothing a second time. */
   stop(): void {
+    this.#storm.close();
     this.#device?.close();
     this.#device = undefined;
     this.#socket.close();

@@ -1,5 +1,5 @@
 import { CONTROL_LIMITS } from '../../../core/budgets.ts';
-import { getU32host } from '../../../core/bytes.ts';
+import { encodeU32host, getU32be as u32be, getU32host } from '../../../core/bytes.ts';
 import { takeToken, type Bucket } from '../../../core/session/rate-limit.ts';
 import type { Millis } from '../../../core/units.ts';
 
@@ -33,6 +33,11 @@ export class HintTable {
     hint.peers -= 1;
     if (hint.peers === 0) others.delete(second);
     if (others.size === 0) this.#known.delete(first);
+  }
+
+  /** First words of all, as unsigned numbers in network byte order. */
+  firstWords(): readonly number[] {
+    return [...this.#known.keys()].map((word) => u32be(encodeU32host(word), 0));
   }
 
   has(first: number, second: number): boolean {

@@ -40,6 +40,8 @@ export type InboundOptions = {
   readonly peers: PeerTable;
   readonly counters: SharedCounters;
   readonly gate: ControlGate;
+  /** A packet of a stranger has come. */
+  readonly stranger: () => void;
   readonly calls: PacketCalls;
   /** `payload` is a copy. */
   readonly control: (path: Path, payload: Uint8Array) => void;
@@ -191,6 +193,7 @@ export class Inbound {
     const remotePort = this.#batch.sourcePort(this.#message);
     const source = this.#batch.sourceIp(this.#message);
     const peer = this.#peer;
+    if (!peer) this.#options.stranger();
     if (peer && !gate.passPeer(peer)) {
       counters.lost('control');
       peers.refusedControl(peer);

@@ -1,0 +1,63 @@
+import { STORM } from '../../../core/budgets.ts';
+import { stormFilter, type StormFacts } from './storm-filter.ts';
+
+/** Milliseconds between two looks at how much comes. */
+const WINDOW = 500;
+/** Packets between two looks at the clock. */
+const PACKETS_PER_LOOK = 64;
+
+export type StormOptions = {
+  readonly now: () => number;
+  readonly facts: () => StormFacts;
+  /** Sets the socket's filter, or takes it away; false when that cannot be. */
+  readonly attach: (filter: Uint8Array | undefined) => boolean;
+};
+
+/** Counts strangers' packets, and has the kernel drop most of them while there are too many. */
+export class Storm {
+  readonly #options: StormOptions;
+  #seen = 0;
+  #since: number;
+  /** Share of strangers' packets that the filter lets through; 1: there is none. */
+  #share = 1;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: StormOptions) {
+    this.#options = options;
+    this.#since = options.now();
+  }
+
+  /** A stranger's packet has come. */
+  packet(): void {
+    this.#seen += 1;
+    if (this.#seen % PACKETS_PER_LOOK === 0) this.#look();
+  }
+
+  /** What the filter goes by has changed. */
+  changed(): void {
+    if (this.#share < 1) this.#set(this.#share);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #look(): void {
+    const now = this.#options.now();
+    const elapsed = now - this.#since;
+    if (elapsed < WINDOW) return;
+    const rate = ((this.#seen / elapsed) * 1000) / this.#share;
+    this.#seen = 0;
+    this.#since = now;
+    if (rate > STORM.from || (this.#share < 1 && rate > STORM.until)) this.#set(STORM.pass / rate);
+    else if (this.#share < 1) this.#set(1);
+  }
+
+  #set(share: number): void {
+    const filter = share < 1 ? stormFilter(this.#options.facts(), share) : undefined;
+    this.#share = this.#options.attach(filter) && filter ? share : 1;
+    clearTimeout(this.#timer);
+    // Nothing may come any more.
+    if (this.#share < 1) this.#timer = setTimeout(() => this.#look(), WINDOW + 1).unref();
+  }
+}
