@@ -10,7 +10,10 @@ import type { TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
 import { pathTo } from './fakes.ts';
 
 function serverConfig(): TunnelConfig {
-  const resolved = resolveConfig({ commandLine: parseArguments(['--server']), files: [] });
+  const resolved = resolveConfig({
+    commandLine: parseArguments(['--server', '--auth', 'none']),
+    files: [],
+  });
   if (!('config' in resolved)) throw new Error(resolved.action);
   return resolved.config;
 }

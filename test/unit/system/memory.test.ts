@@ -80,7 +80,10 @@ function keyed(name: string, number: number): PeerConfig {
 }
 
 function tunnel(device: string, ...peers: readonly PeerConfig[]): TunnelConfig {
-  const resolved = resolveConfig({ commandLine: parseArguments(['--server']), files: [] });
+  const resolved = resolveConfig({
+    commandLine: parseArguments(['--server', '--auth', 'none']),
+    files: [],
+  });
   if (!('config' in resolved)) throw new Error(resolved.action);
   const { config } = resolved;
   return { ...config, inner: { ...config.inner, device }, peers };
