@@ -1,6 +1,8 @@
 import { overheadOf } from '../core/wire/overhead.ts';
 import { familyOf, formatEndpoint, type Path } from '../core/addr.ts';
 import type { PeerConfig, Proof } from '../core/config/tunnel-config.ts';
+import type { TunnelEvent } from '../core/events/event.ts';
+import { wordsOf } from '../core/events/words.ts';
 import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
 import type {
   SessionConfig,
@@ -420,7 +422,7 @@ export class Driver {
     const answers: SessionEvent[] = [];
     let refused = !remembered;
     for (const effect of effects) {
-      if (effect.kind === 'log') this.#tell(entry, effect);
+      if (effect.kind === 'event') this.#tell(entry, effect.event);
       else if (entry) {
         // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
         if (refused && effect.kind === 'send' && effect.purpose === 'reply') continue;
@@ -436,16 +438,16 @@ export class Driver {
     return answers;
   }
 
-  #tell(entry: PeerSlot | undefined, effect: SessionEffect & { kind: 'log' }): void {
+  #tell(entry: PeerSlot | undefined, event: TunnelEvent): void {
+    const { level, words, fields } = wordsOf(event);
     const several = entry !== undefined && this.table.directory.size > 1;
-    const fields = several ? { peer: entry.peer.id, ...effect.fields } : effect.fields;
-    this.#ports.log(effect.level, effect.event, fields);
+    this.#ports.log(level, words, several ? { peer: entry.peer.id, ...fields } : fields);
   }
 
   /** Carries out one effect; returns the event that answers it, if it has one right away. */
   async #performFor(
     slot: PeerSlot,
-    effect: Exclude<SessionEffect, { kind: 'log' }>,
+    effect: Exclude<SessionEffect, { kind: 'event' }>,
   ): Promise<SessionEvent | undefined> {
     switch (effect.kind) {
       case 'remember':

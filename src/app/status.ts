@@ -1,4 +1,5 @@
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import { UNPROBED_WORDS } from '../core/events/words.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
 import type { RunRecord } from '../ports/run-store.ts';
@@ -50,7 +51,10 @@ export async function tunnelStatus(
     refusedBelow: numbers(description.refused),
     authPacketsSent: peer?.authPacketsSent ?? 0,
     repliesVerified: peer?.repliesVerified ?? 0,
-    troubles: [...driver.troubles, ...(mtuTrouble === undefined ? [] : [mtuTrouble])],
+    troubles: [
+      ...driver.troubles,
+      ...(mtuTrouble === undefined ? [] : [UNPROBED_WORDS[mtuTrouble]]),
+    ],
   };
 }
 

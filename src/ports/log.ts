@@ -1,5 +1,6 @@
-/** 0 error, 1 warn, 2 info, 3 debug: the numbers of `verb`. */
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+import type { Level } from '../core/events/words.ts';
+
+export type LogLevel = Level;
 
 /** Values a log line may carry. Secrets are never passed to a log. */
 export type LogFields = Readonly<Record<string, string | number | bigint | boolean | undefined>>;

@@ -2,6 +2,7 @@ import { samePath, type OuterIp, type Endpoint, type Path } from '../../src/core
 import { authLengths } from '../../src/core/auth/schemes.ts';
 import { isInnerPacket } from '../../src/core/wire/inner-packet.ts';
 import type { PeerConfig, PeerId, Proof } from '../../src/core/config/tunnel-config.ts';
+import { wordsOf } from '../../src/core/events/words.ts';
 import { NO_RANK } from '../../src/core/ranked-list.ts';
 import { NOWHERE } from '../../src/core/session/directory.ts';
 import {
@@ -281,7 +282,7 @@ export class Host {
   }
 
   #perform(peer: SimulatedPeer | undefined, effect: SessionEffect): SessionEvent | undefined {
-    if (effect.kind === 'log') this.logged.push(effect.event);
+    if (effect.kind === 'event') this.logged.push(wordsOf(effect.event).words);
     if (peer === undefined) return undefined;
     switch (effect.kind) {
       case 'remember':
@@ -314,7 +315,7 @@ export class Host {
         const { rxPackets, txPackets } = peer;
         return { kind: 'counters', counts: { rxPackets, txPackets } };
       }
-      case 'log':
+      case 'event':
         break;
     }
     return undefined;

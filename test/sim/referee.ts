@@ -108,7 +108,8 @@ export class Referee {
     if (this.#signed && this.#accepted.has(name)) {
       assert(!wasAccepted, move, 'accepted a packet twice');
       const quiet = move.effects.every(
-        (effect) => effect.kind === 'log' || (effect.kind === 'send' && refusalIn(effect.payload)),
+        (effect) =>
+          effect.kind === 'event' || (effect.kind === 'send' && refusalIn(effect.payload)),
       );
       assert(quiet, move, 'a replayed packet had an effect');
       assert(unchanged(move), move, 'a replayed packet changed the state');

@@ -1,10 +1,10 @@
 /** The client's authentication packets and what the server's signs of life do to them. Rules in client.ts. */
-import { formatEndpoint, type Path } from '../addr.ts';
+import type { Path } from '../addr.ts';
 import { millis, toMillis, type Millis } from '../units.ts';
 import { backoff, INITIAL_SENDS, REPLY_WINDOW, REQUESTS_MAX } from './limits.ts';
 import { pathReport } from './path-mtu-search.ts';
 import type { ClientState, Request } from './state.ts';
-import { after, drawSpread, earliest, log, stampTime, type Turn } from './turn.ts';
+import { after, drawSpread, earliest, stampTime, tell, type Turn } from './turn.ts';
 
 type ClientTurn = Turn<ClientState>;
 
@@ -33,7 +33,7 @@ export function authenticate(turn: ClientTurn): void {
   const attempts = turn.state.attempts + 1;
   turn.state = { ...turn.state, attempts, lastSentAt: at };
   if (payload === undefined) {
-    log(turn, 'error', 'cannot authenticate: auth-key-b64 is not set');
+    tell(turn, { kind: 'no-key' });
   } else {
     const { auth } = turn.config;
     turn.effects.push({
@@ -71,7 +71,7 @@ function keepaliveAt(turn: ClientTurn): Millis | undefined {
 
 /** Notes any sign of life. */
 export function heard(turn: ClientTurn): void {
-  const { life, replies, awaiting, remote } = turn.state;
+  const { life, replies, awaiting } = turn.state;
   const settled = !(replies && awaiting);
   turn.state = {
     ...turn.state,
@@ -81,9 +81,9 @@ export function heard(turn: ClientTurn): void {
     resolveAt: undefined,
   };
   if (settled) turn.state = { ...turn.state, attempts: 0, authAt: keepaliveAt(turn) };
-  if (life !== 'alive') {
-    log(turn, 'info', life === 'dead' ? 'the server is back' : 'connected', { remote });
-  }
+  const path = currentPath(turn);
+  if (life === 'alive' || path === undefined) return;
+  tell(turn, { kind: life === 'dead' ? 'back' : 'connected', remote: path.remote });
 }
 
 /** Notes a verified reply. */
@@ -96,6 +96,6 @@ export function replied(turn: ClientTurn, path: Path): void {
     verified: turn.now,
     repliesVerified: turn.state.repliesVerified + 1,
   };
-  log(turn, 'debug', 'reply verified', { from: formatEndpoint(path.remote) });
+  tell(turn, { kind: 'reply', from: path.remote });
   heard(turn);
 }

@@ -1,6 +1,7 @@
 /** The client's probes of the path to its server, and what it makes of the answers. Rules in path-mtu.ts. */
 import { schemeOf } from '../auth/schemes.ts';
 import { AUTH_V1_LENGTH } from '../auth/v1.ts';
+import type { Unprobed } from '../events/event.ts';
 import type { Millis } from '../units.ts';
 import { currentPath, openRequests } from './client-auth.ts';
 import { INITIAL_SENDS, REQUESTS_MAX } from './limits.ts';
@@ -9,7 +10,7 @@ import { TRAFFIC_POLL } from './path-mtu-limits.ts';
 import { createPathMtu, pathLimit, setCeiling, takeTraffic } from './path-mtu.ts';
 import { pathReport, runPathMtu, takeAnswer } from './path-mtu-search.ts';
 import type { ClientState } from './state.ts';
-import { log, stampTime, type Turn } from './turn.ts';
+import { stampTime, tell, type Turn } from './turn.ts';
 import type { PacketCounts, PathMtuStatus, SessionConfig } from './types.ts';
 
 type ClientTurn = Turn<ClientState>;
@@ -71,7 +72,7 @@ export function runMtuTimers(turn: ClientTurn): void {
   const trouble = troubleOf(turn.config, turn.state);
   if (trouble === turn.state.mtuTrouble) return;
   turn.state = { ...turn.state, mtuTrouble: trouble };
-  if (trouble !== undefined) log(turn, 'warn', trouble);
+  if (trouble !== undefined) tell(turn, { kind: 'unprobed', why: trouble });
 }
 
 /** One that gets no answer is no sign of a dead server, so it starts none of the timers of silence. */
@@ -90,18 +91,14 @@ function sendProbe(turn: ClientTurn, size: number): void {
   };
 }
 
-function troubleOf(config: SessionConfig, state: ClientState): string | undefined {
+function troubleOf(config: SessionConfig, state: ClientState): Unprobed | undefined {
   if (config.mtu !== 'auto') return undefined;
-  const instead = 'so the path is not probed and mtu auto relies on ICMP alone';
-  if (!isProbing(config)) return `only signed requests (auth-key-b64) can be padded, ${instead}`;
+  if (!isProbing(config)) return 'unsigned';
   const { mute, proved } = state.pathMtu;
-  if (mute === 'padding') return `the server does not answer padded requests, ${instead}`;
+  if (mute === 'padding') return 'padding';
   const asked = state.authPacketsSent >= INITIAL_SENDS && state.life === 'alive';
   const unanswered = !state.replies && asked;
-  if (unanswered || (mute === 'silent' && proved === undefined)) {
-    return `the server does not answer requests (it needs reply-on-auth-ok), ${instead}`;
-  }
-  return undefined;
+  return unanswered || (mute === 'silent' && proved === undefined) ? 'unanswered' : undefined;
 }
 
 export function clientPathMtu({ pathMtu, mtuTrouble }: ClientState): PathMtuStatus {

@@ -5,9 +5,8 @@ import { isInnerPacket } from '../wire/inner-packet.ts';
 import { charge } from './charge.ts';
 import { currentPath, heard, openRequests, replied } from './client-auth.ts';
 import { takeReply } from './client-mtu.ts';
-import { explainNotice } from './refusals.ts';
 import type { ClientState } from './state.ts';
-import { log, refuse, type PacketEvent, type Turn } from './turn.ts';
+import { refuse, tell, type PacketEvent, type Turn } from './turn.ts';
 
 type ClientTurn = Turn<ClientState>;
 
@@ -51,7 +50,7 @@ function receiveEmpty(turn: ClientTurn, path: Path): void {
 function heedNotice(turn: ClientTurn, notice: Notice): void {
   const { notice: before } = turn.state;
   turn.state = { ...turn.state, notice };
-  if (before?.reason !== notice.reason) log(turn, 'warn', explainNotice(notice));
+  if (before?.reason !== notice.reason) tell(turn, { kind: 'server-refuses', notice });
 }
 
 /** A verified reply proves the server, and perhaps the size of the path. */

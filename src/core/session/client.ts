@@ -63,7 +63,16 @@ import {
 import { heedTooBig } from './mtu-effects.ts';
 import { pathMtuWakeAt } from './path-mtu.ts';
 import { FRESH, type ClientState } from './state.ts';
-import { after, drawSpread, earliest, isDue, log, recall, resolveName, type Turn } from './turn.ts';
+import {
+  after,
+  drawSpread,
+  earliest,
+  isDue,
+  recall,
+  resolveName,
+  tell,
+  type Turn,
+} from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionEvent, SessionStatus } from './types.ts';
 
 type ClientTurn = Turn<ClientState>;
@@ -113,9 +122,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
       return takeLocal(turn, event);
     case 'reauthenticate':
       turn.state = { ...turn.state, attempts: 0 };
-      return currentPath(turn)
-        ? authenticate(turn)
-        : log(turn, 'info', 'no path to the server yet');
+      return currentPath(turn) ? authenticate(turn) : tell(turn, { kind: 'no-path' });
     case 'admit-failed':
       return retryAdmit(turn, event.path);
     case 'displaced':
@@ -174,11 +181,7 @@ function takeAddresses(turn: ClientTurn, found: readonly OuterIp[]): void {
     turn.state = { ...turn.state, addresses: found };
     return;
   }
-  log(turn, 'info', remote === undefined ? 'server resolved' : 'server has another address', {
-    host: hostOf(turn),
-    address: chosen,
-    before: remote,
-  });
+  tell(turn, { kind: 'resolved', host: hostOf(turn), address: chosen, before: remote });
   aim(turn, found, chosen);
 }
 
@@ -197,7 +200,7 @@ function takeLocal(turn: ClientTurn, { ip: local, mtu }: EventOf<'local'>): void
     silentSince: undefined,
     awaiting: false,
   };
-  log(turn, 'warn', 'no route to the server', { remote });
+  tell(turn, { kind: 'no-route', remote });
 }
 
 /** Takes a new or regained path into use. */
@@ -233,9 +236,8 @@ function retryAdmit(turn: ClientTurn, path: Path): void {
   const admitFailures = turn.state.admitFailures + 1;
   const wait = backoff(admitFailures, drawSpread(turn));
   turn.state = { ...turn.state, admitted: undefined, admitFailures, admitAt: after(turn, wait) };
-  log(turn, 'warn', 'the path to the server could not be admitted; will be tried again', {
-    attempt: admitFailures,
-  });
+  const { remote } = path;
+  tell(turn, { kind: 'not-admitted', role: 'client', remote, attempt: admitFailures });
 }
 
 /** Another peer of this tunnel took the same path: two that are configured to one server and port. */
@@ -244,9 +246,7 @@ function yieldPath(turn: ClientTurn, path: Path): void {
   if (admitted === undefined || !samePath(admitted, path)) return;
   turn.state = { ...turn.state, admitted: undefined, admitAt: undefined };
   turn.effects.push({ kind: 'evict' });
-  log(turn, 'error', 'another peer of this tunnel is at the same address and port', {
-    remote: path.remote.ip,
-  });
+  tell(turn, { kind: 'displaced', role: 'client', remote: path.remote });
 }
 
 /**
@@ -257,9 +257,10 @@ function tryAgain(turn: ClientTurn): void {
   const { life, unreachableAt } = turn.state;
   const recent =
     unreachableAt !== undefined && turn.now.monotonic - unreachableAt < UNREACHABLE_GAP;
-  if (life !== 'alive' || recent || currentPath(turn) === undefined) return;
+  const path = currentPath(turn);
+  if (life !== 'alive' || recent || path === undefined) return;
   turn.state = { ...turn.state, unreachableAt: turn.now.monotonic };
-  log(turn, 'debug', 'the server counts as unreachable: authenticating');
+  tell(turn, { kind: 'unreachable', remote: path.remote });
   authenticate(turn);
 }
 
@@ -324,21 +325,21 @@ function deathAt(config: SessionConfig, state: ClientState): Millis | undefined 
 
 /** The server is dead, unless it never replies and nothing much was sent. */
 function endSilence(turn: ClientTurn): void {
-  const { replies, dataSentAt, silentSince, remote } = turn.state;
+  const { replies, dataSentAt, silentSince } = turn.state;
+  const path = currentPath(turn);
+  if (path === undefined) return;
   const half = toMillis(turn.config.timers.deadPeerTimeout) / 2;
   if (!replies && (dataSentAt ?? 0) - (silentSince ?? 0) < half) {
     turn.state = { ...turn.state, silentSince: undefined };
     return;
   }
-  log(turn, 'warn', 'the server is silent: authenticating until it answers', {
-    remote,
-    timeout: turn.config.timers.deadPeerTimeout,
-  });
+  const { deadPeerTimeout: timeout } = turn.config.timers;
+  tell(turn, { kind: 'silent', remote: path.remote, timeout });
   turn.state = { ...turn.state, life: 'dead', attempts: 0 };
   authenticate(turn);
   const host = hostOf(turn);
   if (parseOuterIp(host) === undefined) resolveName(turn, host);
-  if (remote !== undefined) locate(turn, remote);
+  locate(turn, path.remote.ip);
 }
 
 export function clientWakeAt(config: SessionConfig, state: ClientState): Millis | undefined {

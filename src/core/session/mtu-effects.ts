@@ -2,7 +2,7 @@
 import { pathLimit, pathMtuWakeAt, takeTooBig } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { SessionState } from './state.ts';
-import { isDue, log, type Turn } from './turn.ts';
+import { isDue, tell, type Turn } from './turn.ts';
 
 /** Takes what ICMP says in: the largest inner packet that the next hop takes, where it was told. */
 export function heedTooBig<State extends SessionState>(
@@ -32,6 +32,5 @@ export function applyLimit<State extends SessionState>(turn: Turn<State>): void 
   if (mtu === turn.state.mtuLimit) return;
   turn.state = { ...turn.state, mtuLimit: mtu };
   turn.effects.push({ kind: 'limit-mtu', mtu });
-  const level = turn.config.role === 'client' ? 'info' : 'debug';
-  log(turn, level, 'largest inner packet to the peer', { mtu: mtu ?? 'what the route takes' });
+  tell(turn, { kind: 'path-mtu', role: turn.config.role, mtu });
 }

@@ -1,5 +1,5 @@
 /** The server's remote: admitted, watched over, written down, forgotten. Rules in server.ts. */
-import { formatEndpoint, samePath, type Path } from '../addr.ts';
+import { samePath, type Path } from '../addr.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import {
   ADMIT_ANSWER,
@@ -11,7 +11,7 @@ import {
   REMEMBER_GAP,
 } from './limits.ts';
 import type { Remote, ServerState } from './state.ts';
-import { after, drawSpread, isDue, log, type Turn } from './turn.ts';
+import { after, drawSpread, isDue, tell, type Turn } from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionMemory } from './types.ts';
 
 export type ServerTurn = Turn<ServerState>;
@@ -59,10 +59,7 @@ export function takeBack(turn: ServerTurn, path: Path): void {
   else unfollow(turn);
   remember(turn);
   if (!fallback) turn.effects.push({ kind: 'evict' });
-  log(turn, 'warn', 'the peer could not be admitted; will be tried again', {
-    remote: formatEndpoint(path.remote),
-    attempt,
-  });
+  tell(turn, { kind: 'not-admitted', role: 'server', remote: path.remote, attempt });
 }
 
 function unfollow(turn: ServerTurn): void {
@@ -84,16 +81,14 @@ export function yieldPath(turn: ServerTurn, path: Path): void {
   turn.state = { ...turn.state, before: undefined };
   remember(turn);
   turn.effects.push({ kind: 'evict' });
-  log(turn, 'warn', 'another peer has authenticated from the same address and port', {
-    remote: formatEndpoint(path.remote),
-  });
+  tell(turn, { kind: 'displaced', role: 'server', remote: path.remote });
 }
 
 /** Notes a sign of life of the admitted remote, of now or of `at`. */
 export function hear(turn: ServerTurn, remote: Remote, at: Instant = turn.now): void {
   turn.state = { ...turn.state, remote: { ...remote, heard: at, expired: false } };
   if (remote.expired) {
-    log(turn, 'info', 'connection is alive again', { remote: formatEndpoint(remote.path.remote) });
+    tell(turn, { kind: 'alive-again', remote: remote.path.remote });
   }
   const gap = Math.min(REMEMBER_GAP, toMillis(turn.config.timers.connectionIdle) / 2);
   if (remote.expired || turn.now.monotonic - turn.state.rememberedAt >= gap) {
@@ -155,9 +150,7 @@ export function forget(turn: ServerTurn, remote: Remote): void {
   unfollow(turn);
   remember(turn);
   turn.effects.push({ kind: 'evict' });
-  log(turn, 'info', 'peer was silent for its lifetime and is forgotten', {
-    remote: formatEndpoint(remote.path.remote),
-  });
+  tell(turn, { kind: 'ran-out', remote: remote.path.remote });
 }
 
 /** When a connection without further signs of life has expired. */

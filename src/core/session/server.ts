@@ -29,7 +29,7 @@
  *   it has resolved nobody is accepted; when it stops resolving the last addresses count.
  * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
  */
-import { parseOuterIp, formatEndpoint, samePath, type OuterIp, type Path } from '../addr.ts';
+import { parseOuterIp, samePath, type OuterIp, type Path } from '../addr.ts';
 import { ACCEPTED, noticeOf, refused, type Verdict } from '../auth/refusal.ts';
 import type { Look, ProvedRequest } from '../auth/scheme.ts';
 import { NOTICE_RATE } from '../budgets.ts';
@@ -62,11 +62,11 @@ import {
   drawSpread,
   earliest,
   isDue,
-  log,
   recall,
   refuse,
   resolveName,
   stampTime,
+  tell,
   type PacketEvent,
 } from './turn.ts';
 import type { SessionConfig, SessionEvent, SessionMemory, SessionStatus } from './types.ts';
@@ -106,7 +106,7 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
     case 'admit-failed':
       return takeBack(turn, event.path);
     case 'reauthenticate':
-      return log(turn, 'info', 'nothing to authenticate: this is the server');
+      return tell(turn, { kind: 'nothing-to-authenticate' });
     case 'displaced':
       return yieldPath(turn, event.path);
     case 'too-big':
@@ -132,15 +132,11 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
   if (remote === undefined || !mayReturn(turn, remote)) {
     if (memory?.remote) {
       remember(turn, 'lazily');
-      log(turn, 'info', 'the remembered peer has run out or is no longer allowed', {
-        remote: formatEndpoint(memory.remote.path.remote),
-      });
+      tell(turn, { kind: 'not-resumed', remote: memory.remote.path.remote });
     }
     if (adopted) turn.effects.push({ kind: 'evict' });
     if (adopted && memory?.remote === undefined) {
-      log(turn, 'warn', 'nothing vouches for whom the earlier run admitted: it must authenticate', {
-        remote: formatEndpoint(adopted.remote),
-      });
+      tell(turn, { kind: 'unvouched', remote: adopted.remote });
     }
     return;
   }
@@ -150,9 +146,7 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
   } else {
     admit(turn, remote, 0);
   }
-  log(turn, 'info', 'peer of the earlier run goes on', {
-    remote: formatEndpoint(remote.path.remote),
-  });
+  tell(turn, { kind: 'resumed', remote: remote.path.remote });
 }
 
 /** The remote that the memory names. Only memory vouches for whom a plane still carries. */
@@ -217,14 +211,15 @@ function welcome(turn: ServerTurn, path: Path, length: number, request: ProvedRe
   if (earlier && samePath(earlier.path, path)) {
     follow(turn, remote, turn.state.counts);
     remember(turn);
-    log(turn, 'debug', 'peer authenticated again', { remote: formatEndpoint(path.remote) });
+    tell(turn, { kind: 'refreshed', remote: path.remote });
   } else {
     const failures = retry && samePath(retry.remote.path, path) ? retry.attempt : 0;
     admit(turn, remote, failures);
-    log(turn, 'info', earlier ? 'peer has moved' : 'peer admitted', {
-      remote: formatEndpoint(path.remote),
-      before: earlier && formatEndpoint(earlier.path.remote),
-    });
+    const at = { remote: path.remote };
+    tell(
+      turn,
+      earlier ? { kind: 'moved', ...at, before: earlier.path.remote } : { kind: 'admitted', ...at },
+    );
   }
   heedRequest(turn, earlier, { length, report: request.pathMtu });
   answer(turn, path, request);
@@ -336,7 +331,7 @@ function watchRemote(turn: ServerTurn): void {
     const expired = { ...remote, expired: true };
     const pollAt = turn.state.timed ? after(turn, POLL_LEAD) : turn.state.pollAt;
     turn.state = { ...turn.state, remote: expired, pollAt };
-    log(turn, 'info', 'connection has expired', { remote: formatEndpoint(remote.path.remote) });
+    tell(turn, { kind: 'expired', remote: remote.path.remote });
   }
   if (isDue(turn, turn.state.keepaliveAt)) {
     const keepaliveAt = after(turn, toMillis(config.timers.keepalive));

@@ -6,6 +6,7 @@
 import type { OuterIp, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
+import type { Unprobed } from '../events/event.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
 import { LISTENING } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
@@ -41,7 +42,7 @@ type Common = {
   readonly mtuLimit: number | undefined;
 };
 
-/** Refusals so far, and when each was last logged, and how often it came since. */
+/** Refusals so far, and when each was last told, and how often it came since. */
 export type Refusals = {
   readonly counts: Readonly<Partial<Record<Refusal, number>>>;
   readonly log: Readonly<Partial<Record<Refusal, { readonly at: Millis; readonly since: number }>>>;
@@ -138,7 +139,7 @@ export type ClientState = Common & {
   /** When an ICMP error last made it authenticate. */
   readonly unreachableAt: Millis | undefined;
   /** Why the path is not probed though it should be. */
-  readonly mtuTrouble: string | undefined;
+  readonly mtuTrouble: Unprobed | undefined;
 };
 
 /** What both roles begin with. */

@@ -147,7 +147,8 @@ export class SessionTable<E extends SessionEntry> {
     }
     const counted = countRefusal(this.#refusals, refusal, { path, now: now.monotonic, allowed });
     this.#refusals = counted.refusals;
-    if (counted.effect) outcomes.push({ entry: undefined, effects: [counted.effect] });
+    const { event } = counted;
+    if (event) outcomes.push({ entry: undefined, effects: [{ kind: 'event', event }] });
     return outcomes;
   }
 

@@ -6,6 +6,7 @@ import type { Path } from '../addr.ts';
 import type { Refusal, Refused } from '../auth/refusal.ts';
 import { packetTime } from '../auth/replay.ts';
 import { packetSeconds, type Scheme } from '../auth/schemes.ts';
+import type { TunnelEvent } from '../events/event.ts';
 import { millis, type Instant, type Millis, type Seconds } from '../units.ts';
 import { RESOLVE_TIMEOUT } from './limits.ts';
 import { countRefusal } from './refusals.ts';
@@ -27,22 +28,16 @@ export type Turn<State extends SessionState> = {
   readonly now: Instant;
   state: State;
   readonly effects: SessionEffect[];
-  /** A refusal is neither counted nor logged. */
+  /** A refusal is neither counted nor told. */
   readonly tentative: boolean;
   refusal: Refusal | undefined;
 };
 
 export type PacketEvent = Extract<SessionEvent, { readonly kind: 'packet' }>;
 
-type Log = Extract<SessionEffect, { readonly kind: 'log' }>;
-
-export function log<State extends SessionState>(
-  turn: Turn<State>,
-  level: Log['level'],
-  event: string,
-  fields: Log['fields'] = {},
-): void {
-  turn.effects.push({ kind: 'log', level, event, fields });
+/** Tells what has happened. */
+export function tell<State extends SessionState>(turn: Turn<State>, event: TunnelEvent): void {
+  turn.effects.push({ kind: 'event', event });
 }
 
 /** An even draw from 0 up to 1. */
@@ -92,15 +87,11 @@ export function recall<State extends SessionState>(
 ): SessionMemory | undefined {
   if (memory === undefined || memory.peer === turn.scheme.mark()) return memory;
   if (memory.peer === undefined) return { ...memory, remote: undefined };
-  log(
-    turn,
-    'warn',
-    'the configured proof has changed: who was admitted by the former one is forgotten',
-  );
+  tell(turn, { kind: 'proof-changed' });
   return { remote: undefined, replay: memory.replay, peer: turn.scheme.mark() };
 }
 
-/** Counts a refusal, and logs it unless the same was logged a moment ago. */
+/** Counts a refusal, and tells it unless the same was told a moment ago. */
 export function refuse<State extends SessionState>(
   turn: Turn<State>,
   path: Path,
@@ -110,11 +101,11 @@ export function refuse<State extends SessionState>(
   if (turn.tentative) return;
   const { proof } = turn.config;
   const allowed = proof.kind === 'ed25519' ? proof.maxTimeDiscrepancy : 0;
-  const { refusals, effect } = countRefusal(turn.state.refusals, verdict, {
+  const { refusals, event } = countRefusal(turn.state.refusals, verdict, {
     path,
     now: turn.now.monotonic,
     allowed,
   });
   turn.state = { ...turn.state, refusals };
-  if (effect) turn.effects.push(effect);
+  if (event) tell(turn, event);
 }

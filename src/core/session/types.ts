@@ -2,6 +2,7 @@ import type { OuterIp, Endpoint, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
+import type { TunnelEvent, Unprobed } from '../events/event.ts';
 import type { Instant, Millis, Port } from '../units.ts';
 
 /** What a session needs of the config. `remoteIp` is set for a literal address, else `host` is resolved. */
@@ -139,12 +140,8 @@ export type SessionEffect =
   /** Find the local address towards `remote` and answer with `local`. */
   | { readonly kind: 'locate'; readonly remote: OuterIp }
   | { readonly kind: 'poll-counters' }
-  | {
-      readonly kind: 'log';
-      readonly level: 'error' | 'warn' | 'info' | 'debug';
-      readonly event: string;
-      readonly fields: Readonly<Record<string, string | number | undefined>>;
-    };
+  /** For people, and whoever else wants to know. */
+  | { readonly kind: 'event'; readonly event: TunnelEvent };
 
 /** What `show` prints of a session; computed from the state, never stored. */
 export type SessionStatus = {
@@ -173,7 +170,7 @@ export type PathMtuStatus = {
   /** What own probes have proved. */
   readonly proved: number | undefined;
   /** Why the path is not probed though it should be. */
-  readonly trouble: string | undefined;
+  readonly trouble: Unprobed | undefined;
 };
 
 export type StepResult<State> = {

@@ -123,11 +123,11 @@ describe('effects', () => {
     });
   });
 
-  test('log effects reach the log as they are', async () => {
+  test('events reach the log in their words', async () => {
     const { dispatch, core, lines } = await setUp();
-    core.on('wake', { kind: 'log', level: 'info', event: 'hello', fields: { a: 1 } });
+    core.on('wake', { kind: 'event', event: { kind: 'no-path' } });
     await dispatch({ kind: 'wake' });
-    expect(lines).toEqual([{ level: 'info', event: 'hello', fields: { a: 1 } }]);
+    expect(lines).toEqual([{ level: 'info', event: 'no path to the server yet', fields: {} }]);
   });
 });
 

@@ -127,7 +127,7 @@ export class Bench {
     this.state = createSession(config, this.#instant());
   }
 
-  /** One event; gives back its effects without the log. */
+  /** One event; gives back its effects without what it tells. */
   do(event: SessionEvent): readonly SessionEffect[] {
     const { state, effects, wakeAt } = step(
       this.config,
@@ -138,7 +138,7 @@ export class Bench {
     );
     this.state = state;
     this.wakeAt = wakeAt;
-    return effects.filter((effect) => effect.kind !== 'log');
+    return effects.filter((effect) => effect.kind !== 'event');
   }
 
   start(memory?: Extract<SessionEvent, { kind: 'start' }>['memory'], adopted?: Path) {
@@ -154,7 +154,7 @@ export class Bench {
     return this.do({ kind: 'counters', counts });
   }
 
-  /** Lets time pass with every wake-up on the way; gives back all effects but log lines, with their times. */
+  /** Lets time pass with every wake-up on the way; gives back all effects but what is told, with their times. */
   pass(duration: number): readonly { readonly at: number; readonly effect: SessionEffect }[] {
     const end = this.now + duration;
     const seen: { at: number; effect: SessionEffect }[] = [];

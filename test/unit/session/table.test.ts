@@ -95,7 +95,7 @@ class Room {
 function told(outcomes: readonly Outcome<SessionEntry>[]): readonly string[] {
   return outcomes.flatMap(({ entry, effects }) =>
     effects
-      .filter(({ kind }) => kind !== 'log' && kind !== 'limit-mtu')
+      .filter(({ kind }) => kind !== 'event' && kind !== 'limit-mtu')
       .map((effect) => `${entry?.peer.id} ${effect.kind}`),
   );
 }

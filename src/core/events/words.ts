@@ -1,0 +1,162 @@
+/** The words and the level of every event: what a log line of it says. */
+import { formatEndpoint, type Endpoint } from '../addr.ts';
+import type { Notice, Refusal, Refused } from '../auth/refusal.ts';
+import type { EventKind, EventOf, TunnelEvent, Unprobed } from './event.ts';
+
+/** 0 error, 1 warn, 2 info, 3 debug: the numbers of `verb`. */
+export type Level = 'error' | 'warn' | 'info' | 'debug';
+
+/** An event as a log line. */
+export type Line = {
+  readonly level: Level;
+  readonly words: string;
+  readonly fields: Fields;
+};
+
+type Fields = Readonly<Record<string, string | number | undefined>>;
+type Table = { readonly [Kind in EventKind]: (event: EventOf<Kind>) => Line };
+
+/** What is said of an event. */
+export function wordsOf(event: TunnelEvent): Line {
+  // One row of the table for every kind: the row takes the event that it is found by.
+  const row = TABLE[event.kind] as (event: TunnelEvent) => Line;
+  return row(event);
+}
+
+const TABLE: Table = {
+  refused: ({ refusal, from, allowed, unlogged }) =>
+    line(QUIET.has(refusal.reason) ? 'debug' : 'warn', refusalWords(refusal, allowed), {
+      reason: refusal.reason,
+      from: formatEndpoint(from),
+      unlogged,
+    }),
+  'path-mtu': ({ role, mtu }) =>
+    line(role === 'client' ? 'info' : 'debug', 'largest inner packet to the peer', {
+      mtu: mtu ?? 'what the route takes',
+    }),
+  'proof-changed': () =>
+    line(
+      'warn',
+      'the configured proof has changed: who was admitted by the former one is forgotten',
+    ),
+  'not-admitted': ({ role, remote, attempt }) =>
+    line(
+      'warn',
+      role === 'client'
+        ? 'the path to the server could not be admitted; will be tried again'
+        : 'the peer could not be admitted; will be tried again',
+      { ...at(remote), attempt },
+    ),
+  displaced: ({ role, remote }) =>
+    role === 'client'
+      ? line('error', 'another peer of this tunnel is at the same address and port', at(remote))
+      : line('warn', 'another peer has authenticated from the same address and port', at(remote)),
+
+  admitted: ({ remote }) => line('info', 'peer admitted', at(remote)),
+  moved: ({ remote, before }) =>
+    line('info', 'peer has moved', { ...at(remote), before: formatEndpoint(before) }),
+  refreshed: ({ remote }) => line('debug', 'peer authenticated again', at(remote)),
+  expired: ({ remote }) => line('info', 'connection has expired', at(remote)),
+  'alive-again': ({ remote }) => line('info', 'connection is alive again', at(remote)),
+  'ran-out': ({ remote }) =>
+    line('info', 'peer was silent for its lifetime and is forgotten', at(remote)),
+  resumed: ({ remote }) => line('info', 'peer of the earlier run goes on', at(remote)),
+  'not-resumed': ({ remote }) =>
+    line('info', 'the remembered peer has run out or is no longer allowed', at(remote)),
+  unvouched: ({ remote }) =>
+    line(
+      'warn',
+      'nothing vouches for whom the earlier run admitted: it must authenticate',
+      at(remote),
+    ),
+  'nothing-to-authenticate': () => line('info', 'nothing to authenticate: this is the server'),
+
+  connected: ({ remote }) => line('info', 'connected', at(remote)),
+  back: ({ remote }) => line('info', 'the server is back', at(remote)),
+  silent: ({ remote, timeout }) =>
+    line('warn', 'the server is silent: authenticating until it answers', {
+      ...at(remote),
+      timeout,
+    }),
+  'server-refuses': ({ notice }) => line('warn', noticeWords(notice)),
+  reply: ({ from }) => line('debug', 'reply verified', { from: formatEndpoint(from) }),
+  resolved: ({ host, address, before }) =>
+    line('info', before === undefined ? 'server resolved' : 'server has another address', {
+      host,
+      address,
+      before,
+    }),
+  'no-route': ({ remote }) => line('warn', 'no route to the server', { remote }),
+  'no-path': () => line('info', 'no path to the server yet'),
+  'no-key': () => line('error', 'cannot authenticate: auth-key-b64 is not set'),
+  unreachable: ({ remote }) =>
+    line('debug', 'the server counts as unreachable: authenticating', at(remote)),
+  unprobed: ({ why }) => line('warn', UNPROBED_WORDS[why]),
+};
+
+function line(level: Level, words: string, fields: Fields = {}): Line {
+  return { level, words, fields };
+}
+
+function at(remote: Endpoint): Fields {
+  return { remote: formatEndpoint(remote) };
+}
+
+/** What junk any stranger can send; the rest needs knowledge or is a sign of trouble. */
+const QUIET: ReadonlySet<Refusal> = new Set([
+  'wrong-source',
+  'not-authentication',
+  'length',
+  'rate-limited',
+  'unsolicited',
+]);
+
+function refusalWords(refusal: Refused, allowed: number): string {
+  switch (refusal.reason) {
+    case 'clock': {
+      const side = refusal.difference > 0 ? 'ahead' : 'behind';
+      return (
+        `clocks differ by ${Math.abs(refusal.difference)} s, allowed ${allowed}: ` +
+        `the other side's is ${side}; set the wrong one, or allow more with auth-max-time-discrepancy`
+      );
+    }
+    case 'stale':
+      return `packet is ${-refusal.difference} s older than the newest accepted one: replayed, or that side's clock was set back`;
+    case 'bound-elsewhere':
+      return 'packet refused: it was made for a server with another key than auth-key-b64 here';
+    case 'unverifiable':
+      return 'signed packet cannot be checked: auth-remote-pubkey-b64 is not set here';
+    case 'signature':
+      return 'wrong signature: the keys are no pair, or auth-secret differs';
+    case 'unknown-peer':
+      return 'packet refused: no peer of this tunnel has this key, token or address';
+    case 'unresolved':
+      return 'packet refused: the name in fou-remote-ip has no address yet';
+    default:
+      return `packet refused: ${refusal.reason}`;
+  }
+}
+
+const INSTEAD = 'so the path is not probed and mtu auto relies on ICMP alone';
+
+/** Why `mtu auto` cannot do what it is for. */
+export const UNPROBED_WORDS: Readonly<Record<Unprobed, string>> = {
+  unsigned: `only signed requests (auth-key-b64) can be padded, ${INSTEAD}`,
+  padding: `the server does not answer padded requests, ${INSTEAD}`,
+  unanswered: `the server does not answer requests (it needs reply-on-auth-ok), ${INSTEAD}`,
+};
+
+/** The server's word that it refuses us, in ours. */
+function noticeWords({ reason, seconds }: Notice): string {
+  const by = `${Math.abs(seconds)} s`;
+  switch (reason) {
+    case 'clock':
+      return `the server refuses us: the clock here is ${by} ${seconds > 0 ? 'ahead of' : 'behind'} its own`;
+    case 'stale':
+      return `the server refuses us: it has taken a packet from here whose time is ${by} later; the clock here was set back`;
+    case 'taken-over':
+      return `the server refuses us: another client has the same key, or the clock here was set back by ${by}`;
+    default:
+      return 'the server refuses us for a reason that this version does not know';
+  }
+}
