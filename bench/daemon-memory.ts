@@ -105,7 +105,7 @@ async function admitAll(lab: Topology, daemon: Daemon, keys: readonly KeyPair[])
       return socket;
     });
     const so = first + together.length;
-    await daemon.until(`carrying ${so}`, ({ carriedCount }) => carriedCount === so);
+    await daemon.until(`carrying ${so}`, ({ establishedCount }) => establishedCount === so);
     for (const socket of sockets) socket[Symbol.dispose]();
   }
 }

@@ -1,4 +1,6 @@
 import type { Path } from '../core/addr.ts';
+import type { TroubleReport } from '../core/events/trouble.ts';
+import { REFUSED_WORK, reportTrouble } from '../core/events/trouble-words.ts';
 import { IpipouError } from '../core/errors.ts';
 import { millis, type Millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -14,15 +16,9 @@ import {
 import type { PeerSlot } from './peer-slot.ts';
 
 type Failure = {
-  readonly of: 'admit' | 'evict';
   readonly count: number;
   readonly notBefore: Millis;
-  readonly trouble: string;
-};
-
-const EVENTS: Readonly<Record<Failure['of'], string>> = {
-  admit: 'cannot point the tunnel at its peer',
-  evict: 'cannot take the peer out of the tunnel',
+  readonly trouble: TroubleReport;
 };
 
 /**
@@ -59,15 +55,15 @@ export class Admission {
     this.#onFatal = ports.onFatal;
   }
 
-  /** The failures that have not been overcome yet, in words: those of the first peers, and how many more. */
-  get troubles(): readonly string[] {
-    const told: string[] = [];
+  /** The failures that have not been overcome yet: those of the first peers, and how many more. */
+  get troubles(): readonly TroubleReport[] {
+    const told: TroubleReport[] = [];
     for (const { trouble } of this.#failures.values()) {
       if (told.length === ADMIT_TROUBLES_TOLD) break;
       told.push(trouble);
     }
-    const more = this.#failures.size - told.length;
-    return more > 0 ? [...told, `and the same or the like of ${more} more peers`] : told;
+    const peers = this.#failures.size - told.length;
+    return peers > 0 ? [...told, reportTrouble({ kind: 'more-refused', peers })] : told;
   }
 
   /** Whether the plane carries `path` for a peer now. Never rejects. */
@@ -76,7 +72,7 @@ export class Admission {
     try {
       await this.#plane.admit(slot.peer.id, { path });
     } catch (error) {
-      this.#failed(slot, 'admit', error);
+      this.#failed(slot, 'not-pointed', error);
       return false;
     }
     this.carry(slot, path);
@@ -90,12 +86,12 @@ export class Admission {
     try {
       await this.#plane.evict(slot.peer.id);
     } catch (error) {
-      this.#failed(slot, 'evict', error);
+      this.#failed(slot, 'not-evicted', error);
       return false;
     }
     this.carry(slot, undefined);
     // Whom the plane refused is evicted as well; that overcomes nothing.
-    if (this.#failures.get(slot)?.of === 'evict') this.#succeeded(slot);
+    if (this.#failures.get(slot)?.trouble.kind === 'not-evicted') this.#succeeded(slot);
     return true;
   }
 
@@ -129,24 +125,20 @@ export class Admission {
     this.#log('info', 'tunnel updated again', fields);
   }
 
-  #failed(slot: PeerSlot, of: Failure['of'], error: unknown): void {
-    const event = EVENTS[of];
+  #failed(slot: PeerSlot, kind: 'not-pointed' | 'not-evicted', error: unknown): void {
     const count = (this.#failures.get(slot)?.count ?? 0) + 1;
     const pause = Math.min(ADMIT_BACKOFF_FIRST * 2 ** (count - 1), ADMIT_BACKOFF_MAX);
     const notBefore = millis(this.#clock.now().monotonic + pause);
     const fields = explain(error);
     const { id } = slot.peer;
-    const whose = this.#isSole() ? '' : `${id}: `;
-    this.#failures.set(slot, {
-      of,
-      count,
-      notBefore,
-      trouble: `${whose}${event}: ${fields['error']}`,
-    });
-    this.#log('error', event, { peer: id, ...fields, failures: count, retryAfterMs: pause });
+    const said = { kind, error: String(fields['error']) } as const;
+    const trouble = reportTrouble(said, this.#isSole() ? undefined : id);
+    this.#failures.set(slot, { count, notBefore, trouble });
+    const told = { peer: id, ...fields, failures: count, retryAfterMs: pause };
+    this.#log('error', REFUSED_WORK[kind], told);
     if (count < ADMIT_FAILURES_MAX || !this.#isSole()) return;
     const exit = this.#everAdmitted ? 'updateTunnel' : 'createTunnel';
-    const message = `${event} after ${count} attempts: ${fields['error']}`;
+    const message = `${trouble.words} (${count} attempts)`;
     const hint = error instanceof IpipouError ? error.hint : undefined;
     this.#onFatal(
       new IpipouError(

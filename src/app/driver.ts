@@ -2,6 +2,8 @@ import { overheadOf } from '../core/wire/overhead.ts';
 import { familyOf, formatEndpoint, type Path } from '../core/addr.ts';
 import type { PeerConfig, Proof } from '../core/config/tunnel-config.ts';
 import type { TunnelEvent } from '../core/events/event.ts';
+import type { TroubleReport } from '../core/events/trouble.ts';
+import { reportTrouble } from '../core/events/trouble-words.ts';
 import { wordsOf } from '../core/events/words.ts';
 import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
 import type {
@@ -56,6 +58,8 @@ export type DriverPorts = {
   readonly memories: Memories;
   /** The plane carries another path of a peer, or none. */
   readonly onPath: (path: Path | undefined) => void;
+  /** More or fewer peers are established. */
+  readonly onEstablished: () => void;
   /** The tunnel cannot go on; called once. */
   readonly onFatal: (error: Error) => void;
 };
@@ -82,6 +86,7 @@ export class Driver {
   #cancelWake: (() => void) | undefined;
   /** What the network says that waits for its turn, by what and of whom. */
   readonly #outerErrors = new Map<string, OuterError>();
+  #established = 0;
   #fatal = false;
 
   /** Peers are known to the plane already; their sessions begin with `start`. */
@@ -162,11 +167,11 @@ export class Driver {
     const errors = [...this.#outerErrors.values()];
     this.#outerErrors.clear();
     const now = this.#ports.clock.now();
-    return errors.flatMap(({ remote, kind, mtu }) => {
-      const inner = mtu === undefined ? undefined : mtu - overheadOf(familyOf(remote.ip));
-      const event = kind === 'too-big' ? { kind, mtu: inner } : { kind };
+    return errors.flatMap((complaint) => {
+      const event =
+        complaint.kind === 'too-big' ? { ...complaint, mtu: innerMtu(complaint) } : complaint;
       return this.table
-        .atRemote(remote, now)
+        .atRemote(complaint.remote, now)
         .flatMap((slot) => this.table.advance(slot, event, now));
     });
   }
@@ -204,16 +209,16 @@ export class Driver {
     return this.#lookups.relocate();
   }
 
-  /** How many peers the plane carries. */
-  get carried(): number {
-    return this.#admission.carried;
+  /** How many peers there are, and how many of them are established. */
+  get count(): { readonly peers: number; readonly established: number } {
+    return { peers: this.table.directory.size, established: this.table.established };
   }
 
-  /** What is wrong, in words. */
-  get troubles(): readonly string[] {
+  /** What is wrong, apart from the sessions' own troubles. */
+  get troubles(): readonly TroubleReport[] {
     const { trouble } = this.memories;
-    const memory = trouble === undefined ? [] : [trouble];
-    return [...this.#admission.troubles, ...memory, ...this.#sender.troubles];
+    const others = [...(trouble ? [trouble] : []), ...this.#sender.troubles];
+    return [...this.#admission.troubles, ...others.map((one) => reportTrouble(one))];
   }
 
   /** Ends the tunnel through its owner; the first failure counts. */
@@ -256,6 +261,7 @@ export class Driver {
   /** Forgets a peer that the plane has let go. */
   drop(slot: PeerSlot): void {
     this.table.directory.remove(slot);
+    this.table.end(slot);
     this.#timers.set(slot, undefined);
     this.#arm();
     this.#cancelEvict(slot);
@@ -282,8 +288,7 @@ export class Driver {
     this.#lookups.forget(slot);
     this.table.directory.relist(slot, () => {
       slot.peer = peer;
-      slot.state = undefined;
-      slot.wakeAt = undefined;
+      this.table.end(slot);
     });
     this.#timers.set(slot, undefined);
   }
@@ -360,7 +365,15 @@ export class Driver {
       }
     }
     this.#arm();
+    this.#countEstablished();
     return written;
+  }
+
+  #countEstablished(): void {
+    const { established } = this.table;
+    if (established === this.#established) return;
+    this.#established = established;
+    this.#ports.onEstablished();
   }
 
   /** Sets the one timer of the clock to the earliest wake-up. */
@@ -521,4 +534,9 @@ async function bothOf(
 ): Promise<boolean> {
   const told = await Promise.all([one ?? true, other]);
   return told.every(Boolean);
+}
+
+/** What fits into packets that fit a hop. */
+function innerMtu({ remote, mtu }: Extract<OuterError, { kind: 'too-big' }>): number | undefined {
+  return mtu === undefined ? undefined : mtu - overheadOf(familyOf(remote.ip));
 }

@@ -44,8 +44,8 @@ export class Inbox implements PlaneListener {
 
   /** Anybody can forge these, so none waits: before the session runs there is nothing they could be about. */
   outerError(error: OuterError): void {
-    const { remote, kind, mtu } = error;
-    this.#log('debug', `the network says: ${kind}`, { remote: formatEndpoint(remote), mtu });
+    const { remote, kind, ...said } = error;
+    this.#log('debug', `the network says: ${kind}`, { remote: formatEndpoint(remote), ...said });
     this.#running?.outerError(error);
   }
 

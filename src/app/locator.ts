@@ -1,10 +1,11 @@
 import type { OuterIp } from '../core/addr.ts';
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { NoRoute } from '../core/events/trouble.ts';
 import type { HostNetwork } from '../ports/host-network.ts';
-import type { Log } from '../ports/log.ts';
 
 /** Where a client's packets leave from. */
 export type Way = {
+  readonly kind: 'way';
   readonly local: OuterIp;
   /** Largest packet that the route takes by itself (outer bytes), where there is one. */
   readonly mtu: number | undefined;
@@ -17,24 +18,19 @@ export type Way = {
 export function createLocator(
   config: TunnelConfig,
   host: Pick<HostNetwork, 'firstAddress' | 'routeTo'>,
-  log: Log,
-): (remote: OuterIp) => Promise<Way | undefined> {
+): (remote: OuterIp) => Promise<Way | NoRoute> {
   const { localIp, device } = config.outer;
   return async (remote) => {
     const route = await host.routeTo(remote, device);
     const mtu = route?.mtu;
-    if (localIp !== undefined) return { local: localIp, mtu };
+    if (localIp !== undefined) return { kind: 'way', local: localIp, mtu };
     if (route === undefined) {
-      const local = device === undefined ? undefined : await host.firstAddress(device);
-      return local && { local, mtu };
+      if (device === undefined) return { kind: 'missing', device };
+      const local = await host.firstAddress(device);
+      return local ? { kind: 'way', local, mtu } : { kind: 'no-address', device };
     }
-    if (route.device !== config.inner.device) return { local: route.source, mtu };
+    if (route.device !== config.inner.device) return { kind: 'way', local: route.source, mtu };
     // Encapsulated packets would go into the tunnel again, without end.
-    log('warn', 'the route to the remote leads into the tunnel itself', {
-      remote,
-      device: route.device,
-      hint: `ip route add ${remote}/32 via GATEWAY, or set fou-dev`,
-    });
-    return undefined;
+    return { kind: 'loop', device: route.device };
   };
 }

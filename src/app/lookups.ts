@@ -1,4 +1,6 @@
 import { familyOf, type OuterIp } from '../core/addr.ts';
+import type { NoRoute } from '../core/events/trouble.ts';
+import { sameValue } from '../core/same-value.ts';
 import type { SessionEvent } from '../core/session/types.ts';
 import { millis } from '../core/units.ts';
 import { overheadOf } from '../core/wire/overhead.ts';
@@ -14,13 +16,13 @@ export type LookupPorts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly resolver: Resolver;
-  /** How to reach `remote`; undefined when there is no route. */
-  readonly locate: (remote: OuterIp) => Promise<Way | undefined>;
+  readonly locate: (remote: OuterIp) => Promise<Way | NoRoute>;
 };
 
 type Route = {
   readonly remote: OuterIp;
-  way: Way | undefined;
+  /** Undefined until the first look is answered. */
+  way: Way | NoRoute | undefined;
   /** Numbers the looks, so that one that is overtaken knows. */
   looks: number;
   answerDue: boolean;
@@ -46,22 +48,21 @@ export class Lookups {
     this.#resolving.get(slot)?.abort();
     const attempt = new AbortController();
     this.#resolving.set(slot, attempt);
-    const { clock, log, resolver } = this.#ports;
+    const { clock, resolver } = this.#ports;
     const cancel = clock.callAt(millis(clock.now().monotonic + RESOLVE_TIMEOUT), () =>
       attempt.abort('no answer in time'),
     );
     let addresses: readonly OuterIp[] = [];
+    let error: string | undefined;
     try {
       addresses = await raceAbort(resolver.resolve(host, attempt.signal), attempt.signal);
-    } catch (error) {
-      if (this.#resolving.get(slot) === attempt) {
-        log('warn', 'name does not resolve', { host, ...explain(error) });
-      }
+    } catch (failure) {
+      error = failure instanceof Error ? failure.message : String(failure);
     }
     cancel();
     if (this.#resolving.get(slot) !== attempt) return;
     this.#resolving.delete(slot);
-    await this.#answer(slot, { kind: 'resolved', addresses });
+    await this.#answer(slot, { kind: 'resolved', addresses, error });
   }
 
   /** Looks for the local address towards a peer's remote, and answers. */
@@ -99,7 +100,7 @@ export class Lookups {
     const { remote } = route;
     route.looks += 1;
     const look = route.looks;
-    let way: Way | undefined;
+    let way: Way | NoRoute = { kind: 'missing', device: undefined };
     try {
       way = await this.#ports.locate(remote);
     } catch (error) {
@@ -108,16 +109,20 @@ export class Lookups {
     // A look that is overtaken leaves its answer to the newer one.
     const current = this.#routes.get(slot);
     if (current?.looks !== look || current.remote !== remote) return;
-    if (!current.answerDue && sameWay(way, current.way)) return;
+    if (!current.answerDue && sameValue(way, current.way)) return;
     current.answerDue = false;
     current.way = way;
-    const mtu = way?.mtu === undefined ? undefined : way.mtu - overheadOf(familyOf(remote));
-    await this.#answer(slot, { kind: 'local', ip: way?.local, mtu });
+    await this.#answer(
+      slot,
+      way.kind === 'way'
+        ? { kind: 'local', ip: way.local, mtu: innerMtu(remote, way.mtu) }
+        : { kind: 'local', ip: undefined, why: way },
+    );
   }
 }
 
-function sameWay(a: Way | undefined, b: Way | undefined): boolean {
-  return a?.local === b?.local && a?.mtu === b?.mtu;
+function innerMtu(remote: OuterIp, outer: number | undefined): number | undefined {
+  return outer === undefined ? undefined : outer - overheadOf(familyOf(remote));
 }
 
 /** `work`'s result, unless `signal` aborts first: a resolver that ignores its signal cannot hold us. */

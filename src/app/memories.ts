@@ -1,4 +1,5 @@
 import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import type { TroubleOf } from '../core/events/trouble.ts';
 import type { SessionMemory } from '../core/session/types.ts';
 import { millis, type Millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -22,7 +23,7 @@ export class Memories {
   readonly #options: Options;
   /** Whom the earlier run had admitted is being admitted again. */
   #beginning = true;
-  #trouble: string | undefined;
+  #trouble: TroubleOf<'not-remembered'> | undefined;
   #failedAt: Millis | undefined;
   #cancel: (() => void) | undefined;
   #closed = false;
@@ -35,8 +36,8 @@ export class Memories {
     }
   }
 
-  /** What is wrong, in words. */
-  get trouble(): string | undefined {
+  /** What is wrong. */
+  get trouble(): TroubleOf<'not-remembered'> | undefined {
     return this.#trouble;
   }
 
@@ -100,7 +101,7 @@ export class Memories {
       const fields = explain(error);
       const news = this.#trouble === undefined;
       this.#failedAt = clock.now().monotonic;
-      this.#trouble = `nobody new is let in, since memory cannot be written: ${fields['error']}`;
+      this.#trouble = { kind: 'not-remembered', error: String(fields['error']) };
       log(news ? 'error' : 'debug', 'cannot write the session memory', { peer, ...fields });
       this.#later(MEMORY_RETRY);
       return false;

@@ -1,4 +1,4 @@
-import type { Path } from '../core/addr.ts';
+import { formatEndpoint, type Path } from '../core/addr.ts';
 import { millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Notify } from '../ports/notify.ts';
@@ -7,13 +7,14 @@ import type { RunKeeper } from './run-keeper.ts';
 
 /**
  * Tells outside whom the tunnel carries: of a sole peer its path, in the run record and to the service
- * manager; of several how many there are, and that not more often than `STATUS_GAP`.
+ * manager; of several how many are established, and that not more often than `STATUS_GAP`.
  */
 export class PathBook {
   readonly #keeper: Pick<RunKeeper, 'record' | 'setPath'>;
   readonly #notify: Pick<Notify, 'status'>;
   readonly #clock: Clock;
-  #carried = 0;
+  #path: Path | undefined;
+  #count: Count = { peers: 0, established: 0 };
   #cancel: (() => void) | undefined;
 
   constructor(
@@ -26,24 +27,36 @@ export class PathBook {
     this.#clock = clock;
   }
 
-  /** The plane carries another path of a peer, or none; it carries `carried` of so many peers. */
-  note(path: Path | undefined, peers: number, carried: number): void {
-    this.#carried = carried;
-    const sole = peers === 1;
-    const told = sole ? path : undefined;
-    if (sole || this.#keeper.record.path !== undefined) this.#keeper.setPath(told);
-    if (sole) {
-      this.#notify.status(path ? `carrying ${path.remote.ip}:${path.remote.port}` : 'no peer');
+  /** The plane carries another path of a peer, or none. */
+  note(path: Path | undefined, count: Count): void {
+    const sole = count.peers === 1;
+    this.#path = sole ? path : undefined;
+    if (sole || this.#keeper.record.path !== undefined) this.#keeper.setPath(this.#path);
+    this.tell(count);
+  }
+
+  /** So many of the peers are established now. */
+  tell(count: Count): void {
+    this.#count = count;
+    if (count.peers === 1) {
+      this.#notify.status(soleWords(this.#path, count.established > 0));
       return;
     }
     const at = millis(this.#clock.now().monotonic + STATUS_GAP);
     this.#cancel ??= this.#clock.callAt(at, () => {
       this.#cancel = undefined;
-      this.#notify.status(`carrying ${this.#carried} peers`);
+      this.#notify.status(`${this.#count.established} of ${this.#count.peers} peers established`);
     });
   }
 
   close(): void {
     this.#cancel?.();
   }
+}
+
+type Count = { readonly peers: number; readonly established: number };
+
+function soleWords(path: Path | undefined, established: boolean): string {
+  if (path === undefined) return 'no peer';
+  return `${established ? 'established with' : 'no word from'} ${formatEndpoint(path.remote)}`;
 }

@@ -1,6 +1,7 @@
 import { formatPrefix } from '../core/addr.ts';
 import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
+import { reportTrouble } from '../core/events/trouble-words.ts';
 import { createSession, sessionStatus } from '../core/session/step.ts';
 import type { SessionStatus } from '../core/session/types.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -93,6 +94,8 @@ export async function peerStatus(
     refused: { ...session.refused, ...numbers(description?.refused ?? {}) },
     authPacketsSent: session.authPacketsSent,
     repliesVerified: session.repliesVerified,
+    requestsAccepted: session.requestsAccepted,
+    troubles: session.troubles.map((trouble) => reportTrouble(trouble)),
   };
 }
 

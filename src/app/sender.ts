@@ -1,3 +1,6 @@
+import type { TroubleOf } from '../core/events/trouble.ts';
+import { troubleWords } from '../core/events/trouble-words.ts';
+import { sameValue } from '../core/same-value.ts';
 import type { SessionEffect } from '../core/session/types.ts';
 import type { DataPlane } from '../ports/data-plane.ts';
 import type { Log } from '../ports/log.ts';
@@ -11,16 +14,17 @@ type Send = Extract<SessionEffect, { readonly kind: 'send' }>;
 export class Sender {
   readonly #plane: Pick<DataPlane, 'send'>;
   readonly #log: Log;
-  readonly #troubles = new Map<PeerSlot, string>();
+  readonly #troubles = new Map<PeerSlot, TroubleOf<'not-sent'>>();
 
   constructor(plane: Pick<DataPlane, 'send'>, log: Log) {
     this.#plane = plane;
     this.#log = log;
   }
 
-  /** What fails now, in words. */
-  get troubles(): readonly string[] {
-    return [...new Set(this.#troubles.values())];
+  /** What fails now, each failure once. */
+  get troubles(): readonly TroubleOf<'not-sent'>[] {
+    const byWords = new Map([...this.#troubles.values()].map((one) => [troubleWords(one), one]));
+    return [...byWords.values()];
   }
 
   /** Never rejects. */
@@ -44,9 +48,9 @@ export class Sender {
 
   #failed(slot: PeerSlot, purpose: Send['purpose'], error: unknown): void {
     const fields = explain(error);
-    const trouble = `cannot send (${purpose}): ${fields['error']}`;
+    const trouble = { kind: 'not-sent', purpose, error: String(fields['error']) } as const;
     // The same failure again is no news: keepalives would fill the log while a link is down.
-    const level = this.troubles.includes(trouble) ? 'debug' : 'warn';
+    const level = this.troubles.some((known) => sameValue(known, trouble)) ? 'debug' : 'warn';
     this.#log(level, `cannot send (${purpose})`, fields);
     if (this.#troubles.has(slot) || this.#troubles.size < SEND_TROUBLES_MAX) {
       this.#troubles.set(slot, trouble);

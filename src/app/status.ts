@@ -1,10 +1,9 @@
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
-import { UNPROBED_WORDS } from '../core/events/words.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
 import type { RunRecord } from '../ports/run-store.ts';
 import type { Driver } from './driver.ts';
-import { numbers, peerStatus, sessionOf } from './peer-status.ts';
+import { numbers, peerStatus } from './peer-status.ts';
 
 /**
  * Everything `show` prints of a running tunnel, and of its peer if it has one only. Rejects when the
@@ -22,7 +21,6 @@ export async function tunnelStatus(
     description: await plane.describe(),
     peer: first && (await peerStatus(driver, plane, first, clock)),
   }));
-  const mtuTrouble = first && sessionOf(driver, first, clock).pathMtu.trouble;
   return {
     name: config.name,
     role: config.role,
@@ -34,13 +32,13 @@ export async function tunnelStatus(
     mtu: peer?.mtu ?? description.mtu,
     innerIp: config.inner.ip,
     peerCount: table.directory.size,
-    carriedCount: driver.carried,
+    establishedCount: table.established,
     peer: peer?.id,
     innerPeerIp: peer?.innerIp,
     localPort: config.outer.localPort,
     remote: peer?.remote,
     localAlt: peer?.localAlt,
-    phase: peer?.phase ?? phaseOfMany(config.role, driver.carried),
+    phase: peer?.phase ?? phaseOfMany(config.role, table.established),
     path: peer?.path,
     authenticatedAt: peer?.authenticatedAt,
     lastHeardAt: peer?.lastHeardAt,
@@ -51,15 +49,13 @@ export async function tunnelStatus(
     refusedBelow: numbers(description.refused),
     authPacketsSent: peer?.authPacketsSent ?? 0,
     repliesVerified: peer?.repliesVerified ?? 0,
-    troubles: [
-      ...driver.troubles,
-      ...(mtuTrouble === undefined ? [] : [UNPROBED_WORDS[mtuTrouble]]),
-    ],
+    requestsAccepted: peer?.requestsAccepted ?? 0,
+    troubles: [...driver.troubles, ...(peer?.troubles ?? [])],
   };
 }
 
-function phaseOfMany(role: TunnelConfig['role'], carried: number): PeerStatus['phase'] {
-  if (carried > 0) return 'established';
+function phaseOfMany(role: TunnelConfig['role'], established: number): PeerStatus['phase'] {
+  if (established > 0) return 'established';
   return role === 'server' ? 'listening' : 'authenticating';
 }
 

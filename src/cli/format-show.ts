@@ -24,27 +24,27 @@ function formatClassic(tunnel: AnsweringTunnel, now: number): string {
     ['remote', path ? formatEndpoint(path.remote) : (tunnel.remote ?? 'not known yet')],
     ...sessionLines(tunnel, tunnel.role, now),
     ['refused', formatRefused(tunnel)],
-    [
-      'authentication',
-      `${tunnel.authPacketsSent} sent, ${tunnel.repliesVerified} replies verified`,
-    ],
+    ['authentication', formatAuthentication(tunnel, tunnel.role)],
     ['keepalive', formatKeepalive(tunnel)],
     ...daemonLines(tunnel, now),
   ]);
 }
 
 function formatMany(tunnel: AnsweringTunnel, now: number): string {
-  const { peerCount, carriedCount, peers } = tunnel;
-  const count = `${carriedCount} of ${peerCount} ${peerCount === 1 ? 'peer' : 'peers'} carried`;
+  const { peerCount, establishedCount, peers } = tunnel;
+  const count = `${establishedCount} of ${peerCount} ${peerCount === 1 ? 'peer' : 'peers'} established`;
+  const sole = peerCount === 1;
   const head = block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${count}`, [
     ['plane', formatPlane(tunnel)],
     ['inner', `${tunnel.innerIp}, MTU ${tunnel.mtu}`],
     ['local', `port ${tunnel.localPort}`],
-    // A sole peer's own are with the peer.
-    ['refused', formatRefused(peerCount === 1 ? { ...tunnel, refused: {} } : tunnel)],
+    // A sole peer's own are with the peer; its troubles are the tunnel's.
+    ['refused', formatRefused(sole ? { ...tunnel, refused: {} } : tunnel)],
     ...daemonLines(tunnel, now),
   ]);
-  const blocks = peers.map((peer) => formatPeer(peer, tunnel.role, now).replace(/^(?=.)/gm, '  '));
+  const blocks = peers.map((peer) =>
+    formatPeer(sole ? { ...peer, troubles: [] } : peer, tunnel.role, now).replace(/^(?=.)/gm, '  '),
+  );
   const untold = peerCount - peers.length;
   const more = untold > 0 ? [`  and ${untold} more: --all shows them, peer NAME one\n`] : [];
   return [head, ...blocks, ...more].join('\n');
@@ -61,13 +61,9 @@ export function formatPeer(peer: PeerStatus, role: TunnelStatus['role'], now: nu
     ['remote', path ? formatEndpoint(path.remote) : (peer.remote ?? 'not known yet')],
     ...sessionLines(peer, role, now),
     ['refused', formatRefused({ refused: peer.refused, refusedBelow: {} })],
-    [
-      'authentication',
-      role === 'client'
-        ? `${peer.authPacketsSent} sent, ${peer.repliesVerified} replies verified`
-        : undefined,
-    ],
+    ['authentication', formatAuthentication(peer, role)],
     ['keepalive', formatKeepalive(peer)],
+    ...troubleLines(peer),
   ]);
 }
 
@@ -102,7 +98,7 @@ function daemonLines(tunnel: AnsweringTunnel, now: number): readonly Line[] {
     ['daemon', `process ${tunnel.pid}, since ${formatTime(tunnel.since, now)}`],
     ['config', tunnel.configPath],
     ['log', formatLog(tunnel)],
-    ...tunnel.troubles.map((trouble): Line => ['trouble', trouble]),
+    ...troubleLines(tunnel),
   ];
 }
 
@@ -114,6 +110,13 @@ function formatPlane({ plane, planeReason }: Pick<Tunnel, 'plane' | 'planeReason
 function formatLog({ log, pid }: Pick<Tunnel, 'log' | 'pid'>): string {
   if (log === 'journal') return `the journal (journalctl _PID=${pid})`;
   return log === 'stderr' ? 'standard error of its process' : log;
+}
+
+function troubleLines({ troubles }: Pick<TunnelStatus, 'troubles'>): readonly Line[] {
+  return troubles.map(({ words, peer }): Line => [
+    'trouble',
+    peer === undefined ? words : `${peer}: ${words}`,
+  ]);
 }
 
 function formatKeepalive({ keepalive = seconds(0) }: Pick<TunnelStatus, 'keepalive'>): string {
@@ -170,6 +173,19 @@ function formatRemembered(
   if (path === undefined || role !== 'server') return undefined;
   if (rememberedUntil === undefined) return 'forever';
   return `until ${formatTime(rememberedUntil, now)}`;
+}
+
+function formatAuthentication(
+  {
+    authPacketsSent,
+    repliesVerified,
+    requestsAccepted,
+  }: Pick<PeerStatus, 'authPacketsSent' | 'repliesVerified' | 'requestsAccepted'>,
+  role: TunnelStatus['role'],
+): string {
+  return role === 'server'
+    ? `${requestsAccepted} requests accepted`
+    : `${authPacketsSent} requests sent, ${repliesVerified} replies verified`;
 }
 
 function formatRefused({

@@ -45,7 +45,7 @@ function tunnelJson(tunnel: Tunnel) {
     innerIp: tunnel.innerIp,
     forwarding: known.forwarding,
     peerCount: known.peerCount,
-    carriedCount: known.carriedCount,
+    establishedCount: known.establishedCount,
     peer: known.peer,
     innerPeerIp: tunnel.innerPeerIp,
     localPort: known.localPort,
@@ -62,6 +62,7 @@ function tunnelJson(tunnel: Tunnel) {
     refusedBelow: known.refusedBelow,
     authPacketsSent: known.authPacketsSent,
     repliesVerified: known.repliesVerified,
+    requestsAccepted: known.requestsAccepted,
     troubles: known.troubles,
     peers: known.peers?.map(peerJson),
   };
@@ -85,6 +86,8 @@ function peerJson(peer: PeerStatus) {
     refused: peer.refused,
     authPacketsSent: peer.authPacketsSent,
     repliesVerified: peer.repliesVerified,
+    requestsAccepted: peer.requestsAccepted,
+    troubles: peer.troubles,
   };
 }
 

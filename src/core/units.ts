@@ -32,6 +32,11 @@ export function ifIndex(value: number): IfIndex {
   return value as IfIndex;
 }
 
+/** To the nearest whole second. */
+export function toSeconds(value: Millis): Seconds {
+  return seconds(Math.round(value / 1000));
+}
+
 export function toMillis(value: Seconds): Millis {
   return (value * 1000) as Millis;
 }

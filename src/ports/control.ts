@@ -1,5 +1,6 @@
 import type { OuterIp, InnerIp, Path } from '../core/addr.ts';
 import type { PeerId } from '../core/config/tunnel-config.ts';
+import type { TroubleReport } from '../core/events/trouble.ts';
 import type { ExitName } from '../core/exit-codes.ts';
 import type { SessionStatus } from '../core/session/types.ts';
 import type { Millis, Seconds } from '../core/units.ts';
@@ -27,9 +28,9 @@ export type TunnelStatus = {
   readonly device: string;
   readonly mtu: number;
   readonly innerIp: InnerIp;
-  /** How many peers there are, and how many of them are carried. */
+  /** How many peers there are, and how many of them are `established`. */
   readonly peerCount: number;
-  readonly carriedCount: number;
+  readonly establishedCount: number;
   /** The only peer. */
   readonly peer: PeerId | undefined;
   readonly innerPeerIp: InnerIp | undefined;
@@ -37,7 +38,7 @@ export type TunnelStatus = {
   /** Address and port, or name and port, that the config gives for the other side. */
   readonly remote: string | undefined;
   readonly localAlt: OuterIp | undefined;
-  /** Of several peers: `established` when any is carried. */
+  /** Of several peers: `established` when any is. */
   readonly phase: SessionStatus['phase'];
   readonly path: Path | undefined;
   readonly authenticatedAt: Millis | undefined;
@@ -50,10 +51,13 @@ export type TunnelStatus = {
   readonly refused: Readonly<Record<string, number>>;
   /** Packets refused below user space, by the plane's reasons, where it counts them. */
   readonly refusedBelow: Readonly<Record<string, number>>;
+  /** Client: requests sent, and replies that were verified. */
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
-  /** What is wrong now though the tunnel runs, in words; empty when nothing is. */
-  readonly troubles: readonly string[];
+  /** Server: authentic requests. */
+  readonly requestsAccepted: number;
+  /** What is wrong now though the tunnel runs; empty when nothing is. */
+  readonly troubles: readonly TroubleReport[];
 };
 
 /** What a running tunnel tells about one peer. Holds no secrets. Times are unix milliseconds. */
@@ -79,6 +83,9 @@ export type PeerStatus = {
   readonly refused: Readonly<Record<string, number>>;
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
+  readonly requestsAccepted: number;
+  /** What is wrong with its session now. */
+  readonly troubles: readonly TroubleReport[];
 };
 
 /** How many peers a change of the config touched. */

@@ -29,7 +29,7 @@ test('an ICMP error about a packet of ours is told with the remote it was for', 
   await eventually(() => {
     expect(pair.a.events).toContainEqual({
       event: 'outerError',
-      error: { remote: B, kind: 'unreachable', mtu: undefined },
+      error: { remote: B, kind: 'unreachable', code: 'port', from: B.ip },
     });
   });
   // The error is no reason for the next packet not to leave.

@@ -92,7 +92,11 @@ async function startAll(plane: Plane, keepalive: number): Promise<Daemon> {
 }
 
 const carriesAll = (server: Daemon) =>
-  server.until('carrying all', ({ carriedCount }) => carriedCount === COUNT, millis(20_000));
+  server.until(
+    'carrying all',
+    ({ establishedCount }) => establishedCount === COUNT,
+    millis(20_000),
+  );
 
 async function expectAllCarried(server: Daemon): Promise<void> {
   await expectAllPairs(lab, [

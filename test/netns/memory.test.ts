@@ -60,8 +60,8 @@ describe.each(['bpf', 'tun'])('after kill -9 on %s', (plane) => {
   test('a peer whose key has been replaced does not go on', async () => {
     await killed();
     const next = await start(lab.server, changed(SERVER, OTHER_KEY));
-    const { phase, carriedCount } = await next.ready();
-    expect({ phase, carriedCount }).toEqual({ phase: 'listening', carriedCount: 0 });
+    const { phase, establishedCount } = await next.ready();
+    expect({ phase, establishedCount }).toEqual({ phase: 'listening', establishedCount: 0 });
     await expectNoPing(lab, lab.client(), INNER.server);
   });
 
@@ -71,7 +71,7 @@ describe.each(['bpf', 'tun'])('after kill -9 on %s', (plane) => {
     const key = SERVER.filter((line) => line.startsWith('auth-remote-pubkey'));
     const peer = ['peer laptop', ...key, `tunl-peer-ip ${INNER.client}`];
     const next = await start(lab.server, [...named, ...peer]);
-    await next.until('carrying', ({ carriedCount }) => carriedCount === 1, millis(10_000));
+    await next.until('carrying', ({ establishedCount }) => establishedCount === 1, millis(10_000));
     expect((await next.peer('laptop')).authenticatedAt).toBe(authenticatedAt);
     await expectPing(lab, lab.client(), INNER.server);
   });
@@ -120,7 +120,7 @@ describe('a disk that is full', () => {
     fill();
     // What the journal's last page still takes is no matter of the disk.
     const { troubles } = await server.until('in trouble', (status) => status.troubles.length > 0);
-    expect(troubles.join()).toMatch(/memory cannot be written.*ENOSPC/);
+    expect(troubles.map(({ words }) => words).join()).toMatch(/memory cannot be written.*ENOSPC/);
     await expectPing(lab, lab.client(), INNER.server);
     await lab.remapNat();
     await expectNoPing(lab, lab.client(), INNER.server);

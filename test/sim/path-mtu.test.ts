@@ -25,7 +25,6 @@ describe('mtu auto', () => {
     expect(world.tunnel.client.status.pathMtu).toEqual({
       limit: undefined,
       proved: 1472,
-      trouble: undefined,
     });
   });
 
@@ -126,7 +125,7 @@ describe('mtu auto', () => {
     const { client } = world.tunnel;
     const said = client.logged.filter((line) => line.includes('mtu auto'));
     expect(said).toEqual([expect.stringContaining('reply-on-auth-ok')]);
-    expect(client.status.pathMtu.trouble).toBe('unanswered');
+    expect(client.status.troubles).toContainEqual({ kind: 'unprobed', why: 'unanswered' });
     client.dispatch({ kind: 'too-big', mtu: 1252 });
     expect(limits(world)).toEqual([1252, undefined]);
     world.clockwork.advance(11 * MINUTE);
@@ -136,7 +135,10 @@ describe('mtu auto', () => {
   it('says so where requests cannot be padded', () => {
     const token = new TextEncoder().encode('open sesame');
     const world = startedWorld({ mtu: 'auto', proof: { kind: 'token', token } });
-    expect(world.tunnel.client.status.pathMtu.trouble).toBe('unsigned');
+    expect(world.tunnel.client.status.troubles).toContainEqual({
+      kind: 'unprobed',
+      why: 'unsigned',
+    });
     world.clockwork.advance(MINUTE);
     expect(world.tunnel.client.status.phase).toBe('established');
   });

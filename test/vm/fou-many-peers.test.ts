@@ -89,7 +89,8 @@ async function authenticate(indices: readonly number[], carried: number): Promis
     });
     raw.close();
   }
-  const counted = ({ carriedCount }: { readonly carriedCount: number }) => carriedCount === carried;
+  const counted = ({ establishedCount }: { readonly establishedCount: number }) =>
+    establishedCount === carried;
   await server.until(`carrying ${carried}`, counted, millis(60_000));
 }
 
@@ -315,7 +316,11 @@ describe('after kill -9', () => {
     const nothingLost = await pingNext([1, 4, 7]);
     await server.kill();
     server = await hosts.start(lab.server, config);
-    await server.until('adopting', ({ carriedCount }) => carriedCount === CLIENTS, millis(150_000));
+    await server.until(
+      'adopting',
+      ({ establishedCount }) => establishedCount === CLIENTS,
+      millis(150_000),
+    );
     await nothingLost();
   }, 240_000);
 
@@ -324,7 +329,11 @@ describe('after kill -9', () => {
     await server.kill();
     const shorter = config.slice(0, config.indexOf('peer c6'));
     server = await hosts.start(lab.server, shorter);
-    await server.until('adopting', ({ carriedCount }) => carriedCount === 6, millis(150_000));
+    await server.until(
+      'adopting',
+      ({ establishedCount }) => establishedCount === 6,
+      millis(150_000),
+    );
     await nothingLost();
     await expectPing(lab, lab.client(5), serverInner);
     await expectNoPing(lab, lab.client(6), serverInner);

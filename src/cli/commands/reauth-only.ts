@@ -2,6 +2,7 @@ import { askDaemon } from '../../app/ask-daemon.ts';
 import { createLocator } from '../../app/locator.ts';
 import { packetSeconds, schemeOf } from '../../core/auth/schemes.ts';
 import type { PeerConfig, TunnelConfig } from '../../core/config/tunnel-config.ts';
+import { troubleWords } from '../../core/events/trouble-words.ts';
 import { IpipouError } from '../../core/errors.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Machine } from '../machine.ts';
@@ -61,13 +62,15 @@ async function sendTo(
     throw new IpipouError('sendAuth', `${remoteHost} has no IPv4 address`);
   }
   const host = machine.openHost();
-  let local;
+  let way;
   try {
-    local = (await createLocator(config, host, log)(remote))?.local;
+    way = await createLocator(config, host)(remote);
   } finally {
     host.close();
   }
-  if (local === undefined) throw new IpipouError('sendAuth', `there is no route to ${remote}`);
+  if (way.kind !== 'way') {
+    throw new IpipouError('sendAuth', troubleWords({ kind: 'no-route', remote, why: way }));
+  }
   const crypto = machine.sessionCrypto(proof);
   const time = packetSeconds(machine.clock.now().unix);
   const payload = schemeOf(proof).build(crypto, time);
@@ -77,7 +80,7 @@ async function sendTo(
     });
   }
   const path = {
-    local: { ip: local, port: outer.localPort },
+    local: { ip: way.local, port: outer.localPort },
     remote: { ip: remote, port: remotePort },
   };
   machine.sendOnce({ path, payload, ttl: auth.packetTtl }, outer.device);

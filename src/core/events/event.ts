@@ -4,11 +4,18 @@
  * here is secret. `remote` is the other side's endpoint outside, as seen from here.
  */
 import type { Endpoint, OuterIp } from '../addr.ts';
-import type { Notice, Refused } from '../auth/refusal.ts';
+import type { Refused } from '../auth/refusal.ts';
 import type { Seconds } from '../units.ts';
+import type { Trouble, Undelivered } from './trouble.ts';
 
 /** What both roles tell. */
 type Common =
+  /** A trouble has begun, or goes on. */
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+  /** The other side has proved itself for the first time on its path (a client's server: has answered). */
+  | { readonly kind: 'established'; readonly remote: Endpoint }
+  /** It is heard again after a silence of so many seconds that had been told of. */
+  | { readonly kind: 'back'; readonly remote: Endpoint; readonly silence: Seconds }
   /** Packets of the other side's were refused; `unlogged`: as many since it was last told. */
   | {
       readonly kind: 'refused';
@@ -40,12 +47,16 @@ type Common =
     };
 
 type OfServer =
-  | { readonly kind: 'admitted'; readonly remote: Endpoint }
-  | { readonly kind: 'moved'; readonly remote: Endpoint; readonly before: Endpoint }
+  /** `again`: it goes to and fro, as was told. */
+  | {
+      readonly kind: 'moved';
+      readonly remote: Endpoint;
+      readonly before: Endpoint;
+      readonly again: boolean;
+    }
   /** It has proved itself again where it was. */
   | { readonly kind: 'refreshed'; readonly remote: Endpoint }
   | { readonly kind: 'expired'; readonly remote: Endpoint }
-  | { readonly kind: 'alive-again'; readonly remote: Endpoint }
   | { readonly kind: 'ran-out'; readonly remote: Endpoint }
   /** What an earlier run remembered of a peer counts on, or does not. */
   | { readonly kind: 'resumed'; readonly remote: Endpoint }
@@ -55,10 +66,6 @@ type OfServer =
   | { readonly kind: 'nothing-to-authenticate' };
 
 type OfClient =
-  /** The server says, signed, that it refuses this client, and why. */
-  | { readonly kind: 'server-refuses'; readonly notice: Notice }
-  | { readonly kind: 'connected'; readonly remote: Endpoint }
-  | { readonly kind: 'back'; readonly remote: Endpoint }
   | { readonly kind: 'silent'; readonly remote: Endpoint; readonly timeout: Seconds }
   | { readonly kind: 'reply'; readonly from: Endpoint }
   | {
@@ -67,15 +74,9 @@ type OfClient =
       readonly address: OuterIp;
       readonly before: OuterIp | undefined;
     }
-  | { readonly kind: 'no-route'; readonly remote: OuterIp }
   | { readonly kind: 'no-path' }
-  | { readonly kind: 'no-key' }
-  | { readonly kind: 'unreachable'; readonly remote: Endpoint }
-  /** The path's size is not probed though it should be. */
-  | { readonly kind: 'unprobed'; readonly why: Unprobed };
-
-/** `unsigned`: requests cannot be padded; the others: how the server answers. */
-export type Unprobed = 'unsigned' | 'padding' | 'unanswered';
+  /** Somebody on the way says that packets to a server that had answered do not arrive. */
+  | ({ readonly kind: 'unreachable'; readonly remote: Endpoint } & Undelivered);
 
 export type TunnelEvent = Common | OfServer | OfClient;
 export type EventKind = TunnelEvent['kind'];

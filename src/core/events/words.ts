@@ -1,7 +1,8 @@
 /** The words and the level of every event: what a log line of it says. */
 import { formatEndpoint, type Endpoint } from '../addr.ts';
-import type { Notice, Refusal, Refused } from '../auth/refusal.ts';
-import type { EventKind, EventOf, TunnelEvent, Unprobed } from './event.ts';
+import type { Refusal, Refused } from '../auth/refusal.ts';
+import type { EventKind, EventOf, TunnelEvent } from './event.ts';
+import { troubleLevel, troubleWords, UNDELIVERED_WORDS } from './trouble-words.ts';
 
 /** 0 error, 1 warn, 2 info, 3 debug: the numbers of `verb`. */
 export type Level = 'error' | 'warn' | 'info' | 'debug';
@@ -24,6 +25,10 @@ export function wordsOf(event: TunnelEvent): Line {
 }
 
 const TABLE: Table = {
+  trouble: ({ trouble }) => line(troubleLevel(trouble), troubleWords(trouble)),
+  established: ({ remote }) => line('info', 'established', at(remote)),
+  back: ({ remote, silence }) =>
+    line('info', 'established again after a silence', { ...at(remote), seconds: silence }),
   refused: ({ refusal, from, allowed, unlogged }) =>
     line(QUIET.has(refusal.reason) ? 'debug' : 'warn', refusalWords(refusal, allowed), {
       reason: refusal.reason,
@@ -43,8 +48,8 @@ const TABLE: Table = {
     line(
       'warn',
       role === 'client'
-        ? 'the path to the server could not be admitted; will be tried again'
-        : 'the peer could not be admitted; will be tried again',
+        ? 'the tunnel could not be pointed at the server; will be tried again'
+        : 'the tunnel could not be pointed at the peer; will be tried again',
       { ...at(remote), attempt },
     ),
   displaced: ({ role, remote }) =>
@@ -52,12 +57,13 @@ const TABLE: Table = {
       ? line('error', 'another peer of this tunnel is at the same address and port', at(remote))
       : line('warn', 'another peer has authenticated from the same address and port', at(remote)),
 
-  admitted: ({ remote }) => line('info', 'peer admitted', at(remote)),
-  moved: ({ remote, before }) =>
-    line('info', 'peer has moved', { ...at(remote), before: formatEndpoint(before) }),
+  moved: ({ remote, before, again }) =>
+    line(again ? 'debug' : 'info', 'peer has moved', {
+      ...at(remote),
+      before: formatEndpoint(before),
+    }),
   refreshed: ({ remote }) => line('debug', 'peer authenticated again', at(remote)),
-  expired: ({ remote }) => line('info', 'connection has expired', at(remote)),
-  'alive-again': ({ remote }) => line('info', 'connection is alive again', at(remote)),
+  expired: ({ remote }) => line('info', 'silent: the connection has expired', at(remote)),
   'ran-out': ({ remote }) =>
     line('info', 'peer was silent for its lifetime and is forgotten', at(remote)),
   resumed: ({ remote }) => line('info', 'peer of the earlier run goes on', at(remote)),
@@ -71,14 +77,11 @@ const TABLE: Table = {
     ),
   'nothing-to-authenticate': () => line('info', 'nothing to authenticate: this is the server'),
 
-  connected: ({ remote }) => line('info', 'connected', at(remote)),
-  back: ({ remote }) => line('info', 'the server is back', at(remote)),
   silent: ({ remote, timeout }) =>
     line('warn', 'the server is silent: authenticating until it answers', {
       ...at(remote),
       timeout,
     }),
-  'server-refuses': ({ notice }) => line('warn', noticeWords(notice)),
   reply: ({ from }) => line('debug', 'reply verified', { from: formatEndpoint(from) }),
   resolved: ({ host, address, before }) =>
     line('info', before === undefined ? 'server resolved' : 'server has another address', {
@@ -86,12 +89,12 @@ const TABLE: Table = {
       address,
       before,
     }),
-  'no-route': ({ remote }) => line('warn', 'no route to the server', { remote }),
   'no-path': () => line('info', 'no path to the server yet'),
-  'no-key': () => line('error', 'cannot authenticate: auth-key-b64 is not set'),
-  unreachable: ({ remote }) =>
-    line('debug', 'the server counts as unreachable: authenticating', at(remote)),
-  unprobed: ({ why }) => line('warn', UNPROBED_WORDS[why]),
+  unreachable: ({ remote, code, from }) =>
+    line('debug', `${UNDELIVERED_WORDS[code]}, says the network: authenticating`, {
+      ...at(remote),
+      from,
+    }),
 };
 
 function line(level: Level, words: string, fields: Fields = {}): Line {
@@ -134,29 +137,5 @@ function refusalWords(refusal: Refused, allowed: number): string {
       return 'packet refused: the name in fou-remote-ip has no address yet';
     default:
       return `packet refused: ${refusal.reason}`;
-  }
-}
-
-const INSTEAD = 'so the path is not probed and mtu auto relies on ICMP alone';
-
-/** Why `mtu auto` cannot do what it is for. */
-export const UNPROBED_WORDS: Readonly<Record<Unprobed, string>> = {
-  unsigned: `only signed requests (auth-key-b64) can be padded, ${INSTEAD}`,
-  padding: `the server does not answer padded requests, ${INSTEAD}`,
-  unanswered: `the server does not answer requests (it needs reply-on-auth-ok), ${INSTEAD}`,
-};
-
-/** The server's word that it refuses us, in ours. */
-function noticeWords({ reason, seconds }: Notice): string {
-  const by = `${Math.abs(seconds)} s`;
-  switch (reason) {
-    case 'clock':
-      return `the server refuses us: the clock here is ${by} ${seconds > 0 ? 'ahead of' : 'behind'} its own`;
-    case 'stale':
-      return `the server refuses us: it has taken a packet from here whose time is ${by} later; the clock here was set back`;
-    case 'taken-over':
-      return `the server refuses us: another client has the same key, or the clock here was set back by ${by}`;
-    default:
-      return 'the server refuses us for a reason that this version does not know';
   }
 }

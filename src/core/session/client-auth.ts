@@ -1,6 +1,6 @@
 /** The client's authentication packets and what the server's signs of life do to them. Rules in client.ts. */
 import type { Path } from '../addr.ts';
-import { millis, toMillis, type Millis } from '../units.ts';
+import { millis, toMillis, toSeconds, type Millis } from '../units.ts';
 import { backoff, INITIAL_SENDS, REPLY_WINDOW, REQUESTS_MAX } from './limits.ts';
 import { pathReport } from './path-mtu-search.ts';
 import type { ClientState, Request } from './state.ts';
@@ -33,7 +33,7 @@ export function authenticate(turn: ClientTurn): void {
   const attempts = turn.state.attempts + 1;
   turn.state = { ...turn.state, attempts, lastSentAt: at };
   if (payload === undefined) {
-    tell(turn, { kind: 'no-key' });
+    turn.state = { ...turn.state, keyless: true };
   } else {
     const { auth } = turn.config;
     turn.effects.push({
@@ -48,6 +48,10 @@ export function authenticate(turn: ClientTurn): void {
       authPacketsSent: turn.state.authPacketsSent + 1,
       requests: [...openRequests(turn), { payload, at }].slice(-REQUESTS_MAX),
       awaiting: true,
+      unanswered: {
+        since: turn.state.unanswered?.since ?? turn.now,
+        sent: (turn.state.unanswered?.sent ?? 0) + 1,
+      },
       silentSince: turn.state.replies ? (turn.state.silentSince ?? at) : turn.state.silentSince,
     };
   }
@@ -71,7 +75,7 @@ function keepaliveAt(turn: ClientTurn): Millis | undefined {
 
 /** Notes any sign of life. */
 export function heard(turn: ClientTurn): void {
-  const { life, replies, awaiting } = turn.state;
+  const { life, replies, awaiting, heard: last } = turn.state;
   const settled = !(replies && awaiting);
   turn.state = {
     ...turn.state,
@@ -79,11 +83,16 @@ export function heard(turn: ClientTurn): void {
     heard: turn.now,
     silentSince: undefined,
     resolveAt: undefined,
+    unanswered: undefined,
+    undelivered: undefined,
   };
   if (settled) turn.state = { ...turn.state, attempts: 0, authAt: keepaliveAt(turn) };
   const path = currentPath(turn);
   if (life === 'alive' || path === undefined) return;
-  tell(turn, { kind: life === 'dead' ? 'back' : 'connected', remote: path.remote });
+  const { remote } = path;
+  if (life === 'new') return tell(turn, { kind: 'established', remote });
+  const silence = toSeconds(millis(turn.now.monotonic - (last ?? turn.now).monotonic));
+  tell(turn, { kind: 'back', remote, silence });
 }
 
 /** Notes a verified reply. */

@@ -1,7 +1,7 @@
 /** The client's probes of the path to its server, and what it makes of the answers. Rules in path-mtu.ts. */
 import { schemeOf } from '../auth/schemes.ts';
 import { AUTH_V1_LENGTH } from '../auth/v1.ts';
-import type { Unprobed } from '../events/event.ts';
+import type { Unprobed } from '../events/trouble.ts';
 import type { Millis } from '../units.ts';
 import { currentPath, openRequests } from './client-auth.ts';
 import { INITIAL_SENDS, REQUESTS_MAX } from './limits.ts';
@@ -72,7 +72,8 @@ export function runMtuTimers(turn: ClientTurn): void {
   const trouble = troubleOf(turn.config, turn.state);
   if (trouble === turn.state.mtuTrouble) return;
   turn.state = { ...turn.state, mtuTrouble: trouble };
-  if (trouble !== undefined) tell(turn, { kind: 'unprobed', why: trouble });
+  if (trouble !== undefined)
+    tell(turn, { kind: 'trouble', trouble: { kind: 'unprobed', why: trouble } });
 }
 
 /** One that gets no answer is no sign of a dead server, so it starts none of the timers of silence. */
@@ -101,6 +102,6 @@ function troubleOf(config: SessionConfig, state: ClientState): Unprobed | undefi
   return unanswered || (mute === 'silent' && proved === undefined) ? 'unanswered' : undefined;
 }
 
-export function clientPathMtu({ pathMtu, mtuTrouble }: ClientState): PathMtuStatus {
-  return { limit: pathLimit(pathMtu), proved: pathMtu.proved?.size, trouble: mtuTrouble };
+export function clientPathMtu({ pathMtu }: ClientState): PathMtuStatus {
+  return { limit: pathLimit(pathMtu), proved: pathMtu.proved?.size };
 }

@@ -6,7 +6,7 @@ import { charge } from './charge.ts';
 import { currentPath, heard, openRequests, replied } from './client-auth.ts';
 import { takeReply } from './client-mtu.ts';
 import type { ClientState } from './state.ts';
-import { refuse, tell, type PacketEvent, type Turn } from './turn.ts';
+import { refuse, type PacketEvent, type Turn } from './turn.ts';
 
 type ClientTurn = Turn<ClientState>;
 
@@ -48,9 +48,7 @@ function receiveEmpty(turn: ClientTurn, path: Path): void {
 
 /** The server is there, and refuses us: that is no sign of life of the tunnel. */
 function heedNotice(turn: ClientTurn, notice: Notice): void {
-  const { notice: before } = turn.state;
   turn.state = { ...turn.state, notice };
-  if (before?.reason !== notice.reason) tell(turn, { kind: 'server-refuses', notice });
 }
 
 /** A verified reply proves the server, and perhaps the size of the path. */

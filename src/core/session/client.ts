@@ -40,7 +40,7 @@
  * The clock may be stepped: timers are monotonic, unix time is only put into packets and memory.
  */
 import { parseOuterIp, samePath, type OuterIp, type Path } from '../addr.ts';
-import { millis, toMillis, type Millis } from '../units.ts';
+import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import {
   clientPathMtu,
   compareTraffic,
@@ -63,6 +63,8 @@ import {
 import { heedTooBig } from './mtu-effects.ts';
 import { pathMtuWakeAt } from './path-mtu.ts';
 import { FRESH, type ClientState } from './state.ts';
+import { clientTroubles, standing, troubleWakeAt } from './client-troubles.ts';
+import { tellTrouble } from './troubles.ts';
 import {
   after,
   drawSpread,
@@ -71,6 +73,7 @@ import {
   recall,
   resolveName,
   tell,
+  unresolvedBy,
   type Turn,
 } from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionEvent, SessionStatus } from './types.ts';
@@ -85,6 +88,7 @@ export function createClient(): ClientState {
     addresses: [],
     remote: undefined,
     local: undefined,
+    noRoute: undefined,
     locateAt: undefined,
     admitted: undefined,
     admitAt: undefined,
@@ -95,6 +99,9 @@ export function createClient(): ClientState {
     attempts: 0,
     authAt: undefined,
     lastSentAt: undefined,
+    unanswered: undefined,
+    undelivered: undefined,
+    keyless: false,
     requests: [],
     verified: undefined,
     heard: undefined,
@@ -117,7 +124,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
     case 'counters':
       return compareCounters(turn, event.counts);
     case 'resolved':
-      return takeAddresses(turn, event.addresses);
+      return takeAddresses(turn, event);
     case 'local':
       return takeLocal(turn, event);
     case 'reauthenticate':
@@ -128,7 +135,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
     case 'displaced':
       return yieldPath(turn, event.path);
     case 'unreachable':
-      return tryAgain(turn);
+      return heedUnreachable(turn, event);
     case 'too-big':
       return heedTooBig(turn, event.mtu);
     case 'wake':
@@ -153,7 +160,8 @@ function hostOf(turn: ClientTurn): string {
 
 /** Sets the server's address and asks for the way to it. */
 function aim(turn: ClientTurn, addresses: readonly OuterIp[], remote: OuterIp): void {
-  turn.state = { ...turn.state, addresses, remote, local: undefined, authAt: undefined };
+  const unknown = { local: undefined, noRoute: undefined, authAt: undefined };
+  turn.state = { ...turn.state, addresses, remote, ...unknown };
   locate(turn, remote);
 }
 
@@ -162,18 +170,20 @@ function locate(turn: ClientTurn, remote: OuterIp): void {
   turn.effects.push({ kind: 'locate', remote });
 }
 
-function takeAddresses(turn: ClientTurn, found: readonly OuterIp[]): void {
+function takeAddresses(turn: ClientTurn, event: EventOf<'resolved'>): void {
+  const { addresses: found } = event;
   const { remote, life, resolveAt } = turn.state;
   if (resolveAt === undefined) return;
   const [first] = found;
   if (first === undefined) {
     const resolveFailures = turn.state.resolveFailures + 1;
     const wait = backoff(resolveFailures, drawSpread(turn));
-    turn.state = { ...turn.state, resolveFailures, resolveAt: after(turn, wait) };
+    const unresolved = unresolvedBy(hostOf(turn), event);
+    turn.state = { ...turn.state, resolveFailures, unresolved, resolveAt: after(turn, wait) };
     return;
   }
   const again = life === 'dead' ? after(turn, RESOLVE_AGAIN) : undefined;
-  turn.state = { ...turn.state, resolveFailures: 0, resolveAt: again };
+  turn.state = { ...turn.state, resolveFailures: 0, unresolved: undefined, resolveAt: again };
   const place = remote === undefined ? -1 : found.indexOf(remote);
   const next = place >= 0 && life === 'dead' ? found[(place + 1) % found.length] : undefined;
   const chosen = next ?? (place >= 0 && remote !== undefined ? remote : first);
@@ -185,11 +195,12 @@ function takeAddresses(turn: ClientTurn, found: readonly OuterIp[]): void {
   aim(turn, found, chosen);
 }
 
-function takeLocal(turn: ClientTurn, { ip: local, mtu }: EventOf<'local'>): void {
+function takeLocal(turn: ClientTurn, { ip: local, mtu, why }: EventOf<'local'>): void {
   const { remote, local: earlier } = turn.state;
   if (remote === undefined) return;
   const wait = local === undefined ? OFFLINE_CHECK : ROUTE_CHECK;
-  turn.state = { ...turn.state, local, locateAt: after(turn, wait) };
+  const noRoute = local === undefined ? { why } : undefined;
+  turn.state = { ...turn.state, local, noRoute, locateAt: after(turn, wait) };
   if (local === earlier) return takeRouteMtu(turn, mtu);
   forgetPathMtu(turn, mtu);
   if (local !== undefined) return connect(turn);
@@ -199,8 +210,8 @@ function takeLocal(turn: ClientTurn, { ip: local, mtu }: EventOf<'local'>): void
     pollAt: undefined,
     silentSince: undefined,
     awaiting: false,
+    unanswered: undefined,
   };
-  tell(turn, { kind: 'no-route', remote });
 }
 
 /** Takes a new or regained path into use. */
@@ -212,6 +223,8 @@ function connect(turn: ClientTurn): void {
     awaiting: false,
     silentSince: undefined,
     heard: undefined,
+    unanswered: undefined,
+    undelivered: undefined,
     counts: undefined,
     admitFailures: 0,
     // At once, to have something to compare with.
@@ -251,16 +264,19 @@ function yieldPath(turn: ClientTurn, path: Path): void {
 
 /**
  * The network says that packets do not arrive. That may be true, for a server that has just restarted,
- * or forged: so nothing is torn down, and all it brings about is one packet in a while.
+ * or forged: so nothing is torn down, and all it brings about is one packet in a while, and words where
+ * there is no answer.
  */
-function tryAgain(turn: ClientTurn): void {
+function heedUnreachable(turn: ClientTurn, { code, from }: EventOf<'unreachable'>): void {
   const { life, unreachableAt } = turn.state;
   const recent =
     unreachableAt !== undefined && turn.now.monotonic - unreachableAt < UNREACHABLE_GAP;
   const path = currentPath(turn);
-  if (life !== 'alive' || recent || path === undefined) return;
+  if (path === undefined) return;
+  turn.state = { ...turn.state, undelivered: { code, from } };
+  if (life !== 'alive' || recent) return;
   turn.state = { ...turn.state, unreachableAt: turn.now.monotonic };
-  tell(turn, { kind: 'unreachable', remote: path.remote });
+  tell(turn, { kind: 'unreachable', remote: path.remote, code, from });
   authenticate(turn);
 }
 
@@ -292,6 +308,7 @@ function dataSent(turn: ClientTurn): void {
 export function runClientTimers(turn: ClientTurn): void {
   runOwnTimers(turn);
   runMtuTimers(turn);
+  tellTrouble(turn, standing(turn.config, turn.state, turn.now));
 }
 
 function runOwnTimers(turn: ClientTurn): void {
@@ -349,18 +366,23 @@ export function clientWakeAt(config: SessionConfig, state: ClientState): Millis 
     state.locateAt,
     ...(online ? [state.admitAt, state.authAt, state.pollAt, deathAt(config, state)] : []),
     online ? pathMtuWakeAt(state.pathMtu) : undefined,
+    troubleWakeAt(state),
   ]);
 }
 
-function phaseOf(state: ClientState): SessionStatus['phase'] {
+export function clientPhase(state: ClientState): SessionStatus['phase'] {
   if (state.remote === undefined) return 'resolving';
   if (state.local === undefined) return 'offline';
   return state.life === 'alive' ? 'established' : 'authenticating';
 }
 
-export function clientStatus(state: ClientState): SessionStatus {
+export function clientStatus(
+  config: SessionConfig,
+  state: ClientState,
+  now: Instant,
+): SessionStatus {
   return {
-    phase: phaseOf(state),
+    phase: clientPhase(state),
     path: state.admitted,
     authenticatedAt: state.verified?.unix,
     lastHeardAt: state.heard?.unix,
@@ -369,7 +391,9 @@ export function clientStatus(state: ClientState): SessionStatus {
     authPacketsSent: state.authPacketsSent,
     repliesVerified: state.repliesVerified,
     notice: state.notice,
+    requestsAccepted: 0,
     tooBig: state.tooBig,
     pathMtu: clientPathMtu(state),
+    troubles: clientTroubles(config, state, now),
   };
 }

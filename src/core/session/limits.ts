@@ -19,6 +19,20 @@ export const BACKOFF_MAX = millis(60_000);
 /** Waiting times are spread by this fraction to either side. */
 export const BACKOFF_JITTER = 0.2;
 
+// What is told of troubles
+
+/** A trouble that stands is told again after these pauses, the last one again and again. */
+export const TROUBLE_GAPS: readonly Millis[] = [millis(60_000), millis(600_000), millis(3_600_000)];
+/** A client without an answer for so long says so. */
+export const NO_ANSWER_AFTER = millis(5000);
+
+// Server
+
+/** A peer that comes back to where it was before, so often in a row, is two with one key. */
+export const SHUTTLE_RETURNS = 3;
+/** From one move to the next; two clients with a keepalive of 25 s move each other every 12 s. */
+export const SHUTTLE_WINDOW = millis(180_000);
+
 // Client
 
 /** Own requests kept to compare replies with. */

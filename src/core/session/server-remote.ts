@@ -1,6 +1,7 @@
 /** The server's remote: admitted, watched over, written down, forgotten. Rules in server.ts. */
 import { samePath, type Path } from '../addr.ts';
-import { millis, toMillis, type Instant, type Millis } from '../units.ts';
+import type { EventOf } from '../events/event.ts';
+import { millis, toMillis, toSeconds, type Instant, type Millis } from '../units.ts';
 import {
   ADMIT_ANSWER,
   backoff,
@@ -88,12 +89,18 @@ export function yieldPath(turn: ServerTurn, path: Path): void {
 export function hear(turn: ServerTurn, remote: Remote, at: Instant = turn.now): void {
   turn.state = { ...turn.state, remote: { ...remote, heard: at, expired: false } };
   if (remote.expired) {
-    tell(turn, { kind: 'alive-again', remote: remote.path.remote });
+    tell(turn, backEvent(turn, remote));
   }
   const gap = Math.min(REMEMBER_GAP, toMillis(turn.config.timers.connectionIdle) / 2);
   if (remote.expired || turn.now.monotonic - turn.state.rememberedAt >= gap) {
     remember(turn, 'lazily');
   }
+}
+
+/** A peer that had expired is back. */
+export function backEvent(turn: ServerTurn, { path, heard }: Remote): EventOf<'back'> {
+  const silence = toSeconds(millis(turn.now.monotonic - heard.monotonic));
+  return { kind: 'back', remote: path.remote, silence };
 }
 
 /** Has the remote and the replay memory written down. */

@@ -33,6 +33,7 @@ import { parseOuterIp, samePath, type OuterIp, type Path } from '../addr.ts';
 import { ACCEPTED, noticeOf, refused, type Verdict } from '../auth/refusal.ts';
 import type { Look, ProvedRequest } from '../auth/scheme.ts';
 import { NOTICE_RATE } from '../budgets.ts';
+import type { Trouble } from '../events/trouble.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import { charge } from './charge.ts';
 import { backoff, POLL_LEAD, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
@@ -42,6 +43,7 @@ import { LISTENING, pathLimit, pathMtuWakeAt, takeRequest } from './path-mtu.ts'
 import { runPathMtu } from './path-mtu-search.ts';
 import {
   admit,
+  backEvent,
   compareCounters,
   expiresAt,
   follow,
@@ -55,6 +57,7 @@ import {
   yieldPath,
   type ServerTurn,
 } from './server-remote.ts';
+import { noteMove, sharedKey } from './server-moves.ts';
 import { takeToken } from './rate-limit.ts';
 import { FRESH, type Remote, type ServerState } from './state.ts';
 import {
@@ -67,8 +70,10 @@ import {
   resolveName,
   stampTime,
   tell,
+  unresolvedBy,
   type PacketEvent,
 } from './turn.ts';
+import { tellTrouble } from './troubles.ts';
 import type { SessionConfig, SessionEvent, SessionMemory, SessionStatus } from './types.ts';
 
 type Refusal = Extract<Look<never>, { readonly ok: false }>;
@@ -90,6 +95,8 @@ export function createServer(now: Instant): ServerState {
     rememberedAt: now.monotonic,
     repliedAt: undefined,
     notices: undefined,
+    requestsAccepted: 0,
+    shuttle: undefined,
   };
 }
 
@@ -206,20 +213,21 @@ function welcome(turn: ServerTurn, path: Path, length: number, request: ProvedRe
     ...turn.state,
     replay: request.replay,
     retry: undefined,
+    requestsAccepted: turn.state.requestsAccepted + 1,
   };
   const remote: Remote = { path, authenticated: now, heard: now, expired: false };
   if (earlier && samePath(earlier.path, path)) {
     follow(turn, remote, turn.state.counts);
     remember(turn);
-    tell(turn, { kind: 'refreshed', remote: path.remote });
+    tell(
+      turn,
+      earlier.expired ? backEvent(turn, earlier) : { kind: 'refreshed', remote: path.remote },
+    );
   } else {
     const failures = retry && samePath(retry.remote.path, path) ? retry.attempt : 0;
     admit(turn, remote, failures);
-    const at = { remote: path.remote };
-    tell(
-      turn,
-      earlier ? { kind: 'moved', ...at, before: earlier.path.remote } : { kind: 'admitted', ...at },
-    );
+    if (earlier) noteMove(turn, earlier.path, path);
+    else tell(turn, { kind: 'established', remote: path.remote });
   }
   heedRequest(turn, earlier, { length, report: request.pathMtu });
   answer(turn, path, request);
@@ -288,6 +296,7 @@ function allowResolved(turn: ServerTurn, event: EventOf<'resolved'>): void {
     ...turn.state,
     allowed: found ? event.addresses : turn.state.allowed,
     resolveFailures,
+    unresolved: found ? undefined : unresolvedBy(turn.config.remoteHost ?? '', event),
     resolveAt: after(turn, found ? RESOLVE_AGAIN : backoff(resolveFailures, drawSpread(turn))),
   };
 }
@@ -299,6 +308,11 @@ export function runServerTimers(turn: ServerTurn): void {
   watchRemote(turn);
   resolveAgain(turn);
   watchPathMtu(turn);
+  tellTrouble(turn, serverTroubles(turn.state, turn.now)[0]);
+}
+
+function serverTroubles(state: ServerState, now: Instant): readonly Trouble[] {
+  return [state.unresolved, sharedKey(state, now)].filter((trouble) => trouble !== undefined);
 }
 
 /** Without a remote there is no path, so nothing is known of it. */
@@ -369,6 +383,10 @@ export function serverWakeAt(config: SessionConfig, state: ServerState): Millis 
   ]);
 }
 
+export function serverPhase({ remote }: ServerState): SessionStatus['phase'] {
+  return remote && !remote.expired ? 'established' : 'listening';
+}
+
 export function serverStatus(
   config: SessionConfig,
   state: ServerState,
@@ -377,7 +395,7 @@ export function serverStatus(
   const { remote } = state;
   const end = remote && runsOutAt(config, remote);
   return {
-    phase: remote && !remote.expired ? 'established' : 'listening',
+    phase: serverPhase(state),
     path: remote?.path,
     authenticatedAt: remote?.authenticated.unix,
     lastHeardAt: remote?.heard.unix,
@@ -386,7 +404,9 @@ export function serverStatus(
     authPacketsSent: 0,
     repliesVerified: 0,
     notice: undefined,
+    requestsAccepted: state.requestsAccepted,
     tooBig: state.tooBig,
-    pathMtu: { limit: pathLimit(state.pathMtu), proved: undefined, trouble: undefined },
+    pathMtu: { limit: pathLimit(state.pathMtu), proved: undefined },
+    troubles: serverTroubles(state, now),
   };
 }

@@ -6,11 +6,13 @@
 import type { OuterIp, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
-import type { Unprobed } from '../events/event.ts';
+import type { NoRoute, TroubleOf, Undelivered, Unprobed } from '../events/trouble.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
 import { LISTENING } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { Bucket } from './rate-limit.ts';
+import type { Shuttle } from './server-moves.ts';
+import type { Told } from './troubles.ts';
 import type { PacketCounts } from './types.ts';
 
 /** What both roles keep. Bounds: refusals by the list of reasons, replay by its own. */
@@ -34,6 +36,9 @@ type Common = {
   /** When to ask for the name's addresses (again); undefined = not needed now. */
   readonly resolveAt: Millis | undefined;
   readonly resolveFailures: number;
+  /** Why the name has no address that can be used; undefined = it has, or was not asked for. */
+  readonly unresolved: TroubleOf<'unresolved' | 'unusable-address'> | undefined;
+  readonly told: Told | undefined;
   /** Time in the newest signed packet sent; see packetTime. */
   readonly lastPacketTime: Seconds | undefined;
   readonly tooBig: number;
@@ -90,6 +95,8 @@ export type ServerState = Common & {
   readonly repliedAt: Millis | undefined;
   /** What may still be told of refusals; undefined = all. */
   readonly notices: Bucket | undefined;
+  readonly requestsAccepted: number;
+  readonly shuttle: Shuttle | undefined;
 };
 
 export type Request = { readonly payload: Uint8Array; readonly at: Millis };
@@ -109,6 +116,8 @@ export type ClientState = Common & {
   readonly addresses: readonly OuterIp[];
   readonly remote: OuterIp | undefined;
   readonly local: OuterIp | undefined;
+  /** There is no way to the remote, and why where that was said; undefined also while nobody has looked. */
+  readonly noRoute: { readonly why: NoRoute | undefined } | undefined;
   /** When to ask for the route (again); always defined once there is a remote. */
   readonly locateAt: Millis | undefined;
   /** What the plane carries as far as known. */
@@ -124,6 +133,12 @@ export type ClientState = Common & {
   readonly attempts: number;
   readonly authAt: Millis | undefined;
   readonly lastSentAt: Millis | undefined;
+  /** Requests since the last sign of life, and when the first of them was sent. */
+  readonly unanswered: { readonly since: Instant; readonly sent: number } | undefined;
+  /** What was last said on the way of requests that have no answer. */
+  readonly undelivered: Undelivered | undefined;
+  /** Nothing can be sent: it would have to be signed. */
+  readonly keyless: boolean;
   /** Newest last; at most REQUESTS_MAX. */
   readonly requests: readonly Request[];
   readonly verified: Instant | undefined;
@@ -155,6 +170,8 @@ export const FRESH: Common = {
   pollAt: undefined,
   resolveAt: undefined,
   resolveFailures: 0,
+  unresolved: undefined,
+  told: undefined,
   lastPacketTime: undefined,
   tooBig: 0,
   pathMtu: LISTENING,

@@ -8,6 +8,7 @@ import type { Path } from '../addr.ts';
 import type { Instant } from '../units.ts';
 import {
   advanceClient,
+  clientPhase,
   clientStatus,
   clientWakeAt,
   createClient,
@@ -15,6 +16,7 @@ import {
 } from './client.ts';
 import {
   advanceServer,
+  serverPhase,
   createServer,
   runServerTimers,
   serverStatus,
@@ -101,6 +103,11 @@ export function sessionPath(state: SessionState): Path | undefined {
   return state.role === 'server' ? state.remote?.path : state.admitted;
 }
 
+/** What a session is about. */
+export function sessionPhase(state: SessionState): SessionStatus['phase'] {
+  return state.role === 'server' ? serverPhase(state) : clientPhase(state);
+}
+
 /** What a session would have written down now, to go on from in another one. */
 export function sessionMemory(config: SessionConfig, state: SessionState): SessionMemory {
   const peer = schemeOf(config.proof).mark();
@@ -115,5 +122,7 @@ export function sessionStatus(
   state: SessionState,
   now: Instant,
 ): SessionStatus {
-  return state.role === 'server' ? serverStatus(config, state, now) : clientStatus(state);
+  return state.role === 'server'
+    ? serverStatus(config, state, now)
+    : clientStatus(config, state, now);
 }

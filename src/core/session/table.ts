@@ -28,7 +28,7 @@ import { Gate } from './gate.ts';
 import { HINTLESS_TRIALS } from './limits.ts';
 import { countRefusal } from './refusals.ts';
 import { NO_REFUSALS, type Refusals } from './state.ts';
-import { sessionPath, type SessionState, type SessionTools } from './step.ts';
+import { sessionPath, sessionPhase, type SessionState, type SessionTools } from './step.ts';
 import type {
   SessionConfig,
   SessionCrypto,
@@ -87,6 +87,7 @@ export class SessionTable<E extends SessionEntry> {
   readonly directory = new Directory<E>();
   readonly #options: TableOptions<E>;
   #refusals: Refusals = NO_REFUSALS;
+  #established = 0;
 
   constructor(options: TableOptions<E>) {
     this.#options = options;
@@ -95,6 +96,11 @@ export class SessionTable<E extends SessionEntry> {
   /** Packets that were nobody's, by reason. */
   get refused(): Readonly<Partial<Record<Refusal, number>>> {
     return this.#refusals.counts;
+  }
+
+  /** How many peers' sessions are established. */
+  get established(): number {
+    return this.#established;
   }
 
   get(id: PeerId): E | undefined {
@@ -122,9 +128,15 @@ export class SessionTable<E extends SessionEntry> {
     from: ReturnType<TableOptions<E>['recall']> = this.#options.recall(entry),
   ): readonly Outcome<E>[] {
     const outcomes: Outcome<E>[] = [];
-    entry.state = this.#options.core.create(this.configOf(entry), now);
+    this.#setState(entry, this.#options.core.create(this.configOf(entry), now));
     this.#step(entry, { kind: 'start', ...from }, now, outcomes);
     return outcomes;
+  }
+
+  /** Ends a peer's session without a word; its next event begins another. */
+  end(entry: E): void {
+    this.#setState(entry, undefined);
+    entry.wakeAt = undefined;
   }
 
   /** Gives a packet to the peer whose it is. */
@@ -175,7 +187,7 @@ export class SessionTable<E extends SessionEntry> {
     if (before === undefined) throw new TypeError('a session that has not begun');
     const tools = { crypto: crypto(entry.peer.proof), gate: this.gate };
     const result = core.step(this.configOf(entry), tools, before, event, now);
-    entry.state = result.state;
+    this.#setState(entry, result.state);
     entry.wakeAt = result.wakeAt;
     this.#noteAddresses(entry, before, result.state);
     const path = sessionPath(result.state);
@@ -192,6 +204,11 @@ export class SessionTable<E extends SessionEntry> {
     if (path !== entry.path) this.directory.move(entry, path);
     outcomes.push({ entry, effects: result.effects });
     return result.refusal;
+  }
+
+  #setState(entry: E, state: SessionState | undefined): void {
+    this.#established += Number(isEstablished(state)) - Number(isEstablished(entry.state));
+    entry.state = state;
   }
 
   #noteAddresses(entry: E, before: SessionState, after: SessionState): void {
@@ -299,6 +316,10 @@ export class SessionTable<E extends SessionEntry> {
       return;
     }
   }
+}
+
+function isEstablished(state: SessionState | undefined): boolean {
+  return state !== undefined && sessionPhase(state) === 'established';
 }
 
 function certain<E>(entry: E): Candidate<E> {

@@ -71,6 +71,16 @@ export function earliest(timers: readonly (Millis | undefined)[]): Millis | unde
   return set.length === 0 ? undefined : millis(Math.min(...set));
 }
 
+/** Why a name gave no address that can be used. */
+export function unresolvedBy(
+  host: string,
+  { error, unusable }: Extract<SessionEvent, { readonly kind: 'resolved' }>,
+): SessionState['unresolved'] {
+  return unusable
+    ? { kind: 'unusable-address', host, ...unusable }
+    : { kind: 'unresolved', host, error };
+}
+
 /** Asks for the name's addresses; asked again by timer when no answer comes. */
 export function resolveName<State extends SessionState>(turn: Turn<State>, host: string): void {
   turn.state = { ...turn.state, resolveAt: after(turn, RESOLVE_TIMEOUT) };

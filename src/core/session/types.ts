@@ -2,7 +2,8 @@ import type { OuterIp, Endpoint, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
-import type { TunnelEvent, Unprobed } from '../events/event.ts';
+import type { TunnelEvent } from '../events/event.ts';
+import type { NoRoute, Trouble, Undelivered, Unusable } from '../events/trouble.ts';
 import type { Instant, Millis, Port } from '../units.ts';
 
 /** What a session needs of the config. `remoteIp` is set for a literal address, else `host` is resolved. */
@@ -91,17 +92,26 @@ export type SessionEvent =
       readonly counts: PacketCounts;
       readonly heardAt?: Millis | undefined;
     }
-  /** Answer to `resolve`: addresses in the order of preference; empty = the name did not resolve. */
-  | { readonly kind: 'resolved'; readonly addresses: readonly OuterIp[] }
   /**
-   * Client: the local address to reach the remote from (undefined: no route), and the largest inner
-   * packet (bytes) that the route takes by itself, whatever the path does. Sent after `locate`, and on
-   * every change.
+   * Answer to `resolve`: addresses in the order of preference; empty = the name did not resolve, for
+   * `error`, or has only such as `unusable` is the first of.
+   */
+  | {
+      readonly kind: 'resolved';
+      readonly addresses: readonly OuterIp[];
+      readonly error?: string | undefined;
+      readonly unusable?: { readonly address: OuterIp; readonly why: Unusable } | undefined;
+    }
+  /**
+   * Client: the local address to reach the remote from (undefined: there is no route, for `why`), and
+   * the largest inner packet (bytes) that the route takes by itself, whatever the path does. Sent after
+   * `locate`, and on every change.
    */
   | {
       readonly kind: 'local';
       readonly ip: OuterIp | undefined;
       readonly mtu?: number | undefined;
+      readonly why?: NoRoute | undefined;
     }
   /** The operator asks (SIGUSR1, reload). */
   | { readonly kind: 'reauthenticate' }
@@ -112,7 +122,7 @@ export type SessionEvent =
   /** Another peer has proved itself on the path that was this one's. */
   | { readonly kind: 'displaced'; readonly path: Path }
   /** Somebody on the way (or who says so) says that packets to the peer do not arrive. */
-  | { readonly kind: 'unreachable' }
+  | ({ readonly kind: 'unreachable' } & Undelivered)
   /** The same, because they are too big; `mtu`: what the next hop takes, inner bytes, where it was told. */
   | { readonly kind: 'too-big'; readonly mtu: number | undefined };
 
@@ -154,13 +164,18 @@ export type SessionStatus = {
   readonly rememberedUntil: Millis | undefined;
   /** Why packets were refused, counted by reason. */
   readonly refused: Readonly<Record<string, number>>;
+  /** Client. */
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
   /** Client: why the server refuses it, by the server's own signed word. */
   readonly notice: Notice | undefined;
+  /** Server: authentic packets. */
+  readonly requestsAccepted: number;
   /** How often the network said that packets are too big. */
   readonly tooBig: number;
   readonly pathMtu: PathMtuStatus;
+  /** What is wrong now; the gravest first. */
+  readonly troubles: readonly Trouble[];
 };
 
 /** Inner bytes. */
@@ -169,8 +184,6 @@ export type PathMtuStatus = {
   readonly limit: number | undefined;
   /** What own probes have proved. */
   readonly proved: number | undefined;
-  /** Why the path is not probed though it should be. */
-  readonly trouble: Unprobed | undefined;
 };
 
 export type StepResult<State> = {

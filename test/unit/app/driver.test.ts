@@ -3,6 +3,7 @@ import type { Way } from '../../../src/app/locator.ts';
 import { Driver } from '../../../src/app/driver.ts';
 import type { OuterIp, Path } from '../../../src/core/addr.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
+import type { NoRoute } from '../../../src/core/events/trouble.ts';
 import { Memories } from '../../../src/app/memories.ts';
 import type { SessionEvent, SessionMemory } from '../../../src/core/session/types.ts';
 import { millis, port } from '../../../src/core/units.ts';
@@ -35,7 +36,8 @@ async function setUp() {
   const paths: (Path | undefined)[] = [];
   const fatal: Error[] = [];
   const outside = {
-    locate: async (_remote: OuterIp): Promise<Way | undefined> => ({
+    locate: async (_remote: OuterIp): Promise<Way | NoRoute> => ({
+      kind: 'way',
       local: ip('192.0.2.1'),
       mtu: 1500,
     }),
@@ -56,6 +58,7 @@ async function setUp() {
       locate: (remote) => outside.locate(remote),
       memories,
       onPath: (path) => void paths.push(path),
+      onEstablished: () => undefined,
       onFatal: (error) => void fatal.push(error),
     },
     [peerConfig()],
@@ -78,6 +81,8 @@ const send = (purpose: 'reply' | 'authenticate', last = 1) =>
     payload: new Uint8Array(3),
     ttl: undefined,
   }) as const;
+
+const NO_ROUTE: NoRoute = { kind: 'missing', device: undefined };
 
 describe('effects', () => {
   test('are carried out in their order, and the packet is held until they are done', async () => {
@@ -220,7 +225,7 @@ describe('memory', () => {
     await dispatch(packet);
     expect(plane.calls).toEqual([]);
     expect(core.kinds).toEqual(['packet', 'admit-failed']);
-    expect(driver.troubles.join()).toContain('ENOSPC');
+    expect(driver.troubles).toMatchObject([{ kind: 'not-remembered', error: 'ENOSPC' }]);
     memory.fails = undefined;
     await clock.advance(10_000);
     expect(driver.troubles).toEqual([]);
@@ -272,7 +277,7 @@ describe('sending', () => {
     await dispatch({ kind: 'wake' });
     await dispatch({ kind: 'wake' });
     expect(lines.map(({ level }) => level)).toEqual(['warn', 'debug']);
-    expect(driver.troubles.join()).toContain('ENETUNREACH');
+    expect(driver.troubles).toMatchObject([{ kind: 'not-sent', error: 'ENETUNREACH' }]);
     delete plane.fail.send;
     core.on('wake', send('authenticate'));
     await dispatch({ kind: 'wake' });
@@ -316,7 +321,7 @@ describe('names and routes', () => {
     core.on('start', { kind: 'resolve', host: 'silent' });
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     await clock.advance(15_000);
-    expect(core.events.at(-1)).toEqual({ kind: 'resolved', addresses: [] });
+    expect(core.events.at(-1)).toMatchObject({ kind: 'resolved', addresses: [] });
   });
 
   test('a changed network is told to the core only when the local address or the route’s MTU is another', async () => {
@@ -325,31 +330,31 @@ describe('names and routes', () => {
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     await settle();
     await driver.relocate();
-    outside.locate = async () => ({ local: ip('192.0.2.1'), mtu: 1280 });
+    outside.locate = async () => ({ kind: 'way', local: ip('192.0.2.1'), mtu: 1280 });
     await driver.relocate();
     await driver.relocate();
-    outside.locate = async () => undefined;
+    outside.locate = async () => NO_ROUTE;
     await driver.relocate();
     await driver.relocate();
     expect(core.events.slice(1)).toEqual([
       { kind: 'local', ip: ip('192.0.2.1'), mtu: 1472 },
       { kind: 'local', ip: ip('192.0.2.1'), mtu: 1252 },
-      { kind: 'local', ip: undefined, mtu: undefined },
+      { kind: 'local', ip: undefined, why: NO_ROUTE },
     ]);
   });
 
   test('an overtaken look at the route still answers the core', async () => {
     const { driver, dispatch, core, outside } = await setUp();
-    const looks: ((way: Way | undefined) => void)[] = [];
+    const looks: ((way: Way | NoRoute) => void)[] = [];
     outside.locate = () => new Promise((resolve) => void looks.push(resolve));
     core.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     const again = driver.relocate();
-    looks[1]?.(undefined);
-    looks[0]?.({ local: ip('192.0.2.1'), mtu: 1500 });
+    looks[1]?.(NO_ROUTE);
+    looks[0]?.({ kind: 'way', local: ip('192.0.2.1'), mtu: 1500 });
     await again;
     await settle();
-    expect(core.events.slice(1)).toEqual([{ kind: 'local', ip: undefined }]);
+    expect(core.events.slice(1)).toEqual([{ kind: 'local', ip: undefined, why: NO_ROUTE }]);
   });
 });
 

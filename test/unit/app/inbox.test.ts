@@ -2,7 +2,12 @@ import { expect, test } from 'vitest';
 import { Inbox } from '../../../src/app/inbox.ts';
 import { pathTo, settle } from './fakes.ts';
 
-const ERROR = { remote: pathTo(1).remote, kind: 'unreachable', mtu: undefined } as const;
+const ERROR = {
+  remote: pathTo(1).remote,
+  kind: 'unreachable',
+  code: 'port',
+  from: undefined,
+} as const;
 
 function heardBy(inbox: Inbox): string[] {
   const heard: string[] = [];

@@ -73,6 +73,7 @@ function statusOf({ id, innerIp, allowedIps }: PeerConfig): PeerStatus {
     ...{ remote: undefined, localAlt: undefined, mtu: undefined, path: undefined },
     ...{ authenticatedAt: undefined, lastHeardAt: undefined, rememberedUntil: undefined },
     ...{ traffic: undefined, refused: {}, authPacketsSent: 0, repliesVerified: 0 },
+    ...{ requestsAccepted: 0, troubles: [] },
   };
 }
 

@@ -230,7 +230,7 @@ describe('a server of several peers', () => {
     const reply = await tunnel.answer({ request: 'status' });
     const { troubles } = 'status' in reply && reply.status ? reply.status : { troubles: [] };
     expect(troubles).toHaveLength(9);
-    expect(troubles.at(-1)).toContain(`${40 - 8} more`);
+    expect(troubles.at(-1)).toMatchObject({ kind: 'more-refused', peers: 40 - 8 });
     await tunnel.close();
   });
 
@@ -242,7 +242,7 @@ describe('a server of several peers', () => {
     expect(world.written).toBe(written);
     expect(written?.config.peers).toEqual([]);
     await world.clock.advance(1000);
-    expect(world.done).toEqual(['carrying 1 peers']);
+    expect(world.done).toEqual(['1 of 2 peers established']);
     await tunnel.close();
   });
 
@@ -492,7 +492,12 @@ describe('a client of several servers', () => {
     world.calls();
     for (let i = 0; i < 200; i++) {
       const { remote } = pathTo(2);
-      world.context?.listener.outerError({ remote, kind: 'unreachable', mtu: undefined });
+      world.context?.listener.outerError({
+        remote,
+        kind: 'unreachable',
+        code: 'port',
+        from: undefined,
+      });
     }
     await settle();
     await settle();

@@ -1,3 +1,4 @@
+import type { TroubleReport } from '../../../src/core/events/trouble.ts';
 import { describe, expect, test } from 'vitest';
 import { openTunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
@@ -123,7 +124,7 @@ class World {
   }
 }
 
-async function status(world: World): Promise<{ readonly troubles: readonly string[] }> {
+async function status(world: World): Promise<{ readonly troubles: readonly TroubleReport[] }> {
   const reply = await world.handler?.({ request: 'status' });
   if (reply?.ok !== true || !('status' in reply) || !reply.status) throw new Error('no status');
   return reply.status;
@@ -272,7 +273,7 @@ describe('failures', () => {
     world.plane.fail.admit = REFUSED;
     await world.packet(1);
     const { troubles } = await status(world);
-    expect(troubles.join()).toContain('cannot point the tunnel at its peer');
+    expect(troubles).toMatchObject([{ kind: 'not-pointed' }]);
     await world.clock.advance(300_000);
     const failure = await Promise.race([tunnel.failure, settle()]);
     expect(failure).toMatchObject({ exit: 'createTunnel' });

@@ -29,7 +29,7 @@ const LIVING: AnsweringTunnel = {
   mtu: 1472,
   innerIp: inner('172.28.0.0'),
   peerCount: 1,
-  carriedCount: 1,
+  establishedCount: 1,
   peer: DEFAULT_PEER,
   innerPeerIp: inner('172.28.0.1'),
   localPort: 10000,
@@ -46,7 +46,8 @@ const LIVING: AnsweringTunnel = {
   refusedBelow: { guard: 3, 'queue-full': 1, other: 0 },
   authPacketsSent: 0,
   repliesVerified: 0,
-  troubles: ['cannot send'],
+  requestsAccepted: 7,
+  troubles: [{ kind: 'not-sent', purpose: 'reply', error: 'EPERM', words: 'cannot send' }],
   configPath: '/etc/ipipou/home.conf',
   log: 'journal',
   peers: [],
@@ -82,6 +83,8 @@ const PEER: PeerStatus = {
   refused: { replay: 1, 'inner-source': 2 },
   authPacketsSent: 0,
   repliesVerified: 0,
+  requestsAccepted: 2,
+  troubles: [],
 };
 
 const ABSENT: PeerStatus = {
@@ -104,7 +107,7 @@ const ABSENT: PeerStatus = {
 const MANY: AnsweringTunnel = {
   ...LIVING,
   peerCount: 5,
-  carriedCount: 1,
+  establishedCount: 1,
   peer: undefined,
   innerPeerIp: undefined,
   path: undefined,
@@ -128,7 +131,7 @@ describe('show', () => {
   received        2.0 KiB in 2 packets
   sent            5 B in 1 packet
   refused         3 signature, 4 below user space (3 guard, 1 queue-full)
-  authentication  0 sent, 0 replies verified
+  authentication  7 requests accepted
   keepalive       none
   daemon          process 42, since 2026-11-23 00:00:00 UTC (1 h ago)
   config          /etc/ipipou/home.conf
@@ -153,7 +156,7 @@ describe('show', () => {
   });
 
   test('of several peers tells of each, and how many more there are', () => {
-    expect(formatTunnel(MANY, NOW)).toBe(`ipipou0 (home): server, 1 of 5 peers carried
+    expect(formatTunnel(MANY, NOW)).toBe(`ipipou0 (home): server, 1 of 5 peers established
   plane    tun (fou lacks kernel module fou; this one has all it needs)
   inner    172.28.0.0, MTU 1472
   local    port 10000
@@ -163,24 +166,26 @@ describe('show', () => {
   log      the journal (journalctl _PID=42)
 
   peer laptop: established
-    inner          172.28.0.2, MTU 1472
-    allowed        172.28.0.2/32, 10.1.0.0/16
-    local          192.0.2.1:10000
-    remote         198.51.100.1:20000
-    authenticated  2026-11-23 00:59:33 UTC (27 s ago)
-    last heard     2026-11-23 00:59:59 UTC (1 s ago)
-    remembered     forever
-    received       2.0 KiB in 2 packets
-    sent           5 B in 1 packet
-    refused        1 replay, 2 inner-source
-    keepalive      every 25 s
+    inner           172.28.0.2, MTU 1472
+    allowed         172.28.0.2/32, 10.1.0.0/16
+    local           192.0.2.1:10000
+    remote          198.51.100.1:20000
+    authenticated   2026-11-23 00:59:33 UTC (27 s ago)
+    last heard      2026-11-23 00:59:59 UTC (1 s ago)
+    remembered      forever
+    received        2.0 KiB in 2 packets
+    sent            5 B in 1 packet
+    refused         1 replay, 2 inner-source
+    authentication  2 requests accepted
+    keepalive       every 25 s
 
   peer phone: listening
-    inner      172.28.0.3
-    allowed    ${ABSENT.allowedIps.slice(0, 8).toString().replaceAll(',', ', ')}, and 4 more
-    remote     phone.example
-    refused    nothing
-    keepalive  none
+    inner           172.28.0.3
+    allowed         ${ABSENT.allowedIps.slice(0, 8).toString().replaceAll(',', ', ')}, and 4 more
+    remote          phone.example
+    refused         nothing
+    authentication  2 requests accepted
+    keepalive       none
 
   and 3 more: --all shows them, peer NAME one
 `);
@@ -193,7 +198,7 @@ describe('show', () => {
       ...{ remote: 'home.example:10000', path: undefined, traffic: undefined },
       ...{ authenticatedAt: undefined, lastHeardAt: undefined, rememberedUntil: undefined },
       ...{ refused: {}, refusedBelow: {}, authPacketsSent: 3, keepalive: seconds(27) },
-      troubles: ['home.example does not answer'],
+      troubles: [{ kind: 'no-key', words: 'home.example does not answer' }],
     };
     expect(formatTunnel(client, NOW)).toBe(`ipipou0 (home): client, authenticating
   plane           tun
@@ -201,7 +206,7 @@ describe('show', () => {
   local           port 10000
   remote          home.example:10000
   refused         nothing
-  authentication  3 sent, 0 replies verified
+  authentication  3 requests sent, 0 replies verified
   keepalive       every 27 s
   daemon          process 42, since 2026-11-23 00:00:00 UTC (1 h ago)
   config          /etc/ipipou/home.conf
@@ -213,7 +218,7 @@ describe('show', () => {
   test('of a client counts what was sent to each server', () => {
     const text = formatPeer({ ...PEER, authPacketsSent: 3, repliesVerified: 2 }, 'client', NOW);
     expect(text).toMatch(/^peer laptop: established\n/);
-    expect(text).toContain('authentication  3 sent, 2 replies verified');
+    expect(text).toContain('authentication  3 requests sent, 2 replies verified');
     expect(text).not.toContain('remembered');
   });
 
@@ -222,7 +227,7 @@ describe('show', () => {
       { ...MANY, peerCount: 1, peer: PEER.id, refused: PEER.refused, peers: [PEER] },
       NOW,
     );
-    expect(text).toMatch(/^ipipou0 \(home\): server, 1 of 1 peer carried\n/);
+    expect(text).toMatch(/^ipipou0 \(home\): server, 1 of 1 peer established\n/);
     expect(text).toMatch(/^ {2}refused {2}4 below user space \(3 guard, 1 queue-full\)$/m);
     expect(text).toMatch(/^ {2}peer laptop: established$/m);
     expect(text).not.toContain('more');

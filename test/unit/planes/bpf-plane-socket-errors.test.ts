@@ -33,7 +33,26 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('control messages', () => {
   });
 
   it.each([
-    { what: 'unreachable', bytes: REFUSED, error: { kind: 'unreachable', mtu: undefined } },
+    {
+      what: 'unreachable, by whom and why',
+      bytes: REFUSED,
+      error: { kind: 'unreachable', code: 'port', from: '10.9.0.2' },
+    },
+    {
+      what: 'forbidden by a firewall',
+      bytes: REFUSED.with(22, 13),
+      error: { kind: 'unreachable', code: 'prohibited', from: '10.9.0.2' },
+    },
+    {
+      what: 'too far',
+      bytes: REFUSED.with(21, 11).with(22, 0),
+      error: { kind: 'unreachable', code: 'hops', from: '10.9.0.2' },
+    },
+    {
+      what: 'unreachable, by nobody known',
+      bytes: REFUSED.subarray(0, 32).with(0, 0x20),
+      error: { kind: 'unreachable', code: 'port', from: undefined },
+    },
     { what: 'too big', bytes: TOO_BIG, error: { kind: 'too-big', mtu: 1300 } },
     {
       what: 'too big without an MTU',

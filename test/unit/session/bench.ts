@@ -17,6 +17,7 @@ import type {
   SessionEvent,
   SessionStatus,
 } from '../../../src/core/session/types.ts';
+import type { EventKind, EventOf, TunnelEvent } from '../../../src/core/events/event.ts';
 import { Gate } from '../../../src/core/session/gate.ts';
 import { millis, port, seconds, type Millis } from '../../../src/core/units.ts';
 
@@ -120,6 +121,7 @@ export class Bench {
   /** Milliseconds that the unix clock was set ahead since. */
   skew = 0;
   wakeAt: Millis | undefined;
+  readonly #told: TunnelEvent[] = [];
 
   constructor(config: SessionConfig, crypto = openSessionCrypto(config.proof)) {
     this.config = config;
@@ -138,6 +140,7 @@ export class Bench {
     );
     this.state = state;
     this.wakeAt = wakeAt;
+    for (const effect of effects) if (effect.kind === 'event') this.#told.push(effect.event);
     return effects.filter((effect) => effect.kind !== 'event');
   }
 
@@ -164,6 +167,11 @@ export class Bench {
     }
     this.now = end;
     return seen;
+  }
+
+  /** Everything of one kind that was told since the beginning. */
+  told<Kind extends EventKind>(kind: Kind): readonly EventOf<Kind>[] {
+    return this.#told.filter((event): event is EventOf<Kind> => event.kind === kind);
   }
 
   get status(): SessionStatus {

@@ -22,6 +22,7 @@ import {
 const LOCAL = ip('10.0.0.2');
 const PATH: Path = { local: endpoint('10.0.0.2', 10_000), remote: SERVER };
 const EMPTY = new Uint8Array();
+const UNREACHABLE = { kind: 'unreachable', code: 'port', from: SERVER.ip } as const;
 /** A client that does not check signatures of replies: they are its reversed requests. */
 const UNSIGNED = { proof: { ...CLIENT_PROOF, peerPublicKey: undefined } };
 
@@ -343,7 +344,7 @@ describe('an error that the network reports', () => {
     let sent = 0;
     for (let tenth = 0; tenth < 100; tenth++) {
       bench.now = 1000 + tenth * 100;
-      if (!kindsOf(bench.do({ kind: 'unreachable' })).includes('authenticate')) continue;
+      if (!kindsOf(bench.do(UNREACHABLE)).includes('authenticate')) continue;
       sent += 1;
       bench.packet(PATH, signedReply(Math.ceil(bench.now / 1000)));
     }
@@ -353,10 +354,10 @@ describe('an error that the network reports', () => {
 
   it('is nothing to a client that is asking already, or has no way', () => {
     const { bench } = onlineClient();
-    expect(bench.do({ kind: 'unreachable' })).toEqual([]);
+    expect(bench.do(UNREACHABLE)).toEqual([]);
     bench.packet(PATH, signedReply());
     bench.do({ kind: 'local', ip: undefined });
-    expect(bench.do({ kind: 'unreachable' })).toEqual([]);
+    expect(bench.do(UNREACHABLE)).toEqual([]);
   });
 });
 

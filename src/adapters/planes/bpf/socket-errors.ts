@@ -7,7 +7,8 @@
  *                                8 ee_info u32 (the MTU of "too big")         12 ee_data u32
  */
 import { decodeOuterIpv4, type OuterIp } from '../../../core/addr.ts';
-import { getS32host, getU32host, getU64host } from '../../../core/bytes.ts';
+import { getS32host, getU16host, getU32host, getU64host } from '../../../core/bytes.ts';
+import type { UndeliveredCode } from '../../../core/events/trouble.ts';
 import type { OuterError } from '../../../ports/data-plane.ts';
 import { CMSGHDR_BYTES, IP_PKTINFO, IPPROTO_IP } from '../../udp/message-headers.ts';
 
@@ -20,6 +21,11 @@ const IPI_ADDR = 8;
 // linux/icmp.h
 const ICMP_DEST_UNREACH = 3;
 const ICMP_FRAG_NEEDED = 4;
+const ICMP_TIME_EXCEEDED = 11;
+/** struct sockaddr_in of linux/in.h: family u16, port u16, address at 4. */
+const SOCKADDR_IN_BYTES = 16;
+const SIN_ADDR = 4;
+const AF_INET = 2;
 
 /** A control message within its block: `length` counts its header. */
 export type ControlMessage = {
@@ -31,7 +37,9 @@ export type ControlMessage = {
   readonly data: Uint8Array;
 };
 
-export type IcmpError = Pick<OuterError, 'kind' | 'mtu'>;
+export type IcmpError =
+  | Omit<Extract<OuterError, { kind: 'too-big' }>, 'remote'>
+  | Omit<Extract<OuterError, { kind: 'unreachable' }>, 'remote'>;
 
 /** The messages of a block, in order; what is malformed ends it. */
 export function controlMessages(block: Uint8Array): readonly ControlMessage[] {
@@ -57,11 +65,42 @@ export function decodeIcmpError(message: ControlMessage): IcmpError | undefined 
   const { level, type, data } = message;
   if (level !== IPPROTO_IP || type !== IP_RECVERR) return undefined;
   if (data.length < EXTENDED_ERR_BYTES || data[4] !== SO_EE_ORIGIN_ICMP) return undefined;
-  const mtu = getU32host(data, 8);
-  return data[5] === ICMP_DEST_UNREACH && data[6] === ICMP_FRAG_NEEDED
-    ? { kind: 'too-big', mtu: mtu === 0 ? undefined : mtu }
-    : { kind: 'unreachable', mtu: undefined };
+  const [icmp = 0, code = 0] = data.subarray(5, 7);
+  if (icmp === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) {
+    const mtu = getU32host(data, 8);
+    return { kind: 'too-big', mtu: mtu === 0 ? undefined : mtu };
+  }
+  return { kind: 'unreachable', code: undeliveredCode(icmp, code), from: offender(data) };
 }
+
+/** The address that the error came from (SO_EE_OFFENDER(): a struct sockaddr_in behind the error). */
+function offender(data: Uint8Array): OuterIp | undefined {
+  const address = data.subarray(EXTENDED_ERR_BYTES);
+  return address.length >= SOCKADDR_IN_BYTES && getU16host(address, 0) === AF_INET
+    ? decodeOuterIpv4(address, SIN_ADDR)
+    : undefined;
+}
+
+/** Types and codes of RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1. */
+function undeliveredCode(type: number, code: number): UndeliveredCode {
+  if (type === ICMP_TIME_EXCEEDED) return 'hops';
+  if (type !== ICMP_DEST_UNREACH) return 'other';
+  return UNREACHABLE_CODES[code] ?? 'other';
+}
+
+const UNREACHABLE_CODES: Readonly<Partial<Record<number, UndeliveredCode>>> = {
+  0: 'net',
+  1: 'host',
+  2: 'protocol',
+  3: 'port',
+  6: 'net',
+  7: 'host',
+  9: 'prohibited',
+  10: 'prohibited',
+  11: 'net',
+  12: 'host',
+  13: 'prohibited',
+};
 
 /**
  * The address that an ICMP error came to: ours. Of its struct in_pktinfo only ipi_addr is set (6.1,

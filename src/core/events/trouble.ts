@@ -1,0 +1,77 @@
+/**
+ * What is wrong with a tunnel and lasts: it stands in the status as long as it does, and is told as an
+ * event when it begins and, with growing pauses, while it goes on. Times are unix milliseconds.
+ */
+import type { Endpoint, OuterIp } from '../addr.ts';
+import type { Notice } from '../auth/refusal.ts';
+import type { PeerId } from '../config/tunnel-config.ts';
+import type { Millis } from '../units.ts';
+
+export type Trouble =
+  /** Client, or a server with auth-by-remote-ip: the name has no address; `error`: what the resolver said. */
+  | {
+      readonly kind: 'unresolved';
+      readonly host: string;
+      readonly error: string | undefined;
+    }
+  /** All that the name has are addresses at which no other host can be. */
+  | {
+      readonly kind: 'unusable-address';
+      readonly host: string;
+      readonly address: OuterIp;
+      readonly why: Unusable;
+    }
+  | { readonly kind: 'no-route'; readonly remote: OuterIp; readonly why: NoRoute | undefined }
+  | { readonly kind: 'no-key' }
+  /** `sent` requests since `since` have had no answer; `network`: what was said of them on the way. */
+  | {
+      readonly kind: 'no-answer';
+      readonly remote: Endpoint;
+      readonly since: Millis;
+      readonly sent: number;
+      readonly network: Undelivered | undefined;
+    }
+  /** The server says, signed, that it refuses this client, and why. */
+  | { readonly kind: 'server-refuses'; readonly notice: Notice }
+  /** Server: one proof comes from two places by turns. */
+  | { readonly kind: 'shared-key'; readonly remote: Endpoint; readonly other: Endpoint }
+  /** Client: the path's size is not probed though it should be. */
+  | { readonly kind: 'unprobed'; readonly why: Unprobed }
+  /** The plane refuses what it is told; `error`: in the kernel's words. */
+  | { readonly kind: 'not-pointed'; readonly error: string }
+  | { readonly kind: 'not-evicted'; readonly error: string }
+  /** So many more peers are refused. */
+  | { readonly kind: 'more-refused'; readonly peers: number }
+  | { readonly kind: 'not-sent'; readonly purpose: string; readonly error: string }
+  | { readonly kind: 'not-remembered'; readonly error: string };
+
+export type TroubleKind = Trouble['kind'];
+export type TroubleOf<Kind extends TroubleKind> = Extract<Trouble, { readonly kind: Kind }>;
+
+/** A trouble as the status has it: its values, and its words. `peer`: whose it is, where there are several. */
+export type TroubleReport = Trouble & {
+  readonly words: string;
+  readonly peer?: PeerId | undefined;
+};
+
+/** Why an address is no other host's: RFC 1122, section 3.2.1.3, RFC 1112; `own`: it is this host's. */
+export type Unusable = 'unspecified' | 'loopback' | 'multicast' | 'broadcast' | 'own';
+
+/** Why there is no way to a remote. */
+export type NoRoute =
+  | { readonly kind: 'missing'; readonly device: string | undefined }
+  /** The device has no address to send from. */
+  | { readonly kind: 'no-address'; readonly device: string }
+  /** The route leads into the tunnel itself. */
+  | { readonly kind: 'loop'; readonly device: string };
+
+/** An ICMP error other than "too big", in the words that both families share; `from`: whose it says it is. */
+export type Undelivered = {
+  readonly code: UndeliveredCode;
+  readonly from: OuterIp | undefined;
+};
+export type UndeliveredCode =
+  'net' | 'host' | 'protocol' | 'port' | 'prohibited' | 'hops' | 'other';
+
+/** `unsigned`: requests cannot be padded; the others: how the server answers. */
+export type Unprobed = 'unsigned' | 'padding' | 'unanswered';

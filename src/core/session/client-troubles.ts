@@ -1,0 +1,60 @@
+/** What a client says is wrong: of the way to its server, and of the answers that do not come. */
+import type { Endpoint } from '../addr.ts';
+import type { Trouble } from '../events/trouble.ts';
+import { millis, type Instant, type Millis } from '../units.ts';
+import { NO_ANSWER_AFTER } from './limits.ts';
+import type { ClientState } from './state.ts';
+import { againAt } from './troubles.ts';
+import type { SessionConfig } from './types.ts';
+
+/** All that is wrong now, the gravest first. */
+export function clientTroubles(
+  config: SessionConfig,
+  state: ClientState,
+  now: Instant,
+): readonly Trouble[] {
+  const { mtuTrouble } = state;
+  const unprobed: Trouble | undefined = mtuTrouble && { kind: 'unprobed', why: mtuTrouble };
+  return [standing(config, state, now), unprobed].filter((trouble) => trouble !== undefined);
+}
+
+/** What keeps the client from its server now. */
+export function standing(
+  config: SessionConfig,
+  state: ClientState,
+  now: Instant,
+): Trouble | undefined {
+  const { remote, local, unresolved } = state;
+  if (remote === undefined) return unresolved;
+  if (local === undefined) {
+    return state.noRoute && { kind: 'no-route', remote, ...state.noRoute };
+  }
+  if (state.keyless) return { kind: 'no-key' };
+  if (state.notice) return { kind: 'server-refuses', notice: state.notice };
+  return noAnswer({ ip: remote, port: config.remotePort ?? config.localPort }, state, now);
+}
+
+function noAnswer(remote: Endpoint, state: ClientState, now: Instant): Trouble | undefined {
+  const at = noAnswerAt(state);
+  const { unanswered, undelivered: network } = state;
+  if (at === undefined || unanswered === undefined || now.monotonic < at) return undefined;
+  return {
+    kind: 'no-answer',
+    remote,
+    since: unanswered.since.unix,
+    sent: unanswered.sent,
+    network,
+  };
+}
+
+/** When it is time to say that there is no answer. */
+function noAnswerAt({ life, unanswered }: ClientState): Millis | undefined {
+  if (life === 'alive' || unanswered === undefined) return undefined;
+  return millis(unanswered.since.monotonic + NO_ANSWER_AFTER);
+}
+
+/** When something is to be told next, if nothing changes until then. */
+export function troubleWakeAt(state: ClientState): Millis | undefined {
+  if (state.local === undefined) return undefined;
+  return state.told ? againAt(state.told) : noAnswerAt(state);
+}

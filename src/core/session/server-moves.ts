@@ -1,0 +1,36 @@
+/**
+ * A server's peer that moves. One that goes to and fro between two places is most likely two clients
+ * with one key: each takes the tunnel from the other whenever it authenticates, and neither is told.
+ */
+import { samePath, type Path } from '../addr.ts';
+import type { TroubleOf } from '../events/trouble.ts';
+import type { Instant, Millis } from '../units.ts';
+import { SHUTTLE_RETURNS, SHUTTLE_WINDOW } from './limits.ts';
+import type { ServerState } from './state.ts';
+import { tell, type Turn } from './turn.ts';
+
+/** Where a peer was before, and how often in a row it came back from there to where it had been. */
+export type Shuttle = { readonly other: Path; readonly returns: number; readonly at: Millis };
+
+/** Notes that a peer has proved itself on `path` and had been on `before`. */
+export function noteMove(turn: Turn<ServerState>, before: Path, path: Path): void {
+  const { shuttle } = turn.state;
+  const at = turn.now.monotonic;
+  const back = shuttle && samePath(shuttle.other, path) && at - shuttle.at <= SHUTTLE_WINDOW;
+  const returns = back === true ? shuttle.returns + 1 : 0;
+  turn.state = { ...turn.state, shuttle: { other: before, returns, at } };
+  const again = returns >= SHUTTLE_RETURNS;
+  tell(turn, { kind: 'moved', remote: path.remote, before: before.remote, again });
+}
+
+/** Two clients with one key, as far as one can tell now. */
+export function sharedKey(
+  { remote, shuttle }: ServerState,
+  now: Instant,
+): TroubleOf<'shared-key'> | undefined {
+  if (remote === undefined || shuttle === undefined || shuttle.returns < SHUTTLE_RETURNS) {
+    return undefined;
+  }
+  if (now.monotonic - shuttle.at > SHUTTLE_WINDOW) return undefined;
+  return { kind: 'shared-key', remote: remote.path.remote, other: shuttle.other.remote };
+}
