@@ -207,7 +207,7 @@ async function acquire(
       core: { create: createSession, step },
       role: config.role,
       localPort: config.outer.localPort,
-      mtu: config.inner.mtu,
+      mtu: config.inner.mtu ?? 'try',
       crypto: ports.sessionCrypto,
       plane,
       clock,

@@ -3,6 +3,27 @@ import { Attacker } from './actions.ts';
 import { isReachable, SECOND, secondsUntilEcho, startedWorld } from './scene.ts';
 import { ATTACKER, World } from './world.ts';
 
+describe('a server that starts after its client', () => {
+  it.each([
+    { after: 8, within: 3 },
+    { after: 30, within: 3 },
+    { after: 115, within: 3 },
+    { after: 600, within: 25 },
+  ])('by $after s is connected to within $within s', ({ after, within }) => {
+    const world = new World({ seed: after, timers: { keepalive: 25 } });
+    const { client, server } = world.tunnel;
+    client.start();
+    world.clockwork.advance(after * SECOND);
+    expect(client.status).toMatchObject({
+      phase: 'authenticating',
+      troubles: [{ kind: 'no-answer' }],
+    });
+    server.start();
+    world.clockwork.advance(within * SECOND);
+    expect(client.status).toMatchObject({ phase: 'established', troubles: [] });
+  });
+});
+
 describe('a server that restarts', () => {
   it('goes on without an outage, and without a word from the client', () => {
     const world = startedWorld({ timers: { keepalive: 0 } });

@@ -4,6 +4,7 @@ import {
   CONNECTION_IDLE,
   DEAD_PEER_TIMEOUT,
   DEFAULT_SECRET,
+  KEEPALIVE,
   MAX_TIME_DISCREPANCY,
 } from './limits.ts';
 import { slotsOf } from './option.ts';
@@ -26,7 +27,9 @@ export function buildPeer(view: PeerView, innerIp: InnerIp): PeerConfig {
     id,
     proof: chooseProof(view),
     auth: says(own, base.auth) ? authOf(own, base.inherited) : base.auth,
-    timers: says(own, base.timers) ? timersOf({ ...base.inherited, ...own }) : base.timers,
+    timers: says(own, base.timers)
+      ? timersOf({ ...base.inherited, ...own }, base.role)
+      : base.timers,
     remoteHost: own.remoteHost,
     remotePort: own.remotePort,
     innerIp,
@@ -64,10 +67,10 @@ function says(own: Filled, part: AuthConfig | TimerConfig): boolean {
   return slotsOf(own).some((name) => name in part);
 }
 
-export function timersOf(slots: Filled): TimerConfig {
+export function timersOf(slots: Filled, role: PeerBase['role']): TimerConfig {
   return {
     authLifetime: slots.authLifetime ?? seconds(0),
-    keepalive: slots.keepalive ?? seconds(0),
+    keepalive: slots.keepalive ?? (role === 'client' ? KEEPALIVE : seconds(0)),
     connectionIdle: slots.connectionIdle ?? CONNECTION_IDLE,
     deadPeerTimeout: slots.deadPeerTimeout ?? DEAD_PEER_TIMEOUT,
   };

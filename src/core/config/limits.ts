@@ -40,6 +40,8 @@ export const SECRET_MAX_BYTES = 1024;
 
 export const MAX_TIME_DISCREPANCY = seconds(300);
 export const CONNECTION_IDLE = seconds(120);
+/** A client's, where the config is silent: most NATs keep an idle mapping for 30 s or more. */
+export const KEEPALIVE = seconds(25);
 export const DEAD_PEER_TIMEOUT = seconds(30);
 /** Upper bound of short times: a day. */
 export const DAY = 86_400;

@@ -2,6 +2,7 @@ import {
   CONNECTION_IDLE,
   DAY,
   DEAD_PEER_TIMEOUT,
+  KEEPALIVE,
   DEFAULT_SECRET,
   MAX_TIME_DISCREPANCY,
   TEN_YEARS,
@@ -214,7 +215,7 @@ export const TIMING_OPTIONS: readonly Option[] = [
       name: 'keepalive',
       group: 'timing',
       peer: 'inherited',
-      fallback: '0',
+      fallback: `${KEEPALIVE}; on a server 0`,
       kept: ({ timers }) => timers.keepalive,
       help:
         'Client: authenticate again so often, which keeps the mapping of a NAT open. ' +

@@ -212,9 +212,11 @@ export const INNER_OPTIONS: readonly Option[] = [
     {
       name: 'mtu',
       group: 'inner',
-      fallback: "the outer path's less 28",
+      fallback: "the outer path's less 28; a client probes it where the server's replies permit",
       fixed: ({ config }) => config.inner.mtu,
-      help: 'MTU of the tunnel device; auto: that of the path, which is probed and followed.',
+      help:
+        'MTU of the tunnel device; auto: that of the path, which is probed and followed, and where ' +
+        'that cannot be done it is said.',
     },
     mtuValue,
     'mtu',

@@ -34,7 +34,7 @@ export function situate(merged: Merged, lastSource: string): Situation {
       inherited,
       defaultTakesAny: slots.allowedIps === undefined,
       auth: authOf({}, inherited),
-      timers: timersOf(slots),
+      timers: timersOf(slots, role),
     },
     place: { source: lastSource, line: undefined },
     roleIsSound: !merged.problems.some(({ key }) => key === 'client' || key === 'server'),

@@ -1,7 +1,7 @@
 /** The client's authentication packets and what the server's signs of life do to them. Rules in client.ts. */
 import type { Path } from '../addr.ts';
 import { millis, toMillis, toSeconds, type Millis } from '../units.ts';
-import { backoff, INITIAL_SENDS, REPLY_WINDOW, REQUESTS_MAX } from './limits.ts';
+import { backoff, EAGER_SENDS, eagerPause, REPLY_WINDOW, REQUESTS_MAX } from './limits.ts';
 import { pathReport } from './path-mtu-search.ts';
 import type { ClientState, Request } from './state.ts';
 import { after, drawSpread, earliest, stampTime, tell, type Turn } from './turn.ts';
@@ -61,8 +61,9 @@ export function authenticate(turn: ClientTurn): void {
 /** When to authenticate after a packet that was just sent. */
 function nextAuth(turn: ClientTurn): Millis | undefined {
   const { life, replies, attempts } = turn.state;
-  const again = replies || life === 'dead' || (life === 'new' && attempts < INITIAL_SENDS);
-  const retry = again ? after(turn, backoff(attempts, drawSpread(turn))) : undefined;
+  const pause = life === 'new' ? eagerPause : backoff;
+  const again = replies || life === 'dead' || (life === 'new' && attempts < EAGER_SENDS);
+  const retry = again ? after(turn, pause(attempts, drawSpread(turn))) : undefined;
   return earliest([retry, keepaliveAt(turn)]);
 }
 

@@ -18,7 +18,7 @@ type ClientTurn = Turn<ClientState>;
 /** Whether this client probes: its requests must be its own to pad. */
 function isProbing({ mtu, proof }: SessionConfig): boolean {
   const signs = proof.kind === 'ed25519' && proof.privateSeed !== undefined;
-  return mtu === 'auto' && schemeOf(proof).extensible && signs;
+  return (mtu === 'auto' || mtu === 'try') && schemeOf(proof).extensible && signs;
 }
 
 /** Begins anew on a new path. */

@@ -39,8 +39,12 @@ export const SHUTTLE_WINDOW = millis(180_000);
 export const REQUESTS_MAX = 16;
 /** A reply must come so soon after a request. */
 export const REPLY_WINDOW = millis(30_000);
-/** Authentication packets to a new path while nothing was ever heard on it: one may be lost. */
+/** Requests without an answer after which a server that is heard otherwise is taken for one that never replies. */
 export const INITIAL_SENDS = 3;
+/** On a path on which nothing was ever heard, requests follow each other so fast: the server may be about to start. */
+export const EAGER_PAUSE = millis(2000);
+/** So many of them, in about two minutes; without keepalive there are no more. */
+export const EAGER_SENDS = 60;
 /** The route is looked up again so often without being asked to, in case news of a change got lost. */
 export const ROUTE_CHECK = millis(60_000);
 /** The same while there is no route. */
@@ -83,9 +87,21 @@ export function pollInterval(timeout: Millis): Millis {
   return millis(Math.min(POLL_MAX, Math.max(POLL_MIN, timeout / POLLS_PER_TIMEOUT)));
 }
 
+/** The wait before another request on a path on which nothing was ever heard, after so many of them. */
+export function eagerPause(attempts: number, spread: number): Millis {
+  const late = attempts - EAGER_SENDS;
+  if (late >= 0) return backoff(late + 2, spread);
+  const plain = attempts <= 1 ? BACKOFF_FIRST : EAGER_PAUSE;
+  return jittered(plain, spread);
+}
+
+function jittered(plain: number, spread: number): Millis {
+  return millis(Math.round(plain * (1 + BACKOFF_JITTER * (2 * spread - 1))));
+}
+
 /** The wait before attempt `attempt` + 1; `spread` is 0..1, evenly drawn. Attempts count from 1. */
 export function backoff(attempt: number, spread: number): Millis {
   const doublings = Math.min(Math.max(0, attempt - 1), 16);
   const plain = Math.min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** doublings);
-  return millis(Math.round(plain * (1 + BACKOFF_JITTER * (2 * spread - 1))));
+  return jittered(plain, spread);
 }

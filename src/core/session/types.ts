@@ -15,8 +15,11 @@ export type SessionConfig = {
   readonly localPort: Port;
   readonly remoteHost: string | undefined;
   readonly remotePort: Port | undefined;
-  /** `auto`: a client probes the path. A number is taken for what the route takes. Inner bytes. */
-  readonly mtu?: number | 'auto' | undefined;
+  /**
+   * `auto`: a client probes the path, and says where that cannot be done; `try`: without a word. A number
+   * is taken for what the route takes. Inner bytes.
+   */
+  readonly mtu?: number | 'auto' | 'try' | undefined;
 };
 
 /**
