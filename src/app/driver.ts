@@ -55,6 +55,7 @@ export type DriverPorts = {
   readonly log: Log;
   readonly resolver: Resolver;
   readonly locate: LookupPorts['locate'];
+  readonly isOwn: LookupPorts['isOwn'];
   readonly memories: Memories;
   /** The plane carries another path of a peer, or none. */
   readonly onPath: (path: Path | undefined) => void;

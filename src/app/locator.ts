@@ -3,6 +3,17 @@ import type { TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { NoRoute } from '../core/events/trouble.ts';
 import type { HostNetwork } from '../ports/host-network.ts';
 
+/** Linux routes what is for one of this host's own addresses through the loopback device. */
+const LOOPBACK = 'lo';
+
+/** Whether an address is one of this host. */
+export async function isOwnAddress(
+  host: Pick<HostNetwork, 'routeTo'>,
+  address: OuterIp,
+): Promise<boolean> {
+  return (await host.routeTo(address, undefined))?.device === LOOPBACK;
+}
+
 /** Where a client's packets leave from. */
 export type Way = {
   readonly kind: 'way';

@@ -2,6 +2,7 @@ import { familyOf, type OuterIp } from '../core/addr.ts';
 import type { NoRoute } from '../core/events/trouble.ts';
 import { sameValue } from '../core/same-value.ts';
 import type { SessionEvent } from '../core/session/types.ts';
+import { unusableBy } from '../core/session/usable-address.ts';
 import { millis } from '../core/units.ts';
 import { overheadOf } from '../core/wire/overhead.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -17,6 +18,8 @@ export type LookupPorts = {
   readonly log: Log;
   readonly resolver: Resolver;
   readonly locate: (remote: OuterIp) => Promise<Way | NoRoute>;
+  /** Whether an address is one of this host. */
+  readonly isOwn: (address: OuterIp) => Promise<boolean>;
 };
 
 type Route = {
@@ -27,6 +30,10 @@ type Route = {
   looks: number;
   answerDue: boolean;
 };
+
+/** What a name resolved to; `unusable`: the first of what was left out, where nothing is left. */
+type Sorted = Pick<EventOf<'resolved'>, 'addresses' | 'unusable'>;
+type EventOf<Kind extends SessionEvent['kind']> = Extract<SessionEvent, { readonly kind: Kind }>;
 
 /**
  * Names and routes of peers: what may take long, and runs beside the queue of events. Answers come
@@ -52,17 +59,30 @@ export class Lookups {
     const cancel = clock.callAt(millis(clock.now().monotonic + RESOLVE_TIMEOUT), () =>
       attempt.abort('no answer in time'),
     );
-    let addresses: readonly OuterIp[] = [];
+    let answer: Sorted = { addresses: [], unusable: undefined };
     let error: string | undefined;
     try {
-      addresses = await raceAbort(resolver.resolve(host, attempt.signal), attempt.signal);
+      const found = await raceAbort(resolver.resolve(host, attempt.signal), attempt.signal);
+      answer = await this.#sort(found);
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure);
     }
     cancel();
     if (this.#resolving.get(slot) !== attempt) return;
     this.#resolving.delete(slot);
-    await this.#answer(slot, { kind: 'resolved', addresses, error });
+    await this.#answer(slot, { kind: 'resolved', ...answer, error });
+  }
+
+  /** Leaves out what cannot be another host's: a hosts file or a filtering resolver says such things. */
+  async #sort(found: readonly OuterIp[]): Promise<Sorted> {
+    const addresses: OuterIp[] = [];
+    let unusable: Sorted['unusable'];
+    for (const address of found) {
+      const why = unusableBy(address) ?? ((await this.#ports.isOwn(address)) ? 'own' : undefined);
+      if (why === undefined) addresses.push(address);
+      else unusable ??= { address, why };
+    }
+    return { addresses, unusable: addresses.length > 0 ? undefined : unusable };
   }
 
   /** Looks for the local address towards a peer's remote, and answers. */

@@ -21,7 +21,7 @@ import { choosePlane } from './choose-plane.ts';
 import { Driver } from './driver.ts';
 import { explain } from './explain.ts';
 import { Inbox } from './inbox.ts';
-import { createLocator } from './locator.ts';
+import { createLocator, isOwnAddress } from './locator.ts';
 import { Memories } from './memories.ts';
 import { removePeer, setPeer, syncPeers } from './peer-changes.ts';
 import { peerStatuses, statusOfPeer } from './peer-status.ts';
@@ -214,6 +214,7 @@ async function acquire(
       log,
       resolver: ports.resolver,
       locate: createLocator(config, ports.host),
+      isOwn: (address) => isOwnAddress(ports.host, address),
       memories,
       onPath: (path) => paths.note(path, driver.count),
       onEstablished: () => paths.tell(driver.count),

@@ -93,9 +93,9 @@ export function findWarnings(
     !slots.token &&
     !slots.byRemoteIp
   ) {
-    const who = slots.byRemotePort ? 'from the right port' : 'first';
+    const port = slots.byRemotePort ? ' from the right port' : '';
     found.push(
-      `${at.place.source}: no authentication: whoever sends a packet ${who} is the client`,
+      `${at.place.source}: no authentication: whoever sent the latest packet${port} is the client`,
     );
   }
   if (peers.withKeys === 0) {

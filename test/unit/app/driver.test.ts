@@ -56,6 +56,7 @@ async function setUp() {
       log,
       resolver: { resolve: (host, signal) => outside.resolve(host, signal) },
       locate: (remote) => outside.locate(remote),
+      isOwn: async (address) => address === ip('192.0.2.1'),
       memories,
       onPath: (path) => void paths.push(path),
       onEstablished: () => undefined,
@@ -322,6 +323,35 @@ describe('names and routes', () => {
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     await clock.advance(15_000);
     expect(core.events.at(-1)).toMatchObject({ kind: 'resolved', addresses: [] });
+  });
+
+  test.each([
+    ['0.0.0.0', 'unspecified'],
+    ['127.0.0.1', 'loopback'],
+    ['224.0.0.1', 'multicast'],
+    ['255.255.255.255', 'broadcast'],
+    ['192.0.2.1', 'own'],
+  ] as const)('a name that resolves to %s alone has no address: %s', async (text, why) => {
+    const { dispatch, core, outside } = await setUp();
+    outside.resolve = async () => [ip(text)];
+    core.on('start', { kind: 'resolve', host: 'vps.example' });
+    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    await settle();
+    const unusable = { address: ip(text), why };
+    expect(core.events.at(-1)).toMatchObject({ kind: 'resolved', addresses: [], unusable });
+  });
+
+  test('what cannot be another host is left out of several addresses', async () => {
+    const { dispatch, core, outside } = await setUp();
+    outside.resolve = async () => [ip('127.0.0.1'), ip('198.51.100.1'), ip('192.0.2.1')];
+    core.on('start', { kind: 'resolve', host: 'vps.example' });
+    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    await settle();
+    expect(core.events.at(-1)).toMatchObject({
+      kind: 'resolved',
+      addresses: [ip('198.51.100.1')],
+      unusable: undefined,
+    });
   });
 
   test('a changed network is told to the core only when the local address or the route’s MTU is another', async () => {

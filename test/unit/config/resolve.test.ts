@@ -183,12 +183,12 @@ test.each([
   [
     'a server that anybody may use',
     'server\n',
-    ['t.conf: no authentication: whoever sends a packet first'],
+    ['t.conf: no authentication: whoever sent the latest packet is the client'],
   ],
   [
     'a server that asks for a port only',
     'server\nfou-remote-port 5\nauth-by-remote-port\n',
-    ['t.conf: no authentication: whoever sends a packet from the right port'],
+    ['t.conf: no authentication: whoever sent the latest packet from the right port is the client'],
   ],
   [
     'a token that is too long for some paths',
