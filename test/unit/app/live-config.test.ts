@@ -201,8 +201,8 @@ describe('syncconf', () => {
     const { config, logged } = await live(TOP + A);
     const reply = await config.answer(sync(`${TOP}fou-local-port 7\nverb 3\n${A}`));
     const words = [
-      'fou-local-port: changed, but not in this run: it needs a restart',
-      'verb: changed, but not in this run: it needs a restart',
+      'fou-local-port: takes effect after a restart',
+      'verb: takes effect after a restart',
     ];
     expect(reply).toMatchObject({ ok: true, warnings: words });
     expect(logged.filter((line) => line.startsWith('warn'))).toHaveLength(2);
