@@ -66,7 +66,7 @@ test('the configs of the description meet, carry, and leave nothing behind', asy
   await expectPing(lab, lab.server, INNER.client);
   expect(await iperf(lab, lab.client(), lab.server, INNER.server)).toBeGreaterThan(1e8);
   expect(await iperf(lab, lab.client(), lab.server, INNER.server, true)).toBeGreaterThan(1e8);
-  await c.until('replied to', (status) => status.repliesVerified === 1);
+  await c.until('replied to', (status) => status.repliesVerified > 0);
   const shown = await hosts.run(lab.server, ['show', 'ipipou0']);
   expect(shown.stdout).toMatch(/plane +bpf \(asked for by the config\)/);
   const ends = await Promise.all([s.stop(), c.stop()]);
