@@ -19,7 +19,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 function config(...options: string[]): TunnelConfig {
-  const commandLine = parseArguments(['--server', ...options]);
+  const commandLine = parseArguments(['--server', '--auth', 'none', ...options]);
   const resolved = resolveConfig({ commandLine, files: [] });
   if (!('config' in resolved)) throw new Error(resolved.action);
   return resolved.config;
