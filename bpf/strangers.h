@@ -157,6 +157,8 @@ static __always_inline int known_within(struct __sk_buff *skb, const struct ipip
 					struct ipipou_common *common, const struct stray *stray,
 					__u64 now)
 {
+	/* A copy: verifiers before 6.2 take no key from an argument's memory. */
+	__be32 source = stray->source;
 	struct ipipou_bucket *former;
 	struct ipipou_hint *hint;
 
@@ -164,10 +166,10 @@ static __always_inline int known_within(struct __sk_buff *skb, const struct ipip
 		return 0;
 	hint = hint_of(skb, stray);
 	if (hint && bucket_has(&hint->full_at, &config->rate_hint, now) &&
-	    source_within(stray->source, hint->peer + 1, &config->rate_hint_source, now) &&
+	    source_within(source, hint->peer + 1, &config->rate_hint_source, now) &&
 	    bucket_take(&hint->full_at, &config->rate_hint, now))
 		return bucket_take(&common->bucket_known, &config->rate_known_all, now);
-	former = bpf_map_lookup_elem(&ipipou_formers, &stray->source);
+	former = bpf_map_lookup_elem(&ipipou_formers, &source);
 	if (former && bucket_take(&former->full_at, &config->rate_former, now))
 		return bucket_take(&common->bucket_known, &config->rate_known_all, now);
 	return 0;
