@@ -2,13 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { outerIpv4FromNumber, innerIpv4FromNumber, type InnerIp } from '../../../src/core/addr.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
-import {
-  innerOf,
-  PeerTable,
-  routedOf,
-  slices,
-  tagOf,
-} from '../../../src/adapters/planes/bpf/peer-table.ts';
+import { innerOf, PeerTable, tagOf } from '../../../src/adapters/planes/bpf/peer-table.ts';
+import { routedPrefixes } from '../../../src/adapters/planes/peer-routing.ts';
+import { slices } from '../../../src/adapters/planes/slices.ts';
 import { parseRecord } from '../../../src/adapters/planes/bpf/record.ts';
 import { farName } from '../../../src/adapters/planes/bpf/tunnel-pair.ts';
 
@@ -75,7 +71,7 @@ describe('inner addresses', () => {
     { what: 'a network only', allowedIps: [net], inner: [own, net], routed: [net] },
   ] as const)('of a peer with $what', ({ allowedIps, inner, routed }) => {
     expect(innerOf({ innerIp: address(1), allowedIps })).toEqual(inner);
-    expect(routedOf({ innerIp: address(1), allowedIps })).toEqual(routed);
+    expect(routedPrefixes({ innerIp: address(1), allowedIps })).toEqual(routed);
   });
 });
 

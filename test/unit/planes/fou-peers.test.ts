@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { PeerTable } from '../../../src/adapters/planes/fou/peer-table.ts';
-import { claimedPrefixes, Peer, routedPrefixes } from '../../../src/adapters/planes/fou/peer.ts';
+import { claimedPrefixes, Peer, devicePrefixes } from '../../../src/adapters/planes/fou/peer.ts';
 import type { DeviceEnvironment } from '../../../src/adapters/planes/fou/tunnel-device.ts';
 import type { Path, Prefix } from '../../../src/core/addr.ts';
 import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
@@ -17,14 +17,14 @@ function peerOf(id: string, allowedIps: PlanePeer['allowedIps']): PlanePeer {
   return { id: id as PeerId, innerIp, allowedIps, hint: undefined };
 }
 
-describe('routedPrefixes', () => {
+describe('devicePrefixes', () => {
   it.each<[string, PlanePeer, readonly Prefix[]]>([
     ["a peer's own", peerOf('a', [own, home]), [own, home]],
     ['the inner address of one that takes what is left', peerOf('a', 'any'), [own]],
     ['not what the kernel makes', peerOf(DEFAULT_PEER, [own, home]), [home]],
     ['nothing of the only peer', peerOf(DEFAULT_PEER, 'any'), []],
   ])('are %s', (_what, peer, routed) => {
-    expect(routedPrefixes(peer)).toEqual(routed);
+    expect(devicePrefixes(peer)).toEqual(routed);
   });
 });
 

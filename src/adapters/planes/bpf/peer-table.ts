@@ -95,29 +95,9 @@ export function innerOf({
   return own ? all : [{ ip: innerIp, length: 32 }, ...all];
 }
 
-/** What we make routes to: where everything may be behind a peer, routes are the administrator's. */
-export function routedOf({
-  innerIp,
-  allowedIps,
-}: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): readonly Prefix[] {
-  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
-}
-
 /** A name in 32 bits (FNV-1a), which a later run knows it by. */
 export function tagOf(id: PeerId): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(id)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
-}
-
-/** The same, so many at a time. */
-export function* slices<T>(all: Iterable<T>, length: number): Generator<readonly T[]> {
-  let slice: T[] = [];
-  for (const one of all) {
-    slice.push(one);
-    if (slice.length < length) continue;
-    yield slice;
-    slice = [];
-  }
-  if (slice.length > 0) yield slice;
 }

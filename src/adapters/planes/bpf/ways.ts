@@ -1,10 +1,4 @@
-import {
-  parseOuterIp,
-  familyOf,
-  formatPrefix,
-  type OuterIp,
-  type Path,
-} from '../../../core/addr.ts';
+import { parseOuterIp, familyOf, type OuterIp, type Path } from '../../../core/addr.ts';
 import { capturesOuter } from '../../../core/captures-outer.ts';
 import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
@@ -13,12 +7,14 @@ import type { Log } from '../../../ports/log.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
 import { MIN_INNER_MTU } from '../inner-mtu.ts';
-import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
+import { PeerRoutes, type PeerRouting } from '../peer-routes.ts';
+import { outerOf, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
+import { slices } from '../slices.ts';
 import type { Installation } from './installation.ts';
 import { LOOKUPS_AT_ONCE, PEERS_AT_ONCE } from './limits.ts';
 import { OuterRoutes } from './outer-routes.ts';
 import type { Way } from './peer-maps.ts';
-import { routedOf, slices, type Peer } from './peer-table.ts';
+import type { Peer } from './peer-table.ts';
 import type { Ends } from './tunnel-pair.ts';
 
 const ETHERNET_MTU = 1500;
@@ -152,7 +148,7 @@ export class Ways {
   async clear(peer: Peer, { remote }: Path): Promise<void> {
     const before = outerOf(peer);
     if (before === remote.ip) return;
-    const concerned = routedOf(peer).some(
+    const concerned = routedPrefixes(peer).some(
       (prefix) => capturesOuter(prefix, before) !== capturesOuter(prefix, remote.ip),
     );
     if (concerned) await this.makeRoutes([peer], remote.ip);
@@ -166,24 +162,24 @@ export class Ways {
       for (const peer of slice) {
         routings.set(peer.id, {
           device,
-          prefixes: routedOf(peer),
+          prefixes: routedPrefixes(peer),
           mtu: peer.routeMtu,
           outer: outer ?? outerOf(peer),
         });
       }
-      this.#tell(await this.#peerRoutes.set(routings));
+      warnOfRoutes(this.#parts.log, await this.#peerRoutes.set(routings));
     }
   }
 
   async removeRoutes(peers: readonly PeerId[]): Promise<void> {
-    this.#tell(await this.#peerRoutes.remove(peers));
+    warnOfRoutes(this.#parts.log, await this.#peerRoutes.remove(peers));
   }
 
   /** Makes what is missing and removes what nobody asks for; how many routes were not as they should be. */
   async mendRoutes(): Promise<number> {
     const { near } = this.#parts.installation.ends;
     const { mended, failures } = await this.#peerRoutes.reconcile(near.index);
-    this.#tell(failures);
+    warnOfRoutes(this.#parts.log, failures);
     return mended;
   }
 
@@ -191,16 +187,4 @@ export class Ways {
   forgetDevice({ near }: Ends): void {
     this.#peerRoutes.forgetDevice(near.index);
   }
-
-  #tell(failures: readonly PeerRouteFailure[]): void {
-    for (const { prefix, error } of failures) {
-      const fields = { prefix: formatPrefix(prefix), error: error.message };
-      this.#parts.log('warn', 'a route to a peer could not be made', fields);
-    }
-  }
-}
-
-/** Where a peer's outer packets go, as far as is known. */
-function outerOf({ path, remote }: Peer): OuterIp | undefined {
-  return path?.remote.ip ?? remote;
 }

@@ -1,13 +1,13 @@
-import { formatPrefix, formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
+import { formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
 import { KernelError } from '../../../core/errors.ts';
 import { pairOf, type Admission } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import { deviceMtu } from '../inner-mtu.ts';
-import type { PeerRouteFailure } from '../peer-routes.ts';
+import { warnOfRoutes } from '../peer-routing.ts';
 import { outerDevice } from './outer-side.ts';
 import type { PlaneParts } from './parts.ts';
-import { routedPrefixes, type Peer } from './peer.ts';
+import type { Peer } from './peer.ts';
 
 /**
  * Lets peers in, re-points them and puts them out; each call touches what is of that peer and nothing
@@ -67,7 +67,7 @@ export class Admissions {
     const device = await peer.device.point(peer.pointing(admission));
     await this.#route(peer, device, admission.path.remote.ip);
     const { mended, failures } = await routes.reconcile(device);
-    this.#tell(failures);
+    warnOfRoutes(this.#parts.context.log, failures);
     return mended;
   }
 
@@ -93,10 +93,9 @@ export class Admissions {
     const routings = changed.flatMap((peer) => {
       const device = peer.admission && peer.device.index;
       if (device === undefined) return [];
-      const prefixes = routedPrefixes(peer.known);
-      return [[peer.id, { device, prefixes, mtu: undefined, outer: peer.outer }] as const];
+      return [[peer.id, peer.routing(device)] as const];
     });
-    this.#tell(await this.#parts.routes.set(new Map(routings)));
+    warnOfRoutes(this.#parts.context.log, await this.#parts.routes.set(new Map(routings)));
   }
 
   async #enter(peer: Peer, admission: Admission): Promise<void> {
@@ -139,18 +138,11 @@ export class Admissions {
   }
 
   async #route(peer: Peer, device: IfIndex, outer: OuterIp): Promise<void> {
-    const prefixes = routedPrefixes(peer.known);
     await this.#parts.unreachable.clear(outer);
-    const routing = { device, prefixes, mtu: undefined, outer };
-    this.#tell(await this.#parts.routes.set(new Map([[peer.id, routing]])));
-  }
-
-  /** A peer without one of its routes is better than no peer: it is said and gone on. */
-  #tell(failures: readonly PeerRouteFailure[]): void {
-    for (const { prefix, error } of failures) {
-      const fields = { prefix: formatPrefix(prefix), error: error.message };
-      this.#parts.context.log('warn', 'a route to a peer could not be made', fields);
-    }
+    warnOfRoutes(
+      this.#parts.context.log,
+      await this.#parts.routes.set(new Map([[peer.id, peer.routing(device, outer)]])),
+    );
   }
 
   /**

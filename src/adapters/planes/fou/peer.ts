@@ -14,7 +14,10 @@ import {
   type GuardPeer,
   type OuterPair,
 } from '../../../core/nft/guard-peer.ts';
+import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+import type { PeerRouting } from '../peer-routes.ts';
+import { outerOf, routedPrefixes } from '../peer-routing.ts';
 import { CounterLedger } from './counter-ledger.ts';
 import type { PeerRecord } from './record.ts';
 import { TunnelDevice, type DeviceEnvironment, type Pointing } from './tunnel-device.ts';
@@ -37,7 +40,7 @@ export class Peer {
 
   /** Where its outer packets go, as far as is known. */
   get outer(): OuterIp | undefined {
-    return this.admission?.path.remote.ip ?? this.known.remote;
+    return outerOf({ path: this.admission?.path, remote: this.known.remote });
   }
 
   get id(): PeerId {
@@ -52,6 +55,11 @@ export class Peer {
       peerIp: this.peerIp,
       mtuLimit: this.mtuLimit,
     };
+  }
+
+  /** Its routes out of `device`, which has the MTU of the peer's path itself. */
+  routing(device: IfIndex, outer = this.outer): PeerRouting {
+    return { device, prefixes: devicePrefixes(this.known), mtu: undefined, outer };
   }
 
   /** The other end of its device's address: the default peer's has one, as the description has it. */
@@ -81,11 +89,10 @@ export class Peer {
  * Prefixes that get a route out of a peer's device. The kernel itself makes the one to the other end of
  * the device's address.
  */
-export function routedPrefixes({ id, innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
-  const own = { ip: innerIp, length: 32 };
-  const prefixes = allowedIps === 'any' ? [own] : allowedIps;
-  return prefixes.filter(
-    ({ ip, length }) => !(id === DEFAULT_PEER && ip === own.ip && length === own.length),
+export function devicePrefixes(peer: PlanePeer): readonly Prefix[] {
+  const { id, innerIp } = peer;
+  return routedPrefixes(peer).filter(
+    ({ ip, length }) => !(id === DEFAULT_PEER && ip === innerIp && length === 32),
   );
 }
 
@@ -98,11 +105,10 @@ const EVERYTHING: Prefix = { ip: innerIpv4FromNumber(0), length: 0 };
 
 /** Prefixes that lead nowhere while their peer is not admitted, of one that takes what is left its own address. */
 export function claimedPrefixes(
-  { innerIp, allowedIps, remote }: PlanePeer,
-  outer: OuterIp | undefined = remote,
+  peer: PlanePeer,
+  outer: OuterIp | undefined = peer.remote,
 ): readonly Prefix[] {
-  const prefixes = allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
-  return prefixes.filter((prefix) => !capturesOuter(prefix, outer));
+  return routedPrefixes(peer).filter((prefix) => !capturesOuter(prefix, outer));
 }
 
 /** The path of data as it reaches the guard. */

@@ -4,7 +4,7 @@ import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import type { Admissions } from './admissions.ts';
 import { ensureListener } from './listener.ts';
 import type { PlaneParts } from './parts.ts';
-import { routedPrefixes, type Peer } from './peer.ts';
+import { devicePrefixes, type Peer } from './peer.ts';
 
 /** Runs work when no other change of the kernel is being made. */
 export type Serial = <T>(work: () => Promise<T>) => Promise<T>;
@@ -96,7 +96,7 @@ export class Repairs {
     }
     const peer = peers.byDevice(oif);
     const gone = formatPrefix({ ip: destination, length: prefix });
-    if (peer && routedPrefixes(peer.known).some((wanted) => formatPrefix(wanted) === gone)) {
+    if (peer && devicePrefixes(peer.known).some((wanted) => formatPrefix(wanted) === gone)) {
       this.peer(peer, 'route to a peer');
     }
   }

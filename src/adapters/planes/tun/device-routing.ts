@@ -1,13 +1,14 @@
-import { formatPrefix } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { Log } from '../../../ports/log.ts';
 import { close } from '../../ffi/libc.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { PeerRoutes, type PeerRouteFailure, type PeerRouting } from '../peer-routes.ts';
+import { PeerRoutes, type PeerRouting } from '../peer-routes.ts';
+import { outerOf, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
+import { slices } from '../slices.ts';
 import { TunDevice } from './device.ts';
-import { routedPrefixes, type KnownPeers, type KnownPeer } from './known-peers.ts';
+import type { KnownPeer, KnownPeers } from './known-peers.ts';
 import { PEERS_PER_SLICE } from './limits.ts';
 import { PathMtus } from './path-mtus.ts';
 
@@ -100,9 +101,7 @@ export class DeviceRouting {
 
   /** Makes the routes of these peers what is known of them. */
   async route(peers: readonly KnownPeer[]): Promise<void> {
-    for (let start = 0; start < peers.length; start += PEERS_PER_SLICE) {
-      await this.#routeSlice(peers.slice(start, start + PEERS_PER_SLICE));
-    }
+    for (const slice of slices(peers, PEERS_PER_SLICE)) await this.#routeSlice(slice);
   }
 
   async #routeSlice(peers: readonly KnownPeer[]): Promise<void> {
@@ -114,14 +113,14 @@ export class DeviceRouting {
         device,
         prefixes: routedPrefixes(peer),
         mtu: this.#mtus.ofRoutes(peer),
-        outer: peer.path?.remote.ip ?? peer.remote,
+        outer: outerOf(peer),
       },
     ]);
-    this.#tell(await this.#routes.set(new Map(routings)));
+    warnOfRoutes(this.#log, await this.#routes.set(new Map(routings)));
   }
 
   async unroute(peers: readonly PeerId[]): Promise<void> {
-    this.#tell(await this.#routes.remove(peers));
+    warnOfRoutes(this.#log, await this.#routes.remove(peers));
   }
 
   /**
@@ -135,7 +134,8 @@ export class DeviceRouting {
     await this.dress();
     const { index } = this.#device;
     if (state === 'gone') await this.route([...this.#peers.all()]);
-    else if (index !== undefined) this.#tell((await this.#routes.reconcile(index)).failures);
+    else if (index !== undefined)
+      warnOfRoutes(this.#log, (await this.#routes.reconcile(index)).failures);
     return true;
   }
 
@@ -149,14 +149,6 @@ export class DeviceRouting {
     } finally {
       if (oldFd !== undefined) close(oldFd);
       if (oldIndex !== undefined) this.#routes.forgetDevice(oldIndex);
-    }
-  }
-
-  /** A peer without one of its routes is better than no peer: it is said and gone on. */
-  #tell(failures: readonly PeerRouteFailure[]): void {
-    for (const { prefix, error } of failures) {
-      const fields = { prefix: formatPrefix(prefix), error: error.message };
-      this.#log('warn', 'a route to a peer could not be made', fields);
     }
   }
 }

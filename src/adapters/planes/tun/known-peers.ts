@@ -1,4 +1,4 @@
-import { ipv4ToNumber, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
+import { ipv4ToNumber, type InnerIp, type Path } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import { hintWords } from './hint-table.ts';
@@ -68,14 +68,6 @@ export class KnownPeers {
     this.#slots += 1;
     return this.#slots - 1;
   }
-}
-
-/** Where routes to a peer lead; `any` needs routes of the administrator's own. */
-export function routedPrefixes({
-  innerIp,
-  allowedIps,
-}: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): readonly Prefix[] {
-  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
 }
 
 /** What the forwarding thread is told of a peer. */

@@ -19,6 +19,7 @@ import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { Serial } from '../serial.ts';
+import { slices } from '../slices.ts';
 import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
 import { DeviceRouting } from './device-routing.ts';
 import { KnownPeers, memberOf, type KnownPeer } from './known-peers.ts';
@@ -133,9 +134,8 @@ export class TunPlane implements DataPlane {
   }
 
   async #configure(peers: readonly PlanePeer[]): Promise<void> {
-    for (let start = 0; start < peers.length; start += PEERS_PER_SLICE) {
-      const members = peers.slice(start, start + PEERS_PER_SLICE).map(memberOf);
-      await this.#running().request({ kind: 'configure', members });
+    for (const slice of slices(peers, PEERS_PER_SLICE)) {
+      await this.#running().request({ kind: 'configure', members: slice.map(memberOf) });
     }
     await this.#device.route(peers.map((peer) => this.#peers.configure(peer)));
   }
