@@ -22,9 +22,6 @@ export const DEAF_TO_ERRORS = millis(1000);
 /** How often a packet is sent again in whose place errors about earlier ones are reported. */
 export const SEND_TRIES = 4;
 
-/** Changes of links, addresses and routes come in swarms: one look for all within this time. */
-export const SETTLE = millis(20);
-
 /** Peers that are written to the kernel in one call. */
 export const PEERS_AT_ONCE = 1000;
 

@@ -1,3 +1,4 @@
+import { REPAIR_RATE } from '../../../core/budgets.ts';
 import { KernelError } from '../../../core/errors.ts';
 import { prefixLengthsOf, type GuardPeer, type PeerSet } from '../../../core/nft/guard-peer.ts';
 import { guardPrefix, objectNames, type GuardSpec } from '../../../core/nft/guard-rules.ts';
@@ -12,11 +13,9 @@ import {
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { Nft } from '../../nft/nft.ts';
 import { watchNft, type NftEvent } from '../../nft/monitor.ts';
+import { REPAIR_PAUSE } from '../repairs.ts';
+import { TokenBucket } from '../token-bucket.ts';
 
-/** Repairs in a row, within `REPAIR_WINDOW_MS`, before we pause: two tools must not fight at full speed. */
-const REPAIR_BURST = 10;
-const REPAIR_WINDOW_MS = 10_000;
-const REPAIR_PAUSE_MS = 1000;
 /** How long what was dropped of every peer is remembered: many peers are told of one after another. */
 const COUNTS_AGE_MS = 500;
 
@@ -32,7 +31,7 @@ export class Guard {
   #peers: ReadonlyMap<PeerId, GuardPeer> = new Map();
   #foreign: { readonly at: number; readonly packets: ReadonlyMap<string, bigint> } | undefined;
   #monitor: { close(): void } | undefined;
-  #repairs: number[] = [];
+  readonly #repairs = new TokenBucket(REPAIR_RATE, performance.now());
   #repairDue = false;
   #pause: NodeJS.Timeout | undefined;
 
@@ -152,19 +151,18 @@ export class Guard {
     });
   }
 
+  /** At once while REPAIR_RATE allows: until then the port is open. */
   #repairOrPause(): void {
-    const now = Date.now();
-    this.#repairs = this.#repairs.filter((at) => now - at < REPAIR_WINDOW_MS);
-    this.#repairs.push(now);
-    if (this.#repairs.length <= REPAIR_BURST) this.#repair();
+    if (this.#repairs.take(performance.now())) this.#repair();
     else this.#repairLater();
   }
 
   #repairLater(): void {
     this.#pause ??= setTimeout(() => {
       this.#pause = undefined;
+      this.#repairs.take(performance.now());
       this.#repair();
-    }, REPAIR_PAUSE_MS);
+    }, REPAIR_PAUSE);
   }
 
   #concerns(event: Extract<NftEvent, { change: 'add' | 'delete' }>): boolean {

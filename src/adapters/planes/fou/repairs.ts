@@ -1,6 +1,7 @@
 import { parseOuterIp, formatPrefix } from '../../../core/addr.ts';
 import { RT_TABLE_MAIN } from '../../../core/netlink/route.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
+import { putBack } from '../repairs.ts';
 import type { Admissions } from './admissions.ts';
 import { ensureListener } from './listener.ts';
 import type { PlaneParts } from './parts.ts';
@@ -118,13 +119,8 @@ export class Repairs {
   }
 
   #repair(what: string, work: () => Promise<boolean>): void {
-    const { context } = this.#parts;
-    void this.#serial(async () => {
-      if (this.#watch === undefined) return;
-      if (await work()) context.listener.disturbed(what, true);
-    }).catch((error: unknown) => {
-      context.log('error', `${what} could not be put back`, { error: String(error) });
-      context.listener.disturbed(what, false);
-    });
+    void putBack(this.#parts.context, what, () =>
+      this.#serial(async () => (this.#watch !== undefined && (await work()) ? [what] : [])),
+    );
   }
 }

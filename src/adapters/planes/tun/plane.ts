@@ -18,6 +18,7 @@ import { close } from '../../ffi/libc.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
+import { putBack, RepairTimer } from '../repairs.ts';
 import { Serial } from '../serial.ts';
 import { slices } from '../slices.ts';
 import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
@@ -26,7 +27,6 @@ import { KnownPeers, memberOf, type KnownPeer } from './known-peers.ts';
 import { CAPABILITIES, MTU_RECHECK, PEERS_PER_SLICE } from './limits.ts';
 import { monotonicEpoch } from './monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
-import { Repairs } from './repairs.ts';
 import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { WorkerHandle } from './worker-handle.ts';
 
@@ -50,7 +50,9 @@ export class TunPlane implements DataPlane {
   readonly #peers = new KnownPeers();
   readonly #counters = new SharedCounters();
   readonly #undo = new UndoStack();
-  readonly #repairs = new Repairs((what) => this.#repair(what));
+  readonly #repairs = new RepairTimer((what) => {
+    void putBack(this.#context, what, () => this.#serial.run(() => this.#restore(what)));
+  });
   #worker: WorkerHandle | undefined;
   #mtuTimer: NodeJS.Timeout | undefined;
   /** Changes are made one after another: calls of the owner and repairs alike. */
@@ -327,21 +329,12 @@ export class TunPlane implements DataPlane {
     }
   }
 
-  /** Puts the device back as it should be; nothing to do, and nothing said, when it is. */
-  #repair(what: string): void {
-    this.#serial
-      .run(() => this.#restore(what))
-      .catch((error: unknown) => {
-        this.#context.log('error', `${what} could not be put back`, { error: String(error) });
-        this.#context.listener.disturbed(what, false);
-      });
-  }
-
-  async #restore(what: string): Promise<void> {
-    if (this.#closed) return;
+  /** Puts the device back as it should be; what was not, in words. */
+  async #restore(what: string): Promise<readonly string[]> {
+    if (this.#closed) return [];
     try {
       const use = (tunFd: number) => this.#running().request({ kind: 'device', tunFd });
-      if (await this.#device.restore(use)) this.#context.listener.disturbed(what, true);
+      return (await this.#device.restore(use)) ? [what] : [];
     } catch (error) {
       // Without a device there is nothing to go on with; else the next change is another try.
       if (this.#device.lost) this.#context.listener.failed(asError(error));
