@@ -130,7 +130,7 @@ function refusalWords(refusal: Refused, allowed: number): string {
     case 'unverifiable':
       return 'signed packet cannot be checked: auth-remote-pubkey-b64 is not set here';
     case 'signature':
-      return 'wrong signature: the keys are no pair, or auth-secret differs';
+      return 'wrong signature: the keys do not match, or auth-secret differs';
     case 'unknown-peer':
       return 'packet refused: no peer of this tunnel has this key, token or address';
     case 'unresolved':

@@ -19,7 +19,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
       allowed: 300,
       unlogged: 3,
     },
-    'warn wrong signature: the keys are no pair, or auth-secret differs reason=signature from=192.0.2.1:10000 unlogged=3',
+    'warn wrong signature: the keys do not match, or auth-secret differs reason=signature from=192.0.2.1:10000 unlogged=3',
   ],
   trouble: [
     { kind: 'trouble', trouble: { kind: 'no-key' } },
