@@ -1,3 +1,4 @@
+import { parseOuterIp } from '../core/addr.ts';
 import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { planePeer } from '../core/plane-peer.ts';
 import { sameValue } from '../core/same-value.ts';
@@ -119,7 +120,8 @@ async function begin(driver: Driver, { added, changed }: Changes, clock: Clock):
 
 /**
  * Gives a peer another config. Where it proves itself as before, its session goes on from what it
- * knows; where not, it is another peer, and whoever was admitted must go.
+ * knows (and sees whether it may still come from there); where not, it is another peer, and whoever was
+ * admitted must go.
  */
 async function replace(
   driver: Driver,
@@ -129,7 +131,7 @@ async function replace(
 ): Promise<void> {
   const { table } = driver;
   const { state, carried } = slot;
-  const same = sameProof(slot.peer, peer);
+  const same = sameProof(slot.peer, peer) && !mustComeElsewhere(slot.peer, peer);
   const memory = state && same ? sessionMemory(table.configOf(slot), state) : undefined;
   if (!same && carried !== undefined) await driver.evict(slot);
   if (!same) driver.memories.forget(slot.peer);
@@ -138,6 +140,13 @@ async function replace(
   const from = same && state ? { memory, adopted: carried } : undefined;
   const memoryOnly = { memory: driver.memories.recall(peer), adopted: undefined };
   await driver.carryOut(table.begin(slot, clock.now(), from ?? memoryOnly));
+}
+
+/** Whether a peer must come from where a name leads now that did not count before: nobody knows yet where. */
+function mustComeElsewhere(before: PeerConfig, { auth, remoteHost }: PeerConfig): boolean {
+  if (!auth.byRemoteIp || remoteHost === undefined) return false;
+  if (parseOuterIp(remoteHost) !== undefined) return false;
+  return !before.auth.byRemoteIp || before.remoteHost !== remoteHost;
 }
 
 /** Whether two configs trust the same other side. */

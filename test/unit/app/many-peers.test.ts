@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { START_BATCH, WAKE_BATCH } from '../../../src/app/limits.ts';
 import { openTunnel, type Tunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
-import type { Path } from '../../../src/core/addr.ts';
+import type { OuterIp, Path } from '../../../src/core/addr.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';
@@ -71,6 +71,7 @@ class World {
   readonly kept = keepLog();
   readonly memory = new FakeMemory();
   readonly done: string[] = [];
+  readonly names = new Map<string, readonly OuterIp[]>();
   previous: RunRecord | undefined;
   written: RunRecord | undefined;
   context: PlaneContext | undefined;
@@ -129,7 +130,7 @@ class World {
       sessionCrypto: () => ({ random: (length) => new Uint8Array(length) }),
       clock: this.clock,
       log: this.kept.log,
-      resolver: { resolve: async () => [] },
+      resolver: { resolve: async (name) => this.names.get(name) ?? [] },
       host: {
         firstAddress: async () => undefined,
         routeTo: async () => ({ source: ip('192.0.2.1'), device: 'eth0', mtu: 1500 }),
@@ -357,6 +358,21 @@ describe('a change of the peers', () => {
     expect(world.calls()).toEqual([]);
     await world.packet('n', 1);
     expect(world.calls()).toEqual(['admit a at 198.51.100.1']);
+    await tunnel.close();
+  });
+
+  test('of the name that a peer must come from evicts whoever came from where the old one led', async () => {
+    const world = new World();
+    world.names.set('old.example', [ip('198.51.100.1')]);
+    const named = (remoteHost: string): PeerConfig =>
+      peer('a', { auth: { ...peer('a').auth, byRemoteIp: true }, remoteHost });
+    const tunnel = await world.open('server', named('old.example'), peer('b'));
+    await settle();
+    await world.packet('a', 1);
+    expect(world.calls()).toContain('admit a at 198.51.100.1');
+    await tunnel.setPeer(named('new.example'));
+    expect(world.calls()).toContain('evict a');
+    expect((await tunnel.peerStatus(id('a')))?.path).toBeUndefined();
     await tunnel.close();
   });
 
