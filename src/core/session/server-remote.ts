@@ -51,7 +51,12 @@ export function follow(turn: ServerTurn, remote: Remote, counts: PacketCounts | 
 /** Goes back to what was admitted before, after an `admit` failed. */
 export function takeBack(turn: ServerTurn, path: Path): void {
   const { remote, before } = turn.state;
-  if (remote === undefined || !samePath(remote.path, path)) return;
+  if (remote === undefined || !samePath(remote.path, path)) {
+    // What the next admission would go back to: the plane never carried it.
+    if (before?.remote && samePath(before.remote.path, path))
+      turn.state = { ...turn.state, before: { ...before, remote: undefined } };
+    return;
+  }
   const fallback = before && !isDue(turn, before.until) ? before.remote : undefined;
   const attempt = (before?.attempt ?? 0) + 1;
   const at = after(turn, backoff(attempt, drawSpread(turn)));

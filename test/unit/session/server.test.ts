@@ -371,6 +371,16 @@ describe('an admission that fails', () => {
     expect(later).toEqual([]);
   });
 
+  it('leaves no path in place whose own admission has failed as well', () => {
+    const bench = servingClient();
+    bench.packet(OTHER, requestAt(1));
+    bench.packet(pathFrom('203.0.113.10'), requestAt(2));
+    expect(bench.do({ kind: 'admit-failed', path: OTHER })).toEqual([]);
+    const effects = bench.do({ kind: 'admit-failed', path: pathFrom('203.0.113.10') });
+    expect(kindsOf(effects)).toEqual(['remember', 'evict']);
+    expect(bench.status.path).toBeUndefined();
+  });
+
   it('of another path than the current one is old news', () => {
     const bench = servingClient();
     expect(bench.do({ kind: 'admit-failed', path: OTHER })).toEqual([]);
