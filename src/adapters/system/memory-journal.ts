@@ -204,7 +204,10 @@ export class Journal implements MemoryJournal {
 
   /** Of peers that are gone what protects from replays is kept, of a bounded number. */
   #dropFormer(): void {
-    const newest = (key: string): number => this.#records.get(key)?.replay?.newest ?? 0;
+    const newest = (key: string): number => {
+      const replay = this.#records.get(key)?.replay;
+      return Math.max(replay?.newest ?? 0, replay?.ahead?.newest ?? 0);
+    };
     const sorted = [...this.#former].toSorted((a, b) => newest(b) - newest(a));
     for (const [index, key] of sorted.entries()) {
       if (index < FORMER_PEERS_MAX && newest(key) > 0) continue;

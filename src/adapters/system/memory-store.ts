@@ -60,11 +60,14 @@ async function openJournal(
   { now, remotes, sync }: Options,
 ): Promise<Journal> {
   const damage: string[] = [];
-  const { records, floor } = ownMemory(file, now, damage);
+  const { records, floor: ownFloor } = ownMemory(file, now, damage);
   const former = readFormer(base, tunnelName(config), config.peers, now);
   damage.push(...former.damage);
   for (const [key, memory] of former.records) records.set(key, merge(records.get(key), memory));
-  const elsewhere = [former.elsewhere, ...otherJournals(base, file.path)];
+  const others = otherJournals(base, file.path);
+  // One from a clock that was ahead must not lock out the peers of all.
+  const floor = seconds(Math.max(ownFloor, ...others.map((other) => Math.min(other.floor, now))));
+  const elsewhere = [former.elsewhere, ...others.map((other) => other.records)];
   const known = records.size > 0 || elsewhere.some((found) => found.size > 0);
   const current = new Set(known ? config.peers.map(memoryKey) : []);
   for (const found of elsewhere) {
@@ -116,17 +119,19 @@ function setAside(path: string): string {
   }
 }
 
+type Known = Pick<JournalText, 'records' | 'floor'>;
+
 /** Journals of other tunnels, which may be being written; what is wrong with them is theirs to tell. */
-function otherJournals(base: string, own: string): readonly ReadonlyMap<string, SessionMemory>[] {
+function otherJournals(base: string, own: string): readonly Known[] {
   const paths = readdirSync(base)
     .filter((name) => name.endsWith('.journal'))
     .map((name) => join(base, name))
     .filter((path) => path !== own && whyForeign(path) === undefined);
   return paths.map((path) => {
     try {
-      return parseJournal(readFileIfAny(path, JOURNAL_MAX) ?? '').records;
+      return parseJournal(readFileIfAny(path, JOURNAL_MAX) ?? '');
     } catch {
-      return new Map<string, SessionMemory>();
+      return { records: new Map<string, SessionMemory>(), floor: seconds(0) };
     }
   });
 }

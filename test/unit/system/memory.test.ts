@@ -201,6 +201,19 @@ describe('memory', () => {
     expect(records.has('ed25519 10')).toBe(true);
   });
 
+  test('of a peer that is gone is kept also where only its clock far ahead was seen', async () => {
+    const a = keyed('a', 1);
+    const end = { newest: seconds(4_000_000_000), seen: ['abc'] };
+    const ahead = { ...end, oldest: end.newest };
+    const journal = await start(tunnel('ipipou0', a));
+    journal.note(a, { ...memory(0), replay: { newest: seconds(0), seen: [], ahead } });
+    journal.forget(a);
+    await journal.flush();
+    await die(journal);
+    await die(await start(tunnel('ipipou0')));
+    expect((await start(tunnel('ipipou0', a))).load(a)?.replay?.ahead).toEqual(ahead);
+  });
+
   test('of two daemons of one name is in two journals', async () => {
     const a = keyed('a', 1);
     const first = await start(tunnel('ipipou0', a));
@@ -383,6 +396,16 @@ describe('a journal', () => {
       expect(third.load(b)?.replay).toEqual(refusal);
     },
   );
+
+  test('that was damaged is not trusted under another name of the device either', async () => {
+    const [a, b] = [keyed('a', 1), keyed('b', 2)];
+    const first = await start(tunnel('ipipou0', a, b));
+    await die(first);
+    writeFileSync(journalPath(), '');
+    await die(await start(tunnel('ipipou0', a, b)));
+    const refusal = { newest: NOW_SECONDS, seen: [] };
+    expect((await start(tunnel('ipipou7', a, b))).load(b)?.replay).toEqual(refusal);
+  });
 
   test('never throws for what it reads, and takes only what is whole', () => {
     const text =
