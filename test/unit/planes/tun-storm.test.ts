@@ -3,36 +3,17 @@ import { stormFilter } from '../../../src/adapters/planes/tun/storm-filter.ts';
 import { Storm } from '../../../src/adapters/planes/tun/storm.ts';
 import { STORM } from '../../../src/core/budgets.ts';
 import { HINT_OFFSET } from '../../../src/core/auth/trailer.ts';
+import { passesFilter } from './classic-bpf.ts';
 
 const HINT = 0x0102_0304;
 const PEER = 0xcb00_7101;
 const STRANGER = 0xc612_0009;
 
-/** What the kernel makes of a datagram: the instructions that are used here, as linux/filter.h has them. */
+/** What the kernel makes of a datagram. */
 function judge(filter: Uint8Array, source: number, payload: Uint8Array, random: number): boolean {
-  const view = new DataView(filter.buffer, filter.byteOffset, filter.length);
-  const data = new DataView(new ArrayBuffer(8 + payload.length));
-  new Uint8Array(data.buffer).set(payload, 8);
-  let a = 0;
-  for (let at = 0; at * 8 < filter.length; at += 1) {
-    const [code, yes, no, k] = [
-      view.getUint16(at * 8, true),
-      view.getUint8(at * 8 + 2),
-      view.getUint8(at * 8 + 3),
-      view.getUint32(at * 8 + 4, true),
-    ];
-    if (code === 0x20 && k === 0xfff0_000c) a = source;
-    else if (code === 0x20 && k === 0xffff_f038) a = random;
-    else if (code === 0x20) a = data.getUint32(k);
-    else if (code === 0x30) a = data.getUint8(k);
-    else if (code === 0x80) a = data.byteLength;
-    else if (code === 0x74) a >>>= k;
-    else if (code === 0x15) at += a === k ? yes : no;
-    else if (code === 0x35) at += a >= k ? yes : no;
-    else if (code === 0x06) return k > 0;
-    else throw new Error(`no instruction ${code}`);
-  }
-  throw new Error('no end');
+  const data = new Uint8Array(8 + payload.length);
+  data.set(payload, 8);
+  return passesFilter(filter, { data, words: { 0xfff0_000c: source, 0xffff_f038: random } });
 }
 
 function request(hint: number): Uint8Array {

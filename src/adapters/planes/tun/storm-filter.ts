@@ -1,7 +1,6 @@
 /**
  * A filter for the socket while there is a storm of strangers' packets: the kernel drops most of them before
- * they cost a copy and this thread's time. It is a classic BPF program (linux/filter.h 6.1), for which no
- * privilege is needed. It lets through
+ * they cost a copy and this thread's time. It is a classic BPF program and lets through
  *
  *     what comes from an address that a peer is or was admitted at
  *     what has the first word of a known hint where a hint stands
@@ -11,7 +10,19 @@
  * and decides nothing: what it lets through meets the tests that it meets without a storm.
  */
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
-import { HOST_IS_LITTLE_ENDIAN } from '../../../core/bytes.ts';
+import {
+  encodeProgram,
+  JUMP_EQUAL,
+  JUMP_GREATER_EQUAL,
+  LD_BYTE,
+  LD_LENGTH,
+  LD_WORD,
+  NOTHING,
+  RETURN,
+  SHIFT_RIGHT,
+  WHOLE,
+  type Instruction,
+} from '../../classic-bpf.ts';
 
 /** A jump goes 255 instructions far at most, and all of these end at one place. */
 const LIST_MAX = 100;
@@ -23,22 +34,11 @@ export type StormFacts = {
   readonly hints: readonly number[];
 };
 
-// Instructions.
-const LD_WORD = 0x20;
-const LD_BYTE = 0x30;
-const LD_LENGTH = 0x80;
-const SHIFT_RIGHT = 0x74;
-const JUMP_EQUAL = 0x15;
-const JUMP_GREATER_EQUAL = 0x35;
-const RETURN = 0x06;
 /** The network header; the data of a UDP socket's filter begins with the UDP header. */
 const SKF_NET_OFF = 0xfff0_0000;
 const SKF_AD_RANDOM = 0xffff_f000 + 56;
 const IP_SOURCE = 12;
 const UDP_BYTES = 8;
-const WHOLE = 0xffff_ffff;
-
-type Instruction = readonly [code: number, yes: number, no: number, k: number];
 
 /** struct sock_filter[], host byte order; undefined where there are too many hints. `share`: 0..1. */
 export function stormFilter({ sources, hints }: StormFacts, share: number): Uint8Array | undefined {
@@ -49,7 +49,7 @@ export function stormFilter({ sources, hints }: StormFacts, share: number): Uint
   const end: Instruction[] = [
     [LD_WORD, 0, 0, SKF_AD_RANDOM],
     [JUMP_GREATER_EQUAL, 0, 1, Math.floor(share * WHOLE)],
-    [RETURN, 0, 0, 0],
+    [RETURN, 0, 0, NOTHING],
     [RETURN, 0, 0, WHOLE],
   ];
   const accept = (behind: number): number => behind - 1;
@@ -73,17 +73,5 @@ export function stormFilter({ sources, hints }: StormFacts, share: number): Uint
   }
   for (const source of listed) equal(source);
   before([LD_WORD, 0, 0, SKF_NET_OFF + IP_SOURCE]);
-  return encode(parts);
-}
-
-function encode(program: readonly Instruction[]): Uint8Array {
-  const bytes = new Uint8Array(new ArrayBuffer(program.length * 8));
-  const view = new DataView(bytes.buffer);
-  for (const [index, [code, yes, no, k]] of program.entries()) {
-    view.setUint16(index * 8, code, HOST_IS_LITTLE_ENDIAN);
-    view.setUint8(index * 8 + 2, yes);
-    view.setUint8(index * 8 + 3, no);
-    view.setUint32(index * 8 + 4, k, HOST_IS_LITTLE_ENDIAN);
-  }
-  return bytes;
+  return encodeProgram(parts);
 }
