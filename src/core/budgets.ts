@@ -7,6 +7,7 @@
  * processor: it is wide, and knows source, path, length and hint. The session's stands before the dear
  * test, a signature of 170 microseconds: it is narrow, and knows the peer.
  */
+import { millis } from './units.ts';
 
 /** `perSecond` tokens a second, saved up to `burst`. */
 export type Rate = { readonly perSecond: number; readonly burst: number };
@@ -34,6 +35,9 @@ export const OVERALL_NOTICE_RATE: Rate = { perSecond: 50, burst: 50 };
 export const SOURCES_MAX = 256;
 /** What the network says about our packets (ICMP) that is looked at, for the whole tunnel. */
 export const OUTER_ERROR_RATE: Rate = { perSecond: 100, burst: 100 };
+/** Of that, what a plane takes in one turn of the event loop, and for how long it hears none when the rate is spent. */
+export const ERRORS_PER_TURN = 32;
+export const DEAF_TO_ERRORS = millis(1000);
 
 // The guard of the `fou` plane (nftables): what may go to the queue.
 

@@ -2,8 +2,8 @@ import type { OuterIp, Endpoint, Path } from '../core/addr.ts';
 import type { PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { ExitName } from '../core/exit-codes.ts';
 import type { PlanePeer } from '../core/plane-peer.ts';
-import type { Undelivered } from '../core/events/trouble.ts';
 import type { Millis } from '../core/units.ts';
+import type { IcmpError } from '../core/wire/icmp-error.ts';
 import type { Log } from './log.ts';
 
 export type { PeerId, PlanePeer };
@@ -54,14 +54,7 @@ export type PeerDescription = PeerCounters & {
 };
 
 /** An ICMP error about a packet of ours, from somebody on the way (RFC 792, RFC 1191). */
-export type OuterError = {
-  readonly remote: Endpoint;
-} &
-  /** `mtu`: the next hop's (outer bytes), where it was told. */
-  (
-    | { readonly kind: 'too-big'; readonly mtu: number | undefined }
-    | ({ readonly kind: 'unreachable' } & Undelivered)
-  );
+export type OuterError = { readonly remote: Endpoint } & IcmpError;
 
 /** What `show` prints of a plane. */
 export type PlaneDescription = {

@@ -4,7 +4,7 @@ import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import {
   arrivedAt,
   controlMessages,
-  decodeIcmpError,
+  receivedError,
 } from '../../../src/adapters/planes/bpf/socket-errors.ts';
 import { hex } from '../netlink/hex.ts';
 
@@ -62,7 +62,7 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('control messages', () => {
     { what: "this host's own", bytes: LOCAL, error: undefined },
     { what: 'no error', bytes: PKTINFO, error: undefined },
   ])('say $what', ({ bytes, error }) => {
-    expect(controlMessages(bytes).map(decodeIcmpError)).toEqual([error]);
+    expect(controlMessages(bytes).map(receivedError)).toEqual([error]);
   });
 
   it('say which address of ours an error came to', () => {
@@ -77,7 +77,7 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('control messages', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 120 }), (bytes) => {
         for (const message of controlMessages(bytes)) {
-          decodeIcmpError(message);
+          receivedError(message);
           arrivedAt(message);
         }
       }),

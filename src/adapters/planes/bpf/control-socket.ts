@@ -17,7 +17,8 @@ import { encodeU32host, getU64host } from '../../../core/bytes.ts';
 import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError } from '../../../core/errors.ts';
 import { decodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
-import { OUTER_ERROR_RATE } from '../../../core/budgets.ts';
+import type { IcmpError } from '../../../core/wire/icmp-error.ts';
+import { DEAF_TO_ERRORS, ERRORS_PER_TURN, OUTER_ERROR_RATE } from '../../../core/budgets.ts';
 import { port } from '../../../core/units.ts';
 import type { ControlPacket, OutgoingControl } from '../../../ports/data-plane.ts';
 import { checked, errnoName } from '../../ffi/errno.ts';
@@ -34,10 +35,10 @@ import {
   readPktinfo,
 } from '../../udp/message-headers.ts';
 import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
-import { arrivedAt, controlMessages, decodeIcmpError, type IcmpError } from './socket-errors.ts';
+import { arrivedAt, controlMessages, receivedError } from './socket-errors.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { DEAF_TO_ERRORS, ERRORS_PER_TURN, PACKETS_PER_TURN, SEND_TRIES } from './limits.ts';
+import { PACKETS_PER_TURN, SEND_TRIES } from './limits.ts';
 
 // bits/socket.h
 const MSG_DONTWAIT = 0x40;
@@ -183,7 +184,7 @@ export class ControlSocket {
         return taken + 1;
       }
       const messages = controlMessages(this.#controlBytes());
-      const error = messages.map(decodeIcmpError).find(Boolean);
+      const error = messages.map(receivedError).find(Boolean);
       const local = messages.map(arrivedAt).find(Boolean);
       if (error && local) this.#tell(local, error);
     }

@@ -1,4 +1,3 @@
-import { millis } from '../../../core/units.ts';
 import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 
 /** Every bound of the bpf plane on one page, but for those of bpf/abi.h and the rates (core/budgets.ts). */
@@ -12,12 +11,6 @@ export const HEADROOM = 1.25;
 
 /** Control packets handled between turns of the event loop. */
 export const PACKETS_PER_TURN = 32;
-
-/** ICMP errors taken between packets; what they may be in a second is on the page of budgets. */
-export const ERRORS_PER_TURN = 32;
-
-/** How long ICMP errors are not heard when their budget is spent. */
-export const DEAF_TO_ERRORS = millis(1000);
 
 /** How often a packet is sent again in whose place errors about earlier ones are reported. */
 export const SEND_TRIES = 4;

@@ -8,20 +8,18 @@
  */
 import { decodeOuterIpv4, type OuterIp } from '../../../core/addr.ts';
 import { getS32host, getU16host, getU32host, getU64host } from '../../../core/bytes.ts';
-import type { UndeliveredCode } from '../../../core/events/trouble.ts';
-import type { OuterError } from '../../../ports/data-plane.ts';
+import { icmpError, type IcmpError } from '../../../core/wire/icmp-error.ts';
 import { CMSGHDR_BYTES, IP_PKTINFO, IPPROTO_IP } from '../../udp/message-headers.ts';
 
 /** linux/in.h */
 const IP_RECVERR = 11;
 const SO_EE_ORIGIN_ICMP = 2;
 const EXTENDED_ERR_BYTES = 16;
+const EE_ORIGIN = 4;
+const EE_TYPE = 5;
+const EE_INFO = 8;
 /** Offset in struct in_pktinfo. */
 const IPI_ADDR = 8;
-// linux/icmp.h
-const ICMP_DEST_UNREACH = 3;
-const ICMP_FRAG_NEEDED = 4;
-const ICMP_TIME_EXCEEDED = 11;
 /** struct sockaddr_in of linux/in.h: family u16, port u16, address at 4. */
 const SOCKADDR_IN_BYTES = 16;
 const SIN_ADDR = 4;
@@ -36,10 +34,6 @@ export type ControlMessage = {
   /** A view. */
   readonly data: Uint8Array;
 };
-
-export type IcmpError =
-  | Omit<Extract<OuterError, { kind: 'too-big' }>, 'remote'>
-  | Omit<Extract<OuterError, { kind: 'unreachable' }>, 'remote'>;
 
 /** The messages of a block, in order; what is malformed ends it. */
 export function controlMessages(block: Uint8Array): readonly ControlMessage[] {
@@ -61,16 +55,12 @@ export function controlMessages(block: Uint8Array): readonly ControlMessage[] {
 }
 
 /** What a router or the other host says of a packet of ours; undefined for any other message. */
-export function decodeIcmpError(message: ControlMessage): IcmpError | undefined {
-  const { level, type, data } = message;
-  if (level !== IPPROTO_IP || type !== IP_RECVERR) return undefined;
-  if (data.length < EXTENDED_ERR_BYTES || data[4] !== SO_EE_ORIGIN_ICMP) return undefined;
-  const [icmp = 0, code = 0] = data.subarray(5, 7);
-  if (icmp === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) {
-    const mtu = getU32host(data, 8);
-    return { kind: 'too-big', mtu: mtu === 0 ? undefined : mtu };
-  }
-  return { kind: 'unreachable', code: undeliveredCode(icmp, code), from: offender(data) };
+export function receivedError(message: ControlMessage): IcmpError | undefined {
+  const { data } = message;
+  if (message.level !== IPPROTO_IP || message.type !== IP_RECVERR) return undefined;
+  if (data.length < EXTENDED_ERR_BYTES || data[EE_ORIGIN] !== SO_EE_ORIGIN_ICMP) return undefined;
+  const [type = 0, code = 0] = data.subarray(EE_TYPE);
+  return icmpError({ type, code, nextHopMtu: getU32host(data, EE_INFO), from: offender(data) });
 }
 
 /** The address that the error came from (SO_EE_OFFENDER(): a struct sockaddr_in behind the error). */
@@ -80,27 +70,6 @@ function offender(data: Uint8Array): OuterIp | undefined {
     ? decodeOuterIpv4(address, SIN_ADDR)
     : undefined;
 }
-
-/** Types and codes of RFC 792, RFC 1122 section 3.2.2.1 and RFC 1812 section 5.2.7.1. */
-function undeliveredCode(type: number, code: number): UndeliveredCode {
-  if (type === ICMP_TIME_EXCEEDED) return 'hops';
-  if (type !== ICMP_DEST_UNREACH) return 'other';
-  return UNREACHABLE_CODES[code] ?? 'other';
-}
-
-const UNREACHABLE_CODES: Readonly<Partial<Record<number, UndeliveredCode>>> = {
-  0: 'net',
-  1: 'host',
-  2: 'protocol',
-  3: 'port',
-  6: 'net',
-  7: 'host',
-  9: 'prohibited',
-  10: 'prohibited',
-  11: 'net',
-  12: 'host',
-  13: 'prohibited',
-};
 
 /**
  * The address that an ICMP error came to: ours. Of its struct in_pktinfo only ipi_addr is set (6.1,
