@@ -1,10 +1,10 @@
-import { familyOf, type OuterIp } from '../core/addr.ts';
+import type { OuterIp } from '../core/addr.ts';
 import type { NoRoute } from '../core/events/trouble.ts';
 import { sameValue } from '../core/same-value.ts';
 import type { SessionEvent } from '../core/session/types.ts';
 import { unusableBy } from '../core/session/usable-address.ts';
 import { millis } from '../core/units.ts';
-import { overheadOf } from '../core/wire/overhead.ts';
+import { insideOf } from '../core/wire/overhead.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
@@ -135,14 +135,10 @@ export class Lookups {
     await this.#answer(
       slot,
       way.kind === 'way'
-        ? { kind: 'local', ip: way.local, mtu: innerMtu(remote, way.mtu) }
+        ? { kind: 'local', ip: way.local, mtu: insideOf(remote, way.mtu) }
         : { kind: 'local', ip: undefined, why: way },
     );
   }
-}
-
-function innerMtu(remote: OuterIp, outer: number | undefined): number | undefined {
-  return outer === undefined ? undefined : outer - overheadOf(familyOf(remote));
 }
 
 /** `work`'s result, unless `signal` aborts first: a resolver that ignores its signal cannot hold us. */

@@ -7,6 +7,7 @@ import type { Log } from '../ports/log.ts';
 import type { MemoryJournal } from '../ports/run-store.ts';
 import { explain } from './explain.ts';
 import { CLOSE_TIMEOUT, MEMORY_DELAY, MEMORY_PAUSE, MEMORY_RETRY } from './limits.ts';
+import { waitAtMost } from './wait-at-most.ts';
 
 type Options = {
   readonly journal: MemoryJournal;
@@ -82,15 +83,8 @@ export class Memories {
     const { journal, clock } = this.#options;
     this.#cancel?.();
     this.#closed = true;
-    await new Promise<void>((resolve) => {
-      const cancel = clock.callAt(millis(clock.now().monotonic + CLOSE_TIMEOUT), resolve);
-      void this.#write(undefined)
-        .then(() => journal.close())
-        .then(() => {
-          cancel();
-          resolve();
-        });
-    });
+    const work = this.#write(undefined).then(() => journal.close());
+    await waitAtMost(CLOSE_TIMEOUT, work, clock);
   }
 
   async #write(peer: PeerId | undefined): Promise<boolean> {

@@ -12,13 +12,14 @@ import type {
   PeerChanges,
   PeerStatus,
 } from '../ports/control.ts';
-import type { DataPlane, PlaneFactory, PlaneJournal } from '../ports/data-plane.ts';
+import type { DataPlane, PlaneFactory } from '../ports/data-plane.ts';
 import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
 import { choosePlane } from './choose-plane.ts';
 import { Driver } from './driver.ts';
+import { cleanOtherPlane, forRecord } from './earlier-run.ts';
 import { explain } from './explain.ts';
 import { Inbox } from './inbox.ts';
 import { createLocator, isOwnAddress } from './locator.ts';
@@ -275,42 +276,6 @@ async function begin(
     directory.size === 1 || (previous !== undefined && driver.memories.names(slot.peer));
   await driver.start(directory.entries(), mustBegin);
   driver.memories.begun();
-}
-
-/** What a run with another plane left would be in this one's way. */
-async function cleanOtherPlane(
-  { previous }: RunClaim,
-  chosen: PlaneFactory,
-  { planes, log }: TunnelPorts,
-): Promise<void> {
-  if (previous === undefined || previous.plane === chosen.name) return;
-  const factory = planes.find(({ name }) => name === previous.plane);
-  log('info', 'cleaning up after an earlier run', { plane: previous.plane });
-  await factory?.clean({ config: previous.config, journal: heldJournal(previous), log });
-}
-
-/** A dead run's journal; what is saved to it is not kept, as its record is about to be replaced. */
-function heldJournal(record: RunRecord): PlaneJournal {
-  let { journal } = record;
-  return {
-    load: () => journal,
-    save(next) {
-      journal = next;
-    },
-  };
-}
-
-/**
- * For the run directory: enough to clean up by, nothing to authenticate with. Of several peers nothing:
- * the record is written as a whole whenever something changes.
- */
-function forRecord(config: TunnelConfig): TunnelConfig {
-  const [sole, ...others] = config.peers;
-  if (sole === undefined || others.length > 0) return { ...config, peers: [] };
-  return {
-    ...config,
-    peers: [{ ...sole, proof: { kind: 'none' } }],
-  };
 }
 
 async function closePlane(plane: DataPlane, keeper: RunKeeper): Promise<void> {

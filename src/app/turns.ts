@@ -32,6 +32,20 @@ export class Turns<Peer> {
   }
 
   /**
+   * A turn that is all `work`'s, with the plane to itself; with `settled` it waits until no work is held.
+   * Rejects as `work` does, or when closed.
+   */
+  whole<T>(work: () => Promise<T>, { settled = false } = {}): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const turn = async (): Promise<void> => {
+        if (settled) await this.#settled();
+        await this.use(() => work().then(resolve, reject));
+      };
+      void this.take(turn).then(() => reject(new Error('the tunnel is being taken down')));
+    });
+  }
+
+  /**
    * Does work of peers when nothing of theirs is held and `ready` has resolved. `held` = it has to wait;
    * then a turn need not wait for it.
    */
@@ -58,7 +72,7 @@ export class Turns<Peer> {
   }
 
   /** In a turn: resolves when no work is held any more. */
-  async settled(): Promise<void> {
+  async #settled(): Promise<void> {
     while (this.#held.size > 0) await Promise.all(this.#held.values());
   }
 

@@ -1,4 +1,4 @@
-import type { Family } from '../addr.ts';
+import { familyOf, type Family, type OuterIp } from '../addr.ts';
 import { IPV4_HEADER_LENGTH } from './ipv4.ts';
 import { UDP_HEADER_LENGTH } from './udp.ts';
 
@@ -8,4 +8,9 @@ const IPV6_HEADER_LENGTH = 40;
 /** Bytes that the encapsulation adds on a path of this outer family: an IP header without options, and UDP's. */
 export function overheadOf(family: Family): number {
   return (family === 'ipv4' ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH) + UDP_HEADER_LENGTH;
+}
+
+/** The largest inner packet of outer ones of `outer` bytes to a remote; undefined where that is not known. */
+export function insideOf(remote: OuterIp, outer: number | undefined): number | undefined {
+  return outer === undefined ? undefined : outer - overheadOf(familyOf(remote));
 }

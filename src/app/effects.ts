@@ -1,0 +1,195 @@
+import type { Path } from '../core/addr.ts';
+import type { TunnelEvent } from '../core/events/event.ts';
+import type { TroubleReport } from '../core/events/trouble.ts';
+import { reportTrouble } from '../core/events/trouble-words.ts';
+import type { Outcome } from '../core/session/table.ts';
+import type { SessionEffect, SessionEvent } from '../core/session/types.ts';
+import type { DataPlane } from '../ports/data-plane.ts';
+import { Admission } from './admission.ts';
+import { Evictions } from './evictions.ts';
+import { explain } from './explain.ts';
+import { Lookups, type LookupPorts } from './lookups.ts';
+import type { PeerSlot } from './peer-slot.ts';
+import { Sender } from './sender.ts';
+
+export type EffectPorts = LookupPorts & {
+  readonly plane: DataPlane;
+  /** The plane carries another path of a peer, or none. */
+  readonly onPath: (path: Path | undefined) => void;
+};
+
+type Owner = {
+  readonly isSole: () => boolean;
+  readonly tell: (slot: PeerSlot | undefined, event: TunnelEvent) => void;
+  /** Gives a session an event in its turn. */
+  readonly dispatch: (slot: PeerSlot, event: SessionEvent) => Promise<void>;
+  /** Has work of a peer done in its turn. */
+  readonly inTurn: (slot: PeerSlot, work: () => Promise<void>) => void;
+  readonly onFatal: (error: Error) => void;
+};
+
+/**
+ * Carries out what sessions want, and keeps what of it lasts: what the plane carries or refuses, who must
+ * still go, what is being looked up, what cannot be sent. Nothing rejects.
+ */
+export class Effects {
+  readonly #ports: EffectPorts;
+  readonly #tell: Owner['tell'];
+  readonly #admission: Admission;
+  readonly #evictions: Evictions;
+  readonly #sender: Sender;
+  readonly #lookups: Lookups;
+
+  constructor(ports: EffectPorts, { isSole, tell, dispatch, inTurn, onFatal }: Owner) {
+    const { plane, clock, log, onPath } = ports;
+    this.#ports = ports;
+    this.#tell = tell;
+    const admission = new Admission(plane, { clock, log, isSole, onFatal });
+    const onGone = (): void => onPath(undefined);
+    this.#admission = admission;
+    this.#evictions = new Evictions({ admission, clock, onGone, inTurn });
+    this.#sender = new Sender(plane, log);
+    this.#lookups = new Lookups(ports, dispatch);
+  }
+
+  /**
+   * Carries out what a step wants, in its order; resolves with the events that answer it right away. What
+   * is not `remembered` admits nobody.
+   */
+  async perform(
+    { entry, effects }: Outcome<PeerSlot>,
+    remembered: boolean,
+  ): Promise<readonly SessionEvent[]> {
+    const answers: SessionEvent[] = [];
+    let refused = !remembered;
+    for (const effect of effects) {
+      if (effect.kind === 'event') this.#tell(entry, effect.event);
+      else if (entry) {
+        // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
+        if (refused && effect.kind === 'send' && effect.purpose === 'reply') continue;
+        if (refused && effect.kind === 'admit') {
+          answers.push({ kind: 'admit-failed', path: effect.path });
+          continue;
+        }
+        const answer = await this.#performFor(entry, effect);
+        refused ||= answer?.kind === 'admit-failed';
+        if (answer) answers.push(answer);
+      }
+    }
+    return answers;
+  }
+
+  /** What the plane refuses. */
+  get refused(): readonly TroubleReport[] {
+    return this.#admission.troubles;
+  }
+
+  /** What cannot be sent. */
+  get unsent(): readonly TroubleReport[] {
+    return this.#sender.troubles.map((trouble) => reportTrouble(trouble));
+  }
+
+  /** Looks again for the local addresses towards remotes; tells the sessions where one is another. */
+  relocate(): Promise<void> {
+    return this.#lookups.relocate();
+  }
+
+  /** Notes what the plane carries of a peer. */
+  carry(slot: PeerSlot, path: Path | undefined): void {
+    this.#admission.carry(slot, path);
+  }
+
+  /** Has the plane, which has let a peer go, carry what it did; resolves with what answers a refusal. */
+  async readmit(slot: PeerSlot): Promise<SessionEvent | undefined> {
+    const path = slot.carried;
+    if (path === undefined || (await this.#admission.admit(slot, path))) return undefined;
+    this.#admission.carry(slot, undefined);
+    this.#ports.onPath(undefined);
+    return { kind: 'admit-failed', path };
+  }
+
+  /** Takes a peer out of the plane, and keeps at it until it is out. */
+  evict(slot: PeerSlot): Promise<void> {
+    return this.#evictions.evict(slot);
+  }
+
+  /** The peer has another config: what it asked for is not answered any more. */
+  relist(slot: PeerSlot): void {
+    this.#lookups.forget(slot);
+  }
+
+  /** Forgets a peer that the plane has let go. */
+  forget(slot: PeerSlot): void {
+    this.#evictions.cancel(slot);
+    this.#lookups.forget(slot);
+    this.#sender.forget(slot);
+    const wasCarried = slot.carried !== undefined;
+    this.#admission.forget(slot);
+    if (wasCarried) this.#ports.onPath(undefined);
+  }
+
+  close(): void {
+    this.#evictions.close();
+    this.#lookups.close();
+  }
+
+  /** Carries out one effect; returns the event that answers it, if it has one right away. */
+  async #performFor(
+    slot: PeerSlot,
+    effect: Exclude<SessionEffect, { kind: 'event' }>,
+  ): Promise<SessionEvent | undefined> {
+    switch (effect.kind) {
+      case 'remember':
+        // Taken with the step, by the driver.
+        break;
+      case 'admit': {
+        this.#evictions.cancel(slot);
+        const admitted = await this.#admission.admit(slot, effect.path);
+        if (!admitted) return { kind: 'admit-failed', path: effect.path };
+        this.#ports.onPath(effect.path);
+        break;
+      }
+      case 'evict':
+        await this.evict(slot);
+        break;
+      case 'send':
+        await this.#sender.send(slot, effect);
+        break;
+      case 'resolve':
+        void this.#lookups.resolve(slot, effect.host);
+        break;
+      case 'locate':
+        void this.#lookups.locate(slot, effect.remote);
+        break;
+      case 'limit-mtu':
+        await this.#limitMtu(slot, effect.mtu);
+        break;
+      case 'poll-counters':
+        return this.#pollCounters(slot);
+    }
+    return undefined;
+  }
+
+  /** A limit that cannot be set costs big packets, not the tunnel. */
+  async #limitMtu({ peer }: PeerSlot, mtu: number | undefined): Promise<void> {
+    try {
+      await this.#ports.plane.limitMtu(peer.id, mtu);
+    } catch (error) {
+      this.#ports.log('warn', 'cannot set the MTU towards a peer', {
+        peer: peer.id,
+        mtu,
+        ...explain(error),
+      });
+    }
+  }
+
+  async #pollCounters(slot: PeerSlot): Promise<SessionEvent | undefined> {
+    try {
+      const { rxPackets, txPackets, heardAt } = await this.#ports.plane.counters(slot.peer.id);
+      return { kind: 'counters', counts: { rxPackets, txPackets }, heardAt };
+    } catch (error) {
+      this.#ports.log('debug', 'cannot read counters', explain(error));
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import type { Outcome, SessionTable } from '../core/session/table.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Effects } from './effects.ts';
+import type { Memories } from './memories.ts';
+import type { PeerSlot } from './peer-slot.ts';
+import type { Turns } from './turns.ts';
+import type { WakeUps } from './wake-ups.ts';
+
+type Parts = {
+  readonly table: SessionTable<PeerSlot>;
+  readonly turns: Turns<PeerSlot>;
+  readonly effects: Effects;
+  readonly wakeUps: WakeUps;
+  readonly memories: Memories;
+  readonly clock: Clock;
+  readonly isListed: (slot: PeerSlot) => boolean;
+  /** More or fewer peers are established. */
+  readonly onEstablished: () => void;
+};
+
+/**
+ * Has done what the table's steps want: what is to be remembered and the timers at once, the effects in
+ * their peer's order and when memory is on the disk, and what comes of them in the same way.
+ */
+export class Outcomes {
+  readonly #parts: Parts;
+  #established = 0;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Has done what a step of the table wants: now, or as soon as the disk allows. */
+  async carryOut(outcomes: readonly Outcome<PeerSlot>[]): Promise<void> {
+    const written = this.#note(outcomes);
+    const peers = peersOf(outcomes);
+    const { turns } = this.#parts;
+    if (written === undefined && !turns.holds(peers)) return this.#perform(outcomes, true);
+    void turns.perform(peers, written, async () =>
+      this.#perform(outcomes, (await written) ?? true),
+    );
+  }
+
+  /** A turn of an event; resolves when all that it brings about is done. Never rejects. */
+  async event(step: () => readonly Outcome<PeerSlot>[]): Promise<void> {
+    let later: Promise<void> | undefined;
+    await this.#parts.turns.take(async () => {
+      ({ later } = await this.carry(step()));
+    });
+    await later;
+  }
+
+  /** In a turn: does what a step wants. What has to wait for the disk, or for what waits, is `later`. */
+  async carry(
+    outcomes: readonly Outcome<PeerSlot>[],
+  ): Promise<{ readonly later: Promise<void> | undefined }> {
+    if (outcomes.length === 0) return { later: undefined };
+    const written = this.#note(outcomes);
+    const work = async (): Promise<void> => this.#perform(outcomes, (await written) ?? true);
+    const { held, done } = this.#parts.turns.perform(peersOf(outcomes), written, work);
+    if (held) return { later: done };
+    await done;
+    return { later: undefined };
+  }
+
+  /** Takes what is to be remembered and the timers; resolves with whether memory is on the disk. */
+  #note(outcomes: readonly Outcome<PeerSlot>[]): Promise<boolean> | undefined {
+    let written: Promise<boolean> | undefined;
+    for (const { entry, effects } of outcomes) {
+      if (entry === undefined) continue;
+      this.#parts.wakeUps.set(entry, entry.wakeAt);
+      for (const effect of effects) {
+        if (effect.kind !== 'remember') continue;
+        if (effect.lazy === true) this.#parts.memories.note(entry.peer, effect.memory);
+        else written = bothOf(written, this.#parts.memories.save(entry.peer, effect.memory));
+      }
+    }
+    this.#parts.wakeUps.arm();
+    this.#countEstablished();
+    return written;
+  }
+
+  #countEstablished(): void {
+    const { established } = this.#parts.table;
+    if (established === this.#established) return;
+    this.#established = established;
+    this.#parts.onEstablished();
+  }
+
+  /** Does what is wanted, and what comes of that. What is not `remembered` admits nobody. */
+  async #perform(outcomes: readonly Outcome<PeerSlot>[], remembered: boolean): Promise<void> {
+    const left = outcomes.map((outcome) => ({ outcome, remembered }));
+    for (let next = left.shift(); next; next = left.shift()) {
+      const { entry } = next.outcome;
+      for (const answer of await this.#parts.effects.perform(next.outcome, next.remembered)) {
+        if (!entry || !this.#parts.isListed(entry)) continue;
+        const more = this.#parts.table.advance(entry, answer, this.#parts.clock.now());
+        const written = (await this.#note(more)) ?? true;
+        left.push(...more.map((outcome) => ({ outcome, remembered: written })));
+      }
+    }
+  }
+}
+
+function peersOf(outcomes: readonly Outcome<PeerSlot>[]): readonly PeerSlot[] {
+  const peers = outcomes.flatMap(({ entry }) => entry ?? []);
+  return peers.length > 1 ? [...new Set(peers)] : peers;
+}
+
+async function bothOf(
+  one: Promise<boolean> | undefined,
+  other: Promise<boolean>,
+): Promise<boolean> {
+  const told = await Promise.all([one ?? true, other]);
+  return told.every(Boolean);
+}
