@@ -40,8 +40,8 @@ async function start(namespace: string, lines: readonly string[]): Promise<Daemo
   return daemon;
 }
 
-/** A client that authenticates once. */
-const CLIENT = changed(DESCRIBED.client, 'dataplane tun', 'keepalive 0');
+/** A client that authenticates once: probes of the path would be requests as well. */
+const CLIENT = changed(DESCRIBED.client, 'dataplane tun', 'keepalive 0', 'mtu 1400');
 
 describe.each(['bpf', 'tun'])('after kill -9 on %s', (plane) => {
   const SERVER = changed(DESCRIBED.server, `dataplane ${plane}`);
