@@ -1,9 +1,10 @@
 import { looksLikeData } from '../../../core/wire/inner-packet.ts';
-import { decodeUdp } from '../../../core/wire/udp.ts';
-import type { OuterIp, Path } from '../../../core/addr.ts';
+import { decodeUdp, type UdpDatagram } from '../../../core/wire/udp.ts';
+import { formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { ControlPacket } from '../../../ports/data-plane.ts';
-import { openQueue, type QueuedPacket } from '../../nfqueue.ts';
+import { openQueue, type PacketQueue, type QueuedPacket } from '../../nfqueue.ts';
+import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 
 /** What the queue needs of the plane. */
 export type QueueOwner = {
@@ -12,51 +13,61 @@ export type QueueOwner = {
    * were rewritten. Undefined for an alternative address that no such peer uses now.
    */
   readonly publicLocal: (path: Path) => OuterIp | undefined;
+  /** Never rejects. */
   readonly packet: (packet: ControlPacket) => Promise<void>;
   /** Whether packets on this path, as they are when they reach the queue's hook, are an admitted peer's. */
   readonly carries: (path: Path) => boolean;
 };
 
 /**
- * The NFQUEUE of one tunnel: hands packets up one at a time, in the order of their arrival, and
- * gives each its verdict afterwards. Authentication packets end here; a data packet that overtook
- * the authentication of its peer goes on into the kernel if its peer is admitted by then.
+ * The NFQUEUE of one tunnel: hands packets up in the order of their arrival, and gives each its verdict
+ * when it is done with. A packet may wait for a disk; only those of the same sender wait with it. So
+ * data right behind the authentication of its peer is judged after that. Authentication packets end
+ * here; a data packet goes on into the kernel if its peer is admitted by then.
  */
 export class ControlQueue {
-  readonly #queue: ReturnType<typeof openQueue>;
+  readonly #queue: PacketQueue;
   readonly #owner: QueueOwner;
+  readonly #inFlight: InFlight;
+  /** The last packet in hand of each sender. */
+  readonly #last = new Map<string, Promise<void>>();
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(config: TunnelConfig, owner: QueueOwner) {
+  constructor(config: Pick<TunnelConfig, 'queue'>, owner: QueueOwner, open = openQueue) {
+    const { number, maxLength } = config.queue;
     this.#owner = owner;
-    this.#queue = openQueue(
-      {
-        number: config.queue.number,
-        maxLength: config.queue.maxLength,
-        subject: `NFQUEUE ${config.queue.number}`,
-      },
-      (packet) => {
-        this.#tail = this.#tail.then(() => this.#handle(packet));
-      },
-    );
+    this.#inFlight = new InFlight(Math.min(maxLength, PACKETS_IN_FLIGHT));
+    // The kernel lets no more than `maxLength` packets wait for a verdict, those behind the tail among them.
+    this.#queue = open({ number, maxLength, subject: `NFQUEUE ${number}` }, (packet) => {
+      this.#tail = this.#tail.then(() => this.#inFlight.add(this.#take(packet)));
+    });
   }
 
-  async #handle(queued: QueuedPacket): Promise<void> {
-    const datagram = decodeUdp(queued.payload);
+  /** Resolves when the packet has its verdict. */
+  #take({ id, payload }: QueuedPacket): Promise<void> {
+    const datagram = decodeUdp(payload);
     if (!datagram.ok) {
-      this.#queue.verdict(queued.id, 'drop');
-      return;
+      this.#queue.verdict(id, 'drop');
+      return Promise.resolve();
     }
-    const { source: remote, destination, payload } = datagram.value;
+    const sender = formatEndpoint(datagram.value.source);
+    const before = this.#last.get(sender) ?? Promise.resolve();
+    const done = before.then(async () => {
+      const goesOn = await this.#handle(datagram.value);
+      this.#queue.verdict(id, goesOn ? 'accept' : 'drop');
+      if (this.#last.get(sender) === done) this.#last.delete(sender);
+    });
+    this.#last.set(sender, done);
+    return done;
+  }
+
+  /** Whether the packet is data that goes on. */
+  async #handle({ source: remote, destination, payload }: UdpDatagram): Promise<boolean> {
     const arrived = { local: destination, remote };
     const ip = this.#owner.publicLocal(arrived);
-    if (ip === undefined) {
-      this.#queue.verdict(queued.id, 'drop');
-      return;
-    }
+    if (ip === undefined) return false;
     await this.#owner.packet({ path: { local: { ip, port: destination.port }, remote }, payload });
-    const goesOn = looksLikeData(payload) && this.#owner.carries(arrived);
-    this.#queue.verdict(queued.id, goesOn ? 'accept' : 'drop');
+    return looksLikeData(payload) && this.#owner.carries(arrived);
   }
 
   /** Packets that found the queue full. */
