@@ -15,6 +15,9 @@ export const GROWTH_MIN = 1024 * 1024;
 /** The journal is written anew when it has grown to so many times what it was. */
 const GROWTH_FACTOR = 4;
 
+/** Bytes of a journal that a start reads; a longer one counts as damaged. */
+export const JOURNAL_MAX = 256 * 1024 * 1024;
+
 /** Records that are put into words in one go: about a millisecond. */
 const SLICE = 256;
 
@@ -131,9 +134,8 @@ export class Journal implements MemoryJournal {
     this.#dirty.clear();
     if (keys.length === 0 && this.#begun) return;
     try {
-      const most = Math.max(GROWTH_MIN, GROWTH_FACTOR * this.#base);
       const there = this.#begun && (await this.#file.handle.stat()).nlink > 0;
-      if (there && this.#grown < most) await this.#append(keys);
+      if (there && this.#grown < growthOf(this.#base)) await this.#append(keys);
       else await this.#rewrite(0);
     } catch (error) {
       for (const key of keys) this.#dirty.add(key);
@@ -215,6 +217,14 @@ export class Journal implements MemoryJournal {
       this.#records.delete(key);
     }
   }
+}
+
+/**
+ * Bytes that may be appended to a journal of `base` bytes before it is written anew; the last append, of
+ * every peer at most, comes on top.
+ */
+export function growthOf(base: number): number {
+  return Math.max(GROWTH_MIN, Math.min(GROWTH_FACTOR * base, JOURNAL_MAX - 3 * base));
 }
 
 /** Sees that `bytes` more fit into a file of a size, by putting them there and taking them away again. */

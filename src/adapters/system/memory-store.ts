@@ -17,7 +17,14 @@ import {
   whyForeign,
 } from './files.ts';
 import { readFormer } from './memory-former.ts';
-import { datasync, distrust, Journal, type JournalFile, type Sync } from './memory-journal.ts';
+import {
+  datasync,
+  distrust,
+  Journal,
+  JOURNAL_MAX,
+  type JournalFile,
+  type Sync,
+} from './memory-journal.ts';
 import { memoryKey } from './memory-key.ts';
 import { parseJournal, type JournalText } from './memory-record.ts';
 
@@ -30,7 +37,6 @@ import { parseJournal, type JournalText } from './memory-record.ts';
  * has one with a number.
  */
 
-const JOURNAL_MAX = 256 * 1024 * 1024;
 const NAMESAKES_MAX = 1000;
 
 export function createMemoryStore(base: string, sync: Sync = datasync): MemoryStore {

@@ -18,7 +18,12 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { digestOfKey } from '../../../src/adapters/system/memory-key.ts';
-import { FORMER_PEERS_MAX, GROWTH_MIN } from '../../../src/adapters/system/memory-journal.ts';
+import {
+  FORMER_PEERS_MAX,
+  GROWTH_MIN,
+  growthOf,
+  JOURNAL_MAX,
+} from '../../../src/adapters/system/memory-journal.ts';
 import {
   formatHead,
   formatRecord,
@@ -296,6 +301,15 @@ describe('a journal', () => {
     expect(Math.max(...sizes)).toBeGreaterThan(GROWTH_MIN / 2);
     await die(journal);
     expect((await start(config)).load(a)?.replay?.newest).toBe(99);
+  });
+
+  test('of a great many peers stays one that a start can read', () => {
+    for (const megabytes of [0, 0.1, 1, 10, 35, 50, 60, 85]) {
+      const base = megabytes * 1024 * 1024;
+      // What is there, what was appended, and one more record of everybody, twice as long.
+      expect(base + growthOf(base) + 2 * base).toBeLessThanOrEqual(JOURNAL_MAX + GROWTH_MIN);
+      expect(growthOf(base)).toBeGreaterThanOrEqual(GROWTH_MIN);
+    }
   });
 
   test('that could not be written is written anew, with all of it', async () => {
