@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { parseOuterIp, type OuterIp } from '../core/addr.ts';
-import { IpipouError } from '../core/errors.ts';
+import { asError, IpipouError } from '../core/errors.ts';
 import type { Resolver } from '../ports/host-network.ts';
 
 /** The system's resolver (nsswitch, /etc/hosts, DNS), in its order. An aborted lookup is left to end by itself. */
@@ -12,7 +12,7 @@ async function resolve(host: string, signal: AbortSignal): Promise<readonly Oute
   signal.throwIfAborted();
   const answers = await abortable(lookup(host, { family: 4, all: true }), signal).catch(
     (error: unknown) => {
-      throw signal.aborted ? reasonOf(signal) : unresolved(host, error);
+      throw signal.aborted ? asError(signal.reason) : unresolved(host, error);
     },
   );
   // Given the text of an IPv6 address, Node answers with that whatever the family.
@@ -25,7 +25,7 @@ async function resolve(host: string, signal: AbortSignal): Promise<readonly Oute
 async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let stop = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(reasonOf(signal));
+    stop = () => reject(asError(signal.reason));
     signal.addEventListener('abort', stop, { once: true });
   });
   try {
@@ -33,11 +33,6 @@ async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   } finally {
     signal.removeEventListener('abort', stop);
   }
-}
-
-function reasonOf(signal: AbortSignal): Error {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 function unresolved(host: string, cause: unknown): IpipouError {

@@ -77,6 +77,20 @@ export function withExit(error: unknown, exit: ExitName, hint?: string): unknown
   return new KernelError(exit, error, options);
 }
 
+/** Settles as `promise` does, but that a failure of the kernel is filed under another exit code. */
+export async function refile<T>(exit: ExitName, promise: Promise<T>, hint?: string): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    throw withExit(error, exit, hint);
+  }
+}
+
+/** What was thrown, as an Error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
 /** Where a value came from and why it is refused: all that a user needs to mend it. */
 export type ConfigProblem = {
   /** Path of the file, or "command line". */

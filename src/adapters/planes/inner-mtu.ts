@@ -1,4 +1,5 @@
-import { familyOf, type Ip } from '../../core/addr.ts';
+import { familyOf, parseOuterIp, type Ip, type OuterIp } from '../../core/addr.ts';
+import { defaultPeer } from '../../core/config/peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { overheadOf } from '../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../netlink/route.ts';
@@ -6,7 +7,13 @@ import type { RouteNetlink } from '../netlink/route.ts';
 /** Smallest MTU a tunnel device is given: what every IPv4 host takes whole (RFC 791, 576 bytes). */
 export const MIN_INNER_MTU = 576;
 
-const ETHERNET_MTU = 1500;
+/** Assumed where nothing is known of a way: Ethernet's. */
+export const ETHERNET_MTU = 1500;
+
+/** The address that the default peer's `fou-remote` spells; undefined for a name or nothing. */
+export function configuredRemote(config: TunnelConfig): OuterIp | undefined {
+  return parseOuterIp(defaultPeer(config)?.remoteHost ?? '');
+}
 
 /** The MTU to give a tunnel device: the configured one, else what the route to the peer leaves. */
 export async function deviceMtu(

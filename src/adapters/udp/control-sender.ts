@@ -1,5 +1,6 @@
-import { ipv4ToNumber } from '../../core/addr.ts';
+import { formatEndpoint, ipv4ToNumber } from '../../core/addr.ts';
 import { encodeU32host } from '../../core/bytes.ts';
+import { KernelError } from '../../core/errors.ts';
 import { encodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../core/wire/sockaddr.ts';
 import type { OutgoingControl } from '../../ports/data-plane.ts';
 import { address, errno, sendmsg, setsockopt } from '../ffi/libc.ts';
@@ -39,6 +40,13 @@ export function sendControl(fd: number, packet: OutgoingControl): number {
   } finally {
     discover(fd, IP_PMTUDISC_DO);
   }
+}
+
+/** What a packet that `sendControl` could not send is told as. */
+export function sendFailure({ path }: OutgoingControl, errno: string): KernelError {
+  const { local, remote } = path;
+  const subject = `packet from ${formatEndpoint(local)} to ${formatEndpoint(remote)}`;
+  return new KernelError('sendAuth', { operation: 'sendmsg', errno, subject });
 }
 
 function discover(fd: number, mode: number): void {

@@ -1,5 +1,5 @@
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
-import { KernelError } from '../../../core/errors.ts';
+import { asError, KernelError } from '../../../core/errors.ts';
 import { IFF_LOOPBACK } from '../../../core/netlink/link.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { Link, RouteNetlink } from '../../netlink/route.ts';
@@ -160,7 +160,7 @@ export class Attachments {
     } catch (error) {
       await this.#release(link.index).catch(() => undefined);
       const there = await this.#route.linkByIndex(link.index);
-      return there && (error instanceof Error ? error : new Error(String(error)));
+      return there && asError(error);
     }
   }
 

@@ -3,19 +3,12 @@
  * tunnel's own port leaves here. It also hears of ICMP errors about any packet of the port, data
  * included, since the kernel finds the socket by the port that is quoted (IP_RECVERR of ip(7)).
  *
- * Packets are handled one at a time: while one is, the next wait in the kernel's buffer.
+ * Packets are handed up in their order, PACKETS_IN_FLIGHT at most; what is more waits in the kernel's buffer.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import {
-  outerIpv4FromNumber,
-  formatEndpoint,
-  type OuterIp,
-  type Endpoint,
-  type Path,
-} from '../../../core/addr.ts';
+import { outerIpv4FromNumber, type OuterIp, type Endpoint, type Path } from '../../../core/addr.ts';
 import { encodeU32host, getU64host } from '../../../core/bytes.ts';
 import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
-import { KernelError } from '../../../core/errors.ts';
 import { decodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import type { IcmpError } from '../../../core/wire/icmp-error.ts';
 import { DEAF_TO_ERRORS, ERRORS_PER_TURN, OUTER_ERROR_RATE } from '../../../core/budgets.ts';
@@ -24,7 +17,7 @@ import type { ControlPacket, OutgoingControl } from '../../../ports/data-plane.t
 import { checked, errnoName } from '../../ffi/errno.ts';
 import { address, close, recvmsg, setsockopt } from '../../ffi/libc.ts';
 import { watch, type Watch } from '../../ffi/poll.ts';
-import { sendControl } from '../../udp/control-sender.ts';
+import { sendControl, sendFailure } from '../../udp/control-sender.ts';
 import {
   encodeIovec,
   encodeMessage,
@@ -48,10 +41,7 @@ const SOL_SOCKET = 1;
 const SO_BINDTODEVICE = 25;
 const SO_ATTACH_BPF = 50;
 // linux/in.h
-const IP_MTU_DISCOVER = 10;
 const IP_RECVERR = 11;
-const IP_PMTUDISC_DO = 2;
-const IP_PMTUDISC_PROBE = 3;
 
 /** More than any datagram. */
 const PAYLOAD_ROOM = 65_536;
@@ -106,20 +96,12 @@ export class ControlSocket {
   /** Throws KernelError (exit `sendAuth`). */
   send(packet: OutgoingControl): void {
     this.#takeErrors();
-    if (packet.probe) this.#discover(IP_PMTUDISC_PROBE);
-    try {
-      let code = sendControl(this.#fd, packet);
-      // Errors about earlier packets that came just now: each is reported once, in the place of a result.
-      for (let again = 0; code !== 0 && again < SEND_TRIES && this.#takeErrors() > 0; again += 1) {
-        code = sendControl(this.#fd, packet);
-      }
-      if (code === 0) return;
-      const { local, remote } = packet.path;
-      const subject = `packet from ${formatEndpoint(local)} to ${formatEndpoint(remote)}`;
-      throw new KernelError('sendAuth', { operation: 'sendmsg', errno: errnoName(code), subject });
-    } finally {
-      if (packet.probe) this.#discover(IP_PMTUDISC_DO);
+    let code = sendControl(this.#fd, packet);
+    // Errors about earlier packets that came just now: each is reported once, in the place of a result.
+    for (let again = 0; code !== 0 && again < SEND_TRIES && this.#takeErrors() > 0; again += 1) {
+      code = sendControl(this.#fd, packet);
     }
+    if (code !== 0) throw sendFailure(packet, errnoName(code));
   }
 
   /** Puts a program before the socket's queue, in the place of an earlier one. Throws KernelError. */
@@ -145,10 +127,6 @@ export class ControlSocket {
     this.#watch.close();
     await this.#pumping;
     close(this.#fd);
-  }
-
-  #discover(mode: number): void {
-    setsockopt(this.#fd, IPPROTO_IP, IP_MTU_DISCOVER, encodeU32host(mode), 4);
   }
 
   #wake(): void {

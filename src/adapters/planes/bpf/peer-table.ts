@@ -1,6 +1,7 @@
 import type { InnerIp, Path, Prefix } from '../../../core/addr.ts';
 import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+import { Slots } from '../slots.ts';
 
 /** What user space remembers of a peer; the rest is in the maps. */
 export type Peer = {
@@ -26,7 +27,7 @@ export type AdmittedPeer = Peer & { readonly path: Path };
 export class PeerTable {
   readonly #byId = new Map<PeerId, Peer>();
   readonly #byIndex: (Peer | undefined)[] = [];
-  readonly #free: number[] = [];
+  readonly #slots = new Slots();
 
   get size(): number {
     return this.#byId.size;
@@ -50,7 +51,7 @@ export class PeerTable {
 
   /** Adds a peer that is not there, at the lowest index that is to be had. */
   add({ id, innerIp, allowedIps, hint, remote }: PlanePeer): Peer {
-    const index = this.#free.pop() ?? this.#byIndex.length;
+    const index = this.#slots.take();
     // Written out: an object made by spreading has a hidden class of its own, which costs 270 bytes.
     const peer: Peer = {
       id,
@@ -71,7 +72,7 @@ export class PeerTable {
   remove(peer: Peer): void {
     this.#byId.delete(peer.id);
     this.#byIndex[peer.index] = undefined;
-    this.#free.push(peer.index);
+    this.#slots.giveUp(peer.index);
   }
 }
 

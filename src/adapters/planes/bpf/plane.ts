@@ -1,5 +1,5 @@
-import { formatEndpoint, type Path } from '../../../core/addr.ts';
-import { IpipouError, KernelError } from '../../../core/errors.ts';
+import type { Path } from '../../../core/addr.ts';
+import { asError, IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import { millis, type Millis } from '../../../core/units.ts';
 import { looksLikeData } from '../../../core/wire/inner-packet.ts';
@@ -18,6 +18,8 @@ import type {
 } from '../../../ports/data-plane.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
+import { openOrUndo } from '../open-or-undo.ts';
+import { heldByAnother, requirePeer, requireTunnelPort } from '../refusals.ts';
 import { Serial } from '../serial.ts';
 import { ControlSocket } from './control-socket.ts';
 import { Installation } from './installation.ts';
@@ -87,16 +89,12 @@ export class BpfPlane implements DataPlane {
    */
   static async open(context: PlaneContext): Promise<BpfPlane> {
     const plane = new BpfPlane(context);
-    try {
-      await plane.#open();
-      return plane;
-    } catch (error) {
-      const theirs = !plane.#tookOver || plane.adopted.size > 0;
-      await plane.close(theirs ? 'leave' : 'remove').catch((failure: unknown) => {
-        context.log('error', 'clean-up after a failed start', { error: String(failure) });
-      });
-      throw error;
-    }
+    await openOrUndo(
+      context.log,
+      () => plane.#open(),
+      () => plane.close(!plane.#tookOver || plane.adopted.size > 0 ? 'leave' : 'remove'),
+    );
+    return plane;
   }
 
   async #open(): Promise<void> {
@@ -151,11 +149,7 @@ export class BpfPlane implements DataPlane {
   }
 
   async admit(id: PeerId, { path }: PeerProperties): Promise<void> {
-    const { localPort } = this.#context.config.outer;
-    if (path.local.port !== localPort) {
-      const message = `the tunnel's port is ${localPort}, not ${path.local.port}`;
-      throw new IpipouError('createTunnel', message);
-    }
+    requireTunnelPort(path, this.#context.config.outer.localPort);
     await this.#serial.run(async () => {
       const maps = this.#running();
       const peer = this.#known(id);
@@ -263,20 +257,14 @@ export class BpfPlane implements DataPlane {
   }
 
   #known(id: PeerId): Peer {
-    const peer = this.#running().peers.get(id);
-    if (peer) return peer;
-    throw new IpipouError('createTunnel', `the plane knows no peer ${id}`);
+    return requirePeer(this.#running().peers, id);
   }
 
   #requireFree(peer: Peer, path: Path): void {
     const holder = this.#running().admittedAt(path);
-    if (!holder || holder === peer) return;
-    const subject = `peer ${peer.id} at ${formatEndpoint(path.remote)}`;
-    throw new KernelError(
-      peer.path ? 'updateTunnel' : 'createTunnel',
-      { operation: 'admit', errno: 'EEXIST', subject },
-      { hint: `peer ${holder.id} of this tunnel is admitted at that address and port` },
-    );
+    if (holder && holder !== peer) {
+      throw heldByAnother(peer, path, { errno: 'EEXIST', holder: `peer ${holder.id}` });
+    }
   }
 
   async #control(packet: ControlPacket): Promise<void> {
@@ -304,8 +292,7 @@ export class BpfPlane implements DataPlane {
       await this.#ways.dressDevice();
       await this.#ways.makeRoutes(this.#running().peers.all());
     } catch (error) {
-      const failure = error instanceof Error ? error : new Error(String(error));
-      this.#context.listener.failed(failure);
+      this.#context.listener.failed(asError(error));
       throw error;
     }
   }

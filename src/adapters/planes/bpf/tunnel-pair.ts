@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
-import { KernelError, withExit } from '../../../core/errors.ts';
-import type { ExitName } from '../../../core/exit-codes.ts';
+import { KernelError, refile } from '../../../core/errors.ts';
 import { IFF_MULTICAST, IFF_NOARP } from '../../../core/netlink/link.ts';
 import { encodeVethData } from '../../../core/netlink/veth.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Link, RouteNetlink } from '../../netlink/route.ts';
+import { addAddress, hasAddress, type DeviceAddress } from '../device-address.ts';
 
 /** IFNAMSIZ of linux/if.h, less the zero at the end. */
 const NAME_MAX = 15;
@@ -89,13 +89,15 @@ export class TunnelPair {
         this.#route.setLink(end.index, { up: true, arp: false, multicast: false, mtu: size }),
       );
     }
-    if (!(await this.#hasAddress(near))) await this.#addAddress(near);
+    if (!(await hasAddress(this.#route, near.index, this.#address))) {
+      await addAddress(this.#route, near.index, this.#address);
+    }
     return (await this.find()) ?? { near, far };
   }
 
   /** Whether both ends are up and the near one has its address. */
   async whole({ near, far }: Ends): Promise<boolean> {
-    return near.up && far.up && (await this.#hasAddress(near));
+    return near.up && far.up && (await hasAddress(this.#route, near.index, this.#address));
   }
 
   /** Removes both ends; quiet when they are gone. */
@@ -104,25 +106,9 @@ export class TunnelPair {
     if (ends) await this.#route.removeLink(ends.near.index);
   }
 
-  async #addAddress({ index }: Link): Promise<void> {
-    const { ip } = this.#config.inner;
-    await refile(
-      'address',
-      this.#route.addAddress({ index, ip, peer: this.#peerIp(), prefix: 32 }),
-      'tunl-ip and tunl-peer-ip must be free on this host',
-    );
-  }
-
   /** The default peer is the other end, as on a device with one peer; others have routes. */
-  #peerIp() {
-    return defaultPeer(this.#config)?.innerIp;
-  }
-
-  async #hasAddress({ index }: Link): Promise<boolean> {
-    const { ip } = this.#config.inner;
-    const peerIp = this.#peerIp();
-    const addresses = await this.#route.addresses({ index });
-    return addresses.some((address) => address.ip === ip && address.peer === peerIp);
+  get #address(): DeviceAddress {
+    return { ip: this.#config.inner.ip, peer: defaultPeer(this.#config)?.innerIp };
   }
 
   /** Neither end has use for IPv6: without it the kernel does not ask about addresses by itself. */
@@ -141,12 +127,4 @@ export function nameTaken(name: string, kind: string | undefined): KernelError {
     { operation: 'RTM_NEWLINK', errno: 'EEXIST', words, subject: `link ${name}` },
     { hint: 'choose another name with tunl-dev, or remove that device' },
   );
-}
-
-async function refile(exit: ExitName, promise: Promise<unknown>, hint?: string): Promise<void> {
-  try {
-    await promise;
-  } catch (error) {
-    throw withExit(error, exit, hint);
-  }
 }

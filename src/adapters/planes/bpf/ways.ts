@@ -1,12 +1,11 @@
-import { parseOuterIp, familyOf, type OuterIp, type Path } from '../../../core/addr.ts';
+import { familyOf, type OuterIp, type Path } from '../../../core/addr.ts';
 import { capturesOuter } from '../../../core/captures-outer.ts';
-import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { MIN_INNER_MTU } from '../inner-mtu.ts';
+import { configuredRemote, ETHERNET_MTU, MIN_INNER_MTU } from '../inner-mtu.ts';
 import { PeerRoutes, type PeerRouting } from '../peer-routes.ts';
 import { outerOf, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
 import { slices } from '../slices.ts';
@@ -16,8 +15,6 @@ import { OuterRoutes } from './outer-routes.ts';
 import type { Way } from './peer-maps.ts';
 import type { Peer } from './peer-table.ts';
 import type { Ends } from './tunnel-pair.ts';
-
-const ETHERNET_MTU = 1500;
 
 export type WaysParts = {
   readonly config: TunnelConfig;
@@ -124,7 +121,7 @@ export class Ways {
     if (typeof config.inner.mtu === 'number') return config.inner.mtu;
     const { peers } = installation.maps;
     const [sole] = peers.size === 1 ? peers.all() : [];
-    const remote = sole?.path?.remote.ip ?? parseOuterIp(defaultPeer(config)?.remoteHost ?? '');
+    const remote = sole?.path?.remote.ip ?? configuredRemote(config);
     const way = peers.size === 1 && remote ? await this.#outerRoutes.to(remote) : undefined;
     if (way?.innerMtu !== undefined) return way.innerMtu;
     const mtus = await Promise.all(

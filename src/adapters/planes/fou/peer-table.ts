@@ -1,8 +1,8 @@
 import { pathKey, type Path, type PathKey } from '../../../core/addr.ts';
-import { IpipouError } from '../../../core/errors.ts';
 import type { Admission } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
+import { requirePeer } from '../refusals.ts';
 import { dataKey, type Peer } from './peer.ts';
 
 /** The peers that the plane knows (at most MAX_PEERS), and who is admitted where. */
@@ -21,9 +21,7 @@ export class PeerTable {
 
   /** Throws for a peer that nobody configured. */
   require(id: PeerId): Peer {
-    const peer = this.#peers.get(id);
-    if (peer) return peer;
-    throw new IpipouError('generic', `peer ${id}: the plane does not know it`);
+    return requirePeer(this.#peers, id);
   }
 
   all(): readonly Peer[] {

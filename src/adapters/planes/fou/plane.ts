@@ -19,6 +19,7 @@ import { deleteConntrack } from '../../netlink/conntrack.ts';
 import type { Link } from '../../netlink/route.ts';
 import { openRawUdp, type RawUdp } from '../../raw-socket.ts';
 import { deviceMtu } from '../inner-mtu.ts';
+import { openOrUndo } from '../open-or-undo.ts';
 import { Serial } from '../serial.ts';
 import { Admissions } from './admissions.ts';
 import { adopt } from './adoption.ts';
@@ -74,16 +75,12 @@ export class FouPlane implements DataPlane {
    */
   static async open(context: PlaneContext): Promise<FouPlane> {
     const plane = new FouPlane(context);
-    try {
-      await plane.#open();
-      return plane;
-    } catch (error) {
-      const theirs = !plane.#tookOver || plane.adopted.size > 0;
-      await plane.close(theirs ? 'leave' : 'remove').catch((failure: unknown) => {
-        context.log('error', 'clean-up after a failed start', { error: String(failure) });
-      });
-      throw error;
-    }
+    await openOrUndo(
+      context.log,
+      () => plane.#open(),
+      () => plane.close(!plane.#tookOver || plane.adopted.size > 0 ? 'leave' : 'remove'),
+    );
+    return plane;
   }
 
   async #open(): Promise<void> {

@@ -1,10 +1,10 @@
 import type { OuterIp, InnerIp, Path } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
-import { KernelError, withExit } from '../../../core/errors.ts';
-import type { ExitName } from '../../../core/exit-codes.ts';
+import { KernelError, refile } from '../../../core/errors.ts';
 import type { IfIndex, Port } from '../../../core/units.ts';
 import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
-import type { Address, IpipSpec, Link, RouteNetlink } from '../../netlink/route.ts';
+import type { IpipSpec, Link, RouteNetlink } from '../../netlink/route.ts';
+import { addAddress, hasAddress, isAddress, type DeviceAddress } from '../device-address.ts';
 import { deviceMtu } from '../inner-mtu.ts';
 import type { DeviceCounters } from './counter-ledger.ts';
 import { outerDevice } from './outer-side.ts';
@@ -94,7 +94,9 @@ export class TunnelDevice {
 
   /** Whether the device has its address. */
   async hasAddress(peerIp: InnerIp | undefined): Promise<boolean> {
-    return (await this.#addresses()).some((address) => this.#isOurs(address, peerIp));
+    const { route } = this.#environment;
+    const index = this.#index;
+    return index !== undefined && hasAddress(route, index, this.#ownAddress(peerIp));
   }
 
   /** Removes the device; quiet when it is gone or never was. */
@@ -133,29 +135,18 @@ export class TunnelDevice {
 
   /** Gives the device its address, and takes away what it had of it with another peer. */
   async #address(peerIp: InnerIp | undefined, index: IfIndex): Promise<void> {
-    const { route, config } = this.#environment;
-    const { ip } = config.inner;
-    const before = await this.#addresses();
-    if (!before.some((address) => this.#isOurs(address, peerIp))) {
-      await refile(
-        'address',
-        route.addAddress({ index, ip, peer: peerIp, prefix: 32 }),
-        'tunl-ip and tunl-peer-ip must be free on this host',
-      );
-    }
-    for (const { ip: there, peer, prefix } of before) {
-      if (there !== ip || peer === peerIp) continue;
+    const { route } = this.#environment;
+    const own = this.#ownAddress(peerIp);
+    const before = await route.addresses({ index });
+    if (!before.some((there) => isAddress(there, own))) await addAddress(route, index, own);
+    for (const { ip, peer, prefix } of before) {
+      if (ip !== own.ip || peer === peerIp) continue;
       await refile('address', route.removeAddress({ index, ip, peer, prefix }));
     }
   }
 
-  async #addresses(): Promise<readonly Address[]> {
-    const index = this.#index;
-    return index === undefined ? [] : this.#environment.route.addresses({ index });
-  }
-
-  #isOurs({ ip, peer }: Address, peerIp: InnerIp | undefined): boolean {
-    return ip === this.#environment.config.inner.ip && peer === peerIp;
+  #ownAddress(peer: InnerIp | undefined): DeviceAddress {
+    return { ip: this.#environment.config.inner.ip, peer };
   }
 
   #spec({ path, local }: Pointing, outer: IfIndex | undefined): IpipSpec {
@@ -216,12 +207,4 @@ export function takenName(link: Link): KernelError {
     },
     { hint: 'choose another name with tunl-dev, or remove that device' },
   );
-}
-
-async function refile<T>(exit: ExitName, promise: Promise<T>, hint?: string): Promise<T> {
-  try {
-    return await promise;
-  } catch (error) {
-    throw withExit(error, exit, hint);
-  }
 }

@@ -1,11 +1,10 @@
-import type { InnerIp } from '../../../core/addr.ts';
 import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
-import { KernelError, withExit } from '../../../core/errors.ts';
-import type { ExitName } from '../../../core/exit-codes.ts';
+import { KernelError, refile } from '../../../core/errors.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import { close } from '../../ffi/libc.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
+import { addAddress, hasAddress, type DeviceAddress } from '../device-address.ts';
 import { createTunDevice, deviceExists } from './tun-device.ts';
 
 /** The TUN device of one tunnel, dressed as configured. Lives as long as its descriptor. */
@@ -55,23 +54,21 @@ export class TunDevice {
   async whole(): Promise<'whole' | 'undressed' | 'gone'> {
     const link = await this.#route.linkByName(this.#config.inner.device);
     if (!link || link.index !== this.#made?.index) return 'gone';
-    return link.up && (await this.#hasAddress(link.index)) ? 'whole' : 'undressed';
+    return link.up && (await hasAddress(this.#route, link.index, this.#address))
+      ? 'whole'
+      : 'undressed';
   }
 
   /** Gives the device its MTU, address and state, changing only what differs. */
   async dress(mtu: number): Promise<void> {
-    const { device, ip } = this.#config.inner;
+    const { device } = this.#config.inner;
     const link = await this.#route.linkByName(device);
     if (!link || link.index !== this.#made?.index) throw vanished(device);
     if (!link.up || link.mtu !== mtu) {
       await refile('link', this.#route.setLink(link.index, { up: true, mtu }));
     }
-    if (!(await this.#hasAddress(link.index))) {
-      await refile(
-        'address',
-        this.#route.addAddress({ index: link.index, ip, peer: this.#peerIp, prefix: 32 }),
-        'tunl-ip and tunl-peer-ip must be free on this host',
-      );
+    if (!(await hasAddress(this.#route, link.index, this.#address))) {
+      await addAddress(this.#route, link.index, this.#address);
     }
   }
 
@@ -85,15 +82,9 @@ export class TunDevice {
     this.#made = undefined;
   }
 
-  async #hasAddress(index: IfIndex): Promise<boolean> {
-    const { ip } = this.#config.inner;
-    const addresses = await this.#route.addresses({ index });
-    return addresses.some((address) => address.ip === ip && address.peer === this.#peerIp);
-  }
-
   /** The other end, where the tunnel has one that goes without a name; other peers have routes. */
-  get #peerIp(): InnerIp | undefined {
-    return defaultPeer(this.#config)?.innerIp;
+  get #address(): DeviceAddress {
+    return { ip: this.#config.inner.ip, peer: defaultPeer(this.#config)?.innerIp };
   }
 }
 
@@ -103,12 +94,4 @@ function vanished(device: string): KernelError {
     { operation: 'RTM_GETLINK', errno: 'ENODEV', subject: `link ${device}` },
     { hint: 'something removes or renames the device while it is being set up' },
   );
-}
-
-async function refile(exit: ExitName, promise: Promise<unknown>, hint?: string): Promise<void> {
-  try {
-    await promise;
-  } catch (error) {
-    throw withExit(error, exit, hint);
-  }
 }

@@ -1,6 +1,7 @@
 import { ipv4ToNumber, type InnerIp, type Path } from '../../../core/addr.ts';
-import { IpipouError } from '../../../core/errors.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+import { requirePeer } from '../refusals.ts';
+import { Slots } from '../slots.ts';
 import { hintWords } from './hint-table.ts';
 import type { MemberSpec } from './peer-table.ts';
 
@@ -23,8 +24,7 @@ export type KnownPeer = {
 /** Peers by name, and slots for their counters. As many as the owner makes known. */
 export class KnownPeers {
   readonly #byId = new Map<PeerId, KnownPeer>();
-  readonly #freeSlots: number[] = [];
-  #slots = 0;
+  readonly #slots = new Slots();
 
   get(id: PeerId): KnownPeer | undefined {
     return this.#byId.get(id);
@@ -32,9 +32,7 @@ export class KnownPeers {
 
   /** Throws IpipouError for one that is not known. */
   require(id: PeerId): KnownPeer {
-    const peer = this.#byId.get(id);
-    if (peer) return peer;
-    throw new IpipouError('createTunnel', `peer ${id} is not known to the tunnel`);
+    return requirePeer(this.#byId, id);
   }
 
   all(): Iterable<KnownPeer> {
@@ -58,15 +56,12 @@ export class KnownPeers {
   /** Forgets a peer; its slot is another's from now on. */
   remove(peer: KnownPeer): void {
     this.#byId.delete(peer.id);
-    if (peer.slot !== undefined) this.#freeSlots.push(peer.slot);
+    if (peer.slot !== undefined) this.#slots.giveUp(peer.slot);
   }
 
   /** A slot that nobody has: a used one if there is any, else the next. */
   takeSlot(): number {
-    const free = this.#freeSlots.pop();
-    if (free !== undefined) return free;
-    this.#slots += 1;
-    return this.#slots - 1;
+    return this.#slots.take();
   }
 }
 

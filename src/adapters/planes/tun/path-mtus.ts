@@ -1,9 +1,7 @@
-import { parseOuterIp, type OuterIp } from '../../../core/addr.ts';
-import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
+import { configuredRemote, innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
 import type { KnownPeer } from './known-peers.ts';
 
 /**
@@ -79,16 +77,11 @@ export class PathMtus {
   /** For a peer of whom nothing is known: the outer device's, or that of the route to an address of the tunnel. */
   async #withoutPeer(): Promise<number> {
     const config = this.#config;
-    const remote = literalRemote(defaultPeer(config)?.remoteHost);
+    const remote = configuredRemote(config);
     if (remote !== undefined) return innerMtu(this.#route, remote, config);
     const { device } = config.outer;
     const outer = device === undefined ? undefined : await this.#route.linkByName(device);
     if (outer) return Math.max(MIN_INNER_MTU, outer.mtu - overheadOf('ipv4'));
     return innerMtu(this.#route, config.inner.ip, config);
   }
-}
-
-/** The address that a `fou-remote` spells; undefined for a name or nothing. */
-function literalRemote(host: string | undefined): OuterIp | undefined {
-  return host === undefined ? undefined : parseOuterIp(host);
 }

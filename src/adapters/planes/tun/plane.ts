@@ -1,5 +1,5 @@
-import { formatEndpoint, type Path } from '../../../core/addr.ts';
-import { IpipouError, KernelError } from '../../../core/errors.ts';
+import type { Path } from '../../../core/addr.ts';
+import { asError, IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import { planePeer } from '../../../core/plane-peer.ts';
 import type {
@@ -19,6 +19,8 @@ import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { putBack, RepairTimer } from '../repairs.ts';
+import { openOrUndo } from '../open-or-undo.ts';
+import { heldByAnother, requireTunnelPort } from '../refusals.ts';
 import { Serial } from '../serial.ts';
 import { slices } from '../slices.ts';
 import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
@@ -27,6 +29,7 @@ import { KnownPeers, memberOf, type KnownPeer } from './known-peers.ts';
 import { CAPABILITIES, MTU_RECHECK, PEERS_PER_SLICE } from './limits.ts';
 import { monotonicEpoch } from './monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
+import { sendFailure } from '../../udp/control-sender.ts';
 import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { WorkerHandle } from './worker-handle.ts';
 
@@ -80,15 +83,12 @@ export class TunPlane implements DataPlane {
    */
   static async open(context: PlaneContext, offloads = ALL_OFFLOADS): Promise<TunPlane> {
     const plane = new TunPlane(context, offloads);
-    try {
-      await plane.#open();
-      return plane;
-    } catch (error) {
-      await plane.close().catch((failure: unknown) => {
-        context.log('error', 'clean-up after a failed start', { error: String(failure) });
-      });
-      throw error;
-    }
+    await openOrUndo(
+      context.log,
+      () => plane.#open(),
+      () => plane.close(),
+    );
+    return plane;
   }
 
   async #open(): Promise<void> {
@@ -156,26 +156,12 @@ export class TunPlane implements DataPlane {
   }
 
   async admit(id: PeerId, { path }: PeerProperties): Promise<void> {
-    const { localPort } = this.#context.config.outer;
-    if (path.local.port !== localPort) {
-      throw new IpipouError(
-        'createTunnel',
-        `the tunnel's port is ${localPort}, not ${path.local.port}`,
-      );
-    }
+    requireTunnelPort(path, this.#context.config.outer.localPort);
     await this.#serial.run(async () => {
       const peer = this.#peers.require(id);
-      const exit = peer.path ? 'updateTunnel' : 'createTunnel';
       const slot = await this.#slotOf(peer);
       const errno = await this.#running().request({ kind: 'admit', peer: id, slot, path });
-      if (errno !== undefined) {
-        const subject = `peer ${id} at ${formatEndpoint(path.remote)}`;
-        throw new KernelError(
-          exit,
-          { operation: 'admit', errno, subject },
-          { hint: 'another peer of this tunnel is admitted at that address and port' },
-        );
-      }
+      if (errno !== undefined) throw heldByAnother(peer, path, { errno, holder: 'another peer' });
       peer.path = path;
       // The peer is admitted whatever becomes of the MTU; it is looked at again when routes change.
       await this.#device.lookAt([peer]).catch((error: unknown) => {
@@ -210,10 +196,7 @@ export class TunPlane implements DataPlane {
 
   async send(packet: OutgoingControl): Promise<void> {
     const errno = await this.#running().request({ kind: 'send', packet });
-    if (errno === undefined) return;
-    const { local, remote } = packet.path;
-    const subject = `packet from ${formatEndpoint(local)} to ${formatEndpoint(remote)}`;
-    throw new KernelError('sendAuth', { operation: 'sendmsg', errno, subject });
+    if (errno !== undefined) throw sendFailure(packet, errno);
   }
 
   async counters(id: PeerId): Promise<PeerCounters> {
@@ -347,8 +330,4 @@ export class TunPlane implements DataPlane {
     const fields = Object.fromEntries(lost.filter(([, packets]) => packets > 0n));
     if (Object.keys(fields).length > 0) this.#context.log('debug', 'packets lost', fields);
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

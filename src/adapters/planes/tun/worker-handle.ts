@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Path } from '../../../core/addr.ts';
-import { IpipouError } from '../../../core/errors.ts';
+import { asError, IpipouError } from '../../../core/errors.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { Loss } from './counters.ts';
 import { EXIT_WAIT, WORKER_TIMEOUT } from './limits.ts';
@@ -54,7 +54,7 @@ export class WorkerHandle {
     });
     let cause: Error | undefined;
     this.#worker.on('error', (error: unknown) => {
-      cause = error instanceof Error ? error : new Error(String(error));
+      cause = asError(error);
     });
     this.#worker.once('exit', (code) => {
       this.#end(cause ?? new Error(`exit code ${code}`));

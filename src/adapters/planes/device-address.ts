@@ -1,0 +1,33 @@
+import type { InnerIp } from '../../core/addr.ts';
+import { refile } from '../../core/errors.ts';
+import type { IfIndex } from '../../core/units.ts';
+import type { Address, RouteNetlink } from '../netlink/route.ts';
+
+/** The address of a tunnel device; `peer` is its other end, undefined where it stands alone. */
+export type DeviceAddress = { readonly ip: InnerIp; readonly peer: InnerIp | undefined };
+
+export function isAddress(there: Address, { ip, peer }: DeviceAddress): boolean {
+  return there.ip === ip && there.peer === peer;
+}
+
+export async function hasAddress(
+  route: RouteNetlink,
+  index: IfIndex,
+  address: DeviceAddress,
+): Promise<boolean> {
+  const addresses = await route.addresses({ index });
+  return addresses.some((there) => isAddress(there, address));
+}
+
+/** Rejects with exit 'address'. */
+export async function addAddress(
+  route: RouteNetlink,
+  index: IfIndex,
+  { ip, peer }: DeviceAddress,
+): Promise<void> {
+  await refile(
+    'address',
+    route.addAddress({ index, ip, peer, prefix: 32 }),
+    'tunl-ip and tunl-peer-ip must be free on this host',
+  );
+}
