@@ -8,7 +8,7 @@ import type { PeerId } from '../../ports/data-plane.ts';
 export function requirePeer<P>(peers: { get(id: PeerId): P | undefined }, id: PeerId): P {
   const peer = peers.get(id);
   if (peer !== undefined) return peer;
-  throw new IpipouError('createTunnel', `peer ${id}: the plane does not know it`);
+  throw new IpipouError('createTunnel', `peer ${id} is not known to the tunnel`);
 }
 
 /** Throws IpipouError for a path that does not begin at the one port of the tunnel. */

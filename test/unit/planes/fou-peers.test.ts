@@ -85,6 +85,6 @@ describe('PeerTable', () => {
     table.delete(a.id);
     expect(table.carries(direct)).toBe(false);
     expect(table.admitted().map(([peer]) => peer.id)).toEqual(['b']);
-    expect(() => table.require(a.id)).toThrow('peer a: the plane does not know it');
+    expect(() => table.require(a.id)).toThrow('peer a is not known to the tunnel');
   });
 });
