@@ -128,5 +128,7 @@ export const STORM = { from: 2000, until: 1000, pass: 500 } as const;
 
 /** Repairs when something outside keeps changing what is ours; the next one waits its turn. */
 export const REPAIR_RATE: Rate = { perSecond: 1, burst: 10 };
+/** Looks at the path to a peer because packets to it were too big, on the `tun` plane. */
+export const TOO_BIG_RATE: Rate = { perSecond: 1, burst: 1 };
 /** Reports of failing system calls to the log. */
 export const TROUBLE_RATE: Rate = { perSecond: 1, burst: 5 };

@@ -15,7 +15,7 @@ export const REPAIR_PAUSE = millis(1000 / REPAIR_RATE.perSecond);
  * processor. `repair` is told the first thing that was disturbed, and looks at everything.
  */
 export class RepairTimer {
-  readonly #bucket = new TokenBucket(REPAIR_RATE, performance.now());
+  readonly #bucket = new TokenBucket(REPAIR_RATE);
   readonly #repair: (what: string) => void;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;

@@ -67,7 +67,7 @@ export class ControlSocket {
   readonly #payload = pinned(PAYLOAD_ROOM);
   readonly #iovec = pinned(IOVEC_BYTES);
   readonly #header = pinned(MMSGHDR_BYTES);
-  readonly #errorBudget = new TokenBucket(OUTER_ERROR_RATE, performance.now());
+  readonly #errorBudget = new TokenBucket(OUTER_ERROR_RATE);
   /** While errors are not heard. */
   #deaf: NodeJS.Timeout | undefined;
   /** The end of ours that the last packet came to. */

@@ -31,7 +31,7 @@ export class Guard {
   #peers: ReadonlyMap<PeerId, GuardPeer> = new Map();
   #foreign: { readonly at: number; readonly packets: ReadonlyMap<string, bigint> } | undefined;
   #monitor: { close(): void } | undefined;
-  readonly #repairs = new TokenBucket(REPAIR_RATE, performance.now());
+  readonly #repairs = new TokenBucket(REPAIR_RATE);
   #repairDue = false;
   #pause: NodeJS.Timeout | undefined;
 

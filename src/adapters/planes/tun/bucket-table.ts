@@ -1,7 +1,6 @@
 import type { Rate } from '../../../core/budgets.ts';
-
-/** Milliseconds that many additions of times may be wrong by. */
-const ROUNDING = 0.001;
+import { takeToken } from '../../../core/session/rate-limit.ts';
+import { millis } from '../../../core/units.ts';
 
 /**
  * A token bucket for each of any number of keys, in fixed memory: keys share places by a hash that nobody
@@ -26,10 +25,9 @@ export class BucketTable {
   /** Takes a token of the bucket of `key`, any 32 bits; false when there is none. */
   take(key: number, now: number): boolean {
     const place = this.#place(key);
-    const fullAt = Math.max(now, this.#fullAt[place] ?? 0);
-    const pause = 1000 / this.#rate.perSecond;
-    if (fullAt - now - ROUNDING > (this.#rate.burst - 1) * pause) return false;
-    this.#fullAt[place] = fullAt + pause;
+    const fullAt = takeToken(millis(this.#fullAt[place] ?? 0), this.#rate, millis(now));
+    if (fullAt === undefined) return false;
+    this.#fullAt[place] = fullAt;
     return true;
   }
 

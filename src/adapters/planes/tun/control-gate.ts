@@ -33,9 +33,9 @@ export class ControlGate {
   readonly #hintSources: BucketTable;
   readonly #knownSources: BucketTable;
   readonly #sources: BucketTable;
-  readonly #known: TokenBucket;
-  readonly #strangers: TokenBucket;
-  readonly #junk: TokenBucket;
+  readonly #known = new TokenBucket(CONTROL_LIMITS.known);
+  readonly #strangers = new TokenBucket(CONTROL_LIMITS.strangers);
+  readonly #junk = new TokenBucket(CONTROL_LIMITS.junk);
   /** Where peers were admitted, the latest last. */
   readonly #addresses = new Set<number>();
   readonly #waiting: Record<ControlClass, number> = { peer: 0, hinted: 0, known: 0, stranger: 0 };
@@ -44,7 +44,6 @@ export class ControlGate {
 
   /** `hints` and `authLengths` are kept by their owners. */
   constructor(authLengths: ReadonlySet<number>, hints: HintTable, now: () => Millis) {
-    const start = now();
     const seed = getU32host(randomBytes(4), 0);
     this.#authLengths = authLengths;
     this.#hints = hints;
@@ -52,9 +51,6 @@ export class ControlGate {
     this.#hintSources = new BucketTable(CONTROL_LIMITS.hintedSource, PLACES, seed);
     this.#knownSources = new BucketTable(CONTROL_LIMITS.knownSource, PLACES, seed);
     this.#sources = new BucketTable(CONTROL_LIMITS.source, PLACES, seed);
-    this.#known = new TokenBucket(CONTROL_LIMITS.known, start);
-    this.#strangers = new TokenBucket(CONTROL_LIMITS.strangers, start);
-    this.#junk = new TokenBucket(CONTROL_LIMITS.junk, start);
   }
 
   /** A peer is admitted at this address, an unsigned number. */

@@ -19,7 +19,7 @@ import { sendControl } from '../../udp/control-sender.ts';
 import type { Loss, SharedCounters } from './counters.ts';
 import { DeviceChannel } from './device-channel.ts';
 import { Inbound } from './inbound.ts';
-import { TROUBLE_RATE } from '../../../core/budgets.ts';
+import { TOO_BIG_RATE, TROUBLE_RATE } from '../../../core/budgets.ts';
 import type { Offloads } from './offloads.ts';
 import { Outbound } from './outbound.ts';
 import { PACKET_CALLS } from './packet-calls.ts';
@@ -61,8 +61,8 @@ export class Forwarder {
   readonly #storm: Storm;
   readonly #outbound: Outbound;
   readonly #inbound: Inbound;
-  readonly #troubles: TokenBucket;
-  readonly #tooBigs: TokenBucket;
+  readonly #troubles = new TokenBucket(TROUBLE_RATE);
+  readonly #tooBigs = new TokenBucket(TOO_BIG_RATE);
   readonly #socket: Watch;
   #device: Watch | undefined;
   #mtu: number;
@@ -80,8 +80,6 @@ export class Forwarder {
       facts: () => ({ sources: this.#gate.addresses, hints: this.#peers.hints.firstWords() }),
       attach: (filter) => setSocketFilter(udpFd, filter),
     });
-    this.#troubles = new TokenBucket(TROUBLE_RATE, now());
-    this.#tooBigs = new TokenBucket({ perSecond: 1, burst: 1 }, now());
     const lose = (loss: Loss, operation: string, code: number, packets = 1): void => {
       this.#lose(loss, operation, code, packets);
     };

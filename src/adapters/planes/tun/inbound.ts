@@ -6,8 +6,8 @@
  *
  * Fail closed: a packet reaches the device only when its local address, remote address and remote
  * port are those of an admitted peer (the local port is the socket's) and its payload is an IPv4
- * packet from an inner source that is that peer's own. When the device is full, what was received stays where it is, nothing more is received, and
- * `turn` goes on from there when it is called again.
+ * packet from an inner source that is that peer's own. When the device is full, what was received stays
+ * where it is, nothing more is received, and `turn` goes on from there when it is called again.
  */
 import { outerIpv4FromNumber, type Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
