@@ -197,7 +197,7 @@ test('syncconf and SIGHUP make the peers those of a file; a faulty one changes n
   // Its own file still has the first peer only, and another port now.
   await hosts.writeConfig(lab.server, 'ipipou0', [...TOP, 'fou-local-port 10007', ...PEER_ONE]);
   server.program.signal('SIGHUP');
-  await server.program.waitFor(/fou-local-port: changed.*needs a restart/);
+  await server.program.waitFor(/fou-local-port: takes effect after a restart/);
   await vi.waitFor(async () => expect(await peersOfServer()).toEqual({ one: 'established' }));
   await expectNoPing(lab, lab.client(1), SERVER);
 
@@ -252,6 +252,6 @@ test('a client of two servers reaches both, and what is behind each', async () =
   await expectPing(lab, lab.client(0), ip('10.9.0.2'));
   await expectPing(lab, lab.client(0), behind);
   const shown = await hosts.run(lab.client(0), ['show']);
-  expect(shown.stdout).toMatch(/^ipipou0 \(.*\): client, 2 of 2 peers carried$/m);
+  expect(shown.stdout).toMatch(/^ipipou0 \(.*\): client, 2 of 2 peers established$/m);
   expect(shown.stdout).toMatch(/^ {2}peer second: /m);
 });

@@ -104,9 +104,9 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
     });
 
     // Without an ICMP error nothing but a probe can tell: this is also what shows that the hole is one.
-    it(`is ${icmp ? '' : 'not '}noticed without probes`, async () => {
+    it(`is ${icmp ? 'noticed' : 'not noticed without probes'}`, async () => {
       await path.takes(1500, true);
-      await start('mtu 1472');
+      await start(...(icmp ? [] : ['mtu 1472']));
       await using transfer = await Transfer.begin(path.lab, INNER.server, 'up');
       await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(0);
       await path.takes(1280);
