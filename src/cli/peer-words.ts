@@ -1,6 +1,6 @@
 import type { PeerOption } from '../core/config/edit-peers.ts';
 import type { Option } from '../core/config/option.ts';
-import { COMMAND_LINE, findOption, problemAt, unknownOption } from '../core/config/setting.ts';
+import { COMMAND_LINE, findOption, sayAt, unknownOption } from '../core/config/setting.ts';
 import { ConfigError } from '../core/errors.ts';
 
 const place = { source: COMMAND_LINE, line: undefined };
@@ -22,7 +22,9 @@ export async function readPeerWords(
     const option = findOption(word);
     if (option === undefined) throw new ConfigError([unknownOption(word, undefined, place)]);
     if (option.peer === undefined) {
-      throw new ConfigError([problemAt({ option, text: '', ...place }, 'an option of a peer')]);
+      throw new ConfigError([
+        sayAt({ option, text: '', ...place }, `${option.name} cannot be set per peer`),
+      ]);
     }
     const value = option.value === undefined ? '' : valueOf(option, words[next + 1]);
     const elsewhere = option.secret && (value === '-' || value.startsWith('@'));

@@ -37,8 +37,8 @@ test.each([
   [['auth-token', ''], 'auth-token: no value: expected 1 to 1472 bytes'],
   [['keepalvie', '5'], 'did you mean `--keepalive`?'],
   [['auth-tokenQXZ'], 'auth-token(hidden)'],
-  [['verb', '3'], 'verb: "": expected an option of a peer'],
-  [['peer', 'x'], 'peer: "": expected an option of a peer'],
+  [['verb', '3'], 'verb cannot be set per peer'],
+  [['peer', 'x'], 'peer cannot be set per peer'],
   [['keepalive', '5', 'remove'], 'unknown option remove'],
 ])('%j is refused', async (words, message) => {
   await expect(read(...words)).rejects.toThrow(message);
