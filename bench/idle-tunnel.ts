@@ -32,6 +32,7 @@ export const NO_MEMORY: MemoryStore = {
   open: async () => ({
     damage: [],
     load: () => undefined,
+    learn: () => undefined,
     note: () => undefined,
     forget: () => undefined,
     flush: async () => undefined,

@@ -48,6 +48,11 @@ export class Memories {
     return memory && !this.#beginning ? { ...memory, remote: undefined } : memory;
   }
 
+  /** Peers come that were another tunnel's, or this one's once: what any has seen of them counts. */
+  learn(peers: readonly PeerConfig[]): void {
+    if (peers.length > 0) this.#options.journal.learn(peers);
+  }
+
   /** Whether a peer's memory names somebody who is to be admitted. */
   names(peer: PeerConfig): boolean {
     return this.recall(peer)?.remote !== undefined;

@@ -29,6 +29,7 @@ export function syncPeers(
     const wanted = new Set(peers.map(({ id }) => id));
     const gone = [...driver.table.directory.entries()].filter(({ peer }) => !wanted.has(peer.id));
     const changes = changesOf(driver, peers);
+    learn(driver, changes);
     await takeOut(plane, gone);
     try {
       await makeKnown(plane, changes.news);
@@ -50,6 +51,7 @@ export async function setPeer(driver: Driver, peer: PeerConfig, clock: Clock): P
     const { directory } = driver.table;
     requireRoom(plane, directory.size + (directory.get(peer.id) ? 0 : 1));
     const changes = changesOf(driver, [peer]);
+    learn(driver, changes);
     await makeKnown(plane, changes.news);
     await begin(driver, changes, clock);
   });
@@ -82,6 +84,12 @@ function changesOf(driver: Driver, peers: readonly PeerConfig[]): Changes {
     else if (!sameValue(slot.peer, peer)) changed.push({ slot, peer });
   }
   return { added, changed, news: [...added, ...changed.map(({ peer }) => peer)] };
+}
+
+/** What was accepted of those who come, wherever that was. */
+function learn(driver: Driver, { added, changed }: Changes): void {
+  const others = changed.filter(({ slot, peer }) => !sameProof(slot.peer, peer));
+  driver.memories.learn([...added, ...others.map(({ peer }) => peer)]);
 }
 
 async function takeOut(plane: DataPlane, slots: readonly PeerSlot[]): Promise<void> {

@@ -96,6 +96,11 @@ export interface MemoryJournal {
   /** What was unusable, in words. */
   readonly damage: readonly string[];
   load(peer: PeerConfig): SessionMemory | undefined;
+  /**
+   * Takes over what other tunnels' journals say by now of peers that come. It reads them on the event
+   * loop: a second for a hundred thousand peers.
+   */
+  learn(peers: readonly PeerConfig[]): void;
   /** Takes memory to be written by the next `flush`. */
   note(peer: PeerConfig, memory: SessionMemory): void;
   /** Notes that a peer is gone: nobody is remembered, and what protects from replays stays. */

@@ -1,6 +1,7 @@
 import { mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { mergeReplay } from '../../core/auth/replay.ts';
+import { replayKey } from '../../core/auth/schemes.ts';
 import type { SessionMemory } from '../../core/session/types.ts';
 import type { Seconds } from '../../core/units.ts';
 import type { PeerConfig } from '../../core/config/tunnel-config.ts';
@@ -32,6 +33,9 @@ export type JournalFile = {
   handle: FileHandle;
 };
 
+/** Reads what is remembered beside a journal, by keys. */
+export type Elsewhere = () => Iterable<ReadonlyMap<string, SessionMemory>>;
+
 export type JournalContent = {
   readonly records: Map<string, SessionMemory>;
   readonly floor: Seconds;
@@ -56,6 +60,7 @@ export class Journal implements MemoryJournal {
   readonly #records: Map<string, SessionMemory>;
   readonly #former: Set<string>;
   readonly #floor: Seconds;
+  readonly #elsewhere: Elsewhere;
   readonly #sync: Sync;
   readonly #dirty = new Set<string>();
   /** Bytes of the file when it was written anew, and since. */
@@ -69,13 +74,14 @@ export class Journal implements MemoryJournal {
     file: JournalFile,
     { records, floor, former }: JournalContent,
     damage: readonly string[],
-    sync: Sync,
+    { elsewhere, sync }: { readonly elsewhere: Elsewhere; readonly sync: Sync },
   ) {
     this.#file = file;
     this.#records = records;
     this.#former = former;
     this.#floor = floor;
     this.damage = damage;
+    this.#elsewhere = elsewhere;
     this.#sync = sync;
   }
 
@@ -87,6 +93,19 @@ export class Journal implements MemoryJournal {
     if (newest >= this.#floor) return memory;
     const replay = mergeReplay(memory?.replay, { newest: this.#floor, seen: [] });
     return { remote: memory?.remote, replay, peer: memory?.peer };
+  }
+
+  learn(peers: readonly PeerConfig[]): void {
+    const keys = peers.filter(({ proof }) => replayKey(proof)).map(memoryKey);
+    if (keys.length === 0) return;
+    for (const found of this.#elsewhere()) {
+      for (const key of keys) {
+        const told = found.get(key);
+        if (told?.replay === undefined) continue;
+        const own = this.#records.get(key) ?? { ...told, remote: undefined };
+        this.#put(key, { ...own, replay: mergeReplay(own.replay, told.replay) });
+      }
+    }
   }
 
   note(peer: PeerConfig, memory: SessionMemory): void {

@@ -32,7 +32,7 @@ import { parseJournal, type JournalText } from './memory-record.ts';
  * Memory below `base` (/var/lib/ipipou): a journal a tunnel, named by its device and role, with a
  * record a peer, found by the peer's public key (memory-key.ts). A start reads all journals of the
  * folder: replays are told by the newest packet that any of them has seen of a key, so that neither a
- * device nor a peer loses that with its name. Who was admitted is told by a tunnel's own journal only.
+ * device nor a peer loses that with its name; a peer that comes later is looked up there then. Who was admitted is told by a tunnel's own journal only.
  * A daemon locks its journal; where two of one name share the folder (network namespaces), the second
  * has one with a number.
  */
@@ -73,7 +73,7 @@ async function openJournal(
   const others = otherJournals(base, file.path);
   // One from a clock that was ahead must not lock out the peers of all.
   const floor = seconds(Math.max(ownFloor, ...others.map((other) => Math.min(other.floor, now))));
-  const elsewhere = [former.elsewhere, ...others.map((other) => other.records)];
+  const elsewhere = [former.elsewhere, ...others.map(recordsOf)];
   const known = records.size > 0 || elsewhere.some((found) => found.size > 0);
   const current = new Set(known ? config.peers.map(memoryKey) : []);
   for (const found of elsewhere) {
@@ -88,7 +88,11 @@ async function openJournal(
     if (memory.remote && !counts) records.set(key, { ...memory, remote: undefined });
   }
   const gone = new Set([...records.keys()].filter((key) => !current.has(key)));
-  const journal = new Journal(file, { records, floor, former: gone }, damage, sync);
+  const ports = {
+    elsewhere: () => (existsSync(base) ? otherJournals(base, file.path).map(recordsOf) : []),
+    sync,
+  };
+  const journal = new Journal(file, { records, floor, former: gone }, damage, ports);
   await journal.begin(config.peers.length);
   await former.discard();
   return journal;
@@ -126,6 +130,8 @@ function setAside(path: string): string {
 }
 
 type Known = Pick<JournalText, 'records' | 'floor'>;
+
+const recordsOf = ({ records }: Known): Known['records'] => records;
 
 /** Journals of other tunnels, which may be being written; what is wrong with them is theirs to tell. */
 function otherJournals(base: string, own: string): readonly Known[] {

@@ -217,6 +217,7 @@ export class ScriptedCore implements SessionCore {
 export class FakeMemory implements MemoryStore, MemoryJournal {
   readonly kept = new Map<PeerId, SessionMemory>();
   readonly loaded: PeerId[] = [];
+  readonly learned: PeerId[] = [];
   readonly saved: SessionMemory[] = [];
   damage: readonly string[] = [];
   /** Why nothing can be written. */
@@ -239,6 +240,10 @@ export class FakeMemory implements MemoryStore, MemoryJournal {
   load({ id }: PeerConfig): SessionMemory | undefined {
     this.loaded.push(id);
     return this.kept.get(id);
+  }
+
+  learn(peers: readonly PeerConfig[]): void {
+    this.learned.push(...peers.map(({ id }) => id));
   }
 
   note({ id }: PeerConfig, memory: SessionMemory): void {

@@ -354,6 +354,7 @@ describe('a change of the peers', () => {
     world.calls();
     await tunnel.setPeer({ ...peer('a'), proof: peer('n').proof });
     expect(world.calls()).toEqual(['configure a', 'evict a']);
+    expect(world.memory.learned).toEqual([id('a')]);
     await world.packet('a', 1);
     expect(world.calls()).toEqual([]);
     await world.packet('n', 1);

@@ -219,6 +219,23 @@ describe('memory', () => {
     expect((await start(tunnel('ipipou0', a))).load(a)?.replay?.ahead).toEqual(ahead);
   });
 
+  test('of a peer that comes while the tunnel runs is what any tunnel has seen of its key by then', async () => {
+    const a = keyed('a', 1);
+    const here = await start(tunnel('here', keyed('b', 2)));
+    const there = await start(tunnel('there', a));
+    there.note(a, memory(9));
+    await there.flush();
+    const moved = keyed('moved', 1);
+    here.learn([moved, peerConfig()]);
+    expect(here.load(moved)).toEqual({ ...memory(9), remote: undefined });
+    await here.flush();
+    await die(here);
+    await die(there);
+    rmSync(journalPath('there'));
+    const later = await start(tunnel('here', moved));
+    expect(later.load(moved)?.replay).toEqual(memory(9).replay);
+  });
+
   test('of two daemons of one name is in two journals', async () => {
     const a = keyed('a', 1);
     const first = await start(tunnel('ipipou0', a));
