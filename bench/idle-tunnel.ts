@@ -114,6 +114,7 @@ export async function openScene(
     sessionCrypto: crypto,
     clock,
     log: () => undefined,
+    tell: () => undefined,
     resolver: { resolve: async () => [] },
     host: {
       firstAddress: async () => undefined,

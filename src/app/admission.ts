@@ -1,11 +1,11 @@
 import type { Path } from '../core/addr.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
-import { REFUSED_WORK, reportTrouble } from '../core/events/trouble-words.ts';
+import { reportTrouble } from '../core/events/trouble-words.ts';
 import { IpipouError } from '../core/errors.ts';
 import { millis, type Millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DataPlane } from '../ports/data-plane.ts';
-import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 import { explain } from './explain.ts';
 import {
   ADMIT_BACKOFF_FIRST,
@@ -30,7 +30,7 @@ type Failure = {
 export class Admission {
   readonly #plane: Pick<DataPlane, 'admit' | 'evict'>;
   readonly #clock: Clock;
-  readonly #log: Log;
+  readonly #tell: Tell;
   readonly #isSole: () => boolean;
   readonly #onFatal: (error: Error) => void;
   /** Peers whose last attempt failed. */
@@ -42,7 +42,7 @@ export class Admission {
     plane: Pick<DataPlane, 'admit' | 'evict' | 'adopted'>,
     ports: {
       readonly clock: Clock;
-      readonly log: Log;
+      readonly tell: Tell;
       readonly isSole: () => boolean;
       readonly onFatal: (error: Error) => void;
     },
@@ -50,7 +50,7 @@ export class Admission {
     this.#plane = plane;
     this.#everAdmitted = plane.adopted.size > 0;
     this.#clock = ports.clock;
-    this.#log = ports.log;
+    this.#tell = ports.tell;
     this.#isSole = ports.isSole;
     this.#onFatal = ports.onFatal;
   }
@@ -121,21 +121,20 @@ export class Admission {
     const failure = this.#failures.get(slot);
     if (failure === undefined) return;
     this.#failures.delete(slot);
-    const fields = { peer: slot.peer.id, failures: failure.count };
-    this.#log('info', 'tunnel updated again', fields);
+    this.#tell({ kind: 'plane-obeys', failures: failure.count }, slot.peer.id);
   }
 
   #failed(slot: PeerSlot, kind: 'not-pointed' | 'not-evicted', error: unknown): void {
     const count = (this.#failures.get(slot)?.count ?? 0) + 1;
     const pause = Math.min(ADMIT_BACKOFF_FIRST * 2 ** (count - 1), ADMIT_BACKOFF_MAX);
     const notBefore = millis(this.#clock.now().monotonic + pause);
-    const fields = explain(error);
+    const failure = explain(error);
     const { id } = slot.peer;
-    const said = { kind, error: String(fields['error']) } as const;
+    const said = { kind, error: failure.error } as const;
     const trouble = reportTrouble(said, this.#isSole() ? undefined : id);
     this.#failures.set(slot, { count, notBefore, trouble });
-    const told = { peer: id, ...fields, failures: count, retryAfterMs: pause };
-    this.#log('error', REFUSED_WORK[kind], told);
+    const told = { work: kind, failures: count, retryAfter: millis(pause) };
+    this.#tell({ kind: 'plane-refuses', ...told, ...failure }, id);
     if (count < ADMIT_FAILURES_MAX || !this.#isSole()) return;
     const exit = this.#everAdmitted ? 'updateTunnel' : 'createTunnel';
     const message = `${trouble.words} (${count} attempts)`;

@@ -1,9 +1,7 @@
 import type { Path } from '../core/addr.ts';
 import type { PeerConfig, Proof } from '../core/config/tunnel-config.ts';
-import type { TunnelEvent } from '../core/events/event.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
 import { reportTrouble } from '../core/events/trouble-words.ts';
-import { wordsOf } from '../core/events/words.ts';
 import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
 import type { SessionConfig, SessionCrypto, SessionEvent } from '../core/session/types.ts';
 import type { Port } from '../core/units.ts';
@@ -78,7 +76,6 @@ export class Driver {
     });
     this.#effects = new Effects(ports, {
       isSole: () => this.table.directory.size === 1,
-      tell: (entry, event) => this.#tell(entry, event),
       dispatch: (slot, event) => this.dispatch(slot, event),
       inTurn: (slot, work) =>
         void this.#turns.take(() => this.#turns.perform([slot], undefined, work).done),
@@ -267,11 +264,5 @@ export class Driver {
     return this.#wakeUps.wakeDue(async (slot, now) => {
       await this.#outcomes.carry(this.table.advance(slot, { kind: 'wake' }, now));
     });
-  }
-
-  #tell(entry: PeerSlot | undefined, event: TunnelEvent): void {
-    const { level, words, fields } = wordsOf(event);
-    const several = entry !== undefined && this.table.directory.size > 1;
-    this.#ports.log(level, words, several ? { peer: entry.peer.id, ...fields } : fields);
   }
 }

@@ -1,21 +1,26 @@
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { PlaneFactory, PlaneJournal } from '../ports/data-plane.ts';
 import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 import type { RunClaim, RunRecord } from '../ports/run-store.ts';
 
 /* What a run leaves for the next one when it is cut short, and what the next one makes of it. */
 
-type Ports = { readonly planes: readonly PlaneFactory[]; readonly log: Log };
+type Ports = {
+  readonly planes: readonly PlaneFactory[];
+  readonly log: Log;
+  readonly tell: Tell;
+};
 
 /** What a run with another plane left would be in this one's way. */
 export async function cleanOtherPlane(
   { previous }: RunClaim,
   chosen: PlaneFactory,
-  { planes, log }: Ports,
+  { planes, log, tell }: Ports,
 ): Promise<void> {
   if (previous === undefined || previous.plane === chosen.name) return;
   const factory = planes.find(({ name }) => name === previous.plane);
-  log('info', 'cleaning up after an earlier run', { plane: previous.plane });
+  tell({ kind: 'earlier-plane-cleaned', plane: previous.plane });
   await factory?.clean({ config: previous.config, journal: heldJournal(previous), log });
 }
 

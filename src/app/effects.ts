@@ -1,5 +1,5 @@
 import type { Path } from '../core/addr.ts';
-import type { TunnelEvent } from '../core/events/event.ts';
+import type { PeerId } from '../core/config/tunnel-config.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
 import { reportTrouble } from '../core/events/trouble-words.ts';
 import type { Outcome } from '../core/session/table.ts';
@@ -20,7 +20,6 @@ export type EffectPorts = LookupPorts & {
 
 type Owner = {
   readonly isSole: () => boolean;
-  readonly tell: (slot: PeerSlot | undefined, event: TunnelEvent) => void;
   /** Gives a session an event in its turn. */
   readonly dispatch: (slot: PeerSlot, event: SessionEvent) => Promise<void>;
   /** Has work of a peer done in its turn. */
@@ -34,21 +33,21 @@ type Owner = {
  */
 export class Effects {
   readonly #ports: EffectPorts;
-  readonly #tell: Owner['tell'];
+  readonly #isSole: () => boolean;
   readonly #admission: Admission;
   readonly #evictions: Evictions;
   readonly #sender: Sender;
   readonly #lookups: Lookups;
 
-  constructor(ports: EffectPorts, { isSole, tell, dispatch, inTurn, onFatal }: Owner) {
-    const { plane, clock, log, onPath } = ports;
+  constructor(ports: EffectPorts, { isSole, dispatch, inTurn, onFatal }: Owner) {
+    const { plane, clock, tell, onPath } = ports;
     this.#ports = ports;
-    this.#tell = tell;
-    const admission = new Admission(plane, { clock, log, isSole, onFatal });
+    this.#isSole = isSole;
+    const admission = new Admission(plane, { clock, tell, isSole, onFatal });
     const onGone = (): void => onPath(undefined);
     this.#admission = admission;
     this.#evictions = new Evictions({ admission, clock, onGone, inTurn });
-    this.#sender = new Sender(plane, log);
+    this.#sender = new Sender(plane, tell);
     this.#lookups = new Lookups(ports, dispatch);
   }
 
@@ -63,7 +62,7 @@ export class Effects {
     const answers: SessionEvent[] = [];
     let refused = !remembered;
     for (const effect of effects) {
-      if (effect.kind === 'event') this.#tell(entry, effect.event);
+      if (effect.kind === 'event') this.#ports.tell(effect.event, this.#named(entry));
       else if (entry) {
         // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
         if (refused && effect.kind === 'send' && effect.purpose === 'reply') continue;
@@ -133,6 +132,11 @@ export class Effects {
     this.#lookups.close();
   }
 
+  /** Whose an event is, where that has to be told: not of a sole peer. */
+  #named(entry: PeerSlot | undefined): PeerId | undefined {
+    return this.#isSole() ? undefined : entry?.peer.id;
+  }
+
   /** Carries out one effect; returns the event that answers it, if it has one right away. */
   async #performFor(
     slot: PeerSlot,
@@ -175,11 +179,7 @@ export class Effects {
     try {
       await this.#ports.plane.limitMtu(peer.id, mtu);
     } catch (error) {
-      this.#ports.log('warn', 'cannot set the MTU towards a peer', {
-        peer: peer.id,
-        mtu,
-        ...explain(error),
-      });
+      this.#ports.tell({ kind: 'mtu-not-set', mtu, ...explain(error) }, peer.id);
     }
   }
 
@@ -188,7 +188,7 @@ export class Effects {
       const { rxPackets, txPackets, heardAt } = await this.#ports.plane.counters(slot.peer.id);
       return { kind: 'counters', counts: { rxPackets, txPackets }, heardAt };
     } catch (error) {
-      this.#ports.log('debug', 'cannot read counters', explain(error));
+      this.#ports.tell({ kind: 'counters-not-read', ...explain(error) });
       return undefined;
     }
   }

@@ -1,6 +1,5 @@
-import { formatEndpoint } from '../core/addr.ts';
 import type { ControlPacket, OuterError, PlaneListener } from '../ports/data-plane.ts';
-import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 
 /** What receives a plane's packets and its end once the session runs. */
 type Recipient = {
@@ -14,14 +13,14 @@ type Recipient = {
  * started waits (a plane hands packets up one at a time), so that a peer's first packet counts.
  */
 export class Inbox implements PlaneListener {
-  readonly #log: Log;
+  readonly #tell: Tell;
   readonly #recipient: Promise<Recipient | undefined>;
   #settle: (recipient: Recipient | undefined) => void = () => undefined;
   /** From `deliverTo` on. */
   #running: Recipient | undefined;
 
-  constructor(log: Log) {
-    this.#log = log;
+  constructor(tell: Tell) {
+    this.#tell = tell;
     this.#recipient = new Promise((resolve) => {
       this.#settle = resolve;
     });
@@ -44,14 +43,13 @@ export class Inbox implements PlaneListener {
 
   /** Anybody can forge these, so none waits: before the session runs there is nothing they could be about. */
   outerError(error: OuterError): void {
-    const { remote, kind, ...said } = error;
-    this.#log('debug', `the network says: ${kind}`, { remote: formatEndpoint(remote), ...said });
+    const { remote, ...says } = error;
+    this.#tell({ kind: 'network-says', remote, says });
     this.#running?.outerError(error);
   }
 
   disturbed(what: string, repaired: boolean): void {
-    if (repaired) this.#log('warn', 'put back what was changed from outside', { what });
-    else this.#log('error', 'changed from outside and not put back', { what });
+    this.#tell({ kind: 'disturbed', what, repaired });
   }
 
   failed(error: Error): void {

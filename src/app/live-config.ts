@@ -14,7 +14,7 @@ import type {
   PeerChanges,
   PeerStatus,
 } from '../ports/control.ts';
-import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 import { boundLines, fitReply } from './reply-bounds.ts';
 
 /*
@@ -52,7 +52,7 @@ type Wanted = Extract<Resolved, { readonly action: 'run' | 'reauthenticate' }>;
 export class LiveConfig {
   readonly #load: () => Promise<Loaded>;
   readonly #tunnel: LivePeers;
-  readonly #log: Log;
+  readonly #tell: Tell;
   /** What the tunnel was started with, and cannot change. */
   readonly #running: FixedConfig;
   #peers: readonly PeerConfig[];
@@ -64,12 +64,12 @@ export class LiveConfig {
   #last: Promise<unknown> = Promise.resolve();
 
   /** `load` reads the tunnel's own files again; `loaded` is what it was started with. */
-  constructor(load: () => Promise<Loaded>, loaded: Loaded, tunnel: LivePeers, log: Log) {
+  constructor(load: () => Promise<Loaded>, loaded: Loaded, tunnel: LivePeers, tell: Tell) {
     const { config, base, log: levels } = wantedOf(loaded.resolved);
     const { peers, ...fixed } = config;
     this.#load = load;
     this.#tunnel = tunnel;
-    this.#log = log;
+    this.#tell = tell;
     this.#running = { config: fixed, log: levels };
     this.#peers = peers;
     this.#base = base;
@@ -94,13 +94,13 @@ export class LiveConfig {
     if (request.request === 'set-peer') {
       const edit = editPeer(this.#peers, this.#base, peer, request.options);
       await this.#apply(edit);
-      this.#log('info', 'peer set', { peer });
+      this.#tell({ kind: 'peer-set' }, peer as PeerId);
       return { ok: true, warnings: edit.warnings };
     }
     const edit = dropPeer(this.#peers, this.#base, peer);
     await this.#tunnel.removePeer(edit.removed);
     await this.#apply(edit);
-    this.#log('info', 'peer removed', { peer });
+    this.#tell({ kind: 'peer-removed' }, edit.removed);
     return { ok: true };
   }
 
@@ -136,13 +136,13 @@ export class LiveConfig {
       ? { ...base, timers: this.#base.timers }
       : base;
     this.#origin = origin;
-    this.#log('info', 'config read again', changes);
+    this.#tell({ kind: 'config-read', ...changes });
     const said = [
       ...changed.map((option) => `${option}: takes effect after a restart`),
       ...about,
       ...warnings,
     ];
-    for (const text of said) this.#log('warn', text);
+    for (const words of said) this.#tell({ kind: 'config-warning', words });
     return { ok: true, changes, warnings: boundLines(said) };
   }
 

@@ -7,7 +7,7 @@ import { millis } from '../core/units.ts';
 import { insideOf } from '../core/wire/overhead.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Resolver } from '../ports/host-network.ts';
-import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 import { explain } from './explain.ts';
 import { RESOLVE_TIMEOUT } from './limits.ts';
 import type { Way } from './locator.ts';
@@ -15,7 +15,7 @@ import type { PeerSlot } from './peer-slot.ts';
 
 export type LookupPorts = {
   readonly clock: Clock;
-  readonly log: Log;
+  readonly tell: Tell;
   readonly resolver: Resolver;
   readonly locate: (remote: OuterIp) => Promise<Way | NoRoute>;
   /** Whether an address is one of this host. */
@@ -124,7 +124,7 @@ export class Lookups {
     try {
       way = await this.#ports.locate(remote);
     } catch (error) {
-      this.#ports.log('warn', 'cannot look up the route', { remote, ...explain(error) });
+      this.#ports.tell({ kind: 'route-not-found', remote, ...explain(error) });
     }
     // A look that is overtaken leaves its answer to the newer one.
     const current = this.#routes.get(slot);

@@ -3,7 +3,7 @@ import type { TroubleOf } from '../core/events/trouble.ts';
 import type { SessionMemory } from '../core/session/types.ts';
 import { millis, type Millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 import type { MemoryJournal } from '../ports/run-store.ts';
 import { explain } from './explain.ts';
 import { CLOSE_TIMEOUT, MEMORY_DELAY, MEMORY_PAUSE, MEMORY_RETRY } from './limits.ts';
@@ -12,7 +12,7 @@ import { waitAtMost } from './wait-at-most.ts';
 type Options = {
   readonly journal: MemoryJournal;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly tell: Tell;
 };
 
 /**
@@ -32,8 +32,7 @@ export class Memories {
   constructor(options: Options) {
     this.#options = options;
     for (const error of options.journal.damage) {
-      const event = 'session memory is damaged: only packets signed from now on are accepted';
-      options.log('error', event, { error });
+      options.tell({ kind: 'memory-damaged', error });
     }
   }
 
@@ -93,19 +92,19 @@ export class Memories {
   }
 
   async #write(peer: PeerId | undefined): Promise<boolean> {
-    const { journal, clock, log } = this.#options;
+    const { journal, clock, tell } = this.#options;
     try {
       await journal.flush();
     } catch (error) {
-      const fields = explain(error);
-      const news = this.#trouble === undefined;
+      const failure = explain(error);
+      const again = this.#trouble !== undefined;
       this.#failedAt = clock.now().monotonic;
-      this.#trouble = { kind: 'not-remembered', error: String(fields['error']) };
-      log(news ? 'error' : 'debug', 'cannot write the session memory', { peer, ...fields });
+      this.#trouble = { kind: 'not-remembered', error: failure.error };
+      tell({ kind: 'not-remembered', again, ...failure }, peer);
       this.#later(MEMORY_RETRY);
       return false;
     }
-    if (this.#trouble !== undefined) log('info', 'memory is written again');
+    if (this.#trouble !== undefined) tell({ kind: 'remembers-again' });
     this.#trouble = undefined;
     this.#failedAt = undefined;
     return true;

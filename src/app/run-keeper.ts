@@ -1,5 +1,5 @@
 import type { Path } from '../core/addr.ts';
-import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 import type { PlaneJournal } from '../ports/data-plane.ts';
 import type { RunClaim, RunRecord } from '../ports/run-store.ts';
 import { explain } from './explain.ts';
@@ -10,13 +10,13 @@ import { explain } from './explain.ts';
  */
 export class RunKeeper {
   readonly #claim: RunClaim;
-  readonly #log: Log;
+  readonly #tell: Tell;
   #record: RunRecord | undefined;
   #plane: 'open' | 'closed' | 'stuck' = 'open';
 
-  constructor(claim: RunClaim, log: Log) {
+  constructor(claim: RunClaim, tell: Tell) {
     this.#claim = claim;
-    this.#log = log;
+    this.#tell = tell;
   }
 
   /** Writes the first record of this run; what the plane of the last one noted carries over. */
@@ -69,7 +69,7 @@ export class RunKeeper {
     try {
       this.#write({ ...this.record, ...news });
     } catch (error) {
-      this.#log('warn', 'cannot write the run record', explain(error));
+      this.#tell({ kind: 'not-recorded', ...explain(error) });
     }
   }
 

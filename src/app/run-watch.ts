@@ -1,7 +1,7 @@
 import { millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ControlHandler, ControlListener } from '../ports/control.ts';
-import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 import type { RunClaim } from '../ports/run-store.ts';
 import { explain } from './explain.ts';
 import { RUN_CHECK } from './limits.ts';
@@ -13,7 +13,7 @@ type Options = {
   readonly control: ControlListener;
   readonly handler: ControlHandler;
   readonly clock: Clock;
-  readonly log: Log;
+  readonly tell: Tell;
 };
 
 /**
@@ -54,7 +54,7 @@ export class RunWatch {
   }
 
   async #look(): Promise<void> {
-    const { claim, keeper, control, handler, log } = this.#options;
+    const { claim, keeper, control, handler, tell } = this.#options;
     try {
       if (claim.intact()) return;
       claim.renew();
@@ -65,12 +65,12 @@ export class RunWatch {
       this.#stopListening = stop;
       if (this.#closed) await stop();
       this.#trouble = undefined;
-      log('warn', 'the run directory was deleted and has been made anew');
+      tell({ kind: 'run-directory-remade' });
     } catch (error) {
-      const fields = explain(error);
-      if (this.#trouble === fields['error']) return;
-      this.#trouble = String(fields['error']);
-      log('error', 'the run directory was deleted and cannot be made anew', fields);
+      const failure = explain(error);
+      if (this.#trouble === failure.error) return;
+      this.#trouble = failure.error;
+      tell({ kind: 'run-directory-lost', ...failure });
     }
   }
 }

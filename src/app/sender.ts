@@ -3,7 +3,7 @@ import { troubleWords } from '../core/events/trouble-words.ts';
 import { sameValue } from '../core/same-value.ts';
 import type { SessionEffect } from '../core/session/types.ts';
 import type { DataPlane } from '../ports/data-plane.ts';
-import type { Log } from '../ports/log.ts';
+import type { Tell } from '../ports/tell.ts';
 import { explain } from './explain.ts';
 import { SEND_TROUBLES_MAX } from './limits.ts';
 import type { PeerSlot } from './peer-slot.ts';
@@ -13,12 +13,12 @@ type Send = Extract<SessionEffect, { readonly kind: 'send' }>;
 /** Sends sessions' packets, and keeps in mind where that fails. */
 export class Sender {
   readonly #plane: Pick<DataPlane, 'send'>;
-  readonly #log: Log;
+  readonly #tell: Tell;
   readonly #troubles = new Map<PeerSlot, TroubleOf<'not-sent'>>();
 
-  constructor(plane: Pick<DataPlane, 'send'>, log: Log) {
+  constructor(plane: Pick<DataPlane, 'send'>, tell: Tell) {
     this.#plane = plane;
-    this.#log = log;
+    this.#tell = tell;
   }
 
   /** What fails now, each failure once. */
@@ -33,12 +33,12 @@ export class Sender {
       await this.#plane.send({ path, payload, ttl, probe });
     } catch (error) {
       // A probe that is too big for the link says just that.
-      if (probe === true) this.#log('debug', 'a probe was not sent', explain(error));
+      if (probe === true) this.#tell({ kind: 'probe-not-sent', ...explain(error) });
       else this.#failed(slot, purpose, error);
       return;
     }
     if (this.#troubles.delete(slot) && this.#troubles.size === 0) {
-      this.#log('info', 'sending works again');
+      this.#tell({ kind: 'sends-again' });
     }
   }
 
@@ -47,11 +47,11 @@ export class Sender {
   }
 
   #failed(slot: PeerSlot, purpose: Send['purpose'], error: unknown): void {
-    const fields = explain(error);
-    const trouble = { kind: 'not-sent', purpose, error: String(fields['error']) } as const;
+    const failure = explain(error);
+    const trouble = { kind: 'not-sent', purpose, error: failure.error } as const;
     // The same failure again is no news: keepalives would fill the log while a link is down.
-    const level = this.troubles.some((known) => sameValue(known, trouble)) ? 'debug' : 'warn';
-    this.#log(level, `cannot send (${purpose})`, fields);
+    const again = this.troubles.some((known) => sameValue(known, trouble));
+    this.#tell({ kind: 'not-sent', purpose, again, ...failure });
     if (this.#troubles.has(slot) || this.#troubles.size < SEND_TROUBLES_MAX) {
       this.#troubles.set(slot, trouble);
     }

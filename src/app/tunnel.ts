@@ -16,6 +16,7 @@ import type { DataPlane, PlaneFactory } from '../ports/data-plane.ts';
 import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import type { Notify } from '../ports/notify.ts';
+import type { Tell } from '../ports/tell.ts';
 import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
 import { choosePlane } from './choose-plane.ts';
 import { Driver } from './driver.ts';
@@ -49,7 +50,9 @@ export type TunnelPorts = {
   readonly host: HostNetwork;
   readonly resolver: Resolver;
   readonly clock: Clock;
+  /** For the plane; all else is told. */
   readonly log: Log;
+  readonly tell: Tell;
   readonly runs: RunStore;
   readonly memory: MemoryStore;
   readonly control: ControlListener;
@@ -157,7 +160,7 @@ export async function openTunnel(
     return await acquire(config, origin, ports, undo);
   } catch (error) {
     await releaseAll(undo).catch((left: unknown) =>
-      ports.log('error', 'clean-up after the failed start', explain(left)),
+      ports.tell({ kind: 'not-undone', ...explain(left) }),
     );
     throw error;
   }
@@ -169,15 +172,15 @@ async function acquire(
   ports: TunnelPorts,
   undo: UndoStack,
 ): Promise<Tunnel> {
-  const { clock, log, notify } = ports;
+  const { clock, log, tell, notify } = ports;
   const claim = ports.runs.claim(config.inner.device);
-  const keeper = new RunKeeper(claim, log);
+  const keeper = new RunKeeper(claim, tell);
   undo.push('run directory', () => keeper.release());
 
   const memories = await openMemories(config, claim, ports);
   undo.push('session memory', () => memories.close());
   const { factory, reason } = await choosePlane(config.dataplane, ports.planes);
-  log('info', 'data plane chosen', { plane: factory.name, why: reason });
+  tell({ kind: 'plane-chosen', plane: factory.name, why: reason });
   requireRoom(factory, config.peers.length);
   await cleanOtherPlane(claim, factory, ports);
   keeper.begin({
@@ -188,7 +191,7 @@ async function acquire(
     since: clock.now().unix,
   });
 
-  const inbox = new Inbox(log);
+  const inbox = new Inbox(tell);
   const plane = await factory.open({
     config,
     authLengths: watchedLengths(config.peers),
@@ -212,7 +215,7 @@ async function acquire(
       crypto: ports.sessionCrypto,
       plane,
       clock,
-      log,
+      tell,
       resolver: ports.resolver,
       locate: createLocator(config, ports.host),
       isOwn: (address) => isOwnAddress(ports.host, address),
@@ -224,17 +227,17 @@ async function acquire(
     config.peers,
   );
   undo.push('session', () => driver.close(hurry.signal));
-  const beginning = begin(driver, plane, claim, log);
+  const beginning = begin(driver, plane, claim, tell);
   // A peer whose session has not begun yet begins it with its packet.
   inbox.deliverTo(driver);
   await beginning;
 
-  const stopWatching = ports.host.onChange(() => void followNetwork(driver, log));
+  const stopWatching = ports.host.onChange(() => void followNetwork(driver, tell));
   undo.push('network watch', stopWatching);
   const tunnel = new Tunnel({ config, ports, keeper, hurry }, driver, undo, failure);
   const { control } = ports;
   const handler: ControlHandler = (request) => tunnel.answer(request);
-  const watch = await RunWatch.open({ claim, keeper, control, handler, clock, log });
+  const watch = await RunWatch.open({ claim, keeper, control, handler, clock, tell });
   undo.push('control socket', () => watch.close());
   keeper.setLife('up');
   notify.ready(`${config.role} on ${config.inner.device}, data plane ${factory.name}`);
@@ -249,10 +252,10 @@ async function acquire(
 async function openMemories(
   config: TunnelConfig,
   { previous }: RunClaim,
-  { memory, clock, log }: TunnelPorts,
+  { memory, clock, tell }: TunnelPorts,
 ): Promise<Memories> {
   const options = { now: clock.now().unix, remotes: previous !== undefined };
-  return new Memories({ journal: await memory.open(config, options), clock, log });
+  return new Memories({ journal: await memory.open(config, options), clock, tell });
 }
 
 /**
@@ -263,14 +266,12 @@ async function begin(
   driver: Driver,
   { adopted }: DataPlane,
   { previous }: RunClaim,
-  log: Log,
+  tell: Tell,
 ): Promise<void> {
   const { directory } = driver.table;
   const [first] = adopted.values();
   if (first) {
-    const { ip, port } = first.remote;
-    const whom = adopted.size === 1 ? { remote: ip, port } : { peers: adopted.size };
-    log('info', 'adopted', whom);
+    tell({ kind: 'adopted', peers: adopted.size, remote: first.remote });
   }
   const mustBegin = (slot: PeerSlot): boolean =>
     directory.size === 1 || (previous !== undefined && driver.memories.names(slot.peer));
@@ -288,12 +289,12 @@ async function closePlane(plane: DataPlane, keeper: RunKeeper): Promise<void> {
   }
 }
 
-async function followNetwork(driver: Driver, log: Log): Promise<void> {
+async function followNetwork(driver: Driver, tell: Tell): Promise<void> {
   await driver.relocate();
   // Rejects while closing, when nothing needs refreshing any more.
   await driver
     .exclusive((plane) => plane.refresh())
-    .catch((error: unknown) => log('debug', 'outer path not refreshed', explain(error)));
+    .catch((error: unknown) => tell({ kind: 'route-not-refreshed', ...explain(error) }));
 }
 
 function firstFailure(): { failure: Promise<Error>; fail: (error: Error) => void } {

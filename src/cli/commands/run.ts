@@ -1,4 +1,5 @@
 import { LiveConfig, withLiveConfig } from '../../app/live-config.ts';
+import { toldTo } from '../../app/told-to.ts';
 import { openTunnel, type Tunnel } from '../../app/tunnel.ts';
 import { limitGarbage } from '../../adapters/system/heap.ts';
 import { createLog, openLogFile, writesToJournal, writeStderr } from '../../adapters/system/log.ts';
@@ -7,6 +8,7 @@ import type { Resolved } from '../../core/config/resolve.ts';
 import { formatHelp } from '../../core/config/text/help.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { Log } from '../../ports/log.ts';
+import type { Tell } from '../../ports/tell.ts';
 import { reporterOf, type Reporter } from '../background.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { loadConfig } from '../load-config.ts';
@@ -72,10 +74,13 @@ async function bringUp(
   machine.forbidCoreDumps();
   const inJournal = writesToJournal(context.env['JOURNAL_STREAM']);
   const log = makeLog(resolved, reporter, inJournal);
-  for (const warning of [...loaded.warnings, ...resolved.warnings]) log('warn', warning);
+  const tell = toldTo(log);
+  for (const words of [...loaded.warnings, ...resolved.warnings]) {
+    tell({ kind: 'config-warning', words });
+  }
   if (resolved.action === 'run') {
     const logPlace = reporter?.logPath ?? (inJournal ? 'journal' : 'stderr');
-    return stayUp({ args, loaded, resolved, machine, log, logPlace, context, reporter });
+    return stayUp({ args, loaded, resolved, machine, log, tell, logPlace, context, reporter });
   }
   await reauthenticateOnce(resolved.config, machine, log, context.signal);
   return EXIT.ok;
@@ -104,6 +109,7 @@ type Running = {
   readonly resolved: Wanted;
   readonly machine: Machine;
   readonly log: Log;
+  readonly tell: Tell;
   /** As in the run record. */
   readonly logPlace: string;
   readonly context: CommandContext;
@@ -112,22 +118,22 @@ type Running = {
 };
 
 async function stayUp(options: Running): Promise<ExitCode> {
-  const { args, loaded, resolved, machine, log, logPlace, context, reporter } = options;
+  const { args, loaded, resolved, machine, log, tell, logPlace, context, reporter } = options;
   const { config } = resolved;
   const later: { live?: LiveConfig } = {};
   const control = withLiveConfig(machine.control, () => later.live);
   const host = machine.openHost();
   try {
     const origin = { configPath: loaded.configPath, log: logPlace };
-    const tunnel = await openTunnel(config, origin, { ...machine, control, host, log });
-    const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, log);
+    const tunnel = await openTunnel(config, origin, { ...machine, control, host, log, tell });
+    const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, tell);
     later.live = live;
-    log('info', 'ready', { role: config.role, device: config.inner.device });
+    tell({ kind: 'ready', role: config.role, device: config.inner.device });
     reporter?.ready();
     // A client's first words with its server are worth waiting for.
     setTimeout(() => reporter?.close(), config.role === 'client' ? GRACE : 0).unref();
     const stopReloads = context.onReload((signal) => {
-      void (signal === 'SIGHUP' ? reload(live, log) : reauthenticate(tunnel, log));
+      void (signal === 'SIGHUP' ? reload(live, tell) : reauthenticate(tunnel, tell));
     });
     const failure = await Promise.race([tunnel.failure, aborted(context.signal)]);
     stopReloads();
@@ -141,35 +147,36 @@ async function stayUp(options: Running): Promise<ExitCode> {
 async function takeDown(
   tunnel: Tunnel,
   failure: Error | undefined,
-  { context, log, reporter }: Pick<Running, 'context' | 'log' | 'reporter'>,
+  { context, tell, reporter }: Pick<Running, 'context' | 'tell' | 'reporter'>,
 ): Promise<ExitCode> {
   // In the background the log is all there is; in the foreground words for a person are better.
-  const tell = (error: unknown): void => {
-    if (reporter) log('error', error instanceof Error ? error.message : String(error));
+  const say = (error: unknown): void => {
+    const words = error instanceof Error ? error.message : String(error);
+    if (reporter) tell({ kind: 'failed', error: words });
     else context.stderr(formatError(error));
   };
   if (failure) {
-    tell(failure);
+    say(failure);
     reporter?.failed(failure);
-  } else log('info', 'taking the tunnel down');
+  } else tell({ kind: 'ending' });
   try {
     await tunnel.close(context.hurry);
   } catch (error) {
-    tell(error);
+    say(error);
     return exitCodeOf(failure ?? error);
   }
   return failure ? exitCodeOf(failure) : EXIT.ok;
 }
 
-async function reload(live: LiveConfig, log: Log): Promise<void> {
+async function reload(live: LiveConfig, tell: Tell): Promise<void> {
   const reply = await live.reload();
-  if (!reply.ok) log('error', 'the config stays as it was', { error: reply.error });
+  if (!reply.ok) tell({ kind: 'config-refused', error: reply.error });
 }
 
-async function reauthenticate(tunnel: Tunnel, log: Log): Promise<void> {
+async function reauthenticate(tunnel: Tunnel, tell: Tell): Promise<void> {
   const reply = await tunnel.answer({ request: 'reauthenticate' });
-  if (reply.ok) log('info', 'authenticating again, as asked');
-  else log('warn', 'not authenticating again', { error: reply.error });
+  if (reply.ok) tell({ kind: 'reauthenticating' });
+  else tell({ kind: 'not-reauthenticating', error: reply.error });
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -5,7 +5,8 @@
  */
 import type { Endpoint, OuterIp } from '../addr.ts';
 import type { Refused } from '../auth/refusal.ts';
-import type { Seconds } from '../units.ts';
+import type { Millis, Seconds } from '../units.ts';
+import type { IcmpError } from '../wire/icmp-error.ts';
 import type { Trouble, Undelivered } from './trouble.ts';
 
 /** What both roles tell. */
@@ -78,6 +79,81 @@ type OfClient =
   /** Somebody on the way says that packets to a server that had answered do not arrive. */
   | ({ readonly kind: 'unreachable'; readonly remote: Endpoint } & Undelivered);
 
-export type TunnelEvent = Common | OfServer | OfClient;
+/** Something failed: what, and what to do about it where that is known. */
+export type Failure = { readonly error: string; readonly hint?: string | undefined };
+type Failed<Kind extends string> = { readonly kind: Kind } & Failure;
+
+/** What the daemon around the sessions tells of its start, its end and its config. */
+type OfDaemon =
+  /** `why`: not the best plane, or that it was asked for. */
+  | {
+      readonly kind: 'plane-chosen';
+      readonly plane: string;
+      readonly why: string | undefined;
+    }
+  | { readonly kind: 'earlier-plane-cleaned'; readonly plane: string }
+  /** The plane still carried so many peers of the earlier run; `remote`: the sole one's. */
+  | {
+      readonly kind: 'adopted';
+      readonly peers: number;
+      readonly remote: Endpoint;
+    }
+  | {
+      readonly kind: 'ready';
+      readonly role: 'server' | 'client';
+      readonly device: string;
+    }
+  | { readonly kind: 'ending' }
+  /** The tunnel cannot go on, or not everything could be removed. */
+  | Failed<'failed'>
+  | Failed<'not-undone'>
+  | { readonly kind: 'peer-set' }
+  | { readonly kind: 'peer-removed' }
+  /** So many peers are new, changed, as before, gone. */
+  | {
+      readonly kind: 'config-read';
+      readonly added: number;
+      readonly changed: number;
+      readonly kept: number;
+      readonly removed: number;
+    }
+  /** What is said about options, in words. */
+  | { readonly kind: 'config-warning'; readonly words: string }
+  | Failed<'config-refused'>
+  | { readonly kind: 'reauthenticating' }
+  | Failed<'not-reauthenticating'>
+  | Failed<'not-recorded'>
+  | { readonly kind: 'run-directory-remade' }
+  | Failed<'run-directory-lost'>;
+
+/** What goes wrong, and right again, where the daemon carries out what sessions want. */
+type OfWork =
+  /** Somebody changed what is the plane's. */
+  | { readonly kind: 'disturbed'; readonly what: string; readonly repaired: boolean }
+  /** An ICMP error about a packet of ours; anybody may have sent it. */
+  | { readonly kind: 'network-says'; readonly remote: Endpoint; readonly says: IcmpError }
+  | ({ readonly kind: 'route-not-found'; readonly remote: OuterIp } & Failure)
+  | Failed<'route-not-refreshed'>
+  /** The plane refuses: so many times in a row; it is asked again after a pause. */
+  | ({
+      readonly kind: 'plane-refuses';
+      readonly work: 'not-pointed' | 'not-evicted';
+      readonly failures: number;
+      readonly retryAfter: Millis;
+    } & Failure)
+  | { readonly kind: 'plane-obeys'; readonly failures: number }
+  | ({ readonly kind: 'mtu-not-set'; readonly mtu: number | undefined } & Failure)
+  | Failed<'counters-not-read'>
+  /** `again`: the same has been told and goes on. */
+  | ({ readonly kind: 'not-sent'; readonly purpose: string; readonly again: boolean } & Failure)
+  | Failed<'probe-not-sent'>
+  | { readonly kind: 'sends-again' }
+  | { readonly kind: 'memory-damaged'; readonly error: string }
+  | ({ readonly kind: 'not-remembered'; readonly again: boolean } & Failure)
+  | { readonly kind: 'remembers-again' };
+
+/** What a session tells. */
+export type SessionTold = Common | OfServer | OfClient;
+export type TunnelEvent = SessionTold | OfDaemon | OfWork;
 export type EventKind = TunnelEvent['kind'];
 export type EventOf<Kind extends EventKind> = Extract<TunnelEvent, { readonly kind: Kind }>;

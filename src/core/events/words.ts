@@ -1,8 +1,8 @@
 /** The words and the level of every event: what a log line of it says. */
 import { formatEndpoint, type Endpoint } from '../addr.ts';
 import type { Refusal, Refused } from '../auth/refusal.ts';
-import type { EventKind, EventOf, TunnelEvent } from './event.ts';
-import { troubleLevel, troubleWords, UNDELIVERED_WORDS } from './trouble-words.ts';
+import type { EventKind, EventOf, Failure, TunnelEvent } from './event.ts';
+import { REFUSED_WORK, troubleLevel, troubleWords, UNDELIVERED_WORDS } from './trouble-words.ts';
 
 /** 0 error, 1 warn, 2 info, 3 debug: the numbers of `verb`. */
 export type Level = 'error' | 'warn' | 'info' | 'debug';
@@ -95,10 +95,63 @@ const TABLE: Table = {
       ...at(remote),
       from,
     }),
+
+  'plane-chosen': ({ plane, why }) => line('info', 'data plane chosen', { plane, why }),
+  'earlier-plane-cleaned': ({ plane }) =>
+    line('info', 'cleaning up after an earlier run', { plane }),
+  adopted: ({ peers, remote }) => line('info', 'adopted', peers === 1 ? at(remote) : { peers }),
+  ready: ({ role, device }) => line('info', 'ready', { role, device }),
+  ending: () => line('info', 'taking the tunnel down'),
+  failed: ({ error, hint }) => line('error', error, { hint }),
+  'not-undone': (failure) => line('error', 'clean-up after the failed start', because(failure)),
+  'peer-set': () => line('info', 'peer set'),
+  'peer-removed': () => line('info', 'peer removed'),
+  'config-read': ({ added, changed, kept, removed }) =>
+    line('info', 'config read again', { added, changed, kept, removed }),
+  'config-warning': ({ words }) => line('warn', words),
+  'config-refused': (failure) => line('error', 'the config stays as it was', because(failure)),
+  reauthenticating: () => line('info', 'authenticating again, as asked'),
+  'not-reauthenticating': (failure) => line('warn', 'not authenticating again', because(failure)),
+  'not-recorded': (failure) => line('warn', 'cannot write the run record', because(failure)),
+  'run-directory-remade': () =>
+    line('warn', 'the run directory was deleted and has been made anew'),
+  'run-directory-lost': (failure) =>
+    line('error', 'the run directory was deleted and cannot be made anew', because(failure)),
+
+  disturbed: ({ what, repaired }) =>
+    repaired
+      ? line('warn', 'put back what was changed from outside', { what })
+      : line('error', 'changed from outside and not put back', { what }),
+  'network-says': ({ remote, says: { kind, ...said } }) =>
+    line('debug', `the network says: ${kind}`, { ...at(remote), ...said }),
+  'route-not-found': ({ remote, ...failure }) =>
+    line('warn', 'cannot look up the route', { remote, ...because(failure) }),
+  'route-not-refreshed': (failure) => line('debug', 'outer path not refreshed', because(failure)),
+  'plane-refuses': ({ work, failures, retryAfter, ...failure }) =>
+    line('error', REFUSED_WORK[work], { ...because(failure), failures, retryAfterMs: retryAfter }),
+  'plane-obeys': ({ failures }) => line('info', 'tunnel updated again', { failures }),
+  'mtu-not-set': ({ mtu, ...failure }) =>
+    line('warn', 'cannot set the MTU towards a peer', { mtu, ...because(failure) }),
+  'counters-not-read': (failure) => line('debug', 'cannot read counters', because(failure)),
+  'not-sent': ({ purpose, again, ...failure }) =>
+    line(again ? 'debug' : 'warn', `cannot send (${purpose})`, because(failure)),
+  'probe-not-sent': (failure) => line('debug', 'a probe was not sent', because(failure)),
+  'sends-again': () => line('info', 'sending works again'),
+  'memory-damaged': ({ error }) =>
+    line('error', 'session memory is damaged: only packets signed from now on are accepted', {
+      error,
+    }),
+  'not-remembered': ({ again, ...failure }) =>
+    line(again ? 'debug' : 'error', 'cannot write the session memory', because(failure)),
+  'remembers-again': () => line('info', 'memory is written again'),
 };
 
 function line(level: Level, words: string, fields: Fields = {}): Line {
   return { level, words, fields };
+}
+
+function because({ error, hint }: Failure): Fields {
+  return { error, hint };
 }
 
 function at(remote: Endpoint): Fields {

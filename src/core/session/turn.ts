@@ -6,7 +6,7 @@ import type { Path } from '../addr.ts';
 import type { Refusal, Refused } from '../auth/refusal.ts';
 import { packetTime } from '../auth/replay.ts';
 import { packetSeconds, type Scheme } from '../auth/schemes.ts';
-import type { TunnelEvent } from '../events/event.ts';
+import type { SessionTold } from '../events/event.ts';
 import { millis, type Instant, type Millis, type Seconds } from '../units.ts';
 import { RESOLVE_TIMEOUT } from './limits.ts';
 import { countRefusal } from './refusals.ts';
@@ -36,7 +36,7 @@ export type Turn<State extends SessionState> = {
 export type PacketEvent = Extract<SessionEvent, { readonly kind: 'packet' }>;
 
 /** Tells what has happened. */
-export function tell<State extends SessionState>(turn: Turn<State>, event: TunnelEvent): void {
+export function tell<State extends SessionState>(turn: Turn<State>, event: SessionTold): void {
   turn.effects.push({ kind: 'event', event });
 }
 

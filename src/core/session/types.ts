@@ -2,7 +2,7 @@ import type { OuterIp, Endpoint, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
-import type { TunnelEvent } from '../events/event.ts';
+import type { SessionTold } from '../events/event.ts';
 import type { NoRoute, Trouble, Undelivered, Unusable } from '../events/trouble.ts';
 import type { Instant, Millis, Port } from '../units.ts';
 
@@ -154,7 +154,7 @@ export type SessionEffect =
   | { readonly kind: 'locate'; readonly remote: OuterIp }
   | { readonly kind: 'poll-counters' }
   /** For people, and whoever else wants to know. */
-  | { readonly kind: 'event'; readonly event: TunnelEvent };
+  | { readonly kind: 'event'; readonly event: SessionTold };
 
 /** What `show` prints of a session; computed from the state, never stored. */
 export type SessionStatus = {

@@ -32,7 +32,7 @@ async function setUp() {
   const clock = new FakeClock();
   const plane = new FakePlane();
   const core = new ScriptedCore();
-  const { log, lines } = keepLog();
+  const { tell, lines } = keepLog();
   const paths: (Path | undefined)[] = [];
   const fatal: Error[] = [];
   const outside = {
@@ -44,7 +44,7 @@ async function setUp() {
     resolve: async (_host: string, _signal: AbortSignal): Promise<readonly OuterIp[]> => [],
   };
   const memory = new FakeMemory();
-  const memories = new Memories({ journal: memory, clock, log });
+  const memories = new Memories({ journal: memory, clock, tell });
   const driver = new Driver(
     {
       core,
@@ -53,7 +53,7 @@ async function setUp() {
       crypto: () => ({ random: (length) => new Uint8Array(length) }),
       plane,
       clock,
-      log,
+      tell,
       resolver: { resolve: (host, signal) => outside.resolve(host, signal) },
       locate: (remote) => outside.locate(remote),
       isOwn: async (address) => address === ip('192.0.2.1'),

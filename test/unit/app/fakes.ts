@@ -27,6 +27,8 @@ import type {
 } from '../../../src/ports/data-plane.ts';
 import type { MemoryJournal, MemoryStore } from '../../../src/ports/run-store.ts';
 import type { Log, LogFields, LogLevel } from '../../../src/ports/log.ts';
+import type { Tell } from '../../../src/ports/tell.ts';
+import { toldTo } from '../../../src/app/told-to.ts';
 import { inner } from '../../rig/addresses.ts';
 
 export const ip = (text: string): OuterIp => text as OuterIp;
@@ -268,7 +270,8 @@ export class FakeMemory implements MemoryStore, MemoryJournal {
 export type Line = { readonly level: LogLevel; readonly event: string; readonly fields: LogFields };
 
 /** A log that keeps its lines. */
-export function keepLog(): { readonly log: Log; readonly lines: Line[] } {
+export function keepLog(): { readonly log: Log; readonly tell: Tell; readonly lines: Line[] } {
   const lines: Line[] = [];
-  return { lines, log: (level, event, fields = {}) => void lines.push({ level, event, fields }) };
+  const log: Log = (level, event, fields = {}) => void lines.push({ level, event, fields });
+  return { lines, log, tell: toldTo(log) };
 }

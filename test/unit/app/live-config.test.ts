@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { toldTo } from '../../../src/app/told-to.ts';
 import { LiveConfig, withLiveConfig, type LivePeers } from '../../../src/app/live-config.ts';
 import { loadConfig } from '../../../src/cli/load-config.ts';
 import type { PeerConfig, PeerId } from '../../../src/core/config/tunnel-config.ts';
@@ -91,7 +92,9 @@ async function live(text: string, ...more: readonly string[]) {
     () => loadConfig(argv),
     loaded,
     tunnel,
-    (level, event, fields) => logged.push(`${level} ${event} ${JSON.stringify(fields)}`),
+    toldTo((level, event, fields) => {
+      logged.push(`${level} ${event} ${JSON.stringify(fields)}`);
+    }),
   );
   const rewrite = (next: string): void => writeFileSync(file, next);
   return { config, tunnel, logged, file, rewrite };

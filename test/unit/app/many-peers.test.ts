@@ -130,6 +130,7 @@ class World {
       sessionCrypto: () => ({ random: (length) => new Uint8Array(length) }),
       clock: this.clock,
       log: this.kept.log,
+      tell: this.kept.tell,
       resolver: { resolve: async (name) => this.names.get(name) ?? [] },
       host: {
         firstAddress: async () => undefined,

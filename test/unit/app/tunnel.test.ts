@@ -56,6 +56,7 @@ class World {
       sessionCrypto: () => ({ random: (length) => new Uint8Array(length) }),
       clock: this.clock,
       log: this.kept.log,
+      tell: this.kept.tell,
       resolver: { resolve: async () => [] },
       host: {
         firstAddress: async () => ip('192.0.2.1'),

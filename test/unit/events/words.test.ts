@@ -1,13 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { formatFields } from '../../../src/adapters/system/log.ts';
 import { REFUSALS } from '../../../src/core/auth/refusal.ts';
-import type { EventKind, EventOf } from '../../../src/core/events/event.ts';
+import type { EventKind, EventOf, TunnelEvent } from '../../../src/core/events/event.ts';
 import { wordsOf } from '../../../src/core/events/words.ts';
-import { seconds } from '../../../src/core/units.ts';
+import { millis, seconds } from '../../../src/core/units.ts';
 import { endpoint, ip } from '../session/bench.ts';
 
 const remote = endpoint('192.0.2.1', 10_000);
 const other = endpoint('192.0.2.9', 4500);
+
+const FAILURE = { error: 'EBUSY', hint: 'ipipou doctor' };
 
 /** One of every kind, and its log line. */
 const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] } = {
@@ -92,9 +94,132 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     'info server resolved host=vps.example address=192.0.2.1',
   ],
   'no-path': [{ kind: 'no-path' }, 'info no path to the server yet'],
+
+  'plane-chosen': [
+    { kind: 'plane-chosen', plane: 'bpf', why: 'asked for by the config' },
+    'info data plane chosen plane=bpf why="asked for by the config"',
+  ],
+  'earlier-plane-cleaned': [
+    { kind: 'earlier-plane-cleaned', plane: 'tun' },
+    'info cleaning up after an earlier run plane=tun',
+  ],
+  adopted: [{ kind: 'adopted', peers: 1, remote }, 'info adopted remote=192.0.2.1:10000'],
+  ready: [
+    { kind: 'ready', role: 'server', device: 'ipipou0' },
+    'info ready role=server device=ipipou0',
+  ],
+  ending: [{ kind: 'ending' }, 'info taking the tunnel down'],
+  failed: [{ kind: 'failed', error: 'the worker died' }, 'error the worker died'],
+  'not-undone': [
+    { kind: 'not-undone', ...FAILURE },
+    'error clean-up after the failed start error=EBUSY hint="ipipou doctor"',
+  ],
+  'peer-set': [{ kind: 'peer-set' }, 'info peer set'],
+  'peer-removed': [{ kind: 'peer-removed' }, 'info peer removed'],
+  'config-read': [
+    { kind: 'config-read', added: 1, changed: 2, kept: 3, removed: 4 },
+    'info config read again added=1 changed=2 kept=3 removed=4',
+  ],
+  'config-warning': [
+    { kind: 'config-warning', words: 'verb: takes effect after a restart' },
+    'warn verb: takes effect after a restart',
+  ],
+  'config-refused': [
+    { kind: 'config-refused', error: 'no such file' },
+    'error the config stays as it was error="no such file"',
+  ],
+  reauthenticating: [{ kind: 'reauthenticating' }, 'info authenticating again, as asked'],
+  'not-reauthenticating': [
+    { kind: 'not-reauthenticating', error: 'a server does not authenticate; its clients do' },
+    'warn not authenticating again error="a server does not authenticate; its clients do"',
+  ],
+  'not-recorded': [
+    { kind: 'not-recorded', ...FAILURE },
+    'warn cannot write the run record error=EBUSY hint="ipipou doctor"',
+  ],
+  'run-directory-remade': [
+    { kind: 'run-directory-remade' },
+    'warn the run directory was deleted and has been made anew',
+  ],
+  'run-directory-lost': [
+    { kind: 'run-directory-lost', ...FAILURE },
+    'error the run directory was deleted and cannot be made anew error=EBUSY hint="ipipou doctor"',
+  ],
+  disturbed: [
+    { kind: 'disturbed', what: 'nftables rules', repaired: true },
+    'warn put back what was changed from outside what="nftables rules"',
+  ],
+  'network-says': [
+    { kind: 'network-says', remote, says: { kind: 'too-big', mtu: 1400 } },
+    'debug the network says: too-big remote=192.0.2.1:10000 mtu=1400',
+  ],
+  'route-not-found': [
+    { kind: 'route-not-found', remote: remote.ip, error: 'ENETDOWN' },
+    'warn cannot look up the route remote=192.0.2.1 error=ENETDOWN',
+  ],
+  'route-not-refreshed': [
+    { kind: 'route-not-refreshed', ...FAILURE },
+    'debug outer path not refreshed error=EBUSY hint="ipipou doctor"',
+  ],
+  'plane-refuses': [
+    {
+      kind: 'plane-refuses',
+      work: 'not-pointed',
+      failures: 2,
+      retryAfter: millis(2000),
+      ...FAILURE,
+    },
+    'error cannot point the tunnel at its peer error=EBUSY hint="ipipou doctor" failures=2 retryAfterMs=2000',
+  ],
+  'plane-obeys': [{ kind: 'plane-obeys', failures: 2 }, 'info tunnel updated again failures=2'],
+  'mtu-not-set': [
+    { kind: 'mtu-not-set', mtu: 1300, ...FAILURE },
+    'warn cannot set the MTU towards a peer mtu=1300 error=EBUSY hint="ipipou doctor"',
+  ],
+  'counters-not-read': [
+    { kind: 'counters-not-read', ...FAILURE },
+    'debug cannot read counters error=EBUSY hint="ipipou doctor"',
+  ],
+  'not-sent': [
+    { kind: 'not-sent', purpose: 'authenticate', again: false, error: 'ENETUNREACH' },
+    'warn cannot send (authenticate) error=ENETUNREACH',
+  ],
+  'probe-not-sent': [
+    { kind: 'probe-not-sent', error: 'EMSGSIZE' },
+    'debug a probe was not sent error=EMSGSIZE',
+  ],
+  'sends-again': [{ kind: 'sends-again' }, 'info sending works again'],
+  'memory-damaged': [
+    { kind: 'memory-damaged', error: 'line 3' },
+    'error session memory is damaged: only packets signed from now on are accepted error="line 3"',
+  ],
+  'not-remembered': [
+    { kind: 'not-remembered', again: false, error: 'ENOSPC' },
+    'error cannot write the session memory error=ENOSPC',
+  ],
+  'remembers-again': [{ kind: 'remembers-again' }, 'info memory is written again'],
 };
 
 test.each(Object.values(GOLDEN))('$kind has its line', (event, expected) => {
+  const { level, words, fields } = wordsOf(event);
+  expect(`${level} ${words}${formatFields(fields)}`).toBe(expected);
+});
+
+test.each<[TunnelEvent, string]>([
+  [{ kind: 'adopted', peers: 3, remote }, 'info adopted peers=3'],
+  [
+    { kind: 'disturbed', what: 'nftables rules', repaired: false },
+    'error changed from outside and not put back what="nftables rules"',
+  ],
+  [
+    { kind: 'not-sent', purpose: 'reply', again: true, error: 'ENETUNREACH' },
+    'debug cannot send (reply) error=ENETUNREACH',
+  ],
+  [
+    { kind: 'not-remembered', again: true, error: 'ENOSPC' },
+    'debug cannot write the session memory error=ENOSPC',
+  ],
+])('$kind has another line where it is otherwise', (event, expected) => {
   const { level, words, fields } = wordsOf(event);
   expect(`${level} ${words}${formatFields(fields)}`).toBe(expected);
 });
