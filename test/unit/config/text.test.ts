@@ -15,7 +15,7 @@ import {
 import { wrap } from '../../../src/core/config/text/wrap.ts';
 import { EXIT } from '../../../src/core/exit-codes.ts';
 
-const COMMANDS = [{ name: 'show', summary: 'Show what runs.' }];
+const COMMANDS = [{ name: 'show', summary: 'Show what runs.', usage: 'ipipou up NAME' }];
 
 function spellingOf({ name, short, fileOnly }: Option): string {
   if (fileOnly) return name;

@@ -4,7 +4,12 @@ import { wrap } from './wrap.ts';
 const WIDTH = 80;
 
 /** One command of the program, as help lists it. */
-export type CommandHelp = { readonly name: string; readonly summary: string };
+export type CommandHelp = {
+  readonly name: string;
+  readonly summary: string;
+  /** Its synopsis, a line each, then paragraphs and, indented, its options. */
+  readonly usage: string;
+};
 
 /** The text of `--help`: lines of at most 80 characters. */
 export function formatHelp(commands: readonly CommandHelp[] = []): string {

@@ -39,7 +39,7 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
         'not encrypted.',
     ),
     ...(commands.length === 0 ? [] : ['.SH COMMANDS']),
-    ...commands.flatMap(({ name, summary }) => ['.TP', `.B ${roff(name)}`, ...paragraph(summary)]),
+    ...commands.flatMap(formatCommand),
     '.SH OPTIONS',
     'Defaults are in brackets; N is the value of',
     '.BR \\-\\-number .',
@@ -78,6 +78,17 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
     '.TP',
     '.I /etc/ipipou/NAME.conf',
     'Options of the tunnel NAME.',
+    ...PLACES.flatMap(({ folder, file, what }) => [
+      '.TP',
+      `.I ${roff(`${folder}/${file}`)}`,
+      ...paragraph(what),
+    ]),
+    '.SH ENVIRONMENT',
+    ...PLACES.flatMap(({ folder, variable }) => [
+      '.TP',
+      `.B ${variable}`,
+      ...paragraph(`A folder in place of ${folder}.`),
+    ]),
     '.SH EXAMPLES',
     ...example("A server, with the client's public key:", SERVER_EXAMPLE),
     '.PP',
@@ -89,6 +100,52 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
     '.BR nft (8)',
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Where a tunnel keeps what, and the variable that names another place. */
+const PLACES = [
+  {
+    folder: '/run/ipipou',
+    file: 'NETNS/DEVICE/',
+    variable: 'IPIPOU_RUN_DIR',
+    what: 'What runs now: its record, and the socket that commands speak to. Root only.',
+  },
+  {
+    folder: '/var/lib/ipipou',
+    file: 'DEVICE-ROLE.journal',
+    variable: 'IPIPOU_STATE_DIR',
+    what: 'What a tunnel remembers of its peers across restarts: what stops replays, and who was admitted.',
+  },
+  {
+    folder: '/var/log/ipipou',
+    file: 'DEVICE.log',
+    variable: 'IPIPOU_LOG_DIR',
+    what: 'The log of a tunnel that was started by up; with .1 behind it, that of the run before.',
+  },
+  {
+    folder: '/etc/systemd/system',
+    file: 'ipipou@.service',
+    variable: 'IPIPOU_UNIT_DIR',
+    what: 'The unit of a tunnel, which service install writes; beside it ipipou.target.',
+  },
+];
+
+/** A command: its synopsis, then what `help` says of it. */
+function formatCommand({ summary, usage }: CommandHelp): readonly string[] {
+  const [synopsis = '', ...rest] = usage.split('\n\n');
+  const text = rest.map((part) =>
+    /^ /m.test(part)
+      ? ['.PP', '.nf', ...part.split('\n').map(roff), '.fi']
+      : ['.IP', ...paragraph(part.replaceAll('\n', ' ').replaceAll('`', ''))],
+  );
+  const [first = '', ...more] = synopsis.replaceAll(/\n +/g, ' ').split('\n');
+  return [
+    '.TP',
+    `.B ${roff(first.replaceAll('`', ''))}`,
+    ...more.flatMap((line) => ['.TQ', `.B ${roff(line.replaceAll('`', ''))}`]),
+    ...paragraph(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`),
+    ...text.flat(),
+  ];
 }
 
 const SERVER_EXAMPLE = [
