@@ -30,7 +30,7 @@ export function syncPeers(
     const gone = [...driver.table.directory.entries()].filter(({ peer }) => !wanted.has(peer.id));
     const changes = changesOf(driver, peers);
     learn(driver, changes);
-    await takeOut(plane, gone);
+    await takeOut(driver, plane, gone);
     try {
       await makeKnown(plane, changes.news);
     } catch (error) {
@@ -62,7 +62,7 @@ export function removePeer(driver: Driver, id: PeerId): Promise<boolean> {
   return driver.settled(async (plane) => {
     const slot = driver.table.get(id);
     if (slot === undefined) return false;
-    await takeOut(plane, [slot]);
+    await takeOut(driver, plane, [slot]);
     driver.drop(slot);
     return true;
   });
@@ -92,8 +92,19 @@ function learn(driver: Driver, { added, changed }: Changes): void {
   driver.memories.learn([...added, ...others.map(({ peer }) => peer)]);
 }
 
-async function takeOut(plane: DataPlane, slots: readonly PeerSlot[]): Promise<void> {
-  if (slots.length > 0) await plane.remove(slots.map(({ peer }) => peer.id));
+/** Rejects as the plane does; what it has let go by then is put back. */
+async function takeOut(
+  driver: Driver,
+  plane: DataPlane,
+  slots: readonly PeerSlot[],
+): Promise<void> {
+  if (slots.length === 0) return;
+  try {
+    await plane.remove(slots.map(({ peer }) => peer.id));
+  } catch (error) {
+    await putBack(driver, plane, slots);
+    throw error;
+  }
 }
 
 async function makeKnown(plane: DataPlane, peers: readonly PeerConfig[]): Promise<void> {

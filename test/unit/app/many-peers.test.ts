@@ -416,6 +416,22 @@ describe('a change of the peers', () => {
     await tunnel.close();
   });
 
+  test('that the plane fails to carry out puts back whom it may have let go', async () => {
+    const world = new World();
+    const tunnel = await world.open('server', peer('a'), peer('b'));
+    await world.packet('b', 2);
+    world.calls();
+    world.plane.remove = async () => {
+      throw REFUSED;
+    };
+    await expect(tunnel.removePeer(id('b'))).rejects.toBe(REFUSED);
+    expect(world.calls()).toEqual(['configure b', 'admit b at 198.51.100.2']);
+    await expect(tunnel.syncPeers([peer('a')])).rejects.toBe(REFUSED);
+    expect(world.calls()).toEqual(['configure b', 'admit b at 198.51.100.2']);
+    expect((await tunnel.peerStatus(id('b')))?.path).toEqual(pathTo(2));
+    await tunnel.close();
+  });
+
   test('beyond what the plane carries is refused before anything changes', async () => {
     const world = new World();
     world.plane.capabilities = { maxPeers: 2 };
