@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { changed, DESCRIBED, Hosts } from '../rig/daemon.ts';
-import { succeeds } from '../rig/patience.ts';
+import { patience, succeeds } from '../rig/patience.ts';
 import { SizedPath } from '../rig/sized-path.ts';
 import { addressesSettled } from '../rig/traffic.ts';
 import { PROJECT } from '../vm/rig/project.ts';
@@ -183,6 +184,22 @@ describe('what both ends say of', () => {
     }
     await broken.after?.(scene);
     await expectSaid(scene, broken.name, ups, broken.tells);
+  });
+});
+
+describe('a server that starts eight seconds after its client', () => {
+  it('is found within three seconds', async () => {
+    await using lab = await up();
+    await using hosts = await Hosts.in(lab);
+    await using client = await hosts.start(lab.client(), CLIENT);
+    await client.ready();
+    await delay(8000);
+    expect((await client.status())?.phase).toBe('authenticating');
+    await using server = await hosts.start(lab.server, SERVER);
+    await server.ready();
+    const begin = performance.now();
+    await client.established();
+    expect(performance.now() - begin).toBeLessThan(patience(3000));
   });
 });
 
