@@ -18,6 +18,7 @@ import {
 import { deleteConntrack } from '../../netlink/conntrack.ts';
 import type { Link } from '../../netlink/route.ts';
 import { openRawUdp, type RawUdp } from '../../raw-socket.ts';
+import { openOuterErrors } from '../icmp-errors.ts';
 import { deviceMtu } from '../inner-mtu.ts';
 import { openOrUndo } from '../open-or-undo.ts';
 import { Serial } from '../serial.ts';
@@ -40,9 +41,9 @@ import { countersOf } from './tunnel-device.ts';
  * open unguarded. Closing: the devices, the listener, and the guard last. How peers come and go:
  * admissions.ts.
  *
- * Nothing here listens for ICMP errors: the kernel itself learns from "fragmentation needed" about
- * outer packets (the listener's socket is found by their ports, udp_err() of net/ipv4/udp.c), and ipip
- * then answers inner packets that are too big (measured on 6.1).
+ * Of "fragmentation needed" about outer packets the kernel learns itself (the listener's socket is found by
+ * their ports, udp_err() of net/ipv4/udp.c), and ipip then answers inner packets that are too big (measured
+ * on 6.1). What else ICMP says a client hears: icmp-errors.ts.
  */
 export class FouPlane implements DataPlane {
   readonly name = 'fou';
@@ -54,6 +55,7 @@ export class FouPlane implements DataPlane {
   readonly #repairs: Repairs;
   readonly #undo = new UndoStack();
   #raw: RawUdp | undefined;
+  #errors: Disposable | undefined;
   #queue: ControlQueue | undefined;
   /** Kernel changes are made one after another: calls of the owner and repairs alike. */
   readonly #serial = new Serial();
@@ -104,6 +106,7 @@ export class FouPlane implements DataPlane {
       await this.#admissions.settle(peer, admission);
     if (await alts.tidy()) record.setMadeAlts(alts.made);
     this.#raw = openRawUdp();
+    this.#errors = openOuterErrors(context);
     this.#repairs.start();
   }
 
@@ -267,6 +270,7 @@ export class FouPlane implements DataPlane {
       }
     } finally {
       this.#raw?.close();
+      this.#errors?.[Symbol.dispose]();
       closeParts(this.#parts);
     }
   }

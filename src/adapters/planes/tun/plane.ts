@@ -17,6 +17,7 @@ import type {
 import { close } from '../../ffi/libc.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
+import { openOuterErrors } from '../icmp-errors.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { putBack, RepairTimer } from '../repairs.ts';
 import { openOrUndo } from '../open-or-undo.ts';
@@ -129,6 +130,8 @@ export class TunPlane implements DataPlane {
       this.#onRouteEvent(event);
     });
     this.#undo.push('watch', () => watch.close());
+    const errors = openOuterErrors(this.#context);
+    this.#undo.push('ICMP errors', () => errors[Symbol.dispose]());
   }
 
   async configure(peers: readonly PlanePeer[]): Promise<void> {
