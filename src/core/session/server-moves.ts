@@ -4,13 +4,10 @@
  */
 import { samePath, type Path } from '../addr.ts';
 import type { TroubleOf } from '../events/trouble.ts';
-import type { Instant, Millis } from '../units.ts';
+import type { Instant } from '../units.ts';
 import { SHUTTLE_RETURNS, SHUTTLE_WINDOW } from './limits.ts';
 import type { ServerState } from './state.ts';
 import { tell, type Turn } from './turn.ts';
-
-/** Where a peer was before, and how often in a row it came back from there to where it had been. */
-export type Shuttle = { readonly other: Path; readonly returns: number; readonly at: Millis };
 
 /** Notes that a peer has proved itself on `path` and had been on `before`. */
 export function noteMove(turn: Turn<ServerState>, before: Path, path: Path): void {

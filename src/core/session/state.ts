@@ -6,13 +6,11 @@
 import type { OuterIp, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
-import type { NoRoute, TroubleOf, Undelivered, Unprobed } from '../events/trouble.ts';
+import type { NoRoute, TroubleKind, TroubleOf, Undelivered, Unprobed } from '../events/trouble.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
 import { LISTENING } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { Bucket } from './rate-limit.ts';
-import type { Shuttle } from './server-moves.ts';
-import type { Told } from './troubles.ts';
 import type { PacketCounts } from './types.ts';
 
 /** What both roles keep. Bounds: refusals by the list of reasons, replay by its own. */
@@ -46,6 +44,12 @@ type Common = {
   /** What the plane was told last; undefined = nothing, or that there is no limit. */
   readonly mtuLimit: number | undefined;
 };
+
+/** What was told last, when, and how often in a row. */
+export type Told = { readonly kind: TroubleKind; readonly at: Millis; readonly times: number };
+
+/** Where a peer was before, and how often in a row it came back from there to where it had been. */
+export type Shuttle = { readonly other: Path; readonly returns: number; readonly at: Millis };
 
 /** Refusals so far, and when each was last told, and how often it came since. */
 export type Refusals = {

@@ -2,14 +2,11 @@
  * What stands wrong with a session is told when it begins, and again with growing pauses while it goes
  * on: whoever reads the log finds it near its end, and it fills no disk.
  */
-import type { Trouble, TroubleKind } from '../events/trouble.ts';
+import type { Trouble } from '../events/trouble.ts';
 import { millis, type Millis } from '../units.ts';
 import { TROUBLE_GAPS } from './limits.ts';
-import type { SessionState } from './state.ts';
+import type { SessionState, Told } from './state.ts';
 import { tell, type Turn } from './turn.ts';
-
-/** What was told last, when, and how often in a row. */
-export type Told = { readonly kind: TroubleKind; readonly at: Millis; readonly times: number };
 
 /** Tells of what is wrong now, if that is news or was told long enough ago. */
 export function tellTrouble<State extends SessionState>(
