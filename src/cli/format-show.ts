@@ -192,7 +192,9 @@ function formatRefused({
   refused,
   refusedBelow,
 }: Pick<TunnelStatus, 'refused' | 'refusedBelow'>): string {
-  const reasons = Object.entries(refused).map(([reason, count]) => `${count} ${reason}`);
+  const reasons = Object.entries(refused)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${count} ${reason}`);
   const below = Object.entries(refusedBelow).filter(([, count]) => count > 0);
   if (below.length > 0) {
     const sum = below.reduce((total, [, count]) => total + count, 0);
