@@ -198,7 +198,7 @@ test('syncconf and SIGHUP make the peers those of a file; a faulty one changes n
   await hosts.writeConfig(lab.server, 'ipipou0', [...TOP, 'fou-local-port 10007', ...PEER_ONE]);
   server.program.signal('SIGHUP');
   await server.program.waitFor(/fou-local-port: takes effect after a restart/);
-  await vi.waitFor(async () => expect(await peersOfServer()).toEqual({ one: 'established' }));
+  await succeeds(async () => expect(await peersOfServer()).toEqual({ one: 'established' }));
   await expectNoPing(lab, lab.client(1), SERVER);
 
   await hosts.writeConfig(lab.server, 'ipipou0', [...TOP, ...PEER_ONE, 'peer two', 'auth-token t']);

@@ -1,5 +1,5 @@
 import type { OuterIp, Prefix } from '../../src/core/addr.ts';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
@@ -11,6 +11,7 @@ import { GUARD_LIMITS } from '../../src/core/budgets.ts';
 import { port } from '../../src/core/units.ts';
 import { inner, ip } from '../rig/addresses.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
+import { holds } from '../rig/patience.ts';
 
 /*
  * The guard's rules on packets of the loopback device. This kernel may have no `queue`: what would be
@@ -83,7 +84,7 @@ describe('who sends from an address', () => {
     const passed = () => nft.counterPackets('ip', TABLE, 'passed') ?? 0n;
     const before = { strays: strays(), passed: passed() };
     send(ip(source), 9, new Uint8Array(1));
-    await vi.waitUntil(() => strays() + passed() > before.strays + before.passed);
+    await holds(() => strays() + passed() > before.strays + before.passed);
     return passed() > before.passed;
   }
 
@@ -162,7 +163,7 @@ describe('packets of unknown sources', () => {
     const refused = () => Number(nft.counterPackets('ip', TABLE, 'p10000_refused'));
     const before = { queued: queued(), all: queued() + refused() };
     for (let index = 0; index < sent; index++) act(index);
-    await vi.waitUntil(() => queued() + refused() === before.all + sent);
+    await holds(() => queued() + refused() === before.all + sent);
     return queued() - before.queued;
   }
 
