@@ -160,7 +160,8 @@ function pastInstant(now: Instant, monotonic: Millis): Instant {
 /** Lets a remote go that has run out. */
 export function forget(turn: ServerTurn, remote: Remote): void {
   unfollow(turn);
-  remember(turn);
+  // Nobody who has run out comes back by what is on the disk: the eviction need not wait for it.
+  remember(turn, 'lazily');
   turn.effects.push({ kind: 'evict' });
   tell(turn, { kind: 'ran-out', remote: remote.path.remote });
 }

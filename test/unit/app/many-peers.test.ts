@@ -206,6 +206,22 @@ describe('a server of several peers', () => {
     await tunnel.close();
   });
 
+  test('evicts whose time has run out while the disk hangs', async () => {
+    const world = new World();
+    const timers = { ...peer('a').timers, authLifetime: seconds(60) };
+    const tunnel = await world.open('server', peer('a', { timers }), peer('b'), peer('c'));
+    await world.packet('a', 1);
+    world.calls();
+    let goesOn: () => void = () => undefined;
+    world.memory.disk = new Promise((resolve) => {
+      goesOn = resolve;
+    });
+    await world.clock.advance(181_000);
+    expect(world.calls()).toEqual(['evict a']);
+    goesOn();
+    await tunnel.close();
+  });
+
   test('tells of a failure of one without giving up the others', async () => {
     const world = new World();
     const tunnel = await world.open('server', peer('a'), peer('b'));
