@@ -72,7 +72,7 @@ export interface PlaneListener {
    * let through when its source is admitted by then) it decides after its promise settles. Never rejects.
    */
   packet(packet: ControlPacket): Promise<void>;
-  /** The network says that a packet of ours did not arrive; from planes whose socket hears of it. */
+  /** The network says that a packet of ours did not arrive; `fou` and `tun` tell clients, and not what is too big. */
   outerError(error: OuterError): void;
   /** Something of ours was changed from outside; `repaired` says whether it has been put back. */
   disturbed(what: string, repaired: boolean): void;
