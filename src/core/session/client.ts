@@ -14,7 +14,7 @@
  * Timers:
  * - `authAt`, the next authentication packet. The earliest of: `keepalive` after the last one; while
  *   a reply is awaited from a server that replies, or the server is dead, a pause that doubles from 1
- *   to 60 s (spread by jitter); on a path on which nothing was heard yet, some 2 s for two minutes, since
+ *   to 60 s (spread by jitter); on a path on which nothing was heard yet, some 2 s for three minutes, since
  *   the server may be about to start. It may also be one that never replies: then data or a keepalive of
  *   its ends this.
  * - Silence begins with the first thing sent after the last sign of life: data, by the counters,

@@ -43,8 +43,8 @@ export const REPLY_WINDOW = millis(30_000);
 export const INITIAL_SENDS = 3;
 /** On a path on which nothing was ever heard, requests follow each other so fast: the server may be about to start. */
 export const EAGER_PAUSE = millis(2000);
-/** So many of them, in about two minutes; without keepalive there are no more. */
-export const EAGER_SENDS = 60;
+/** So many of them, in about three minutes; without keepalive there are no more. */
+export const EAGER_SENDS = 90;
 /** The route is looked up again so often without being asked to, in case news of a change got lost. */
 export const ROUTE_CHECK = millis(60_000);
 /** The same while there is no route. */
