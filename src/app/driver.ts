@@ -178,7 +178,7 @@ export class Driver {
 
   /** How many peers there are, and how many of them are established. */
   get count(): { readonly peers: number; readonly established: number } {
-    return { peers: this.table.directory.size, established: this.table.established };
+    return { peers: this.table.directory.size, established: this.#outcomes.established };
   }
 
   /** What is wrong, apart from the sessions' own troubles. */

@@ -93,6 +93,11 @@ export class Effects {
     return this.#lookups.relocate();
   }
 
+  /** How many peers the plane carries. */
+  get carried(): number {
+    return this.#admission.carried;
+  }
+
   /** Notes what the plane carries of a peer. */
   carry(slot: PeerSlot, path: Path | undefined): void {
     this.#admission.carry(slot, path);

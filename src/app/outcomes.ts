@@ -24,7 +24,8 @@ type Parts = {
  */
 export class Outcomes {
   readonly #parts: Parts;
-  #established = 0;
+  /** How many were established when that was told last. */
+  #told = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -80,10 +81,15 @@ export class Outcomes {
     return written;
   }
 
+  /** How many peers are established; one that waits for the disk or the plane is not yet. */
+  get established(): number {
+    return Math.min(this.#parts.table.established, this.#parts.effects.carried);
+  }
+
   #countEstablished(): void {
-    const { established } = this.#parts.table;
-    if (established === this.#established) return;
-    this.#established = established;
+    const { established } = this;
+    if (established === this.#told) return;
+    this.#told = established;
     this.#parts.onEstablished();
   }
 
@@ -92,7 +98,9 @@ export class Outcomes {
     const left = outcomes.map((outcome) => ({ outcome, remembered }));
     for (let next = left.shift(); next; next = left.shift()) {
       const { entry } = next.outcome;
-      for (const answer of await this.#parts.effects.perform(next.outcome, next.remembered)) {
+      const answers = await this.#parts.effects.perform(next.outcome, next.remembered);
+      this.#countEstablished();
+      for (const answer of answers) {
         if (!entry || !this.#parts.isListed(entry)) continue;
         const more = this.#parts.table.advance(entry, answer, this.#parts.clock.now());
         const written = (await this.#note(more)) ?? true;

@@ -3,7 +3,7 @@ import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import { reportTrouble } from '../core/events/trouble-words.ts';
 import { createSession, sessionStatus } from '../core/session/step.ts';
-import type { SessionStatus } from '../core/session/types.ts';
+import type { SessionConfig, SessionStatus } from '../core/session/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { PeerStatus, TrafficCounts } from '../ports/control.ts';
 import type { DataPlane, PeerCounters, PeerDescription } from '../ports/data-plane.ts';
@@ -76,6 +76,7 @@ export async function peerStatus(
   const description = carried === undefined ? undefined : await plane.describePeer(peer.id);
   if (description) await hear(driver, slot, description, clock);
   const session = sessionOf(driver, slot, clock);
+  const { role } = driver.table.configOf(slot);
   const { phase, path, authenticatedAt, lastHeardAt, rememberedUntil } = session;
   return {
     id: peer.id,
@@ -84,7 +85,7 @@ export async function peerStatus(
     remote: formatRemote(peer),
     localAlt: description?.localAlt,
     mtu: description?.mtu,
-    phase,
+    phase: phase === 'established' && carried === undefined ? waitingPhase(role) : phase,
     path,
     authenticatedAt,
     lastHeardAt,
@@ -97,6 +98,11 @@ export async function peerStatus(
     requestsAccepted: session.requestsAccepted,
     troubles: session.troubles.map((trouble) => reportTrouble(trouble)),
   };
+}
+
+/** What is told while the plane carries nobody, though the session may be there: the disk or the plane is waited for. */
+export function waitingPhase(role: SessionConfig['role']): SessionStatus['phase'] {
+  return role === 'server' ? 'listening' : 'authenticating';
 }
 
 /** Of planes that know when data came: their peers are not looked at while nobody asks. */

@@ -3,7 +3,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
 import type { RunRecord } from '../ports/run-store.ts';
 import type { Driver } from './driver.ts';
-import { numbers, peerStatus } from './peer-status.ts';
+import { numbers, peerStatus, waitingPhase } from './peer-status.ts';
 
 /**
  * Everything `show` prints of a running tunnel, and of its peer if it has one only. Rejects when the
@@ -32,13 +32,13 @@ export async function tunnelStatus(
     mtu: peer?.mtu ?? description.mtu,
     innerIp: config.inner.ip,
     peerCount: table.directory.size,
-    establishedCount: table.established,
+    establishedCount: driver.count.established,
     peer: peer?.id,
     innerPeerIp: peer?.innerIp,
     localPort: config.outer.localPort,
     remote: peer?.remote,
     localAlt: peer?.localAlt,
-    phase: peer?.phase ?? phaseOfMany(config.role, table.established),
+    phase: peer?.phase ?? phaseOfMany(config.role, driver.count.established),
     path: peer?.path,
     authenticatedAt: peer?.authenticatedAt,
     lastHeardAt: peer?.lastHeardAt,
@@ -55,8 +55,7 @@ export async function tunnelStatus(
 }
 
 function phaseOfMany(role: TunnelConfig['role'], established: number): PeerStatus['phase'] {
-  if (established > 0) return 'established';
-  return role === 'server' ? 'listening' : 'authenticating';
+  return established > 0 ? 'established' : waitingPhase(role);
 }
 
 type Counts = Readonly<Partial<Record<string, number>>>;
