@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands/table.ts';
+import { REFUSALS } from '../../src/core/auth/refusal.ts';
 import { formatManPage } from '../../src/core/config/text/man.ts';
 import { replaceOptionTable } from '../../src/core/config/text/markdown.ts';
 
@@ -44,3 +45,8 @@ it.each(['README.md', 'docs/MANUAL.md', 'docs/OPTIONS.md', 'docs/ARCHITECTURE.md
   'every link of %s to a file or a heading of ours leads somewhere',
   (page) => expect(deadLinks(page)).toEqual([]),
 );
+
+it('the manual says what every reason of a refusal means', () => {
+  const manual = read('docs/MANUAL.md');
+  expect(REFUSALS.filter((reason) => !manual.includes(`| \`${reason}\` `))).toEqual([]);
+});
