@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { parseOuterIp, type OuterIp } from '../core/addr.ts';
+import { familyOf, parseOuterIp, type OuterIp } from '../core/addr.ts';
 import { asError, IpipouError } from '../core/errors.ts';
 import type { Resolver } from '../ports/host-network.ts';
 
@@ -16,7 +16,9 @@ async function resolve(host: string, signal: AbortSignal): Promise<readonly Oute
     },
   );
   // Given the text of an IPv6 address, Node answers with that whatever the family.
-  const addresses = answers.flatMap(({ address }) => parseOuterIp(address) ?? []);
+  const addresses = answers
+    .flatMap(({ address }) => parseOuterIp(address) ?? [])
+    .filter((address) => familyOf(address) === 'ipv4');
   if (addresses.length === 0) throw unresolved(host, undefined);
   return addresses;
 }

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ipBatch } from '../adapters/lab/namespaces.ts';
 import { ProgramError, type Finished, type Program } from '../adapters/lab/process.ts';
 import { ROUTER_LAN_ADDRESS, NAT_ADDRESSES, type Topology } from '../adapters/lab/topology.ts';
-import { parseInnerIp, ipv4Add, type InnerIp } from '../core/addr.ts';
+import { parseInnerIp, addToIp, type InnerIp } from '../core/addr.ts';
 import { IpipouError } from '../core/errors.ts';
 import { millis, type Millis } from '../core/units.ts';
 
@@ -19,7 +19,7 @@ export const INNER_SERVER = innerAddress(0);
 function innerAddress(index: number): InnerIp {
   const base = parseInnerIp('10.77.0.1');
   if (base === undefined) throw new RangeError('inner address');
-  return ipv4Add(base, index);
+  return addToIp(base, index);
 }
 
 /**

@@ -1,8 +1,9 @@
+import { canonicalIp, ipBytes, ipText, IPV4_LENGTH, IPV6_LENGTH } from './ip-text.ts';
 import { port, type Brand, type Port } from './units.ts';
 
 /**
- * Addresses are canonical text: so they are map keys and compare with `===`. There are two kinds, which the
- * compiler does not mix. What needs the number of an IPv4 address says so by its name.
+ * Addresses of both families are canonical text (ip-text.ts): so they are map keys and compare with `===`.
+ * There are two kinds, which the compiler does not mix. What is for one family only says so by its name.
  */
 
 /** An address of the network that the tunnel runs over: endpoints, sockets, sources, outer devices. */
@@ -22,44 +23,65 @@ export type Endpoint = { readonly ip: OuterIp; readonly port: Port };
 /** The four values that a data packet is admitted by; `local` is this host's side. */
 export type Path = { readonly local: Endpoint; readonly remote: Endpoint };
 
-/** A network, an inner one where nothing is said: the address has no bits set behind `length` (0..32). */
+/** A network, an inner one where nothing is said: the address has no bits set behind `length` (0..32, 0..128). */
 export type Prefix<Kind extends Ip = InnerIp> = { readonly ip: Kind; readonly length: number };
 
-/** The key of a map by endpoint. A number, below 2^48, since that costs a map the least. */
-export type EndpointKey = Brand<number, 'EndpointKey'>;
+/** The key of a map by endpoint: of IPv4 a number, below 2^48, since that costs a map the least. */
+export type EndpointKey = Brand<number, 'EndpointKey'> | Brand<string, 'EndpointKey'>;
 
 /** The key of a map by path. */
 export type PathKey = Brand<string, 'PathKey'>;
 
-const octet = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
-const dotted = new RegExp(`^${octet}\\.${octet}\\.${octet}\\.${octet}$`);
-
-/** The outer address a text spells in full dotted form; undefined for anything else (no short forms, no octal). */
+/** The outer address that a text spells, in any form; undefined for anything else. */
 export function parseOuterIp(text: string): OuterIp | undefined {
-  return dotted.test(text) ? (text as OuterIp) : undefined;
+  return canonicalIp(text) as OuterIp | undefined;
 }
 
 /** The same of an inner address. */
 export function parseInnerIp(text: string): InnerIp | undefined {
-  return dotted.test(text) ? (text as InnerIp) : undefined;
+  return canonicalIp(text) as InnerIp | undefined;
 }
 
 export function familyOf(address: Ip): Family {
   return address.includes(':') ? 'ipv6' : 'ipv4';
 }
 
+/** The address of a family among several of which no two are of one. */
+export function ofFamily<Kind extends Ip>(
+  addresses: readonly Kind[],
+  family: Family,
+): Kind | undefined {
+  return addresses.find((address) => familyOf(address) === family);
+}
+
+/** Bits of an address. */
+export function bitsOf(family: Family): 32 | 128 {
+  return family === 'ipv4' ? 32 : 128;
+}
+
 /** Four bytes in network order to an outer address. */
 export function decodeOuterIpv4(bytes: Uint8Array, offset = 0): OuterIp {
-  return dottedText(bytes, offset) as OuterIp;
+  return ipText(bytes, offset, IPV4_LENGTH) as OuterIp;
 }
 
-/** The same to an inner address. */
+/** Sixteen; an IPv4-mapped address comes out as the IPv4 address. */
+export function decodeOuterIpv6(bytes: Uint8Array, offset = 0): OuterIp {
+  return ipText(bytes, offset, IPV6_LENGTH) as OuterIp;
+}
+
+/** Four bytes in network order to an inner address. */
 export function decodeInnerIpv4(bytes: Uint8Array, offset = 0): InnerIp {
-  return dottedText(bytes, offset) as InnerIp;
+  return ipText(bytes, offset, IPV4_LENGTH) as InnerIp;
 }
 
-function dottedText(bytes: Uint8Array, offset: number): string {
-  return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`;
+/** Sixteen. What comes in packets must not be IPv4-mapped: it would come out as the IPv4 address. */
+export function decodeInnerIpv6(bytes: Uint8Array, offset = 0): InnerIp {
+  return ipText(bytes, offset, IPV6_LENGTH) as InnerIp;
+}
+
+/** An address as four or sixteen bytes in network order. */
+export function encodeIp(address: Ip): Uint8Array {
+  return ipBytes(address);
 }
 
 /** An IPv4 address as four bytes in network order. */
@@ -101,9 +123,37 @@ function numberText(value: number): string {
   return `${v >>> 24}.${(v >>> 16) & 255}.${(v >>> 8) & 255}.${v & 255}`;
 }
 
-/** `address` plus `count`, wrapping at 2^32. */
-export function ipv4Add<Kind extends Ip>(address: Kind, count: number): Kind {
-  return numberText(ipv4ToNumber(address) + count) as Kind; // of the kind that was given
+/** `address` plus `count`, wrapping at the end of its family. */
+export function addToIp<Kind extends Ip>(address: Kind, count: number): Kind {
+  if (familyOf(address) === 'ipv4') return numberText(ipv4ToNumber(address) + count) as Kind; // of the kind that was given
+  const bytes = encodeIp(address);
+  let carry = count;
+  for (let index = bytes.length - 1; index >= 0 && carry !== 0; index -= 1) {
+    const sum = (bytes[index] ?? 0) + carry;
+    bytes[index] = sum & 255;
+    carry = Math.floor(sum / 256);
+  }
+  return ipText(bytes, 0, IPV6_LENGTH) as Kind;
+}
+
+/** The network of `length` bits that an address is in. */
+export function prefixOf<Kind extends Ip>(address: Kind, length: number): Prefix<Kind> {
+  if (familyOf(address) === 'ipv4') {
+    const size = 2 ** (32 - length);
+    const value = ipv4ToNumber(address);
+    return { ip: numberText(value - (value % size)) as Kind, length };
+  }
+  const bytes = encodeIp(address);
+  for (const [index, byte] of bytes.entries()) {
+    const kept = Math.min(8, Math.max(0, length - 8 * index));
+    bytes[index] = byte & (0xff00 >> kept);
+  }
+  return { ip: ipText(bytes, 0, IPV6_LENGTH) as Kind, length };
+}
+
+/** The network of one address alone. */
+export function hostPrefix<Kind extends Ip>(address: Kind): Prefix<Kind> {
+  return { ip: address, length: bitsOf(familyOf(address)) };
 }
 
 /** `address/length`. */
@@ -113,6 +163,9 @@ export function formatPrefix(prefix: Prefix<Ip>): string {
 
 /** Whether an address lies within a prefix. */
 export function prefixHolds(prefix: Prefix<Ip>, address: Ip): boolean {
+  const family = familyOf(address);
+  if (family !== familyOf(prefix.ip)) return false;
+  if (family === 'ipv6') return prefixOf(address, prefix.length).ip === prefix.ip;
   const shift = 2 ** (32 - prefix.length);
   return Math.floor(ipv4ToNumber(address) / shift) === Math.floor(ipv4ToNumber(prefix.ip) / shift);
 }
@@ -123,9 +176,9 @@ export function parsePort(text: string): Port | undefined {
   return value >= 1 && value <= 65535 ? port(value) : undefined;
 }
 
-/** `address:port`. */
-export function formatEndpoint(endpoint: Endpoint): string {
-  return `${endpoint.ip}:${endpoint.port}`;
+/** `address:port`, `[address]:port` of IPv6. */
+export function formatEndpoint({ ip, port: number }: Endpoint): string {
+  return familyOf(ip) === 'ipv4' ? `${ip}:${number}` : `[${ip}]:${number}`;
 }
 
 export function sameEndpoint(a: Endpoint, b: Endpoint): boolean {
@@ -137,7 +190,8 @@ export function samePath(a: Path, b: Path): boolean {
 }
 
 export function endpointKey({ ip, port: number }: Endpoint): EndpointKey {
-  return ipv4EndpointKey(ipv4ToNumber(ip), number);
+  if (familyOf(ip) === 'ipv4') return ipv4EndpointKey(ipv4ToNumber(ip), number);
+  return `${number} ${ip}` as EndpointKey;
 }
 
 /** The same, where the address is a number. */

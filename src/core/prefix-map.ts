@@ -1,44 +1,64 @@
-import { ipv4ToNumber, innerIpv4FromNumber, type Ip, type Prefix } from './addr.ts';
+import {
+  bitsOf,
+  familyOf,
+  innerIpv4FromNumber,
+  ipv4ToNumber,
+  type InnerIp,
+  type Ip,
+  type Prefix,
+} from './addr.ts';
 
-/** Values by prefix. Bounded by whoever fills it. */
+/** Values by prefix, of both families. Bounded by whoever fills it. */
 export class PrefixMap<Value> {
   /**
-   * By the prefix's length, then by its address as a signed number, which costs a map the least. Lengths
-   * that never occurred have no map: most changes of routes are of one prefix.
+   * By the prefix's length, then by its address: of IPv4 as a signed number, which costs a map the least.
+   * Lengths that never occurred have no map: most changes of routes are of one prefix.
    */
-  readonly #byLength: (Map<number, Value> | undefined)[] = [];
+  readonly #ipv4: (Map<number, Value> | undefined)[] = [];
+  readonly #ipv6: (Map<string, Value> | undefined)[] = [];
 
   get(prefix: Prefix<Ip>): Value | undefined {
-    return this.#of(prefix)?.get(keyOf(prefix));
+    checkLength(prefix);
+    if (familyOf(prefix.ip) === 'ipv6') return this.#ipv6[prefix.length]?.get(prefix.ip);
+    return this.#ipv4[prefix.length]?.get(ipv4Key(prefix));
   }
 
   has(prefix: Prefix<Ip>): boolean {
-    return this.#of(prefix)?.has(keyOf(prefix)) ?? false;
+    checkLength(prefix);
+    if (familyOf(prefix.ip) === 'ipv6') return this.#ipv6[prefix.length]?.has(prefix.ip) ?? false;
+    return this.#ipv4[prefix.length]?.has(ipv4Key(prefix)) ?? false;
   }
 
   set(prefix: Prefix<Ip>, value: Value): void {
-    const values = this.#of(prefix) ?? new Map<number, Value>();
-    this.#byLength[prefix.length] = values.set(keyOf(prefix), value);
+    checkLength(prefix);
+    if (familyOf(prefix.ip) === 'ipv6')
+      (this.#ipv6[prefix.length] ??= new Map()).set(prefix.ip, value);
+    else (this.#ipv4[prefix.length] ??= new Map()).set(ipv4Key(prefix), value);
   }
 
   delete(prefix: Prefix<Ip>): void {
-    this.#of(prefix)?.delete(keyOf(prefix));
+    checkLength(prefix);
+    if (familyOf(prefix.ip) === 'ipv6') this.#ipv6[prefix.length]?.delete(prefix.ip);
+    else this.#ipv4[prefix.length]?.delete(ipv4Key(prefix));
   }
 
-  /** The shortest prefixes first. An entry that is reached may be deleted meanwhile. */
+  /** IPv4 first, the shortest prefixes of a family first. An entry that is reached may be deleted meanwhile. */
   *entries(): Generator<readonly [Prefix<Ip>, Value]> {
-    for (const [length, values] of this.#byLength.entries()) {
+    for (const [length, values] of this.#ipv4.entries()) {
       for (const [key, value] of values ?? [])
         yield [{ ip: innerIpv4FromNumber(key), length }, value];
     }
-  }
-
-  #of({ length }: Prefix<Ip>): Map<number, Value> | undefined {
-    if (!(length >= 0 && length <= 32)) throw new RangeError(`prefix length ${length}`);
-    return this.#byLength[length];
+    for (const [length, values] of this.#ipv6.entries()) {
+      for (const [ip, value] of values ?? []) yield [{ ip: ip as InnerIp, length }, value]; // a key of an entry
+    }
   }
 }
 
-function keyOf({ ip }: Prefix<Ip>): number {
+function checkLength({ ip, length }: Prefix<Ip>): void {
+  if (!(length >= 0 && length <= bitsOf(familyOf(ip))))
+    throw new RangeError(`prefix length ${length}`);
+}
+
+function ipv4Key({ ip }: Prefix<Ip>): number {
   return ipv4ToNumber(ip) | 0;
 }

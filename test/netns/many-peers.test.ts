@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { generateKeyPair } from '../../src/adapters/crypto.ts';
 import { up, type LabOptions, type Topology } from '../../src/adapters/lab/topology.ts';
-import { ipv4Add } from '../../src/core/addr.ts';
+import { addToIp } from '../../src/core/addr.ts';
 import { formatBase64 } from '../../src/core/base64.ts';
 import { millis } from '../../src/core/units.ts';
 import { inner } from '../rig/addresses.ts';
@@ -17,7 +17,7 @@ type Plane = 'bpf' | 'tun';
 
 const COUNT = 8;
 const SERVER = inner('172.28.0.1');
-const innerOf = (index: number) => ipv4Add(SERVER, index + 1);
+const innerOf = (index: number) => addToIp(SERVER, index + 1);
 
 const serverKeys = generateKeyPair();
 const clientKeys = Array.from({ length: COUNT }, generateKeyPair);

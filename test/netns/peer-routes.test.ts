@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openRouteNetlink, type RouteNetlink } from '../../src/adapters/netlink/route.ts';
 import { PeerRoutes, RTPROT_IPIPOU } from '../../src/adapters/planes/peer-routes.ts';
-import { parseInnerIp, ipv4Add, type InnerIp, type Prefix } from '../../src/core/addr.ts';
+import { parseInnerIp, addToIp, type InnerIp, type Prefix } from '../../src/core/addr.ts';
 import type { IfIndex } from '../../src/core/units.ts';
 import type { PeerId } from '../../src/ports/data-plane.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
@@ -181,7 +181,7 @@ describe('PeerRoutes', () => {
   it('makes, changes and removes many thousands without holding the event loop up', async () => {
     const base = parseInnerIp('10.0.0.0') as InnerIp;
     const prefixes = Array.from({ length: MANY }, (_, n) => ({
-      ip: ipv4Add(base, n),
+      ip: addToIp(base, n),
       length: 32,
     }));
     const routes = new PeerRoutes(netlink);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ipBatch } from '../../src/adapters/lab/namespaces.ts';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { openRawUdp } from '../../src/adapters/raw-socket.ts';
-import { ipv4Add, type InnerIp } from '../../src/core/addr.ts';
+import { addToIp, type InnerIp } from '../../src/core/addr.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { inner, ip } from '../rig/addresses.ts';
 import { Hosts, type Daemon } from '../rig/daemon.ts';
@@ -55,7 +55,7 @@ const config = [
 ];
 
 function innerIp(index: number): InnerIp {
-  return ipv4Add(serverInner, index + 1);
+  return addToIp(serverInner, index + 1);
 }
 
 function behind(index: number): InnerIp {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { openRawUdp } from '../../src/adapters/raw-socket.ts';
-import { ipv4Add } from '../../src/core/addr.ts';
+import { addToIp } from '../../src/core/addr.ts';
 import { AUTH_V1_REQUEST_LENGTH } from '../../src/core/auth/trailer.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
@@ -51,7 +51,7 @@ function floodFrom(namespace: string): { readonly sent: number; stop(): void } {
   let sent = 0;
   const timer = setInterval(() => {
     for (let count = 0; count < 20 && performance.now() < end; count++) {
-      const local = { ip: ipv4Add(first, sent), port: port(5555) };
+      const local = { ip: addToIp(first, sent), port: port(5555) };
       raw.send({ path: { local, remote }, payload, ttl: 64 });
       sent += 1;
     }

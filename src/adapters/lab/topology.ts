@@ -1,4 +1,4 @@
-import { parseOuterIp, ipv4Add, type OuterIp } from '../../core/addr.ts';
+import { parseOuterIp, addToIp, type OuterIp } from '../../core/addr.ts';
 import { IpipouError } from '../../core/errors.ts';
 import type { Seconds } from '../../core/units.ts';
 import { parseNatMappings, type NatMapping } from './nat-mappings.ts';
@@ -112,7 +112,7 @@ export class Topology implements AsyncDisposable {
     this.server = `${prefix}-srv`;
     this.router = `${prefix}-nat`;
     this.clients = indices.map((index) => `${prefix}-c${index}`);
-    this.#clientAddresses = indices.map((index) => ipv4Add(CLIENT_BASE, index));
+    this.#clientAddresses = indices.map((index) => addToIp(CLIENT_BASE, index));
     this.#natOf = indices.map((index) => index % (options.natAddresses ?? 1));
   }
 
@@ -251,8 +251,8 @@ export class Topology implements AsyncDisposable {
   /** Gives a client another address on its network, as a new DHCP lease would. */
   async changeClientAddress(index = 0): Promise<OuterIp> {
     const old = this.clientAddress(index);
-    const moved = ipv4Add(CLIENT_MOVED_BASE, index);
-    const next = old === moved ? ipv4Add(CLIENT_BASE, index) : moved;
+    const moved = addToIp(CLIENT_MOVED_BASE, index);
+    const next = old === moved ? addToIp(CLIENT_BASE, index) : moved;
     this.#clientAddresses[index] = next;
     await this.#applyNat();
     if (this.#options.lan === 'routed') {

@@ -8,7 +8,7 @@ import { SERVER_ADDRESS, up, type Topology } from '../../adapters/lab/topology.t
 import { BUILT_MAIN, packageFile } from '../../adapters/system/package-files.ts';
 import {
   innerIpv4FromNumber,
-  ipv4Add,
+  addToIp,
   formatEndpoint,
   type InnerIp,
   type Ip,
@@ -51,8 +51,8 @@ const FIRST_INNER = innerIpv4FromNumber(0xac1c0000);
 
 /** Inner addresses of the tunnel that a number names: the server's is the even one. */
 function innerAddresses(number: number): { readonly server: InnerIp; readonly client: InnerIp } {
-  const server = ipv4Add(FIRST_INNER, 2 * number);
-  return { server, client: ipv4Add(server, 1) };
+  const server = addToIp(FIRST_INNER, 2 * number);
+  return { server, client: addToIp(server, 1) };
 }
 
 /** The key pair and secret are the ones that everybody knows from the documentation. */

@@ -1,4 +1,4 @@
-import { ipv4Add, type InnerIp } from '../addr.ts';
+import { addToIp, type InnerIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers, sharedSecret } from './build-peer.ts';
 import { MAX_TIME_DISCREPANCY } from './limits.ts';
@@ -175,8 +175,8 @@ function suggestAddress(view: PeerView, peers: readonly PeerConfig[]): readonly 
   for (const peer of peers) {
     for (const claim of claimsOf(peer, view.base.role)) taken.add(claim, true);
   }
-  let free = ipv4Add(tunnelIp, 1);
-  while (taken.hasAddress(free) || !isUnicast(free)) free = ipv4Add(free, 1);
+  let free = addToIp(tunnelIp, 1);
+  while (taken.hasAddress(free) || !isUnicast(free)) free = addToIp(free, 1);
   const expected = `an address inside the tunnel for it: ${free} is free`;
   return missing(view, ['tunl-peer-ip'], expected);
 }

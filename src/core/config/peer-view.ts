@@ -1,4 +1,4 @@
-import { ipv4Add, type InnerIp } from '../addr.ts';
+import { addToIp, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { readSettings, type Layer } from './merge.ts';
 import { OPTIONS } from './options.ts';
@@ -98,5 +98,5 @@ export function innerIpOf(own: Filled, base: PeerBase): InnerIp | undefined {
 
 /** The other address of the tunnel's pair. */
 function neighbour({ role, tunnelIp }: PeerBase): InnerIp | undefined {
-  return tunnelIp && ipv4Add(tunnelIp, role === 'server' ? 1 : -1);
+  return tunnelIp && addToIp(tunnelIp, role === 'server' ? 1 : -1);
 }

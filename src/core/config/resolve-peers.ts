@@ -1,4 +1,4 @@
-import { ipv4Add, type InnerIp } from '../addr.ts';
+import { addToIp, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers } from './build-peer.ts';
 import { ClaimTable, claimsOf, otherThan, type Claim } from './peer-claims.ts';
@@ -158,8 +158,8 @@ class Gathering {
   }
 
   #nextFree(after: InnerIp): InnerIp {
-    let address = ipv4Add(after, 1);
-    while (this.#claims.hasAddress(address) || !isUnicast(address)) address = ipv4Add(address, 1);
+    let address = addToIp(after, 1);
+    while (this.#claims.hasAddress(address) || !isUnicast(address)) address = addToIp(address, 1);
     return address;
   }
 }

@@ -1,4 +1,4 @@
-import { ipv4Add } from '../addr.ts';
+import { addToIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { port } from '../units.ts';
 import {
@@ -125,7 +125,7 @@ function buildConfig(
       localIp: slots.localIp,
       localPort: slots.localPort ?? port(FIRST_LOCAL_PORT + number),
       device: slots.outerDevice,
-      localIpAlt: slots.localIpAlt ?? ipv4Add(FIRST_LOCAL_IP_ALT, number),
+      localIpAlt: slots.localIpAlt ?? addToIp(FIRST_LOCAL_IP_ALT, number),
       forceLocalIpAlt: slots.forceLocalIpAlt ?? false,
       udpChecksum: slots.udpChecksum,
     },

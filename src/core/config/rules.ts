@@ -1,4 +1,4 @@
-import { ipv4Add } from '../addr.ts';
+import { addToIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { authOf, timersOf } from './build-peer.ts';
 import { FIRST_INNER_IP, NUMBER_FROM_QUEUE_MAX } from './limits.ts';
@@ -24,7 +24,7 @@ export function situate(merged: Merged, lastSource: string): Situation {
   const number = chooseNumber(slots);
   const inherited = inheritedOf(slots);
   const tunnelIp =
-    slots.innerIp ?? (role === 'server' ? ipv4Add(FIRST_INNER_IP, 2 * number) : undefined);
+    slots.innerIp ?? (role === 'server' ? addToIp(FIRST_INNER_IP, 2 * number) : undefined);
   return {
     ...merged,
     number,

@@ -1,4 +1,4 @@
-import { ipv4Add, type OuterIp } from '../../../core/addr.ts';
+import { addToIp, type OuterIp } from '../../../core/addr.ts';
 import { IpipouError, withExit } from '../../../core/errors.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
@@ -40,7 +40,7 @@ export class AltAddresses {
   async choose(first: OuterIp, taken: ReadonlySet<OuterIp>): Promise<OuterIp> {
     const present = new Set((await this.#route.addresses()).map(({ ip }) => ip));
     for (let count = 0; count < MAX_PEERS; count++) {
-      const address = ipv4Add(first, count);
+      const address = addToIp(first, count);
       // The configured one may have been put there for us; what others have beyond it is theirs.
       const foreign = count > 0 && present.has(address) && !this.#made.has(address);
       if (!foreign && !taken.has(address)) return address;
