@@ -8,6 +8,12 @@ export function tunnelled(seen: readonly Uint8Array[], from: OuterIp) {
     if (!header.ok || header.value.protocol !== 17 || header.value.source !== from) return [];
     const udp = packet.subarray(header.value.headerLength, header.value.totalLength);
     const view = new DataView(udp.buffer, udp.byteOffset, udp.byteLength);
-    return [{ header: header.value, checksum: view.getUint16(6), payload: udp.subarray(8) }];
+    const whole = packet.subarray(0, header.value.totalLength);
+    return [
+      {
+        ...{ packet: whole, header: header.value },
+        ...{ checksum: view.getUint16(6), payload: udp.subarray(8) },
+      },
+    ];
   });
 }

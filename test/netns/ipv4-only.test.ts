@@ -1,0 +1,81 @@
+/*
+ * A tunnel of IPv4 alone, outside and inside, is made of the same things in the kernel and puts the same
+ * bytes on the wire as before this program knew IPv6: test/fixtures/ipv4-only was written by the last
+ * version that did not. The drawing of the topology is at the head of src/adapters/lab/topology.ts.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  NAT_ADDRESSES,
+  SERVER_ADDRESS,
+  up,
+  type Topology,
+} from '../../src/adapters/lab/topology.ts';
+import { innerAddresses } from '../rig/addresses.ts';
+import { changed, DESCRIBED, Hosts } from '../rig/daemon.ts';
+import { kernelObjects } from '../rig/kernel-objects.ts';
+import { NamespaceSocket } from '../rig/namespace-sockets.ts';
+import { addressesSettled } from '../rig/traffic.ts';
+import { tunnelled } from '../rig/tunnelled.ts';
+
+const INNER = innerAddresses(0);
+
+let lab: Topology;
+let hosts: Hosts;
+
+beforeAll(async () => {
+  lab = await up();
+  hosts = await Hosts.in(lab);
+  await Promise.all([lab.server, lab.client()].map((name) => addressesSettled(lab, name)));
+});
+
+afterAll(async () => {
+  await hosts[Symbol.asyncDispose]();
+  await lab.down();
+});
+
+/** What is different every time: identifications, and the checksums over them. */
+const CHANCE = { outer: [4, 5, 10, 11], inner: [32, 33, 38, 39] };
+const UDP_CHECKSUM = [26, 27];
+const HEADERS = 28;
+
+/** The different tunnelled packets among what a tap saw, as hexadecimal text with dots for what is chance. */
+function onTheWire(seen: readonly Uint8Array[]): readonly string[] {
+  const between = [NAT_ADDRESSES[0], SERVER_ADDRESS].flatMap((from) => tunnelled(seen, from));
+  const texts = between.map(({ packet, checksum, payload }) => {
+    const data = payload[0] === 0x45;
+    const hidden = new Set([...CHANCE.outer, ...(checksum === 0 ? [] : UDP_CHECKSUM)]);
+    if (data) for (const at of CHANCE.inner) hidden.add(at);
+    const bytes = [...packet.subarray(0, data ? undefined : HEADERS)].map((byte, at) =>
+      hidden.has(at) ? '..' : byte.toString(16).padStart(2, '0'),
+    );
+    return bytes.join('').replaceAll(/.{8}(?=.)/g, '$& ');
+  });
+  return [...new Set(texts)].toSorted();
+}
+
+describe.each(['bpf', 'tun'])('on %s', (plane) => {
+  test('a tunnel of IPv4 alone is what it was', async () => {
+    using tap = NamespaceSocket.tapAll(lab.server);
+    await using s = await hosts.start(
+      lab.server,
+      changed(DESCRIBED.server, `dataplane ${plane}`, 'encap-csum'),
+    );
+    await s.ready();
+    const inClient = changed(DESCRIBED.client, `dataplane ${plane}`, 'no-encap-csum', 'mtu 1400');
+    await using c = await hosts.start(lab.client(), inClient);
+    await Promise.all([s.established(), c.established()]);
+    await c.until('replied to', ({ repliesVerified }) => repliesVerified > 0);
+    // Without room for a time in the payload, all bytes of the echo are those that are asked for.
+    const echo = ['ping', '-c1', '-w5', '-e', '4660', '-s', '12', '-p', 'c0ffee', INNER.server];
+    expect(await lab.exec(lab.client(), echo)).toMatchObject({ code: 0 });
+    const lines = [
+      '# in the server',
+      ...(await kernelObjects(lab, lab.server)),
+      '# in the client',
+      ...(await kernelObjects(lab, lab.client())),
+      '# on the wire',
+      ...onTheWire(tap.received()),
+    ];
+    await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot(`../fixtures/ipv4-only/${plane}.txt`);
+  });
+});
