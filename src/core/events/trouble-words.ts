@@ -1,5 +1,5 @@
 /** The words and the level of every trouble: what `show`, the status and the log say of it. */
-import { formatEndpoint } from '../addr.ts';
+import { bitsOf, familyOf, formatEndpoint, type OuterIp } from '../addr.ts';
 import type { Notice } from '../auth/refusal.ts';
 import type { PeerId } from '../config/tunnel-config.ts';
 import type { Millis } from '../units.ts';
@@ -151,23 +151,29 @@ const UNDELIVERED_CHECKS: Readonly<Record<UndeliveredCode, string>> = {
 const UNUSABLE_WORDS: Readonly<Record<Unusable, string>> = {
   unspecified: 'which is no address',
   loopback: 'which is this host itself',
+  'link-local': 'which counts on one link only',
   multicast: 'which is a multicast address',
   broadcast: 'which is a broadcast address',
   own: 'which is an address of this host',
 };
 
-function noRouteWords(remote: string, why: NoRoute): string {
+function noRouteWords(remote: OuterIp, why: NoRoute): string {
   switch (why.kind) {
     case 'missing':
       return why.device === undefined
-        ? 'check the default route (ip route)'
-        : `none out of ${why.device}; check that it is up (ip route show dev ${why.device})`;
+        ? `check the default route (ip ${ipFamily(remote)}route)`
+        : `none out of ${why.device}; check that it is up (ip ${ipFamily(remote)}route show dev ${why.device})`;
     case 'no-address':
       return `${why.device} has no address to send from`;
     case 'loop':
     default:
-      return `it leads into the tunnel itself (${why.device}); ip route add ${remote}/32 via GATEWAY, or set fou-dev`;
+      return `it leads into the tunnel itself (${why.device}); ip ${ipFamily(remote)}route add ${remote}/${bitsOf(familyOf(remote))} via GATEWAY, or set fou-dev`;
   }
+}
+
+/** What `ip` takes before the object where that is IPv6. */
+function ipFamily(address: OuterIp): '' | '-6 ' {
+  return familyOf(address) === 'ipv4' ? '' : '-6 ';
 }
 
 const UNPROBED_WORDS: Readonly<Record<Unprobed, string>> = {

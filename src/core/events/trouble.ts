@@ -54,8 +54,9 @@ export type TroubleReport = Trouble & {
   readonly peer?: PeerId | undefined;
 };
 
-/** Why an address is no other host's: RFC 1122, section 3.2.1.3, RFC 1112; `own`: it is this host's. */
-export type Unusable = 'unspecified' | 'loopback' | 'multicast' | 'broadcast' | 'own';
+/** Why an address is no other host's: see usable-address.ts; `own`: it is this host's. */
+export type Unusable =
+  'unspecified' | 'loopback' | 'link-local' | 'multicast' | 'broadcast' | 'own';
 
 /** Why there is no way to a remote. */
 export type NoRoute =

@@ -2,11 +2,11 @@
  * Who pays for the look at a packet's proof. There are four budgets, and a packet whose first is empty
  * asks for the next:
  * 1. the path that the peer is on;
- * 2. addresses that it was admitted at before: a NAT that chose another port;
- * 3. its source address, and the hint of the peer's key that it carries;
- * 4. its source address, and all strangers.
+ * 2. sources where it was admitted before: a NAT that chose another port, a host of IPv6 another address;
+ * 3. its source (of IPv6 the /64), and the hint of the peer's key that it carries;
+ * 4. its source, and all strangers.
  * Hints are no secret: who has seen one packet of a peer can send as many as he likes. What he sends
- * from one address is held by that address's budget, and while he empties the third from many, the
+ * from one source is held by that source's budget, and while he empties the third from many, the
  * peer itself still has the others, wherever it has moved to.
  */
 import { refused, type Refused } from '../auth/refusal.ts';
@@ -16,7 +16,7 @@ import { takeToken, type Bucket } from './rate-limit.ts';
 import type { SessionState } from './state.ts';
 import type { PacketEvent, Turn } from './turn.ts';
 
-/** Where a packet comes from: the path that its peer is on, an address that it was at, or elsewhere. */
+/** Where a packet comes from: the path that its peer is on, a source where it was, or elsewhere. */
 export type Standing = 'own' | 'known' | 'elsewhere';
 
 /** Takes what the look costs; undefined when it is paid. */

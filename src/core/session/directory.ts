@@ -9,7 +9,7 @@
  *   the one peer that need not prove anything at all.
  *
  * Packets of the first implementation have no hint. For them there is a list of the peers that were
- * never seen using one, to be tried a few at a time, and a note of who of them was last at an address.
+ * never seen using one, to be tried a few at a time, and a note of who of them was last at a source.
  *
  * It knows where peers are, not who they are: nothing found here is admitted before its session has
  * tested the packet. Bounds: by the number of peers, but for the notes (`NOTES_MAX`).
@@ -30,6 +30,7 @@ import { getU32be } from '../bytes.ts';
 import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';
 import { MultiMap } from '../multi-map.ts';
 import { RankedList, type Ranked } from '../ranked-list.ts';
+import { sourceOf, type SourceKey } from '../source-key.ts';
 import type { Port } from '../units.ts';
 
 /** What the directory keeps of a peer. `path` and `place` are its own to write. */
@@ -43,7 +44,7 @@ export interface Entry extends Ranked {
 
 export const NOWHERE = -1;
 
-/** Addresses for which the last peer without hints is noted. */
+/** Sources for which the last peer without hints is noted. */
 export const NOTES_MAX = 1024;
 
 export class Directory<E extends Entry> {
@@ -61,7 +62,7 @@ export class Directory<E extends Entry> {
   #open: E | undefined;
   readonly #hintless: E[] = [];
   #cursor = 0;
-  readonly #notes = new Map<OuterIp, E>();
+  readonly #notes = new Map<SourceKey, E>();
 
   get size(): number {
     return this.#byId.size;
@@ -207,7 +208,7 @@ export class Directory<E extends Entry> {
 
   /** Some of those who were never seen using hints, each once: whoever was last at an address first. */
   *candidates(address: OuterIp, count: number): Generator<E> {
-    const noted = this.#notes.get(address);
+    const noted = this.#notes.get(sourceOf(address));
     let left = count;
     if (noted !== undefined && noted.place !== NOWHERE) {
       left -= 1;
@@ -223,8 +224,9 @@ export class Directory<E extends Entry> {
 
   /** Notes that a peer without hints has proved itself from an address. */
   note(entry: E, address: OuterIp): void {
-    this.#notes.delete(address);
-    this.#notes.set(address, entry);
+    const source = sourceOf(address);
+    this.#notes.delete(source);
+    this.#notes.set(source, entry);
     const oldest = this.#notes.keys().next();
     if (this.#notes.size > NOTES_MAX && oldest.done !== true) this.#notes.delete(oldest.value);
   }

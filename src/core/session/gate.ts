@@ -2,7 +2,7 @@
  * The one gate of a tunnel before the dear tests: however many peers there are, what strangers can
  * make them cost is bounded here, once for all.
  *
- * A stranger's packet takes a token of its source address and one of the bucket that all strangers
+ * A stranger's packet takes a token of its source (an address, of IPv6 its /64) and one of the bucket that all strangers
  * share; one with the hint of a peer's key the same, of a bucket that all hinted packets share. One from
  * a path or address that a peer was admitted at takes a token of one that all peers share. A peer's own
  * buckets come before (charge.ts). A source without tokens takes none of the shared ones.
@@ -10,6 +10,7 @@
  * flood from forged addresses is held by the shared bucket alone, and costs bounded memory.
  */
 import type { OuterIp } from '../addr.ts';
+import { sourceOf, type SourceKey } from '../source-key.ts';
 import type { Millis } from '../units.ts';
 import {
   OUTER_ERROR_RATE,
@@ -25,7 +26,7 @@ import { takeToken, type Bucket } from './rate-limit.ts';
 import type { ProofBudget } from './types.ts';
 
 export class Gate implements ProofBudget {
-  readonly #sources = new Map<OuterIp, Bucket>();
+  readonly #sources = new Map<SourceKey, Bucket>();
   readonly #shared = new Map<Rate, Bucket>();
 
   own(now: Millis): boolean {
@@ -45,7 +46,8 @@ export class Gate implements ProofBudget {
   }
 
   /** A token of a source and one of what it shares with others, or neither. */
-  #takeFrom(source: OuterIp, rate: Rate, now: Millis): boolean {
+  #takeFrom(address: OuterIp, rate: Rate, now: Millis): boolean {
+    const source = sourceOf(address);
     const bucket = takeToken(this.#sources.get(source), SOURCE_RATE, now);
     if (bucket === undefined || !this.#take(rate, now)) return false;
     this.#sources.delete(source);

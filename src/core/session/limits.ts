@@ -72,7 +72,7 @@ export const POLL_LEAD = millis(1000);
 
 // Server
 
-/** Addresses remembered that a peer was admitted at. */
+/** Sources remembered that a peer was admitted at. */
 export const KNOWN_MAX = 4;
 
 // Memory

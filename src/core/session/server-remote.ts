@@ -1,6 +1,7 @@
 /** The server's remote: admitted, watched over, written down, forgotten. Rules in server.ts. */
 import { samePath, type Path } from '../addr.ts';
 import type { EventOf } from '../events/event.ts';
+import { sourceOf } from '../source-key.ts';
 import { millis, toMillis, toSeconds, type Instant, type Millis } from '../units.ts';
 import {
   ADMIT_ANSWER,
@@ -33,15 +34,15 @@ export function admit(turn: ServerTurn, remote: Remote, failures: number): void 
 /** Watches over a remote from now on; `counts` are those to compare the next with. */
 export function follow(turn: ServerTurn, remote: Remote, counts: PacketCounts | undefined): void {
   const keepalive = toMillis(turn.config.timers.keepalive);
-  const { ip } = remote.path.remote;
-  const { addresses } = turn.state;
+  const source = sourceOf(remote.path.remote.ip);
+  const { sources } = turn.state;
   turn.state = {
     ...turn.state,
     remote,
-    addresses:
-      addresses[0] === ip
-        ? addresses
-        : [ip, ...addresses.filter((other) => other !== ip)].slice(0, KNOWN_MAX),
+    sources:
+      sources[0] === source
+        ? sources
+        : [source, ...sources.filter((other) => other !== source)].slice(0, KNOWN_MAX),
     counts,
     keepaliveAt: keepalive > 0 ? after(turn, keepalive) : undefined,
   };

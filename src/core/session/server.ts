@@ -29,11 +29,12 @@
  *   it has resolved nobody is accepted; when it stops resolving the last addresses count.
  * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
  */
-import { parseOuterIp, samePath, type OuterIp, type Path } from '../addr.ts';
+import { parseOuterIp, samePath, type Path } from '../addr.ts';
 import { ACCEPTED, noticeOf, refused, type Verdict } from '../auth/refusal.ts';
 import type { Look, ProvedRequest } from '../auth/scheme.ts';
 import { NOTICE_RATE } from '../budgets.ts';
 import type { Trouble } from '../events/trouble.ts';
+import { sourceOf, type SourceKey } from '../source-key.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import { charge } from './charge.ts';
 import { backoff, POLL_LEAD, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
@@ -80,7 +81,7 @@ type Refusal = Extract<Look<never>, { readonly ok: false }>;
 type EventOf<Kind extends SessionEvent['kind']> = Extract<SessionEvent, { readonly kind: Kind }>;
 
 /** Shared by all that nobody was admitted for. */
-const NO_ADDRESSES: readonly OuterIp[] = [];
+const NO_SOURCES: readonly SourceKey[] = [];
 
 export function createServer(now: Instant): ServerState {
   return {
@@ -88,7 +89,7 @@ export function createServer(now: Instant): ServerState {
     role: 'server',
     allowed: undefined,
     remote: undefined,
-    addresses: NO_ADDRESSES,
+    sources: NO_SOURCES,
     before: undefined,
     retry: undefined,
     keepaliveAt: undefined,
@@ -188,7 +189,7 @@ function receive(turn: ServerTurn, event: PacketEvent): void {
     return tellRefusal(turn, path, look);
   }
   const own = admitted || (retry !== undefined && samePath(retry.remote.path, path));
-  const known = turn.state.addresses.includes(path.remote.ip);
+  const known = turn.state.sources.includes(sourceOf(path.remote.ip));
   const unpaid = charge(turn, event, own ? 'own' : known ? 'known' : 'elsewhere');
   if (unpaid) return refuse(turn, path, unpaid);
   const proved = look.prove();

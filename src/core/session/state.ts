@@ -7,6 +7,7 @@ import type { OuterIp, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { NoRoute, TroubleKind, TroubleOf, Undelivered, Unprobed } from '../events/trouble.ts';
+import type { SourceKey } from '../source-key.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
 import { LISTENING } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
@@ -85,8 +86,8 @@ export type ServerState = Common & {
   /** Addresses that auth-by-remote-ip allows; undefined = not resolved yet, so none. */
   readonly allowed: readonly OuterIp[] | undefined;
   readonly remote: Remote | undefined;
-  /** Addresses of this and earlier remotes of this run, the latest first; at most KNOWN_MAX. */
-  readonly addresses: readonly OuterIp[];
+  /** Where this and earlier remotes of this run were, the latest first; at most KNOWN_MAX. */
+  readonly sources: readonly SourceKey[];
   /** What to go back to when the last `admit` fails, while that can still come; undefined = nothing, at once. */
   readonly before:
     | { readonly remote: Remote | undefined; readonly attempt: number; readonly until: Millis }

@@ -330,6 +330,8 @@ describe('names and routes', () => {
     ['127.0.0.1', 'loopback'],
     ['224.0.0.1', 'multicast'],
     ['255.255.255.255', 'broadcast'],
+    ['fe80::1', 'link-local'],
+    ['ff02::1', 'multicast'],
     ['192.0.2.1', 'own'],
   ] as const)('a name that resolves to %s alone has no address: %s', async (text, why) => {
     const { dispatch, core, outside } = await setUp();

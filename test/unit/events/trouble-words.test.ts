@@ -80,3 +80,17 @@ test.each([
 ] as const)('of a route that is not there say why: $kind', (why, expected) => {
   expect(troubleWords({ kind: 'no-route', remote: remote.ip, why })).toContain(expected);
 });
+
+test.each([
+  [{ kind: 'missing', device: undefined }, 'check the default route (ip -6 route)'],
+  [{ kind: 'missing', device: 'eth0' }, 'check that it is up (ip -6 route show dev eth0)'],
+  [{ kind: 'loop', device: 'ipipou0' }, 'ip -6 route add 2001:db8::1/128 via GATEWAY'],
+] as const)('of a route of IPv6 name the commands for IPv6: $kind', (why, expected) => {
+  const trouble = { kind: 'no-route', remote: ip('2001:db8::1'), why } as const;
+  expect(troubleWords(trouble)).toContain(expected);
+});
+
+test('of IPv6 have endpoints in brackets', () => {
+  const trouble = { ...noAnswer, remote: endpoint('2001:db8::1', 10_000), network: undefined };
+  expect(troubleWords(trouble)).toContain('no answer from [2001:db8::1]:10000 since');
+});

@@ -1,5 +1,5 @@
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
-import type { OuterIp, Endpoint, Path } from '../../../src/core/addr.ts';
+import { familyOf, type OuterIp, type Endpoint, type Path } from '../../../src/core/addr.ts';
 import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
@@ -28,11 +28,12 @@ export const endpoint = (address: string, number: number): Endpoint => ({
 });
 
 export const SERVER = endpoint('198.51.100.1', 10_000);
+export const SERVER6 = endpoint('2001:db8:5::1', 10_000);
 export const CLIENT = endpoint('203.0.113.1', 40_000);
 /** The client's path as the server sees it. */
 export const PATH: Path = { local: SERVER, remote: CLIENT };
 export const pathFrom = (address: string, number = 40_000): Path => ({
-  local: SERVER,
+  local: familyOf(ip(address)) === 'ipv4' ? SERVER : SERVER6,
   remote: endpoint(address, number),
 });
 

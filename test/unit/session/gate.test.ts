@@ -25,6 +25,16 @@ describe('strangers', () => {
     expect(passed(100, () => gate.stranger(source(1), millis(1000)))).toBe(SOURCE_RATE.perSecond);
   });
 
+  it('of IPv6 are limited by their /64, whose every address is theirs', () => {
+    const gate = new Gate();
+    const host = (number: number): OuterIp => `2001:db8::${number.toString(16)}` as OuterIp;
+    expect(passed(1000, (index) => gate.stranger(host(1 + index), millis(0)))).toBe(
+      SOURCE_RATE.burst,
+    );
+    expect(gate.stranger('2001:db8:0:1::1' as OuterIp, millis(0))).toBe(true);
+    expect(gate.sources).toBe(2);
+  });
+
   it('are limited all together, and a bounded number of them is remembered', () => {
     const gate = new Gate();
     const most = OVERALL_RATE.burst + 5 * OVERALL_RATE.perSecond;
