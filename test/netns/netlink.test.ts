@@ -1,5 +1,5 @@
 /*
- *   one namespace:   lo   d0 192.0.2.1/24 <- veth -> d1
+ *   one namespace:   lo   d0 192.0.2.1/24 2001:db8::1/64 <- veth -> d1
  */
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -65,6 +65,8 @@ beforeEach(() => {
   run('ip link set lo up');
   run('ip link add d0 type veth peer name d1');
   run('ip addr add 192.0.2.1/24 dev d0');
+  run('ip link set d0 addrgenmode none; ip link set d1 addrgenmode none');
+  run('ip addr add 2001:db8::1/64 dev d0 nodad');
   run('ip link set d1 up');
   run('ip link set d0 up');
 });
@@ -157,7 +159,9 @@ describe('addresses', () => {
     expect(run('ip -4 -o addr show dev d0')).toMatch(
       /172\.28\.0\.0 peer 172\.28\.0\.1\/32 scope link/,
     );
-    const byIp = (await route.addresses({ index })).toSorted((a, b) => (a.ip < b.ip ? -1 : 1));
+    const byIp = (await route.addresses({ index, family: 'ipv4' })).toSorted((a, b) =>
+      a.ip < b.ip ? -1 : 1,
+    );
     expect(byIp).toMatchObject([
       { ip: '172.28.0.0', peer: '172.28.0.1', prefix: 32, scope: 'link' },
       { ip: '192.0.2.1', peer: undefined, prefix: 24, scope: 'global' },
@@ -167,7 +171,31 @@ describe('addresses', () => {
     await route.removeAddress(plain);
     await route.removeAddress(peered);
     await route.removeAddress(peered);
-    expect((await route.addresses({ index })).map(({ ip }) => ip)).toEqual(['192.0.2.1']);
+    expect((await route.addresses({ index, family: 'ipv4' })).map(({ ip }) => ip)).toEqual([
+      '192.0.2.1',
+    ]);
+  });
+
+  it('of IPv6 are used at once, are seen by ip, listed and removed', async () => {
+    using route = open();
+    const index = await indexOf(route, 'd0');
+    const own = { index, ip: addr('fd28::1'), prefix: 128 };
+    await route.addAddress({ ...own, noDad: true, noPrefixRoute: true });
+    expect(run('ip -6 -o addr show dev d0')).toMatch(
+      /fd28::1\/128 scope global nodad noprefixroute/,
+    );
+    expect(await route.routes({ destination: own.ip, table: 254 })).toEqual([]);
+    const found = await route.addresses({ index, family: 'ipv6' });
+    expect(found.map(({ ip, prefix, peer, scope }) => ({ ip, prefix, peer, scope }))).toEqual([
+      { ip: 'fd28::1', prefix: 128, peer: undefined, scope: 'global' },
+      { ip: '2001:db8::1', prefix: 64, peer: undefined, scope: 'global' },
+    ]);
+    await route.removeAddress(own);
+    await route.removeAddress(own);
+    expect((await route.addresses({ index })).map(({ ip }) => ip)).toEqual([
+      '192.0.2.1',
+      '2001:db8::1',
+    ]);
   });
 
   it('of all links are listed without a filter', async () => {
@@ -175,6 +203,8 @@ describe('addresses', () => {
     expect((await route.addresses()).map(({ ip }) => ip).toSorted()).toEqual([
       '127.0.0.1',
       '192.0.2.1',
+      '2001:db8::1',
+      '::1',
     ]);
   });
 
@@ -214,6 +244,83 @@ describe('routes', () => {
       gateway: undefined,
       mtu: undefined,
     });
+  });
+
+  it('of IPv6 are looked up with source, device and MTU', async () => {
+    using route = open();
+    const oif = await indexOf(route, 'd0');
+    run('ip -6 route add default via 2001:db8::fe mtu 1300');
+    const answer = { source: '2001:db8::1', oif, gateway: '2001:db8::fe', mtu: 1300 };
+    expect(await route.routeTo(addr('2001:db8:1::7'))).toEqual(answer);
+    expect(await route.routeTo(addr('2001:db8:1::7'), { oif })).toEqual(answer);
+    expect(await route.ownMtu(addr('2001:db8:1::7'))).toBe(1300);
+    expect(await route.routeTo(addr('2001:db8::7'))).toEqual({
+      source: '2001:db8::1',
+      oif,
+      gateway: undefined,
+      mtu: undefined,
+    });
+    expect(await route.ownMtu(addr('2001:db8::7'))).toBe(1500);
+    run('ip route add 198.51.100.0/24 via inet6 2001:db8::fe dev d0');
+    expect(await route.routeTo(addr('198.51.100.7'))).toMatchObject({
+      source: '192.0.2.1',
+      gateway: '2001:db8::fe',
+    });
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['unreachable', 'ip -6 route add unreachable 2001:db8:2::/64'],
+    ['prohibit', 'ip -6 route add prohibit 2001:db8:2::/64'],
+    ['blackhole', 'ip -6 route add blackhole 2001:db8:2::/64'],
+    ['no IPv6', 'sysctl -qw net.ipv6.conf.all.disable_ipv6=1'],
+  ])('of IPv6 that lead nowhere (%s) give no answer', async (_, command) => {
+    using route = open();
+    if (command !== '') run(command);
+    expect(await route.routeTo(addr('2001:db8:2::9'))).toBeUndefined();
+    expect(await route.ownMtu(addr('2001:db8:2::9'))).toBeUndefined();
+    if (command !== '') run(command.replace(' add ', ' del ').replace('=1', '=0'));
+  });
+
+  it('of IPv6 are added, replaced, listed by filter and removed', async () => {
+    using route = open();
+    const oif = await indexOf(route, 'd0');
+    const spec = { destination: addr('fd99::'), prefix: 64, oif, protocol: 77 };
+    const expected = {
+      ...{ ...spec, gateway: undefined, source: undefined, priority: 1024, table: 254 },
+      ...{ scope: 'global', type: 'unicast', mtu: undefined, cloned: false },
+    };
+    await route.addRoute(spec);
+    expect(await route.routes({ protocol: 77, oif })).toEqual([expected]);
+    await expect(route.addRoute(spec)).rejects.toMatchObject({
+      errno: 'EEXIST',
+      subject: 'route to fd99::/64',
+    });
+    await route.replaceRoute({ ...spec, mtu: 1300 });
+    expect(await route.routes({ protocol: 77 })).toEqual([{ ...expected, mtu: 1300 }]);
+    expect(await route.routes({ protocol: 77, family: 'ipv4' })).toEqual([]);
+    const failures = await route.changeRoutes([
+      {
+        kind: 'create',
+        spec: { ...spec, destination: addr('fd9a::'), oif: undefined, type: 'unreachable' },
+      },
+      { kind: 'create', spec: { ...spec, destination: addr('203.0.113.0'), prefix: 24 } },
+      { kind: 'remove', spec },
+      { kind: 'remove', spec },
+    ]);
+    expect(failures).toEqual([]);
+    expect(await route.routes({ protocol: 77 })).toMatchObject([
+      { destination: '203.0.113.0', prefix: 24, oif },
+      { destination: 'fd9a::', prefix: 64, type: 'unreachable', priority: 1024 },
+    ]);
+    run('ip -6 route del fd9a::/64; ip route del 203.0.113.0/24');
+  });
+
+  it('of IPv6 that hold IPv4-mapped networks are not taken for those of IPv4', async () => {
+    using route = open();
+    run('ip -6 route add unreachable ::ffff:0.0.0.0/96');
+    expect(await route.routes({ table: 254, destination: addr('0.0.0.0') })).toEqual([]);
+    run('ip -6 route del unreachable ::ffff:0.0.0.0/96');
   });
 
   it.each([
@@ -268,7 +375,7 @@ describe('routes', () => {
     using route = open();
     const oif = await indexOf(route, 'd0');
     await route.addRoute({ destination: addr('0.0.0.0'), prefix: 0, oif });
-    const main = await route.routes({ table: 254 });
+    const main = await route.routes({ table: 254, family: 'ipv4' });
     expect(main.map(({ destination, prefix }) => `${destination}/${prefix}`)).toEqual([
       '0.0.0.0/0',
       '192.0.2.0/24',
@@ -290,6 +397,7 @@ describe('watchRoutes', () => {
     using watch = inNamespace(NS, () => watchRoutes((event) => events.push(event)));
     expect(watch).toBeDefined();
     run('ip addr add 198.51.100.1/24 dev d0');
+    run('ip addr add 2001:db8:3::1/64 dev d0 nodad');
     run('ip link set d0 mtu 1400');
     run('ip link del d0');
     await succeeds(() => {
@@ -311,6 +419,13 @@ describe('watchRoutes', () => {
         prefix: 24,
         table: 254,
       }),
+    );
+    for (const change of ['new', 'delete']) {
+      const address = { kind: 'address', change, ip: '2001:db8:3::1', prefix: 64 };
+      expect(events).toContainEqual(expect.objectContaining(address));
+    }
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: 'route', change: 'new', destination: '2001:db8:3::' }),
     );
     expect(events).toContainEqual(
       expect.objectContaining({ kind: 'link', change: 'new', name: 'd0', mtu: 1400, up: true }),

@@ -13,6 +13,8 @@ import {
   RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
 } from '../../core/netlink/rtnetlink.ts';
 import type { IfIndex } from '../../core/units.ts';
@@ -53,11 +55,17 @@ export interface RouteWatch extends Disposable {
   close(): void;
 }
 
-/** Tells of every change of links, IPv4 addresses and IPv4 routes in the calling thread's namespace. */
+const GROUPS = [
+  RTNLGRP_LINK,
+  ...[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE],
+  ...[RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE],
+];
+
+/** Tells of every change of links, addresses and routes of both families in the calling thread's namespace. */
 export function watchRoutes(callback: (event: RouteEvent) => void): RouteWatch {
   return openNetlink({
     family: NETLINK_ROUTE,
-    groups: [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE],
+    groups: GROUPS,
     subject: 'rtnetlink monitor',
     onEvent: (event) => {
       const read = readEvent(event);

@@ -1,4 +1,4 @@
-import { parseOuterIp, type OuterIp, type Ip } from '../../core/addr.ts';
+import { parseOuterIp, type Family, type Ip, type OuterIp } from '../../core/addr.ts';
 import { KernelError } from '../../core/errors.ts';
 import {
   decodeAddress,
@@ -21,7 +21,11 @@ import {
   type LinkChange,
   type LinkSpec,
 } from '../../core/netlink/link.ts';
-import { NETLINK_ROUTE, type NetlinkCall } from '../../core/netlink/message.ts';
+import {
+  NETLINK_ROUTE,
+  type NetlinkCall,
+  type NetlinkMessage,
+} from '../../core/netlink/message.ts';
 import {
   decodeRoute,
   encodeDelRoute,
@@ -31,7 +35,12 @@ import {
   type Route,
   type RouteSpec,
 } from '../../core/netlink/route.ts';
-import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from '../../core/netlink/rtnetlink.ts';
+import {
+  decodeFamily,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWROUTE,
+} from '../../core/netlink/rtnetlink.ts';
 import type { IfIndex } from '../../core/units.ts';
 import { readAnswer, unless } from './answers.ts';
 import { openNetlink, type NetlinkRequest, type NetlinkSocket } from './socket.ts';
@@ -66,8 +75,8 @@ export interface RouteNetlink extends Disposable {
   addLink(spec: LinkSpec): Promise<IfIndex>;
   setLink(index: IfIndex, change: LinkChange): Promise<void>;
   removeLink(index: IfIndex): Promise<void>;
-  /** IPv4 addresses, in the kernel's order. */
-  addresses(filter?: { readonly index?: IfIndex | undefined }): Promise<readonly Address[]>;
+  /** Addresses in the kernel's order, IPv4 first. */
+  addresses(filter?: AddressFilter): Promise<readonly Address[]>;
   addAddress(spec: AddressSpec): Promise<void>;
   removeAddress(spec: AddressSpec): Promise<void>;
   /** undefined where the kernel has no way there. */
@@ -80,7 +89,7 @@ export interface RouteNetlink extends Disposable {
    * path; undefined where there is no way.
    */
   ownMtu(remote: Ip, options?: { readonly oif?: IfIndex | undefined }): Promise<number | undefined>;
-  /** IPv4 routes that match all that the filter says. */
+  /** Routes that match all that the filter says, IPv4 first. */
   routes(filter?: RouteFilter): Promise<readonly Route[]>;
   addRoute(spec: RouteSpec): Promise<void>;
   /** Adds a route, or puts it in the place of the one to the same destination, priority and table. */
@@ -98,7 +107,13 @@ export type RouteChange = {
 
 export type RouteFailure = { readonly change: RouteChange; readonly error: Error };
 
+export type AddressFilter = {
+  readonly index?: IfIndex | undefined;
+  readonly family?: Family | undefined;
+};
+
 export type RouteFilter = {
+  readonly family?: Family | undefined;
   readonly table?: number | undefined;
   readonly oif?: IfIndex | undefined;
   readonly destination?: OuterIp | undefined;
@@ -108,8 +123,8 @@ export type RouteFilter = {
 /** Changes of routes in one datagram: 40 to 80 bytes each, and a few milliseconds of the kernel's time in all. */
 const ROUTES_PER_DATAGRAM = 1000;
 
-/** EINVAL is how a blackhole route answers a lookup. */
-const NO_WAY = ['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL', 'ENODEV'];
+/** EINVAL is how a blackhole route answers a lookup, EOPNOTSUPP a kernel without IPv6. */
+const NO_WAY = ['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL', 'ENODEV', 'EOPNOTSUPP'];
 
 const ROUTE_IS_GONE = ['ESRCH', 'ENODEV'];
 
@@ -178,15 +193,29 @@ class RouteClient implements RouteNetlink {
     await unless(['ENODEV'], undefined, this.#socket.request(request));
   }
 
-  async addresses(
-    filter: { readonly index?: IfIndex | undefined } = {},
-  ): Promise<readonly Address[]> {
-    const request = { ...encodeGetAddresses(filter.index), exit: 'address' } as const;
-    const messages = await unless(['ENODEV'], [], this.#socket.dump(request));
+  async addresses({ index, family }: AddressFilter = {}): Promise<readonly Address[]> {
+    const messages = await this.#dumpOf(family, RTM_NEWADDR, (each) => {
+      const request = { ...encodeGetAddresses(each, index), exit: 'address' } as const;
+      return unless(['ENODEV'], [], this.#socket.dump(request));
+    });
     return messages
-      .filter((message) => message.type === RTM_NEWADDR)
       .map((message) => readAnswer(decodeAddress, message, 'RTM_GETADDR', 'address'))
-      .filter((address) => filter.index === undefined || address.index === filter.index);
+      .filter((address) => index === undefined || address.index === index);
+  }
+
+  /** Of a family that it has not, a kernel answers with all others. */
+  async #dumpOf(
+    family: Family | undefined,
+    type: number,
+    dump: (family: Family) => Promise<readonly NetlinkMessage[]>,
+  ): Promise<readonly NetlinkMessage[]> {
+    const families: readonly Family[] = family === undefined ? ['ipv4', 'ipv6'] : [family];
+    const dumps = families.map(async (each) =>
+      (await dump(each)).filter(
+        (message) => message.type === type && decodeFamily(message.payload[0]) === each,
+      ),
+    );
+    return (await Promise.all(dumps)).flat();
   }
 
   async addAddress(spec: AddressSpec): Promise<void> {
@@ -204,11 +233,8 @@ class RouteClient implements RouteNetlink {
     remote: Ip,
     options: { readonly oif?: IfIndex | undefined } = {},
   ): Promise<RouteAnswer | undefined> {
-    const call = encodeRouteLookup(remote, options.oif);
-    const get = this.#socket.get({ ...call, subject: `route to ${remote}` });
-    const message = await unless(NO_WAY, undefined, get);
-    if (!message) return undefined;
-    const route = readAnswer(decodeRoute, message, call.operation, 'generic');
+    const route = await this.#lookUp(remote, options.oif, 'path');
+    if (!route) return undefined;
     const { oif, gateway, mtu } = route;
     const source = route.source === undefined ? undefined : parseOuterIp(route.source);
     return source === undefined || oif === undefined ? undefined : { source, oif, gateway, mtu };
@@ -218,20 +244,28 @@ class RouteClient implements RouteNetlink {
     remote: Ip,
     options: { readonly oif?: IfIndex | undefined } = {},
   ): Promise<number | undefined> {
-    const call = encodeRouteLookup(remote, options.oif, 'table');
+    const route = await this.#lookUp(remote, options.oif, 'table');
+    if (!route) return undefined;
+    return route.mtu ?? (route.oif && (await this.linkByIndex(route.oif))?.mtu);
+  }
+
+  async #lookUp(
+    remote: Ip,
+    oif: IfIndex | undefined,
+    view: 'path' | 'table',
+  ): Promise<Route | undefined> {
+    const call = encodeRouteLookup(remote, oif, view);
     const get = this.#socket.get({ ...call, subject: `route to ${remote}` });
     const message = await unless(NO_WAY, undefined, get);
-    if (!message) return undefined;
-    const { oif, mtu } = readAnswer(decodeRoute, message, call.operation, 'generic');
-    return mtu ?? (oif && (await this.linkByIndex(oif))?.mtu);
+    return message && readAnswer(decodeRoute, message, call.operation, 'generic');
   }
 
   async routes(filter: RouteFilter = {}): Promise<readonly Route[]> {
     // ENOENT: the table does not exist.
-    const dump = this.#socket.dump(encodeGetRoutes(filter.table));
-    const messages = await unless(['ENOENT'], [], dump);
+    const messages = await this.#dumpOf(filter.family, RTM_NEWROUTE, (family) =>
+      unless(['ENOENT'], [], this.#socket.dump(encodeGetRoutes(family, filter.table))),
+    );
     return messages
-      .filter((message) => message.type === RTM_NEWROUTE)
       .map((message) => readAnswer(decodeRoute, message, 'RTM_GETROUTE', 'generic'))
       .filter((route) => !route.cloned && matches(route, filter));
   }

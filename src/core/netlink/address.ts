@@ -1,5 +1,5 @@
 /**
- * IPv4 addresses of links (linux/if_addr.h of 6.1, struct ifaddrmsg; attributes IFA_* follow):
+ * Addresses of links (linux/if_addr.h of 6.1, struct ifaddrmsg; attributes IFA_* follow):
  *
  *      0                   1                   2                   3
  *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -12,7 +12,7 @@
  * IFA_LOCAL is the link's own address; IFA_ADDRESS is the other end's, or the own one where there
  * is no other end.
  */
-import type { Ip } from '../addr.ts';
+import { familyOf, type Family, type Ip } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
@@ -20,10 +20,11 @@ import { attrU32host, attrU8 } from './attributes.ts';
 import { concatBytes, encodeU32host, getU32host } from '../bytes.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkCall } from './message.ts';
 import {
-  AF_INET,
-  attrIpv4,
-  decodeIpv4Attribute,
+  attrIp,
+  decodeFamily,
+  decodeIpAttribute,
   decodeScope,
+  encodeFamily,
   encodeScope,
   RTM_DELADDR,
   RTM_GETADDR,
@@ -38,6 +39,16 @@ const IFA_LOCAL = 2;
 const IFA_FLAGS = 8;
 const IFA_PROTO = 11;
 
+/** One that the kernel made for a while (RFC 8981). */
+export const IFA_F_TEMPORARY = 0x01;
+/** Used at once, whether or not another host has it (no duplicate address detection). */
+export const IFA_F_NODAD = 0x02;
+/** Another host has it. */
+export const IFA_F_DADFAILED = 0x08;
+/** Not for new connections. */
+export const IFA_F_DEPRECATED = 0x20;
+/** Not known yet whether another host has it. */
+export const IFA_F_TENTATIVE = 0x40;
 /** The prefix makes no route of its own. */
 export const IFA_F_NOPREFIXROUTE = 0x200;
 
@@ -47,10 +58,12 @@ export type AddressSpec = {
   readonly ip: Ip;
   /** The other end of a point-to-point link; `prefix` is then of its address. */
   readonly peer?: Ip | undefined;
-  /** 0..32 */
+  /** 0..32, 0..128 */
   readonly prefix: number;
   /** `global` by default. */
   readonly scope?: Scope | undefined;
+  /** IPv6. */
+  readonly noDad?: boolean | undefined;
   readonly noPrefixRoute?: boolean | undefined;
   /** Who made it (IFA_PROTO, 0..255): an administrator's mark, from 5.18 on. */
   readonly protocol?: number | undefined;
@@ -67,33 +80,39 @@ export type Address = {
   readonly protocol: number | undefined;
 };
 
-function encodeIfaddrmsg(index: number, prefix: number, scope: Scope): Uint8Array {
+function encodeIfaddrmsg(family: Family, index: number, prefix = 0, scope = 0): Uint8Array {
   const bytes = new Uint8Array(IFADDRMSG.length);
-  bytes[IFADDRMSG.family] = AF_INET;
+  bytes[IFADDRMSG.family] = encodeFamily(family);
   bytes[IFADDRMSG.prefixlen] = prefix;
-  bytes[IFADDRMSG.scope] = encodeScope(scope);
+  bytes[IFADDRMSG.scope] = scope;
   bytes.set(encodeU32host(index), IFADDRMSG.index);
   return bytes;
 }
 
 function identity(spec: AddressSpec): readonly Uint8Array[] {
   return [
-    encodeIfaddrmsg(spec.index, spec.prefix, spec.scope ?? 'global'),
-    attrIpv4(IFA_LOCAL, spec.ip),
-    attrIpv4(IFA_ADDRESS, spec.peer ?? spec.ip),
+    encodeIfaddrmsg(
+      familyOf(spec.ip),
+      spec.index,
+      spec.prefix,
+      encodeScope(spec.scope ?? 'global'),
+    ),
+    attrIp(IFA_LOCAL, spec.ip),
+    attrIp(IFA_ADDRESS, spec.peer ?? spec.ip),
   ];
 }
 
 /** Adds an address; EEXIST when the link has it. */
 export function encodeNewAddress(spec: AddressSpec): NetlinkCall {
-  const { noPrefixRoute, protocol } = spec;
+  const { noDad, noPrefixRoute, protocol } = spec;
+  const flags = (noDad ? IFA_F_NODAD : 0) | (noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0);
   return {
     operation: 'RTM_NEWADDR',
     type: RTM_NEWADDR,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     payload: concatBytes([
       ...identity(spec),
-      ...(noPrefixRoute ? [attrU32host(IFA_FLAGS, IFA_F_NOPREFIXROUTE)] : []),
+      ...(flags === 0 ? [] : [attrU32host(IFA_FLAGS, flags)]),
       ...(protocol === undefined ? [] : [attrU8(IFA_PROTO, protocol)]),
     ]),
   };
@@ -104,21 +123,20 @@ export function encodeDelAddress(spec: AddressSpec): NetlinkCall {
   return { operation: 'RTM_DELADDR', type: RTM_DELADDR, flags: 0, payload };
 }
 
-/** A dump of all IPv4 addresses, or of one link's (kernels without strict checking answer with all). */
-export function encodeGetAddresses(index: IfIndex | undefined): NetlinkCall {
-  const payload = encodeIfaddrmsg(index ?? 0, 0, 'global');
+/** A dump of all addresses of a family, or of one link's (kernels without strict checking answer with all). */
+export function encodeGetAddresses(family: Family, index: IfIndex | undefined): NetlinkCall {
+  const payload = encodeIfaddrmsg(family, index ?? 0);
   return { operation: 'RTM_GETADDR', type: RTM_GETADDR, flags: 0, payload };
 }
 
-/** The payload of RTM_NEWADDR or RTM_DELADDR, IPv4. */
+/** The payload of RTM_NEWADDR or RTM_DELADDR. */
 export function decodeAddress(payload: Uint8Array): Decoded<Address> {
   if (payload.length < IFADDRMSG.length) return refuse(`address: ${payload.length} bytes`);
-  if (payload[IFADDRMSG.family] !== AF_INET) {
-    return refuse(`address of family ${payload[IFADDRMSG.family]}`);
-  }
+  const family = decodeFamily(payload[IFADDRMSG.family]);
+  if (family === undefined) return refuse(`address of family ${payload[IFADDRMSG.family]}`);
   const reader = attributeReader(payload.subarray(IFADDRMSG.length), 'address');
-  const address = reader.as(IFA_ADDRESS, decodeIpv4Attribute);
-  const local = reader.as(IFA_LOCAL, decodeIpv4Attribute) ?? address;
+  const address = reader.as(IFA_ADDRESS, decodeIpAttribute(family));
+  const local = reader.as(IFA_LOCAL, decodeIpAttribute(family)) ?? address;
   const flags = reader.u32host(IFA_FLAGS) ?? payload[IFADDRMSG.flags] ?? 0;
   const protocol = reader.u8(IFA_PROTO);
   if (local === undefined) {

@@ -1,5 +1,5 @@
 /**
- * IPv4 routes (linux/rtnetlink.h of 6.1, struct rtmsg; attributes RTA_* follow):
+ * Routes (linux/rtnetlink.h of 6.1, struct rtmsg; attributes RTA_* follow):
  *
  *      0                   1                   2                   3
  *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -11,22 +11,24 @@
  *     | rtm_flags (host)                                               |
  *     +---------------------------------------------------------------+
  */
-import { outerIpv4FromNumber, type Ip } from '../addr.ts';
+import { bitsOf, encodeIp, familyOf, type Family, type Ip } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
-import { attrNestedUnmarked, attrU32host } from './attributes.ts';
-import { concatBytes, encodeU32host, getU32host } from '../bytes.ts';
+import { attrBytes, attrNestedUnmarked, attrU32host } from './attributes.ts';
+import { concatBytes, encodeU16host, encodeU32host, getU16host, getU32host } from '../bytes.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, type NetlinkCall } from './message.ts';
 import {
-  AF_INET,
-  attrIpv4,
-  decodeIpv4Attribute,
+  attrIp,
+  decodeFamily,
+  decodeIpAttribute,
   decodeScope,
+  encodeFamily,
   encodeScope,
   RTM_DELROUTE,
   RTM_GETROUTE,
   RTM_NEWROUTE,
+  unspecified,
   type Scope,
 } from './rtnetlink.ts';
 
@@ -48,6 +50,8 @@ const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
 const RTA_TABLE = 15;
+/** A gateway of another family than the route's (struct rtvia: its family u16, its address). */
+const RTA_VIA = 18;
 const RTAX_MTU = 2;
 
 const RTN_UNSPEC = 0;
@@ -71,7 +75,15 @@ export const RTPROT_STATIC = 4;
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
 
-/** The answer to a lookup names the table that decided. */
+/** IP6_RT_PRIO_USER of linux/ipv6_route.h: what IPv6 makes of a route without a metric; IPv4 makes it 0. */
+const IP6_RT_PRIO_USER = 1024;
+
+/** The metric that a route has when it was made without one. */
+export function plainPriority(family: Family): number {
+  return family === 'ipv4' ? 0 : IP6_RT_PRIO_USER;
+}
+
+/** The answer to a lookup names the table that decided. IPv6 always does, and refuses the flag. */
 const RTM_F_LOOKUP_TABLE = 0x1000;
 /** The answer to a lookup is the table's entry, without what was learnt of the path. */
 const RTM_F_FIB_MATCH = 0x2000;
@@ -80,21 +92,21 @@ const RTM_F_CLONED = 0x200;
 
 /** A route to add, or to remove: there, what is left out matches any. */
 export type RouteSpec = {
-  /** 0.0.0.0 with prefix 0 for the default route. */
+  /** 0.0.0.0 or :: with prefix 0 for the default route. */
   readonly destination: Ip;
-  /** 0..32 */
+  /** 0..32, 0..128 */
   readonly prefix: number;
   readonly oif?: IfIndex | undefined;
   readonly gateway?: Ip | undefined;
   /** Preferred source address. */
   readonly source?: Ip | undefined;
-  /** The metric that `ip route` prints; of routes to one destination the lowest wins. */
+  /** The metric that `ip route` prints; of routes to one destination the lowest wins. By default `plainPriority`. */
   readonly priority?: number | undefined;
   /** 1..2^32-1; the main table by default. */
   readonly table?: number | undefined;
   /** Who made it (RTPROT_*, 0..255); RTPROT_STATIC by default. */
   readonly protocol?: number | undefined;
-  /** By default `link` without a gateway, `global` with one. */
+  /** By default `link` without a gateway, `global` with one; IPv6 takes no notice. */
   readonly scope?: Scope | undefined;
   /** `unicast` by default. */
   readonly type?: RouteType | undefined;
@@ -119,6 +131,7 @@ export type Route = {
 };
 
 type Header = {
+  readonly family: Family;
   readonly dstLen: number;
   readonly table?: number;
   readonly protocol?: number;
@@ -129,7 +142,7 @@ type Header = {
 
 function encodeRtmsg(header: Header): Uint8Array {
   const bytes = new Uint8Array(RTMSG.length);
-  bytes[RTMSG.family] = AF_INET;
+  bytes[RTMSG.family] = encodeFamily(header.family);
   bytes[RTMSG.dstLen] = header.dstLen;
   bytes[RTMSG.table] = header.table !== undefined && header.table < 256 ? header.table : 0;
   bytes[RTMSG.protocol] = header.protocol ?? RTPROT_UNSPEC;
@@ -147,9 +160,9 @@ function tableAttribute(table: number | undefined): readonly Uint8Array[] {
 function attributesOf(spec: RouteSpec, table: number): readonly Uint8Array[] {
   const { destination, prefix, oif, gateway, source, priority, mtu } = spec;
   return [
-    ...(prefix === 0 ? [] : [attrIpv4(RTA_DST, destination)]),
-    ...(gateway === undefined ? [] : [attrIpv4(RTA_GATEWAY, gateway)]),
-    ...(source === undefined ? [] : [attrIpv4(RTA_PREFSRC, source)]),
+    ...(prefix === 0 ? [] : [attrIp(RTA_DST, destination)]),
+    ...(gateway === undefined ? [] : [gatewayAttribute(gateway, familyOf(destination))]),
+    ...(source === undefined ? [] : [attrIp(RTA_PREFSRC, source)]),
     ...(priority === undefined ? [] : [attrU32host(RTA_PRIORITY, priority)]),
     ...tableAttribute(table),
     ...(oif === undefined ? [] : [attrU32host(RTA_OIF, oif)]),
@@ -157,8 +170,15 @@ function attributesOf(spec: RouteSpec, table: number): readonly Uint8Array[] {
   ];
 }
 
+function gatewayAttribute(gateway: Ip, family: Family): Uint8Array {
+  const own = familyOf(gateway);
+  if (own === family) return attrIp(RTA_GATEWAY, gateway);
+  return attrBytes(RTA_VIA, concatBytes([encodeU16host(encodeFamily(own)), encodeIp(gateway)]));
+}
+
 /** The scope that fits a route by its type and whether it has a gateway. */
 function naturalScope(spec: RouteSpec): Scope {
+  if (familyOf(spec.destination) === 'ipv6') return 'global';
   if (spec.type === 'local') return 'host';
   return spec.gateway === undefined && (spec.type ?? 'unicast') === 'unicast' ? 'link' : 'global';
 }
@@ -167,6 +187,7 @@ function naturalScope(spec: RouteSpec): Scope {
 export function encodeNewRoute(spec: RouteSpec, mode: 'create' | 'replace'): NetlinkCall {
   const table = spec.table ?? RT_TABLE_MAIN;
   const header = {
+    family: familyOf(spec.destination),
     dstLen: spec.prefix,
     table,
     protocol: spec.protocol ?? RTPROT_STATIC,
@@ -183,11 +204,13 @@ export function encodeNewRoute(spec: RouteSpec, mode: 'create' | 'replace'): Net
 
 export function encodeDelRoute(spec: RouteSpec): NetlinkCall {
   const table = spec.table ?? RT_TABLE_MAIN;
+  const family = familyOf(spec.destination);
   const header = {
+    family,
     dstLen: spec.prefix,
     table,
     protocol: spec.protocol ?? RTPROT_UNSPEC,
-    scope: encodeScope(spec.scope ?? 'nowhere'),
+    scope: encodeScope(spec.scope ?? (family === 'ipv4' ? 'nowhere' : 'global')),
     type: spec.type === undefined ? RTN_UNSPEC : types[spec.type],
   };
   return {
@@ -207,46 +230,50 @@ export function encodeRouteLookup(
   oif: IfIndex | undefined,
   view: 'path' | 'table' = 'path',
 ): NetlinkCall {
-  const flags = RTM_F_LOOKUP_TABLE | (view === 'table' ? RTM_F_FIB_MATCH : 0);
+  const family = familyOf(remote);
+  const always = family === 'ipv4' ? RTM_F_LOOKUP_TABLE : 0;
+  const flags = always | (view === 'table' ? RTM_F_FIB_MATCH : 0);
   return {
     operation: 'RTM_GETROUTE',
     type: RTM_GETROUTE,
     flags: 0,
     payload: concatBytes([
-      encodeRtmsg({ dstLen: 32, flags }),
-      attrIpv4(RTA_DST, remote),
+      encodeRtmsg({ family, dstLen: bitsOf(family), flags }),
+      attrIp(RTA_DST, remote),
       ...(oif === undefined ? [] : [attrU32host(RTA_OIF, oif)]),
     ]),
   };
 }
 
-/** A dump of the routes of one table, or of all. */
-export function encodeGetRoutes(table: number | undefined): NetlinkCall {
+/** A dump of a family's routes in one table, or in all. */
+export function encodeGetRoutes(family: Family, table: number | undefined): NetlinkCall {
   return {
     operation: 'RTM_GETROUTE',
     type: RTM_GETROUTE,
     flags: 0,
     payload: concatBytes([
-      encodeRtmsg({ dstLen: 0, ...(table === undefined ? {} : { table }) }),
+      encodeRtmsg({ family, dstLen: 0, ...(table === undefined ? {} : { table }) }),
       ...tableAttribute(table),
     ]),
   };
 }
 
-/** The payload of RTM_NEWROUTE or RTM_DELROUTE, IPv4. */
+/** The payload of RTM_NEWROUTE or RTM_DELROUTE. */
 export function decodeRoute(payload: Uint8Array): Decoded<Route> {
   if (payload.length < RTMSG.length) return refuse(`route: ${payload.length} bytes`);
-  if (payload[RTMSG.family] !== AF_INET) return refuse(`route of family ${payload[RTMSG.family]}`);
+  const family = decodeFamily(payload[RTMSG.family]);
+  if (family === undefined) return refuse(`route of family ${payload[RTMSG.family]}`);
+  const decodeIp = decodeIpAttribute(family);
   const reader = attributeReader(payload.subarray(RTMSG.length), 'route');
   const oif = reader.u32host(RTA_OIF);
   const type = payload[RTMSG.type];
   const names = Object.keys(types) as RouteType[]; // Object.keys widens to string[]
   return reader.done({
-    destination: reader.as(RTA_DST, decodeIpv4Attribute) ?? outerIpv4FromNumber(0),
+    destination: reader.as(RTA_DST, decodeIp) ?? unspecified(family),
     prefix: payload[RTMSG.dstLen] ?? 0,
     oif: oif ? ifIndex(oif) : undefined,
-    gateway: reader.as(RTA_GATEWAY, decodeIpv4Attribute),
-    source: reader.as(RTA_PREFSRC, decodeIpv4Attribute),
+    gateway: reader.as(RTA_GATEWAY, decodeIp) ?? reader.as(RTA_VIA, decodeVia),
+    source: reader.as(RTA_PREFSRC, decodeIp),
     priority: reader.u32host(RTA_PRIORITY),
     table: reader.u32host(RTA_TABLE) ?? payload[RTMSG.table] ?? 0,
     protocol: payload[RTMSG.protocol] ?? 0,
@@ -255,4 +282,11 @@ export function decodeRoute(payload: Uint8Array): Decoded<Route> {
     mtu: reader.nested(RTA_METRICS).u32host(RTAX_MTU),
     cloned: (getU32host(payload, RTMSG.flags) & RTM_F_CLONED) !== 0,
   });
+}
+
+function decodeVia(payload: Uint8Array): Decoded<Ip> {
+  if (payload.length < 2) return refuse(`a gateway of ${payload.length} bytes`);
+  const family = decodeFamily(getU16host(payload, 0));
+  if (family === undefined) return refuse(`a gateway of family ${getU16host(payload, 0)}`);
+  return decodeIpAttribute(family)(payload.subarray(2));
 }

@@ -67,11 +67,24 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
   });
 
   it('asks as `ip route show table 100000`', () => {
-    expect(encodeGetRoutes(100_000).payload).toEqual(
+    expect(encodeGetRoutes('ipv4', 100_000).payload).toEqual(
       hex('02000000 00000000 00000000 0800 0f00 a0860100'),
     );
-    expect(encodeGetRoutes(254).payload).toEqual(hex('02000000 fe000000 00000000'));
-    expect(encodeGetRoutes(undefined).payload).toEqual(hex('02000000 00000000 00000000'));
+    expect(encodeGetRoutes('ipv4', 254).payload).toEqual(hex('02000000 fe000000 00000000'));
+    expect(encodeGetRoutes('ipv4', undefined).payload).toEqual(hex('02000000 00000000 00000000'));
+  });
+
+  it('adds as `ip route add 198.51.100.0/24 via inet6 2001:db8::fe dev d0 proto static`', () => {
+    const via = {
+      destination: '198.51.100.0',
+      gateway: '2001:db8::fe',
+      prefix: 24,
+      oif: ifIndex(3),
+    };
+    expect(encodeNewRoute(via as RouteSpec, 'create').payload).toEqual(
+      hex(`02180000 fe040001 00000000 0800 0100 c6336400
+        1600 1200 0a00 20010db8 00000000 00000000 000000fe 0000  0800 0400 03000000`),
+    );
   });
 
   it.each([
@@ -83,6 +96,74 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
     const { destination } = spec;
     const call = encodeNewRoute({ destination, prefix: 24, ...part }, 'create');
     expect(call.payload.subarray(0, 8)).toEqual(hex(header));
+  });
+});
+
+const ipv6: RouteSpec = {
+  destination: 'fd99::' as OuterIp,
+  prefix: 64,
+  gateway: '2001:db8::fe' as OuterIp,
+  oif: ifIndex(3),
+  source: '2001:db8::1' as OuterIp,
+  priority: 5,
+  mtu: 1300,
+  table: 100_000,
+  protocol: 77,
+};
+
+describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding, IPv6', () => {
+  it('adds as `ip -6 route add fd99::/64 via 2001:db8::fe dev d0 src 2001:db8::1 metric 5 mtu 1300 table 100000 proto 77`', () => {
+    expect(encodeNewRoute(ipv6, 'create')).toEqual({
+      operation: 'RTM_NEWROUTE',
+      type: 24,
+      flags: 0x600,
+      payload: hex(`0a400000 004d0001 00000000
+        1400 0100 fd990000 00000000 00000000 00000000
+        1400 0500 20010db8 00000000 00000000 000000fe
+        1400 0700 20010db8 00000000 00000000 00000001  0800 0600 05000000
+        0800 0f00 a0860100  0800 0400 03000000  0c00 0800 0800 0200 14050000`),
+    });
+  });
+
+  it('replaces as `ip -6 route replace fd97::/64 dev d0 mtu 1400 proto boot`', () => {
+    const spec = { destination: 'fd97::', prefix: 64, oif: ifIndex(3), mtu: 1400, protocol: 3 };
+    expect(encodeNewRoute(spec as RouteSpec, 'replace')).toMatchObject({
+      flags: 0x500,
+      payload: hex(`0a400000 fe030001 00000000 1400 0100 fd970000 00000000 00000000 00000000
+        0800 0400 03000000  0c00 0800 0800 0200 78050000`),
+    });
+  });
+
+  it('adds as `ip -6 route add unreachable fd98::/64 proto 77`', () => {
+    const spec = { destination: 'fd98::', prefix: 64, type: 'unreachable', protocol: 77 };
+    expect(encodeNewRoute(spec as RouteSpec, 'create').payload).toEqual(
+      hex('0a400000 fe4d0007 00000000 1400 0100 fd980000 00000000 00000000 00000000'),
+    );
+  });
+
+  it('removes as `ip -6 route del fd99::/64 table 100000`', () => {
+    const { destination, prefix, table } = ipv6;
+    expect(encodeDelRoute({ destination, prefix, table }).payload).toEqual(
+      hex(`0a400000 00000000 00000000 1400 0100 fd990000 00000000 00000000 00000000
+        0800 0f00 a0860100`),
+    );
+  });
+
+  it('looks up as `ip -6 route get 2001:db8:1::7 oif d0`, and with `fibmatch`', () => {
+    const remote = '2001:db8:1::7' as OuterIp;
+    expect(encodeRouteLookup(remote, ifIndex(3)).payload).toEqual(
+      hex(`0a800000 00000000 00000000 1400 0100 20010db8 00010000 00000000 00000007
+        0800 0400 03000000`),
+    );
+    expect(encodeRouteLookup(remote, undefined, 'table').payload).toEqual(
+      hex('0a800000 00000000 00200000 1400 0100 20010db8 00010000 00000000 00000007'),
+    );
+  });
+
+  it('asks as `ip -6 route show table 100000`', () => {
+    expect(encodeGetRoutes('ipv6', 100_000).payload).toEqual(
+      hex('0a000000 00000000 00000000 0800 0f00 a0860100'),
+    );
   });
 });
 
@@ -152,9 +233,32 @@ describe('decodeRoute', () => {
     );
   });
 
-  it('refuses another family', () => {
-    expect(decodeRoute(hex('0a000000 fe040001 00000000')).ok).toBe(false);
+  it('reads IPv6, with the default route and the gateway of another family', () => {
+    expect(decodeRoute(encodeNewRoute(ipv6, 'create').payload)).toEqual(
+      succeed({ ...ipv6, scope: 'global', type: 'unicast', cloned: false }),
+    );
+    expect(decodeRoute(hex('0a000000 fe040001 00000000'))).toMatchObject(
+      succeed({ destination: '::', prefix: 0 }),
+    );
+    const via = { ...spec, gateway: ipv6.gateway };
+    expect(decodeRoute(encodeNewRoute(via, 'create').payload)).toMatchObject(
+      succeed({ destination: '203.0.113.0', gateway: '2001:db8::fe' }),
+    );
+  });
+
+  it('keeps an IPv4-mapped network apart from the IPv4 one', () => {
+    const mapped = hex('0a600000 fe040007 00000000 1400 0100 00000000 00000000 0000ffff 00000000');
+    expect(decodeRoute(mapped)).toMatchObject(
+      succeed({ destination: '::ffff:0:0', prefix: 96, type: 'unreachable' }),
+    );
+  });
+
+  it('refuses another family, and addresses of the other one', () => {
+    expect(decodeRoute(hex('07000000 fe040001 00000000')).ok).toBe(false);
+    expect(decodeRoute(encodeNewRoute(spec, 'create').payload.with(0, 10)).ok).toBe(false);
+    expect(decodeRoute(encodeNewRoute(ipv6, 'create').payload.with(0, 2)).ok).toBe(false);
   });
 
   holdsAgainstBadBytes(decodeRoute, encodeNewRoute(spec, 'create').payload, HEADER);
+  holdsAgainstBadBytes(decodeRoute, encodeNewRoute(ipv6, 'create').payload, HEADER);
 });
