@@ -27,7 +27,7 @@ export function ipText(
   length: typeof IPV4_LENGTH | typeof IPV6_LENGTH,
 ): string {
   if (length === IPV4_LENGTH) return dottedText(bytes, offset);
-  if (isMapped(bytes, offset)) return dottedText(bytes, offset + MAPPED.length);
+  if (isMappedIpv4(bytes, offset)) return dottedText(bytes, offset + MAPPED.length);
   const groups = Array.from({ length: GROUPS }, (_, index) => {
     const at = offset + 2 * index;
     return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
@@ -49,7 +49,8 @@ export function ipBytes(text: string): Uint8Array {
 const MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
 const GROUPS = 8;
 
-function isMapped(bytes: Uint8Array, offset: number): boolean {
+/** Whether the sixteen bytes at `offset` are an IPv4 address as an IPv6 one. */
+export function isMappedIpv4(bytes: Uint8Array, offset: number): boolean {
   return MAPPED.every((byte, index) => bytes[offset + index] === byte);
 }
 

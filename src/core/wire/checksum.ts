@@ -3,6 +3,22 @@
  * network order. A partial sum is a plain number, so that headers and payloads that do not lie
  * together are summed part by part; every part but the last must be of even length.
  */
+import { encodeIp, type Ip } from '../addr.ts';
+
+/**
+ * The partial sum of the pseudo header of a transport protocol (RFC 768; RFC 8200, section 8.1): addresses of
+ * one family, protocol, and bytes of transport header and data. In sums of both families the rest is zero.
+ */
+export function pseudoHeaderSum(
+  source: Ip,
+  destination: Ip,
+  protocol: number,
+  length: number,
+): number {
+  return (
+    addToChecksum(addToChecksum(0, encodeIp(source)), encodeIp(destination)) + protocol + length
+  );
+}
 
 /** `sum` and the words of `bytes`; an odd last byte is the high half of a word. */
 export function addToChecksum(sum: number, bytes: Uint8Array): number {

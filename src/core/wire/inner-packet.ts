@@ -13,12 +13,12 @@
  * | one that is shorter, in a payload of another length | data    |
  */
 import { getU16be } from '../bytes.ts';
+import { isMappedIpv4 } from '../ip-text.ts';
+import { IPV4_HEADER_LENGTH } from './ipv4.ts';
+import { IPV6_HEADER_LENGTH } from './ipv6.ts';
 
 /** First halves of first bytes that inner packets have: their IP versions. */
 const VERSIONS: ReadonlySet<number> = new Set([4, 6]);
-/** Bytes of the fixed headers (RFC 791, 3.1; RFC 8200, 3). */
-const IPV4_HEADER = 20;
-const IPV6_HEADER = 40;
 
 /** Whether a payload that begins with this byte may be data. */
 export function startsLikeData(firstByte: number | undefined): boolean {
@@ -32,13 +32,13 @@ export function startsLikeData(firstByte: number | undefined): boolean {
  */
 export function innerLength(bytes: Uint8Array, at: number, length: number): number | undefined {
   const first = bytes[at] ?? 0;
-  if (first >> 4 === 4 && length >= IPV4_HEADER) {
+  if (first >> 4 === 4 && length >= IPV4_HEADER_LENGTH) {
     const header = (first & 15) * 4;
     const total = getU16be(bytes, at + 2);
-    return header >= IPV4_HEADER && total >= header && total <= length ? total : undefined;
+    return header >= IPV4_HEADER_LENGTH && total >= header && total <= length ? total : undefined;
   }
-  if (first >> 4 === 6 && length >= IPV6_HEADER) {
-    const total = getU16be(bytes, at + 4) + IPV6_HEADER;
+  if (first >> 4 === 6 && length >= IPV6_HEADER_LENGTH) {
+    const total = getU16be(bytes, at + 4) + IPV6_HEADER_LENGTH;
     return total <= length ? total : undefined;
   }
   return undefined;
@@ -49,9 +49,15 @@ export function isInnerPacket(payload: Uint8Array): boolean {
   return payload.length > 0 && innerLength(payload, 0, payload.length) === payload.length;
 }
 
-/** Whether a payload begins with a packet of a family that planes carry: IPv4. */
-export function looksLikeData(payload: Uint8Array): boolean {
-  return isCarried(payload, 0) && innerLength(payload, 0, payload.length) !== undefined;
+/** The families whose packets a tunnel carries. */
+export type Carried = { readonly ipv4: boolean; readonly ipv6: boolean };
+
+/** What a tunnel carries that has inner addresses of IPv4 alone. */
+export const IPV4_ALONE: Carried = { ipv4: true, ipv6: false };
+
+/** Whether a payload begins with a packet of a family that the tunnel carries. */
+export function looksLikeData(payload: Uint8Array, carried: Carried): boolean {
+  return isCarried(payload, 0, carried) && innerLength(payload, 0, payload.length) !== undefined;
 }
 
 /**
@@ -63,12 +69,32 @@ export function isData(
   at: number,
   length: number,
   authLengths: ReadonlySet<number>,
+  carried: Carried,
 ): boolean {
-  if (!isCarried(bytes, at)) return false;
+  if (!isCarried(bytes, at, carried)) return false;
   const inner = innerLength(bytes, at, length);
   return inner !== undefined && (inner === length || !authLengths.has(length));
 }
 
-function isCarried(bytes: Uint8Array, at: number): boolean {
-  return (bytes[at] ?? 0) >> 4 === 4;
+function isCarried(bytes: Uint8Array, at: number, carried: Carried): boolean {
+  const version = (bytes[at] ?? 0) >> 4;
+  return version === 4 ? carried.ipv4 : version === 6 && carried.ipv6;
 }
+
+/**
+ * Whether the IPv6 packet at `at` may be whose source is within a peer's prefixes: no IPv4-mapped address, which
+ * a socket behind the tunnel would take for the IPv4 one (RFC 4942, section 2.2), and no multicast source
+ * (RFC 4291, section 2.7). Prefixes as wide as `::/0` hold both.
+ */
+export function hasProperAddresses(bytes: Uint8Array, at: number): boolean {
+  return (
+    bytes[at + SOURCE6] !== MULTICAST &&
+    !isMappedIpv4(bytes, at + SOURCE6) &&
+    !isMappedIpv4(bytes, at + DESTINATION6)
+  );
+}
+
+/** Offsets in an IPv6 header. */
+const SOURCE6 = 8;
+const DESTINATION6 = 24;
+const MULTICAST = 0xff;

@@ -1,9 +1,7 @@
 import { familyOf, type Family, type OuterIp } from '../addr.ts';
 import { IPV4_HEADER_LENGTH } from './ipv4.ts';
+import { IPV6_HEADER_LENGTH } from './ipv6.ts';
 import { UDP_HEADER_LENGTH } from './udp.ts';
-
-/** Bytes of an IPv6 header (RFC 8200, section 3). */
-const IPV6_HEADER_LENGTH = 40;
 
 /** Bytes that the encapsulation adds on a path of this outer family: an IP header without options, and UDP's. */
 export function overheadOf(family: Family): number {

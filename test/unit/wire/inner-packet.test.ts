@@ -1,8 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { isData, isInnerPacket, looksLikeData } from '../../../src/core/wire/inner-packet.ts';
+import {
+  hasProperAddresses,
+  IPV4_ALONE,
+  isData,
+  isInnerPacket,
+  looksLikeData,
+} from '../../../src/core/wire/inner-packet.ts';
 
 const AUTH = new Set([0, 5, 73]);
+const BOTH = { ipv4: true, ipv6: true };
+const IPV6_ALONE = { ipv4: false, ipv6: true };
 
 const AT = 7;
 
@@ -30,7 +38,33 @@ describe('isData', () => {
     { what: 'nothing', first: 0x45, total: 60, length: 0, data: false },
     { what: 'less than a header', first: 0x45, total: 19, length: 19, data: false },
   ])('$what: $data', ({ first, total, length, data }) => {
-    expect(isData(...payload(first, total, length), AUTH)).toBe(data);
+    expect(isData(...payload(first, total, length), AUTH, IPV4_ALONE)).toBe(data);
+  });
+
+  /** One whose IPv6 header says `content` bytes. */
+  function payload6(content: number, length: number): [Uint8Array, number, number] {
+    const [bytes] = payload(0x60, 0, length);
+    bytes[AT + 5] = content;
+    return [bytes, AT, length];
+  }
+
+  test.each([
+    { what: 'an IPv6 packet', content: 20, length: 60, data: true },
+    { what: 'a header alone', content: 0, length: 40, data: true },
+    { what: 'an exact one of an auth length', content: 33, length: 73, data: true },
+    { what: 'a padded one', content: 20, length: 64, data: true },
+    { what: 'a padded one of an auth length', content: 20, length: 73, data: false },
+    { what: 'a truncated one', content: 21, length: 60, data: false },
+    { what: 'less than a header', content: 0, length: 39, data: false },
+  ])('where IPv6 is carried, $what: $data', ({ content, length, data }) => {
+    expect(isData(...payload6(content, length), AUTH, BOTH)).toBe(data);
+    expect(isData(...payload6(content, length), AUTH, IPV6_ALONE)).toBe(data);
+    expect(isData(...payload6(content, length), AUTH, IPV4_ALONE)).toBe(false);
+  });
+
+  test('IPv4 is no data where it is not carried', () => {
+    expect(isData(...payload(0x45, 60, 60), AUTH, BOTH)).toBe(true);
+    expect(isData(...payload(0x45, 60, 60), AUTH, IPV6_ALONE)).toBe(false);
   });
 
   test('nothing beyond the payload decides', () => {
@@ -41,8 +75,8 @@ describe('isData', () => {
         fc.uint8Array({ maxLength: 40 }),
         (a, before, after) => {
           const longer = new Uint8Array([...before, ...a, ...after]);
-          const alone = isData(a, 0, a.length, AUTH);
-          expect(isData(longer, before.length, a.length, AUTH)).toBe(alone);
+          const alone = isData(a, 0, a.length, AUTH, BOTH);
+          expect(isData(longer, before.length, a.length, AUTH, BOTH)).toBe(alone);
         },
       ),
     );
@@ -82,6 +116,24 @@ describe('looksLikeData', () => {
     ['nineteen bytes', `45000013${inner.slice(8, 38)}`, false],
     ['nothing', '', false],
   ])('judges %s', (_name, hex, expected) => {
-    expect(looksLikeData(Uint8Array.from(Buffer.from(hex, 'hex')))).toBe(expected);
+    expect(looksLikeData(Uint8Array.from(Buffer.from(hex, 'hex')), IPV4_ALONE)).toBe(expected);
+  });
+});
+
+describe('hasProperAddresses', () => {
+  const own = 'fd280000000000000000000000000002';
+  it.each([
+    ['an address of a peer', own, own, true],
+    ['a multicast destination', own, 'ff020000000000000000000000000001', true],
+    ['a multicast source', 'ff020000000000000000000000000001', own, false],
+    ['an IPv4-mapped source', '00000000000000000000ffff0a000001', own, false],
+    ['an IPv4-mapped destination', own, '00000000000000000000ffff0a000001', false],
+    ['a source that only looks IPv4-mapped', '00010000000000000000ffff0a000001', own, true],
+  ])('judges %s', (_name, source, destination, expected) => {
+    const packet = Buffer.from(
+      `00600000000000 3b40${source}${destination}`.replace(' ', ''),
+      'hex',
+    );
+    expect(hasProperAddresses(packet, 1)).toBe(expected);
   });
 });

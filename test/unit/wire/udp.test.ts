@@ -10,9 +10,9 @@ import {
 } from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
 import { internetChecksum } from '../../../src/core/wire/checksum.ts';
-import { looksLikeData } from '../../../src/core/wire/inner-packet.ts';
+import { IPV4_ALONE, looksLikeData } from '../../../src/core/wire/inner-packet.ts';
 import { decodeIpv4Header } from '../../../src/core/wire/ipv4.ts';
-import { decodeUdp, encodeUdpPacket, UDP_MAX_PAYLOAD } from '../../../src/core/wire/udp.ts';
+import { decodeUdp, encodeUdpPacket, maxUdpPayload } from '../../../src/core/wire/udp.ts';
 
 type Fixture = { readonly case: string; readonly udp_payload: string; readonly ipv4: string };
 
@@ -49,7 +49,9 @@ describe('decodeUdp', () => {
       const decoded = decodeUdp(packet);
       if (!decoded.ok) throw new Error(decoded.reason);
       expect(hex(decoded.value.payload)).toBe(fixture.udp_payload);
-      expect(looksLikeData(decoded.value.payload)).toBe(fixture.case === 'fou-ipip-ping');
+      expect(looksLikeData(decoded.value.payload, IPV4_ALONE)).toBe(
+        fixture.case === 'fou-ipip-ping',
+      );
 
       const header = decodeIpv4Header(packet, decodeOuterIpv4);
       if (!header.ok) throw new Error(header.reason);
@@ -203,11 +205,11 @@ describe('encodeUdpPacket', () => {
 
   it('takes the longest payload and no longer one', () => {
     const options = { path, ttl: 1, dontFragment: false, checksum: true };
-    const longest = encodeUdpPacket({ ...options, payload: new Uint8Array(UDP_MAX_PAYLOAD) });
+    const longest = encodeUdpPacket({ ...options, payload: new Uint8Array(maxUdpPayload('ipv4')) });
     expect(longest.length).toBe(65535);
     expect(decodeUdp(longest).ok).toBe(true);
     expect(() =>
-      encodeUdpPacket({ ...options, payload: new Uint8Array(UDP_MAX_PAYLOAD + 1) }),
+      encodeUdpPacket({ ...options, payload: new Uint8Array(maxUdpPayload('ipv4') + 1) }),
     ).toThrow(RangeError);
   });
 });

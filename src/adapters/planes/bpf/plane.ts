@@ -2,7 +2,7 @@ import type { Path } from '../../../core/addr.ts';
 import { asError, IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import { millis, type Millis } from '../../../core/units.ts';
-import { looksLikeData } from '../../../core/wire/inner-packet.ts';
+import { IPV4_ALONE, looksLikeData } from '../../../core/wire/inner-packet.ts';
 import { planePeer } from '../../../core/plane-peer.ts';
 import type {
   ControlPacket,
@@ -270,7 +270,7 @@ export class BpfPlane implements DataPlane {
   async #control(packet: ControlPacket): Promise<void> {
     if (this.#closed) return;
     const { path, payload } = packet;
-    const data = looksLikeData(payload) && !this.#authLengths.has(payload.length);
+    const data = looksLikeData(payload, IPV4_ALONE) && !this.#authLengths.has(payload.length);
     if (data && this.#installation.admittedAt(path)) this.#overtaken += 1n;
     else await this.#context.listener.packet(packet);
   }

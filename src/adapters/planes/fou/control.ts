@@ -1,4 +1,4 @@
-import { looksLikeData } from '../../../core/wire/inner-packet.ts';
+import { IPV4_ALONE, looksLikeData } from '../../../core/wire/inner-packet.ts';
 import { decodeUdp, type UdpDatagram } from '../../../core/wire/udp.ts';
 import { formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
@@ -67,7 +67,7 @@ export class ControlQueue {
     const ip = this.#owner.publicLocal(arrived);
     if (ip === undefined) return false;
     await this.#owner.packet({ path: { local: { ip, port: destination.port }, remote }, payload });
-    return looksLikeData(payload) && this.#owner.carries(arrived);
+    return looksLikeData(payload, IPV4_ALONE) && this.#owner.carries(arrived);
   }
 
   /** Packets that found the queue full. */

@@ -14,7 +14,7 @@ import type { Port } from '../../../core/units.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
-import { isData } from '../../../core/wire/inner-packet.ts';
+import { IPV4_ALONE, isData } from '../../../core/wire/inner-packet.ts';
 import { Coalescer } from './coalescing.ts';
 import type { ControlGate } from './control-gate.ts';
 import type { Loss, SharedCounters } from './counters.ts';
@@ -87,7 +87,7 @@ export class Inbound {
   letThrough(path: Path, payload: Uint8Array): void {
     const { peers, authLengths } = this.#options;
     const peer = peers.find(path);
-    if (!peer || !isData(payload, 0, payload.length, authLengths)) return;
+    if (!peer || !isData(payload, 0, payload.length, authLengths, IPV4_ALONE)) return;
     this.#returned.bytes.set(payload);
     if (!this.#mayEnter(peer, this.#returned.u32be(IP.source))) return;
     peers.received(peer, 1, payload.length);
@@ -168,7 +168,7 @@ export class Inbound {
   #sort(at: number, length: number, localIp: number): void {
     const { peers, authLengths } = this.#options;
     const peer = this.#peer;
-    if (peer && isData(this.#batch.packets.bytes, at, length, authLengths)) {
+    if (peer && isData(this.#batch.packets.bytes, at, length, authLengths, IPV4_ALONE)) {
       if (!this.#mayEnter(peer, this.#batch.packets.u32be(at + IP.source))) return;
       peers.received(peer, 1, length);
       if (this.device.headerBytes > 0) this.#coalescer.add(at, length, this.device.mtu);
