@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
+import { SERVER_ADDRESS6 } from '../../src/adapters/lab/ipv6.ts';
 import { removeStale } from '../../src/adapters/lab/namespaces.ts';
 import { runChecked } from '../../src/adapters/lab/process.ts';
 import {
@@ -11,8 +12,9 @@ import {
   type LabOptions,
   type Topology,
 } from '../../src/adapters/lab/topology.ts';
-import { formatEndpoint } from '../../src/core/addr.ts';
+import { familyOf, formatEndpoint, type Family, type OuterIp } from '../../src/core/addr.ts';
 import { millis, seconds } from '../../src/core/units.ts';
+import { ip } from '../rig/addresses.ts';
 
 /** The drawing of the topology is at the head of src/adapters/lab/topology.ts. */
 
@@ -28,17 +30,19 @@ async function build(options?: LabOptions): Promise<Topology> {
 }
 
 const LISTEN = `
-  const socket = require('node:dgram').createSocket('udp4');
+  const socket = require('node:dgram').createSocket('udp6');
   socket.on('message', (text, from) => {
-    console.log(text + ' from ' + from.address + ':' + from.port);
+    const address = from.address.replace(/^::ffff:/, '');
+    const shown = address.includes(':') ? '[' + address + ']' : address;
+    console.log(text + ' from ' + shown + ':' + from.port);
     socket.send('answer', from.port, from.address);
   });
   socket.bind(5000, () => console.log('ready'));`;
 
 /** Says `word` to the server from a client's port 10000 until it is answered. */
-const SAY = (word: string) => `
-  const socket = require('node:dgram').createSocket('udp4');
-  const say = () => socket.send('${word}', 5000, '${SERVER_ADDRESS}');
+const SAY = (word: string, to: OuterIp) => `
+  const socket = require('node:dgram').createSocket('${familyOf(to) === 'ipv4' ? 'udp4' : 'udp6'}');
+  const say = () => socket.send('${word}', 5000, '${to}');
   const timer = setInterval(say, 100);
   socket.on('message', () => { clearInterval(timer); socket.close(); });
   socket.bind(10000, say);`;
@@ -46,10 +50,16 @@ const SAY = (word: string) => `
 const CONNECT = `require('node:net').connect(9, '${SERVER_ADDRESS}').on('error', () => undefined);`;
 
 /** The endpoint that the server saw a client's word come from. */
-async function seenFrom(lab: Topology, word: string, client = 0): Promise<string> {
+async function seenFrom(
+  lab: Topology,
+  word: string,
+  client = 0,
+  family: Family = 'ipv4',
+): Promise<string> {
   const listener = lab.spawn(lab.server, [process.execPath, '-e', LISTEN]);
   await listener.waitFor(/ready/);
-  const said = await lab.exec(lab.client(client), [process.execPath, '-e', SAY(word)]);
+  const say = SAY(word, lab.serverAddress(family));
+  const said = await lab.exec(lab.client(client), [process.execPath, '-e', say]);
   expect(said).toMatchObject({ code: 0, stderr: '' });
   await listener.stop();
   return new RegExp(`${word} from (\\S+)`).exec(listener.stdout)?.[1] ?? 'unheard';
@@ -116,6 +126,52 @@ describe('the lab', () => {
     const lab = await build();
     expect(await lab.changeClientAddress()).toBe('192.168.0.100');
     expect(await seenFrom(lab, 'moved')).toBe(`${NAT_ADDRESSES[0]}:10000`);
+  });
+
+  test.each(['bridge', 'routed'] as const)(
+    'a client with IPv6 is reached only where it has spoken first, on a LAN that is %s',
+    async (lan) => {
+      const lab = await build({ clients: 2, families: ['both', 'ipv6'], lan });
+      for (const index of [0, 1]) {
+        const own = lab.clientAddress(index, 'ipv6');
+        expect(await seenFrom(lab, 'hello', index, 'ipv6')).toBe(`[${own}]:10000`);
+        const back = await lab.exec(lab.server, ['ping', '-c1', '-W0.2', own]);
+        expect(back.code).not.toBe(0);
+        const there = ['ping', '-c1', '-w5', lab.serverAddress('ipv6')];
+        expect(await lab.exec(lab.client(index), there)).toMatchObject({ code: 0 });
+      }
+      const without = await lab.exec(lab.client(1), ['ping', '-c1', '-w1', SERVER_ADDRESS]);
+      expect(without.code).not.toBe(0);
+      expect(() => lab.clientAddress(1)).toThrow('no client 1 with ipv4');
+      const flows = await lab.natMappings('ipv6');
+      expect(flows.map(({ inside }) => formatEndpoint(inside))).toContain('[2001:db8:1::2]:10000');
+    },
+  );
+
+  test('a client with IPv6 moves to another address and back, and its uplink comes back', async () => {
+    const lab = await build({ families: 'both' });
+    expect(await lab.changeClientAddress(0, 'ipv6')).toBe('2001:db8:1::100');
+    expect(await seenFrom(lab, 'moved', 0, 'ipv6')).toBe('[2001:db8:1::100]:10000');
+    expect(await lab.changeClientAddress(0, 'ipv6')).toBe('2001:db8:1::2');
+    await lab.setUplink('down');
+    await lab.setUplink('up');
+    expect(await seenFrom(lab, 'again', 0, 'ipv6')).toBe('[2001:db8:1::2]:10000');
+  });
+
+  test('hosts resolve the names of the lab, and those that it is given later', async () => {
+    const lab = await build({
+      families: 'both',
+      names: { 'server.lab': [SERVER_ADDRESS, SERVER_ADDRESS6] },
+    });
+    const lookUp = async (database: string): Promise<string> => {
+      const found = await lab.exec(lab.client(), ['getent', database, 'server.lab']);
+      return found.stdout.split(' ')[0] ?? '';
+    };
+    expect(await lookUp('ahostsv4')).toBe(SERVER_ADDRESS);
+    expect(await lookUp('ahostsv6')).toBe(SERVER_ADDRESS6);
+    await lab.setNames({ 'server.lab': [ip('2001:db8::7')] });
+    expect(await lookUp('ahosts')).toBe('2001:db8::7');
+    expect(readFileSync('/etc/hosts', 'utf8')).not.toContain('server.lab');
   });
 
   test('links have the MTU and mappings the lifetimes that were asked for', async () => {

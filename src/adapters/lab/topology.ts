@@ -1,6 +1,16 @@
-import { parseOuterIp, addToIp, type OuterIp } from '../../core/addr.ts';
+import { parseOuterIp, addToIp, type Family, type OuterIp } from '../../core/addr.ts';
 import { IpipouError } from '../../core/errors.ts';
-import type { Seconds } from '../../core/units.ts';
+import {
+  clientAddress6,
+  clientLines6,
+  FIREWALL6,
+  routerLines6,
+  serverLines6,
+  SERVER_ADDRESS6,
+} from './ipv6.ts';
+import { NamesFile, type Names } from './names.ts';
+import type { Families, LabOptions } from './options.ts';
+import { natRules } from './nat-rules.ts';
 import { parseNatMappings, type NatMapping } from './nat-mappings.ts';
 import { inside, ipBatch, removeNamespaces, removeStale } from './namespaces.ts';
 import {
@@ -30,6 +40,8 @@ import {
  * and then source NAT spoils the outer checksum of a tunnelled one: it takes the field for that of
  * the unfinished inner checksum. Frames from a network card never meet a router in that state.
  *
+ * Where a client has IPv6, server and router have it too; its drawing is at the head of ipv6.ts.
+ *
  * Names are `ipipou-PID-SERIAL-ROLE`: a run takes away what a run that no longer lives left behind.
  */
 
@@ -40,35 +52,8 @@ const CLIENT_BASE = address('192.168.0.2');
 /** Where `changeClientAddress` moves to: out of the way of every client's first address. */
 const CLIENT_MOVED_BASE = address('192.168.0.100');
 const MAX_CLIENTS = 64;
-/** Ports that `remapNat` deals out, so many at a time. */
-const REMAP_FIRST_PORT = 40_000;
-const REMAP_PORTS = 100;
 
-export type LabOptions = {
-  /** 1..64; default 1. */
-  readonly clients?: number;
-  /** 2: the router has a second public address, and every other client is behind that one. Default 1. */
-  readonly natAddresses?: 1 | 2;
-  /** `keep`: the router keeps the source port where it is free (default); `random`: it never does. */
-  readonly natPorts?: 'keep' | 'random';
-  /** How long the router remembers a UDP mapping: unanswered, answered. Default: the kernel's (30, 120). */
-  readonly udpTimeouts?: { readonly unreplied: Seconds; readonly replied: Seconds };
-  /** MTU of every link; default 1500. */
-  readonly mtu?: number;
-  /**
-   * `off`: server and clients send finished frames of the MTU's size, as over a wire (default).
-   * `on`: segmentation and checksums are left to the receiver; tunnels that put a checksum on what
-   * they carry then fail through the NAT.
-   */
-  readonly offloads?: 'off' | 'on';
-  /**
-   * `bridge`: clients share a network (default). `routed`: each has the router to itself; a bridge
-   * cuts encapsulated super-packets (it lacks the kernel's hw_enc_features), which routers need not.
-   */
-  readonly lan?: 'bridge' | 'routed';
-  /** Takes the lab down, and every program in it, when aborted. */
-  readonly signal?: AbortSignal;
-};
+export type { LabOptions };
 
 /** Builds the topology; removes everything again when a part of it fails. */
 export async function up(options: LabOptions = {}): Promise<Topology> {
@@ -94,10 +79,13 @@ export class Topology implements AsyncDisposable {
   readonly clients: readonly string[];
   readonly #options: LabOptions;
   readonly #programs = new Set<Program>();
+  readonly #families: readonly Families[];
   readonly #clientAddresses: OuterIp[];
+  readonly #clientAddresses6: OuterIp[];
   /** Index into NAT_ADDRESSES for each client. */
   readonly #natOf: number[];
   #remaps = 0;
+  #names: NamesFile | undefined;
   #forgetSignal: () => void = () => undefined;
   #down: Promise<void> | undefined;
 
@@ -112,7 +100,12 @@ export class Topology implements AsyncDisposable {
     this.server = `${prefix}-srv`;
     this.router = `${prefix}-nat`;
     this.clients = indices.map((index) => `${prefix}-c${index}`);
+    const families = options.families ?? 'ipv4';
+    this.#families = indices.map((index) =>
+      typeof families === 'string' ? families : (families[index] ?? 'ipv4'),
+    );
     this.#clientAddresses = indices.map((index) => addToIp(CLIENT_BASE, index));
+    this.#clientAddresses6 = indices.map((index) => clientAddress6(index));
     this.#natOf = indices.map((index) => index % (options.natAddresses ?? 1));
   }
 
@@ -127,9 +120,10 @@ export class Topology implements AsyncDisposable {
     return name;
   }
 
-  clientAddress(index = 0): OuterIp {
-    const found = this.#clientAddresses[index];
-    if (found === undefined) throw new RangeError(`no client ${index}`);
+  clientAddress(index = 0, family: Family = 'ipv4'): OuterIp {
+    const all = family === 'ipv4' ? this.#clientAddresses : this.#clientAddresses6;
+    const found = this.#has(index, family) ? all[index] : undefined;
+    if (found === undefined) throw new RangeError(`no client ${index} with ${family}`);
     return found;
   }
 
@@ -153,12 +147,16 @@ export class Topology implements AsyncDisposable {
           `peer name ${far} mtu ${mtu} netns ${this.router}`,
       ),
     ]);
+    if (this.#options.names) this.#names = await NamesFile.make(this.#options.names);
     const wan = NAT_ADDRESSES.slice(0, this.#options.natAddresses ?? 1);
+    const ends = [this.server, ...this.clients];
+    await Promise.all(ends.map(async (name) => this.#checked(name, this.#prepareEnd())));
     await Promise.all([
       ipBatch(this.server, [
         'link set lo up',
         `addr add ${SERVER_ADDRESS}/24 dev eth0`,
         'link set eth0 up',
+        ...(this.#dual ? serverLines6() : []),
       ]),
       ipBatch(this.router, [
         'link set lo up',
@@ -169,9 +167,9 @@ export class Topology implements AsyncDisposable {
       ...this.clients.map(async (name, index) =>
         ipBatch(name, [
           'link set lo up',
-          `addr add ${this.clientAddress(index)}/24 dev eth0`,
           'link set eth0 up',
-          `route add default via ${ROUTER_LAN_ADDRESS}`,
+          ...(this.#has(index, 'ipv4') ? this.#clientLines4(index) : []),
+          ...(this.#has(index, 'ipv6') ? clientLines6(this.clientAddress(index, 'ipv6')) : []),
         ]),
       ),
     ]);
@@ -181,18 +179,17 @@ export class Topology implements AsyncDisposable {
       'add chain ip lab input { type filter hook input priority 0 ; }',
       'add rule ip lab input iifname "wan" meta l4proto udp drop',
       ...this.#natRules(),
+      ...(this.#dual ? FIREWALL6 : []),
     ]);
-    if (this.#options.offloads !== 'on') {
-      const ends = [this.server, ...this.clients];
-      const finish = ['ethtool', '-K', 'eth0', 'tx', 'off'];
-      await Promise.all(ends.map(async (name) => this.#checked(name, finish)));
-    }
     // After nft: the timeouts exist once connection tracking is there.
     const timeouts = this.#options.udpTimeouts;
     await this.#checked(this.router, [
       'sysctl',
       '-qw',
       'net.ipv4.ip_forward=1',
+      ...(this.#dual
+        ? ['net.ipv6.conf.all.forwarding=1', 'net.ipv6.conf.all.keep_addr_on_down=1']
+        : []),
       ...(timeouts === undefined
         ? []
         : [
@@ -225,7 +222,8 @@ export class Topology implements AsyncDisposable {
     if (this.#down !== undefined) {
       throw new IpipouError('generic', `${argv.join(' ')}: the lab is taken down`);
     }
-    const program = new Program(inside(namespace, argv), options);
+    const command = this.#names?.around(argv) ?? argv;
+    const program = new Program(inside(namespace, command), options);
     this.#programs.add(program);
     return program;
   }
@@ -248,22 +246,20 @@ export class Topology implements AsyncDisposable {
     return ip;
   }
 
-  /** Gives a client another address on its network, as a new DHCP lease would. */
-  async changeClientAddress(index = 0): Promise<OuterIp> {
-    const old = this.clientAddress(index);
-    const moved = addToIp(CLIENT_MOVED_BASE, index);
-    const next = old === moved ? addToIp(CLIENT_BASE, index) : moved;
-    this.#clientAddresses[index] = next;
-    await this.#applyNat();
-    if (this.#options.lan === 'routed') {
-      await ipBatch(this.router, [`route replace ${next}/32 dev lan${index}`]);
-    }
-    await ipBatch(this.client(index), [
-      `addr del ${old}/24 dev eth0`,
-      `addr add ${next}/24 dev eth0`,
-      `route replace default via ${ROUTER_LAN_ADDRESS}`,
-    ]);
-    return next;
+  /** Gives a client another address on its network, as a new DHCP lease or prefix would. */
+  async changeClientAddress(index = 0, family: Family = 'ipv4'): Promise<OuterIp> {
+    const old = this.clientAddress(index, family);
+    return family === 'ipv4' ? this.#moveClient4(index, old) : this.#moveClient6(index, old);
+  }
+
+  /** From now on hosts resolve these names (of a lab that was built with some). */
+  async setNames(names: Names): Promise<void> {
+    await this.#names?.write(names);
+  }
+
+  /** The server's address. */
+  serverAddress(family: Family = 'ipv4'): OuterIp {
+    return family === 'ipv4' ? SERVER_ADDRESS : SERVER_ADDRESS6;
   }
 
   /** Cuts or mends the link between the router and the server. */
@@ -271,9 +267,9 @@ export class Topology implements AsyncDisposable {
     await this.#checked(this.router, ['ip', 'link', 'set', 'wan', state]);
   }
 
-  /** The UDP mappings that the router remembers now. */
-  async natMappings(): Promise<readonly NatMapping[]> {
-    const list = ['conntrack', '-L', '-p', 'udp', '-o', 'xml'];
+  /** The UDP mappings that the router remembers now; of IPv6 those that its firewall lets answers in for. */
+  async natMappings(family: Family = 'ipv4'): Promise<readonly NatMapping[]> {
+    const list = ['conntrack', '-L', '-f', family, '-p', 'udp', '-o', 'xml'];
     return parseNatMappings((await runChecked(inside(this.router, list))).stdout);
   }
 
@@ -300,38 +296,95 @@ export class Topology implements AsyncDisposable {
     await removeNamespaces(this.namespaces);
     await Promise.allSettled([...this.#programs].map(async (program) => program.finished));
     this.#programs.clear();
+    await this.#names?.[Symbol.asyncDispose]();
+  }
+
+  get #dual(): boolean {
+    return this.#families.some((families) => families !== 'ipv4');
+  }
+
+  #has(index: number, family: Family): boolean {
+    const families = this.#families[index];
+    return families === 'both' || families === family;
+  }
+
+  /** Of server and clients: addresses of IPv6 are there at once, and packets leave finished. */
+  #prepareEnd(): readonly string[] {
+    const dad = '/proc/sys/net/ipv6/conf/eth0/accept_dad';
+    const lines = [`[ ! -e ${dad} ] || echo 0 > ${dad}`];
+    if (this.#options.offloads !== 'on') lines.push('ethtool -K eth0 tx off');
+    return ['sh', '-ec', lines.join('\n')];
+  }
+
+  #clientLines4(index: number): readonly string[] {
+    return [
+      `addr add ${this.clientAddress(index)}/24 dev eth0`,
+      `route add default via ${ROUTER_LAN_ADDRESS}`,
+    ];
+  }
+
+  async #moveClient4(index: number, old: OuterIp): Promise<OuterIp> {
+    const moved = addToIp(CLIENT_MOVED_BASE, index);
+    const next = old === moved ? addToIp(CLIENT_BASE, index) : moved;
+    this.#clientAddresses[index] = next;
+    await this.#applyNat();
+    if (this.#options.lan === 'routed') {
+      await ipBatch(this.router, [`route replace ${next}/32 dev lan${index}`]);
+    }
+    await ipBatch(this.client(index), [
+      `addr del ${old}/24 dev eth0`,
+      `addr add ${next}/24 dev eth0`,
+      `route replace default via ${ROUTER_LAN_ADDRESS}`,
+    ]);
+    return next;
+  }
+
+  async #moveClient6(index: number, old: OuterIp): Promise<OuterIp> {
+    const next = clientAddress6(index, old === clientAddress6(index));
+    this.#clientAddresses6[index] = next;
+    if (this.#options.lan === 'routed') {
+      await ipBatch(this.router, [`route replace ${next}/128 dev lan${index}`]);
+    }
+    await ipBatch(this.client(index), [
+      `addr del ${old}/64 dev eth0`,
+      `addr add ${next}/64 dev eth0 nodad`,
+    ]);
+    return next;
   }
 
   #lanLines(mtu: number): readonly string[] {
+    const having = (family: Family): readonly { device: string; address: OuterIp }[] =>
+      this.clients.flatMap((_, index) =>
+        this.#has(index, family)
+          ? [{ device: `lan${index}`, address: this.clientAddress(index, family) }]
+          : [],
+      );
     if (this.#options.lan === 'routed') {
-      return this.clients.flatMap((_, index) => [
-        `addr add ${ROUTER_LAN_ADDRESS}/32 dev lan${index}`,
-        `link set lan${index} up`,
-        `route add ${this.clientAddress(index)}/32 dev lan${index}`,
-      ]);
+      return [
+        ...this.clients.map((_, index) => `link set lan${index} up`),
+        ...having('ipv4').flatMap(({ device, address: ip }) => [
+          `addr add ${ROUTER_LAN_ADDRESS}/32 dev ${device}`,
+          `route add ${ip}/32 dev ${device}`,
+        ]),
+        ...(this.#dual ? routerLines6(undefined, having('ipv6')) : []),
+      ];
     }
     return [
       `link add name br0 mtu ${mtu} type bridge`,
       `addr add ${ROUTER_LAN_ADDRESS}/24 dev br0`,
       ...this.clients.map((_, index) => `link set lan${index} master br0 up`),
       'link set br0 up',
+      ...(this.#dual ? routerLines6('br0', []) : []),
     ];
   }
 
   #natRules(): readonly string[] {
-    const first = REMAP_FIRST_PORT + (this.#remaps - 1) * REMAP_PORTS;
-    const ports = this.#remaps === 0 ? '' : `:${first}-${first + REMAP_PORTS - 1}`;
-    // A router that restarts forgets connections of every kind.
-    const remapped = this.#remaps === 0 ? 'meta l4proto udp' : 'meta l4proto { tcp, udp }';
-    const flags = this.#options.natPorts === 'random' ? ' random' : '';
-    return this.clients.flatMap((_, index) => {
-      const match = `oifname "wan" ip saddr ${this.clientAddress(index)}`;
-      const to = this.natAddress(index);
-      return [
-        `add rule ip lab nat ${match} ${remapped} counter snat to ${to}${ports}${flags}`,
-        `add rule ip lab nat ${match} counter snat to ${to}`,
-      ];
-    });
+    const clients = this.clients.flatMap((_, index) =>
+      this.#has(index, 'ipv4')
+        ? [{ address: this.clientAddress(index), to: this.natAddress(index) }]
+        : [],
+    );
+    return natRules(clients, this.#remaps, this.#options.natPorts === 'random');
   }
 
   async #applyNat(): Promise<void> {
