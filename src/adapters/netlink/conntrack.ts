@@ -15,8 +15,8 @@ export type { ConntrackEntry, Tuple } from '../../core/netlink/conntrack.ts';
 const NO_CONNTRACK = ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT'];
 
 /**
- * Forgets the IPv4 UDP connections of the calling thread's namespace that `predicate` picks; returns
- * how many there were. Quiet where the kernel has no conntrack.
+ * Forgets the UDP connections of the calling thread's namespace that `predicate` picks, of both families;
+ * returns how many there were. Quiet where the kernel has no conntrack.
  */
 export async function deleteConntrack(
   predicate: (entry: ConntrackEntry) => boolean,
@@ -33,7 +33,10 @@ export async function deleteConntrack(
 }
 
 async function list(socket: NetlinkSocket): Promise<readonly ConntrackEntry[]> {
-  const messages = await socket.dump(encodeGetConntrack());
+  const messages = [
+    ...(await socket.dump(encodeGetConntrack('ipv4'))),
+    ...(await socket.dump(encodeGetConntrack('ipv6'))),
+  ];
   return messages
     .map((message) => readAnswer(decodeConntrack, message, 'IPCTNL_MSG_CT_GET', 'generic'))
     .filter((entry) => entry.original.protocol === IPPROTO_UDP);

@@ -10,13 +10,13 @@ import {
 } from '../../core/netlink/address.ts';
 import {
   decodeLink,
-  encodeChangeIpip,
+  encodeChangeIpTunnel,
   encodeDelLink,
   encodeGetLink,
-  encodeNewIpip,
+  encodeNewIpTunnel,
   encodeNewLink,
   encodeSetLink,
-  type IpipSpec,
+  type IpTunnelSpec,
   type Link,
   type LinkChange,
   type LinkSpec,
@@ -46,8 +46,19 @@ import { readAnswer, unless } from './answers.ts';
 import { openNetlink, type NetlinkRequest, type NetlinkSocket } from './socket.ts';
 
 export type { Address, AddressSpec } from '../../core/netlink/address.ts';
-export type { FouEncap, IpipDevice, IpipTunnel } from '../../core/netlink/ipip.ts';
-export type { IpipSpec, Link, LinkChange, LinkSpec, LinkStats } from '../../core/netlink/link.ts';
+export type {
+  FouEncap,
+  IpTunnel,
+  IpTunnelDevice,
+  IpTunnelKind,
+} from '../../core/netlink/ip-tunnel.ts';
+export type {
+  IpTunnelSpec,
+  Link,
+  LinkChange,
+  LinkSpec,
+  LinkStats,
+} from '../../core/netlink/link.ts';
 export type { Route, RouteSpec } from '../../core/netlink/route.ts';
 
 /** How the kernel would send to an address. */
@@ -68,10 +79,10 @@ export interface RouteNetlink extends Disposable {
   links(): Promise<readonly Link[]>;
   linkByName(name: string): Promise<Link | undefined>;
   linkByIndex(index: IfIndex): Promise<Link | undefined>;
-  /** Makes an ipip device, down; EEXIST when name or (link, local, remote) is taken. */
-  addIpip(spec: IpipSpec): Promise<IfIndex>;
-  /** Re-points an ipip device in place; its name stays. */
-  changeIpip(index: IfIndex, spec: IpipSpec): Promise<void>;
+  /** Makes a tunnel device, down; EEXIST when name or (link, local, remote) is taken. */
+  addIpTunnel(spec: IpTunnelSpec): Promise<IfIndex>;
+  /** Re-points a tunnel device of that kind in place; its name stays. */
+  changeIpTunnel(index: IfIndex, spec: IpTunnelSpec): Promise<void>;
   addLink(spec: LinkSpec): Promise<IfIndex>;
   setLink(index: IfIndex, change: LinkChange): Promise<void>;
   removeLink(index: IfIndex): Promise<void>;
@@ -161,8 +172,8 @@ class RouteClient implements RouteNetlink {
     return message && readAnswer(decodeLink, message, 'RTM_GETLINK', 'link');
   }
 
-  addIpip(spec: IpipSpec): Promise<IfIndex> {
-    return this.#make(encodeNewIpip(spec), spec.name);
+  addIpTunnel(spec: IpTunnelSpec): Promise<IfIndex> {
+    return this.#make(encodeNewIpTunnel(spec), spec.name);
   }
 
   addLink(spec: LinkSpec): Promise<IfIndex> {
@@ -178,8 +189,8 @@ class RouteClient implements RouteNetlink {
     throw new KernelError('link', { operation: call.operation, errno: 'ENODEV', words, subject });
   }
 
-  async changeIpip(index: IfIndex, spec: IpipSpec): Promise<void> {
-    const call = encodeChangeIpip(index, spec);
+  async changeIpTunnel(index: IfIndex, spec: IpTunnelSpec): Promise<void> {
+    const call = encodeChangeIpTunnel(index, spec);
     await this.#socket.request({ ...call, exit: 'link', subject: `link ${spec.name}` });
   }
 

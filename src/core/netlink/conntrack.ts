@@ -10,13 +10,19 @@
  *
  * Numbers in the attributes are in the network's byte order.
  */
-import type { OuterIp } from '../addr.ts';
+import { familyOf, type Family, type OuterIp } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { attributeReader, type AttributeReader } from './attribute-reader.ts';
 import { attrNested, attrU16be, attrU32be, attrU8 } from './attributes.ts';
 import { concatBytes } from '../bytes.ts';
 import type { NetlinkCall } from './message.ts';
-import { AF_INET, attrIpv4, decodeOuterIpv4Attribute } from './rtnetlink.ts';
+import {
+  attrIp,
+  decodeFamily,
+  decodeOuterIpv4Attribute,
+  decodeOuterIpv6Attribute,
+  encodeFamily,
+} from './rtnetlink.ts';
 
 const NFGENMSG = { family: 0, version: 1, resId: 2, length: 4 } as const;
 
@@ -30,8 +36,8 @@ const CTA_ID = 12;
 const CTA_ZONE = 18;
 const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
-const CTA_IP_V4_SRC = 1;
-const CTA_IP_V4_DST = 2;
+/** CTA_IP_V4_SRC and so on: source and destination. */
+const CTA_IP = { ipv4: [1, 2], ipv6: [3, 4] } as const;
 const CTA_PROTO_NUM = 1;
 const CTA_PROTO_SRC_PORT = 2;
 const CTA_PROTO_DST_PORT = 3;
@@ -60,35 +66,37 @@ export type ConntrackEntry = {
   readonly zone: number;
 };
 
-function encodeNfgenmsg(): Uint8Array {
+function encodeNfgenmsg(family: Family): Uint8Array {
   const bytes = new Uint8Array(NFGENMSG.length);
-  bytes[NFGENMSG.family] = AF_INET;
+  bytes[NFGENMSG.family] = encodeFamily(family);
   return bytes;
 }
 
-/** A dump of all IPv4 entries. */
-export function encodeGetConntrack(): NetlinkCall {
+/** A dump of all entries of a family. */
+export function encodeGetConntrack(family: Family): NetlinkCall {
   return {
     operation: 'IPCTNL_MSG_CT_GET',
     type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET,
     flags: 0,
-    payload: encodeNfgenmsg(),
+    payload: encodeNfgenmsg(family),
   };
 }
 
 /** Removes one entry; ENOENT when it is gone. */
 export function encodeDelConntrack(entry: ConntrackEntry): NetlinkCall {
   const { original, id, zone } = entry;
+  const family = familyOf(original.source);
+  const [source, destination] = CTA_IP[family];
   return {
     operation: 'IPCTNL_MSG_CT_DELETE',
     type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE,
     flags: 0,
     payload: concatBytes([
-      encodeNfgenmsg(),
+      encodeNfgenmsg(family),
       attrNested(CTA_TUPLE_ORIG, [
         attrNested(CTA_TUPLE_IP, [
-          attrIpv4(CTA_IP_V4_SRC, original.source),
-          attrIpv4(CTA_IP_V4_DST, original.destination),
+          attrIp(source, original.source),
+          attrIp(destination, original.destination),
         ]),
         attrNested(CTA_TUPLE_PROTO, [
           attrU8(CTA_PROTO_NUM, original.protocol),
@@ -105,12 +113,11 @@ export function encodeDelConntrack(entry: ConntrackEntry): NetlinkCall {
 /** One entry of the dump. */
 export function decodeConntrack(payload: Uint8Array): Decoded<ConntrackEntry> {
   if (payload.length < NFGENMSG.length) return refuse(`conntrack: ${payload.length} bytes`);
-  if (payload[NFGENMSG.family] !== AF_INET) {
-    return refuse(`conntrack: family ${payload[NFGENMSG.family]}`);
-  }
+  const family = decodeFamily(payload[NFGENMSG.family]);
+  if (family === undefined) return refuse(`conntrack: family ${payload[NFGENMSG.family]}`);
   const reader = attributeReader(payload.subarray(NFGENMSG.length), 'conntrack');
-  const original = tupleOf(reader.nested(CTA_TUPLE_ORIG));
-  const reply = tupleOf(reader.nested(CTA_TUPLE_REPLY));
+  const original = tupleOf(family, reader.nested(CTA_TUPLE_ORIG));
+  const reply = tupleOf(family, reader.nested(CTA_TUPLE_REPLY));
   const id = reader.u32be(CTA_ID);
   const zone = reader.u16be(CTA_ZONE) ?? 0;
   if (original && reply) return reader.done({ original, reply, id, zone });
@@ -118,11 +125,13 @@ export function decodeConntrack(payload: Uint8Array): Decoded<ConntrackEntry> {
   return malformed.ok ? refuse('conntrack: a tuple is incomplete') : malformed;
 }
 
-function tupleOf(reader: AttributeReader): Tuple | undefined {
+function tupleOf(family: Family, reader: AttributeReader): Tuple | undefined {
+  const decodeAddress = family === 'ipv4' ? decodeOuterIpv4Attribute : decodeOuterIpv6Attribute;
+  const [sourceType, destinationType] = CTA_IP[family];
   const ip = reader.nested(CTA_TUPLE_IP);
   const proto = reader.nested(CTA_TUPLE_PROTO);
-  const source = ip.as(CTA_IP_V4_SRC, decodeOuterIpv4Attribute);
-  const destination = ip.as(CTA_IP_V4_DST, decodeOuterIpv4Attribute);
+  const source = ip.as(sourceType, decodeAddress);
+  const destination = ip.as(destinationType, decodeAddress);
   const protocol = proto.u8(CTA_PROTO_NUM);
   if (source === undefined || destination === undefined || protocol === undefined) return undefined;
   return {

@@ -19,7 +19,13 @@ import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader, type AttributeReader } from './attribute-reader.ts';
 import { attrNested, attrString, attrU32host, attrU8 } from './attributes.ts';
 import { concatBytes, encodeU32host, getU16host, getU32host, getU64host } from '../bytes.ts';
-import { decodeIpipData, encodeIpipData, type IpipDevice, type IpipTunnel } from './ipip.ts';
+import {
+  decodeIpTunnelData,
+  encodeIpTunnelData,
+  parseIpTunnelKind,
+  type IpTunnel,
+  type IpTunnelDevice,
+} from './ip-tunnel.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkCall } from './message.ts';
 import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './rtnetlink.ts';
 
@@ -74,8 +80,8 @@ export type Link = {
   /** The device this one is on top of, or the other end of a veth pair. */
   readonly parent: IfIndex | undefined;
   readonly stats: LinkStats | undefined;
-  /** Of a device of kind `ipip`. */
-  readonly ipip: IpipDevice | undefined;
+  /** Of a device of kind `ipip`, `sit` or `ip6tnl`. */
+  readonly tunnel: IpTunnelDevice | undefined;
 };
 
 /** A device to make. */
@@ -89,8 +95,8 @@ export type LinkSpec = {
   readonly up?: boolean | undefined;
 };
 
-/** An ipip device to make, or what to make of one. */
-export type IpipSpec = IpipTunnel & { readonly name: string };
+/** A tunnel device to make, or what to make of one of its kind. */
+export type IpTunnelSpec = IpTunnel & { readonly name: string };
 
 /** What to change of a link; absent = as it is. */
 export type LinkChange = {
@@ -144,17 +150,20 @@ export function encodeNewLink(spec: LinkSpec): NetlinkCall {
   };
 }
 
-export function encodeNewIpip(spec: IpipSpec): NetlinkCall {
-  return encodeNewLink({ name: spec.name, kind: 'ipip', data: encodeIpipData(spec) });
+export function encodeNewIpTunnel(spec: IpTunnelSpec): NetlinkCall {
+  return encodeNewLink({ name: spec.name, kind: spec.kind, data: encodeIpTunnelData(spec) });
 }
 
-/** Re-points an ipip device in place. */
-export function encodeChangeIpip(index: IfIndex, tunnel: IpipTunnel): NetlinkCall {
+/** Re-points a tunnel device in place; it must be of the kind that is said. */
+export function encodeChangeIpTunnel(index: IfIndex, tunnel: IpTunnel): NetlinkCall {
   return {
     operation: 'RTM_NEWLINK',
     type: RTM_NEWLINK,
     flags: 0,
-    payload: concatBytes([encodeIfinfomsg(index, 0, 0), linkInfo('ipip', encodeIpipData(tunnel))]),
+    payload: concatBytes([
+      encodeIfinfomsg(index, 0, 0),
+      linkInfo(tunnel.kind, encodeIpTunnelData(tunnel)),
+    ]),
   };
 }
 
@@ -238,13 +247,15 @@ export function decodeLink(payload: Uint8Array): Decoded<Link> {
     address: reader.bytes(IFLA_ADDRESS)?.slice(),
     parent: parent ? ifIndex(parent) : undefined,
     stats: reader.as(IFLA_STATS64, decodeStats),
-    ipip: kind === 'ipip' ? ipipOf(info) : undefined,
+    tunnel: tunnelOf(kind, info),
   });
 }
 
 /** RTM_DELLINK of some kernels says the kind and no more. */
-function ipipOf(info: AttributeReader): IpipDevice | undefined {
-  return info.bytes(IFLA_INFO_DATA) && decodeIpipData(info.nested(IFLA_INFO_DATA));
+function tunnelOf(text: string | undefined, info: AttributeReader): IpTunnelDevice | undefined {
+  const kind = parseIpTunnelKind(text);
+  if (kind === undefined || info.bytes(IFLA_INFO_DATA) === undefined) return undefined;
+  return decodeIpTunnelData(kind, info.nested(IFLA_INFO_DATA));
 }
 
 function decodeStats(payload: Uint8Array): Decoded<LinkStats> {

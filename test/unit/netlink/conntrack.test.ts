@@ -46,12 +46,15 @@ const entry: ConntrackEntry = {
 };
 
 describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
-  it('asks for all IPv4 entries', () => {
-    expect(encodeGetConntrack()).toEqual({
+  it.each([
+    ['ipv4', '02000000'],
+    ['ipv6', '0a000000'],
+  ] as const)('asks for all %s entries', (family, payload) => {
+    expect(encodeGetConntrack(family)).toEqual({
       operation: 'IPCTNL_MSG_CT_GET',
       type: 0x101,
       flags: 0,
-      payload: hex('02000000'),
+      payload: hex(payload),
     });
   });
 
@@ -98,8 +101,22 @@ describe('decodeConntrack', () => {
     );
   });
 
+  it.runIf(HOST_IS_LITTLE_ENDIAN)('reads an entry of IPv6, and names it', () => {
+    const [one, two] = ['2001:db8::1' as OuterIp, '2001:db8::9' as OuterIp];
+    const original = { ...entry.original, source: one, destination: two };
+    const reply = { ...entry.reply, source: two, destination: one };
+    const encoded = encodeDelConntrack({ ...entry, original }).payload;
+    expect(encoded.subarray(0, HEADER)).toEqual(hex('0a000000'));
+    const turned = encodeDelConntrack({ ...entry, original: reply }).payload;
+    const second = turned.slice(HEADER, HEADER + 0x4c).with(2, 2);
+    expect(decodeConntrack(Uint8Array.from([...encoded, ...second]))).toEqual(
+      succeed({ ...entry, original, reply }),
+    );
+  });
+
   it('refuses another family, and an entry that lacks a tuple', () => {
     expect(decodeConntrack(ENTRY.with(0, 10)).ok).toBe(false);
+    expect(decodeConntrack(ENTRY.with(0, 7)).ok).toBe(false);
     expect(decodeConntrack(ENTRY.subarray(0, HEADER + 0x34)).ok).toBe(false);
     expect(decodeConntrack(ENTRY.subarray(0, HEADER)).ok).toBe(false);
   });

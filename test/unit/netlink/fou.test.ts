@@ -17,7 +17,12 @@ import { treeOf } from './tree.ts';
 
 const HEADER = 4;
 const FAMILY = 0x20;
-const bound = { port: 10007, local: '192.0.2.1' as OuterIp, device: ifIndex(3) };
+const bound = {
+  family: 'ipv4' as const,
+  port: 10007,
+  local: '192.0.2.1' as OuterIp,
+  device: ifIndex(3),
+};
 
 /* All literal bytes: Linux 6.1.0-56-amd64, ip of iproute2 6.1 and its answers, by strace; d0 is link 3. */
 
@@ -52,15 +57,17 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
   });
 
   it('adds a listener on all addresses, literally', () => {
-    expect(encodeAddFou(FAMILY, { port: 10000, ipproto: 4, type: 'direct' }).payload).toEqual(
+    expect(
+      encodeAddFou(FAMILY, { family: 'ipv4', port: 10000, ipproto: 4, type: 'direct' }).payload,
+    ).toEqual(
       hex('01010000 0600 0100 27100000 0500 0200 02000000 0500 0300 04000000 0500 0400 01000000'),
     );
   });
 
   it('names no protocol with GUE', () => {
-    expect(encodeAddFou(FAMILY, { port: 10000, ipproto: 0, type: 'gue' }).payload).toEqual(
-      hex('01010000 0600 0100 27100000 0500 0200 02000000 0500 0400 02000000'),
-    );
+    expect(
+      encodeAddFou(FAMILY, { family: 'ipv4', port: 10000, ipproto: 0, type: 'gue' }).payload,
+    ).toEqual(hex('01010000 0600 0100 27100000 0500 0200 02000000 0500 0400 02000000'));
   });
 
   it('removes what `ip fou del port 10007 local 192.0.2.1 dev d0` removes', () => {
@@ -80,7 +87,7 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
   });
 
   it('names a connected listener by its peer', () => {
-    const peered = { port: 1, peer: '192.0.2.2' as OuterIp, peerPort: 2 };
+    const peered = { family: 'ipv4' as const, port: 1, peer: '192.0.2.2' as OuterIp, peerPort: 2 };
     expect(treeOf(encodeDelFou(FAMILY, peered).payload.subarray(HEADER))).toEqual({
       1: '0001',
       2: '02',
@@ -108,7 +115,6 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('decodeFou', () => {
     expect(decodeFou(BOUND)).toEqual(
       succeed({
         ...bound,
-        family: 'ipv4',
         ipproto: 4,
         type: 'direct',
         peer: undefined,
@@ -129,7 +135,7 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('decodeFou', () => {
   it('reads what is encoded, whatever the port', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 65535 }), fc.nat(255), (port, ipproto) => {
-        const { payload } = encodeAddFou(FAMILY, { port, ipproto });
+        const { payload } = encodeAddFou(FAMILY, { family: 'ipv4', port, ipproto });
         expect(decodeFou(payload.with(0, 3))).toMatchObject(succeed({ port, ipproto }));
       }),
     );
@@ -141,8 +147,27 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('decodeFou', () => {
     );
   });
 
-  it('refuses a listener without a port', () => {
-    expect(decodeFou(hex('03010000')).ok).toBe(false);
+  it('reads a GUE listener of IPv6, on all addresses and on one', () => {
+    // `ip fou show` after `ip -6 fou add port 10000 gue`, as on 6.1.
+    const all = hex(`03010000 0500 0200 0a000000  0600 0100 27100000  0600 0a00 00000000
+      0500 0300 00000000  0500 0400 02000000  0800 0b00 00000000
+      1400 0700 00000000000000000000000000000000  1400 0900 00000000000000000000000000000000`);
+    const gue = { family: 'ipv6', port: 10000, type: 'gue', local: undefined, peer: undefined };
+    expect(decodeFou(all)).toMatchObject(succeed(gue));
+    const one = { family: 'ipv6', port: 7, local: '2001:db8::1' as OuterIp } as const;
+    const { payload } = encodeAddFou(FAMILY, { ...one, ipproto: 0, type: 'gue' });
+    expect(treeOf(payload.subarray(HEADER))).toEqual({
+      1: '0007',
+      2: '0a',
+      4: '02',
+      7: '20010db8000000000000000000000001',
+    });
+    expect(decodeFou(payload.with(0, 3))).toMatchObject(succeed({ ...one, type: 'gue' }));
+  });
+
+  it('refuses a listener without a port, or of no family', () => {
+    expect(decodeFou(hex('03010000 0500 0200 02000000')).ok).toBe(false);
+    expect(decodeFou(hex('03010000 0600 0100 27100000')).ok).toBe(false);
   });
 
   holdsAgainstBadBytes(decodeFou, BOUND, HEADER);

@@ -4,14 +4,14 @@ import { outerIpv4FromNumber, type OuterIp } from '../../../src/core/addr.ts';
 import { HOST_IS_LITTLE_ENDIAN } from '../../../src/core/bytes.ts';
 import {
   decodeLink,
-  encodeChangeIpip,
+  encodeChangeIpTunnel,
   encodeDelLink,
   encodeGetLink,
-  encodeNewIpip,
+  encodeNewIpTunnel,
   encodeNewLink,
   encodeSetLink,
   linkFamily,
-  type IpipSpec,
+  type IpTunnelSpec,
 } from '../../../src/core/netlink/link.ts';
 import { succeed } from '../../../src/core/result.ts';
 import { ifIndex } from '../../../src/core/units.ts';
@@ -30,8 +30,9 @@ function dataOf(tree: Tree): Tree {
   return data;
 }
 
-const spec: IpipSpec = {
+const spec: IpTunnelSpec = {
   name: 'tun4',
+  kind: 'ipip',
   link: ifIndex(3),
   local: '192.0.2.1' as OuterIp,
   remote: '203.0.113.90' as OuterIp,
@@ -66,9 +67,93 @@ const IPIP_LINK = hex(`00000003 05000000 d1000100 00000000
     0600 0f00 01000000  0600 1100 27100000  0600 1200 10e10000  0600 1000 00000000
   0800 0500 04000000`);
 
+/**
+ * Linux 6.1.0-57-amd64, iproute2 6.1, by strace: IFLA_INFO_DATA as `ip link add` sends it and as the kernel
+ * answers RTM_GETLINK.
+ *
+ *     type sit mode any remote 203.0.113.90 local 192.0.2.1 ttl 64 dev d0 encap fou encap-sport 10000
+ *       encap-dport 4321 encap-csum
+ *     type ip6tnl mode any remote 2001:db8::90 local 2001:db8::1 hoplimit 64 encaplimit none dev d0 encap fou
+ *       encap-sport 10000 encap-dport 4321
+ */
+const OTHER_KINDS = [
+  {
+    kind: 'sit',
+    tunnel: { ...spec, kind: 'sit', link: ifIndex(5) },
+    sent: hex(`05000900 00000000 08000200 c0000201 08000300 cb00715a 05000a00 01000000
+      05000500 00000000 05000400 40000000 08000100 05000000 08001400 00000000
+      06000f00 01000000 06001000 01000000 06001100 27100000 06001200 10e10000
+      06000800 00000000`),
+    answered: hex(`08000100 05000000 08000200 c0000201 08000300 cb00715a 05000400 40000000
+      05000500 00000000 05000a00 01000000 05000900 00000000 06000800 00000000
+      08001400 00000000 14000b00 20020000 00000000 00000000 00000000 08000c00 00000000
+      06000d00 10000000 06000e00 00000000 06000f00 01000000 06001100 27100000
+      06001200 10e10000 06001000 01000000`),
+    /** No TOS, no firewall mark, no ISATAP. */
+    besides: { 5: '00', 20: '00000000', 8: '0000' },
+  },
+  {
+    kind: 'ip6tnl',
+    tunnel: {
+      ...spec,
+      kind: 'ip6tnl',
+      link: ifIndex(5),
+      local: '2001:db8::1' as OuterIp,
+      remote: '2001:db8::90' as OuterIp,
+    },
+    sent: hex(`05000900 00000000 14000200 20010db8 00000000 00000000 00000001
+      14000300 20010db8 00000000 00000000 00000090 05000400 40000000 05000600 04000000
+      08000700 00000000 08000800 01000000 08000100 05000000 08001400 00000000
+      06000f00 01000000 06001000 02000000 06001100 27100000 06001200 10e10000`),
+    answered: hex(`08000100 05000000 14000200 20010db8 00000000 00000000 00000001
+      14000300 20010db8 00000000 00000000 00000090 05000400 40000000 05000600 04000000
+      08000700 00000000 08000800 01000000 08001400 03000000 05000900 00000000
+      08001400 00000000 06000f00 01000000 06001100 27100000 06001200 10e10000
+      06001000 02000000`),
+    /** An encapsulation limit that the flag beside it switches off, no traffic class, no firewall mark. */
+    besides: { 6: '04', 7: '00000000', 20: '00000000' },
+  },
+] as const satisfies readonly {
+  readonly kind: string;
+  readonly tunnel: IpTunnelSpec;
+  readonly sent: Uint8Array;
+  readonly answered: Uint8Array;
+  readonly besides: Tree;
+}[];
+
+describe.runIf(HOST_IS_LITTLE_ENDIAN).each(OTHER_KINDS)(
+  'a device of kind $kind',
+  ({ kind, tunnel, sent, answered, besides }) => {
+    it('is made as ip makes it', () => {
+      const { payload } = encodeNewIpTunnel(tunnel);
+      const own = dataOf(treeOf(payload.subarray(HEADER), nests));
+      expect(treeOf(sent)).toEqual({ ...own, ...besides });
+    });
+
+    it('is re-pointed as it is made', () => {
+      const of = (call: { payload: Uint8Array }) =>
+        dataOf(treeOf(call.payload.subarray(HEADER), nests));
+      expect(of(encodeChangeIpTunnel(ifIndex(7), tunnel))).toEqual(of(encodeNewIpTunnel(tunnel)));
+    });
+
+    it('is read from what the kernel answers', () => {
+      const payload = encodeNewLink({ name: tunnel.name, kind, data: [answered] }).payload;
+      const { name, encap, ...rest } = tunnel;
+      expect(decodeLink(payload)).toMatchObject(
+        succeed({ name, kind, tunnel: { ...rest, encap: { type: 'fou', ...encap } } }),
+      );
+    });
+  },
+);
+
+it('refuses an address outside that is not of the kind', () => {
+  const wrong = { ...spec, local: '2001:db8::1' as OuterIp };
+  expect(() => encodeNewIpTunnel(wrong)).toThrow(RangeError);
+});
+
 describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
   it('makes an ipip device, literally', () => {
-    const call = encodeNewIpip(spec);
+    const call = encodeNewIpTunnel(spec);
     expect(call).toMatchObject({ operation: 'RTM_NEWLINK', type: 16, flags: 0x600 });
     expect(call.payload).toEqual(
       hex(`00000000 00000000 00000000 00000000
@@ -81,15 +166,15 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
   });
 
   it('says of an ipip device what ip says, less its TOS and firewall mark of zero', () => {
-    const own = treeOf(encodeNewIpip(spec).payload.subarray(HEADER), nests);
+    const own = treeOf(encodeNewIpTunnel(spec).payload.subarray(HEADER), nests);
     const theirs = treeOf(IP_LINK_ADD.subarray(HEADER), nests);
     expect(dataOf(theirs)).toEqual({ ...dataOf(own), 5: '00', 20: '00000000' });
     expect(theirs[3]).toBe(own[3]);
   });
 
   it.each([
-    ['made', encodeNewIpip(spec)],
-    ['re-pointed', encodeChangeIpip(ifIndex(5), spec)],
+    ['made', encodeNewIpTunnel(spec)],
+    ['re-pointed', encodeChangeIpTunnel(ifIndex(5), spec)],
   ])('gives a device that is %s the type and both ports, in network order', (_, call) => {
     expect(dataOf(treeOf(call.payload.subarray(HEADER), nests))).toMatchObject({
       15: '0100',
@@ -99,7 +184,7 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
   });
 
   it('re-points a device by its index and leaves its name alone', () => {
-    const call = encodeChangeIpip(ifIndex(5), { ...spec, encap: undefined, link: undefined });
+    const call = encodeChangeIpTunnel(ifIndex(5), { ...spec, encap: undefined, link: undefined });
     expect(call).toMatchObject({ type: 16, flags: 0 });
     expect(treeOf(call.payload.subarray(HEADER), nests)).toEqual({
       18: {
@@ -181,7 +266,8 @@ describe('decodeLink', () => {
         address: undefined,
         parent: 4,
         stats: { rxPackets: 0n, txPackets: 1n, rxBytes: 0n, txBytes: 84n },
-        ipip: {
+        tunnel: {
+          kind: 'ipip',
           link: 4,
           local: '192.0.2.1',
           remote: '203.0.113.9',
@@ -198,6 +284,7 @@ describe('decodeLink', () => {
     const port = fc.nat(65535);
     const encap = fc.record({ checksum: fc.boolean(), sourcePort: port, destinationPort: port });
     const tunnel = fc.record({
+      kind: fc.constantFrom('ipip' as const, 'sit' as const),
       name: fc.stringMatching(/^[a-z0-9]{1,15}$/),
       link: fc.option(fc.integer({ min: 1, max: 1 << 20 }).map(ifIndex), { nil: undefined }),
       local: fc.option(ip, { nil: undefined }),
@@ -208,27 +295,29 @@ describe('decodeLink', () => {
     });
     fc.assert(
       fc.property(tunnel, ({ name, ...rest }) => {
-        const decoded = decodeLink(encodeNewIpip({ name, ...rest }).payload);
+        const decoded = decodeLink(encodeNewIpTunnel({ name, ...rest }).payload);
         const type = rest.encap && { encap: { type: 'fou', ...rest.encap } };
-        expect(decoded).toMatchObject(succeed({ name, kind: 'ipip', ipip: { ...rest, ...type } }));
+        expect(decoded).toMatchObject(
+          succeed({ name, kind: rest.kind, tunnel: { ...rest, ...type } }),
+        );
       }),
     );
   });
 
   it('takes 0.0.0.0 for no address, and other encapsulations for what they are', () => {
     const none = { ...spec, local: '0.0.0.0' as OuterIp, remote: '0.0.0.0' as OuterIp };
-    expect(decodeLink(encodeNewIpip(none).payload)).toMatchObject(
-      succeed({ ipip: { local: undefined, remote: undefined } }),
+    expect(decodeLink(encodeNewIpTunnel(none).payload)).toMatchObject(
+      succeed({ tunnel: { local: undefined, remote: undefined } }),
     );
     // The last attributes are the encapsulation's type, flags and ports, eight bytes each.
-    const { payload } = encodeNewIpip(spec);
+    const { payload } = encodeNewIpTunnel(spec);
     const typeAt = payload.length - 32 + (HOST_IS_LITTLE_ENDIAN ? 4 : 5);
     for (const [value, type] of [
       [2, 'gue'],
       [3, 'other'],
     ] as const) {
       expect(decodeLink(payload.with(typeAt, value))).toMatchObject(
-        succeed({ ipip: { encap: { type } } }),
+        succeed({ tunnel: { encap: { type } } }),
       );
     }
   });
@@ -239,5 +328,5 @@ describe('decodeLink', () => {
     expect(decodeLink(short).ok).toBe(!HOST_IS_LITTLE_ENDIAN);
   });
 
-  holdsAgainstBadBytes(decodeLink, encodeNewIpip(spec).payload, HEADER);
+  holdsAgainstBadBytes(decodeLink, encodeNewIpTunnel(spec).payload, HEADER);
 });

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Nft } from '../../../src/adapters/nft/nft.ts';
-import type { IpipSpec, Link, RouteNetlink } from '../../../src/adapters/netlink/route.ts';
+import type { IpTunnelSpec, Link, RouteNetlink } from '../../../src/adapters/netlink/route.ts';
 import { Admissions } from '../../../src/adapters/planes/fou/admissions.ts';
 import { AltAddresses } from '../../../src/adapters/planes/fou/alt-addresses.ts';
 import { Guard } from '../../../src/adapters/planes/fou/guard.ts';
@@ -38,16 +38,16 @@ class FakeRoute {
   async linkByName(name: string): Promise<Link | undefined> {
     return this.link?.name === name ? this.link : undefined;
   }
-  async addIpip(spec: IpipSpec): Promise<IfIndex> {
+  async addIpTunnel(spec: IpTunnelSpec): Promise<IfIndex> {
     const index = 7 as IfIndex;
     this.link = {
       ...{ index, name: spec.name, mtu: 1472, up: true, kind: 'ipip' },
-      ipip: { ...spec, link: undefined },
+      tunnel: { ...spec, link: undefined },
     } as unknown as Link;
     return index;
   }
-  async changeIpip(_index: IfIndex, spec: IpipSpec): Promise<void> {
-    await this.addIpip(spec);
+  async changeIpTunnel(_index: IfIndex, spec: IpTunnelSpec): Promise<void> {
+    await this.addIpTunnel(spec);
   }
   async removeLink(): Promise<void> {
     if (this.keepsLinks) throw refusal;
@@ -179,6 +179,6 @@ it('stays at the old path when it cannot be re-pointed', async () => {
   await expect(admissions.admit(peer, moved)).rejects.toBe(refusal);
   expect(admitted()).toEqual(['203.0.113.2 . 40001 . 203.0.113.1']);
   expect(bareRefused()).toEqual(['203.0.113.2 . 203.0.113.1']);
-  expect(route.link?.ipip?.remote).toBe(path.remote.ip);
+  expect(route.link?.tunnel?.remote).toBe(path.remote.ip);
   expect(table.carries(path)).toBe(true);
 });

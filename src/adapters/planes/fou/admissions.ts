@@ -153,8 +153,8 @@ export class Admissions {
     const { context, route, alts } = this.#parts;
     const { forceLocalIpAlt, localIpAlt } = context.config.outer;
     const taken = new Set<OuterIp>();
-    for (const { name, ipip } of await route.links()) {
-      const local = name !== peer.device.name && ipip?.remote === path.remote.ip && ipip.local;
+    for (const { name, tunnel } of await route.links()) {
+      const local = name !== peer.device.name && tunnel?.remote === path.remote.ip && tunnel.local;
       if (local) taken.add(local);
     }
     const now = peer.admission?.alt;

@@ -59,11 +59,11 @@ function isOfTunnel(left: FouRecord, config: TunnelConfig): boolean {
 }
 
 function stands({ path, alt, device }: PeerRecord, links: ReadonlyMap<string, Link>): boolean {
-  const ipip = links.get(device)?.ipip;
+  const tunnel = links.get(device)?.tunnel;
   return (
     path !== undefined &&
-    ipip?.remote === path.remote.ip &&
-    ipip.local === (alt ?? path.local.ip) &&
-    ipip.encap?.sourcePort === path.local.port
+    tunnel?.remote === path.remote.ip &&
+    tunnel.local === (alt ?? path.local.ip) &&
+    tunnel.encap?.sourcePort === path.local.port
   );
 }

@@ -92,7 +92,7 @@ export class AltAddresses {
     const links = await this.#route.links();
     const index = await this.#loopback();
     for (const address of unused) {
-      if (!links.some(({ ipip }) => ipip?.local === address)) {
+      if (!links.some(({ tunnel }) => tunnel?.local === address)) {
         await this.#route.removeAddress({ index, ip: address, prefix: 32 });
       }
       this.#made.delete(address);

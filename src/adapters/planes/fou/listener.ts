@@ -26,7 +26,7 @@ export async function ensureListener(
   }
   announce();
   try {
-    await fou.add({ port, ipproto: IPPROTO_IPIP });
+    await fou.add({ family: 'ipv4', port, ipproto: IPPROTO_IPIP });
   } catch (error) {
     const taken = error instanceof KernelError && error.errno === 'EADDRINUSE';
     throw withExit(
@@ -40,7 +40,7 @@ export async function ensureListener(
 
 /** Removes the listener; quiet when it is gone. */
 export async function removeListener(fou: FouNetlink, port: Port): Promise<void> {
-  await fou.remove({ port });
+  await fou.remove({ family: 'ipv4', port });
 }
 
 /** The listener on `port` for every address and device; others of that port stand in the way of ours. */

@@ -3,7 +3,7 @@ import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, refile } from '../../../core/errors.ts';
 import type { IfIndex, Port } from '../../../core/units.ts';
 import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
-import type { IpipSpec, Link, RouteNetlink } from '../../netlink/route.ts';
+import type { IpTunnelSpec, Link, RouteNetlink } from '../../netlink/route.ts';
 import { addAddress, hasAddress, isAddress, type DeviceAddress } from '../device-address.ts';
 import { deviceMtu } from '../inner-mtu.ts';
 import type { DeviceCounters } from './counter-ledger.ts';
@@ -66,11 +66,11 @@ export class TunnelDevice {
     const spec = this.#spec(pointing, await outerDevice(route, config));
     let changed = true;
     if (found === undefined) {
-      this.#index = await refile('createTunnel', route.addIpip(spec));
+      this.#index = await refile('createTunnel', route.addIpTunnel(spec));
     } else {
       this.#index = found.index;
       changed = differs(found, spec);
-      if (changed) await refile('updateTunnel', route.changeIpip(found.index, spec));
+      if (changed) await refile('updateTunnel', route.changeIpTunnel(found.index, spec));
     }
     this.#chooseOffload(pointing);
     // A change of the tunnel can change the MTU as well.
@@ -149,10 +149,11 @@ export class TunnelDevice {
     return { ip: this.#environment.config.inner.ip, peer };
   }
 
-  #spec({ path, local }: Pointing, outer: IfIndex | undefined): IpipSpec {
+  #spec({ path, local }: Pointing, outer: IfIndex | undefined): IpTunnelSpec {
     const { config, defaultTtl } = this.#environment;
     return {
       name: this.name,
+      kind: 'ipip',
       link: outer,
       local,
       remote: path.remote.ip,
@@ -169,7 +170,7 @@ export class TunnelDevice {
 
 /** Whether a link is an ipip device that encapsulates in FOU from this tunnel's port. */
 export function isTunnelOfPort(link: Link, port: Port): boolean {
-  return link.kind === 'ipip' && link.ipip?.encap?.sourcePort === port;
+  return link.kind === 'ipip' && link.tunnel?.encap?.sourcePort === port;
 }
 
 /** What the kernel has counted on a device. */
@@ -181,8 +182,8 @@ function mtuOf({ mtuLimit }: Pointing, allowed: number): number {
   return Math.min(allowed, mtuLimit ?? allowed);
 }
 
-function differs(link: Link, spec: IpipSpec): boolean {
-  const now = link.ipip;
+function differs(link: Link, spec: IpTunnelSpec): boolean {
+  const now = link.tunnel;
   return (
     now === undefined ||
     now.local !== spec.local ||
