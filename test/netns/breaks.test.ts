@@ -301,8 +301,6 @@ function normalized({ lab, hosts }: Scene, text: string): string {
     )
     .replaceAll(/\b40\d{3}\b/g, 'PORT')
     .replaceAll(/N min N s|N s(?= ago)/g, 'SPAN')
-    // A reply that outruns the client's own admission of the server is refused, once.
-    .replaceAll('1 below user space (1 stranger-closed)', 'nothing')
     .split('\n');
   return lines.filter((line, index) => line === '' || lines.indexOf(line) === index).join('\n');
 }

@@ -156,7 +156,8 @@ export class Referee {
     const send = effects.findIndex((effect) => effect.kind === 'send');
     const admit = effects.findIndex((effect) => effect.kind === 'admit');
     const retried = event.kind === 'wake';
-    assert(admit < 0 || retried || (send >= 0 && send < admit), move, 'admits before it sends');
+    assert(admit < 0 || retried || send > admit, move, 'admits a path and does not ask on it');
+    assert(send < 0 || send > admit, move, 'asks before it admits: the reply may come before');
     if (before.role !== 'client' || after.role !== 'client' || !this.#signed) return;
     if (event.kind !== 'packet' || after.repliesVerified === before.repliesVerified) return;
     const name = nameOf(event.payload);

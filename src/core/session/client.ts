@@ -3,8 +3,10 @@
  *
  * Theory of operation. The server's endpoint is configured, so the client's way to a path is: its
  * address (literal, or resolved), then the local address to reach it from (`locate`), then
- * `connect`: the authentication packet is sent first, so that no data overtakes it, and the path is
- * admitted. From then on the plane carries data, and the client's work is to notice when the server
+ * `connect`: the path is admitted, and the authentication packet is sent, in this order: the reply comes
+ * as soon as a round trip takes, and a plane may refuse what comes from where nobody is admitted. Data that
+ * leaves in between is lost as any that is sent before; the server counts it, and it uses up nothing that
+ * authentication needs (core/budgets.ts). From then on the plane carries data, and the client's work is to notice when the server
  * no longer knows it: after a restart of the server, a new NAT mapping, a new address on either side.
  *
  * Signs of life from the server: a verified reply, an empty packet from its endpoint (its
@@ -231,8 +233,8 @@ function connect(turn: ClientTurn): void {
     // At once, to have something to compare with.
     pollAt: pollGap(turn.config) === undefined ? undefined : turn.now.monotonic,
   };
-  authenticate(turn);
   admit(turn);
+  authenticate(turn);
 }
 
 function admit(turn: ClientTurn): void {

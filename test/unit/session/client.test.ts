@@ -49,13 +49,13 @@ const sends = (bench: Bench, duration: number): readonly number[] =>
     .map(({ at }) => at);
 
 describe('the way to a path', () => {
-  it('of a literal address: locate, then authenticate, then admit', () => {
+  it('of a literal address: locate, then admit, then authenticate', () => {
     const bench = new Bench(configOf('client'));
     expect(bench.start()).toEqual([{ kind: 'locate', remote: SERVER.ip }]);
     expect(bench.status.phase).toBe('offline');
     const effects = bench.do({ kind: 'local', ip: LOCAL });
-    expect(kindsOf(effects)).toEqual(['authenticate', 'admit', 'poll-counters']);
-    expect(effects[1]).toEqual({ kind: 'admit', path: PATH });
+    expect(kindsOf(effects)).toEqual(['admit', 'authenticate', 'poll-counters']);
+    expect(effects[0]).toEqual({ kind: 'admit', path: PATH });
     expect(bench.status).toMatchObject({ phase: 'authenticating', path: PATH });
     const look = schemeOf(SERVER_PROOF).takeRequest(undefined, sentIn(effects), {
       crypto: serverCrypto,
@@ -84,7 +84,7 @@ describe('the way to a path', () => {
   it('uses the configured TTL', () => {
     const bench = new Bench(configOf('client', { auth: { packetTtl: 12 } }));
     bench.start();
-    expect(bench.do({ kind: 'local', ip: LOCAL })[0]).toMatchObject({ kind: 'send', ttl: 12 });
+    expect(bench.do({ kind: 'local', ip: LOCAL })[1]).toMatchObject({ kind: 'send', ttl: 12 });
   });
 
   it('is tried again when it cannot be admitted', () => {
@@ -98,7 +98,7 @@ describe('the way to a path', () => {
   it('is taken again at once when the local address changes', () => {
     const { bench } = onlineClient();
     const effects = bench.do({ kind: 'local', ip: ip('10.0.0.3') });
-    expect(kindsOf(effects)).toEqual(['authenticate', 'admit', 'poll-counters']);
+    expect(kindsOf(effects)).toEqual(['admit', 'authenticate', 'poll-counters']);
   });
 
   it('is left and found again with the route', () => {
@@ -316,7 +316,7 @@ describe('a server that has replied and falls silent', () => {
     const moved = bench.do({ kind: 'resolved', addresses: [ip('198.51.100.7')] });
     expect(moved).toEqual([{ kind: 'locate', remote: '198.51.100.7' }]);
     const effects = bench.do({ kind: 'local', ip: LOCAL });
-    expect(kindsOf(effects)).toEqual(['authenticate', 'admit', 'poll-counters']);
+    expect(kindsOf(effects)).toEqual(['admit', 'authenticate', 'poll-counters']);
     expect(bench.status.path?.remote.ip).toBe('198.51.100.7');
   });
 
