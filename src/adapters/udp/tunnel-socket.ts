@@ -1,12 +1,20 @@
-import type { OuterIp } from '../../core/addr.ts';
+import { formatEndpoint, type Family, type OuterIp } from '../../core/addr.ts';
 import type { OuterConfig } from '../../core/config/tunnel-config.ts';
 import { KernelError } from '../../core/errors.ts';
 import type { ExitName } from '../../core/exit-codes.ts';
-import { AF_INET, encodeSockaddrIn } from '../../core/wire/sockaddr.ts';
+import { addressFamily, encodeSockaddr } from '../../core/wire/sockaddr.ts';
+import type { Port } from '../../core/units.ts';
 import { checked } from '../ffi/errno.ts';
 import { bind, close, setsockopt, socket } from '../ffi/libc.ts';
-import { IP_MTU_DISCOVER, IP_PMTUDISC_DO } from './control-sender.ts';
-import { IP_PKTINFO, IPPROTO_IP, SOL_UDP, UDP_GRO, UDP_SEGMENT } from './message-headers.ts';
+import { discover } from './control-sender.ts';
+import {
+  IP_PKTINFO,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  SOL_UDP,
+  UDP_GRO,
+  UDP_SEGMENT,
+} from './message-headers.ts';
 
 /** bits/socket_type.h */
 const SOCK_DGRAM = 2;
@@ -22,6 +30,13 @@ const SO_BINDTODEVICE = 25;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
+/** linux/in6.h */
+const IPV6_V6ONLY = 26;
+const IPV6_RECVPKTINFO = 49;
+/** linux/udp.h */
+const UDP_NO_CHECK6_TX = 101;
+const UDP_NO_CHECK6_RX = 102;
+
 /**
  * Buffers, bytes: 30 ms of a 1 Gbit/s link. The kernel doubles them for its bookkeeping (socket(7));
  * SO_RCVBUFFORCE and SO_SNDBUFFORCE pass net.core.{r,w}mem_max as root.
@@ -36,31 +51,72 @@ export type Trains = {
   readonly aggregation: boolean;
 };
 
-export type TunnelSocket = { readonly fd: number } & Trains;
+export type TunnelSocket = { readonly fd: number; readonly family: Family } & Trains;
 
 /**
- * The tunnel's UDP socket, bound and non-blocking, in this thread's network namespace. The caller
- * closes it. It is not connected, so an ICMP error about one peer never comes up as an error of
- * the socket.
+ * The tunnel's UDP socket of one family, bound and non-blocking, in this thread's network namespace. The
+ * caller closes it. Those of both families share a port. It is not connected, so an ICMP error about one
+ * peer never comes up as an error of the socket.
  */
-export function openTunnelSocket(outer: OuterConfig, wanted: Trains): TunnelSocket {
-  const ip = outer.localIp ?? ('0.0.0.0' as OuterIp);
-  const subject = `UDP socket ${ip}:${outer.localPort}`;
-  const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  const fd = checked(socket(AF_INET, type, 0), 'socket', subject, 'fou');
+export function openTunnelSocket(outer: OuterConfig, family: Family, wanted: Trains): TunnelSocket {
+  const local = { ip: boundTo(outer, family), port: outer.localPort };
+  const subject = `UDP socket ${formatEndpoint(local)}`;
+  const fd = openUdp(family, subject);
   try {
     if (outer.device !== undefined) bindToDevice(fd, outer.device, subject);
-    set(fd, IPPROTO_IP, IP_PKTINFO, 1, 'IP_PKTINFO', subject);
-    set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, 'IP_MTU_DISCOVER', subject);
-    if (outer.udpChecksum === false) set(fd, SOL_SOCKET, SO_NO_CHECK, 1, 'SO_NO_CHECK', subject);
+    if (family === 'ipv4') setIpv4(fd, outer, subject);
+    else setIpv6(fd, outer, subject);
+    checked(discover(fd, family, 'heed'), 'MTU_DISCOVER', subject, 'fou');
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, subject);
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, subject);
-    bindTo(fd, ip, outer.localPort, subject);
-    return { fd, ...offloadsOf(fd, outer, wanted) };
+    bindTo(fd, local, subject);
+    return { fd, family, ...offloadsOf(fd, outer, wanted) };
   } catch (error) {
     close(fd);
     throw error;
   }
+}
+
+/** Whether this kernel has sockets of a family; of IPv6 a kernel that was built or started without it has none. */
+export function hasFamily(family: Family): boolean {
+  try {
+    close(openUdp(family, `UDP socket of ${family}`));
+    return true;
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === 'EAFNOSUPPORT') return false;
+    throw error;
+  }
+}
+
+function openUdp(family: Family, subject: string): number {
+  const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  return withHint(
+    {
+      EAFNOSUPPORT:
+        'this kernel has no IPv6 (ipv6.disable=1 on its command line?): start it with IPv6, or say fou-family ipv4',
+    },
+    () => checked(socket(addressFamily(family), type, 0), 'socket', subject, 'fou'),
+  );
+}
+
+function boundTo({ localIp }: OuterConfig, family: Family): OuterIp {
+  return localIp ?? ((family === 'ipv4' ? '0.0.0.0' : '::') as OuterIp); // both are canonical
+}
+
+function setIpv4(fd: number, { udpChecksum }: OuterConfig, subject: string): void {
+  set(fd, IPPROTO_IP, IP_PKTINFO, 1, 'IP_PKTINFO', subject);
+  if (udpChecksum === false) set(fd, SOL_SOCKET, SO_NO_CHECK, 1, 'SO_NO_CHECK', subject);
+}
+
+/**
+ * Datagrams without a checksum are taken, as RFC 6935 allows for tunnels: the kernel's own FOU sends such, and
+ * an admitted path is told by all of its addresses and ports (RFC 6936, section 4).
+ */
+function setIpv6(fd: number, { udpChecksum }: OuterConfig, subject: string): void {
+  set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, 'IPV6_V6ONLY', subject);
+  set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, 'IPV6_RECVPKTINFO', subject);
+  set(fd, SOL_UDP, UDP_NO_CHECK6_RX, 1, 'UDP_NO_CHECK6_RX', subject);
+  if (udpChecksum === false) set(fd, SOL_UDP, UDP_NO_CHECK6_TX, 1, 'UDP_NO_CHECK6_TX', subject);
 }
 
 /** Turns on what is wanted and there. UDP_SEGMENT needs checksums: the kernel refuses it without. */
@@ -76,8 +132,12 @@ function offloadsOf(fd: number, outer: OuterConfig, wanted: Trains): Trains {
   };
 }
 
-function bindTo(fd: number, ip: OuterIp, port: number, subject: string): void {
-  const address = encodeSockaddrIn({ ip, port });
+function bindTo(
+  fd: number,
+  { ip, port }: { readonly ip: OuterIp; readonly port: Port },
+  subject: string,
+): void {
+  const address = encodeSockaddr({ ip, port });
   withHint(
     {
       EADDRINUSE: `another program has the port (see "ss -ulnp sport = :${port}"): stop it, or choose another fou-local-port`,
@@ -132,9 +192,9 @@ function int(value: number): Uint8Array {
 /** What a refusal is about, where it is not the port. */
 const EXIT_OF: Readonly<Record<string, ExitName>> = { EADDRNOTAVAIL: 'address', ENODEV: 'link' };
 
-function withHint(hints: Readonly<Record<string, string>>, act: () => void): void {
+function withHint<T>(hints: Readonly<Record<string, string>>, act: () => T): T {
   try {
-    act();
+    return act();
   } catch (error) {
     const hint = error instanceof KernelError ? hints[error.errno] : undefined;
     if (!(error instanceof KernelError) || hint === undefined) throw error;

@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import {
+  encodeHopLimit,
   encodeIovec,
   encodeMessage,
   encodePktinfo,
+  encodePktinfo6,
   encodeTtl,
+  findPktinfo6,
   readPktinfo,
   viewOf,
 } from '../../../src/adapters/udp/message-headers.ts';
@@ -53,6 +56,37 @@ describe('control messages', () => {
   });
 });
 
+describe('control messages of IPv6', () => {
+  const ADDRESS = '20010db8000000000000000000000001';
+  const INFO = `2400000000000000 29000000 32000000 ${ADDRESS} 00000000`;
+
+  test('IPV6_PKTINFO names the source address, and IPV6_HOPLIMIT follows', () => {
+    const bytes = new Uint8Array(64);
+    encodePktinfo6(bytes, hex(ADDRESS));
+    encodeHopLimit(bytes, 40, 7);
+    expect(bytes).toEqual(
+      hex(`${INFO} 00000000 1400000000000000 29000000 34000000 07000000 00000000`),
+    );
+  });
+
+  test.each([
+    { what: 'a packet to us', to: ADDRESS, found: 16 },
+    { what: 'a multicast', to: 'ff020000000000000000000000000001', found: undefined },
+  ])('where the destination of $what is', ({ to, found }) => {
+    const bytes = hex(`${INFO.replace(ADDRESS, to)} 00000000`);
+    expect(findPktinfo6(viewOf(bytes), 0, 40)).toBe(found);
+  });
+
+  test('no destination without a whole IPV6_PKTINFO', () => {
+    const bytes = hex(INFO);
+    for (let length = 0; length < 36; length += 1) {
+      expect(findPktinfo6(viewOf(bytes), 0, length)).toBeUndefined();
+    }
+    expect(findPktinfo6(viewOf(bytes.with(12, 8)), 0, 36)).toBeUndefined();
+    expect(findPktinfo6(viewOf(bytes.with(8, 0)), 0, 36)).toBeUndefined();
+  });
+});
+
 const MESSAGE = hex(`
   1000000000000000 10000000 00000000
   2000000000000000 0100000000000000
@@ -64,6 +98,9 @@ describe('messages', () => {
     const message = new Uint8Array(56);
     encodeMessage(message, { name: 0x10n, iovec: 0x20n, control: 0x30n }, 32);
     expect(message).toEqual(MESSAGE);
+    const longer = { name: 0x10n, nameLength: 28, iovec: 0x20n, control: 0x30n };
+    encodeMessage(message, longer, 32);
+    expect(message).toEqual(MESSAGE.with(8, 28));
     const iovec = new Uint8Array(16);
     encodeIovec(iovec, 0x7f00_1234_5678_9abcn, 1500);
     expect(iovec).toEqual(hex('bc9a785634 12007f dc05000000000000'));

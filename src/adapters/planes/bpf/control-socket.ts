@@ -78,7 +78,10 @@ export class ControlSocket {
   #closed = false;
 
   constructor(outer: OuterConfig, handlers: ControlHandlers) {
-    const { fd } = openTunnelSocket(outer, { segmentation: false, aggregation: false });
+    const { fd } = openTunnelSocket(outer, 'ipv4', {
+      segmentation: false,
+      aggregation: false,
+    });
     this.#fd = fd;
     this.#outer = outer;
     this.#handlers = handlers;

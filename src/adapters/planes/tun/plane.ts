@@ -94,7 +94,11 @@ export class TunPlane implements DataPlane {
 
   async #open(): Promise<void> {
     const { config, authLengths } = this.#context;
-    const { fd: udpFd, ...socket } = openTunnelSocket(config.outer, this.#offloads);
+    const {
+      fd: udpFd,
+      segmentation,
+      aggregation,
+    } = openTunnelSocket(config.outer, 'ipv4', this.#offloads);
     this.#undo.push('UDP socket', () => void close(udpFd));
     const tunFd = await this.#device.create();
     this.#undo.push('tunnel device', () => {
@@ -108,7 +112,7 @@ export class TunPlane implements DataPlane {
         udpFd,
         localPort: config.outer.localPort,
         authLengths,
-        offloads: { vnetHeader: this.#offloads.vnetHeader, ...socket },
+        offloads: { vnetHeader: this.#offloads.vnetHeader, segmentation, aggregation },
         counters: this.#counters.memory,
         epoch: monotonicEpoch(),
       },
