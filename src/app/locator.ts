@@ -1,4 +1,4 @@
-import type { OuterIp } from '../core/addr.ts';
+import { familyOf, ofFamily, type OuterIp } from '../core/addr.ts';
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { NoRoute } from '../core/events/trouble.ts';
 import type { HostNetwork } from '../ports/host-network.ts';
@@ -30,8 +30,9 @@ export function createLocator(
   config: TunnelConfig,
   host: Pick<HostNetwork, 'firstAddress' | 'routeTo'>,
 ): (remote: OuterIp) => Promise<Way | NoRoute> {
-  const { localIp, device } = config.outer;
+  const { localIps, device } = config.outer;
   return async (remote) => {
+    const localIp = ofFamily(localIps, familyOf(remote));
     const route = await host.routeTo(remote, device);
     const mtu = route?.mtu;
     if (localIp !== undefined) return { kind: 'way', local: localIp, mtu };

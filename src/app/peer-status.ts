@@ -80,7 +80,7 @@ export async function peerStatus(
   const { phase, path, authenticatedAt, lastHeardAt, rememberedUntil } = session;
   return {
     id: peer.id,
-    innerIp: peer.innerIp,
+    innerIps: peer.innerIps,
     allowedIps: peer.allowedIps === 'any' ? 'any' : peer.allowedIps.map(formatPrefix),
     remote: formatRemote(peer),
     localAlt: description?.localAlt,

@@ -36,9 +36,9 @@ export type RecordedTunnel = {
   readonly since: Millis;
   readonly configPath: string | undefined;
   readonly log: string;
-  readonly innerIp: InnerIp;
+  readonly innerIps: readonly InnerIp[];
   /** Undefined where there are several peers, of which the record says nothing. */
-  readonly innerPeerIp: InnerIp | undefined;
+  readonly innerPeerIps: readonly InnerIp[] | undefined;
   readonly path: Path | undefined;
   /** Whether the kernel carries packets of those who were admitted; undefined when it may. */
   readonly forwarding: boolean | undefined;
@@ -120,8 +120,8 @@ function fromRecord(
     since: record.since,
     configPath: record.configPath,
     log: record.log,
-    innerIp: config.inner.ip,
-    innerPeerIp: sole?.innerIp,
+    innerIps: config.inner.ips,
+    innerPeerIps: sole?.innerIps,
     path: record.path,
     forwarding: isForwarding(unanswered.daemon, record, counts !== undefined),
     // What programs of the `bpf` plane take passes the device's own counters by.

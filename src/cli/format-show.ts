@@ -1,5 +1,5 @@
 import type { AnsweringTunnel, RecordedTunnel, Tunnel } from '../app/survey.ts';
-import { formatEndpoint } from '../core/addr.ts';
+import { formatEndpoint, type InnerIp } from '../core/addr.ts';
 import { DEFAULT_PEER } from '../core/config/tunnel-config.ts';
 import { seconds } from '../core/units.ts';
 import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
@@ -13,12 +13,21 @@ export function formatTunnel(tunnel: Tunnel, now: number): string {
   return tunnel.peer === DEFAULT_PEER ? formatClassic(tunnel, now) : formatMany(tunnel, now);
 }
 
+function list(addresses: readonly InnerIp[]): string {
+  return addresses.join(', ');
+}
+
+/** Own inner addresses and the peer's, family by family; the peer's where they are known. */
+function pairs({ innerIps, innerPeerIps = [] }: Pick<Tunnel, 'innerIps' | 'innerPeerIps'>): string {
+  return list(innerIps) + (innerPeerIps.length === 0 ? '' : ` to ${list(innerPeerIps)}`);
+}
+
 /** The one peer of a tunnel without sections, and the tunnel, are one thing. */
 function formatClassic(tunnel: AnsweringTunnel, now: number): string {
   const { path } = tunnel;
   return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${tunnel.phase}`, [
     ['plane', formatPlane(tunnel)],
-    ['inner', `${tunnel.innerIp} to ${tunnel.innerPeerIp}, MTU ${tunnel.mtu}`],
+    ['inner', `${pairs(tunnel)}, MTU ${tunnel.mtu}`],
     ['local', path ? formatEndpoint(path.local) : `port ${tunnel.localPort}`],
     ['local alternative', tunnel.localAlt],
     ['remote', path ? formatEndpoint(path.remote) : (tunnel.remote ?? 'not known yet')],
@@ -36,7 +45,7 @@ function formatMany(tunnel: AnsweringTunnel, now: number): string {
   const sole = peerCount === 1;
   const head = block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${count}`, [
     ['plane', formatPlane(tunnel)],
-    ['inner', `${tunnel.innerIp}, MTU ${tunnel.mtu}`],
+    ['inner', `${list(tunnel.innerIps)}, MTU ${tunnel.mtu}`],
     ['local', `port ${tunnel.localPort}`],
     // A sole peer's own are with the peer; its troubles are the tunnel's.
     ['refused', formatRefused(sole ? { ...tunnel, refused: {} } : tunnel)],
@@ -54,7 +63,7 @@ function formatMany(tunnel: AnsweringTunnel, now: number): string {
 export function formatPeer(peer: PeerStatus, role: TunnelStatus['role'], now: number): string {
   const { path, mtu } = peer;
   return block(`peer ${peer.id}: ${peer.phase}`, [
-    ['inner', mtu === undefined ? peer.innerIp : `${peer.innerIp}, MTU ${mtu}`],
+    ['inner', mtu === undefined ? list(peer.innerIps) : `${list(peer.innerIps)}, MTU ${mtu}`],
     ['allowed', formatAllowed(peer)],
     ['local', path && formatEndpoint(path.local)],
     ['local alternative', peer.localAlt],
@@ -133,7 +142,7 @@ function formatRecorded(tunnel: RecordedTunnel, now: number): string {
       forwarding === undefined ? undefined : PACKETS[forwarding ? 'forwarded' : 'stopped'],
     ],
     ['plane', formatPlane(tunnel)],
-    ['inner', tunnel.innerPeerIp ? `${tunnel.innerIp} to ${tunnel.innerPeerIp}` : tunnel.innerIp],
+    ['inner', pairs(tunnel)],
     ['remote', path ? formatEndpoint(path.remote) : undefined],
     ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],
     ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],

@@ -27,13 +27,13 @@ export type TunnelStatus = {
   readonly planeReason: string | undefined;
   readonly device: string;
   readonly mtu: number;
-  readonly innerIp: InnerIp;
+  readonly innerIps: readonly InnerIp[];
   /** How many peers there are, and how many of them are `established`. */
   readonly peerCount: number;
   readonly establishedCount: number;
   /** The only peer. */
   readonly peer: PeerId | undefined;
-  readonly innerPeerIp: InnerIp | undefined;
+  readonly innerPeerIps: readonly InnerIp[] | undefined;
   readonly localPort: number;
   /** Address and port, or name and port, that the config gives for the other side. */
   readonly remote: string | undefined;
@@ -63,7 +63,7 @@ export type TunnelStatus = {
 /** What a running tunnel tells about one peer. Holds no secrets. Times are unix milliseconds. */
 export type PeerStatus = {
   readonly id: PeerId;
-  readonly innerIp: InnerIp;
+  readonly innerIps: readonly InnerIp[];
   /** Prefixes as text; `any` as in PeerConfig. */
   readonly allowedIps: readonly string[] | 'any';
   /** Address and port, or name and port, that the config gives for the other side. */

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
+import { hostPrefix } from '../../src/core/addr.ts';
 import { inner, ip } from '../rig/addresses.ts';
 import {
   clientEnd,
@@ -89,8 +90,8 @@ test('networks behind peers: the longest prefix says whose a packet is', async (
   await b.open({
     ip: INNER_B,
     peers: [
-      { ...first, allowedIps: [{ ip: first.innerIp, length: 32 }, wide] },
-      { ...second, allowedIps: [{ ip: second.innerIp, length: 32 }, narrow] },
+      { ...first, allowedIps: [...first.innerIps.map((ip) => hostPrefix(ip)), wide] },
+      { ...second, allowedIps: [...second.innerIps.map((ip) => hostPrefix(ip)), narrow] },
     ],
   });
   using one = NamespaceSocket.udp(cable.a, clientEnd(1));
@@ -106,8 +107,8 @@ test('networks behind peers: the longest prefix says whose a packet is', async (
   expect(innerOf(other.received())).toEqual([[INNER_B, '192.168.5.5']]);
   // The network moves to the other one.
   await b.configure([
-    { ...first, allowedIps: [{ ip: first.innerIp, length: 32 }] },
-    { ...second, allowedIps: [{ ip: second.innerIp, length: 32 }, narrow, wide] },
+    { ...first, allowedIps: [...first.innerIps.map((ip) => hostPrefix(ip))] },
+    { ...second, allowedIps: [...second.innerIps.map((ip) => hostPrefix(ip)), narrow, wide] },
   ]);
   await cable.exec(cable.b, 'ping', '-c1', '-W1', '192.168.7.7');
   expect(one.received()).toEqual([]);

@@ -24,7 +24,7 @@ onePair('bpf', (made) => {
 
 const HINT = Uint8Array.of(0xd7, 1, 2, 3, 4, 5, 6, 7);
 const REQUEST = 85;
-const KEYED = { id: 'keyed' as never, innerIp: INNER_A, allowedIps: 'any', hint: HINT } as const;
+const KEYED = { id: 'keyed' as never, innerIps: [INNER_A], allowedIps: 'any', hint: HINT } as const;
 
 /** Sends a flood from a to b to its end; how many seconds it took at most. */
 async function flood(spec: Partial<FloodSpec>): Promise<number> {

@@ -39,7 +39,7 @@ function prefix(text: string): Prefix {
 }
 
 function peer(id: PeerId, innerIp: InnerIp, ...more: readonly string[]): HostPeer {
-  return { id, innerIp, allowedIps: [innerIp, ...more].map(prefix) };
+  return { id, innerIps: [innerIp], allowedIps: [innerIp, ...more].map(prefix) };
 }
 
 const PEERS = [peer(ONE, INNER_A, '10.20.0.0/16'), peer(TWO, INNER_TWO, '10.20.5.0/24')];
@@ -110,7 +110,7 @@ describe('several peers', () => {
 
   test('a peer of any source takes what nobody else has', async () => {
     using roamer = NamespaceSocket.udp(cable.a, ROAMER);
-    const rest: HostPeer = { id: TWO, innerIp: INNER_TWO, allowedIps: 'any' };
+    const rest: HostPeer = { id: TWO, innerIps: [INNER_TWO], allowedIps: 'any' };
     await pair.openB({ peers: [peer(ONE, INNER_A), rest] });
     await b.admit(B_TO_ROAMER, TWO);
     await cable.sure(cable.b, 'ip', 'route', 'add', '10.30.0.0/16', 'dev', 'ipipou0');

@@ -18,6 +18,7 @@ import {
   type OuterIp,
 } from '../../src/core/addr.ts';
 import { encodeU32host, getU16be } from '../../src/core/bytes.ts';
+import type { OuterConfig } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
 import { decodeIpv6Header } from '../../src/core/wire/ipv6.ts';
 import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
@@ -29,8 +30,9 @@ import { succeeds } from '../rig/patience.ts';
 const NS = `ipipou-us-${process.pid}`;
 const FAR = `${NS}-far`;
 const PORT = port(10_000);
-const OUTER = {
-  localIp: undefined,
+const OUTER: OuterConfig = {
+  localIps: [],
+  family: 'auto',
   localPort: PORT,
   device: undefined,
   localIpAlt: '127.9.9.9' as OuterIp,
@@ -41,7 +43,7 @@ const NO_TRAINS = { segmentation: false, aggregation: false };
 
 const opened: number[] = [];
 
-function open(family: Family, outer: Partial<typeof OUTER | { localIp: OuterIp }> = {}): number {
+function open(family: Family, outer: Partial<OuterConfig> = {}): number {
   const { fd } = inNamespace(NS, () => openTunnelSocket({ ...OUTER, ...outer }, family, NO_TRAINS));
   opened.push(fd);
   return fd;

@@ -29,7 +29,7 @@ export function peerOf(number: number): HostPeer {
   const address = innerIp(number);
   return {
     id: `peer${number}` as PeerId,
-    innerIp: address,
+    innerIps: [address],
     allowedIps: [{ ip: address, length: 32 }],
   };
 }

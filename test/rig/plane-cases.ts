@@ -73,7 +73,7 @@ export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {
           return { ip: inner(address), length: Number(length) };
         });
         const allowedIps = [{ ip: INNER_B, length: 32 }, ...more];
-        await pairOf().openA({ peers: [{ id: DEFAULT_PEER, innerIp: INNER_B, allowedIps }] });
+        await pairOf().openA({ peers: [{ id: DEFAULT_PEER, innerIps: [INNER_B], allowedIps }] });
         await pairOf().openB();
         await pairOf().admitBoth();
         expect(await cable.pings(cable.a, INNER_B)).toBe(true);

@@ -40,7 +40,7 @@ export class PlanePair implements AsyncDisposable {
 
   /** Bound to one address, so that a test can use the port of the others. */
   async openA(options: Partial<HostOptions> = {}): Promise<void> {
-    const peers = [{ id: DEFAULT_PEER, innerIp: INNER_B, allowedIps: 'any' }] as const;
+    const peers = [{ id: DEFAULT_PEER, innerIps: [INNER_B], allowedIps: 'any' }] as const;
     await this.a.open({ ip: INNER_A, peers, localIp: A.ip, role: 'client', ...options });
   }
 
@@ -134,7 +134,7 @@ export function pairForEach(plane: PlaneName, use: (pair: PlanePair) => void): v
 /** How b is opened where a test says nothing else. */
 export const OF_B: HostOptions = {
   ip: INNER_B,
-  peers: [{ id: DEFAULT_PEER, innerIp: INNER_A, allowedIps: 'any' }],
+  peers: [{ id: DEFAULT_PEER, innerIps: [INNER_A], allowedIps: 'any' }],
 };
 
 export async function eventually(check: () => Promise<void> | void): Promise<void> {

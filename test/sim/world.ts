@@ -201,7 +201,7 @@ export class World {
       timers: timersOf({ ...options.timers, ...(role === 'server' ? options.serverTimers : {}) }),
       remoteHost: role === 'server' ? undefined : options.literal ? SERVER_IP : SERVER_NAME,
       remotePort: role === 'server' ? undefined : port(10_000 + (options.shared ? 0 : index)),
-      innerIp: inner(`172.28.0.${index + 1}`),
+      innerIps: [inner(`172.28.0.${index + 1}`)],
       allowedIps: 'any',
     });
     const hinted = options.hints?.(index) ?? true;

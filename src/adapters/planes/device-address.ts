@@ -1,10 +1,25 @@
-import type { InnerIp } from '../../core/addr.ts';
+import { familyOf, ofFamily, type Family, type InnerIp } from '../../core/addr.ts';
+import { defaultPeer } from '../../core/config/peers.ts';
+import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { refile } from '../../core/errors.ts';
 import type { IfIndex } from '../../core/units.ts';
 import type { Address, RouteNetlink } from '../netlink/route.ts';
 
 /** The address of a tunnel device; `peer` is its other end, undefined where it stands alone. */
 export type DeviceAddress = { readonly ip: InnerIp; readonly peer: InnerIp | undefined };
+
+/** The tunnel's addresses for its device: the default peer is the other end, as on a device with one peer; others have routes. */
+export function tunnelAddresses(config: TunnelConfig): readonly DeviceAddress[] {
+  const others = defaultPeer(config)?.innerIps ?? [];
+  return config.inner.ips.map((ip) => ({ ip, peer: ofFamily(others, familyOf(ip)) }));
+}
+
+/** That of one family. Throws where the tunnel has none. */
+export function tunnelAddress(config: TunnelConfig, family: Family): DeviceAddress {
+  const address = tunnelAddresses(config).find(({ ip }) => familyOf(ip) === family);
+  if (address === undefined) throw new RangeError(`no inner address of ${family}`);
+  return address;
+}
 
 export function isAddress(there: Address, { ip, peer }: DeviceAddress): boolean {
   return there.ip === ip && there.peer === peer;

@@ -1,14 +1,14 @@
-import { formatPrefix, type OuterIp, type Path, type Prefix } from '../../core/addr.ts';
+import { formatPrefix, hostPrefix, type OuterIp, type Path, type Prefix } from '../../core/addr.ts';
 import type { PlanePeer } from '../../ports/data-plane.ts';
 import type { Log } from '../../ports/log.ts';
 import type { PeerRouteFailure } from './peer-routes.ts';
 
 /** What a peer gets routes to: where everything may be behind it, the others are the administrator's. */
 export function routedPrefixes({
-  innerIp,
+  innerIps,
   allowedIps,
-}: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): readonly Prefix[] {
-  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }] : allowedIps;
+}: Pick<PlanePeer, 'innerIps' | 'allowedIps'>): readonly Prefix[] {
+  return allowedIps === 'any' ? innerIps.map((ip) => hostPrefix(ip)) : allowedIps;
 }
 
 /** Where a peer's outer packets go, as far as is known: where it is admitted, else where its config has it. */

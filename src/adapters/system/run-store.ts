@@ -22,6 +22,7 @@ import {
   replaceFile,
   tryLock,
 } from './files.ts';
+import { fromFormerRecord } from './former-record.ts';
 import { ownProcess, processState } from './process-id.ts';
 
 /*
@@ -83,7 +84,7 @@ function readRecord(folder: string): RunRecord | undefined {
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
+    return isRecord(value) ? fromFormerRecord(value) : undefined;
   } catch {
     return undefined;
   }

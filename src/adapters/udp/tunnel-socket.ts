@@ -1,4 +1,4 @@
-import { formatEndpoint, type Family, type OuterIp } from '../../core/addr.ts';
+import { formatEndpoint, ofFamily, type Family, type OuterIp } from '../../core/addr.ts';
 import type { OuterConfig } from '../../core/config/tunnel-config.ts';
 import { KernelError } from '../../core/errors.ts';
 import type { ExitName } from '../../core/exit-codes.ts';
@@ -99,8 +99,8 @@ function openUdp(family: Family, subject: string): number {
   );
 }
 
-function boundTo({ localIp }: OuterConfig, family: Family): OuterIp {
-  return localIp ?? ((family === 'ipv4' ? '0.0.0.0' : '::') as OuterIp); // both are canonical
+function boundTo({ localIps }: OuterConfig, family: Family): OuterIp {
+  return ofFamily(localIps, family) ?? ((family === 'ipv4' ? '0.0.0.0' : '::') as OuterIp); // both are canonical
 }
 
 function setIpv4(fd: number, { udpChecksum }: OuterConfig, subject: string): void {

@@ -1,5 +1,5 @@
 import { seconds } from '../units.ts';
-import type { InnerIp, Prefix } from '../addr.ts';
+import { bitsOf, familyOf, hostPrefix, type InnerIp, type Prefix } from '../addr.ts';
 import {
   CONNECTION_IDLE,
   DEAD_PEER_TIMEOUT,
@@ -21,7 +21,7 @@ import {
 const defaultSecret = new TextEncoder().encode(DEFAULT_SECRET);
 
 /** A peer whose options are sound. What it has in common with others it shares with them. */
-export function buildPeer(view: PeerView, innerIp: InnerIp): PeerConfig {
+export function buildPeer(view: PeerView, innerIps: readonly InnerIp[]): PeerConfig {
   const { id, own, base } = view;
   return {
     id,
@@ -32,8 +32,8 @@ export function buildPeer(view: PeerView, innerIp: InnerIp): PeerConfig {
       : base.timers,
     remoteHost: own.remoteHost,
     remotePort: own.remotePort,
-    innerIp,
-    allowedIps: allowedIpsOf(view, innerIp),
+    innerIps,
+    allowedIps: allowedIpsOf(view, innerIps),
   };
 }
 
@@ -76,12 +76,20 @@ export function timersOf(slots: Filled, role: PeerBase['role']): TimerConfig {
   };
 }
 
-function allowedIpsOf({ id, own }: PeerView, innerIp: InnerIp): readonly Prefix[] | 'any' {
+function allowedIpsOf(
+  { id, own }: PeerView,
+  innerIps: readonly InnerIp[],
+): readonly Prefix[] | 'any' {
   if (own.allowedIps === undefined && id === DEFAULT_PEER) return 'any';
-  const itself = { ip: innerIp, length: 32 };
-  // An array that is spread into has room to grow; most peers have no more than themselves.
-  if (own.allowedIps === undefined) return [itself];
-  return [itself, ...own.allowedIps.filter(({ ip, length }) => ip !== innerIp || length !== 32)];
+  // `map` leaves no room to grow, and most peers have no more than themselves.
+  const itself = innerIps.map((ip) => hostPrefix(ip));
+  if (own.allowedIps === undefined) return itself;
+  return [...itself, ...own.allowedIps.filter((prefix) => !isHostOf(prefix, innerIps))];
+}
+
+/** Whether a prefix is one of these addresses alone. */
+export function isHostOf({ ip, length }: Prefix, addresses: readonly InnerIp[]): boolean {
+  return length === bitsOf(familyOf(ip)) && addresses.includes(ip);
 }
 
 /** The secret of peers that say no other. */
@@ -95,6 +103,6 @@ export function settlePeers(peers: readonly PeerConfig[], base: PeerBase): reado
   if (first?.id !== DEFAULT_PEER || !base.defaultTakesAny) return peers;
   const alone = others.length === 0;
   if (alone === (first.allowedIps === 'any')) return peers;
-  const allowedIps = alone ? 'any' : [{ ip: first.innerIp, length: 32 }];
+  const allowedIps = alone ? 'any' : first.innerIps.map((ip) => hostPrefix(ip));
   return [{ ...first, allowedIps }, ...others];
 }

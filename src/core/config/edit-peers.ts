@@ -1,4 +1,4 @@
-import { addToIp, type InnerIp } from '../addr.ts';
+import { addToIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers, sharedSecret } from './build-peer.ts';
 import { MAX_TIME_DISCREPANCY } from './limits.ts';
@@ -6,7 +6,7 @@ import { readSettings } from './merge.ts';
 import { OPTIONS } from './options.ts';
 import { ClaimTable, claimsOf, otherThan } from './peer-claims.ts';
 import { checkPeer, checkRoles, missing } from './peer-rules.ts';
-import { innerIpOf, type PeerBase, type PeerView } from './peer-view.ts';
+import { innerIpsOf, type PeerBase, type PeerView } from './peer-view.ts';
 import {
   COMMAND_LINE,
   findOption,
@@ -55,12 +55,12 @@ export function editPeer(
     ...{ id, base, own, settings, place },
     origins: layer.origins,
     problems: [...problems, ...layer.problems],
-    innerIp: innerIpOf(own, base),
+    innerIps: innerIpsOf(own, base),
   };
   const found = [...view.problems, ...checkRoles(settings, base.role), ...checkPeer(view)];
-  if (view.innerIp === undefined) found.push(...suggestAddress(view, peers));
+  if (view.innerIps.length === 0) found.push(...suggestAddress(view, peers));
   refuse(found);
-  const peer = buildPeer(view, view.innerIp ?? DEFAULT_INNER_IP);
+  const peer = buildPeer(view, view.innerIps);
   refuse(checkOthers(peer, view, peers));
   const warnings = new PeerWarnings();
   warnings.look(view, peer);
@@ -126,9 +126,6 @@ function refuse(problems: readonly ConfigProblem[]): void {
   if (problems.length > 0) throw new ConfigError(problems);
 }
 
-/** Never used: a peer without an address is refused before it is built. */
-const DEFAULT_INNER_IP = '0.0.0.0' as InnerIp;
-
 /**
  * What a peer says by itself, as if its section had said it, less what a change of proof or of
  * address puts an end to.
@@ -169,7 +166,7 @@ function inheritingPeer(peer: PeerConfig, base: PeerBase): PeerConfig {
 }
 
 function suggestAddress(view: PeerView, peers: readonly PeerConfig[]): readonly ConfigProblem[] {
-  const { tunnelIp } = view.base;
+  const [tunnelIp] = view.base.tunnelIps;
   if (tunnelIp === undefined) return [];
   const taken = new ClaimTable<true>();
   for (const peer of peers) {
@@ -198,7 +195,7 @@ function checkOthers(
       const who = other.id === DEFAULT_PEER ? 'the default peer' : `peer \`${other.id}\``;
       const origin =
         view.origins.get(claim.slot) ??
-        view.origins.get(claim.slot === 'allowedIps' ? 'innerPeerIp' : 'allowedIps');
+        view.origins.get(claim.slot === 'allowedIps' ? 'innerPeerIps' : 'allowedIps');
       const expected = otherThan(claim, who);
       found.push(
         origin

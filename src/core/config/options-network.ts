@@ -15,11 +15,12 @@ import { mtuValue, prefixList } from './syntax-peers.ts';
 import {
   deviceName,
   host,
-  innerAddress,
+  innerAddresses,
   localEndpoint,
   nftName,
   oneOf,
-  outerAddress,
+  outerAddresses,
+  outerIpv4,
   portNumber,
   remoteEndpoint,
   wholeNumber,
@@ -36,19 +37,32 @@ export const OUTER_OPTIONS: readonly Option[] = [
       help: 'fou-local-ip, fou-local-port and fou-dev in one.',
     },
     localEndpoint,
-    ['localIp', 'localPort', 'outerDevice'],
-    ({ ip, port, device }) => ({ localIp: ip, localPort: port, outerDevice: device }),
+    ['localIps', 'localPort', 'outerDevice'],
+    ({ ip, port, device }) => ({ localIps: ip && [ip], localPort: port, outerDevice: device }),
   ),
   valued(
     {
       name: 'fou-local-ip',
       group: 'outer',
       fallback: 'the first address of fou-dev, else what the route says',
-      fixed: ({ config }) => config.outer.localIp,
-      help: 'Own address.',
+      fixed: ({ config }) => config.outer.localIps.join(),
+      help: 'Own address, or one of each family; then no other family is used.',
     },
-    outerAddress,
-    'localIp',
+    outerAddresses,
+    'localIps',
+  ),
+  valued(
+    {
+      name: 'fou-family',
+      group: 'outer',
+      fallback: 'auto: both, or those of fou-local-ip',
+      fixed: ({ config }) => config.outer.family,
+      help:
+        'What the tunnel runs over. With auto, a server listens on both, and a client goes to a name by ' +
+        'the family that works.',
+    },
+    oneOf('FAMILY', ['auto', 'ipv4', 'ipv6'] as const),
+    'outerFamily',
   ),
   valued(
     {
@@ -83,7 +97,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
         'Private address that stands in for the own one, by NAT, when another tunnel has the ' +
         'same pair of addresses.',
     },
-    outerAddress,
+    outerIpv4,
     'localIpAlt',
   ),
   flag(
@@ -154,9 +168,10 @@ export const OUTER_OPTIONS: readonly Option[] = [
   ),
 ];
 
-/** A peer's own address is the first of its prefixes; what is left is what the option says. */
-function othersOf(allowed: PeerConfig['allowedIps']): readonly Prefix[] | undefined {
-  return allowed === 'any' || allowed.length < 2 ? undefined : allowed.slice(1);
+/** A peer's own addresses are the first of its prefixes; what is left is what the option says. */
+function othersOf({ allowedIps, innerIps }: PeerConfig): readonly Prefix[] | undefined {
+  const own = innerIps.length;
+  return allowedIps === 'any' || allowedIps.length <= own ? undefined : allowedIps.slice(own);
 }
 
 export const INNER_OPTIONS: readonly Option[] = [
@@ -176,11 +191,11 @@ export const INNER_OPTIONS: readonly Option[] = [
       name: 'tunl-ip',
       group: 'inner',
       fallback: `server: ${FIRST_INNER_IP}+2N; a client must give it`,
-      fixed: ({ config }) => config.inner.ip,
-      help: 'Own address inside the tunnel.',
+      fixed: ({ config }) => config.inner.ips.join(),
+      help: 'Own address inside the tunnel, or one of each family: these families it carries.',
     },
-    innerAddress,
-    'innerIp',
+    innerAddresses,
+    'innerIps',
   ),
   valued(
     {
@@ -188,11 +203,11 @@ export const INNER_OPTIONS: readonly Option[] = [
       group: 'inner',
       peer: 'own',
       fallback: 'server: tunl-ip plus one, but a section must give it; client: tunl-ip less one',
-      kept: ({ innerIp }) => innerIp,
-      help: "The other side's address inside the tunnel.",
+      kept: ({ innerIps }) => innerIps,
+      help: "The other side's address inside the tunnel, or one of each family.",
     },
-    innerAddress,
-    'innerPeerIp',
+    innerAddresses,
+    'innerPeerIps',
   ),
   valued(
     {
@@ -200,7 +215,7 @@ export const INNER_OPTIONS: readonly Option[] = [
       group: 'inner',
       peer: 'own',
       fallback: 'tunl-peer-ip; any, for a tunnel without sections',
-      kept: ({ allowedIps }) => othersOf(allowedIps),
+      kept: othersOf,
       help:
         'Networks behind the other side: it may send from them, and what is sent to them goes to ' +
         'it, the longest prefix first. tunl-peer-ip is always among them.',
@@ -212,7 +227,8 @@ export const INNER_OPTIONS: readonly Option[] = [
     {
       name: 'mtu',
       group: 'inner',
-      fallback: "the outer path's less 28; a client probes it where the server's replies permit",
+      fallback:
+        "the outer path's less 28, over IPv6 48; a client probes it where the server's replies permit",
       fixed: ({ config }) => config.inner.mtu,
       help:
         'MTU of the tunnel device; auto: that of the path, which is probed and followed, and where ' +

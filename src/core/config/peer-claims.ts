@@ -1,5 +1,6 @@
-import { formatPrefix, type InnerIp, type Prefix } from '../addr.ts';
+import { formatPrefix, hostPrefix, type InnerIp, type Prefix } from '../addr.ts';
 import { PrefixMap } from '../prefix-map.ts';
+import { isHostOf } from './build-peer.ts';
 import type { SlotName } from './slots.ts';
 import type { PeerConfig, TunnelConfig } from './tunnel-config.ts';
 
@@ -8,8 +9,8 @@ export type Claim =
   | {
       readonly what: 'network';
       readonly prefix: Prefix;
-      /** `innerPeerIp` for the inner address itself. */
-      readonly slot: 'innerPeerIp' | 'allowedIps';
+      /** `innerPeerIps` for the inner addresses themselves. */
+      readonly slot: 'innerPeerIps' | 'allowedIps';
     }
   | {
       readonly what: 'key' | 'token' | 'remote';
@@ -20,7 +21,7 @@ export type Claim =
     };
 
 /**
- * What a peer claims for itself: its inner address and its prefixes, because packets are told
+ * What a peer claims for itself: its inner addresses and its prefixes, because packets are told
  * apart by them; what it proves itself with, because packets of strangers are; and for a client
  * the server's address, because replies are.
  */
@@ -38,11 +39,14 @@ export function claimsOf(peer: PeerConfig, role: TunnelConfig['role']): readonly
   return claims;
 }
 
-function networksOf({ innerIp, allowedIps }: PeerConfig): Claim[] {
-  const inner = { ip: innerIp, length: 32 };
-  const claims: Claim[] = [{ what: 'network', prefix: inner, slot: 'innerPeerIp' }];
+function networksOf({ innerIps, allowedIps }: PeerConfig): Claim[] {
+  const claims = innerIps.map((ip): Claim => ({
+    what: 'network',
+    prefix: hostPrefix(ip),
+    slot: 'innerPeerIps',
+  }));
   for (const prefix of allowedIps === 'any' ? [] : allowedIps) {
-    if (prefix.length === 32 && prefix.ip === innerIp) continue;
+    if (isHostOf(prefix, innerIps)) continue;
     claims.push({ what: 'network', prefix, slot: 'allowedIps' });
   }
   return claims;
@@ -80,7 +84,7 @@ export class ClaimTable<Holder> {
   }
 
   hasAddress(ip: InnerIp): boolean {
-    return this.#networks.has({ ip, length: 32 });
+    return this.#networks.has(hostPrefix(ip));
   }
 
   #holderOf(claim: Claim): Holder | undefined {

@@ -1,5 +1,8 @@
+import { familyOf, formatPrefix, parseOuterIp, type InnerIp } from '../addr.ts';
 import { formatBase64 } from '../base64.ts';
 import type { ConfigProblem } from '../errors.ts';
+import { isHostOf } from './build-peer.ts';
+import { carries, familyName } from './families.ts';
 import { heard, type PeerView } from './peer-view.ts';
 import { COMMAND_LINE, problemAt, sayAt, type Setting } from './setting.ts';
 import type { SlotName } from './slots.ts';
@@ -119,7 +122,7 @@ function checkRemote(view: PeerView): readonly ConfigProblem[] {
   const found: ConfigProblem[] = [];
   if (remoteHost === undefined && (client || byRemoteIp)) {
     const why = client ? 'the server' : 'what `auth-by-remote-ip` is to accept';
-    const expected = `an IPv4 address or a host name: ${why}`;
+    const expected = `an address or a host name: ${why}`;
     found.push(...missing(view, ['fou-remote-ip', 'fou-remote'], expected));
   }
   if (remotePort === undefined && (client || byRemotePort)) {
@@ -127,32 +130,58 @@ function checkRemote(view: PeerView): readonly ConfigProblem[] {
     const expected = `a port from 1 to 65535: ${why}`;
     found.push(...missing(view, ['fou-remote-port', 'fou-remote'], expected));
   }
+  const literal = parseOuterIp(remoteHost ?? '');
+  const origin = view.origins.get('remoteHost');
+  if (literal && origin && !view.base.outerFamilies.includes(familyOf(literal))) {
+    const [only] = view.base.outerFamilies;
+    found.push(
+      sayAt(
+        origin,
+        `${literal} is ${familyName(familyOf(literal))}, and fou-family or fou-local-ip leave ` +
+          `${familyName(only ?? 'ipv4')} only`,
+      ),
+    );
+  }
   return found;
 }
 
 function checkInner(view: PeerView): readonly ConfigProblem[] {
-  const { innerIp, own, base, origins } = view;
+  const { innerIps, own, base, origins } = view;
   const found: ConfigProblem[] = [];
   const refuseAt = (slot: SlotName, expected: string) => {
     const origin = origins.get(slot);
     if (origin) found.push(problemAt(origin, expected));
     return origin;
   };
-  if (innerIp !== undefined && !isUnicast(innerIp)) {
+  if (innerIps.some((ip) => !isUnicast(ip))) {
     const refused = refuseAt(
-      'innerIp',
+      'innerIps',
       '`tunl-peer-ip` with it: its neighbour is no unicast address',
     );
     if (!refused)
       found.push(...missing(view, ['tunl-peer-ip'], "an address: tunl-ip's neighbour is none"));
-  } else if (innerIp !== undefined && innerIp === base.tunnelIp) {
-    refuseAt('innerPeerIp', 'another address than `tunl-ip`');
+  } else if (innerIps.some((ip) => base.tunnelIps.includes(ip))) {
+    refuseAt('innerPeerIps', 'another address than `tunl-ip`');
   }
-  if (innerIp !== undefined && innerIp === own.remoteHost) {
+  const itself = innerIps.find((ip) => ip === own.remoteHost);
+  if (itself !== undefined) {
     refuseAt('remoteHost', "another address than the tunnel's: it is the peer's inner one");
   }
-  if (own.allowedIps?.some(({ ip, length }) => length === 32 && ip === base.tunnelIp)) {
-    refuseAt('allowedIps', `prefixes without ${base.tunnelIp ?? ''}, which is \`tunl-ip\``);
+  const ownPrefix = own.allowedIps?.find((prefix) => isHostOf(prefix, base.tunnelIps));
+  if (ownPrefix) {
+    refuseAt('allowedIps', `prefixes without ${ownPrefix.ip}, which is \`tunl-ip\``);
   }
+  if (base.tunnelIps.length === 0) return found;
+  const strange = (ip: InnerIp) => !carries({ ips: base.tunnelIps }, familyOf(ip));
+  const ip = innerIps.find(strange);
+  if (ip !== undefined) refuseAt('innerPeerIps', `${familyWithout(ip)} (${ip} is one)`);
+  const prefix = own.allowedIps?.find((allowed) => strange(allowed.ip));
+  if (prefix)
+    refuseAt('allowedIps', `${familyWithout(prefix.ip)} (${formatPrefix(prefix)} is one)`);
   return found;
+}
+
+function familyWithout(ip: InnerIp): string {
+  const name = familyName(familyOf(ip));
+  return `no ${name} while \`tunl-ip\` has no ${name} address`;
 }

@@ -1,4 +1,4 @@
-import { addToIp, type InnerIp } from '../addr.ts';
+import { addToIp, type Family, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { readSettings, type Layer } from './merge.ts';
 import { OPTIONS } from './options.ts';
@@ -16,8 +16,10 @@ import {
 /** What all sections of a tunnel have in common. Holds secrets. */
 export type PeerBase = {
   readonly role: TunnelConfig['role'];
-  /** `tunl-ip`; undefined where it is missing. */
-  readonly tunnelIp: InnerIp | undefined;
+  /** `tunl-ip`; none where it is missing. */
+  readonly tunnelIps: readonly InnerIp[];
+  /** What the outer side may be of. */
+  readonly outerFamilies: readonly Family[];
   /** What sections inherit from the options before them. */
   readonly inherited: Filled;
   /** Whether the default peer takes every address while it is the only peer: no `allowed-ips`. */
@@ -39,8 +41,8 @@ export type PeerView = {
   readonly problems: readonly ConfigProblem[];
   /** Where what is missing should be given. */
   readonly place: { readonly source: string; readonly line: number | undefined };
-  /** Inside the tunnel; undefined where it has to be given and is not. */
-  readonly innerIp: InnerIp | undefined;
+  /** Inside the tunnel; none where it has to be given and is not. */
+  readonly innerIps: readonly InnerIp[];
 };
 
 /** What a peer says, or else what it inherits. */
@@ -70,9 +72,9 @@ export function viewDefault(
   place: PeerView['place'],
 ): PeerView {
   const { slots: own, origins, problems, settings } = layer;
-  const innerIp = own.innerPeerIp ?? neighbour(base);
+  const innerIps = own.innerPeerIps ?? neighbours(base);
   const id = DEFAULT_PEER;
-  return { id, base, own, settings, origins, problems, place, innerIp };
+  return { id, base, own, settings, origins, problems, place, innerIps };
 }
 
 /** The lines of a section are read here, anew whenever it is looked at. */
@@ -87,16 +89,16 @@ export function viewSection(section: Section, base: PeerBase): PeerView {
     origins: layer.origins,
     problems: problems.length === 0 ? layer.problems : [...problems, ...layer.problems],
     place: section,
-    innerIp: innerIpOf(layer.slots, base),
+    innerIps: innerIpsOf(layer.slots, base),
   };
 }
 
 /** Of a section's peer. A server's sections are many: one address cannot be the default of all. */
-export function innerIpOf(own: Filled, base: PeerBase): InnerIp | undefined {
-  return own.innerPeerIp ?? (base.role === 'client' ? neighbour(base) : undefined);
+export function innerIpsOf(own: Filled, base: PeerBase): readonly InnerIp[] {
+  return own.innerPeerIps ?? (base.role === 'client' ? neighbours(base) : []);
 }
 
-/** The other address of the tunnel's pair. */
-function neighbour({ role, tunnelIp }: PeerBase): InnerIp | undefined {
-  return tunnelIp && addToIp(tunnelIp, role === 'server' ? 1 : -1);
+/** The other address of each of the tunnel's pairs. */
+function neighbours({ role, tunnelIps }: PeerBase): readonly InnerIp[] {
+  return tunnelIps.map((ip) => addToIp(ip, role === 'server' ? 1 : -1));
 }

@@ -35,7 +35,7 @@ function hasDefaultPeer({ sections, slots, base }: Situation): boolean {
   return base.role === 'client' && (slots.remoteHost ?? slots.remotePort) !== undefined;
 }
 
-const DEFAULT_PEERS_OWN = ['remoteHost', 'remotePort', 'innerPeerIp', 'allowedIps'] as const;
+const DEFAULT_PEERS_OWN = ['remoteHost', 'remotePort', 'innerPeerIps', 'allowedIps'] as const;
 
 /** What only a default peer could have, where there is none. */
 function refuseStray({ origins }: Situation): readonly ConfigProblem[] {
@@ -83,11 +83,11 @@ class Gathering {
     const before = this.problems.length;
     if (section) this.#note(checkRoles(view.settings, role));
     this.#note(checkPeer(view));
-    if (view.innerIp === undefined) {
+    if (view.innerIps.length === 0) {
       if (section) this.#withoutAddress.push(section);
       return;
     }
-    const peer = buildPeer(view, view.innerIp);
+    const peer = buildPeer(view, view.innerIps);
     this.peers.push(peer);
     this.warnings.look(view, peer);
     // What is wrong by itself would only be found wrong a second time.
@@ -132,9 +132,9 @@ class Gathering {
     const { base, place } = this.#at;
     const view = 'body' in holder ? viewSection(holder, base) : viewDefault(this.#at, base, place);
     // What is a prefix here may be the inner address there, and the other way round.
-    const isInner = claim.what === 'network' && claim.prefix.ip === view.innerIp;
+    const isInner = claim.what === 'network' && view.innerIps.includes(claim.prefix.ip);
     const slot = claim.what === 'network' && !isInner ? 'allowedIps' : claim.slot;
-    return view.origins.get(isInner ? 'innerPeerIp' : slot) ?? holder;
+    return view.origins.get(isInner ? 'innerPeerIps' : slot) ?? holder;
   }
 
   /** A place as somebody who looks at `from` calls it. */
@@ -148,8 +148,8 @@ class Gathering {
   suggestAddresses(): void {
     const { base } = this.#at;
     // A client's follows from `tunl-ip`, whose absence is a problem by itself.
-    if (base.tunnelIp === undefined) return;
-    let free = base.tunnelIp;
+    let [free] = base.tunnelIps;
+    if (free === undefined) return;
     for (const section of this.#withoutAddress) {
       free = this.#nextFree(free);
       const expected = `an address inside the tunnel for it: ${free} is free`;

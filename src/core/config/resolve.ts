@@ -113,8 +113,8 @@ function buildConfig(
   peers: readonly PeerConfig[],
   name: string | undefined,
 ): TunnelConfig {
-  const { role, tunnelIp } = base;
-  if (tunnelIp === undefined) throw new Error('the inner address is there once the rules hold');
+  const { role, tunnelIps } = base;
+  if (tunnelIps.length === 0) throw new Error('the inner address is there once the rules hold');
   const device = slots.tunnelDevice ?? `${DEVICE_PREFIX}${number}`;
   return {
     name: name ?? device,
@@ -122,14 +122,15 @@ function buildConfig(
     number,
     dataplane: slots.dataplane ?? 'auto',
     outer: {
-      localIp: slots.localIp,
+      localIps: slots.localIps ?? [],
+      family: slots.outerFamily ?? 'auto',
       localPort: slots.localPort ?? port(FIRST_LOCAL_PORT + number),
       device: slots.outerDevice,
       localIpAlt: slots.localIpAlt ?? addToIp(FIRST_LOCAL_IP_ALT, number),
       forceLocalIpAlt: slots.forceLocalIpAlt ?? false,
       udpChecksum: slots.udpChecksum,
     },
-    inner: { device, ip: tunnelIp, mtu: slots.mtu },
+    inner: { device, ips: tunnelIps, mtu: slots.mtu },
     queue: {
       number: slots.queueNumber ?? number,
       maxLength: slots.queueLength ?? QUEUE_LENGTH,

@@ -1,7 +1,8 @@
-import { addToIp } from '../addr.ts';
+import { addToIp, familyOf, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { authOf, timersOf } from './build-peer.ts';
-import { FIRST_INNER_IP, NUMBER_FROM_QUEUE_MAX } from './limits.ts';
+import { carries, familyName, outerFamilies } from './families.ts';
+import { FIRST_INNER_IP, IPV6_MIN_MTU, NUMBER_FROM_QUEUE_MAX } from './limits.ts';
 import type { Merged } from './merge.ts';
 import { checkRoles, missing } from './peer-rules.ts';
 import { inheritedOf, type PeerBase, type PeerView } from './peer-view.ts';
@@ -23,14 +24,18 @@ export function situate(merged: Merged, lastSource: string): Situation {
   const role = slots.role ?? (isServerInAllButName(merged) ? 'server' : 'client');
   const number = chooseNumber(slots);
   const inherited = inheritedOf(slots);
-  const tunnelIp =
-    slots.innerIp ?? (role === 'server' ? addToIp(FIRST_INNER_IP, 2 * number) : undefined);
+  const tunnelIps =
+    slots.innerIps ?? (role === 'server' ? [addToIp(FIRST_INNER_IP, 2 * number)] : []);
   return {
     ...merged,
     number,
     base: {
       role,
-      tunnelIp,
+      tunnelIps,
+      outerFamilies: outerFamilies({
+        family: slots.outerFamily ?? 'auto',
+        localIps: slots.localIps ?? [],
+      }),
       inherited,
       defaultTakesAny: slots.allowedIps === undefined,
       auth: authOf({}, inherited),
@@ -70,16 +75,30 @@ function checkAddresses(at: Situation): readonly ConfigProblem[] {
     const origin = origins.get(slot);
     if (origin) found.push(problemAt(origin, expected));
   };
-  if (at.base.tunnelIp === undefined) {
+  if (at.base.tunnelIps.length === 0) {
     found.push(
-      ...missing(at, ['tunl-ip'], 'an IPv4 address: the one that the server calls tunl-peer-ip'),
+      ...missing(at, ['tunl-ip'], 'an address: the one that the server calls tunl-peer-ip'),
     );
   }
   if (slots.tunnelDevice !== undefined && slots.tunnelDevice === slots.outerDevice) {
     refuseAt('tunnelDevice', 'another device than `fou-dev`');
   }
-  if (slots.localIpAlt !== undefined && slots.localIpAlt === slots.localIp) {
+  if (slots.localIpAlt !== undefined && slots.localIps?.includes(slots.localIpAlt)) {
     refuseAt('localIpAlt', 'another address than `fou-local-ip`');
   }
+  const { outerFamily = 'auto', localIps = [] } = slots;
+  if (outerFamily !== 'auto' && localIps.some((ip) => familyOf(ip) !== outerFamily)) {
+    refuseAt('localIps', `no other than ${familyName(outerFamily)}: fou-family says so`);
+  }
+  if (typeof slots.mtu === 'number' && slots.mtu < IPV6_MIN_MTU && hasIpv6(at.base.tunnelIps)) {
+    refuseAt(
+      'mtu',
+      `${IPV6_MIN_MTU} or more: IPv6 inside needs it, and tunl-ip has an IPv6 address`,
+    );
+  }
   return found;
+}
+
+function hasIpv6(addresses: readonly InnerIp[]): boolean {
+  return carries({ ips: addresses }, 'ipv6');
 }

@@ -1,4 +1,4 @@
-import type { OuterIp, InnerIp, Prefix } from '../addr.ts';
+import type { Family, InnerIp, OuterIp, Prefix } from '../addr.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Port, Seconds } from '../units.ts';
 import type { ConfigReference } from './syntax.ts';
@@ -37,7 +37,8 @@ export type Slots = {
   readonly keepalive: Seconds;
   readonly deadPeerTimeout: Seconds;
 
-  readonly localIp: OuterIp;
+  readonly localIps: readonly OuterIp[];
+  readonly outerFamily: 'auto' | Family;
   readonly localPort: Port;
   readonly outerDevice: string;
   readonly localIpAlt: OuterIp;
@@ -47,8 +48,8 @@ export type Slots = {
   readonly udpChecksum: boolean;
 
   readonly tunnelDevice: string;
-  readonly innerIp: InnerIp;
-  readonly innerPeerIp: InnerIp;
+  readonly innerIps: readonly InnerIp[];
+  readonly innerPeerIps: readonly InnerIp[];
   readonly allowedIps: readonly Prefix[];
   readonly mtu: number | 'auto';
 

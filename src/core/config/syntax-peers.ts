@@ -1,19 +1,6 @@
-import {
-  parseInnerIp,
-  ipv4ToNumber,
-  innerIpv4FromNumber,
-  formatPrefix,
-  type Prefix,
-} from '../addr.ts';
+import { bitsOf, familyOf, formatPrefix, parseInnerIp, prefixOf, type Prefix } from '../addr.ts';
 import { ALLOWED_IPS_MAX, MTU_MAX, MTU_MIN, PEER_NAME_MAX } from './limits.ts';
-import {
-  IPV6_MISSING,
-  looksLikeIpv6,
-  parseDecimal,
-  syntax,
-  type Reading,
-  type Syntax,
-} from './syntax.ts';
+import { parseDecimal, syntax, wrong, type Reading, type Syntax } from './syntax.ts';
 import { DEFAULT_PEER, type PeerId } from './tunnel-config.ts';
 
 const nameOfPeer = new RegExp(`^[A-Za-z0-9._-]{1,${PEER_NAME_MAX}}$`);
@@ -31,7 +18,7 @@ export const mtuValue = syntax<number | 'auto'>(
   (text) => (text === 'auto' ? text : parseDecimal(text, MTU_MIN, MTU_MAX)),
 );
 
-const PREFIXES = `prefixes as in 10.1.0.0/16, 10.2.3.4: at most ${ALLOWED_IPS_MAX}, with commas or spaces between`;
+const PREFIXES = `prefixes as in 10.1.0.0/16, fd28:1::/32, 10.2.3.4: at most ${ALLOWED_IPS_MAX}, with commas or spaces between`;
 
 /** `allowed-ips`: networks, an address without length being that address alone. */
 export const prefixList: Syntax<readonly Prefix[]> = {
@@ -52,18 +39,12 @@ export const prefixList: Syntax<readonly Prefix[]> = {
 
 function readPrefix(text: string): Reading<Prefix> {
   const slash = text.indexOf('/');
-  const address = slash < 0 ? text : text.slice(0, slash);
-  if (looksLikeIpv6(address)) return { ok: false, expected: IPV6_MISSING, unimplemented: true };
-  const ip = parseInnerIp(address);
-  const length = slash < 0 ? 32 : parseDecimal(text.slice(slash + 1), 0, 32);
-  if (ip === undefined || length === undefined) return wrong(PREFIXES);
-  const size = 2 ** (32 - length);
-  const behind = ipv4ToNumber(ip) % size;
-  if (behind === 0) return { ok: true, value: { ip, length } };
-  const network = innerIpv4FromNumber(ipv4ToNumber(ip) - behind);
-  return wrong(`${network}/${length}: no bits of ${ip} lie behind the length`);
-}
-
-function wrong(expected: string): Reading<never> {
-  return { ok: false, expected, unimplemented: false };
+  const ip = parseInnerIp(slash < 0 ? text : text.slice(0, slash));
+  if (ip === undefined) return wrong(PREFIXES);
+  const bits = bitsOf(familyOf(ip));
+  const length = slash < 0 ? bits : parseDecimal(text.slice(slash + 1), 0, bits);
+  if (length === undefined) return wrong(PREFIXES);
+  const prefix = prefixOf(ip, length);
+  if (prefix.ip === ip) return { ok: true, value: prefix };
+  return wrong(`${formatPrefix(prefix)}: no bits of ${ip} lie behind the length`);
 }

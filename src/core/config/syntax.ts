@@ -1,11 +1,12 @@
 import {
-  parseOuterIp,
+  encodeIp,
+  familyOf,
   parseInnerIp,
-  ipv4ToNumber,
+  parseOuterIp,
   parsePort,
-  type OuterIp,
   type InnerIp,
   type Ip,
+  type OuterIp,
 } from '../addr.ts';
 import { seconds, type Port, type Seconds } from '../units.ts';
 import { KEY_BYTES, parsePublicKey } from '../public-key.ts';
@@ -30,8 +31,6 @@ export type Syntax<T> = {
   readonly read: (text: string) => Reading<T>;
 };
 
-export const IPV6_MISSING = 'an IPv4 address; IPv6 is not implemented';
-
 export function syntax<T>(
   placeholder: string,
   expected: string,
@@ -46,26 +45,6 @@ export function syntax<T>(
       return { ok: false, expected, unimplemented: false };
     },
   };
-}
-
-/** A syntax in which IPv6 addresses are recognised, and answered as what is not implemented. */
-function ipv4Syntax<T>(
-  placeholder: string,
-  expected: string,
-  parse: (text: string) => T | undefined,
-): Syntax<T> {
-  const plain = syntax(placeholder, expected, parse);
-  return {
-    ...plain,
-    read: (text) =>
-      looksLikeIpv6(text)
-        ? { ok: false, expected: IPV6_MISSING, unimplemented: true }
-        : plain.read(text),
-  };
-}
-
-export function looksLikeIpv6(text: string): boolean {
-  return /^\[?[0-9a-f]*:[0-9a-f]*:[0-9a-f:.]*(?:%[^\]@]*)?\]?(?::[0-9]*)?(?:@.*)?$/i.test(text);
 }
 
 /** Plain decimal digits: no sign, no blank, no leading zero. */
@@ -111,29 +90,75 @@ export const keyType: Syntax<'ed25519'> = {
 
 export const portNumber = syntax<Port>('PORT', 'a port from 1 to 65535', parsePort);
 
-/** Unicast: the first octet is 1 to 223. */
+/** An address that a host may have, of IPv6 one of a scope beyond the link. */
 export function isUnicast(address: Ip): boolean {
-  const first = ipv4ToNumber(address) >>> 24;
-  return first >= 1 && first <= 223;
+  const [first = 0, second = 0] = encodeIp(address);
+  if (familyOf(address) === 'ipv4') return first >= 1 && first <= 223;
+  const linkLocal = first === 0xfe && second >= 0x80 && second <= 0xbf;
+  return address !== '::' && first !== 0xff && !linkLocal;
 }
 
-function parseUnicast(text: string): OuterIp | undefined {
-  const address = parseOuterIp(text);
+function unicastOnly<Kind extends Ip>(address: Kind | undefined): Kind | undefined {
   return address !== undefined && isUnicast(address) ? address : undefined;
 }
 
-const UNICAST = 'a unicast IPv4 address in four decimal numbers';
+const parseUnicast = (text: string): OuterIp | undefined => unicastOnly(parseOuterIp(text));
 
-export const outerAddress = ipv4Syntax<OuterIp>('IP', UNICAST, parseUnicast);
+export const outerIpv4 = syntax<OuterIp>(
+  'IP',
+  'a unicast IPv4 address in four decimal numbers',
+  (text) => {
+    const address = parseUnicast(text);
+    return address !== undefined && familyOf(address) === 'ipv4' ? address : undefined;
+  },
+);
 
-export const innerAddress = ipv4Syntax<InnerIp>('IP', UNICAST, (text) => {
-  const address = parseInnerIp(text);
-  return address !== undefined && isUnicast(address) ? address : undefined;
-});
+const ONE_OF_EACH = 'a unicast IPv4 or IPv6 address, or one of each with a comma between';
+
+/** One address, or one of each family: IPv4 first, whatever comes first. */
+function addresses<Kind extends Ip>(
+  parse: (text: string) => Kind | undefined,
+): Syntax<readonly Kind[]> {
+  return {
+    placeholder: 'IP[,IP]',
+    expected: ONE_OF_EACH,
+    read(text) {
+      const found: Kind[] = [];
+      for (const part of text.split(',')) {
+        const address = unicastOnly(parse(part.trim()));
+        if (address === undefined) return wrong(linkLocalWords(part.trim()) ?? ONE_OF_EACH);
+        if (found.some((other) => familyOf(other) === familyOf(address))) {
+          return wrong(`${ONE_OF_EACH}: ${found.join(', ')} and ${address} are of the same family`);
+        }
+        found.push(address);
+      }
+      return { ok: true, value: found.toSorted((a, b) => bytesOf(a) - bytesOf(b)) };
+    },
+  };
+}
+
+function bytesOf(address: Ip): number {
+  return familyOf(address) === 'ipv4' ? 4 : 16;
+}
+
+/** What is said of an address of one link alone, which a tunnel cannot have. */
+function linkLocalWords(text: string): string | undefined {
+  const address = parseOuterIp(text.replace(/%.*$/, ''));
+  if (address === undefined || isUnicast(address) || !/^fe[89a-f]/.test(address)) return undefined;
+  return 'an address that is good beyond its link: not one of fe80::/10';
+}
+
+export function wrong(expected: string): Reading<never> {
+  return { ok: false, expected, unimplemented: false };
+}
+
+export const outerAddresses = addresses<OuterIp>(parseOuterIp);
+
+export const innerAddresses = addresses<InnerIp>(parseInnerIp);
 
 const label = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 
-/** An IPv4 address or a DNS name (RFC 1123, 2.1: its last label is not a number). */
+/** An address or a DNS name (RFC 1123, 2.1: its last label is not a number). Addresses become canonical. */
 function parseHost(text: string): string | undefined {
   if (parseOuterIp(text) !== undefined) return parseUnicast(text);
   const labels = text.replace(/\.$/, '').split('.');
@@ -142,7 +167,16 @@ function parseHost(text: string): string | undefined {
   return sound && text.length <= HOST_NAME_MAX ? text : undefined;
 }
 
-export const host = ipv4Syntax('HOST', 'an IPv4 address or a host name', parseHost);
+const HOST = 'an IPv4 or IPv6 address or a host name';
+
+export const host: Syntax<string> = {
+  placeholder: 'HOST',
+  expected: HOST,
+  read(text) {
+    const value = parseHost(text);
+    return value === undefined ? wrong(linkLocalWords(text) ?? HOST) : { ok: true, value };
+  },
+};
 
 const encoder = new TextEncoder();
 
@@ -232,35 +266,73 @@ function cut(text: string, mark: string): { before: string; after: string | unde
   return { before: text.slice(0, at), after: text.slice(at + 1) };
 }
 
-export const localEndpoint = ipv4Syntax<LocalParts>(
-  '[IP][:PORT][@DEVICE]',
-  'an IPv4 address, :PORT, @DEVICE, or several of these in this order',
-  (text) => {
+/** The address or name and the port of `HOST:PORT`; an IPv6 address stands in brackets. */
+function cutPort(text: string): { host: string; port: string | undefined } | undefined {
+  if (!text.startsWith('[')) {
+    const { before, after } = cut(text, ':');
+    return { host: before, port: after };
+  }
+  const { before, after } = cut(text.slice(1), ']');
+  if (after === undefined || !before.includes(':')) return undefined;
+  if (after !== '' && !after.startsWith(':')) return undefined;
+  return { host: before, port: after === '' ? undefined : after.slice(1) };
+}
+
+/** Words for an IPv6 address without its brackets, which would not tell where the port begins. */
+function bracketWords(text: string): string | undefined {
+  const bare = text.replace(/@.*$/, '');
+  if (bare.startsWith('[') || bare.split(':').length < 3) return undefined;
+  const colon = bare.lastIndexOf(':');
+  const [front, whole] = [parseOuterIp(bare.slice(0, colon)), parseOuterIp(bare)];
+  const readings = [
+    ...(front === undefined ? [] : [`[${front}]:${bare.slice(colon + 1)}`]),
+    ...(whole === undefined ? [] : [`[${whole}]`]),
+  ];
+  if (readings.length === 0) return undefined;
+  return `an IPv6 address in brackets, as in ${readings.join(' or ')}`;
+}
+
+const LOCAL =
+  'an IPv4 address or an IPv6 one in brackets, :PORT, @DEVICE, or several of these in this order';
+
+export const localEndpoint: Syntax<LocalParts> = {
+  placeholder: '[IP][:PORT][@DEVICE]',
+  expected: LOCAL,
+  read(text) {
     const atSign = cut(text, '@');
-    const colon = cut(atSign.before, ':');
-    const ip = part(colon.before, parseUnicast);
-    const port = part(colon.after, parsePort);
+    const parts = cutPort(atSign.before);
+    if (parts === undefined || text === '') return wrong(LOCAL);
+    const ip = part(parts.host, parseUnicast);
+    const port = part(parts.port, parsePort);
     const device = part(atSign.after, parseDevice);
     // A mark with nothing behind it is a slip, not an omission.
-    if (colon.after === '' || atSign.after === '') return undefined;
-    if (ip === false || port === false || device === false || text === '') return undefined;
-    return { ip, port, device };
+    if (parts.port === '' || atSign.after === '') return wrong(bracketWords(text) ?? LOCAL);
+    if (ip === false || port === false || device === false) {
+      return wrong(bracketWords(text) ?? linkLocalWords(parts.host) ?? LOCAL);
+    }
+    return { ok: true, value: { ip, port, device } };
   },
-);
+};
 
 export type RemoteParts = { readonly host: string | undefined; readonly port: Port | undefined };
 
-export const remoteEndpoint = ipv4Syntax<RemoteParts>(
-  '[HOST][:PORT]',
-  'an IPv4 address or a host name, :PORT, or both in this order',
-  (text) => {
-    const colon = cut(text, ':');
-    const name = part(colon.before, parseHost);
-    const port = part(colon.after, parsePort);
-    if (name === false || port === false || colon.after === '' || text === '') return undefined;
-    return { host: name, port };
+const REMOTE =
+  'an IPv4 address, an IPv6 one in brackets or a host name, :PORT, or both in this order';
+
+export const remoteEndpoint: Syntax<RemoteParts> = {
+  placeholder: '[HOST][:PORT]',
+  expected: REMOTE,
+  read(text) {
+    const parts = cutPort(text);
+    if (parts === undefined || text === '') return wrong(REMOTE);
+    const name = part(parts.host, parseHost);
+    const port = part(parts.port, parsePort);
+    if (name === false || port === false || parts.port === '') {
+      return wrong(bracketWords(text) ?? linkLocalWords(parts.host) ?? REMOTE);
+    }
+    return { ok: true, value: { host: name, port } };
   },
-);
+};
 
 /** A file of options: where it is, and the name that its tunnel goes by. */
 export type ConfigReference = { readonly name: string; readonly path: string };

@@ -1,4 +1,4 @@
-import type { OuterIp, InnerIp, Prefix } from '../addr.ts';
+import type { Family, InnerIp, OuterIp, Prefix } from '../addr.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
 
@@ -30,13 +30,13 @@ export type PeerConfig = {
   readonly proof: Proof;
   readonly auth: AuthConfig;
   readonly timers: TimerConfig;
-  /** `fou-remote-ip`: an IPv4 address or a name; undefined on a server that learns it. */
+  /** `fou-remote-ip`: an address or a name; undefined on a server that learns it. */
   readonly remoteHost: string | undefined;
   readonly remotePort: Port | undefined;
-  /** `tunl-peer-ip`: the peer's address inside the tunnel. */
-  readonly innerIp: InnerIp;
+  /** `tunl-peer-ip`: the peer's addresses inside the tunnel; see InnerConfig.ips. */
+  readonly innerIps: readonly InnerIp[];
   /**
-   * Inner addresses that the peer may send from and that are sent to it, `innerIp` among them;
+   * Inner addresses that the peer may send from and that are sent to it, `innerIps` before all others;
    * `any`: every source is taken, and what no other peer's prefix matches is sent to it.
    */
   readonly allowedIps: readonly Prefix[] | 'any';
@@ -80,8 +80,10 @@ export type TimerConfig = {
 };
 
 export type OuterConfig = {
-  /** `fou-local-ip`; undefined = taken from the device or the route. */
-  readonly localIp: OuterIp | undefined;
+  /** `fou-local-ip`, one of a family at most; none = taken from the device or the route. */
+  readonly localIps: readonly OuterIp[];
+  /** `fou-family`; see outerFamilies. */
+  readonly family: 'auto' | Family;
   readonly localPort: Port;
   /** `fou-dev`; undefined = whatever the route says. */
   readonly device: string | undefined;
@@ -94,7 +96,8 @@ export type OuterConfig = {
 export type InnerConfig = {
   /** Name of the tunnel device. */
   readonly device: string;
-  readonly ip: InnerIp;
+  /** `tunl-ip`: one or two, none of the same family, IPv4 first. The tunnel carries their families. */
+  readonly ips: readonly InnerIp[];
   /**
    * MTU of the tunnel device; undefined = the outer path's less the overhead; `auto` = that, and the
    * path to each peer is probed and followed.

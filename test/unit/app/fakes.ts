@@ -178,7 +178,7 @@ export function peerConfig(id: PeerId = DEFAULT_PEER): PeerConfig {
     },
     remoteHost: undefined,
     remotePort: undefined,
-    innerIp: inner('172.28.0.1'),
+    innerIps: [inner('172.28.0.1')],
     allowedIps: 'any',
   };
 }

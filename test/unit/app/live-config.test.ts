@@ -67,10 +67,10 @@ class Told implements LivePeers {
   }
 }
 
-function statusOf({ id, innerIp, allowedIps }: PeerConfig): PeerStatus {
+function statusOf({ id, innerIps, allowedIps }: PeerConfig): PeerStatus {
   const prefixes = allowedIps === 'any' ? [] : allowedIps.map(({ ip }) => `${ip}/32`);
   return {
-    ...{ id, innerIp, allowedIps: prefixes, phase: 'listening', keepalive: seconds(0) },
+    ...{ id, innerIps, allowedIps: prefixes, phase: 'listening', keepalive: seconds(0) },
     ...{ remote: undefined, localAlt: undefined, mtu: undefined, path: undefined },
     ...{ authenticatedAt: undefined, lastHeardAt: undefined, rememberedUntil: undefined },
     ...{ traffic: undefined, refused: {}, authPacketsSent: 0, repliesVerified: 0 },

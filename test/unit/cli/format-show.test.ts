@@ -27,11 +27,11 @@ const LIVING: AnsweringTunnel = {
   planeReason: 'fou lacks kernel module fou; this one has all it needs',
   device: 'ipipou0',
   mtu: 1472,
-  innerIp: inner('172.28.0.0'),
+  innerIps: [inner('172.28.0.0')],
   peerCount: 1,
   establishedCount: 1,
   peer: DEFAULT_PEER,
-  innerPeerIp: inner('172.28.0.1'),
+  innerPeerIps: [inner('172.28.0.1')],
   localPort: 10000,
   remote: undefined,
   localAlt: undefined,
@@ -59,8 +59,8 @@ const DEAD: RecordedTunnel = {
   ...{ plane: 'fou', planeReason: 'asked for by the config', pid: 42, processState: undefined },
   since: millis(NOW - 3_600_000),
   log: '/var/log/ipipou/ipipou0.log',
-  innerIp: inner('172.28.0.0'),
-  innerPeerIp: inner('172.28.0.1'),
+  innerIps: [inner('172.28.0.0')],
+  innerPeerIps: [inner('172.28.0.1')],
   path: pathTo(1),
   forwarding: true,
   traffic: { rxBytes: 2048, rxPackets: 2, txBytes: 5, txPackets: 1 },
@@ -68,7 +68,7 @@ const DEAD: RecordedTunnel = {
 
 const PEER: PeerStatus = {
   id: 'laptop' as PeerId,
-  innerIp: inner('172.28.0.2'),
+  innerIps: [inner('172.28.0.2')],
   allowedIps: ['172.28.0.2/32', '10.1.0.0/16'],
   remote: undefined,
   localAlt: undefined,
@@ -90,7 +90,7 @@ const PEER: PeerStatus = {
 const ABSENT: PeerStatus = {
   ...PEER,
   id: 'phone' as PeerId,
-  innerIp: inner('172.28.0.3'),
+  innerIps: [inner('172.28.0.3')],
   allowedIps: Array.from({ length: 12 }, (_, index) => `10.2.${index}.0/24`),
   remote: 'phone.example',
   mtu: undefined,
@@ -109,7 +109,7 @@ const MANY: AnsweringTunnel = {
   peerCount: 5,
   establishedCount: 1,
   peer: undefined,
-  innerPeerIp: undefined,
+  innerPeerIps: undefined,
   path: undefined,
   traffic: undefined,
   keepalive: undefined,
@@ -271,7 +271,7 @@ describe('show', () => {
     const tunnel: RecordedTunnel = {
       ...DEAD,
       ...{ daemon: 'starting', processState: 'S', forwarding: undefined, traffic: undefined },
-      ...{ innerPeerIp: undefined, path: undefined, hint: undefined },
+      ...{ innerPeerIps: undefined, path: undefined, hint: undefined },
       why: 'its daemon (process 42) is still starting',
     };
     expect(formatTunnel(tunnel, NOW)).toBe(`ipipou0 (home): server, starting

@@ -4,10 +4,10 @@ import { PRIVATE_KEY, PUBLIC_KEY, configError } from './resolve-texts.ts';
 
 const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
 
-/** A server with one more line, which is wrong. */
-const server = (line: string, said: Omit<Said, 'line'>): readonly [string, Said] => [
-  `server\n${line}\n`,
-  { line: 2, ...said },
+/** A server with more lines, of which the last is wrong. */
+const server = (lines: string, said: Omit<Said, 'line'>): readonly [string, Said] => [
+  `server\n${lines}\n`,
+  { line: 1 + lines.split('\n').length, ...said },
 ];
 
 /** A sound client with one more line, which is wrong. */
@@ -16,11 +16,14 @@ const client = (line: string, said: Omit<Said, 'line'>): readonly [string, Said]
   { line: 3, ...said },
 ];
 
-const IPV6 = 'an IPv4 address; IPv6 is not implemented';
-const UNICAST = 'a unicast IPv4 address';
+const UNICAST = 'a unicast IPv4 or IPv6 address, or one of each';
+const ALTERNATIVE = 'a unicast IPv4 address in four decimal numbers';
+const LINK_LOCAL = 'an address that is good beyond its link: not one of fe80::/10';
+const REMOTE = 'an IPv4 address, an IPv6 one in brackets or a host name, :PORT';
+const BRACKETS = 'an IPv6 address in brackets, as in [2001:db8::1]';
 const DEVICE = 'a device name: 1 to 15 bytes';
-const HOST = 'an IPv4 address or a host name';
-const LOCAL = 'an IPv4 address, :PORT, @DEVICE';
+const HOST = 'an IPv4 or IPv6 address or a host name';
+const LOCAL = 'an IPv4 address or an IPv6 one in brackets, :PORT, @DEVICE';
 
 const FILE_CASES: readonly (readonly [string, Said])[] = [
   // Numbers
@@ -59,14 +62,73 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
   server('tunl-ip 10.0.0.1/24', is('tunl-ip', '10.0.0.1/24', UNICAST)),
   server('tunl-ip 224.0.0.1', is('tunl-ip', '224.0.0.1', UNICAST)),
   server('tunl-peer-ip 256.1.1.1', is('tunl-peer-ip', '256.1.1.1', UNICAST)),
-  server('tunl-ip fd00::1', is('tunl-ip', 'fd00::1', IPV6, 'notImplemented')),
-  server('fou-local-ip ::1', is('fou-local-ip', '::1', IPV6, 'notImplemented')),
-  server('fou-local [::1]:9@e0', is('fou-local', '[::1]:9@e0', IPV6, 'notImplemented')),
-  server('fou-remote-ip fe80::1%e0', is('fou-remote-ip', 'fe80::1%e0', IPV6, 'notImplemented')),
-  server('fou-remote [2001:db8::1]:1', is('fou-remote', '[2001:db8::1]:1', IPV6, 'notImplemented')),
-  server('fou-remote host:0', is('fou-remote', 'host:0', HOST)),
-  server('fou-remote host:', is('fou-remote', 'host:', HOST)),
-  server('fou-remote ho_st-:1', is('fou-remote', 'ho_st-:1', HOST)),
+  server('tunl-ip ::', is('tunl-ip', '::', UNICAST)),
+  server('tunl-ip ff02::1', is('tunl-ip', 'ff02::1', UNICAST)),
+  server('tunl-ip fd28::1/64', is('tunl-ip', 'fd28::1/64', UNICAST)),
+  server('tunl-ip fe80::1', is('tunl-ip', 'fe80::1', LINK_LOCAL)),
+  server('tunl-ip 10.0.0.1,', is('tunl-ip', '10.0.0.1,', UNICAST)),
+  server(
+    'tunl-ip 10.0.0.1, 10.0.0.2',
+    is('tunl-ip', '10.0.0.1, 10.0.0.2', '10.0.0.1 and 10.0.0.2 are of the same family'),
+  ),
+  server(
+    'tunl-ip fd28::1, fd28::2',
+    is('tunl-ip', 'fd28::1, fd28::2', 'fd28::1 and fd28::2 are of the same family'),
+  ),
+  server('tunl-ip 1.2.3.4, ::5, ::6', is('tunl-ip', '1.2.3.4, ::5, ::6', 'of the same family')),
+  server(
+    'tunl-peer-ip fd28::',
+    is('tunl-peer-ip', 'fd28::', 'no IPv6 while `tunl-ip` has no IPv6'),
+  ),
+  server(
+    'tunl-ip fd28::1\ntunl-peer-ip 10.0.0.1',
+    is('tunl-peer-ip', '10.0.0.1', 'no IPv4 while `tunl-ip` has no IPv4 address (10.0.0.1 is one)'),
+  ),
+  server('allowed-ips fd28::/16', is('allowed-ips', 'fd28::/16', 'no IPv6 while `tunl-ip` has no')),
+  server(
+    'tunl-ip fd28::1\nallowed-ips fd28::1, fd29::/16',
+    is('allowed-ips', 'fd28::1, fd29::/16', 'prefixes without fd28::1, which is `tunl-ip`'),
+  ),
+  server('tunl-ip fd28::1\nmtu 1279', is('mtu', '1279', '1280 or more: IPv6 inside needs it')),
+  server('fou-family both', is('fou-family', 'both', 'auto, ipv4 or ipv6')),
+  server(
+    'fou-family ipv6\nfou-local-ip 192.0.2.1, 2001:db8::1',
+    is('fou-local-ip', '192.0.2.1, 2001:db8::1', 'no other than IPv6: fou-family says so'),
+  ),
+  server(
+    'fou-family ipv6\nfou-remote 192.0.2.1:1',
+    is('fou-remote', '192.0.2.1:1', '192.0.2.1 is IPv4, and fou-family or fou-local-ip leave IPv6'),
+  ),
+  server(
+    'fou-local 192.0.2.1\nfou-remote-ip 2001:db8::1',
+    is('fou-remote-ip', '2001:db8::1', '2001:db8::1 is IPv6, and fou-family or fou-local-ip'),
+  ),
+  server('fou-local-ip fe80::1%e0', is('fou-local-ip', 'fe80::1%e0', LINK_LOCAL)),
+  server('fou-local-ip [2001:db8::1]', is('fou-local-ip', '[2001:db8::1]', UNICAST)),
+  server('fou-local 2001:db8::1', is('fou-local', '2001:db8::1', BRACKETS)),
+  server(
+    'fou-local 2001:db8::1:9@e0',
+    is('fou-local', '2001:db8::1:9@e0', 'as in [2001:db8::1]:9 or [2001:db8::1:9]'),
+  ),
+  server('fou-local [2001:db8::1', is('fou-local', '[2001:db8::1', LOCAL)),
+  server('fou-local [2001:db8::1]9', is('fou-local', '[2001:db8::1]9', LOCAL)),
+  server('fou-local [2001:db8::1]:', is('fou-local', '[2001:db8::1]:', LOCAL)),
+  server('fou-local [192.0.2.1]:9', is('fou-local', '[192.0.2.1]:9', LOCAL)),
+  server('fou-local [fe80::1]:9@e0', is('fou-local', '[fe80::1]:9@e0', LINK_LOCAL)),
+  server('fou-local-ip-alt fd28::1', is('fou-local-ip-alt', 'fd28::1', ALTERNATIVE)),
+  server('fou-remote-ip fe80::1%e0', is('fou-remote-ip', 'fe80::1%e0', LINK_LOCAL)),
+  server('fou-remote-ip ff02::1', is('fou-remote-ip', 'ff02::1', HOST)),
+  server('fou-remote 2001:db8::1', is('fou-remote', '2001:db8::1', BRACKETS)),
+  server(
+    'fou-remote 2001:db8::1:10000',
+    is('fou-remote', '2001:db8::1:10000', 'in brackets, as in [2001:db8::1]:10000'),
+  ),
+  server('fou-remote [2001:db8::1]:0', is('fou-remote', '[2001:db8::1]:0', REMOTE)),
+  server('fou-remote [2001:db8::g]:1', is('fou-remote', '[2001:db8::g]:1', REMOTE)),
+  server('fou-remote [host]:1', is('fou-remote', '[host]:1', REMOTE)),
+  server('fou-remote host:0', is('fou-remote', 'host:0', REMOTE)),
+  server('fou-remote host:', is('fou-remote', 'host:', REMOTE)),
+  server('fou-remote ho_st-:1', is('fou-remote', 'ho_st-:1', REMOTE)),
   server('fou-remote-ip 999.1.1.1', is('fou-remote-ip', '999.1.1.1', HOST)),
   server('fou-remote-ip 255.255.255.255', is('fou-remote-ip', '255.255.255.255', HOST)),
   server('fou-remote-ip a..b', is('fou-remote-ip', 'a..b', HOST)),
@@ -285,7 +347,7 @@ const ARGUMENT_CASES: readonly (readonly [readonly string[], Omit<Said, 'line'>]
   ],
   [['--number', '1', '--number', '2'], is('number', '2', 'no other value than the one before it')],
   [['--client'], is('client', '(given)', 'only one of this and `server`')],
-  [['--tunl-ip', '::1'], is('tunl-ip', '::1', IPV6, 'notImplemented')],
+  [['--tunl-ip', '::'], is('tunl-ip', '::', UNICAST)],
 ];
 
 test.each(ARGUMENT_CASES.map(([argv, said]) => ({ argv, said })))(
@@ -306,7 +368,7 @@ test.each(ARGUMENT_CASES.map(([argv, said]) => ({ argv, said })))(
 
 test('every problem is reported, not only the first', () => {
   const error = configError(
-    'number x\nfrob 1\nfou-dev\nauth-lifetime 1\ntunl-ip fd00::1\nclient\n',
+    'number x\nfrob 1\nfou-dev\nauth-lifetime 1\ntunl-ip fe80::1\nclient\n',
     '-x',
   );
   expect(error.message.split('\n')).toEqual([
@@ -315,18 +377,18 @@ test('every problem is reported, not only the first', () => {
     't.conf:3: fou-dev: no value: expected a device name: 1 to 15 bytes, not . or .., no spaces, ' +
       'none of / : % * " \\, after one space',
     't.conf:4: auth-lifetime is for a server; this is a client',
-    't.conf:5: tunl-ip: "fd00::1": expected an IPv4 address; IPv6 is not implemented',
-    't.conf: fou-remote-ip: no value: expected an IPv4 address or a host name: the server',
+    't.conf:5: tunl-ip: "fe80::1": expected an address that is good beyond its link: not one of fe80::/10',
+    't.conf: fou-remote-ip: no value: expected an address or a host name: the server',
     "t.conf: fou-remote-port: no value: expected a port from 1 to 65535: the server's",
     'unknown option -x: ipipou help lists them',
   ]);
 });
 
 test('the exit is that of missing support only if nothing else is wrong', () => {
-  const unsupported = 'server\ntunl-ip fd00::1\nauth-key-type rsa\n';
+  const unsupported = 'server\nauth-key-type rsa\n';
   expect(configError(unsupported).exit).toBe('notImplemented');
   expect(configError(`${unsupported}number x\n`).exit).toBe('arguments');
-  expect(configError('tunl-ip fd00::1\n').exit).toBe('arguments');
+  expect(configError('auth-key-type rsa\n').exit).toBe('arguments');
 });
 
 test('a role that is given wrong is all that is said about roles', () => {

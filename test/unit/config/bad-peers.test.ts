@@ -18,8 +18,6 @@ function twoPeers(allowed: string, line: string, said: Said, id = 'b'): readonly
   return [`server\n${first}peer ${id}\n${[...lines, ...more].join('\n')}\n`, said];
 }
 
-const IPV6 = 'an IPv4 address; IPv6 is not implemented';
-
 const CASES: readonly (readonly [string, Said])[] = [
   ['server\npeer\n', { line: 2, ...is('peer', undefined, 'letters, digits and . _ -') }],
   ['server\npeer default\n', { line: 2, ...is('peer', 'default', 'that is not default') }],
@@ -58,7 +56,9 @@ const CASES: readonly (readonly [string, Said])[] = [
   section('allowed-ips any', is('allowed-ips', 'any', 'prefixes as in')),
   section('allowed-ips 10.1.2.3/16', is('allowed-ips', '10.1.2.3/16', '10.1.0.0/16: no bits')),
   section('allowed-ips 10.0.0.1/0', is('allowed-ips', '10.0.0.1/0', '0.0.0.0/0: no bits')),
-  section('allowed-ips fd00::/8', is('allowed-ips', 'fd00::/8', IPV6, 'notImplemented')),
+  section('allowed-ips fd00::/8', is('allowed-ips', 'fd00::/8', 'no IPv6 while `tunl-ip` has no')),
+  section('allowed-ips fd00::1/8', is('allowed-ips', 'fd00::1/8', 'fd00::/8: no bits of fd00::1')),
+  section('allowed-ips fd00::/129', is('allowed-ips', 'fd00::/129', 'prefixes as in')),
   section('allowed-ips 172.28.0.0', is('allowed-ips', '172.28.0.0', 'which is `tunl-ip`')),
   [
     `server\npeer a\nauth-token t\ntunl-peer-ip 172.28.0.9\nallowed-ips ${'10.0.0.0/8,'.repeat(1025)}\n`,

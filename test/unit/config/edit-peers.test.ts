@@ -62,7 +62,7 @@ test.each([
     'a',
     ['tunl-peer-ip', '10.0.0.9'],
     {
-      innerIp: '10.0.0.9',
+      innerIps: ['10.0.0.9'],
       allowedIps: [
         { ip: '10.0.0.9', length: 32 },
         { ip: '10.1.0.0', length: 16 },

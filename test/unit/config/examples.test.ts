@@ -46,14 +46,15 @@ test("the description's server config resolves as it stands", () => {
       number: 0,
       dataplane: 'auto',
       outer: {
-        localIp: undefined,
+        localIps: [],
+        family: 'auto',
         localPort: 10000,
         device: 'eth0',
         localIpAlt: '172.29.0.0',
         forceLocalIpAlt: false,
         udpChecksum: undefined,
       },
-      inner: { device: 'ipipou0', ip: '172.28.0.0', mtu: undefined },
+      inner: { device: 'ipipou0', ips: ['172.28.0.0'], mtu: undefined },
       queue: { number: 0, maxLength: 24 },
       nft: { table: 'ipipou', counters: true },
       peers: [
@@ -75,7 +76,7 @@ test("the description's server config resolves as it stands", () => {
           timers: { authLifetime: 3600, keepalive: 0, connectionIdle: 120, deadPeerTimeout: 30 },
           remoteHost: undefined,
           remotePort: undefined,
-          innerIp: '172.28.0.1',
+          innerIps: ['172.28.0.1'],
           allowedIps: 'any',
         },
       ],
@@ -95,14 +96,15 @@ test("the description's client config resolves as it stands", () => {
       number: 0,
       dataplane: 'auto',
       outer: {
-        localIp: undefined,
+        localIps: [],
+        family: 'auto',
         localPort: 10000,
         device: 'eth0',
         localIpAlt: '172.29.0.0',
         forceLocalIpAlt: false,
         udpChecksum: undefined,
       },
-      inner: { device: 'ipipou0', ip: '172.28.0.1', mtu: undefined },
+      inner: { device: 'ipipou0', ips: ['172.28.0.1'], mtu: undefined },
       queue: { number: 0, maxLength: 24 },
       nft: { table: 'ipipou', counters: true },
       peers: [
@@ -124,7 +126,7 @@ test("the description's client config resolves as it stands", () => {
           timers: { authLifetime: 0, keepalive: 27, connectionIdle: 120, deadPeerTimeout: 30 },
           remoteHost: '203.0.113.1',
           remotePort: 10000,
-          innerIp: '172.28.0.0',
+          innerIps: ['172.28.0.0'],
           allowedIps: 'any',
         },
       ],
@@ -182,7 +184,7 @@ function manualFiles(): readonly [server: string, client: string] {
 test("the manual's server of three clients, and client of two servers, resolve as they stand", () => {
   const [server, client] = manualFiles();
   const peersOf = (text: string) =>
-    resolveRun(text).config.peers.map(({ id, innerIp }) => [id, innerIp]);
+    resolveRun(text).config.peers.map(({ id, innerIps }) => [id, innerIps.join()]);
   expect(peersOf(server)).toEqual([
     ['laptop', '172.28.0.1'],
     ['office', '172.28.0.2'],
@@ -190,7 +192,7 @@ test("the manual's server of three clients, and client of two servers, resolve a
   ]);
   expect(resolveRun(server)).toMatchObject({ warnings: [], config: { role: 'server' } });
   expect(resolveRun(client)).toMatchObject({
-    config: { role: 'client', inner: { ip: '172.28.0.2' } },
+    config: { role: 'client', inner: { ips: ['172.28.0.2'] } },
   });
 });
 
@@ -209,6 +211,6 @@ test("the README's quick start makes two files that resolve, without a warning, 
   const client = resolveRun(quickStartFile('client.conf'));
   expect([server.warnings, client.warnings]).toEqual([[], []]);
   expect([server.config.role, client.config.role]).toEqual(['server', 'client']);
-  expect(server.config.peers[0]?.innerIp).toBe(client.config.inner.ip);
+  expect(server.config.peers[0]?.innerIps).toEqual(client.config.inner.ips);
   expect(client.config.peers[0]?.remotePort).toBe(server.config.outer.localPort);
 });

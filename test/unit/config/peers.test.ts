@@ -22,7 +22,7 @@ const allowed = (peer: PeerConfig | undefined): readonly string[] | 'any' | unde
 test('sections are peers, in the order of the file', () => {
   const { config, warnings } = resolveRun(`${BASE}${LAPTOP}${PHONE}`);
   expect(warnings).toEqual([]);
-  expect(config.peers.map(({ id, innerIp }) => [id, innerIp])).toEqual([
+  expect(config.peers.map(({ id, innerIps }) => [id, innerIps.join()])).toEqual([
     ['laptop', '172.28.0.2'],
     ['phone', '172.28.0.3'],
   ]);
@@ -148,7 +148,7 @@ test('who the other side is, and where, is not inherited', () => {
     timers: { authLifetime: 0, keepalive: 0, connectionIdle: 120, deadPeerTimeout: 30 },
     remoteHost: undefined,
     remotePort: undefined,
-    innerIp: '172.28.0.2',
+    innerIps: ['172.28.0.2'],
     allowedIps: [{ ip: '172.28.0.2', length: 32 }],
   });
 });
@@ -161,10 +161,10 @@ test("a client's sections are its servers", () => {
     `auth-remote-pubkey-b64 ${PUBLIC_KEY}\nallowed-ips 10.0.0.0/8\n`;
   const { config, warnings } = resolveRun(text);
   expect(warnings).toEqual([]);
-  expect(config.inner.ip).toBe('172.28.0.5');
+  expect(config.inner.ips).toEqual(['172.28.0.5']);
   expect(config.peers).toMatchObject([
-    { id: 'home', remoteHost: 'home.example', remotePort: 10000, innerIp: '172.28.0.4' },
-    { id: 'work', remoteHost: '192.0.2.2', remotePort: 10000, innerIp: '172.28.0.1' },
+    { id: 'home', remoteHost: 'home.example', remotePort: 10000, innerIps: ['172.28.0.4'] },
+    { id: 'work', remoteHost: '192.0.2.2', remotePort: 10000, innerIps: ['172.28.0.1'] },
   ]);
   expect(allowed(config.peers[1])).toEqual(['172.28.0.1/32', '10.0.0.0/8']);
 });

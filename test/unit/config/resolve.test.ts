@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { carries, outerFamilies } from '../../../src/core/config/families.ts';
 import { PRIVATE_KEY, PUBLIC_KEY, configError, resolveRun, resolveTexts } from './resolve-texts.ts';
 
 const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
@@ -38,8 +39,8 @@ test.each([
   (lines, number, ip, peerIp, port, alt, device, queue) => {
     const { config } = resolveRun(`server\n${lines}\n`);
     expect(config.number).toBe(number);
-    expect(config.inner).toMatchObject({ ip, device });
-    expect(config.peers[0]?.innerIp).toBe(peerIp);
+    expect(config.inner).toMatchObject({ ips: [ip], device });
+    expect(config.peers[0]?.innerIps).toEqual([peerIp]);
     expect(config.outer).toMatchObject({ localPort: port, localIpAlt: alt });
     expect(config.queue.number).toBe(queue);
     expect(config.name).toBe(device);
@@ -50,10 +51,10 @@ test('a client counts the same way, except for the addresses that it must give',
   const { config } = resolveRun(`${CLIENT}number 5\n`);
   expect(config.inner).toEqual({
     device: 'ipipou5',
-    ip: '10.9.0.1',
+    ips: ['10.9.0.1'],
     mtu: undefined,
   });
-  expect(config.peers[0]?.innerIp).toBe('10.9.0.0');
+  expect(config.peers[0]?.innerIps).toEqual(['10.9.0.0']);
   expect(config.outer.localPort).toBe(10005);
 });
 
@@ -79,13 +80,16 @@ test.each([
 });
 
 test.each([
-  ['192.0.2.9', { localIp: '192.0.2.9', localPort: 10000, device: undefined }],
-  [':7', { localIp: undefined, localPort: 7, device: undefined }],
-  ['@e', { localIp: undefined, localPort: 10000, device: 'e' }],
-  ['192.0.2.9@e', { localIp: '192.0.2.9', localPort: 10000, device: 'e' }],
-  [':7@e', { localIp: undefined, localPort: 7, device: 'e' }],
-  ['192.0.2.9:7', { localIp: '192.0.2.9', localPort: 7, device: undefined }],
-  [':7@a@b', { localIp: undefined, localPort: 7, device: 'a@b' }],
+  ['192.0.2.9', { localIps: ['192.0.2.9'], localPort: 10000, device: undefined }],
+  [':7', { localIps: [], localPort: 7, device: undefined }],
+  ['@e', { localIps: [], localPort: 10000, device: 'e' }],
+  ['192.0.2.9@e', { localIps: ['192.0.2.9'], localPort: 10000, device: 'e' }],
+  [':7@e', { localIps: [], localPort: 7, device: 'e' }],
+  ['192.0.2.9:7', { localIps: ['192.0.2.9'], localPort: 7, device: undefined }],
+  [':7@a@b', { localIps: [], localPort: 7, device: 'a@b' }],
+  ['[2001:DB8:0::1]', { localIps: ['2001:db8::1'], localPort: 10000, device: undefined }],
+  ['[2001:db8::1]:7@e', { localIps: ['2001:db8::1'], localPort: 7, device: 'e' }],
+  ['[::ffff:192.0.2.9]:7', { localIps: ['192.0.2.9'], localPort: 7, device: undefined }],
 ])('fou-local %s', (value, expected) => {
   expect(resolveRun(`server\nfou-local ${value}\n`).config.outer).toMatchObject(expected);
 });
@@ -95,13 +99,46 @@ test.each([
   ['home.example.', { remoteHost: 'home.example.', remotePort: undefined }],
   [':9', { remoteHost: undefined, remotePort: 9 }],
   ['h:9', { remoteHost: 'h', remotePort: 9 }],
+  ['[2001:DB8::0:2]:9', { remoteHost: '2001:db8::2', remotePort: 9 }],
+  ['[2001:db8::2]', { remoteHost: '2001:db8::2', remotePort: undefined }],
 ])('fou-remote %s', (value, expected) => {
   expect(resolveRun(`server\nfou-remote ${value}\n`).config.peers[0]).toMatchObject(expected);
 });
 
+test.each([
+  ['', ['172.28.0.0'], ['172.28.0.1'], ['ipv4']],
+  ['tunl-ip 10.0.0.1, fd28::1', ['10.0.0.1', 'fd28::1'], ['10.0.0.2', 'fd28::2'], ['ipv4', 'ipv6']],
+  ['tunl-ip fd28::1,10.0.0.1', ['10.0.0.1', 'fd28::1'], ['10.0.0.2', 'fd28::2'], ['ipv4', 'ipv6']],
+  ['tunl-ip fd28::1', ['fd28::1'], ['fd28::2'], ['ipv6']],
+  [
+    'tunl-ip 10.0.0.1, fd28::1\ntunl-peer-ip fd28::9',
+    ['10.0.0.1', 'fd28::1'],
+    ['fd28::9'],
+    ['ipv4', 'ipv6'],
+  ],
+])('inside, with %j', (lines, own, peers, families) => {
+  const { config } = resolveRun(`server\n${lines}\n`);
+  expect(config.inner.ips).toEqual(own);
+  expect(config.peers[0]?.innerIps).toEqual(peers);
+  expect((['ipv4', 'ipv6'] as const).filter((family) => carries(config.inner, family))).toEqual(
+    families,
+  );
+});
+
+test.each([
+  ['', ['ipv4', 'ipv6']],
+  ['fou-family ipv6', ['ipv6']],
+  ['fou-local 192.0.2.9', ['ipv4']],
+  ['fou-local-ip 2001:db8::1', ['ipv6']],
+  ['fou-local-ip 2001:db8::1, 192.0.2.9', ['ipv4', 'ipv6']],
+  ['fou-local-ip 192.0.2.9\nfou-family ipv4', ['ipv4']],
+])('outside, with %j', (lines, families) => {
+  expect(outerFamilies(resolveRun(`server\n${lines}\n`).config.outer)).toEqual(families);
+});
+
 test('options in three can be completed by single ones', () => {
   const { config } = resolveRun('server\nfou-local :7\nfou-dev e\nfou-local-ip 192.0.2.9\n');
-  expect(config.outer).toMatchObject({ localIp: '192.0.2.9', localPort: 7, device: 'e' });
+  expect(config.outer).toMatchObject({ localIps: ['192.0.2.9'], localPort: 7, device: 'e' });
 });
 
 test('later files win over earlier ones, and the command line over all', () => {
@@ -116,7 +153,7 @@ test('later files win over earlier ones, and the command line over all', () => {
 
 test('a part that a later source gives does not take the other parts along', () => {
   const { config } = resolveRun({ a: 'server\nfou-local 192.0.2.9:7@e\n' }, '-b :8');
-  expect(config.outer).toMatchObject({ localIp: '192.0.2.9', localPort: 8, device: 'e' });
+  expect(config.outer).toMatchObject({ localIps: ['192.0.2.9'], localPort: 8, device: 'e' });
 });
 
 test('a later source may say a thing in another way', () => {

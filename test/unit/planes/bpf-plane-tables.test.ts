@@ -11,7 +11,7 @@ import { farName } from '../../../src/adapters/planes/bpf/tunnel-pair.ts';
 const address = (number: number): InnerIp => innerIpv4FromNumber(0x0a000000 + number);
 const peer = (number: number) => ({
   id: `p${number}` as PeerId,
-  innerIp: address(number),
+  innerIps: [address(number)],
   allowedIps: 'any' as const,
   hint: undefined,
 });
@@ -70,8 +70,8 @@ describe('inner addresses', () => {
     },
     { what: 'a network only', allowedIps: [net], inner: [own, net], routed: [net] },
   ] as const)('of a peer with $what', ({ allowedIps, inner, routed }) => {
-    expect(innerOf({ innerIp: address(1), allowedIps })).toEqual(inner);
-    expect(routedPrefixes({ innerIp: address(1), allowedIps })).toEqual(routed);
+    expect(innerOf({ innerIps: [address(1)], allowedIps })).toEqual(inner);
+    expect(routedPrefixes({ innerIps: [address(1)], allowedIps })).toEqual(routed);
   });
 });
 

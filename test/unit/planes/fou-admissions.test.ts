@@ -85,7 +85,8 @@ beforeEach(() => {
   const config = {
     role: 'server',
     outer: { localPort: port(10_000), localIpAlt: ip('172.29.0.0'), forceLocalIpAlt: false },
-    inner: { device: 'ipipou0', ip: ip('172.28.0.0') },
+    inner: { device: 'ipipou0', ips: [inner('172.28.0.0')] },
+    peers: [],
     nft: { table: 'ipipou', counters: true },
   } as unknown as TunnelConfig;
   const journal = { load: () => saved, save: (record: unknown) => (saved = record) };
@@ -106,7 +107,7 @@ beforeEach(() => {
     record: new RunRecord(config, journal),
   } as unknown as PlaneParts;
   peer = new Peer(
-    { id: DEFAULT_PEER, innerIp: inner('172.28.0.1'), allowedIps: 'any', hint: undefined },
+    { id: DEFAULT_PEER, innerIps: [inner('172.28.0.1')], allowedIps: 'any', hint: undefined },
     'ipipou0',
     environment,
   );

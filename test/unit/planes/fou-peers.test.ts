@@ -14,7 +14,7 @@ const home: Prefix = { ip: inner('10.7.0.0'), length: 16 };
 const everything: Prefix = { ip: inner('0.0.0.0'), length: 0 };
 
 function peerOf(id: string, allowedIps: PlanePeer['allowedIps']): PlanePeer {
-  return { id: id as PeerId, innerIp, allowedIps, hint: undefined };
+  return { id: id as PeerId, innerIps: [innerIp], allowedIps, hint: undefined };
 }
 
 describe('devicePrefixes', () => {

@@ -27,7 +27,7 @@ function entry(id: string, proof: Proof, options: Options = {}): Entry {
     },
     remoteHost: undefined,
     remotePort: undefined,
-    innerIp: inner('10.0.0.1'),
+    innerIps: [inner('10.0.0.1')],
     allowedIps: 'any',
     proof,
     ...others,

@@ -23,7 +23,7 @@ const token = (text: string): Proof => ({ kind: 'token', token: new TextEncoder(
 function peerOf(id: string, proof: Proof): PeerConfig {
   const { auth, timers } = configOf('server');
   const others = { remoteHost: undefined, remotePort: undefined, allowedIps: 'any' } as const;
-  return { id: id as PeerId, proof, auth, timers, innerIp: inner('10.0.0.1'), ...others };
+  return { id: id as PeerId, proof, auth, timers, innerIps: [inner('10.0.0.1')], ...others };
 }
 
 function entryOf(peer: PeerConfig): SessionEntry {

@@ -121,6 +121,30 @@ describe('run directories', () => {
     },
   );
 
+  test('a record of version 0.2 is one of this version', () => {
+    const store = createRunStore(folder);
+    const claim = store.claim('ipipou0');
+    const now = record('ipipou0');
+    claim.write(now);
+    const file = path.join(path.dirname(claim.controlPath), 'run.json');
+    const { inner, outer, peers } = now.config;
+    const { ips, ...restOfInner } = inner;
+    const { localIps, family, ...restOfOuter } = outer;
+    const former = {
+      ...now,
+      config: {
+        ...now.config,
+        inner: { ...restOfInner, ip: ips[0] },
+        outer: { ...restOfOuter, localIp: localIps[0] },
+        peers: peers.map(({ innerIps, ...peer }) => ({ ...peer, innerIp: innerIps[0] })),
+      },
+    };
+    expect(family).toBe('auto');
+    writeFileSync(file, JSON.stringify(former));
+    expect(store.find('ipipou0')?.record.config).toEqual(JSON.parse(JSON.stringify(now.config)));
+    claim.release('remove');
+  });
+
   test('a record that is not ours, or half of one, is no record', () => {
     const store = createRunStore(folder);
     const claim = store.claim('ipipou0');

@@ -202,7 +202,7 @@ export class PeerMaps implements Disposable {
       for (const { path, index } of slice) {
         const slot = entries.peer(index);
         const peer = byTag.get(slot?.tag ?? 0);
-        if (peer && slot?.innerIp === peer.innerIp && sameWay(slot, path)) {
+        if (peer && slot && slot.innerIp === peer.innerIps[0] && sameWay(slot, path)) {
           paths.set(peer.id, { path, index });
         }
       }
@@ -244,7 +244,7 @@ export class PeerMaps implements Disposable {
   #know(peer: PlanePeer): Peer {
     const known = this.peers.get(peer.id);
     if (!known) return this.peers.add(peer);
-    known.innerIp = peer.innerIp;
+    known.innerIps = peer.innerIps;
     known.allowedIps = peer.allowedIps;
     known.remote = peer.remote;
     const hint = peer.hint && getU64host(peer.hint, 0);
@@ -306,7 +306,7 @@ export class PeerMaps implements Disposable {
       innerMtu: way.innerMtu,
       outerDevice: way.device,
       anySource: peer.allowedIps === 'any',
-      innerIp: peer.innerIp,
+      innerIp: peer.innerIps[0],
       tag: tagOf(peer.id),
     };
   }

@@ -1,4 +1,5 @@
-import type { InnerIp, Path, Prefix } from '../../../core/addr.ts';
+import { hostPrefix, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
+import { isHostOf } from '../../../core/config/build-peer.ts';
 import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import { Slots } from '../slots.ts';
@@ -8,7 +9,7 @@ export type Peer = {
   readonly id: PeerId;
   /** Its place in the maps of peers and counters. */
   readonly index: number;
-  innerIp: InnerIp;
+  innerIps: readonly InnerIp[];
   allowedIps: PlanePeer['allowedIps'];
   remote: PlanePeer['remote'];
   /** The hint of its key in the host's byte order: an array of eight bytes takes five times as much. */
@@ -50,13 +51,13 @@ export class PeerTable {
   }
 
   /** Adds a peer that is not there, at the lowest index that is to be had. */
-  add({ id, innerIp, allowedIps, hint, remote }: PlanePeer): Peer {
+  add({ id, innerIps, allowedIps, hint, remote }: PlanePeer): Peer {
     const index = this.#slots.take();
     // Written out: an object made by spreading has a hidden class of its own, which costs 270 bytes.
     const peer: Peer = {
       id,
       index,
-      innerIp,
+      innerIps,
       allowedIps,
       remote,
       hint: hint && getU64host(hint, 0),
@@ -81,19 +82,19 @@ function isAdmitted(peer: Peer): peer is AdmittedPeer {
 }
 
 /** A peer as the owner has told of it. */
-export function asTold({ id, innerIp, allowedIps, remote, hint }: Peer): PlanePeer {
+export function asTold({ id, innerIps, allowedIps, remote, hint }: Peer): PlanePeer {
   const told = hint === undefined ? undefined : encodeU64host(hint);
-  return { id, innerIp, allowedIps, remote, hint: told };
+  return { id, innerIps, allowedIps, remote, hint: told };
 }
 
-/** Inner addresses and networks of a peer; the address of its own is always among them. */
+/** Inner addresses and networks of a peer; the addresses of its own are always among them. */
 export function innerOf({
-  innerIp,
+  innerIps,
   allowedIps,
-}: Pick<PlanePeer, 'innerIp' | 'allowedIps'>): readonly Prefix[] {
+}: Pick<PlanePeer, 'innerIps' | 'allowedIps'>): readonly Prefix[] {
   const all = allowedIps === 'any' ? [] : allowedIps;
-  const own = all.some(({ ip, length }) => ip === innerIp && length === 32);
-  return own ? all : [{ ip: innerIp, length: 32 }, ...all];
+  const absent = innerIps.filter((ip) => !all.some((prefix) => isHostOf(prefix, [ip])));
+  return absent.length === 0 ? all : [...absent.map((ip) => hostPrefix(ip)), ...all];
 }
 
 /** A name in 32 bits (FNV-1a), which a later run knows it by. */

@@ -1,12 +1,11 @@
 import { writeFile } from 'node:fs/promises';
-import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, refile } from '../../../core/errors.ts';
 import { IFF_MULTICAST, IFF_NOARP } from '../../../core/netlink/link.ts';
 import { encodeVethData } from '../../../core/netlink/veth.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Link, RouteNetlink } from '../../netlink/route.ts';
-import { addAddress, hasAddress, type DeviceAddress } from '../device-address.ts';
+import { addAddress, hasAddress, tunnelAddress, type DeviceAddress } from '../device-address.ts';
 
 /** IFNAMSIZ of linux/if.h, less the zero at the end. */
 const NAME_MAX = 15;
@@ -106,9 +105,8 @@ export class TunnelPair {
     if (ends) await this.#route.removeLink(ends.near.index);
   }
 
-  /** The default peer is the other end, as on a device with one peer; others have routes. */
   get #address(): DeviceAddress {
-    return { ip: this.#config.inner.ip, peer: defaultPeer(this.#config)?.innerIp };
+    return tunnelAddress(this.#config, 'ipv4');
   }
 
   /** Neither end has use for IPv6: without it the kernel does not ask about addresses by itself. */

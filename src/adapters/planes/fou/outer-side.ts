@@ -21,11 +21,12 @@ export async function outerDevice(
 /** Rejects with exit 'address' when the config gives a local address that this host has not. */
 export async function requireLocalAddress(
   route: RouteNetlink,
-  { outer: { localIp } }: TunnelConfig,
+  { outer: { localIps } }: TunnelConfig,
 ): Promise<void> {
-  if (localIp === undefined) return;
+  if (localIps.length === 0) return;
   const addresses = await route.addresses();
-  if (addresses.some(({ ip }) => ip === localIp)) return;
+  const localIp = localIps.find((own) => !addresses.some(({ ip }) => ip === own));
+  if (localIp === undefined) return;
   throw new KernelError(
     'address',
     { operation: 'RTM_GETADDR', errno: 'EADDRNOTAVAIL', subject: `fou-local-ip ${localIp}` },

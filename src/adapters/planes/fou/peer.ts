@@ -1,5 +1,7 @@
 import {
+  hostPrefix,
   innerIpv4FromNumber,
+  ofFamily,
   pathKey,
   type InnerIp,
   type OuterIp,
@@ -7,6 +9,7 @@ import {
   type PathKey,
 } from '../../../core/addr.ts';
 import { capturesOuter } from '../../../core/captures-outer.ts';
+import { isHostOf } from '../../../core/config/build-peer.ts';
 import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
 import {
   pairOf,
@@ -64,7 +67,7 @@ export class Peer {
 
   /** The other end of its device's address: the default peer's has one, as the description has it. */
   get peerIp(): InnerIp | undefined {
-    return this.id === DEFAULT_PEER ? this.known.innerIp : undefined;
+    return this.id === DEFAULT_PEER ? ofFamily(this.known.innerIps, 'ipv4') : undefined;
   }
 
   /** What the guard is to know of it. */
@@ -90,15 +93,15 @@ export class Peer {
  * the device's address.
  */
 export function devicePrefixes(peer: PlanePeer): readonly Prefix[] {
-  const { id, innerIp } = peer;
+  const { id, innerIps } = peer;
   return routedPrefixes(peer).filter(
-    ({ ip, length }) => !(id === DEFAULT_PEER && ip === innerIp && length === 32),
+    (prefix) => !(id === DEFAULT_PEER && isHostOf(prefix, innerIps)),
   );
 }
 
 /** Whose inner addresses are its own, but for what others have by longer prefixes. */
-function sourcesOf({ innerIp, allowedIps }: PlanePeer): readonly Prefix[] {
-  return allowedIps === 'any' ? [{ ip: innerIp, length: 32 }, EVERYTHING] : allowedIps;
+function sourcesOf({ innerIps, allowedIps }: PlanePeer): readonly Prefix[] {
+  return allowedIps === 'any' ? [...innerIps.map((ip) => hostPrefix(ip)), EVERYTHING] : allowedIps;
 }
 
 const EVERYTHING: Prefix = { ip: innerIpv4FromNumber(0), length: 0 };

@@ -18,6 +18,7 @@ import {
 import { deleteConntrack } from '../../netlink/conntrack.ts';
 import type { Link } from '../../netlink/route.ts';
 import { openRawUdp, type RawUdp } from '../../raw-socket.ts';
+import { tunnelAddress } from '../device-address.ts';
 import { openOuterErrors } from '../icmp-errors.ts';
 import { deviceMtu } from '../inner-mtu.ts';
 import { openOrUndo } from '../open-or-undo.ts';
@@ -228,7 +229,7 @@ export class FouPlane implements DataPlane {
     const { context, peers, route } = this.#parts;
     const { config } = context;
     const link = await route.linkByName(config.inner.device);
-    const remote = peers.admitted()[0]?.[1].path.remote.ip ?? config.inner.ip;
+    const remote = peers.admitted()[0]?.[1].path.remote.ip ?? tunnelAddress(config, 'ipv4').ip;
     return link?.mtu ?? deviceMtu(route, remote, config);
   }
 

@@ -4,7 +4,13 @@ import { KernelError, refile } from '../../../core/errors.ts';
 import type { IfIndex, Port } from '../../../core/units.ts';
 import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
 import type { IpTunnelSpec, Link, RouteNetlink } from '../../netlink/route.ts';
-import { addAddress, hasAddress, isAddress, type DeviceAddress } from '../device-address.ts';
+import {
+  addAddress,
+  hasAddress,
+  isAddress,
+  tunnelAddress,
+  type DeviceAddress,
+} from '../device-address.ts';
 import { deviceMtu } from '../inner-mtu.ts';
 import type { DeviceCounters } from './counter-ledger.ts';
 import { outerDevice } from './outer-side.ts';
@@ -146,7 +152,7 @@ export class TunnelDevice {
   }
 
   #ownAddress(peer: InnerIp | undefined): DeviceAddress {
-    return { ip: this.#environment.config.inner.ip, peer };
+    return { ip: tunnelAddress(this.#environment.config, 'ipv4').ip, peer };
   }
 
   #spec({ path, local }: Pointing, outer: IfIndex | undefined): IpTunnelSpec {

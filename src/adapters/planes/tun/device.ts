@@ -1,10 +1,9 @@
-import { defaultPeer } from '../../../core/config/peers.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, refile } from '../../../core/errors.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import { close } from '../../ffi/libc.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { addAddress, hasAddress, type DeviceAddress } from '../device-address.ts';
+import { addAddress, hasAddress, tunnelAddress, type DeviceAddress } from '../device-address.ts';
 import { createTunDevice, deviceExists } from './tun-device.ts';
 
 /** The TUN device of one tunnel, dressed as configured. Lives as long as its descriptor. */
@@ -82,9 +81,8 @@ export class TunDevice {
     this.#made = undefined;
   }
 
-  /** The other end, where the tunnel has one that goes without a name; other peers have routes. */
   get #address(): DeviceAddress {
-    return { ip: this.#config.inner.ip, peer: defaultPeer(this.#config)?.innerIp };
+    return tunnelAddress(this.#config, 'ipv4');
   }
 }
 

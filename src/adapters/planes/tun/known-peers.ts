@@ -8,7 +8,7 @@ import type { MemberSpec } from './peer-table.ts';
 /** What the main thread remembers of a peer. */
 export type KnownPeer = {
   readonly id: PeerId;
-  innerIp: InnerIp;
+  innerIps: readonly InnerIp[];
   allowedIps: PlanePeer['allowedIps'];
   remote: PlanePeer['remote'];
   /** Its slot in the shared counters, from its first admission on. */
@@ -43,10 +43,10 @@ export class KnownPeers {
     for (const peer of this.#byId.values()) if (peer.path) yield peer;
   }
 
-  configure({ id, innerIp, allowedIps, remote }: PlanePeer): KnownPeer {
+  configure({ id, innerIps, allowedIps, remote }: PlanePeer): KnownPeer {
     const nothing = { slot: undefined, path: undefined, limit: undefined, mtu: undefined };
-    const peer = this.#byId.get(id) ?? { id, innerIp, allowedIps, remote, ...nothing };
-    peer.innerIp = innerIp;
+    const peer = this.#byId.get(id) ?? { id, innerIps, allowedIps, remote, ...nothing };
+    peer.innerIps = innerIps;
     peer.allowedIps = allowedIps;
     peer.remote = remote;
     this.#byId.set(id, peer);

@@ -1,6 +1,7 @@
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
+import { tunnelAddress } from '../device-address.ts';
 import { configuredRemote, innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
 import type { KnownPeer } from './known-peers.ts';
 
@@ -82,6 +83,6 @@ export class PathMtus {
     const { device } = config.outer;
     const outer = device === undefined ? undefined : await this.#route.linkByName(device);
     if (outer) return Math.max(MIN_INNER_MTU, outer.mtu - overheadOf('ipv4'));
-    return innerMtu(this.#route, config.inner.ip, config);
+    return innerMtu(this.#route, tunnelAddress(config, 'ipv4').ip, config);
   }
 }
