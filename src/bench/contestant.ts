@@ -10,9 +10,9 @@ export type Contestant = {
   /** `bare`: no tunnel at all. `plain`: nobody is kept from reading. */
   readonly kind: 'bare' | 'plain' | 'encrypted';
   readonly runsIn: 'kernel' | 'user space';
-  /** Bytes that a full packet grows by, outer IPv4 header included; undefined where it varies. */
+  /** Bytes that a full packet grows by, outer IPv4 header included (that of IPv6 is 20 more); undefined where it varies. */
   readonly overhead: number | undefined;
-  /** Of the inner device: the greatest that fits 1500 bytes outside. */
+  /** Of the inner device: the greatest that fits 1500 bytes outside, of IPv4 (`Site.mtu`). */
   readonly mtu: number;
   /**
    * `translates`: the router does source NAT, as in life. `routes`: it passes addresses as they
@@ -25,6 +25,8 @@ export type Contestant = {
   readonly remark: string;
   /** Why this machine cannot run it, or undefined; `probe` is a namespace to try things in. */
   readonly unavailable: (probe: Probe) => Promise<string | undefined>;
+  /** Why it has no turn where the outside is IPv6; undefined = it has. */
+  readonly notOverIpv6?: string;
   /** Makes keys and configs in the site's folder; nothing runs yet. */
   readonly open: (site: Site) => Promise<Tunnel>;
 };

@@ -26,7 +26,8 @@ export async function canDelay(probe: Probe): Promise<boolean> {
 export type Means = { readonly netem: boolean; readonly signal: AbortSignal };
 
 export async function buildLink(scene: Scene, clients: number, means: Means): Promise<Topology> {
-  const lab = await up({ clients, offloads: 'on', lan: 'routed', signal: means.signal });
+  const families = scene.shape.family === 'ipv6' ? 'both' : 'ipv4';
+  const lab = await up({ clients, families, offloads: 'on', lan: 'routed', signal: means.signal });
   try {
     await shapeLink(lab, scene.shape, means.netem);
   } catch (error) {

@@ -2,7 +2,15 @@ import { parseArgs } from 'node:util';
 import { IpipouError } from '../core/errors.ts';
 import type { Contestant } from './contestant.ts';
 import { CONTESTANTS } from './contestants/table.ts';
-import { GUEST_SCENES, NO_GUEST_SCENE, PROFILE, QUICK, SCENES, type Scene } from './scenes.ts';
+import {
+  GUEST_SCENES,
+  IPV6,
+  NO_GUEST_SCENE,
+  PROFILE,
+  QUICK,
+  SCENES,
+  type Scene,
+} from './scenes.ts';
 
 /* What `ipipou bench` was asked for. */
 
@@ -48,7 +56,7 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
 
 function linksOf(names: string | undefined, quick: boolean, guest: boolean): readonly Scene[] {
   const table = guest ? GUEST_SCENES : SCENES;
-  if (names !== undefined) return pick('--links', names, [...table, QUICK, PROFILE]);
+  if (names !== undefined) return pick('--links', names, [...table, QUICK, IPV6, PROFILE]);
   if (quick) return [QUICK];
   return guest ? table.filter(({ name }) => name !== NO_GUEST_SCENE) : table;
 }

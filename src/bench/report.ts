@@ -8,7 +8,7 @@ import {
 } from './analysis.ts';
 import { findMeasure, PEERS, SIZES } from './measures.ts';
 import type { Entry, Facts, Results } from './results.ts';
-import { PROFILE, QUICK, SCENES } from './scenes.ts';
+import { IPV6, PROFILE, QUICK, SCENES } from './scenes.ts';
 import { relativeSpread, spread } from './statistics.ts';
 import { formatNumber, type Table } from './table.ts';
 
@@ -95,7 +95,7 @@ const PLANS: readonly Plan[] = [
 
 /** Every table that the run has figures for, one scene after the other. */
 export function tablesOf(results: Results): readonly Table[] {
-  const scenes = [...SCENES, QUICK, PROFILE].filter(({ name }) =>
+  const scenes = [...SCENES, QUICK, IPV6, PROFILE].filter(({ name }) =>
     results.options.scenes.includes(name),
   );
   return scenes.flatMap(({ name, title }) =>

@@ -1,3 +1,4 @@
+import type { Family } from '../core/addr.ts';
 import { PEERS, SIZES } from './measures.ts';
 
 /*
@@ -6,6 +7,8 @@ import { PEERS, SIZES } from './measures.ts';
 
 /** How the lab's links are made. */
 export type Shape = {
+  /** Of the addresses outside; IPv4 where nothing is said. */
+  readonly family?: Family;
   /** `on`: super-packets cross whole. `off`: frames of the MTU's size, aggregated where received. */
   readonly segmentation: 'on' | 'off';
   /** Mbit/s each way, at the router; undefined: as fast as it goes. */
@@ -62,6 +65,18 @@ export const QUICK: Scene = {
   name: 'quick',
   title: 'a short look, GSO super-packets',
   shape: { segmentation: 'on', ...UNLIMITED },
+  clients: 1,
+  steps: [{ kind: 'ping' }, UP, DOWN],
+  without: [],
+  share: 1,
+  stretch: 1,
+};
+
+/** IPv6 outside, routed: on request only. */
+export const IPV6: Scene = {
+  name: 'ipv6',
+  title: 'IPv6 outside, GSO super-packets',
+  shape: { segmentation: 'on', ...UNLIMITED, family: 'ipv6' },
   clients: 1,
   steps: [{ kind: 'ping' }, UP, DOWN],
   without: [],

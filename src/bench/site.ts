@@ -5,8 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ipBatch } from '../adapters/lab/namespaces.ts';
 import { ProgramError, type Finished, type Program } from '../adapters/lab/process.ts';
 import { ROUTER_LAN_ADDRESS, NAT_ADDRESSES, type Topology } from '../adapters/lab/topology.ts';
-import { parseInnerIp, addToIp, type InnerIp } from '../core/addr.ts';
+import { parseInnerIp, addToIp, type Family, type InnerIp, type OuterIp } from '../core/addr.ts';
 import { IpipouError } from '../core/errors.ts';
+import { overheadOf } from '../core/wire/overhead.ts';
 import { millis, type Millis } from '../core/units.ts';
 
 const POLL = 5;
@@ -29,15 +30,38 @@ function innerAddress(index: number): InnerIp {
 export class Site implements AsyncDisposable {
   readonly lab: Topology;
   readonly folder: string;
+  /** Of the outside. */
+  readonly family: Family;
   readonly #leaving: (() => Promise<void>)[] = [];
 
-  private constructor(lab: Topology, folder: string) {
+  private constructor(lab: Topology, folder: string, family: Family) {
     this.lab = lab;
+    this.family = family;
     this.folder = folder;
   }
 
-  static async open(lab: Topology): Promise<Site> {
-    return new Site(lab, await mkdtemp(path.join(tmpdir(), 'ipipou-bench-')));
+  static async open(lab: Topology, family: Family = 'ipv4'): Promise<Site> {
+    return new Site(lab, await mkdtemp(path.join(tmpdir(), 'ipipou-bench-')), family);
+  }
+
+  /** The server's outer address. */
+  get server(): OuterIp {
+    return this.lab.serverAddress(this.family);
+  }
+
+  /** A client's own outer address. */
+  clientAddress(index = 0): OuterIp {
+    return this.lab.clientAddress(index, this.family);
+  }
+
+  /** The outer address that the server sees a client at: there is no translation of IPv6. */
+  seenAddress(index = 0): OuterIp {
+    return this.family === 'ipv4' ? this.lab.natAddress(index) : this.clientAddress(index);
+  }
+
+  /** What is left of an MTU inside, which fits outer IPv4, where the outside is IPv6. */
+  mtu(overIpv4: number): number {
+    return overIpv4 - (overheadOf(this.family) - overheadOf('ipv4'));
   }
 
   /** Has something done once no program runs any more, also after a turn that was interrupted. */
@@ -144,6 +168,11 @@ export class Site implements AsyncDisposable {
   /** Lets the router pass addresses as they are, and the server find the clients; returns the undo. */
   async withoutNat(): Promise<() => Promise<void>> {
     const { router, server } = this.lab;
+    if (this.family === 'ipv6') {
+      const pass = ['nft', 'insert rule ip6 lab forward iifname "wan" accept'];
+      await this.exec(router, pass);
+      return async () => undefined;
+    }
     await this.exec(router, ['nft', 'insert rule ip lab nat oifname "wan" accept']);
     const lan = ROUTER_LAN_ADDRESS.replace(/[0-9]+$/, '0/24');
     await this.ip(server, [`route add ${lan} via ${NAT_ADDRESSES[0]}`]);

@@ -35,9 +35,13 @@ export async function takeTurn(
   contestant: Contestant,
   options: TurnOptions,
 ): Promise<Sample> {
+  const at = { scene: scene.name, contestant: contestant.name, round: options.round };
+  if (scene.shape.family === 'ipv6' && contestant.notOverIpv6 !== undefined) {
+    return { ...at, values: {}, missing: { tcp: contestant.notOverIpv6 } };
+  }
   const clients = Math.min(scene.clients, contestant.clients);
   await using lab = await buildLink(scene, clients, options.means);
-  await using site = await Site.open(lab);
+  await using site = await Site.open(lab, scene.shape.family);
   const undoRouting = contestant.router === 'routes' ? await site.withoutNat() : undefined;
   const ends = options.inspect ? [lab.server, ...lab.clients] : [];
   const before = await Promise.all(ends.map(async (name) => inventory(name)));

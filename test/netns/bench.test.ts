@@ -100,6 +100,20 @@ test(
 );
 
 test(
+  'tunnels carry over a link of IPv6',
+  async () => {
+    const only = 'bare,vxlan,openvpn-plain';
+    const { results } = await bench('--links', 'ipv6', '--rounds', '1', '--only', only);
+    expect(results.samples.map(({ contestant }) => contestant)).toEqual(present(results));
+    for (const { contestant, values, missing } of results.samples) {
+      expect(missing, contestant).toEqual({});
+      expect(values['tcpDown'], contestant).toBeGreaterThan(0.1);
+    }
+  },
+  TIMEOUT,
+);
+
+test(
   'the bare path is its own equal, and one that is slowed on purpose shows it',
   async () => {
     const only = ['--only', 'bare,ipipou-tun,bare-again', '--slow', 'ipipou-tun=5'];

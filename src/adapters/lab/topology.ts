@@ -149,8 +149,7 @@ export class Topology implements AsyncDisposable {
     ]);
     if (this.#options.names) this.#names = await NamesFile.make(this.#options.names);
     const wan = NAT_ADDRESSES.slice(0, this.#options.natAddresses ?? 1);
-    const ends = [this.server, ...this.clients];
-    await Promise.all(ends.map(async (name) => this.#checked(name, this.#prepareEnd())));
+    await Promise.all(this.namespaces.map(async (name) => this.#prepare(name)));
     await Promise.all([
       ipBatch(this.server, [
         'link set lo up',
@@ -308,12 +307,14 @@ export class Topology implements AsyncDisposable {
     return families === 'both' || families === family;
   }
 
-  /** Of server and clients: addresses of IPv6 are there at once, and packets leave finished. */
-  #prepareEnd(): readonly string[] {
-    const dad = '/proc/sys/net/ipv6/conf/eth0/accept_dad';
-    const lines = [`[ ! -e ${dad} ] || echo 0 > ${dad}`];
-    if (this.#options.offloads !== 'on') lines.push('ethtool -K eth0 tx off');
-    return ['sh', '-ec', lines.join('\n')];
+  /** Addresses of IPv6 are good at once, and packets leave their ends finished. */
+  async #prepare(namespace: string): Promise<void> {
+    const lines = [
+      'for file in /proc/sys/net/ipv6/conf/*/accept_dad; do [ ! -e $file ] || echo 0 > $file; done',
+    ];
+    const finish = namespace !== this.router && this.#options.offloads !== 'on';
+    if (finish) lines.push('ethtool -K eth0 tx off');
+    await this.#checked(namespace, ['sh', '-ec', lines.join('\n')]);
   }
 
   #clientLines4(index: number): readonly string[] {

@@ -1,4 +1,3 @@
-import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import type { Contestant } from '../contestant.ts';
 import { kernelSide } from '../side.ts';
 
@@ -15,7 +14,7 @@ export const bare: Contestant = {
   remark: 'from the client to the server’s outer address, through the NAT',
   unavailable: async () => undefined,
   open: async (site) => ({
-    serverAddress: SERVER_ADDRESS,
+    serverAddress: site.server,
     startServer: async () => kernelSide(site, site.lab.server, 'eth0', []),
     startClient: async (index) => kernelSide(site, site.lab.client(index), 'eth0', []),
   }),

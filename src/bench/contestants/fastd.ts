@@ -1,4 +1,4 @@
-import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
+import { familyOf } from '../../core/addr.ts';
 import type { Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { programSide } from '../side.ts';
@@ -28,15 +28,21 @@ function contestant(
     clients: 1,
     async open(site) {
       const { lab } = site;
+      const remote = `${familyOf(site.server)} "${site.server}"`;
       const [server, client] = [await keys(site), await keys(site)];
-      const common = [`interface "${DEVICE}";`, `mtu ${mtu};`, 'log level info;', ...lines];
+      const common = [
+        `interface "${DEVICE}";`,
+        `mtu ${site.mtu(mtu)};`,
+        'log level info;',
+        ...lines,
+      ];
       const serverFile = await site.write('server.conf', [
-        ...[...common, `bind 0.0.0.0:${PORT};`, `secret "${server.secret}";`],
+        ...[...common, `bind any:${PORT};`, `secret "${server.secret}";`],
         `peer "client" { key "${client.publicKey}"; float yes; }`,
       ]);
       const clientFile = await site.write('client.conf', [
         ...[...common, `secret "${client.secret}";`],
-        `peer "server" { key "${server.publicKey}"; remote ${SERVER_ADDRESS} port ${PORT}; }`,
+        `peer "server" { key "${server.publicKey}"; remote ${remote} port ${PORT}; }`,
       ]);
       const persistent = !lines.includes('persist interface no;');
       return {

@@ -4,10 +4,10 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { run, type Finished, type Program } from '../../adapters/lab/process.ts';
-import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import { controlClient } from '../../adapters/system/control-socket.ts';
 import { BUILT_MAIN, packageFile } from '../../adapters/system/package-files.ts';
-import { millis } from '../../core/units.ts';
+import { formatEndpoint } from '../../core/addr.ts';
+import { millis, port } from '../../core/units.ts';
 import type { Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
@@ -16,7 +16,7 @@ import { INNER_SERVER, type Site } from '../site.ts';
 
 /** IPv4 20, UDP 8. */
 const OVERHEAD = overheadOf('ipv4');
-const PORT = 10_000;
+const PORT = port(10_000);
 /** The device of tunnel 0. */
 const DEVICE = 'ipipou0';
 /** Node, and the verifier of eBPF, take long in an emulated machine that others keep busy. */
@@ -80,7 +80,11 @@ async function openTunnel(site: Site, plane: string) {
     ...[`dataplane ${plane}`, ...peerLines],
   ];
   const clientLines = (index: number): readonly string[] => [
-    ...['client', 'fou-local @eth0', `fou-remote ${SERVER_ADDRESS}:${PORT}`],
+    ...[
+      'client',
+      'fou-local @eth0',
+      `fou-remote ${formatEndpoint({ ip: site.server, port: PORT })}`,
+    ],
     ...[`tunl-ip ${site.innerClient(index)}`, `tunl-peer-ip ${INNER_SERVER}`],
     ...[`auth-key-b64 ${pairs[index]?.privateKey ?? ''}`, `auth-secret ${secret}`],
     ...[`keepalive ${site.keepalive}`, `dataplane ${plane}`],

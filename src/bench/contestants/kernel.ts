@@ -1,5 +1,4 @@
 import { overheadOf } from '../../core/wire/overhead.ts';
-import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import type { Contestant, Probe } from '../contestant.ts';
 import { kernelSide } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
@@ -24,33 +23,35 @@ type Recipe = {
   /** Lines before the device is made, and those that undo them. */
   readonly listen?: { readonly add: string; readonly del: string };
   readonly unavailable: Contestant['unavailable'];
+  readonly notOverIpv6?: string;
 };
 
 function contestant(recipe: Recipe): Contestant {
-  const { name, title, overhead, router, remark, unavailable } = recipe;
+  const { name, title, overhead, router, remark, unavailable, notOverIpv6 } = recipe;
   const mtu = OUTER_MTU - overhead;
   return {
     ...{ name, title, overhead, router, remark, unavailable, mtu },
+    ...(notOverIpv6 === undefined ? {} : { notOverIpv6 }),
     kind: 'plain',
     runsIn: 'kernel',
     clients: 1,
     async open(site) {
       const { lab } = site;
       const device = 'bench0';
-      const client = router === 'translates' ? lab.natAddress() : lab.clientAddress();
+      const client = router === 'translates' ? site.seenAddress() : site.clientAddress();
       const start = async (namespace: string, from: string, to: string) => {
         await site.ip(namespace, [
           ...(recipe.listen === undefined ? [] : [recipe.listen.add]),
           `link add name ${device} ${recipe.link(from, to)}`,
-          ...addresses(site, namespace, device, mtu),
+          ...addresses(site, namespace, device, site.mtu(mtu)),
         ]);
         const undo = recipe.listen === undefined ? [] : [recipe.listen.del];
         return kernelSide(site, namespace, device, [`link del ${device}`, ...undo]);
       };
       return {
         serverAddress: INNER_SERVER,
-        startServer: async () => start(lab.server, SERVER_ADDRESS, client),
-        startClient: async () => start(lab.client(), lab.clientAddress(), SERVER_ADDRESS),
+        startServer: async () => start(lab.server, site.server, client),
+        startClient: async () => start(lab.client(), site.clientAddress(), site.server),
       };
     },
   };
@@ -69,10 +70,15 @@ async function lacksFou(probe: Probe, how: string): Promise<string | undefined> 
   );
 }
 
+/** The kernel's devices of this kind have IPv4 on both sides. */
+const OF_IPV4 =
+  'its kind of device is of IPv4 alone; that for IPv6 is another, with other overheads';
+
 const ports = `encap-sport ${FOU_PORT} encap-dport ${FOU_PORT}`;
 
 export const fouRecipe = contestant({
   name: 'recipe-fou',
+  notOverIpv6: OF_IPV4,
   title: 'ip fou by hand',
   overhead: overheadOf('ipv4'),
   router: 'translates',
@@ -84,6 +90,7 @@ export const fouRecipe = contestant({
 
 export const gueRecipe = contestant({
   name: 'recipe-gue',
+  notOverIpv6: OF_IPV4,
   title: 'ip gue by hand',
   // IPv4 20, UDP 8, GUE 4.
   overhead: 32,
@@ -118,6 +125,7 @@ export const geneve = contestant({
 
 export const ipip = contestant({
   name: 'ipip',
+  notOverIpv6: OF_IPV4,
   title: 'IPIP',
   overhead: 20,
   router: 'routes',
@@ -128,6 +136,7 @@ export const ipip = contestant({
 
 export const gre = contestant({
   name: 'gre',
+  notOverIpv6: OF_IPV4,
   title: 'GRE',
   // IPv4 20, GRE 4.
   overhead: 24,

@@ -1,4 +1,3 @@
-import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import type { Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { programSide } from '../side.ts';
@@ -30,13 +29,23 @@ function contestant(
     async open(site) {
       const { serverArguments, clientArguments } = await keys(site);
       const { lab } = site;
+      const proto = site.family === 'ipv4' ? 'udp4' : 'udp6';
       const start = async (
         namespace: string,
         more: readonly string[],
         ready: RegExp | undefined,
       ): Promise<Side> => {
         const common = [
-          ...['--dev', DEVICE, '--dev-type', 'tun', '--proto', 'udp4', '--tun-mtu', String(mtu)],
+          ...[
+            '--dev',
+            DEVICE,
+            '--dev-type',
+            'tun',
+            '--proto',
+            proto,
+            '--tun-mtu',
+            String(site.mtu(mtu)),
+          ],
           ...['--ping', '1', '--mssfix', '0', '--verb', '3'],
         ];
         const program = site.spawn(namespace, ['openvpn', ...common, ...more]);
@@ -49,12 +58,12 @@ function contestant(
           start(
             lab.server,
             ['--port', String(PORT), ...serverArguments],
-            /Initialization Sequence Completed|UDPv4 link remote/,
+            /Initialization Sequence Completed|UDPv[46] link remote/,
           ),
         startClient: async () =>
           start(
             lab.client(),
-            ['--remote', SERVER_ADDRESS, String(PORT), '--nobind', ...clientArguments],
+            ['--remote', site.server, String(PORT), '--nobind', ...clientArguments],
             undefined,
           ),
       };

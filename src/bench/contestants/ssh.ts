@@ -1,5 +1,4 @@
 import { mkdir, rmdir } from 'node:fs/promises';
-import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
 import type { Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { programSide } from '../side.ts';
@@ -35,7 +34,7 @@ export const ssh: Contestant = {
       await site.exec(lab.server, make);
     }
     const config = await site.write('sshd_config', [
-      ...[`Port ${PORT}`, `ListenAddress ${SERVER_ADDRESS}`, `HostKey ${site.path('host')}`],
+      ...[`Port ${PORT}`, `ListenAddress ${site.server}`, `HostKey ${site.path('host')}`],
       ...['PermitTunnel point-to-point', 'PermitRootLogin prohibit-password', 'UsePAM no'],
       ...[`AuthorizedKeysFile ${site.path('user.pub')}`, 'StrictModes no', 'PidFile none'],
       ...['UseDNS no', 'PrintMotd no', 'LogLevel VERBOSE'],
@@ -76,7 +75,7 @@ async function startClient(site: Site): Promise<Side> {
     ...['ssh', '-N', '-T', '-F', 'none', '-w', `${TUN}:${TUN}`, '-i', site.path('user')],
     ...['-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null'],
     ...['-o', 'ExitOnForwardFailure=yes', '-o', 'BatchMode=yes', '-o', 'ServerAliveInterval=1'],
-    ...['-p', String(PORT), `root@${SERVER_ADDRESS}`],
+    ...['-p', String(PORT), `root@${site.server}`],
   ]);
   const side = programSide(namespace, DEVICE, program);
   return {

@@ -1,5 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
-import { SERVER_ADDRESS } from '../../adapters/lab/topology.ts';
+import { formatEndpoint } from '../../core/addr.ts';
+import { port } from '../../core/units.ts';
 import type { Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { kernelSide, programSide } from '../side.ts';
@@ -11,7 +12,7 @@ import { lacksLink, lacksProgram, lacksTun } from './requirements.ts';
  * port for all clients.
  */
 
-const PORT = 51_820;
+const PORT = port(51_820);
 /** IPv4 20, UDP 8, message header 16, tag 16. */
 const OVERHEAD = 60;
 const MTU = 1500 - OVERHEAD;
@@ -51,7 +52,7 @@ async function openTunnel(site: Site, make: Making) {
       await site.exec(lab.server, ['wg', 'set', device, ...own, ...peers]);
       await site.ip(lab.server, [
         `addr add ${INNER_SERVER}/24 dev ${device}`,
-        `link set ${device} mtu ${MTU} up`,
+        `link set ${device} mtu ${site.mtu(MTU)} up`,
       ]);
       return side;
     },
@@ -59,7 +60,12 @@ async function openTunnel(site: Site, make: Making) {
       const namespace = lab.client(index);
       const device = name(`${index}c`);
       const side = await make(site, namespace, device);
-      const peer = ['peer', serverKeys.publicKey, 'endpoint', `${SERVER_ADDRESS}:${PORT}`];
+      const peer = [
+        'peer',
+        serverKeys.publicKey,
+        'endpoint',
+        formatEndpoint({ ip: site.server, port: PORT }),
+      ];
       const more = [
         'allowed-ips',
         `${INNER_SERVER}/32`,
@@ -70,7 +76,7 @@ async function openTunnel(site: Site, make: Making) {
       await site.exec(namespace, ['wg', 'set', device, ...own, ...peer, ...more]);
       await site.ip(namespace, [
         `addr add ${site.innerClient(index)}/24 dev ${device}`,
-        `link set ${device} mtu ${MTU} up`,
+        `link set ${device} mtu ${site.mtu(MTU)} up`,
       ]);
       return side;
     },

@@ -19,7 +19,8 @@ Needs root; nothing of it touches the machine's own network. Exit code 1 when a 
   --rounds N      how often everybody has a turn (4)
   --seconds N     of one measurement (1)
   --only NAME,…   these contestants; --list names them
-  --links NAME,…  these links: super, frames, gigabit, slow, and the sweeps sizes, peers
+  --links NAME,…  these links: super, frames, gigabit, slow, ipv6, and the sweeps
+                  sizes, peers; ipv6 only when it is asked for
   --quick         a short look at everybody, in less than three minutes
   --vm            in a virtual machine with Debian's kernel (in a clone only)
   --profile       also where each one's time goes, by perf

@@ -3,7 +3,8 @@ import { plan } from '../../../src/bench/contest.ts';
 import { CONTESTANTS } from '../../../src/bench/contestants/table.ts';
 import { findMeasure, MEASURES } from '../../../src/bench/measures.ts';
 import { guestArguments, parseBenchOptions } from '../../../src/bench/options.ts';
-import { GUEST_SCENES, PROFILE, SCENES } from '../../../src/bench/scenes.ts';
+import { GUEST_SCENES, IPV6, PROFILE, SCENES } from '../../../src/bench/scenes.ts';
+import { takeTurn } from '../../../src/bench/turn.ts';
 import { progressLine } from '../../../src/cli/bench/progress.ts';
 import { IpipouError } from '../../../src/core/errors.ts';
 
@@ -108,6 +109,19 @@ describe('options', () => {
     expect(names(['--quick'])).toEqual(['quick']);
     expect(parseBenchOptions(['--quick']).rounds).toBe(1);
     expect(names(['--links', 'super', '--profile'])).toEqual(['super', 'profile']);
+  });
+
+  test('a link of IPv6 is measured when it is asked for, and who cannot says why', async () => {
+    const names = (args: readonly string[]) =>
+      parseBenchOptions(args).scenes.map(({ name }) => name);
+    expect(names([])).not.toContain('ipv6');
+    expect(names(['--links', 'ipv6'])).toEqual(['ipv6']);
+    const gre = CONTESTANTS.find(({ name }) => name === 'gre') ?? CONTESTANTS[0];
+    const means = { netem: false, signal: new AbortController().signal };
+    const settings = { round: 1, seconds: 1, means, inspect: false, slowed: undefined };
+    const sample = gre && (await takeTurn(IPV6, gre, settings));
+    expect(sample?.values).toEqual({});
+    expect(sample?.missing['tcp']).toMatch(/of IPv4 alone/);
   });
 
   test.each([
