@@ -6,24 +6,37 @@
  * Only fixed-width fields, every hole named. `__be` fields are in network order, all others in the
  * machine's own. Any change of this file that an older program or daemon would misread takes a new
  * IPIPOU_ABI_VERSION. A daemon loads programs and maps of its own, and takes over from running ones who is
- * admitted and what was counted: the maps `peers`, `paths` and `counters` are the same since version 1.
+ * admitted and what was counted: the maps `peers`, `paths` and `counters` are the same since version 1, but
+ * that version 3 may say of a peer that it is in the map `ends6`, which comes with `paths6`.
+ *
+ * Whatever is about addresses of IPv6 has maps of its own: what is IPv4 alone finds its own as before.
  */
 #ifndef IPIPOU_ABI_H
 #define IPIPOU_ABI_H
 
 #include <linux/types.h>
 
-#define IPIPOU_ABI_VERSION 2
+#define IPIPOU_ABI_VERSION 3
 
 /* config.flags */
-#define IPIPOU_UDP_CHECKSUM 1 /* send with a UDP checksum; else it is 0 */
-#define IPIPOU_HAS_HOSTS 4    /* the map inner_hosts has entries */
-#define IPIPOU_HAS_PREFIXES 8 /* the map inner_prefixes has entries */
-#define IPIPOU_STRANGERS 16   /* packets of unknown sources go up, within budgets (a server) */
+#define IPIPOU_UDP_CHECKSUM 1    /* send with a UDP checksum over IPv4; else it is 0 */
+#define IPIPOU_HAS_HOSTS 4       /* the map hosts has entries */
+#define IPIPOU_HAS_PREFIXES 8    /* the map prefixes has entries */
+#define IPIPOU_STRANGERS 16      /* packets of unknown sources go up, within budgets (a server) */
+#define IPIPOU_HAS_HOSTS6 32     /* the map hosts6 has entries */
+#define IPIPOU_HAS_PREFIXES6 64  /* the map prefixes6 has entries */
+#define IPIPOU_UDP_CHECKSUM6 128 /* send with a UDP checksum over IPv6; else it is 0 (RFC 6935) */
+#define IPIPOU_OUTSIDE4 256      /* the port is ours over IPv4 */
+#define IPIPOU_OUTSIDE6 512      /* and over IPv6 */
+#define IPIPOU_INSIDE4 1024      /* the tunnel carries IPv4 */
+#define IPIPOU_INSIDE6 2048      /* and IPv6 */
 
 /* peer.flags */
 #define IPIPOU_PEER_ADMITTED 1   /* without it the slot is empty */
 #define IPIPOU_PEER_ANY_SOURCE 2 /* whatever inner source address it sends is taken */
+
+/* The least that a path must take for IPv6 to be sent over it (RFC 8200, section 5). */
+#define IPIPOU_IPV6_MIN_MTU 1280
 
 /* No such peer. */
 #define IPIPOU_NO_PEER 0xffffffff
@@ -61,8 +74,11 @@
 #define IPIPOU_REASON_TOO_BIG 12         /* out: larger than the peer's inner MTU */
 #define IPIPOU_REASON_OUTER_ERROR 13     /* in: ICMP errors about packets of ours beyond their budget */
 #define IPIPOU_REASON_ASIDE 14           /* in: to the socket by no device that has a program, beyond theirs */
-#define IPIPOU_REASON_PASSED_UP 15       /* no refusal: went up to the socket */
-#define IPIPOU_REASONS 16
+#define IPIPOU_REASON_UNUSUAL 15         /* in: over IPv6, in fragments, with extension headers, from no host */
+#define IPIPOU_REASON_NO_IPV6 16         /* out: IPv6 to a peer whose path takes less than IPv6 asks for */
+#define IPIPOU_REASON_NOT_IPV6 17        /* out: no IPv6 packet, where the tunnel carries it */
+#define IPIPOU_REASON_PASSED_UP 18       /* no refusal: went up to the socket */
+#define IPIPOU_REASONS 19
 
 /*
  * A token bucket in one number: the time at which it will be full again. A packet costs `interval`
@@ -98,7 +114,11 @@ struct ipipou_config {
 	__u8 auth_lengths[IPIPOU_AUTH_BYTES];    /* bit n: payloads of n bytes may be authentication */
 };
 
-/* Map `peers`: array by peer index; written by user space, read by the programs. */
+/*
+ * Map `peers`: array by peer index; written by user space, read by the programs. The first eight bytes are
+ * written and read as one. Where `remote_port` is 0 the peer is at an address of IPv6: `remote_ip` is then, in
+ * the machine's order, its place in the map `ends6`, and `local_ip` is 0.
+ */
 struct ipipou_peer {
 	__be32 remote_ip;
 	__be16 remote_port;
@@ -109,6 +129,22 @@ struct ipipou_peer {
 	__u32 reserved;
 	__be32 inner_ip; /* an inner address of the peer, so that the commonest need no lookup; or 0 */
 	__u32 tag;       /* user space's own: whose slot it is */
+};
+
+/* An address of IPv6. */
+struct ipipou_ip6 {
+	__be32 word[4];
+};
+
+/*
+ * Map `ends6`: array by place. A place that a peer is told to have is not written to: where the peer goes
+ * somewhere else it gets another place, and this one is used again as late as can be.
+ */
+struct ipipou_end6 {
+	struct ipipou_ip6 remote_ip;
+	struct ipipou_ip6 local_ip;
+	__be16 remote_port;
+	__u16 reserved;
 };
 
 /* Map `counters`: array by peer index; written by the programs. Inner packets and bytes. */
@@ -136,10 +172,24 @@ struct ipipou_path {
 	__u16 reserved;
 };
 
+/* Key of the map `paths6`: hash to peer index. */
+struct ipipou_path6 {
+	struct ipipou_ip6 local_ip;
+	struct ipipou_ip6 remote_ip;
+	__be16 remote_port;
+	__u16 reserved;
+};
+
 /* Key of the map `prefixes`: LPM trie to peer index. */
 struct ipipou_prefix {
 	__u32 length; /* 0..32 */
 	__be32 ip;
+};
+
+/* Key of the map `prefixes6`: LPM trie to peer index. */
+struct ipipou_prefix6 {
+	__u32 length; /* 0..128 */
+	struct ipipou_ip6 ip;
 };
 
 /* Key of the map `sources`: LRU hash. `about`: 0, or the peer that requests name and one. */
@@ -148,7 +198,19 @@ struct ipipou_source {
 	__u32 about;
 };
 
-/* Value of the maps `sources` and `formers` (LRU hash by source address). */
+/* The same of IPv6: a network of 64 bits is one source. */
+struct ipipou_source6 {
+	__be32 net[2];
+	__u32 about;
+	__u32 reserved;
+};
+
+/* Key of the map `formers6`. */
+struct ipipou_net6 {
+	__be32 word[2];
+};
+
+/* Value of the maps `sources` and `formers` (LRU hash by source address), and of those of IPv6. */
 struct ipipou_bucket {
 	__u64 full_at;
 };
@@ -169,6 +231,8 @@ struct ipipou_common {
 	__u64 bucket_lost; /* ICMP errors about packets to nobody who is admitted */
 	__u64 bucket_aside;
 	__u64 here;
+	__u64 here6[2]; /* of IPv6 */
+	__u64 here6_seal; /* by which two that were written at once are told from one */
 };
 
 #endif

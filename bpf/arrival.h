@@ -7,6 +7,24 @@
 #include "strangers.h"
 #include "trains.h"
 
+/* What has come from an admitted path: a train of packets, data, or for the socket. */
+static __always_inline int from_peer(struct __sk_buff *skb, struct ipipou_config *config, __u32 index,
+				     struct ipipou_peer *peer, struct ipipou_counters *counters,
+				     const struct inbound *in, const __u32 link)
+{
+	__u32 total = packet_length(config, in);
+
+	if (is_train(skb, in, total)) {
+		counters->last_train = bpf_ktime_get_coarse_ns();
+		return take_apart(skb, config, link);
+	}
+	if (!is_data(config, in, total))
+		return control_of_peer(skb, config, counters, in->length);
+	if (follows_a_train(counters))
+		return take_apart(skb, config, link);
+	return data_of_peer(skb, config, index, peer, counters, in, link);
+}
+
 /* A packet to the port, complete and without IP options. */
 static __always_inline int to_port(struct __sk_buff *skb, struct ipipou_config *config,
 				   struct outer *outer, const __u32 link)
@@ -15,10 +33,12 @@ static __always_inline int to_port(struct __sk_buff *skb, struct ipipou_config *
 	struct ipipou_counters *counters = bpf_map_lookup_elem(&ipipou_counters, &index);
 	struct ipipou_peer *peer = peer_at(index);
 	struct inbound in = {
-		.outer = &outer->ip,
+		.frame = (void *)outer - link,
 		.inner = (void *)(outer + 1),
-		.length = udp_length - sizeof(struct udphdr),
 		.end = (void *)(long)skb->data_end,
+		.length = udp_length - sizeof(struct udphdr),
+		.headers = OUTER_LENGTH,
+		.tos = outer->ip.tos,
 	};
 
 	/* What is truncated or contradicts itself is the stack's to refuse. */
@@ -28,24 +48,74 @@ static __always_inline int to_port(struct __sk_buff *skb, struct ipipou_config *
 		return TC_ACT_UNSPEC;
 	if (!peer || !counters) {
 		struct stray stray = {
-			.source = outer->ip.saddr,
-			.destination = outer->ip.daddr,
+			.source.word = { outer->ip.saddr },
+			.destination.word = { outer->ip.daddr },
 			.payload_at = link + OUTER_LENGTH,
 			.length = in.length,
-			.looks_like_data = looks_like_packet(&in),
+			.looks_like_data = packet_length(config, &in) != 0,
 		};
 
 		return stranger(skb, config, &stray);
 	}
-	if (is_train(skb, &in)) {
-		counters->last_train = bpf_ktime_get_coarse_ns();
-		return take_apart(skb, config, link);
+	return from_peer(skb, config, index, peer, counters, &in, link);
+}
+
+/* The same over IPv6, without extension headers. */
+static __always_inline int to_port6(struct __sk_buff *skb, struct ipipou_config *config,
+				    struct outer6 *outer, const __u32 link)
+{
+	__u32 index = sender_of6(outer), udp_length = bpf_ntohs(outer->udp.len);
+	struct ipipou_counters *counters = bpf_map_lookup_elem(&ipipou_counters, &index);
+	struct ipipou_peer *peer = peer_at(index);
+	struct inbound in = {
+		.frame = (void *)outer - link,
+		.inner = (void *)(outer + 1),
+		.end = (void *)(long)skb->data_end,
+		.length = udp_length - sizeof(struct udphdr),
+		.headers = OUTER6_LENGTH,
+		.tos = traffic_class(&outer->ip),
+	};
+
+	if (udp_length < sizeof(struct udphdr) || bpf_ntohs(outer->ip.payload_len) != udp_length ||
+	    skb->len - link < udp_length + sizeof(struct ipv6hdr))
+		return TC_ACT_UNSPEC;
+	if (!peer || !counters) {
+		struct stray stray = {
+			.ipv6 = 1,
+			.payload_at = link + OUTER6_LENGTH,
+			.length = in.length,
+			.looks_like_data = packet_length(config, &in) != 0,
+			.unusual = !is_host6(&outer->ip.saddr) || !is_host6(&outer->ip.daddr),
+		};
+
+		__builtin_memcpy(&stray.source, &outer->ip.saddr, sizeof(stray.source));
+		__builtin_memcpy(&stray.destination, &outer->ip.daddr, sizeof(stray.destination));
+		return stranger(skb, config, &stray);
 	}
-	if (!is_data(config, &in))
-		return control_of_peer(skb, config, counters, in.length);
-	if (follows_a_train(counters))
-		return take_apart(skb, config, link);
-	return data_of_peer(skb, config, index, peer, counters, &in, link);
+	return from_peer(skb, config, index, peer, counters, &in, link);
+}
+
+static __always_inline int decap6(struct __sk_buff *skb, const __u32 link)
+{
+	struct ipipou_config *config;
+	struct outer6 *outer;
+
+	config = config_of();
+	if (!config || !(config->flags & IPIPOU_OUTSIDE6) ||
+	    !headers_readable(skb, link + OUTER6_LENGTH))
+		return TC_ACT_UNSPEC;
+	outer = (void *)(long)skb->data + link;
+	if ((void *)(outer + 1) > (void *)(long)skb->data_end || outer->ip.version != 6)
+		return TC_ACT_UNSPEC;
+	if (outer->ip.nexthdr == IPPROTO_TCP)
+		return TC_ACT_UNSPEC;
+	if (outer->ip.nexthdr == IPPROTO_ICMPV6)
+		return outer_error6(skb, config, link);
+	if (outer->ip.nexthdr != IPPROTO_UDP)
+		return unusual6(skb, config, link);
+	if (outer->udp.dest != config->local_port)
+		return TC_ACT_UNSPEC;
+	return to_port6(skb, config, outer, link);
 }
 
 static __always_inline int decap(struct __sk_buff *skb, const __u32 link)
@@ -53,9 +123,11 @@ static __always_inline int decap(struct __sk_buff *skb, const __u32 link)
 	struct ipipou_config *config;
 	struct outer *outer;
 
-	if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST || skb->vlan_present)
+	if (skb->pkt_type != PACKET_HOST || skb->vlan_present)
 		return TC_ACT_UNSPEC;
-	if (!headers_readable(skb, link))
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return decap6(skb, link);
+	if (skb->protocol != bpf_htons(ETH_P_IP) || !headers_readable(skb, link + OUTER_LENGTH))
 		return TC_ACT_UNSPEC;
 	outer = (void *)(long)skb->data + link;
 	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
@@ -63,7 +135,7 @@ static __always_inline int decap(struct __sk_buff *skb, const __u32 link)
 	if (outer->ip.protocol != IPPROTO_UDP && outer->ip.protocol != IPPROTO_ICMP)
 		return TC_ACT_UNSPEC;
 	config = config_of();
-	if (!config)
+	if (!config || !(config->flags & IPIPOU_OUTSIDE4))
 		return TC_ACT_UNSPEC;
 	if (outer->ip.protocol == IPPROTO_ICMP)
 		return outer_error(skb, config, link);

@@ -21,25 +21,38 @@
 /* The least that a request is padded to: the smallest inner packet that is worth asking for. */
 #define PADDED_LENGTH 576
 
-/* A packet on its way in. */
+/* A packet on its way in. `headers` is known where a function is compiled. */
 struct inbound {
-	struct iphdr *outer;
-	struct iphdr *inner;
-	__u32 length; /* of the UDP payload */
-	void *end;    /* of what can be read directly */
+	void *frame; /* what is on the way outside, with its link header */
+	void *inner;
+	void *end;     /* of what can be read directly */
+	__u32 length;  /* of the UDP payload */
+	__u32 headers; /* length of those around the payload */
+	__u8 tos;      /* type of service or traffic class of the outer header */
 };
 
-/* Whether the payload is an IPv4 packet, alone or with bytes after it. */
-static __always_inline int looks_like_packet(const struct inbound *in)
+/* The length of the packet that a payload begins with, of a family that is carried; 0 where there is none. */
+static __always_inline __u32 packet_length(const struct ipipou_config *config,
+					   const struct inbound *in)
 {
+	const struct ipv6hdr *ip6 = in->inner;
 	const struct iphdr *ip = in->inner;
 	__u32 header, total;
 
-	if (in->length < sizeof(*ip) || (void *)(ip + 1) > in->end || ip->version != 4)
+	if (in->length < sizeof(*ip) || (void *)(ip + 1) > in->end)
 		return 0;
-	header = ip->ihl * 4;
-	total = bpf_ntohs(ip->tot_len);
-	return header >= sizeof(*ip) && header <= total && total <= in->length;
+	if (ip->version == 4) {
+		header = ip->ihl * 4;
+		total = bpf_ntohs(ip->tot_len);
+		if (!(config->flags & IPIPOU_INSIDE4) || header < sizeof(*ip) || header > total)
+			return 0;
+		return total <= in->length ? total : 0;
+	}
+	if (ip->version != 6 || !(config->flags & IPIPOU_INSIDE6) || in->length < sizeof(*ip6) ||
+	    (void *)(ip6 + 1) > in->end)
+		return 0;
+	total = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
+	return total <= in->length ? total : 0;
 }
 
 /* Whether a header's checksum is right; headers with options count as right when they are not readable. */
@@ -51,7 +64,7 @@ static __always_inline int header_intact(const struct inbound *in)
 
 #pragma unroll
 	for (i = 0; i < 15; i++) {
-		if (i >= in->inner->ihl)
+		if (i >= ((const struct iphdr *)in->inner)->ihl)
 			break;
 		if ((void *)(words + i + 1) > in->end)
 			return 1;
@@ -61,16 +74,19 @@ static __always_inline int header_intact(const struct inbound *in)
 }
 
 /*
- * Whether a payload is data. Of the lengths of authentication packets only what is a packet of that
- * very length with a right header checksum: a random signature is one in 2^47.
+ * Whether a payload that begins with a packet of `total` bytes is data. Of the lengths of authentication
+ * packets only what is a packet of that very length with a right header checksum: a random signature is one
+ * in 2^47. There is none in IPv6, where the source has to be the peer's as well (data6_of_peer()).
  */
-static __always_inline int is_data(const struct ipipou_config *config, const struct inbound *in)
+static __always_inline int is_data(const struct ipipou_config *config, const struct inbound *in,
+				   __u32 total)
 {
-	if (!looks_like_packet(in))
+	if (!total)
 		return 0;
 	if (!may_authenticate(config, in->length))
 		return 1;
-	return bpf_ntohs(in->inner->tot_len) == in->length && header_intact(in);
+	return total == in->length &&
+	       (((const struct iphdr *)in->inner)->version != 4 || header_intact(in));
 }
 
 /* RFC 6040, section 4.2: the mark an inner packet goes on with, or -1 when it must be dropped. */
@@ -105,42 +121,52 @@ static __always_inline int control_of_peer(struct __sk_buff *skb,
 	return pass_up(skb);
 }
 
-static __always_inline int is_syn(const struct inbound *in)
+/* Whether there is the beginning of a connection behind an inner header of `header` bytes. */
+static __always_inline int is_syn(const struct inbound *in, __u32 header)
 {
-	const struct iphdr *ip = in->inner;
-	const struct tcphdr *tcp = (void *)ip + ip->ihl * 4;
+	const struct tcphdr *tcp = in->inner + header;
 
-	if (ip->protocol != IPPROTO_TCP || (ip->frag_off & bpf_htons(IP_OFFSET)))
-		return 0;
 	return (void *)(tcp + 1) <= in->end && tcp->syn;
 }
 
 /* Inner packets and bytes of what may be an aggregate: every segment has the headers. */
 static __always_inline void count_in(struct __sk_buff *skb, struct ipipou_counters *counters,
-				     const struct inbound *in)
+				     const struct inbound *in, __u32 header, __u8 protocol,
+				     __u32 bytes)
 {
-	__u32 packets = 1, bytes = bpf_ntohs(in->inner->tot_len), size = skb->gso_size;
+	__u32 packets = 1, size = skb->gso_size;
 
 	if (size) {
-		__u32 headers = in->inner->ihl * 4;
-		const struct tcphdr *tcp = (void *)in->inner + headers;
+		const struct tcphdr *tcp = in->inner + header;
 
-		headers += in->inner->protocol == IPPROTO_TCP && (void *)(tcp + 1) <= in->end
-				   ? tcp->doff * 4
-				   : sizeof(struct udphdr);
-		if (bytes > headers)
-			packets = (bytes - headers + size - 1) / size;
-		bytes += (packets - 1) * headers;
+		header += protocol == IPPROTO_TCP && (void *)(tcp + 1) <= in->end
+				  ? tcp->doff * 4
+				  : sizeof(struct udphdr);
+		if (bytes > header)
+			packets = (bytes - header + size - 1) / size;
+		bytes += (packets - 1) * header;
 	}
 	__sync_fetch_and_add(&counters->rx_packets, packets);
 	__sync_fetch_and_add(&counters->rx_bytes, bytes);
 }
 
+/* Notes that a peer is heard; whether what it sends has to go into the near end's backlog. */
+static __always_inline int hear(const struct __sk_buff *skb, struct ipipou_counters *counters,
+				__u8 protocol)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+
+	counters->last_heard = now;
+	if (skb->gso_size)
+		counters->last_super = now;
+	return protocol != IPPROTO_TCP || now - counters->last_super < AGGREGATE_MEMORY_NS;
+}
+
 /* Makes a packet of a device without link headers one that the pair takes; 0 when it could. */
 static __always_inline long add_link_header(struct __sk_buff *skb,
-					    const struct ipipou_config *config)
+					    const struct ipipou_config *config, __be16 type)
 {
-	struct ethhdr ethernet = { .h_proto = bpf_htons(ETH_P_IP) };
+	struct ethhdr ethernet = { .h_proto = type };
 
 	__builtin_memcpy(ethernet.h_dest, config->near_mac, ETH_ALEN);
 	if (bpf_skb_change_head(skb, sizeof(ethernet), 0))
@@ -148,48 +174,130 @@ static __always_inline long add_link_header(struct __sk_buff *skb,
 	return bpf_skb_store_bytes(skb, 0, &ethernet, sizeof(ethernet), 0);
 }
 
+/* Writes what the link header says to the tunnel device over that of the outer device. */
+static __always_inline void readdress(const struct ipipou_config *config, const struct inbound *in,
+				      __be16 type)
+{
+	struct ethhdr *ethernet = in->frame;
+
+	__builtin_memcpy(ethernet->h_dest, config->near_mac, ETH_ALEN);
+	ethernet->h_proto = type;
+}
+
+/*
+ * Strips the outer headers. Where the families differ the kernel has to be told of the inner one, or it takes
+ * the packet for one of the outer family: one that is too short for that, and an aggregate that is not there.
+ * What tells it on every kernel exchanges one IP header for one of the other family's length.
+ */
+static __always_inline long strip(struct __sk_buff *skb, __u32 headers, int ipv6)
+{
+	int crossed = ipv6 != (headers == OUTER6_LENGTH);
+
+	if (crossed && bpf_skb_change_proto(skb, bpf_htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP), 0))
+		return -1;
+	return bpf_skb_adjust_room(skb, ipv6 ? -OUTER6_LENGTH : -OUTER_LENGTH, BPF_ADJ_ROOM_MAC,
+				   BPF_F_ADJ_ROOM_FIXED_GSO);
+}
+
 /* Strips the outer headers and hands the inner packet to the tunnel device. */
 static __always_inline int deliver(struct __sk_buff *skb, const struct ipipou_config *config,
-				   __u32 link, int backlog)
+				   __u32 link, __u32 headers, int ipv6, int backlog)
 {
-	if (bpf_skb_adjust_room(skb, -OUTER_LENGTH, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+	if (strip(skb, headers, ipv6))
 		return refuse_in(IPIPOU_REASON_NO_ROOM);
-	if (link == 0 && add_link_header(skb, config))
+	if (link == 0 && add_link_header(skb, config, bpf_htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP)))
 		return refuse_in(IPIPOU_REASON_NO_ROOM);
 	if (backlog)
 		return bpf_redirect(config->near_ifindex, BPF_F_INGRESS);
 	return bpf_redirect(config->far_ifindex, 0);
 }
 
-/* A data packet of an admitted peer. */
-static __always_inline int data_of_peer(struct __sk_buff *skb, struct ipipou_config *config,
-					__u32 index, struct ipipou_peer *peer,
-					struct ipipou_counters *counters, const struct inbound *in,
-					__u32 link)
+/* A data packet of an admitted peer; IPv4 inside. */
+static __always_inline int data4_of_peer(struct __sk_buff *skb, struct ipipou_config *config,
+					 __u32 index, struct ipipou_peer *peer,
+					 struct ipipou_counters *counters, const struct inbound *in,
+					 __u32 link)
 {
-	__be32 source = in->inner->saddr;
-	__u64 now = bpf_ktime_get_coarse_ns();
+	struct iphdr *ip = in->inner;
+	__be32 source = ip->saddr;
+	__u32 header = ip->ihl * 4;
 	int ecn, syn, backlog;
 
 	if (!(peer->flags & IPIPOU_PEER_ANY_SOURCE) && source != peer->inner_ip &&
 	    owner_of(config, source) != index)
 		return refuse_peer(counters, IPIPOU_REASON_FOREIGN_SOURCE);
-	ecn = ecn_in(in->outer->tos & ECN_MASK, in->inner->tos & ECN_MASK);
+	ecn = ecn_in(in->tos & ECN_MASK, ip->tos & ECN_MASK);
 	if (ecn < 0)
 		return refuse_peer(counters, IPIPOU_REASON_CONGESTION);
-	if (ecn != (in->inner->tos & ECN_MASK))
-		set_ecn(in->inner, ecn);
-	count_in(skb, counters, in);
-	counters->last_heard = now;
-	if (skb->gso_size)
-		counters->last_super = now;
-	backlog = in->inner->protocol != IPPROTO_TCP || now - counters->last_super < AGGREGATE_MEMORY_NS;
-	syn = is_syn(in);
+	if (ecn != (ip->tos & ECN_MASK))
+		set_ecn(ip, ecn);
+	count_in(skb, counters, in, header, ip->protocol, bpf_ntohs(ip->tot_len));
+	backlog = hear(skb, counters, ip->protocol);
+	syn = ip->protocol == IPPROTO_TCP && !(ip->frag_off & bpf_htons(IP_OFFSET)) &&
+	      is_syn(in, header);
 	if (link)
-		__builtin_memcpy((void *)in->outer - link, config->near_mac, ETH_ALEN);
+		readdress(config, in, bpf_htons(ETH_P_IP));
 	if (syn)
-		clamp_mss(skb, link + OUTER_LENGTH + in->inner->ihl * 4, peer->inner_mtu);
-	return deliver(skb, config, link, backlog);
+		clamp_mss(skb, link + in->headers + header, mss_of(peer->inner_mtu, sizeof(*ip)));
+	return deliver(skb, config, link, in->headers, 0, backlog);
+}
+
+/*
+ * Whether a packet of IPv6 may come from a peer. What may send from any address may do so from hosts': who
+ * has a link's address or the like has to be told to have it.
+ */
+static __always_inline int is_own6(const struct ipipou_config *config,
+				   const struct ipipou_peer *peer, __u32 index,
+				   const struct ipv6hdr *ip)
+{
+	if (is_multicast6(&ip->saddr) || is_reserved6(&ip->saddr) || is_reserved6(&ip->daddr))
+		return 0;
+	if ((peer->flags & IPIPOU_PEER_ANY_SOURCE) && !is_link_local6(&ip->saddr))
+		return 1;
+	return owner_of6(config, &ip->saddr) == index;
+}
+
+/* The same; IPv6 inside. */
+static __always_inline int data6_of_peer(struct __sk_buff *skb, struct ipipou_config *config,
+					 __u32 index, struct ipipou_peer *peer,
+					 struct ipipou_counters *counters, const struct inbound *in,
+					 __u32 link)
+{
+	struct ipv6hdr *ip = in->inner;
+	int ecn, syn, backlog;
+
+	if ((void *)(ip + 1) > in->end)
+		return refuse_peer(counters, IPIPOU_REASON_MALFORMED);
+	if (!is_own6(config, peer, index, ip)) {
+		if (may_authenticate(config, in->length))
+			return control_of_peer(skb, config, counters, in->length);
+		return refuse_peer(counters, IPIPOU_REASON_FOREIGN_SOURCE);
+	}
+	ecn = ecn_in(in->tos & ECN_MASK, traffic_class(ip) & ECN_MASK);
+	if (ecn < 0)
+		return refuse_peer(counters, IPIPOU_REASON_CONGESTION);
+	if (ecn != (traffic_class(ip) & ECN_MASK))
+		set_ecn6(ip, ecn);
+	count_in(skb, counters, in, sizeof(*ip), ip->nexthdr,
+		 sizeof(*ip) + bpf_ntohs(ip->payload_len));
+	backlog = hear(skb, counters, ip->nexthdr);
+	syn = ip->nexthdr == IPPROTO_TCP && is_syn(in, sizeof(*ip));
+	if (link)
+		readdress(config, in, bpf_htons(ETH_P_IPV6));
+	if (syn)
+		clamp_mss(skb, link + in->headers + sizeof(*ip),
+			  mss_of(peer->inner_mtu, sizeof(*ip)));
+	return deliver(skb, config, link, in->headers, 1, backlog);
+}
+
+static __always_inline int data_of_peer(struct __sk_buff *skb, struct ipipou_config *config,
+					__u32 index, struct ipipou_peer *peer,
+					struct ipipou_counters *counters, const struct inbound *in,
+					__u32 link)
+{
+	if (((const struct iphdr *)in->inner)->version == 4)
+		return data4_of_peer(skb, config, index, peer, counters, in, link);
+	return data6_of_peer(skb, config, index, peer, counters, in, link);
 }
 
 /*
@@ -210,10 +318,69 @@ JUDGED_ALONE int unusual(struct __sk_buff *skb, struct ipipou_config *config, __
 		return TC_ACT_UNSPEC;
 	if (udp.dest != config->local_port)
 		return TC_ACT_UNSPEC;
-	stray.source = ip.saddr;
-	stray.destination = ip.daddr;
+	stray.source.word[0] = ip.saddr;
+	stray.destination.word[0] = ip.daddr;
 	stray.payload_at = link + ip.ihl * 4 + sizeof(udp);
 	stray.length = bpf_ntohs(udp.len) - sizeof(udp);
+	return stranger(skb, config, &stray);
+}
+
+/* Headers of IPv6 that are looked behind of; a sender of ours has none. */
+#define MAX_EXTENSIONS 8
+#define IPPROTO_MOBILITY 135
+/* linux/ipv6.h: of struct frag_hdr. */
+#define FRAGMENT_LENGTH 8
+#define FRAGMENT_OFFSET 0xfff8
+
+/*
+ * A packet of IPv6 with extension headers, fragments among them: refused where it is to the port, whoever sent
+ * it. What is behind more headers than this reaches the socket as what came round the devices does.
+ */
+JUDGED_ALONE int unusual6(struct __sk_buff *skb, struct ipipou_config *config, __u32 link)
+{
+	struct stray stray = { .ipv6 = 1, .unusual = 1 };
+	__u32 at = link + sizeof(struct ipv6hdr), i;
+	struct ipv6hdr ip;
+	__be16 ports[2];
+	__u8 next;
+
+	if (!skb || !config || bpf_skb_load_bytes(skb, link, &ip, sizeof(ip)))
+		return TC_ACT_UNSPEC;
+	next = ip.nexthdr;
+	for (i = 0; i < MAX_EXTENSIONS && next != IPPROTO_UDP; i++) {
+		struct {
+			__u8 next;
+			__u8 length;
+			__be16 offset; /* of a fragment */
+		} header;
+
+		if (bpf_skb_load_bytes(skb, at, &header, sizeof(header)))
+			return TC_ACT_UNSPEC;
+		switch (next) {
+		case IPPROTO_FRAGMENT:
+			if (header.offset & bpf_htons(FRAGMENT_OFFSET))
+				return TC_ACT_UNSPEC;
+			at += FRAGMENT_LENGTH;
+			break;
+		case IPPROTO_AH:
+			at += (header.length + 2) * 4;
+			break;
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_MOBILITY:
+			at += (header.length + 1) * 8;
+			break;
+		default:
+			return TC_ACT_UNSPEC;
+		}
+		next = header.next;
+	}
+	if (next != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, ports, sizeof(ports)) ||
+	    ports[1] != config->local_port)
+		return TC_ACT_UNSPEC;
+	__builtin_memcpy(&stray.source, &ip.saddr, sizeof(stray.source));
+	__builtin_memcpy(&stray.destination, &ip.daddr, sizeof(stray.destination));
 	return stranger(skb, config, &stray);
 }
 
@@ -230,16 +397,28 @@ static __always_inline __u32 sender_of(const struct outer *outer)
 	return index ? *index : IPIPOU_NO_PEER;
 }
 
-/*
- * Makes readable as much as is wanted of a packet on a device with a link header of `link` bytes: the outer
- * headers, and the inner ones as far as there are any. False when not even the outer ones are there.
- */
-static __always_inline int headers_readable(struct __sk_buff *skb, __u32 link)
+static __always_inline __u32 sender_of6(const struct outer6 *outer)
 {
-	const __u32 inner = link + OUTER_LENGTH + sizeof(struct iphdr);
+	struct ipipou_path6 path = { .remote_port = outer->udp.source };
+	__u32 *index;
 
-	return readable(skb, inner + sizeof(struct tcphdr)) || readable(skb, inner) ||
-	       readable(skb, link + OUTER_LENGTH);
+	__builtin_memcpy(&path.local_ip, &outer->ip.daddr, sizeof(path.local_ip));
+	__builtin_memcpy(&path.remote_ip, &outer->ip.saddr, sizeof(path.remote_ip));
+	index = bpf_map_lookup_elem(&ipipou_paths6, &path);
+	return index ? *index : IPIPOU_NO_PEER;
+}
+
+/*
+ * Makes readable as much as is wanted of a packet whose link and outer headers have `outer` bytes: these, and
+ * the inner ones as far as there are any. False when not even the outer ones are there.
+ */
+static __always_inline int headers_readable(struct __sk_buff *skb, __u32 outer)
+{
+	const __u32 inner = outer + sizeof(struct iphdr);
+
+	return readable(skb, inner + IPV6_EXTRA + sizeof(struct tcphdr)) ||
+	       readable(skb, inner + sizeof(struct tcphdr)) || readable(skb, inner) ||
+	       readable(skb, outer);
 }
 
 #endif

@@ -27,21 +27,19 @@
 #include "packet.h"
 #include "trains.h"
 
-#define AF_INET 2
-
 /* asm-generic/errno.h: bpf_skb_adjust_room() on what is marked as tunnelled. */
 #define EALREADY 114
 
-/* What an aggregate's outer headers need of the kernel, and what keeps its checksum state. */
-#define ENCAP_FLAGS                                                                                \
-	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |   \
-	 BPF_F_ADJ_ROOM_NO_CSUM_RESET)
-
+/* What keeps a packet's checksum state, and what an aggregate's outer headers need of the kernel besides. */
 #define ENCAP_AGAIN_FLAGS (BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET)
+#define ENCAP_FLAGS (ENCAP_AGAIN_FLAGS | BPF_F_ADJ_ROOM_ENCAP_L4_UDP)
+
+/* More than fits into an IP packet with either outer header is not one packet (the kernel has no such). */
+#define MAX_INNER (0xffff - OUTER6_LENGTH)
 
 /* Bytes summed at a time; at most 64 KiB in all. */
-#define SUM_CHUNK 256
-#define SUM_CHUNKS 256
+#define SUM_CHUNK 128
+#define SUM_CHUNKS 512
 
 static __always_inline int refuse_out(struct ipipou_counters *counters, __u32 reason)
 {
@@ -78,15 +76,35 @@ JUDGED_ALONE __s64 sum_bytes(struct __sk_buff *skb, __u32 at, __u32 length)
 	return bpf_csum_diff(0, 0, (__be32 *)chunk, SUM_CHUNK, sum);
 }
 
+/*
+ * The first eight bytes of a struct ipipou_peer, read as one, so that a re-pointing in the same moment cannot
+ * mix old and new.
+ */
+union endpoint {
+	__u64 word;
+	struct {
+		__be32 ip;
+		__be16 port;
+		__u16 inner_mtu;
+	};
+	struct {
+		__u32 place; /* in the map of ends, where the port is 0 */
+		__u32 rest;
+	};
+};
+
 /* An inner packet on its way out, as much as is needed after pointers have gone. */
 struct outbound {
+	union endpoint remote;
 	__u32 length;
 	__u32 segment; /* length of each packet of an aggregate, or `length` */
 	__u32 headers; /* IP and transport, of an aggregate */
+	__u32 header_length;
+	__u32 ipv6; /* inside */
 	__u8 tos;
 	__u8 syn;
-	__u32 header_length;
-	__s64 sum; /* of the inner packet, where checksums are on */
+	__u16 reserved;
+	__s64 sum; /* of the inner packet, where checksums are on; else -1 */
 };
 
 static __always_inline int is_fragment(const struct iphdr *ip)
@@ -115,21 +133,38 @@ static __always_inline __s64 inner_sum(struct __sk_buff *skb, const struct iphdr
 	return sum_bytes(skb, ETH_HLEN + header, length);
 }
 
-/* The beginning of a struct ipipou_peer. */
-union endpoint {
-	__u64 word;
-	struct {
-		__be32 ip;
-		__be16 port;
-		__u16 inner_mtu;
-	};
-};
+/*
+ * The same of IPv6, whose header has no checksum. The addresses are in the header and, taken away, in the
+ * pseudo header, so what is left are the header's first eight bytes and the rest of the pseudo header.
+ */
+static __always_inline __s64 inner_sum6(struct __sk_buff *skb, const struct ipv6hdr *ip, void *end)
+{
+	const struct udphdr *udp = (void *)(ip + 1);
+	const __u32 *words = (const __u32 *)ip;
+
+	if (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_ICMPV6 ||
+	    (ip->nexthdr == IPPROTO_UDP && (void *)(udp + 1) <= end && udp->check)) {
+		__u64 pseudo = (__u64)ip->payload_len + bpf_htons(ip->nexthdr);
+
+		return (__u64)words[0] + words[1] + (__u16)~fold(pseudo);
+	}
+	return sum_bytes(skb, ETH_HLEN, sizeof(*ip) + bpf_ntohs(ip->payload_len));
+}
+
+/* What a UDP header carries for a sum over it, its pseudo header and what it is before of. */
+static __always_inline __u16 udp_checksum(__u64 sum)
+{
+	__u16 check = ~fold(sum);
+
+	return check ? check : 0xffff;
+}
 
 /* Fills in what goes around an inner packet. `sum` < 0: without a UDP checksum. */
 static __always_inline void write_outer(struct outer *outer, const struct ipipou_config *config,
-					const struct ipipou_peer *peer, union endpoint remote,
+					const struct ipipou_peer *peer,
 					const struct outbound *out)
 {
+	union endpoint remote = out->remote;
 	__u16 length = out->length + OUTER_LENGTH, udp_length = length - sizeof(struct iphdr);
 
 	*(__u8 *)outer = IP_VERSION_AND_LENGTH;
@@ -151,10 +186,37 @@ static __always_inline void write_outer(struct outer *outer, const struct ipipou
 	if (out->sum >= 0) {
 		__u64 sum = (__u64)peer->local_ip + remote.ip + bpf_htons(IPPROTO_UDP) +
 			    2 * (__u64)outer->udp.len + outer->udp.source + remote.port + out->sum;
-		__u16 check = ~fold(sum);
 
-		outer->udp.check = check ? check : 0xffff;
+		outer->udp.check = udp_checksum(sum);
 	}
+}
+
+static __always_inline __u64 sum_of6(const struct ipipou_ip6 *ip)
+{
+	return (__u64)ip->word[0] + ip->word[1] + ip->word[2] + ip->word[3];
+}
+
+/* The same over IPv6. The flow label tells flows apart as the inner packets' headers do (RFC 6438). */
+static __always_inline void write_outer6(struct outer6 *outer, const struct ipipou_config *config,
+					 const struct ipipou_end6 *end, const struct outbound *out,
+					 __u32 flow)
+{
+	__u32 first = 6 << 28 | (out->tos & ECN_MASK) << 20 | (flow & 0xfffff);
+
+	*(__be32 *)outer = bpf_htonl(first);
+	outer->ip.payload_len = bpf_htons(out->length + sizeof(struct udphdr));
+	outer->ip.nexthdr = IPPROTO_UDP;
+	outer->ip.hop_limit = config->ttl;
+	__builtin_memcpy(&outer->ip.saddr, &end->local_ip, sizeof(outer->ip.saddr));
+	__builtin_memcpy(&outer->ip.daddr, &end->remote_ip, sizeof(outer->ip.daddr));
+	outer->udp.source = config->local_port;
+	outer->udp.dest = end->remote_port;
+	outer->udp.len = outer->ip.payload_len;
+	outer->udp.check = 0;
+	if (out->sum >= 0)
+		outer->udp.check = udp_checksum(sum_of6(&end->local_ip) + sum_of6(&end->remote_ip) +
+						bpf_htons(IPPROTO_UDP) + 2 * (__u64)outer->udp.len +
+						outer->udp.source + outer->udp.dest + out->sum);
 }
 
 static __always_inline void count_out(struct ipipou_counters *counters, const struct outbound *out)
@@ -194,50 +256,206 @@ static __always_inline int follows_a_cut(const struct ipipou_counters *counters)
 	return bpf_ktime_get_coarse_ns() - counters->last_cut < AGGREGATE_MEMORY_NS;
 }
 
-/* Makes room for the outer headers; 0 or a negative errno. */
-static __always_inline long make_room(struct __sk_buff *skb)
+/*
+ * Makes room for the outer headers, of the family that `ipv6` says; 0 or a negative errno. What is marked as
+ * tunnelled and leaves by the other family is told so with headers that are exchanged; decap.h does the same.
+ */
+static __always_inline long make_room(struct __sk_buff *skb, int ipv6, int inner_ipv6)
 {
-	long failed = bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC, ENCAP_FLAGS);
+	const __u64 flags =
+		ENCAP_FLAGS | (ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
+	const int length = ipv6 ? OUTER6_LENGTH : OUTER_LENGTH;
+	long failed = bpf_skb_adjust_room(skb, length, BPF_ADJ_ROOM_MAC, flags);
 
 	if (failed != -EALREADY || skb->gso_size)
 		return failed;
-	return bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC, ENCAP_AGAIN_FLAGS);
+	if (ipv6 && !inner_ipv6) {
+		failed = bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0);
+		return failed ? failed : bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC,
+							     ENCAP_AGAIN_FLAGS);
+	}
+	if (!ipv6 && inner_ipv6) {
+		failed = bpf_skb_adjust_room(skb, OUTER6_LENGTH, BPF_ADJ_ROOM_MAC,
+					     ENCAP_AGAIN_FLAGS);
+		return failed ? failed : bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0);
+	}
+	return bpf_skb_adjust_room(skb, length, BPF_ADJ_ROOM_MAC, ENCAP_AGAIN_FLAGS);
 }
 
-static __always_inline int wrap(struct __sk_buff *skb, const struct ipipou_config *config,
-				const struct ipipou_peer *peer, struct ipipou_counters *counters,
-				struct outbound *out)
+/* Whom a packet could not be given room for: an aggregate may be by the other way. */
+static __always_inline int without_room(const struct __sk_buff *skb,
+					const struct ipipou_config *config,
+					struct ipipou_counters *counters, long failed)
 {
-	/* One read, so that a re-pointing in the same moment cannot mix old and new. */
-	union endpoint remote = { .word = *(volatile __u64 *)peer };
-	struct outer *outer;
-	long failed;
-
-	if (out->segment > remote.inner_mtu)
-		return refuse_out(counters, IPIPOU_REASON_TOO_BIG);
-	if (out->syn)
-		clamp_mss(skb, ETH_HLEN + out->header_length, remote.inner_mtu);
-	failed = make_room(skb);
 	if (failed == -EALREADY && skb->ifindex != config->far_ifindex)
 		return cut_up(counters);
+	return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+}
+
+/* To a peer at an address of IPv6. */
+JUDGED_ALONE int wrap6(struct __sk_buff *skb, struct ipipou_config *config,
+		       struct ipipou_peer *peer, struct ipipou_counters *counters,
+		       struct outbound *out)
+{
+	struct ipipou_end6 *end;
+	struct outer6 *outer;
+	__u32 place, flow;
+	long failed;
+
+	if (!skb || !config || !peer || !counters || !out)
+		return TC_ACT_SHOT;
+	place = out->remote.place;
+	end = bpf_map_lookup_elem(&ipipou_ends6, &place);
+	if (!end)
+		return refuse_out(counters, IPIPOU_REASON_NO_PEER);
+	flow = bpf_get_hash_recalc(skb);
+	failed = make_room(skb, 1, out->ipv6);
 	if (failed)
-		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+		return without_room(skb, config, counters, failed);
 	outer = (void *)(long)skb->data + ETH_HLEN;
 	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
 		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
-	write_outer(outer, config, peer, remote, out);
+	write_outer6(outer, config, end, out, flow);
 	count_out(counters, out);
 	return leave(peer);
+}
+
+static __always_inline int wrap(struct __sk_buff *skb, struct ipipou_config *config,
+				struct ipipou_peer *peer, struct ipipou_counters *counters,
+				struct outbound *out, int ipv6)
+{
+	struct outer *outer;
+	long failed;
+
+	if (out->segment > out->remote.inner_mtu)
+		return refuse_out(counters, IPIPOU_REASON_TOO_BIG);
+	if (out->syn)
+		clamp_mss(skb, ETH_HLEN + out->header_length,
+			  mss_of(out->remote.inner_mtu,
+				 ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)));
+	if (!out->remote.port)
+		return wrap6(skb, config, peer, counters, out);
+	failed = make_room(skb, 0, ipv6);
+	if (failed)
+		return without_room(skb, config, counters, failed);
+	outer = (void *)(long)skb->data + ETH_HLEN;
+	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
+		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+	write_outer(outer, config, peer, out);
+	count_out(counters, out);
+	return leave(peer);
+}
+
+/* Whether the outer header to a peer carries a UDP checksum. */
+static __always_inline int has_checksum(const struct ipipou_config *config,
+					const struct outbound *out)
+{
+	return config->flags & (out->remote.port ? IPIPOU_UDP_CHECKSUM : IPIPOU_UDP_CHECKSUM6);
+}
+
+/* What becomes of a packet before it gets outer headers. */
+enum way {
+	DIRECT,	     /* it gets them here */
+	BY_FAR_END,  /* it passes on to the far end */
+	AGGREGATED,  /* it cannot be, where it is */
+};
+
+static __always_inline enum way way_of(const struct __sk_buff *skb,
+				       const struct ipipou_config *config,
+				       struct ipipou_counters *counters,
+				       const struct outbound *out, __u8 protocol)
+{
+	if (skb->ifindex == config->far_ifindex)
+		return skb->gso_size ? AGGREGATED : DIRECT;
+	if (!skb->gso_size)
+		return follows_a_cut(counters) ? BY_FAR_END : DIRECT;
+	if (!has_checksum(config, out) && protocol == IPPROTO_TCP && out->length <= MAX_INNER)
+		return DIRECT;
+	cut_up(counters);
+	return BY_FAR_END;
+}
+
+/* Length of the headers of what may be an aggregate of a transport protocol. */
+static __always_inline void note_segments(const struct __sk_buff *skb, struct outbound *out,
+					  const struct tcphdr *tcp, void *end, __u8 protocol)
+{
+	out->segment = out->length;
+	if (!skb->gso_size)
+		return;
+	out->headers = out->header_length + (protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end
+						     ? tcp->doff * 4
+						     : sizeof(struct udphdr));
+	out->segment = skb->gso_size + out->headers;
+}
+
+static __always_inline int refuse_foreign(const struct ipipou_config *config)
+{
+	return refuse_out(0, config->flags & IPIPOU_INSIDE4 ? IPIPOU_REASON_NOT_IPV4
+							    : IPIPOU_REASON_NOT_IPV6);
+}
+
+/* A packet of IPv6. */
+JUDGED_ALONE int encap6(struct __sk_buff *skb, struct ipipou_config *config)
+{
+	struct ipipou_counters *counters;
+	struct outbound out = { .ipv6 = 1, .sum = -1 };
+	struct ipipou_peer *peer;
+	struct ipv6hdr *ip;
+	struct tcphdr *tcp;
+	enum way way;
+	void *end;
+	__u32 index;
+
+	if (!skb || !config)
+		return TC_ACT_SHOT;
+	if (!(config->flags & IPIPOU_INSIDE6))
+		return refuse_foreign(config);
+	if (!readable(skb, ETH_HLEN + sizeof(*ip) + sizeof(*tcp)) &&
+	    !readable(skb, ETH_HLEN + sizeof(*ip)))
+		return refuse_out(0, IPIPOU_REASON_NOT_IPV6);
+	ip = (void *)(long)skb->data + ETH_HLEN;
+	tcp = (void *)(ip + 1);
+	end = (void *)(long)skb->data_end;
+	if ((void *)tcp > end)
+		return refuse_out(0, IPIPOU_REASON_NOT_IPV6);
+	out.length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	out.header_length = sizeof(*ip);
+	out.tos = traffic_class(ip);
+	if (ip->version != 6 || out.length != skb->len - ETH_HLEN)
+		return refuse_out(0, IPIPOU_REASON_NOT_IPV6);
+	if (is_multicast6(&ip->daddr) || is_reserved6(&ip->daddr))
+		return refuse_out(0, IPIPOU_REASON_NO_PEER);
+	index = owner_of6(config, &ip->daddr);
+	if (index == IPIPOU_NO_PEER && !is_link_local6(&ip->daddr))
+		index = config->default_peer;
+	peer = peer_at(index);
+	counters = bpf_map_lookup_elem(&ipipou_counters, &index);
+	if (!peer || !counters)
+		return refuse_out(0, IPIPOU_REASON_NO_PEER);
+	out.remote.word = *(volatile __u64 *)peer;
+	if (out.remote.inner_mtu < IPIPOU_IPV6_MIN_MTU)
+		return refuse_out(counters, IPIPOU_REASON_NO_IPV6);
+	way = way_of(skb, config, counters, &out, ip->nexthdr);
+	if (way != DIRECT)
+		return way == BY_FAR_END ? TC_ACT_OK : refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+	if (out.length > MAX_INNER)
+		return refuse_out(counters, IPIPOU_REASON_TOO_BIG);
+	note_segments(skb, &out, tcp, end, ip->nexthdr);
+	out.syn = ip->nexthdr == IPPROTO_TCP && (void *)(tcp + 1) <= end && tcp->syn;
+	if (has_checksum(config, &out))
+		out.sum = inner_sum6(skb, ip, end);
+	return wrap(skb, config, peer, counters, &out, 1);
 }
 
 static __always_inline int encap(struct __sk_buff *skb)
 {
 	struct ipipou_config *config = config_of();
 	struct ipipou_counters *counters;
+	struct outbound out = { .sum = -1 };
 	struct ipipou_peer *peer;
-	struct outbound out = {};
 	struct iphdr *ip;
 	struct tcphdr *tcp;
+	enum way way;
 	void *end;
 	__u32 index;
 
@@ -245,8 +463,10 @@ static __always_inline int encap(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	if (skb->tc_index == IPIPOU_OUT_OF_TRAIN)
 		return skb->ifindex == config->far_ifindex ? out_of_train(skb, config) : TC_ACT_UNSPEC;
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return refuse_out(0, IPIPOU_REASON_NOT_IPV4);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return encap6(skb, config);
+	if (skb->protocol != bpf_htons(ETH_P_IP) || !(config->flags & IPIPOU_INSIDE4))
+		return refuse_foreign(config);
 	if (!readable(skb, ETH_HLEN + sizeof(*ip) + sizeof(*tcp)) &&
 	    !readable(skb, ETH_HLEN + sizeof(*ip)))
 		return refuse_out(0, IPIPOU_REASON_NOT_IPV4);
@@ -258,7 +478,7 @@ static __always_inline int encap(struct __sk_buff *skb)
 	out.header_length = ip->ihl * 4;
 	out.tos = ip->tos;
 	if (ip->version != 4 || out.header_length < sizeof(*ip) || out.length < out.header_length ||
-	    out.length != skb->len - ETH_HLEN || out.length > 0xffff - OUTER_LENGTH)
+	    out.length != skb->len - ETH_HLEN)
 		return refuse_out(0, IPIPOU_REASON_NOT_IPV4);
 	index = owner_of(config, ip->daddr);
 	if (index == IPIPOU_NO_PEER)
@@ -267,29 +487,19 @@ static __always_inline int encap(struct __sk_buff *skb)
 	counters = bpf_map_lookup_elem(&ipipou_counters, &index);
 	if (!peer || !counters)
 		return refuse_out(0, IPIPOU_REASON_NO_PEER);
-	if (skb->ifindex == config->far_ifindex) {
-		if (skb->gso_size)
-			return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
-	} else if (skb->gso_size) {
-		if ((config->flags & IPIPOU_UDP_CHECKSUM) || ip->protocol != IPPROTO_TCP)
-			return cut_up(counters);
-	} else if (follows_a_cut(counters)) {
-		return TC_ACT_OK;
-	}
-	out.segment = out.length;
+	out.remote.word = *(volatile __u64 *)peer;
+	way = way_of(skb, config, counters, &out, ip->protocol);
+	if (way != DIRECT)
+		return way == BY_FAR_END ? TC_ACT_OK : refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+	if (out.length > MAX_INNER)
+		return refuse_out(counters, IPIPOU_REASON_TOO_BIG);
 	tcp = (void *)ip + out.header_length;
-	if (skb->gso_size) {
-		out.headers = out.header_length + (ip->protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end
-							   ? tcp->doff * 4
-							   : sizeof(struct udphdr));
-		out.segment = skb->gso_size + out.headers;
-	}
+	note_segments(skb, &out, tcp, end, ip->protocol);
 	out.syn = ip->protocol == IPPROTO_TCP && !(ip->frag_off & bpf_htons(IP_OFFSET)) &&
 		  (void *)(tcp + 1) <= end && tcp->syn;
-	out.sum = -1;
-	if (config->flags & IPIPOU_UDP_CHECKSUM)
+	if (has_checksum(config, &out))
 		out.sum = inner_sum(skb, ip, end);
-	return wrap(skb, config, peer, counters, &out);
+	return wrap(skb, config, peer, counters, &out, 0);
 }
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * The maps. Their names begin with the project's: whoever adopts running programs knows them by it.
  * `peers` and `counters` are arrays, which cost a bounds check where a hash costs 20 ns; the loader
- * sizes them, and the hashes, for the peers of the config (sizes here are for one).
+ * sizes them, and the hashes, for the peers of the config (sizes here are for one). What is for IPv6 stays
+ * that small where the tunnel has none.
  */
 #ifndef IPIPOU_MAPS_H
 #define IPIPOU_MAPS_H
@@ -92,6 +93,51 @@ struct {
 	__type(value, struct ipipou_common);
 } ipipou_common SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ipipou_end6);
+} ipipou_ends6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct ipipou_path6);
+	__type(value, __u32);
+} ipipou_paths6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct ipipou_ip6);
+	__type(value, __u32);
+} ipipou_hosts6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct ipipou_prefix6);
+	__type(value, __u32);
+} ipipou_prefix6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct ipipou_source6);
+	__type(value, struct ipipou_bucket);
+} ipipou_sources6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct ipipou_net6);
+	__type(value, struct ipipou_bucket);
+} ipipou_formers6 SEC(".maps");
+
 static __always_inline void count_reason(__u32 reason)
 {
 	__u64 *count = bpf_map_lookup_elem(&ipipou_reasons, &reason);
@@ -129,6 +175,26 @@ static __always_inline __u32 owner_of(const struct ipipou_config *config, __be32
 		struct ipipou_prefix key = { .length = 32, .ip = ip };
 
 		index = bpf_map_lookup_elem(&ipipou_prefixes, &key);
+		if (index)
+			return *index;
+	}
+	return IPIPOU_NO_PEER;
+}
+
+/* The same of an address of IPv6. */
+static __always_inline __u32 owner_of6(const struct ipipou_config *config, const void *ip)
+{
+	struct ipipou_prefix6 key = { .length = 128 };
+	__u32 *index;
+
+	__builtin_memcpy(&key.ip, ip, sizeof(key.ip));
+	if (config->flags & IPIPOU_HAS_HOSTS6) {
+		index = bpf_map_lookup_elem(&ipipou_hosts6, &key.ip);
+		if (index)
+			return *index;
+	}
+	if (config->flags & IPIPOU_HAS_PREFIXES6) {
+		index = bpf_map_lookup_elem(&ipipou_prefix6, &key);
 		if (index)
 			return *index;
 	}

@@ -8,6 +8,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
@@ -42,6 +43,12 @@ struct outer {
 	struct udphdr udp;
 };
 
+/* The same over IPv6. */
+struct outer6 {
+	struct ipv6hdr ip;
+	struct udphdr udp;
+};
+
 /*
  * Aggregates go another way than single packets, all on the way in and some on the way out: for so long
  * after one, a peer's packets all go its way, to keep their order.
@@ -49,6 +56,10 @@ struct outer {
 #define AGGREGATE_MEMORY_NS 20000000
 
 #define OUTER_LENGTH ((int)sizeof(struct outer))
+#define OUTER6_LENGTH ((int)sizeof(struct outer6))
+
+/* linux/ipv6.h: what a header of IPv6 has more than one of IPv4. */
+#define IPV6_EXTRA ((int)(sizeof(struct ipv6hdr) - sizeof(struct iphdr)))
 
 static __always_inline __u16 fold(__u64 sum)
 {
@@ -81,6 +92,46 @@ static __always_inline void set_ecn(struct iphdr *ip, __u8 ecn)
 
 	ip->tos = tos;
 	checksum_replace(&ip->check, from, *(__u16 *)ip);
+}
+
+static __always_inline __u8 traffic_class(const struct ipv6hdr *ip)
+{
+	return bpf_ntohs(*(const __be16 *)ip) >> 4;
+}
+
+/* Changes the two ECN bits; nothing sums this header up. */
+static __always_inline void set_ecn6(struct ipv6hdr *ip, __u8 ecn)
+{
+	__be16 *first = (__be16 *)ip;
+
+	*first = (*first & ~bpf_htons(ECN_MASK << 4)) | bpf_htons(ecn << 4);
+}
+
+static __always_inline int is_multicast6(const void *ip)
+{
+	return *(const __u8 *)ip == 0xff;
+}
+
+static __always_inline int is_link_local6(const void *ip)
+{
+	return (*(const __be16 *)ip & bpf_htons(0xffc0)) == bpf_htons(0xfe80);
+}
+
+/*
+ * Whether an address is of those that begin with 64 zeros and 0 or ffff: an IPv4 address in the clothes of
+ * IPv6 (RFC 4291, 2.5.5), the loopback address, or none. Nothing that comes over a network may have one.
+ */
+static __always_inline int is_reserved6(const void *ip)
+{
+	const __be32 *word = ip;
+
+	return !word[0] && !word[1] && (!word[2] || word[2] == bpf_htonl(0xffff));
+}
+
+/* Whether an address can be a host's beyond a link. */
+static __always_inline int is_host6(const void *ip)
+{
+	return !is_multicast6(ip) && !is_link_local6(ip) && !is_reserved6(ip);
 }
 
 /*
@@ -126,17 +177,22 @@ static __always_inline void lower_mss(struct __sk_buff *skb, __u32 check_at, __u
 	bpf_l4_csum_replace(skb, check_at, from, to, sizeof(to));
 }
 
-/*
- * Lowers the MSS option of a SYN to what an inner MTU has room for. `tcp_at` is where the TCP header
- * is in the packet. Changes nothing where there is no such option. Direct pointers are void after.
- */
-JUDGED_ALONE int clamp_mss(struct __sk_buff *skb, __u32 tcp_at, __u32 inner_mtu)
+/* What an inner MTU has room for beyond the headers of IP and TCP. */
+static __always_inline __u32 mss_of(__u32 inner_mtu, __u32 ip_header)
 {
-	const __u32 headers = sizeof(struct iphdr) + sizeof(struct tcphdr);
+	return inner_mtu - ip_header - sizeof(struct tcphdr);
+}
+
+/*
+ * Lowers the MSS option of a SYN to a limit. `tcp_at` is where the TCP header is in the packet. Changes
+ * nothing where there is no such option. Direct pointers are void after.
+ */
+JUDGED_ALONE int clamp_mss(struct __sk_buff *skb, __u32 tcp_at, __u32 limit)
+{
 	struct tcphdr tcp;
 	__u32 at, end, i;
 
-	if (!skb || inner_mtu < headers || inner_mtu > 0xffff)
+	if (!skb || limit > 0xffff)
 		return 0;
 	if (bpf_skb_load_bytes(skb, tcp_at, &tcp, sizeof(tcp)))
 		return 0;
@@ -152,8 +208,8 @@ JUDGED_ALONE int clamp_mss(struct __sk_buff *skb, __u32 tcp_at, __u32 inner_mtu)
 			continue;
 		}
 		if (option.kind == TCPOPT_MSS && option.length == TCPOLEN_MSS) {
-			lower_mss(skb, tcp_at + offsetof(struct tcphdr, check), at, inner_mtu - headers,
-				  option.mss, (at - tcp_at) & 1);
+			lower_mss(skb, tcp_at + offsetof(struct tcphdr, check), at, limit, option.mss,
+				  (at - tcp_at) & 1);
 			return 1;
 		}
 		if (option.kind == TCPOPT_EOL || option.length < 2)

@@ -9,6 +9,8 @@
  * hint, which is charged first; where such a budget is empty a packet is a stranger's like any other.
  *
  * ICMP errors about packets of ours reach the same socket, and are as easily forged.
+ *
+ * Whoever has one address of IPv6 has 2^64 of them, so a source of IPv6 is a network of that size.
  */
 #ifndef IPIPOU_STRANGERS_H
 #define IPIPOU_STRANGERS_H
@@ -23,13 +25,22 @@
 #define ICMP_PARAMETERPROB 12
 #define ICMP_HEADER_LENGTH 8
 
+/* linux/icmpv6.h */
+#define ICMPV6_DEST_UNREACH 1
+#define ICMPV6_PARAMPROB 4
+
+#define AF_INET 2
+#define AF_INET6 10
+
 /* A packet to the port that is from no admitted path. */
 struct stray {
-	__be32 source;
-	__be32 destination;
+	struct ipipou_ip6 source; /* of IPv4 in the first word, as the destination */
+	struct ipipou_ip6 destination;
+	__u32 ipv6;
 	__u32 payload_at; /* in the packet */
 	__u32 length;	  /* of the payload */
 	__u32 looks_like_data;
+	__u32 unusual; /* what no sender has reason to send over IPv6 */
 };
 
 /* A key hint with what stands before it in a request, so that the key is at a multiple of its size. */
@@ -92,7 +103,7 @@ static __always_inline int pass_up(struct __sk_buff *skb)
 JUDGED_ALONE int for_this_host(struct __sk_buff *skb, __be32 source, __be32 destination)
 {
 	struct bpf_fib_lookup lookup = {
-		.family = 2, /* AF_INET */
+		.family = AF_INET,
 		.l4_protocol = IPPROTO_UDP,
 		.ipv4_src = source,
 		.ipv4_dst = destination,
@@ -120,6 +131,49 @@ static __always_inline int is_here(struct __sk_buff *skb, struct ipipou_common *
 	return 1;
 }
 
+/* The same of IPv6. */
+JUDGED_ALONE int for_this_host6(struct __sk_buff *skb, struct stray *stray)
+{
+	struct bpf_fib_lookup lookup = {
+		.family = AF_INET6,
+		.l4_protocol = IPPROTO_UDP,
+	};
+	long found;
+
+	if (!skb || !stray)
+		return 0;
+	__builtin_memcpy(lookup.ipv6_src, &stray->source, sizeof(stray->source));
+	__builtin_memcpy(lookup.ipv6_dst, &stray->destination, sizeof(stray->destination));
+	lookup.ifindex = skb->ifindex;
+	found = bpf_fib_lookup(skb, &lookup, sizeof(lookup), 0);
+	return found == BPF_FIB_LKUP_RET_NOT_FWDED || found == BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+static __always_inline int is_here6(struct __sk_buff *skb, struct ipipou_common *common,
+				    struct stray *stray, __u64 now)
+{
+	const __be32 *word = stray->destination.word;
+	__u64 high = (__u64)word[0] << 32 | word[1], low = (__u64)word[2] << 32 | word[3];
+	__u64 seal = (now >> 30 << 32 | skb->ifindex) ^ high * 0x9e3779b97f4a7c15 ^ (low << 17 | low >> 47);
+
+	if (common->here6_seal == seal && common->here6[0] == high && common->here6[1] == low)
+		return 1;
+	if (!for_this_host6(skb, stray))
+		return 0;
+	common->here6[0] = high;
+	common->here6[1] = low;
+	common->here6_seal = seal;
+	return 1;
+}
+
+static __always_inline int is_here_of(struct __sk_buff *skb, struct ipipou_common *common,
+				      struct stray *stray, __u64 now)
+{
+	if (stray->ipv6)
+		return is_here6(skb, common, stray, now);
+	return is_here(skb, common, stray->source.word[0], stray->destination.word[0], now);
+}
+
 /*
  * Whether a source is within its budget for packets about something: 0, or the peer that they name and
  * one. A new one is.
@@ -136,6 +190,44 @@ static __always_inline int source_within(__be32 ip, __u32 about, const struct ip
 	first.full_at = now + rate->interval;
 	bpf_map_update_elem(&ipipou_sources, &key, &first, BPF_ANY);
 	return 1;
+}
+
+/* The same of IPv6, whose sources are networks. */
+static __always_inline int source_within6(const struct stray *stray, __u32 about,
+					  const struct ipipou_rate *rate, __u64 now)
+{
+	struct ipipou_source6 key = { .about = about };
+	struct ipipou_bucket first = {};
+	struct ipipou_bucket *bucket;
+
+	__builtin_memcpy(key.net, stray->source.word, sizeof(key.net));
+	bucket = bpf_map_lookup_elem(&ipipou_sources6, &key);
+	if (bucket)
+		return bucket_take(&bucket->full_at, rate, now);
+	first.full_at = now + rate->interval;
+	bpf_map_update_elem(&ipipou_sources6, &key, &first, BPF_ANY);
+	return 1;
+}
+
+static __always_inline int source_of_within(const struct stray *stray, __u32 about,
+					    const struct ipipou_rate *rate, __u64 now)
+{
+	if (stray->ipv6)
+		return source_within6(stray, about, rate, now);
+	return source_within(stray->source.word[0], about, rate, now);
+}
+
+/* The budget of a source where a peer was admitted before. */
+static __always_inline struct ipipou_bucket *former_of(const struct stray *stray)
+{
+	/* Copies: verifiers before 6.2 take no key from an argument's memory. */
+	struct ipipou_net6 net;
+	__be32 source = stray->source.word[0];
+
+	if (!stray->ipv6)
+		return bpf_map_lookup_elem(&ipipou_formers, &source);
+	__builtin_memcpy(net.word, stray->source.word, sizeof(net));
+	return bpf_map_lookup_elem(&ipipou_formers6, &net);
 }
 
 /* The peer whose key a request names, if there is one. */
@@ -157,8 +249,6 @@ static __always_inline int known_within(struct __sk_buff *skb, const struct ipip
 					struct ipipou_common *common, const struct stray *stray,
 					__u64 now)
 {
-	/* A copy: verifiers before 6.2 take no key from an argument's memory. */
-	__be32 source = stray->source;
 	struct ipipou_bucket *former;
 	struct ipipou_hint *hint;
 
@@ -166,10 +256,10 @@ static __always_inline int known_within(struct __sk_buff *skb, const struct ipip
 		return 0;
 	hint = hint_of(skb, stray);
 	if (hint && bucket_has(&hint->full_at, &config->rate_hint, now) &&
-	    source_within(source, hint->peer + 1, &config->rate_hint_source, now) &&
+	    source_of_within(stray, hint->peer + 1, &config->rate_hint_source, now) &&
 	    bucket_take(&hint->full_at, &config->rate_hint, now))
 		return bucket_take(&common->bucket_known, &config->rate_known_all, now);
-	former = bpf_map_lookup_elem(&ipipou_formers, &source);
+	former = former_of(stray);
 	if (former && bucket_take(&former->full_at, &config->rate_former, now))
 		return bucket_take(&common->bucket_known, &config->rate_known_all, now);
 	return 0;
@@ -190,8 +280,10 @@ JUDGED_ALONE int stranger(struct __sk_buff *skb, struct ipipou_config *config, s
 	common = bpf_map_lookup_elem(&ipipou_common, &zero);
 	if (!common)
 		return TC_ACT_SHOT;
-	if (!is_here(skb, common, stray->source, stray->destination, now))
+	if (!is_here_of(skb, common, stray, now))
 		return TC_ACT_UNSPEC;
+	if (stray->unusual)
+		return refuse_in(IPIPOU_REASON_UNUSUAL);
 	if (!(config->flags & IPIPOU_STRANGERS))
 		return refuse_in(IPIPOU_REASON_STRANGER_CLOSED);
 	if (!may_authenticate(config, stray->length)) {
@@ -205,7 +297,7 @@ JUDGED_ALONE int stranger(struct __sk_buff *skb, struct ipipou_config *config, s
 		return pass_up(skb);
 	if (!bucket_has(&common->bucket_all, &config->rate_stranger_all, now))
 		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
-	if (!source_within(stray->source, 0, &config->rate_stranger_source, now))
+	if (!source_of_within(stray, 0, &config->rate_stranger_source, now))
 		return refuse_in(IPIPOU_REASON_STRANGER_SOURCE);
 	if (!bucket_take(&common->bucket_all, &config->rate_stranger_all, now))
 		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
@@ -219,12 +311,11 @@ static __always_inline int is_error(__u8 type)
 	       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
 }
 
-/* The budget of errors about packets on a path: the peer's that is admitted there, or one of all others. */
+/* The budget of errors about packets to a peer, or of those to nobody who is admitted. */
 static __always_inline int error_within(const struct ipipou_config *config,
-					struct ipipou_common *common, const struct ipipou_path *path,
+					struct ipipou_common *common, const __u32 *index,
 					__u64 now)
 {
-	__u32 *index = bpf_map_lookup_elem(&ipipou_paths, path);
 	struct ipipou_counters *counters =
 		index ? bpf_map_lookup_elem(&ipipou_counters, index) : 0;
 
@@ -268,7 +359,41 @@ JUDGED_ALONE int outer_error(struct __sk_buff *skb, struct ipipou_config *config
 	path.local_ip = quoted.saddr;
 	path.remote_ip = quoted.daddr;
 	path.remote_port = ports[1];
-	if (!error_within(config, common, &path, now))
+	if (!error_within(config, common, bpf_map_lookup_elem(&ipipou_paths, &path), now))
+		return refuse_in(IPIPOU_REASON_OUTER_ERROR);
+	return TC_ACT_UNSPEC;
+}
+
+/* The same of ICMPv6, where `link` is followed by its header: its errors are the first four types (RFC 4443). */
+JUDGED_ALONE int outer_error6(struct __sk_buff *skb, struct ipipou_config *config, __u32 link)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+	struct ipipou_common *common;
+	struct ipipou_path6 path = {};
+	struct stray stray = { .ipv6 = 1 };
+	struct ipv6hdr ip;
+	__u32 zero = 0, at = link + sizeof(ip);
+	__be16 ports[2];
+	__u8 type;
+
+	if (!skb || !config || bpf_skb_load_bytes(skb, link, &ip, sizeof(ip)) ||
+	    bpf_skb_load_bytes(skb, at, &type, sizeof(type)) || type < ICMPV6_DEST_UNREACH ||
+	    type > ICMPV6_PARAMPROB)
+		return TC_ACT_UNSPEC;
+	__builtin_memcpy(&stray.source, &ip.saddr, sizeof(stray.source));
+	__builtin_memcpy(&stray.destination, &ip.daddr, sizeof(stray.destination));
+	at += ICMP_HEADER_LENGTH;
+	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)) || ip.version != 6 ||
+	    ip.nexthdr != IPPROTO_UDP ||
+	    bpf_skb_load_bytes(skb, at + sizeof(ip), ports, sizeof(ports)))
+		return TC_ACT_UNSPEC;
+	common = bpf_map_lookup_elem(&ipipou_common, &zero);
+	if (!common || ports[0] != config->local_port || !is_here6(skb, common, &stray, now))
+		return TC_ACT_UNSPEC;
+	__builtin_memcpy(&path.local_ip, &ip.saddr, sizeof(path.local_ip));
+	__builtin_memcpy(&path.remote_ip, &ip.daddr, sizeof(path.remote_ip));
+	path.remote_port = ports[1];
+	if (!error_within(config, common, bpf_map_lookup_elem(&ipipou_paths6, &path), now))
 		return refuse_in(IPIPOU_REASON_OUTER_ERROR);
 	return TC_ACT_UNSPEC;
 }

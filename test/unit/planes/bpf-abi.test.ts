@@ -97,6 +97,7 @@ describe('the ABI header', () => {
       ...abi.CONFIG_FLAGS,
       ...abi.PEER_FLAGS,
       IPIPOU_ABI_VERSION: abi.ABI_VERSION,
+      IPIPOU_IPV6_MIN_MTU: abi.IPV6_MIN_MTU,
       IPIPOU_NO_PEER: abi.NO_PEER,
       IPIPOU_AUTH_BYTES: abi.AUTH_BYTES,
       IPIPOU_MAX_SOURCES: abi.MAX_SOURCES,
@@ -123,7 +124,7 @@ describe('the ABI header', () => {
   });
 
   test('has what is taken over from programs of version 1 where they have it', () => {
-    expect(abi.ADOPTED_VERSIONS).toEqual([1, abi.ABI_VERSION]);
+    expect(abi.ADOPTED_VERSIONS).toEqual([1, 2, abi.ABI_VERSION]);
     const offsets = (name: 'ipipou_peer' | 'ipipou_path' | 'ipipou_counters'): object => {
       const { size, fields } = abi.STRUCTS[name];
       const places = Object.entries(fields).map(([field, { offset }]) => [field, offset]);

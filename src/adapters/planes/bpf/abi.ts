@@ -2,24 +2,33 @@
  * What bpf/abi.h says, for user space; a unit test compares the two. Names of constants and fields are
  * the header's.
  */
-import type { OuterIp, InnerIp } from '../../../core/addr.ts';
+import type { Family, OuterIp, InnerIp } from '../../../core/addr.ts';
 import type { PROGRAM_RATES, Rate } from '../../../core/budgets.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import { structLayout } from './struct-layout.ts';
 
-export const ABI_VERSION = 2;
-/** Versions whose running programs are taken over: what is taken is the same in all. */
-export const ADOPTED_VERSIONS: readonly number[] = [1, ABI_VERSION];
+export const ABI_VERSION = 3;
+/** Versions whose running programs are taken over: what is taken is the same in all, but for peers over IPv6. */
+export const ADOPTED_VERSIONS: readonly number[] = [1, 2, ABI_VERSION];
 
 export const CONFIG_FLAGS = {
   IPIPOU_UDP_CHECKSUM: 1,
   IPIPOU_HAS_HOSTS: 4,
   IPIPOU_HAS_PREFIXES: 8,
   IPIPOU_STRANGERS: 16,
+  IPIPOU_HAS_HOSTS6: 32,
+  IPIPOU_HAS_PREFIXES6: 64,
+  IPIPOU_UDP_CHECKSUM6: 128,
+  IPIPOU_OUTSIDE4: 256,
+  IPIPOU_OUTSIDE6: 512,
+  IPIPOU_INSIDE4: 1024,
+  IPIPOU_INSIDE6: 2048,
 } as const;
 
 export const PEER_FLAGS = { IPIPOU_PEER_ADMITTED: 1, IPIPOU_PEER_ANY_SOURCE: 2 } as const;
 
+/** RFC 8200, section 5. */
+export const IPV6_MIN_MTU = 1280;
 export const NO_PEER = 0xffff_ffff;
 export const AUTH_BYTES = 192;
 export const MAX_SOURCES = 4096;
@@ -45,6 +54,9 @@ export const REASONS = [
   'too-big',
   'outer-error',
   'aside',
+  'unusual',
+  'no-ipv6',
+  'not-ipv6',
   'passed-up',
 ] as const;
 export type Reason = (typeof REASONS)[number];
@@ -88,6 +100,8 @@ export const STRUCTS = {
     inner_ip: 'be32',
     tag: 'u32',
   }),
+  ipipou_ip6: structLayout({ word: 16 }),
+  ipipou_end6: structLayout({ remote_ip: 16, local_ip: 16, remote_port: 'be16', reserved: 'u16' }),
   ipipou_counters: structLayout({
     tx_packets: 'u64',
     tx_bytes: 'u64',
@@ -109,8 +123,12 @@ export const STRUCTS = {
     remote_port: 'be16',
     reserved: 'u16',
   }),
+  ipipou_path6: structLayout({ local_ip: 16, remote_ip: 16, remote_port: 'be16', reserved: 'u16' }),
   ipipou_prefix: structLayout({ length: 'u32', ip: 'be32' }),
+  ipipou_prefix6: structLayout({ length: 'u32', ip: 16 }),
   ipipou_source: structLayout({ ip: 'be32', about: 'u32' }),
+  ipipou_source6: structLayout({ net: 8, about: 'u32', reserved: 'u32' }),
+  ipipou_net6: structLayout({ word: 8 }),
   ipipou_bucket: structLayout({ full_at: 'u64' }),
   ipipou_hint: structLayout({ full_at: 'u64', peer: 'u32', reserved: 'u32' }),
   ipipou_common: structLayout({
@@ -121,27 +139,49 @@ export const STRUCTS = {
     bucket_lost: 'u64',
     bucket_aside: 'u64',
     here: 'u64',
+    here6: 16,
+    here6_seal: 'u64',
   }),
 } as const;
 
-/** What the maps are, as the kernel tells of them; `peers` marks those sized for the peers. */
+/**
+ * What a map has room for: `fixed` is as its declaration says, `peers` and `inner` are for peers and for their
+ * inner addresses. Those of IPv6 stay as small as can be in a tunnel that has none there; the last are as many
+ * as the `fixed` ones of IPv4.
+ */
+export type Room = 'fixed' | 'peers' | 'inner' | 'places6' | 'peers6' | 'inner6' | 'sources6';
+
+type MapShape = { readonly key: number; readonly value: number; readonly room: Room };
+
+/** What the maps are, as the kernel tells of them. */
 export const MAPS = {
-  ipipou_config: { key: 4, value: STRUCTS.ipipou_config.size, peers: false },
-  ipipou_peers: { key: 4, value: STRUCTS.ipipou_peer.size, peers: true },
-  ipipou_counters: { key: 4, value: STRUCTS.ipipou_counters.size, peers: true },
-  ipipou_paths: { key: STRUCTS.ipipou_path.size, value: 4, peers: true },
-  ipipou_hosts: { key: 4, value: 4, peers: true },
-  ipipou_prefixes: { key: STRUCTS.ipipou_prefix.size, value: 4, peers: true },
-  ipipou_reasons: { key: 4, value: 8, peers: false },
+  ipipou_config: { key: 4, value: STRUCTS.ipipou_config.size, room: 'fixed' },
+  ipipou_peers: { key: 4, value: STRUCTS.ipipou_peer.size, room: 'peers' },
+  ipipou_ends6: { key: 4, value: STRUCTS.ipipou_end6.size, room: 'places6' },
+  ipipou_counters: { key: 4, value: STRUCTS.ipipou_counters.size, room: 'peers' },
+  ipipou_paths: { key: STRUCTS.ipipou_path.size, value: 4, room: 'peers' },
+  ipipou_paths6: { key: STRUCTS.ipipou_path6.size, value: 4, room: 'peers6' },
+  ipipou_hosts: { key: 4, value: 4, room: 'inner' },
+  ipipou_hosts6: { key: STRUCTS.ipipou_ip6.size, value: 4, room: 'inner6' },
+  ipipou_prefixes: { key: STRUCTS.ipipou_prefix.size, value: 4, room: 'inner' },
+  ipipou_prefix6: { key: STRUCTS.ipipou_prefix6.size, value: 4, room: 'inner6' },
+  ipipou_reasons: { key: 4, value: 8, room: 'fixed' },
   ipipou_sources: {
-    key: STRUCTS.ipipou_source.size,
-    value: STRUCTS.ipipou_bucket.size,
-    peers: false,
+    ...{ key: STRUCTS.ipipou_source.size, value: STRUCTS.ipipou_bucket.size },
+    room: 'fixed',
   },
-  ipipou_formers: { key: 4, value: STRUCTS.ipipou_bucket.size, peers: false },
-  ipipou_hints: { key: 8, value: STRUCTS.ipipou_hint.size, peers: true },
-  ipipou_common: { key: 4, value: STRUCTS.ipipou_common.size, peers: false },
-} as const;
+  ipipou_sources6: {
+    ...{ key: STRUCTS.ipipou_source6.size, value: STRUCTS.ipipou_bucket.size },
+    room: 'sources6',
+  },
+  ipipou_formers: { key: 4, value: STRUCTS.ipipou_bucket.size, room: 'fixed' },
+  ipipou_formers6: {
+    ...{ key: STRUCTS.ipipou_net6.size, value: STRUCTS.ipipou_bucket.size },
+    room: 'sources6',
+  },
+  ipipou_hints: { key: 8, value: STRUCTS.ipipou_hint.size, room: 'peers' },
+  ipipou_common: { key: 4, value: STRUCTS.ipipou_common.size, room: 'fixed' },
+} as const satisfies Readonly<Record<string, MapShape>>;
 export type MapName = keyof typeof MAPS;
 export const MAP_NAMES = Object.keys(MAPS) as readonly MapName[];
 
@@ -164,7 +204,13 @@ export type ProgramConfig = {
   readonly localPort: number;
   /** Of outer packets, 1..255. */
   readonly ttl: number;
+  /** Whether outer packets carry UDP checksums: over IPv4, and over IPv6. */
   readonly udpChecksum: boolean;
+  readonly udpChecksum6: boolean;
+  /** Families that the port is ours in. */
+  readonly outside: readonly Family[];
+  /** Families that are carried. */
+  readonly inside: readonly Family[];
   /** Whether packets of unknown sources go up (a server). */
   readonly strangers: boolean;
   /** Who is sent what no other peer has; undefined = nobody. */
@@ -172,12 +218,15 @@ export type ProgramConfig = {
   /** Whether any inner hosts, and inner prefixes, are set: what is not used is not looked up. */
   readonly hasHosts: boolean;
   readonly hasPrefixes: boolean;
+  /** The same of IPv6. */
+  readonly hasHosts6: boolean;
+  readonly hasPrefixes6: boolean;
   /** UDP payload lengths of authentication packets, each below 1536. */
   readonly authLengths: readonly number[];
   readonly rates: Readonly<Record<keyof typeof PROGRAM_RATES, Rate>>;
 };
 
-/** An admitted peer. */
+/** An admitted peer; both outer addresses are of one family. */
 export type ProgramPeer = {
   readonly remoteIp: OuterIp;
   readonly remotePort: number;
@@ -187,7 +236,7 @@ export type ProgramPeer = {
   readonly outerDevice: IfIndex;
   /** Whether any inner source address is taken from it. */
   readonly anySource: boolean;
-  /** One of its inner addresses, the commonest: its packets need no look-up. */
+  /** One of its inner addresses, of IPv4, the commonest: its packets need no look-up. */
   readonly innerIp: InnerIp | undefined;
   /** A hash of the peer's name, by which a later run knows whose slot it is; 0 by default. */
   readonly tag?: number | undefined;

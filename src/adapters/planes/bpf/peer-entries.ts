@@ -1,4 +1,4 @@
-import type { Path } from '../../../core/addr.ts';
+import { familyOf, type Path } from '../../../core/addr.ts';
 import { encodeU32host, getU32host } from '../../../core/bytes.ts';
 import { ADOPTED_VERSIONS, MAPS, type ProgramCounters, type ProgramPeer } from './abi.ts';
 import { attachedProgram, mapIdsOf, openMap, type BpfMapHandle, type Hook } from './bpf-calls.ts';
@@ -7,39 +7,58 @@ import {
   decodeCounters,
   decodePathKey,
   decodePeer,
+  decodePlace,
   encodePathKey,
 } from './program-codec.ts';
 
 /** Maps that say who is admitted where, and what was counted: the same in every version that is adopted. */
 const ENTRY_MAPS = ['ipipou_peers', 'ipipou_paths', 'ipipou_counters'] as const;
+/** What says it of peers over IPv6, from version 3 on. */
+const ENTRY_MAPS6 = ['ipipou_ends6', 'ipipou_paths6'] as const;
 type EntryMap = (typeof ENTRY_MAPS)[number];
+type EntryMap6 = (typeof ENTRY_MAPS6)[number];
+
+export type EntryMaps = Readonly<Record<EntryMap, BpfMapHandle>> &
+  Readonly<Partial<Record<EntryMap6, BpfMapHandle>>>;
 
 /** Who is admitted, in the maps of programs that run; the maps belong to the caller. */
 export class PeerEntries {
-  readonly #maps: Readonly<Record<EntryMap, BpfMapHandle>>;
+  readonly #maps: EntryMaps;
 
-  constructor(maps: Readonly<Record<EntryMap, BpfMapHandle>>) {
+  constructor(maps: EntryMaps) {
     this.#maps = maps;
   }
 
   /** The peer that is admitted at an index. */
   peer(index: number): ProgramPeer | undefined {
     const bytes = this.#maps.ipipou_peers.get(encodeU32host(index));
-    return bytes && decodePeer(bytes);
+    if (!bytes) return undefined;
+    const place = decodePlace(bytes);
+    if (place === undefined) return decodePeer(bytes, undefined);
+    const end = this.#maps.ipipou_ends6?.get(encodeU32host(place));
+    return end && decodePeer(bytes, end);
+  }
+
+  /** The place of the ends of the peer at an index; undefined where it has none. */
+  placeOf(index: number): number | undefined {
+    const bytes = this.#maps.ipipou_peers.get(encodeU32host(index));
+    return bytes && decodePlace(bytes);
   }
 
   /** The index of the peer that is admitted on a path. */
   indexAt(path: Path): number | undefined {
-    const index = this.#maps.ipipou_paths.get(encodePathKey(path));
+    const map = familyOf(path.remote.ip) === 'ipv4' ? 'ipipou_paths' : 'ipipou_paths6';
+    const index = this.#maps[map]?.get(encodePathKey(path));
     return index && getU32host(index, 0);
   }
 
   /** All admitted paths with their peers' indexes; `localPort` is the tunnel's. */
   *paths(localPort: number): Generator<{ readonly path: Path; readonly index: number }> {
-    const map = this.#maps.ipipou_paths;
-    for (const key of map.keys()) {
-      const index = map.get(key);
-      if (index) yield { path: decodePathKey(key, localPort), index: getU32host(index, 0) };
+    for (const map of [this.#maps.ipipou_paths, this.#maps.ipipou_paths6]) {
+      for (const key of map?.keys() ?? []) {
+        const index = map?.get(key);
+        if (index) yield { path: decodePathKey(key, localPort), index: getU32host(index, 0) };
+      }
     }
   }
 
@@ -59,7 +78,7 @@ export class PeerEntries {
 export class FormerEntries extends PeerEntries implements Disposable {
   readonly #owned: OpenMaps;
 
-  constructor(owned: OpenMaps, maps: Readonly<Record<EntryMap, BpfMapHandle>>) {
+  constructor(owned: OpenMaps, maps: EntryMaps) {
     super(maps);
     this.#owned = owned;
   }
@@ -101,14 +120,16 @@ class OpenMaps implements Disposable {
     if (!config || !ADOPTED_VERSIONS.includes(decodeAbiVersion(config))) return undefined;
     const [peers, paths, counters] = ENTRY_MAPS.map((name) => this.#sized(name));
     if (!peers || !paths || !counters) return undefined;
+    const [ends6, paths6] = ENTRY_MAPS6.map((name) => this.#sized(name));
     return new FormerEntries(this, {
       ipipou_peers: peers,
       ipipou_paths: paths,
       ipipou_counters: counters,
+      ...(ends6 && paths6 ? { ipipou_ends6: ends6, ipipou_paths6: paths6 } : {}),
     });
   }
 
-  #sized(name: EntryMap): BpfMapHandle | undefined {
+  #sized(name: EntryMap | EntryMap6): BpfMapHandle | undefined {
     const map = this.#maps.get(name);
     const same = map?.info.keySize === MAPS[name].key && map.info.valueSize === MAPS[name].value;
     return same ? map : undefined;

@@ -1,11 +1,16 @@
 import {
-  decodeOuterIpv4,
   decodeInnerIpv4,
+  decodeOuterIpv4,
+  decodeOuterIpv6,
+  encodeIp,
   encodeIpv4,
+  familyOf,
   type InnerIp,
+  type OuterIp,
   type Path,
   type Prefix,
 } from '../../../core/addr.ts';
+import { encodeU32host, getU32host } from '../../../core/bytes.ts';
 import { ifIndex, port } from '../../../core/units.ts';
 import type { Rate } from '../../../core/budgets.ts';
 import {
@@ -25,11 +30,19 @@ const NANOS = 1_000_000_000;
 const ANY = '0.0.0.0' as InnerIp;
 
 export function encodeConfig(config: ProgramConfig): Uint8Array {
-  const flags =
-    (config.udpChecksum ? CONFIG_FLAGS.IPIPOU_UDP_CHECKSUM : 0) |
-    (config.hasHosts ? CONFIG_FLAGS.IPIPOU_HAS_HOSTS : 0) |
-    (config.hasPrefixes ? CONFIG_FLAGS.IPIPOU_HAS_PREFIXES : 0) |
-    (config.strangers ? CONFIG_FLAGS.IPIPOU_STRANGERS : 0);
+  const flags = encodeFlags({
+    IPIPOU_UDP_CHECKSUM: config.udpChecksum,
+    IPIPOU_HAS_HOSTS: config.hasHosts,
+    IPIPOU_HAS_PREFIXES: config.hasPrefixes,
+    IPIPOU_STRANGERS: config.strangers,
+    IPIPOU_HAS_HOSTS6: config.hasHosts6,
+    IPIPOU_HAS_PREFIXES6: config.hasPrefixes6,
+    IPIPOU_UDP_CHECKSUM6: config.udpChecksum6,
+    IPIPOU_OUTSIDE4: config.outside.includes('ipv4'),
+    IPIPOU_OUTSIDE6: config.outside.includes('ipv6'),
+    IPIPOU_INSIDE4: config.inside.includes('ipv4'),
+    IPIPOU_INSIDE6: config.inside.includes('ipv6'),
+  });
   return encodeStruct(STRUCTS.ipipou_config, {
     abi_version: ABI_VERSION,
     flags,
@@ -54,6 +67,13 @@ export function encodeConfig(config: ProgramConfig): Uint8Array {
   });
 }
 
+type ConfigFlag = keyof typeof CONFIG_FLAGS;
+
+function encodeFlags(set: Readonly<Record<ConfigFlag, boolean>>): number {
+  const names = Object.keys(CONFIG_FLAGS) as ConfigFlag[]; // of a literal
+  return names.reduce((flags, name) => flags | (set[name] ? CONFIG_FLAGS[name] : 0), 0);
+}
+
 /** The version of the programs that a config was written for. */
 export function decodeAbiVersion(config: Uint8Array): number {
   return readNumber(STRUCTS.ipipou_config, config, 'abi_version');
@@ -73,17 +93,33 @@ function encodeLengths(lengths: readonly number[]): Uint8Array {
   return bits;
 }
 
-export function encodePeer(peer: ProgramPeer): Uint8Array {
-  return encodeStruct(STRUCTS.ipipou_peer, {
-    remote_ip: encodeIpv4(peer.remoteIp),
-    remote_port: peer.remotePort,
+/** What a slot holds; a peer over IPv6 has its addresses at a place in the map of ends (`encodeEnd`). */
+export function encodePeer(peer: ProgramPeer, place: number | undefined): Uint8Array {
+  const common = {
     inner_mtu: peer.innerMtu,
-    local_ip: encodeIpv4(peer.localIp),
     outer_ifindex: peer.outerDevice,
     flags:
       PEER_FLAGS.IPIPOU_PEER_ADMITTED | (peer.anySource ? PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE : 0),
     inner_ip: encodeIpv4(peer.innerIp ?? ANY),
     tag: peer.tag ?? 0,
+  };
+  const where =
+    place === undefined
+      ? {
+          remote_ip: encodeIpv4(peer.remoteIp),
+          remote_port: peer.remotePort,
+          local_ip: encodeIpv4(peer.localIp),
+        }
+      : { remote_ip: encodeU32host(place) };
+  return encodeStruct(STRUCTS.ipipou_peer, { ...common, ...where });
+}
+
+/** The ends of a peer over IPv6. */
+export function encodeEnd({ remoteIp, remotePort, localIp }: ProgramPeer): Uint8Array {
+  return encodeStruct(STRUCTS.ipipou_end6, {
+    remote_ip: encodeIp(remoteIp),
+    local_ip: encodeIp(localIp),
+    remote_port: remotePort,
   });
 }
 
@@ -100,20 +136,49 @@ export function decodeHint(bytes: Uint8Array): number {
 /** What an empty slot holds. */
 export const EMPTY_PEER = new Uint8Array(STRUCTS.ipipou_peer.size);
 
-/** undefined for an empty slot. */
-export function decodePeer(bytes: Uint8Array): ProgramPeer | undefined {
+/** Where a slot says that its peer's ends are; undefined for one over IPv4, and for an empty slot. */
+export function decodePlace(bytes: Uint8Array): number | undefined {
+  const layout = STRUCTS.ipipou_peer;
+  const admitted = readNumber(layout, bytes, 'flags') & PEER_FLAGS.IPIPOU_PEER_ADMITTED;
+  if (!admitted || readNumber(layout, bytes, 'remote_port') !== 0) return undefined;
+  return getU32host(readBytes(layout, bytes, 'remote_ip'), 0);
+}
+
+type Where = Pick<ProgramPeer, 'remoteIp' | 'remotePort' | 'localIp'>;
+
+/** undefined for an empty slot; `end` is what is at the place that it names. */
+export function decodePeer(
+  bytes: Uint8Array,
+  end: Uint8Array | undefined,
+): ProgramPeer | undefined {
   const layout = STRUCTS.ipipou_peer;
   const flags = readNumber(layout, bytes, 'flags');
   if (!(flags & PEER_FLAGS.IPIPOU_PEER_ADMITTED)) return undefined;
   return {
-    remoteIp: decodeOuterIpv4(readBytes(layout, bytes, 'remote_ip')),
-    remotePort: readNumber(layout, bytes, 'remote_port'),
-    localIp: decodeOuterIpv4(readBytes(layout, bytes, 'local_ip')),
+    ...(end ? decodeEnd(end) : decodeWhere(bytes)),
     innerMtu: readNumber(layout, bytes, 'inner_mtu'),
     outerDevice: ifIndex(readNumber(layout, bytes, 'outer_ifindex')),
     anySource: (flags & PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE) !== 0,
     innerIp: known(decodeInnerIpv4(readBytes(layout, bytes, 'inner_ip'))),
     tag: readNumber(layout, bytes, 'tag'),
+  };
+}
+
+function decodeWhere(bytes: Uint8Array): Where {
+  const layout = STRUCTS.ipipou_peer;
+  return {
+    remoteIp: decodeOuterIpv4(readBytes(layout, bytes, 'remote_ip')),
+    remotePort: readNumber(layout, bytes, 'remote_port'),
+    localIp: decodeOuterIpv4(readBytes(layout, bytes, 'local_ip')),
+  };
+}
+
+function decodeEnd(bytes: Uint8Array): Where {
+  const layout = STRUCTS.ipipou_end6;
+  return {
+    remoteIp: decodeOuterIpv6(readBytes(layout, bytes, 'remote_ip')),
+    remotePort: readNumber(layout, bytes, 'remote_port'),
+    localIp: decodeOuterIpv6(readBytes(layout, bytes, 'local_ip')),
   };
 }
 
@@ -135,29 +200,41 @@ export function decodeCounters(bytes: Uint8Array): ProgramCounters {
   };
 }
 
+/** The key of a path in the map of its family. */
 export function encodePathKey({ local, remote }: Path): Uint8Array {
-  return encodeStruct(STRUCTS.ipipou_path, {
-    local_ip: encodeIpv4(local.ip),
-    remote_ip: encodeIpv4(remote.ip),
+  const layout = familyOf(remote.ip) === 'ipv4' ? STRUCTS.ipipou_path : STRUCTS.ipipou_path6;
+  return encodeStruct<keyof typeof layout.fields>(layout, {
+    local_ip: encodeIp(local.ip),
+    remote_ip: encodeIp(remote.ip),
     remote_port: remote.port,
   });
 }
 
-/** The path of a key; all have the tunnel's own port. */
+/** The path of a key of either map; all have the tunnel's own port. */
 export function decodePathKey(bytes: Uint8Array, localPort: number): Path {
-  const layout = STRUCTS.ipipou_path;
+  const ipv4 = bytes.length === STRUCTS.ipipou_path.size;
+  const layout = ipv4 ? STRUCTS.ipipou_path : STRUCTS.ipipou_path6;
+  const decode = ipv4 ? decodeOuterIpv4 : decodeOuterIpv6;
   return {
-    local: { ip: decodeOuterIpv4(readBytes(layout, bytes, 'local_ip')), port: port(localPort) },
+    local: { ip: decode(readBytes(layout, bytes, 'local_ip')), port: port(localPort) },
     remote: {
-      ip: decodeOuterIpv4(readBytes(layout, bytes, 'remote_ip')),
+      ip: decode(readBytes(layout, bytes, 'remote_ip')),
       port: port(readNumber(layout, bytes, 'remote_port')),
     },
   };
 }
 
+/** The key of a prefix in the map of its family. */
 export function encodePrefixKey(prefix: Prefix): Uint8Array {
-  return encodeStruct(STRUCTS.ipipou_prefix, {
+  const layout = familyOf(prefix.ip) === 'ipv4' ? STRUCTS.ipipou_prefix : STRUCTS.ipipou_prefix6;
+  return encodeStruct<keyof typeof layout.fields>(layout, {
     length: prefix.length,
-    ip: encodeIpv4(prefix.ip),
+    ip: encodeIp(prefix.ip),
   });
+}
+
+/** The key of a source in the map of its family: an address of IPv4, the network of 64 bits of IPv6. */
+export function encodeSourceKey(source: OuterIp): Uint8Array {
+  const bytes = encodeIp(source);
+  return familyOf(source) === 'ipv4' ? bytes : bytes.subarray(0, STRUCTS.ipipou_net6.size);
 }

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { encodeIpv4, type InnerIp, type OuterIp, type Prefix } from '../../../core/addr.ts';
+import { encodeIp, familyOf, type InnerIp, type OuterIp, type Prefix } from '../../../core/addr.ts';
 import { concatBytes, encodeU32host, getU32host, getU64host } from '../../../core/bytes.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import { port } from '../../../core/units.ts';
@@ -9,6 +9,7 @@ import { packageFile } from '../../system/package-files.ts';
 import {
   MAP_NAMES,
   MAPS,
+  MAX_FORMERS,
   PROGRAMS,
   REASONS,
   type MapName,
@@ -16,6 +17,7 @@ import {
   type ProgramName,
   type ProgramPeer,
   type Reason,
+  type Room,
 } from './abi.ts';
 import {
   attachFilter,
@@ -30,12 +32,15 @@ import {
   decodeHint,
   EMPTY_PEER,
   encodeConfig,
+  encodeEnd,
   encodeHint,
   encodePathKey,
   encodePeer,
   encodePrefixKey,
+  encodeSourceKey,
 } from './program-codec.ts';
 import { PeerEntries } from './peer-entries.ts';
+import { Places, SPARE_PLACES } from './places.ts';
 
 /** The compiled programs, as they were built last. */
 export function objectFile(): string {
@@ -51,6 +56,8 @@ export type LoadOptions = {
   readonly maxPeers: number;
   /** Inner addresses and prefixes of all peers together; default 2 for each peer. */
   readonly maxInner?: number;
+  /** Where there is room for IPv6: for peers that are reached over it, and for what they have inside. */
+  readonly ipv6?: { readonly outside: boolean; readonly inside: boolean };
 };
 
 /**
@@ -58,13 +65,30 @@ export type LoadOptions = {
  * with the verifier's words when the kernel refuses them.
  */
 export function loadPrograms(options: LoadOptions): Programs {
-  const { maxPeers, maxInner = Math.max(2 * maxPeers, 16) } = options;
+  const room = roomOf(options);
   return load((name, map) => {
-    if (!MAPS[name].peers) return;
-    const inner = name === 'ipipou_hosts' || name === 'ipipou_prefixes';
-    const set = libbpf().bpf_map__set_max_entries(map, inner ? maxInner : maxPeers);
+    const entries = room[MAPS[name].room];
+    if (entries === undefined) return;
+    const set = libbpf().bpf_map__set_max_entries(map, entries);
     checkedBpf(set, 'bpf_map__set_max_entries', `map ${name}`);
   });
+}
+
+/** undefined: as the map is declared. */
+function roomOf({
+  maxPeers,
+  maxInner = Math.max(2 * maxPeers, 16),
+  ipv6 = { outside: false, inside: false },
+}: LoadOptions): Readonly<Record<Room, number | undefined>> {
+  return {
+    fixed: undefined,
+    peers: maxPeers,
+    inner: maxInner,
+    places6: ipv6.outside ? maxPeers + SPARE_PLACES : undefined,
+    peers6: ipv6.outside ? maxPeers : undefined,
+    inner6: ipv6.inside ? maxInner : undefined,
+    sources6: ipv6.outside ? MAX_FORMERS : undefined,
+  };
 }
 
 function load(prepare: (name: MapName, map: BpfMap) => void): Programs {
@@ -122,6 +146,7 @@ export class Programs implements Disposable {
   readonly entries: PeerEntries;
   /** Indexes of peers are below this. */
   readonly maxPeers: number;
+  readonly #places: Places;
 
   constructor(owned: DescriptorSet) {
     this.#owned = owned;
@@ -129,7 +154,10 @@ export class Programs implements Disposable {
       ipipou_peers: this.#map('ipipou_peers'),
       ipipou_paths: this.#map('ipipou_paths'),
       ipipou_counters: this.#map('ipipou_counters'),
+      ipipou_ends6: this.#map('ipipou_ends6'),
+      ipipou_paths6: this.#map('ipipou_paths6'),
     });
+    this.#places = new Places(this.#map('ipipou_ends6').info.maxEntries);
     this.maxPeers = this.#map('ipipou_peers').info.maxEntries;
   }
 
@@ -152,52 +180,71 @@ export class Programs implements Disposable {
   /** Admits a peer, or re-points it; whoever else had its path loses it. Its counters go on. */
   admit(index: number, peer: ProgramPeer): void {
     const former = this.entries.peer(index);
-    this.#map('ipipou_peers').set(encodeU32host(index), encodePeer(peer));
-    const key = encodeKeyOf(peer);
-    this.#map('ipipou_paths').set(key, encodeU32host(index));
-    if (former && !same(encodeKeyOf(former), key)) this.#removePath(encodeKeyOf(former), index);
+    const place = this.entries.placeOf(index);
+    this.#map('ipipou_peers').set(encodeU32host(index), encodePeer(peer, this.#placed(peer)));
+    const key = keyOf(peer);
+    this.#map(pathsOf(peer)).set(key, encodeU32host(index));
+    if (former && !same(keyOf(former), key)) this.#removePath(former, index);
+    this.#places.giveUp(place);
   }
 
-  /** As `admit`, for many peers that are not admitted yet, in two calls of the kernel. */
+  /** As `admit`, for many peers that are not admitted yet, in few calls of the kernel. */
   admitMany(peers: readonly (readonly [index: number, peer: ProgramPeer])[]): void {
+    const values = peers.map(([, peer]) => encodePeer(peer, this.#placed(peer)));
     const indexes = concatBytes(peers.map(([index]) => encodeU32host(index)));
-    const values = concatBytes(peers.map(([, peer]) => encodePeer(peer)));
-    this.#map('ipipou_peers').setMany(indexes, values, peers.length);
-    const keys = concatBytes(peers.map(([, peer]) => encodeKeyOf(peer)));
-    this.#map('ipipou_paths').setMany(keys, indexes, peers.length);
+    this.#map('ipipou_peers').setMany(indexes, concatBytes(values), peers.length);
+    for (const name of ['ipipou_paths', 'ipipou_paths6'] as const) {
+      const some = peers.filter(([, peer]) => pathsOf(peer) === name);
+      const keys = concatBytes(some.map(([, peer]) => keyOf(peer)));
+      const ours = concatBytes(some.map(([index]) => encodeU32host(index)));
+      this.#map(name).setMany(keys, ours, some.length);
+    }
   }
 
   /** Stops carrying a peer's packets. Its counters stay. */
   evict(index: number): void {
     const former = this.entries.peer(index);
     if (!former) return;
-    this.#removePath(encodeKeyOf(former), index);
+    const place = this.entries.placeOf(index);
+    this.#removePath(former, index);
     this.#map('ipipou_peers').set(encodeU32host(index), EMPTY_PEER);
+    this.#places.giveUp(place);
   }
 
-  /** Gives an inner address to a peer; `hasHosts` of the config must say that there are any. */
+  /** Writes down the ends of a peer over IPv6, where no program looks yet; where that is. */
+  #placed(peer: ProgramPeer): number | undefined {
+    if (familyOf(peer.remoteIp) === 'ipv4') return undefined;
+    const place = this.#places.take();
+    this.#map('ipipou_ends6').set(encodeU32host(place), encodeEnd(peer));
+    return place;
+  }
+
+  /** Gives an inner address to a peer; `hasHosts` (`hasHosts6`) of the config must say that there are any. */
   setHost(address: InnerIp, index: number): void {
-    this.#map('ipipou_hosts').set(encodeIpv4(address), encodeU32host(index));
+    this.setHosts([[address, index]]);
   }
 
-  /** As `setHost`, for many, in one call of the kernel. */
+  /** As `setHost`, for many, in one call of the kernel a family. */
   setHosts(hosts: readonly (readonly [address: InnerIp, index: number])[]): void {
-    const keys = concatBytes(hosts.map(([address]) => encodeIpv4(address)));
-    const values = concatBytes(hosts.map(([, index]) => encodeU32host(index)));
-    this.#map('ipipou_hosts').setMany(keys, values, hosts.length);
+    for (const name of ['ipipou_hosts', 'ipipou_hosts6'] as const) {
+      const some = hosts.filter(([address]) => hostsOf(address) === name);
+      const keys = concatBytes(some.map(([address]) => encodeIp(address)));
+      const values = concatBytes(some.map(([, index]) => encodeU32host(index)));
+      this.#map(name).setMany(keys, values, some.length);
+    }
   }
 
   removeHost(address: InnerIp): void {
-    this.#map('ipipou_hosts').remove(encodeIpv4(address));
+    this.#map(hostsOf(address)).remove(encodeIp(address));
   }
 
-  /** Gives a prefix to a peer; the longest one wins. `hasPrefixes` of the config must say so. */
+  /** Gives a prefix to a peer; the longest one wins. `hasPrefixes` (`hasPrefixes6`) of the config must say so. */
   setPrefix(prefix: Prefix, index: number): void {
-    this.#map('ipipou_prefixes').set(encodePrefixKey(prefix), encodeU32host(index));
+    this.#map(prefixesOf(prefix)).set(encodePrefixKey(prefix), encodeU32host(index));
   }
 
   removePrefix(prefix: Prefix): void {
-    this.#map('ipipou_prefixes').remove(encodePrefixKey(prefix));
+    this.#map(prefixesOf(prefix)).remove(encodePrefixKey(prefix));
   }
 
   /** Sets a peer's counters to zero, for an index that is given to another peer. */
@@ -229,9 +276,11 @@ export class Programs implements Disposable {
 
   /** Gives sources where peers are, or were, budgets apart from strangers'. */
   rememberSources(sources: readonly OuterIp[]): void {
-    const keys = concatBytes(sources.map((source) => encodeIpv4(source)));
-    const values = new Uint8Array(sources.length * MAPS.ipipou_formers.value);
-    this.#map('ipipou_formers').setMany(keys, values, sources.length);
+    for (const name of ['ipipou_formers', 'ipipou_formers6'] as const) {
+      const some = sources.filter((source) => formersOf(source) === name);
+      const values = new Uint8Array(some.length * MAPS[name].value);
+      this.#map(name).setMany(concatBytes(some.map(encodeSourceKey)), values, some.length);
+    }
   }
 
   /** How many packets were refused, by reason, and (`passed-up`) how many went to the socket. */
@@ -257,21 +306,38 @@ export class Programs implements Disposable {
   }
 
   /** Only while it leads to that peer: another may have taken it over. */
-  #removePath(key: Uint8Array, index: number): void {
-    const map = this.#map('ipipou_paths');
+  #removePath(peer: ProgramPeer, index: number): void {
+    const map = this.#map(pathsOf(peer));
+    const key = keyOf(peer);
     const owner = map.get(key);
     if (owner && getU32host(owner, 0) === index) map.remove(key);
   }
 }
 
-function encodeKeyOf(peer: ProgramPeer): Uint8Array {
+function keyOf(peer: ProgramPeer): Uint8Array {
   // The key has no local port: all paths of a tunnel end at its own.
   const local = { ip: peer.localIp, port: port(peer.remotePort) };
   return encodePathKey({ local, remote: { ip: peer.remoteIp, port: port(peer.remotePort) } });
 }
 
+function pathsOf({ remoteIp }: ProgramPeer): 'ipipou_paths' | 'ipipou_paths6' {
+  return familyOf(remoteIp) === 'ipv4' ? 'ipipou_paths' : 'ipipou_paths6';
+}
+
+function hostsOf(address: InnerIp): 'ipipou_hosts' | 'ipipou_hosts6' {
+  return familyOf(address) === 'ipv4' ? 'ipipou_hosts' : 'ipipou_hosts6';
+}
+
+function prefixesOf({ ip }: Prefix): 'ipipou_prefixes' | 'ipipou_prefix6' {
+  return familyOf(ip) === 'ipv4' ? 'ipipou_prefixes' : 'ipipou_prefix6';
+}
+
+function formersOf(source: OuterIp): 'ipipou_formers' | 'ipipou_formers6' {
+  return familyOf(source) === 'ipv4' ? 'ipipou_formers' : 'ipipou_formers6';
+}
+
 function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, index) => byte === b[index]);
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 let cpus: number | undefined;
