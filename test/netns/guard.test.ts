@@ -1,23 +1,29 @@
-import type { OuterIp, Prefix } from '../../src/core/addr.ts';
+import { familyOf, type OuterIp, type Path, type Prefix } from '../../src/core/addr.ts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../src/core/auth/trailer.ts';
-import { prefixLengthsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
-import type { GuardSpec } from '../../src/core/nft/guard-rules.ts';
+import { pairOf, prefixLengthsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
+import { tablesOf, WORD, type GuardSpec } from '../../src/core/nft/guard-rules.ts';
 import { changePeers, installGuard } from '../../src/core/nft/guard.ts';
 import { GUARD_LIMITS } from '../../src/core/budgets.ts';
+import { encodeU16be } from '../../src/core/bytes.ts';
 import { port } from '../../src/core/units.ts';
+import { encodeIpv4Header } from '../../src/core/wire/ipv4.ts';
+import { encodeIpv6Header } from '../../src/core/wire/ipv6.ts';
+import { encodeUdpPacket } from '../../src/core/wire/udp.ts';
 import { inner, ip } from '../rig/addresses.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 import { holds } from '../rig/patience.ts';
+import { openRawBytes, type RawBytes } from '../rig/raw-bytes.ts';
 
 /*
  * The guard's rules on packets of the loopback device. This kernel may have no `queue`: what would be
  * queued is counted instead. Budgets are never refilled, so that no test depends on the time.
  *
  *   namespace NAME:   127.x.x.x:any ──lo──▶ 127.0.0.1:10000, 127.0.0.1:9
+ *                     [any]:any     ──lo──▶ [fd00::1]:10000, [fd00::1]:9
  */
 const NAME = `guard-${process.pid}`;
 const TABLE = 't';
@@ -27,7 +33,7 @@ let raw: RawUdp;
 
 beforeAll(async () => {
   await ipBatch(undefined, [`netns add ${NAME}`]);
-  await ipBatch(NAME, ['link set lo up']);
+  await ipBatch(NAME, ['link set lo up', 'addr add fd00::1/128 dev lo nodad']);
   inNamespace(NAME, () => {
     nft = openNft();
     raw = openRawUdp();
@@ -45,11 +51,13 @@ afterEach(() => nft.runScript(`delete table ip ${TABLE}`));
 const base: GuardSpec = {
   table: TABLE,
   port: port(10_000),
+  outside: ['ipv4'],
+  inside: ['ipv4'],
   device: undefined,
   queue: 7,
   strangers: true,
   authLengths: [73],
-  prefixLengths: [],
+  prefixLengths: { ipv4: [], ipv6: [] },
   counters: true,
 };
 
@@ -57,13 +65,16 @@ function install(spec: GuardSpec, peers: readonly GuardPeer[]): void {
   const rules = installGuard(spec, peers)
     .replaceAll('queue num 7', 'counter name queued drop')
     .replaceAll(/[0-9]+\/second/g, '1/day');
-  nft.runScript(`add table ip ${TABLE}\nadd counter ip ${TABLE} queued\n${rules}`);
+  const tables = tablesOf(spec).map(
+    (family) => `add table ${WORD[family]} ${TABLE}\nadd counter ${WORD[family]} ${TABLE} queued\n`,
+  );
+  nft.runScript(`${tables.join('')}${rules}`);
 }
 
 function send(source: OuterIp, to: number, payload: Uint8Array, from = 5000): void {
   const path = {
     local: { ip: source, port: port(from) },
-    remote: { ip: ip('127.0.0.1'), port: port(to) },
+    remote: { ip: ip(familyOf(source) === 'ipv4' ? '127.0.0.1' : 'fd00::1'), port: port(to) },
   };
   raw.send({ path, payload, ttl: 64 });
 }
@@ -89,7 +100,7 @@ describe('who sends from an address', () => {
   }
 
   function begin(peers: readonly GuardPeer[]): GuardSpec {
-    const spec = { ...base, prefixLengths: prefixLengthsOf(peers) };
+    const spec: GuardSpec = { ...base, prefixLengths: prefixLengthsOf(peers) };
     install(spec, peers);
     nft.runScript(
       [
@@ -147,7 +158,7 @@ describe('packets of unknown sources', () => {
     besides: [],
   });
   const LENGTH = 85;
-  const spec = { ...base, authLengths: [73, LENGTH] };
+  const spec: GuardSpec = { ...base, authLengths: [73, LENGTH] };
 
   /** A packet as long as one that proves something, of no data; with a hint or without. */
   function packet(hint?: Uint8Array): Uint8Array {
@@ -206,5 +217,222 @@ describe('packets of unknown sources', () => {
     await flood();
     expect(await one(remote.ip, undefined, 4001)).toBe(1);
     expect(await one('127.3.0.2', undefined, 4001)).toBe(0);
+  });
+});
+
+describe('a tunnel of both families', () => {
+  const both: GuardSpec = {
+    ...base,
+    outside: ['ipv4', 'ipv6'],
+    inside: ['ipv4', 'ipv6'],
+    authLengths: [73, 85],
+  };
+  const local = { ip: ip('fd00::1'), port: port(10_000) };
+  const path: Path = { local, remote: { ip: ip('2001:db8::2'), port: port(4000) } };
+  const path4: Path = {
+    local: { ip: ip('127.0.0.1'), port: port(10_000) },
+    remote: { ip: ip('127.3.0.1'), port: port(4000) },
+  };
+  const peer: GuardPeer = {
+    device: 'tun0',
+    innerSources: [],
+    hint: new Uint8Array(HINT_LENGTH).fill(1),
+    admission: { path, alt: undefined },
+    besides: [pairOf({ path: path4, alt: undefined })],
+  };
+
+  let bytes: RawBytes;
+
+  beforeAll(() => {
+    bytes = inNamespace(NAME, () => openRawBytes());
+  });
+
+  afterAll(() => bytes.close());
+
+  afterEach(() => nft.runScript(`delete table ip6 ${TABLE}`));
+
+  /** With counters of what has passed the guard, and of all that has come. */
+  function begin(peers: readonly GuardPeer[]): void {
+    install({ ...both, prefixLengths: prefixLengthsOf(peers) }, peers);
+    for (const word of ['ip', 'ip6']) {
+      const ours = 'meta l4proto { 4, 41, 137, 17, 60, 44 }';
+      nft.runScript(
+        [
+          ...['came', 'passed'].map((name) => `add counter ${word} ${TABLE} ${name}`),
+          `add chain ${word} ${TABLE} first { type filter hook input priority -400; }`,
+          `add rule ${word} ${TABLE} first ${ours} counter name came`,
+          `add chain ${word} ${TABLE} after { type filter hook input priority 100; }`,
+          `add rule ${word} ${TABLE} after ${ours} counter name passed`,
+        ].join('\n'),
+      );
+    }
+  }
+
+  const counted = (name: string): number =>
+    ['ip', 'ip6'].reduce((sum, word) => sum + Number(nft.counterPackets(word, TABLE, name)), 0);
+
+  /** How many of the packets go on behind the guard; all have come. */
+  async function passing(sent: number, act: () => void): Promise<number> {
+    const before = { came: counted('came'), passed: counted('passed') };
+    act();
+    await holds(() => counted('came') === before.came + sent);
+    return counted('passed') - before.passed;
+  }
+
+  /** Data of a version, of no length that proofs have. */
+  const data = (version: number, length = 100): Uint8Array => {
+    const payload = new Uint8Array(length);
+    payload[0] = version << 4;
+    return payload;
+  };
+  const from = (remote: Path['remote'], payload: Uint8Array) =>
+    passing(1, () => raw.send({ path: { local: remote, remote: local }, payload, ttl: 64 }));
+
+  test('lets data of both families in by the exact path', async () => {
+    begin([peer]);
+    for (const version of [4, 6]) expect(await from(path.remote, data(version))).toBe(1);
+    expect(await from({ ...path.remote, port: port(4001) }, data(6))).toBe(0);
+    expect(await from({ ...path.remote, ip: ip('2001:db8::3') }, data(6))).toBe(0);
+  });
+
+  test('tells proofs from data of their length by the header of each family', async () => {
+    begin([peer]);
+    const six = data(6, 85);
+    expect(await from(path.remote, six)).toBe(0);
+    six[5] = 85 - 40;
+    expect(await from(path.remote, six)).toBe(1);
+    const four = data(4, 85);
+    four[3] = 85;
+    expect(await from(path.remote, four)).toBe(1);
+  });
+
+  test('lets no header of GUE in, whoever sends it', async () => {
+    begin([peer]);
+    // Version 0, no options, and IPv6 or IPv4 behind it (draft-ietf-intarea-gue, 3.1).
+    for (const protocol of [41, 4]) {
+      const gue = Uint8Array.of(0, protocol, 0, 0, ...data(protocol === 4 ? 4 : 6));
+      expect(await from(path.remote, gue)).toBe(0);
+    }
+  });
+
+  test.each([
+    ['hop-by-hop options', 0],
+    ['destination options', 60],
+    ['a fragment header', 44],
+  ])('lets nothing in behind %s', async (_what, header) => {
+    begin([peer]);
+    const packet = encodeUdpPacket({
+      path: { local: path.remote, remote: local },
+      payload: data(6),
+      ttl: 64,
+      dontFragment: false,
+      checksum: true,
+    });
+    const plain = () => bytes.send(packet, local.ip);
+    expect(await passing(1, plain)).toBe(1);
+    // Eight bytes: UDP is next; six bytes of padding, or offset and identification.
+    const extension = header === 44 ? [17, 0, 0, 1, 0, 0, 0, 9] : [17, 0, 1, 4, 0, 0, 0, 0];
+    const longer = Uint8Array.from([...packet.slice(0, 40), ...extension, ...packet.slice(40)]);
+    longer[6] = header;
+    longer.set(encodeU16be(longer.length - 40), 4);
+    expect(await passing(1, () => bytes.send(longer, local.ip))).toBe(0);
+  });
+
+  test.each([4, 41, 137])('lets protocol %i in on none of its pairs', async (protocol) => {
+    begin([peer]);
+    const bare6 = encodeIpv6Header({
+      payloadLength: 40,
+      nextHeader: protocol,
+      hopLimit: 64,
+      source: path.remote.ip,
+      destination: local.ip,
+    });
+    const bare4 = encodeIpv4Header({
+      payloadLength: 40,
+      identification: 0,
+      dontFragment: false,
+      ttl: 64,
+      protocol,
+      source: path4.remote.ip,
+      destination: path4.local.ip,
+    });
+    const rest = new Uint8Array(40);
+    const sent = await passing(2, () => {
+      bytes.send(Uint8Array.from([...bare6, ...rest]), local.ip);
+      bytes.send(Uint8Array.from([...bare4, ...rest]), path4.local.ip);
+    });
+    expect(sent).toBe(0);
+    // From elsewhere it is none of its business.
+    const [stranger] = [bare6.slice()];
+    stranger[23] = 9;
+    expect(
+      await passing(1, () => bytes.send(Uint8Array.from([...stranger, ...rest]), local.ip)),
+    ).toBe(1);
+  });
+
+  const proof = (hint?: Uint8Array): Uint8Array => {
+    const payload = new Uint8Array(85).fill(0x99);
+    if (hint) payload.set(hint, HINT_OFFSET);
+    return payload;
+  };
+  const queued = () => Number(nft.counterPackets('ip6', TABLE, 'queued'));
+
+  /** How many of these would be queued. */
+  async function queuedOf(sources: readonly string[], payload: Uint8Array): Promise<number> {
+    const before = queued();
+    await passing(sources.length, () => {
+      for (const source of sources) send(ip(source), 10_000, payload);
+    });
+    return queued() - before;
+  }
+
+  test('asks nobody from a link of his own', async () => {
+    begin([peer]);
+    expect(await queuedOf(['fe80::9'], proof())).toBe(0);
+    expect(await queuedOf(['2001:db8:9::9'], proof())).toBe(1);
+  });
+
+  test('has one budget for all of a /64, with a hint or without', async () => {
+    begin([peer]);
+    const neighbours = Array.from({ length: 30 }, (_, index) => `2001:db8:5::${index + 1}`);
+    const hinted = await queuedOf(neighbours, proof(peer.hint));
+    expect(hinted).toBe(GUARD_LIMITS.hintedSource.burst + GUARD_LIMITS.strangers.burst);
+    expect(await queuedOf(['2001:db8:6::1'], proof(peer.hint))).toBe(1);
+  });
+
+  test('knows the /64 that a peer was admitted at', async () => {
+    begin([peer]);
+    await passing(1, () =>
+      raw.send({ path: { local: path.remote, remote: local }, payload: proof(), ttl: 64 }),
+    );
+    const flood = Array.from({ length: 30 }, (_, index) => `2001:db8:${index + 16}::1`);
+    expect(await queuedOf(flood, proof())).toBe(GUARD_LIMITS.strangers.burst);
+    expect(await queuedOf(['2001:db8::77'], proof())).toBe(1);
+  });
+
+  test('takes inner sources of IPv6 by their longest prefix, and none that is no host', async () => {
+    const prefix = (address: string, length: number): Prefix => ({ ip: inner(address), length });
+    const named = (device: string, innerSources: readonly Prefix[]): GuardPeer => ({
+      ...peer,
+      device,
+      innerSources,
+      hint: undefined,
+      admission: undefined,
+    });
+    begin([
+      named('lo', [prefix('fd28::1', 128), prefix('fd50::', 32), prefix('::', 0)]),
+      named('b', [prefix('fd50:0:1::', 48)]),
+    ]);
+    const passes = (source: string) => passing(1, () => send(ip(source), 9, new Uint8Array(1)));
+    // What is dropped before it is routed does not come to the input hook: only strays tell.
+    const strays = () => nft.elementPackets('ip6', TABLE, 'p10000_strays').get('lo') ?? 0n;
+    for (const source of ['fd28::1', 'fd50::9', '2001:db8::1']) {
+      expect(await passes(source), source).toBe(1);
+    }
+    for (const source of ['fd50:0:1::9', 'fe80::1']) {
+      const before = strays();
+      send(ip(source), 9, new Uint8Array(1));
+      await holds(() => strays() === before + 1n);
+    }
   });
 });

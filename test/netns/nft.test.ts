@@ -72,11 +72,13 @@ describe('elements', () => {
   const guard: GuardSpec = {
     table: 't',
     port: port(10_000),
+    outside: ['ipv4', 'ipv6'],
+    inside: ['ipv4', 'ipv6'],
     device: undefined,
     queue: 0,
     strangers: true,
     authLengths: [73],
-    prefixLengths: [32, 24],
+    prefixLengths: { ipv4: [32, 24], ipv6: [128, 48] },
     counters: true,
   };
   const peer: GuardPeer = {
@@ -90,22 +92,38 @@ describe('elements', () => {
     besides: [],
   };
 
-  test.each([true, false])('are told as the guard has named them, counters: %s', (counters) => {
-    const written = elementsOf(peer);
+  const peer6: GuardPeer = {
+    ...peer,
+    innerSources: [prefix('fd00:7::', 48), prefix('fd28::1', 128), prefix('::', 0)],
+    admission: {
+      path: { local: endpoint('2001:db8::1', 10_000), remote: endpoint('2001:db8::2', 53) },
+      alt: address('fd00::'),
+    },
+  };
+
+  test.each([
+    ['ipv4', 'ip', peer, true],
+    ['ipv4', 'ip', peer, false],
+    ['ipv6', 'ip6', peer6, true],
+    ['ipv6', 'ip6', peer6, false],
+  ] as const)('of %s are told as the guard has named them, counters: %4$s', (...row) => {
+    const [family, word, of, counters] = row;
+    const written = elementsOf(of, [family]);
     const spec = { ...guard, counters };
     nft.runScript(
       [
-        ...declareObjects(spec),
-        ...written.map(({ set, text }) => `add element ip t p10000_${set} { ${text} }`),
+        ...declareObjects(spec, family),
+        ...written.map(({ set, text }) => `add element ${word} t p10000_${set} { ${text} }`),
       ].join('\n'),
     );
-    for (const { set, kind } of peerSets(spec)) {
+    for (const { set, kind } of peerSets({ ...spec, outside: [family], inside: [] })) {
       const texts = written.filter((element) => element.set === set).map(({ text }) => text);
       expect(texts.length, set).toBeGreaterThan(0);
       // A hint is more than a number of JSON holds.
       const told = set === 'hints' ? undefined : new Set(texts);
-      expect(nft.elements('ip', 't', { kind, name: `p10000_${set}` }), set).toEqual(told);
+      expect(nft.elements(word, 't', { kind, name: `p10000_${set}` }), set).toEqual(told);
     }
+    if (word !== 'ip') nft.runScript(`delete table ${word} t`);
   });
 
   test('are none where there is no such set, and not told where they are of another kind', () => {

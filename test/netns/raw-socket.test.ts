@@ -4,17 +4,18 @@ import { bind, close, errno, recv, socket } from '../../src/adapters/ffi/libc.ts
 import { ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
 import { defaultTtl } from '../../src/adapters/system/default-ttl.ts';
-import { parseOuterIp, type Endpoint, type Path } from '../../src/core/addr.ts';
+import { familyOf, parseOuterIp, type Endpoint, type Path } from '../../src/core/addr.ts';
 import { KernelError } from '../../src/core/errors.ts';
 import { port } from '../../src/core/units.ts';
-import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
+import { AF_INET, addressFamily, encodeSockaddr } from '../../src/core/wire/sockaddr.ts';
 import { decodeUdp, type UdpDatagram } from '../../src/core/wire/udp.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 import { holds } from '../rig/patience.ts';
 
 /*
  *   namespace NAME:   raw socket, from 127.0.0.1:10000 ──lo──▶ 127.0.0.2:10001, a UDP socket
- *                     (127.0.0.1:10000 is held by another socket all the while)
+ *                     (127.0.0.1:10000 is held by another socket all the while), and the same of
+ *                     [fd00::1]:10000 and [fd00::2]:10001
  */
 const NAME = `raw-${process.pid}-a`;
 
@@ -31,6 +32,8 @@ function endpoint(ip: string, number: number): Endpoint {
 
 const path: Path = { local: endpoint('127.0.0.1', 10000), remote: endpoint('127.0.0.2', 10001) };
 
+const path6: Path = { local: endpoint('fd00::1', 10000), remote: endpoint('fd00::2', 10001) };
+
 /** What a socket has for us now; undefined when it has nothing. */
 function received(fd: number): Uint8Array | undefined {
   const room = new Uint8Array(2048);
@@ -41,8 +44,9 @@ function received(fd: number): Uint8Array | undefined {
 }
 
 function boundUdp(at: Endpoint): number {
-  const fd = checked(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), 'socket', 'test');
-  const address = encodeSockaddrIn(at);
+  const family = addressFamily(familyOf(at.ip));
+  const fd = checked(socket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0), 'socket', 'test');
+  const address = encodeSockaddr(at);
   checked(bind(fd, address, address.length), 'bind', 'test');
   return fd;
 }
@@ -51,15 +55,20 @@ describe('openRawUdp', () => {
   let raw: RawUdp;
   let holder: number;
   let listener: number;
+  let holder6: number;
+  let listener6: number;
   let witness: number;
 
   beforeAll(async () => {
     await ipBatch(undefined, [`netns add ${NAME}`]);
-    await ipBatch(NAME, ['link set lo up']);
+    const addresses = ['fd00::1', 'fd00::2'].map((ip) => `addr add ${ip}/128 dev lo nodad`);
+    await ipBatch(NAME, ['link set lo up', ...addresses]);
     inNamespace(NAME, () => {
       raw = openRawUdp();
       holder = boundUdp(path.local);
       listener = boundUdp(path.remote);
+      holder6 = boundUdp(path6.local);
+      listener6 = boundUdp(path6.remote);
       const type = SOCK_RAW | SOCK_NONBLOCK;
       witness = checked(socket(AF_INET, type, IPPROTO_UDP), 'socket', 'test');
     });
@@ -67,7 +76,7 @@ describe('openRawUdp', () => {
 
   afterAll(async () => {
     raw.close();
-    for (const fd of [holder, listener, witness]) close(fd);
+    for (const fd of [holder, listener, holder6, listener6, witness]) close(fd);
     await removeNamespaces([NAME]);
   });
 
@@ -83,6 +92,15 @@ describe('openRawUdp', () => {
     raw.send({ path, payload: Uint8Array.of(1, 2, 3), ttl: 7 });
     expect(await holds(() => received(listener))).toEqual(Uint8Array.of(1, 2, 3));
     expect(await seen()).toMatchObject({ source: path.local, destination: path.remote, ttl: 7 });
+  });
+
+  test('sends by IPv6 from a port that another socket holds, whatever the device was before', async () => {
+    for (const device of [undefined, 'lo', undefined]) {
+      raw.send({ path: path6, payload: Uint8Array.of(4, 5), ttl: 7, device });
+      expect(await holds(() => received(listener6))).toEqual(Uint8Array.of(4, 5));
+    }
+    raw.send({ path: path6, payload: new Uint8Array(0), ttl: 7, probe: true });
+    expect(await holds(() => received(listener6))).toHaveLength(0);
   });
 
   test('sends an empty payload', async () => {
@@ -122,6 +140,13 @@ describe('openRawUdp', () => {
       errno: 'ENETUNREACH',
       subject: 'packet 127.0.0.1:10000 to 203.0.113.1:10000',
     });
+  });
+
+  test('says what is too long for the device, by IPv6', () => {
+    const long = { path: path6, payload: new Uint8Array(65_527), ttl: 64, probe: true };
+    expect(() => raw.send(long)).toThrow(
+      'packet [fd00::1]:10000 to [fd00::2]:10001: sendto: EMSGSIZE',
+    );
   });
 
   test('knows the default TTL of its namespace', () => {

@@ -1,9 +1,9 @@
-import type { OuterIp, Path, Prefix } from '../addr.ts';
+import { familyOf, type Family, type OuterIp, type Path, type Prefix } from '../addr.ts';
 
 /** An admitted peer: its path in public addresses, and the alternative local address if it has one. */
 export type Admission = { readonly path: Path; readonly alt: OuterIp | undefined };
 
-/** Outer addresses of an ipip device. */
+/** Outer addresses of a tunnel device. */
 export type OuterPair = { readonly remote: OuterIp; readonly local: OuterIp };
 
 /**
@@ -11,7 +11,7 @@ export type OuterPair = { readonly remote: OuterIp; readonly local: OuterIp };
  * inner prefix in common, so no two share an element.
  */
 export type GuardPeer = {
-  /** Name of its ipip device, whether that is there or not. */
+  /** Name of its tunnel device, whether that is there or not. */
   readonly device: string;
   /** Whose inner addresses are its own, but for those within that are another's by a longer prefix. */
   readonly innerSources: readonly Prefix[];
@@ -19,14 +19,17 @@ export type GuardPeer = {
   readonly hint: Uint8Array | undefined;
   /** Where its data is let in; undefined = nowhere. */
   readonly admission: Admission | undefined;
-  /** Pairs along which its device may point besides, now or in a moment: bare IPIP is refused there too. */
+  /** Pairs along which its device may point besides, now or in a moment: what has no UDP is refused there too. */
   readonly besides: readonly OuterPair[];
 };
 
-/** A length of prefixes that somebody has, 1 to 32; the prefix of length 0 is `everywhere`. */
+/** A length of prefixes that somebody has, 1 to 32 or 128; the prefix of length 0 is `everywhere`. */
 export type PrefixLength = number;
 
-/** Which set or map of the tunnel holds an element: its name without the tunnel's prefix. */
+/** Lengths of a family's prefixes, the longest first. */
+export type PrefixLengths = Readonly<Record<Family, readonly PrefixLength[]>>;
+
+/** Which set or map of the tunnel holds an element, in the table of a family: its name without the tunnel's prefix. */
 export type PeerSet =
   | 'admitted'
   | 'pairs'
@@ -39,38 +42,60 @@ export type PeerSet =
   | `inner${PrefixLength}`
   | `claimed${PrefixLength}`;
 
-export type GuardElement = { readonly set: PeerSet; readonly text: string };
+export type GuardElement = {
+  readonly family: Family;
+  readonly set: PeerSet;
+  readonly text: string;
+};
 
-/** Everything that the ruleset says of one peer. */
-export function elementsOf(peer: GuardPeer): readonly GuardElement[] {
-  const { device, hint, admission, besides } = peer;
-  const name = `"${device}"`;
-  const pairs = [...(admission ? [pairOf(admission)] : []), ...besides];
-  const elements: readonly GuardElement[] = [
-    { set: 'devices', text: name },
-    { set: 'strays', text: name },
-    ...peer.innerSources.flatMap((prefix) => innerElements(prefix, name)),
-    ...(hint ? [{ set: 'hints', text: `0x${formatHex(hint)}` } as const] : []),
-    ...(admission ? admissionElements(admission) : []),
-    ...pairs.map(({ remote, local }): GuardElement => ({
-      set: 'pairs',
-      text: `${remote} . ${local}`,
-    })),
-  ];
+/** Everything that the rulesets of these families say of one peer. */
+export function elementsOf(peer: GuardPeer, families: readonly Family[]): readonly GuardElement[] {
+  const elements = families.flatMap((family) => elementsIn(family, peer));
   return [...new Map(elements.map((element) => [keyOf(element), element])).values()];
 }
 
-/** Names an element among all of a tunnel. */
-export function keyOf({ set, text }: GuardElement): string {
-  return `${set} ${text}`;
+function elementsIn(family: Family, peer: GuardPeer): readonly GuardElement[] {
+  const { device, hint, admission, besides } = peer;
+  const name = `"${device}"`;
+  const element = (set: PeerSet, text: string): GuardElement => ({ family, set, text });
+  const sources = peer.innerSources.filter(({ ip }) => familyOf(ip) === family);
+  const here = admission && familyOf(admission.path.remote.ip) === family ? admission : undefined;
+  const pairs = [...(here ? [pairOf(here)] : []), ...besides];
+  return [
+    element('devices', name),
+    element('strays', name),
+    ...sources.flatMap(({ ip, length }) =>
+      length === 0
+        ? [element('everywhere', name)]
+        : [element(`inner${length}`, `${name} . ${ip}`), element(`claimed${length}`, ip)],
+    ),
+    ...(hint ? [element('hints', `0x${formatHex(hint)}`)] : []),
+    ...(here ? admissionTexts(here).map(([set, text]) => element(set, text)) : []),
+    ...pairs
+      .filter(({ remote }) => familyOf(remote) === family)
+      .map(({ remote, local }) => element('pairs', `${remote} . ${local}`)),
+  ];
 }
 
-/** The lengths of the prefixes of these peers, the longest first, without that of everything. */
-export function prefixLengthsOf(peers: Iterable<GuardPeer>): readonly PrefixLength[] {
-  const lengths = new Set<PrefixLength>();
-  for (const { innerSources } of peers) for (const { length } of innerSources) lengths.add(length);
-  lengths.delete(0);
-  return [...lengths].toSorted((a, b) => b - a);
+/** Names an element among all of a tunnel. */
+export function keyOf({ family, set, text }: GuardElement): string {
+  return `${setKey({ family, set })} ${text}`;
+}
+
+/** Names a set among all of a tunnel. */
+export type SetKey = `${Family} ${PeerSet}`;
+
+export function setKey({ family, set }: Pick<GuardElement, 'family' | 'set'>): SetKey {
+  return `${family} ${set}`;
+}
+
+/** The lengths of the prefixes of these peers, without those of everything. */
+export function prefixLengthsOf(peers: Iterable<GuardPeer>): PrefixLengths {
+  const lengths = { ipv4: new Set<PrefixLength>(), ipv6: new Set<PrefixLength>() };
+  for (const { innerSources } of peers)
+    for (const { ip, length } of innerSources) if (length > 0) lengths[familyOf(ip)].add(length);
+  const ordered = (family: Family) => [...lengths[family]].toSorted((a, b) => b - a);
+  return { ipv4: ordered('ipv4'), ipv6: ordered('ipv6') };
 }
 
 /** The outer addresses that the device of an admitted peer has. */
@@ -78,24 +103,14 @@ export function pairOf({ path, alt }: Admission): OuterPair {
   return { remote: path.remote.ip, local: alt ?? path.local.ip };
 }
 
-function innerElements({ ip, length }: Prefix, name: string): readonly GuardElement[] {
-  if (length === 0) return [{ set: 'everywhere', text: name }];
-  return [
-    { set: `inner${length}`, text: `${name} . ${ip}` },
-    { set: `claimed${length}`, text: ip },
-  ];
-}
-
-function admissionElements({ path, alt }: Admission): readonly GuardElement[] {
+function admissionTexts({ path, alt }: Admission): readonly (readonly [PeerSet, string])[] {
   const { local, remote } = path;
-  const elements: GuardElement[] = [
-    { set: 'admitted', text: `${remote.ip} . ${remote.port} . ${alt ?? local.ip}` },
-  ];
-  if (alt === undefined) return elements;
+  const admitted = ['admitted', `${remote.ip} . ${remote.port} . ${alt ?? local.ip}`] as const;
+  if (alt === undefined) return [admitted];
   return [
-    ...elements,
-    { set: 'inwards', text: `${remote.ip} . ${remote.port} . ${local.ip} : ${alt}` },
-    { set: 'outwards', text: `${alt} . ${remote.ip} . ${remote.port} : ${local.ip}` },
+    admitted,
+    ['inwards', `${remote.ip} . ${remote.port} . ${local.ip} : ${alt}`],
+    ['outwards', `${alt} . ${remote.ip} . ${remote.port} : ${local.ip}`],
   ];
 }
 

@@ -1,25 +1,31 @@
-import { innerIpv4FromNumber, type InnerIp } from '../addr.ts';
+import { bitsOf, parseInnerIp, prefixOf, type Family, type InnerIp } from '../addr.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../auth/trailer.ts';
 import { GUARD_LIMITS, type Rate } from '../budgets.ts';
 import type { Port } from '../units.ts';
-import type { PrefixLength } from './guard-peer.ts';
+import type { PrefixLength, PrefixLengths } from './guard-peer.ts';
 
 /**
  * The nftables ruleset that stands before a tunnel's FOU port. Theory of operation:
  *
- * The kernel's FOU listener strips the UDP header of whatever reaches it, and ipip then looks at the
- * outer addresses alone. So the guard, on the input hook, lets through only what comes on the exact
+ * The kernel's FOU listener strips the UDP header of whatever reaches it, and the tunnel devices then look
+ * at the outer addresses alone. So the guard, on the input hook, lets through only what comes on the exact
  * path of an admitted peer and is tunnelled data; every other packet to the port goes to the queue,
  * rate-limited, or is dropped. The queue rule has no `bypass`: without a daemon that listens, the
- * kernel drops what would be queued. Bare IPIP (protocol 4, no UDP) between a tunnel's outer
- * addresses would be taken by the ipip device as well, past every port check: it is dropped. (What
- * FOU decapsulates does not pass the input hook a second time.)
+ * kernel drops what would be queued. What is tunnelled without UDP (IPv4, IPv6 or MPLS behind an IP header)
+ * between a tunnel's outer addresses would be taken by the device as well, past every port check: it is
+ * dropped. (What FOU decapsulates does not pass the input hook a second time.)
  *
- * What counts as data, from an admitted path: the first nibble is 4 (IPv4), and the packet is not of
- * an authentication packet's length, or it is, and the inner total-length field says that it is data
- * of exactly that length. Everything else from that path is queued, on a budget of that path alone, so
+ * There is a table for each family, with the same chains and sets: that of the outer header before the port,
+ * that of the inner header behind the devices. A tunnel of IPv4 alone has one, and it is not changed by the
+ * other. In the outer IPv6 header nothing may stand before UDP: no extension header, no fragment. (Later
+ * fragments have no port and pass, but nothing comes of them without the first.)
+ *
+ * What counts as data, from an admitted path: the first nibble is that of a family which the tunnel carries
+ * (4, 6), and the packet is not of an authentication packet's length, or it is, and the inner length field says
+ * that it is data of exactly that length. Headers of GUE, which a GUE listener takes as well, begin with 0.
+ * Everything else from that path is queued, on a budget of that path alone, so
  * that refreshes are seen while data flows, and neither strangers' junk nor another peer can use up
- * what they need.
+ * what they need. One who has one address of IPv6 has its /64: budgets of sources are those of that.
  *
  * Packets of unknown sources have budgets by what they are: those that carry the hint of a peer's key (a
  * client that has moved), by source and hint and then by hint; those from where a peer was admitted
@@ -40,6 +46,10 @@ import type { PrefixLength } from './guard-peer.ts';
 export type GuardSpec = {
   readonly table: string;
   readonly port: Port;
+  /** Families that the port listens in. */
+  readonly outside: readonly Family[];
+  /** Families that the tunnel carries. */
+  readonly inside: readonly Family[];
   /** Only packets that come in by this device are considered; undefined = any. */
   readonly device: string | undefined;
   readonly queue: number;
@@ -47,8 +57,8 @@ export type GuardSpec = {
   readonly strangers: boolean;
   /** UDP payload lengths of authentication packets; the least of them bounds what strangers may send. */
   readonly authLengths: readonly number[];
-  /** Lengths of the peers' prefixes (prefixLengthsOf), the longest first. */
-  readonly prefixLengths: readonly PrefixLength[];
+  /** Of the peers' prefixes (prefixLengthsOf). */
+  readonly prefixLengths: PrefixLengths;
   readonly counters: boolean;
 };
 
@@ -97,43 +107,59 @@ export function objectNames(port: Port) {
   } as const;
 }
 
+/** Families that the tunnel has a table of. */
+export function tablesOf({
+  outside,
+  inside,
+}: Pick<GuardSpec, 'outside' | 'inside'>): readonly Family[] {
+  return (['ipv4', 'ipv6'] as const).filter(
+    (family) => outside.includes(family) || inside.includes(family),
+  );
+}
+
+/** What nft calls a family of tables, and the header of its packets. */
+export const WORD = { ipv4: 'ip', ipv6: 'ip6' } as const satisfies Record<Family, string>;
+
 /** What is declared by adding it: no effect on what is there already with the same type. */
-export function declareObjects(spec: GuardSpec): string[] {
+export function declareObjects(spec: GuardSpec, family: Family): string[] {
   const names = objectNames(spec.port);
   const { sources, paths, hintSources, knownSources } = GUARD_LIMITS;
+  const word = WORD[family];
+  const table = `${word} ${spec.table}`;
+  const address = `${family}_addr`;
   const hook = (name: string, where: string, priority: number) =>
-    `add chain ip ${spec.table} ${name} { type filter hook ${where} priority ${priority}; policy accept; }`;
-  const set = (name: string, what: string) => `add set ip ${spec.table} ${name} { ${what} }`;
-  const map = (name: string, what: string) => `add map ip ${spec.table} ${name} { ${what} }`;
-  const endpoints = 'type ipv4_addr . inet_service . ipv4_addr';
+    `add chain ${table} ${name} { type filter hook ${where} priority ${priority}; policy accept; }`;
+  const set = (name: string, what: string) => `add set ${table} ${name} { ${what} }`;
+  const map = (name: string, what: string) => `add map ${table} ${name} { ${what} }`;
+  const endpoints = `type ${address} . inet_service . ${address}`;
   const bounded = ({ size, timeout }: { size: number; timeout: number }) =>
     `size ${size}; flags dynamic,timeout; timeout ${timeout}s;`;
   return [
-    `add table ip ${spec.table}`,
+    `add table ${table}`,
     set(names.admitted, `${endpoints};`),
-    set(names.pairs, 'type ipv4_addr . ipv4_addr;'),
-    map(names.inwards, `${endpoints} : ipv4_addr;`),
-    map(names.outwards, 'type ipv4_addr . ipv4_addr . inet_service : ipv4_addr;'),
+    set(names.pairs, `type ${address} . ${address};`),
+    map(names.inwards, `${endpoints} : ${address};`),
+    map(names.outwards, `type ${address} . ${address} . inet_service : ${address};`),
     set(names.devices, 'type ifname;'),
     set(names.strays, `type ifname;${spec.counters ? ' counter;' : ''}`),
     set(names.everywhere, 'type ifname;'),
-    ...spec.prefixLengths.flatMap((length) => [
-      set(`${guardPrefix(spec.port)}inner${length}`, 'type ifname . ipv4_addr;'),
-      set(`${guardPrefix(spec.port)}claimed${length}`, 'type ipv4_addr;'),
+    ...spec.prefixLengths[family].flatMap((length) => [
+      set(`${guardPrefix(spec.port)}inner${length}`, `type ifname . ${address};`),
+      set(`${guardPrefix(spec.port)}claimed${length}`, `type ${address};`),
     ]),
     set(names.paths, `${endpoints}; ${bounded(paths)}`),
-    set(names.sources, `type ipv4_addr; ${bounded(sources)}`),
+    set(names.sources, `type ${address}; ${bounded(sources)}`),
     set(names.hints, `typeof ${HINT};`),
-    set(names.hintSources, `typeof ip saddr . ${HINT}; ${bounded(hintSources)}`),
+    set(names.hintSources, `typeof ${word} saddr . ${HINT}; ${bounded(hintSources)}`),
     set(names.hintBudgets, `typeof ${HINT}; ${bounded(paths)}`),
-    set(names.knownSources, `type ipv4_addr; ${bounded(knownSources)}`),
-    set(names.knownBudgets, `type ipv4_addr; ${bounded(sources)}`),
-    ...(spec.counters ? [`add counter ip ${spec.table} ${names.refused}`] : []),
-    `add chain ip ${spec.table} ${names.guard}`,
-    `add chain ip ${spec.table} ${names.foreign}`,
-    `add chain ip ${spec.table} ${names.stray}`,
-    `add chain ip ${spec.table} ${names.strangers}`,
-    `add chain ip ${spec.table} ${names.hinted}`,
+    set(names.knownSources, `type ${address}; ${bounded(knownSources)}`),
+    set(names.knownBudgets, `type ${address}; ${bounded(sources)}`),
+    ...(spec.counters ? [`add counter ${table} ${names.refused}`] : []),
+    `add chain ${table} ${names.guard}`,
+    `add chain ${table} ${names.foreign}`,
+    `add chain ${table} ${names.stray}`,
+    `add chain ${table} ${names.strangers}`,
+    `add chain ${table} ${names.hinted}`,
     hook(names.input, 'input', INPUT_PRIORITY),
     hook(names.forward, 'forward', MANGLE_PRIORITY),
     hook(names.prerouting, 'prerouting', RAW_PRIORITY),
@@ -143,55 +169,96 @@ export function declareObjects(spec: GuardSpec): string[] {
 
 export type ChainRules = { readonly chain: string; readonly list: readonly string[] };
 
-/** The rules of every chain, in their order. */
-export function rulesOf(spec: GuardSpec): readonly ChainRules[] {
+/** The rules of every chain of a family's table, in their order. */
+export function rulesOf(spec: GuardSpec, family: Family): readonly ChainRules[] {
   const names = objectNames(spec.port);
+  const outside = spec.outside.includes(family);
+  const strangers = outside && spec.strangers;
   return [
-    { chain: names.input, list: inputRules(spec) },
-    { chain: names.guard, list: guardRules(spec) },
-    { chain: names.hinted, list: spec.strangers ? hintedRules(spec) : [] },
-    { chain: names.strangers, list: spec.strangers ? strangerRules(spec) : [] },
-    { chain: names.prerouting, list: preroutingRules(spec) },
-    { chain: names.foreign, list: foreignRules(spec) },
+    { chain: names.input, list: outside ? inputRules(spec, family) : [] },
+    { chain: names.guard, list: outside ? guardRules(spec, family) : [] },
+    { chain: names.hinted, list: strangers ? hintedRules(spec, family) : [] },
+    { chain: names.strangers, list: strangers ? strangerRules(spec, family) : [] },
+    {
+      chain: names.prerouting,
+      list: [...deviceRules(spec), ...(outside ? inwardRules(spec, family) : [])],
+    },
+    { chain: names.foreign, list: foreignRules(spec, family) },
     { chain: names.stray, list: strayRules(spec) },
-    { chain: names.postrouting, list: postroutingRules(spec) },
+    { chain: names.postrouting, list: outside ? outwardRules(spec, family) : [] },
     { chain: names.forward, list: forwardRules(spec) },
   ];
 }
 
-function inputRules(spec: GuardSpec): string[] {
+function inputRules(spec: GuardSpec, family: Family): string[] {
   const names = objectNames(spec.port);
+  const word = WORD[family];
   return [
-    `ip protocol 4 ip saddr . ip daddr @${names.pairs} ${refuse(spec)}`,
+    `${bareTunnels(spec, family)} ${word} saddr . ${word} daddr @${names.pairs} ${refuse(spec)}`,
     `udp dport ${spec.port} goto ${names.guard}`,
   ];
 }
 
-function guardRules(spec: GuardSpec): string[] {
+/** What the devices take without UDP (linux/in.h): `ipip` IPv4 alone, the others IPv6 and MPLS as well. */
+function bareTunnels({ inside }: GuardSpec, family: Family): string {
+  if (family === 'ipv6') return 'meta l4proto { 4, 41, 137 }';
+  return inside.includes('ipv6') ? 'ip protocol { 4, 41, 137 }' : 'ip protocol 4';
+}
+
+function guardRules(spec: GuardSpec, family: Family): string[] {
   const names = objectNames(spec.port);
-  const path = 'ip saddr . udp sport . ip daddr';
+  const word = WORD[family];
+  const path = `${word} saddr . udp sport . ${word} daddr`;
   const admitted = `${path} @${names.admitted}`;
   const accept = spec.counters ? 'counter accept' : 'accept';
   const budget = `{ ${path} limit ${rate(GUARD_LIMITS.admitted)} }`;
   return [
     ...(spec.device === undefined ? [] : [`iifname != "${spec.device}" ${refuse(spec)}`]),
     `iifname @${names.devices} ${refuse(spec)}`,
-    // @th,64,4: the first nibble of the UDP payload, the IP version of tunnelled data.
-    `${admitted} @th,64,4 4 ${otherLengths(spec)}${accept}`,
-    // @th,80,16: bytes 2 and 3 of the payload, the inner packet's total length (RFC 791, 3.1).
-    ...spec.authLengths
-      .filter((length) => length >= SHORTEST_INNER)
-      .map(
-        (length) =>
-          `${admitted} @th,64,4 4 udp length ${length + UDP_HEADER} @th,80,16 ${length} ${accept}`,
-      ),
+    ...(family === 'ipv6' ? unusualRules(spec) : []),
+    `${admitted} ${versions(spec)} ${otherLengths(spec)}${accept}`,
+    ...spec.inside.flatMap((inner) => exactLengthRules(spec, inner, admitted, accept)),
     // Without a verdict: when the set is full the packet goes on.
-    ...(spec.strangers ? [`${admitted} update @${names.knownSources} { ip saddr }`] : []),
+    ...(spec.strangers
+      ? [`${admitted} update @${names.knownSources} { ${sourceOf(family)} }`]
+      : []),
     `${admitted} update @${names.paths} ${budget} queue num ${spec.queue}`,
     `${admitted} ${refuse(spec)}`,
     ...(spec.strangers ? newcomerRules(spec) : []),
     refuse(spec),
   ];
+}
+
+/** Nothing stands between the outer IPv6 header and UDP, and its ends are hosts that can be reached from afar. */
+function unusualRules(spec: GuardSpec): string[] {
+  return [
+    `ip6 nexthdr != 17 ${refuse(spec)}`,
+    `ip6 saddr { ${NO_SOURCE.join(', ')} } ${refuse(spec)}`,
+    `ip6 daddr { ${NO_HOST.join(', ')} } ${refuse(spec)}`,
+  ];
+}
+
+/** An authentication packet may begin like data: the inner packet's own length field tells, by its version's layout. */
+function exactLengthRules(
+  spec: GuardSpec,
+  inner: Family,
+  admitted: string,
+  accept: string,
+): string[] {
+  const { version, header, lengthAt, uncounted } = INNER[inner];
+  return spec.authLengths
+    .filter((length) => length >= header)
+    .map(
+      (length) =>
+        `${admitted} ${VERSION} ${version} udp length ${length + UDP_HEADER} ` +
+        `@th,${8 * (UDP_HEADER + lengthAt)},16 ${length - uncounted} ${accept}`,
+    );
+}
+
+/** Matches what begins with the version of a family that the tunnel carries. */
+function versions({ inside }: GuardSpec): string {
+  const list = inside.map((family) => INNER[family].version);
+  return list.length === 1 ? `${VERSION} ${list[0]}` : `${VERSION} { ${list.join(', ')} }`;
 }
 
 /**
@@ -200,7 +267,7 @@ function guardRules(spec: GuardSpec): string[] {
  */
 function newcomerRules(spec: GuardSpec): string[] {
   const names = objectNames(spec.port);
-  const data = `@th,64,4 4 ${otherLengths(spec)}`;
+  const data = `${versions(spec)} ${otherLengths(spec)}`;
   const shortest = Math.min(...spec.authLengths) + UDP_HEADER;
   return [
     `${data}limit ${rate(GUARD_LIMITS.early)} queue num ${spec.queue}`,
@@ -216,27 +283,34 @@ function newcomerRules(spec: GuardSpec): string[] {
  * owner, elsewhere, needs, and nobody with the hint of one peer what the others need. What is beyond
  * these budgets, or finds the set of sources full, goes on as anybody's.
  */
-function hintedRules(spec: GuardSpec): string[] {
+function hintedRules(spec: GuardSpec, family: Family): string[] {
   const { hintedSource, hinted } = GUARD_LIMITS;
   const { hintBudgets, hintSources, strangers } = objectNames(spec.port);
+  const source = sourceOf(family);
   return [
-    `update @${hintSources} { ip saddr . ${HINT} limit ${rateOver(hintedSource)} } goto ${strangers}`,
+    `update @${hintSources} { ${source} . ${HINT} limit ${rateOver(hintedSource)} } goto ${strangers}`,
     `update @${hintBudgets} { ${HINT} limit ${rate(hinted)} } queue num ${spec.queue}`,
     `goto ${strangers}`,
   ];
 }
 
 /** Where a peer was admitted lately it may come back by another port: those addresses are before the others. */
-function strangerRules(spec: GuardSpec): string[] {
+function strangerRules(spec: GuardSpec, family: Family): string[] {
   const { source, strangers, knownSource, known } = GUARD_LIMITS;
   const { knownSources, knownBudgets, sources } = objectNames(spec.port);
-  const budget = `update @${knownBudgets} { ip saddr limit ${rate(knownSource)} }`;
+  const from = sourceOf(family);
+  const budget = `update @${knownBudgets} { ${from} limit ${rate(knownSource)} }`;
   return [
-    `ip saddr @${knownSources} ${budget} limit ${rate(known)} queue num ${spec.queue}`,
-    `update @${sources} { ip saddr limit ${rateOver(source)} } ${refuse(spec)}`,
+    `${from} @${knownSources} ${budget} limit ${rate(known)} queue num ${spec.queue}`,
+    `update @${sources} { ${from} limit ${rateOver(source)} } ${refuse(spec)}`,
     `limit ${rate(strangers)} queue num ${spec.queue}`,
     refuse(spec),
   ];
+}
+
+/** Whose budget a packet of a stranger is charged to: whoever has an address of IPv6 has all of its /64. */
+function sourceOf(family: Family): string {
+  return family === 'ipv4' ? 'ip saddr' : `ip6 saddr & ${maskOf(family, 64)}`;
 }
 
 function rate({ perSecond, burst }: Rate): string {
@@ -253,22 +327,31 @@ function otherLengths(spec: GuardSpec): string {
   return lengths.length === 0 ? '' : `udp length != { ${lengths.join(', ')} } `;
 }
 
+function deviceRules(spec: GuardSpec): string[] {
+  const { devices, foreign } = objectNames(spec.port);
+  return [`iifname @${devices} goto ${foreign}`];
+}
+
 /** A map that has no answer ends its rule: nothing is rewritten then. */
-function preroutingRules(spec: GuardSpec): string[] {
-  const { devices, foreign, inwards } = objectNames(spec.port);
-  return [
-    `iifname @${devices} goto ${foreign}`,
-    `udp dport ${spec.port} ip daddr set ip saddr . udp sport . ip daddr map @${inwards}`,
-  ];
+function inwardRules(spec: GuardSpec, family: Family): string[] {
+  const word = WORD[family];
+  const path = `${word} saddr . udp sport . ${word} daddr`;
+  const { inwards } = objectNames(spec.port);
+  return [`udp dport ${spec.port} ${word} daddr set ${path} map @${inwards}`];
 }
 
 /** The first length whose sets know the source tells whose it is. */
-function foreignRules(spec: GuardSpec): string[] {
+function foreignRules(spec: GuardSpec, family: Family): string[] {
   const { everywhere, stray } = objectNames(spec.port);
   const prefix = guardPrefix(spec.port);
+  const word = WORD[family];
   return [
-    ...spec.prefixLengths.flatMap((length) => {
-      const source = length === 32 ? 'ip saddr' : `ip saddr & ${maskOf(length)}`;
+    ...(family === 'ipv6'
+      ? [`ip6 saddr { ${NO_SOURCE.join(', ')} } goto ${stray}`, `ip6 daddr ${MAPPED} goto ${stray}`]
+      : []),
+    ...spec.prefixLengths[family].flatMap((length) => {
+      const whole = length === bitsOf(family);
+      const source = whole ? `${word} saddr` : `${word} saddr & ${maskOf(family, length)}`;
       return [
         `iifname . ${source} @${prefix}inner${length} accept`,
         `${source} @${prefix}claimed${length} goto ${stray}`,
@@ -279,8 +362,11 @@ function foreignRules(spec: GuardSpec): string[] {
   ];
 }
 
-function maskOf(length: PrefixLength): InnerIp {
-  return innerIpv4FromNumber((0xffff_ffff << (32 - length)) >>> 0);
+function maskOf(family: Family, length: PrefixLength): InnerIp | undefined {
+  const ones = parseInnerIp(
+    family === 'ipv4' ? '255.255.255.255' : 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
+  );
+  return ones && prefixOf(ones, length).ip;
 }
 
 /** Each element of the set counts the packets that find it: those that are dropped. */
@@ -288,9 +374,11 @@ function strayRules(spec: GuardSpec): string[] {
   return [...(spec.counters ? [`iifname @${objectNames(spec.port).strays} drop`] : []), 'drop'];
 }
 
-function postroutingRules(spec: GuardSpec): string[] {
+function outwardRules(spec: GuardSpec, family: Family): string[] {
+  const word = WORD[family];
+  const path = `${word} saddr . ${word} daddr . udp dport`;
   const { outwards } = objectNames(spec.port);
-  return [`udp sport ${spec.port} ip saddr set ip saddr . ip daddr . udp dport map @${outwards}`];
+  return [`udp sport ${spec.port} ${word} saddr set ${path} map @${outwards}`];
 }
 
 /** `rt mtu` is the least of the routes to both ends, and an MSS is only ever lowered (nft_exthdr.c). */
@@ -305,7 +393,23 @@ function refuse(spec: GuardSpec): string {
 }
 
 const UDP_HEADER = 8;
+/** The first nibble of the UDP payload, the IP version of tunnelled data. */
+const VERSION = '@th,64,4';
 /** The hint of a key where an authentication packet has it; a shorter packet matches nothing. */
 const HINT = `@th,${8 * (UDP_HEADER + HINT_OFFSET)},${8 * HINT_LENGTH}`;
-/** Shortest inner IPv4 packet: a header without options. */
-const SHORTEST_INNER = 20;
+
+/**
+ * Inner packets: their version, the bytes of the shortest header, where the length field is, and how many bytes
+ * it does not count (RFC 791, 3.1: total length; RFC 8200, 3: payload length).
+ */
+const INNER = {
+  ipv4: { version: 4, header: 20, lengthAt: 2, uncounted: 0 },
+  ipv6: { version: 6, header: 40, lengthAt: 4, uncounted: 40 },
+} as const satisfies Record<Family, object>;
+
+/** IPv4 addresses as IPv6 ones: they are on no wire. */
+const MAPPED = '::ffff:0:0/96';
+/** Link-local ones and groups: nobody who is far off. */
+const NO_HOST = ['fe80::/10', 'ff00::/8'];
+/** What no packet comes from that a tunnel has to do with. */
+const NO_SOURCE = ['::', MAPPED, ...NO_HOST];

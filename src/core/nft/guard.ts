@@ -1,11 +1,21 @@
+import type { Family } from '../addr.ts';
 import {
   elementsOf,
   keyOf,
+  setKey,
   type GuardElement,
   type GuardPeer,
   type PeerSet,
+  type SetKey,
 } from './guard-peer.ts';
-import { declareObjects, guardPrefix, rulesOf, type GuardSpec } from './guard-rules.ts';
+import {
+  declareObjects,
+  guardPrefix,
+  rulesOf,
+  tablesOf,
+  WORD,
+  type GuardSpec,
+} from './guard-rules.ts';
 
 /*
  * Scripts for nft that make, change and remove the guard of a tunnel; each is one transaction. What
@@ -13,33 +23,37 @@ import { declareObjects, guardPrefix, rulesOf, type GuardSpec } from './guard-ru
  */
 
 /** A set or map whose elements are the peers'; those of others are the packets' own. */
-type PeerSetKind = { readonly set: PeerSet; readonly kind: 'set' | 'map' };
+export type PeerSetKind = {
+  readonly family: Family;
+  readonly set: PeerSet;
+  readonly kind: 'set' | 'map';
+};
 
 /** All of them, in the order in which they are changed. */
-export function peerSets({
-  prefixLengths,
-}: Pick<GuardSpec, 'prefixLengths'>): readonly PeerSetKind[] {
-  return [
-    { set: 'admitted', kind: 'set' },
-    { set: 'pairs', kind: 'set' },
-    { set: 'inwards', kind: 'map' },
-    { set: 'outwards', kind: 'map' },
-    { set: 'devices', kind: 'set' },
-    { set: 'strays', kind: 'set' },
-    { set: 'everywhere', kind: 'set' },
-    { set: 'hints', kind: 'set' },
-    ...prefixLengths.flatMap((length): readonly PeerSetKind[] => [
-      { set: `inner${length}`, kind: 'set' },
-      { set: `claimed${length}`, kind: 'set' },
+export function peerSets(
+  spec: Pick<GuardSpec, 'outside' | 'inside' | 'prefixLengths'>,
+): readonly PeerSetKind[] {
+  return tablesOf(spec).flatMap((family) => [
+    { family, set: 'admitted', kind: 'set' },
+    { family, set: 'pairs', kind: 'set' },
+    { family, set: 'inwards', kind: 'map' },
+    { family, set: 'outwards', kind: 'map' },
+    { family, set: 'devices', kind: 'set' },
+    { family, set: 'strays', kind: 'set' },
+    { family, set: 'everywhere', kind: 'set' },
+    { family, set: 'hints', kind: 'set' },
+    ...spec.prefixLengths[family].flatMap((length): readonly PeerSetKind[] => [
+      { family, set: `inner${length}`, kind: 'set' },
+      { family, set: `claimed${length}`, kind: 'set' },
     ]),
-  ];
+  ]);
 }
 
 /**
  * What sets hold in the kernel, as scripts name it; a set that is not told of may hold anything. Reading
  * it: `elementTexts` of listing.ts.
  */
-export type ElementsThere = ReadonlyMap<PeerSet, ReadonlySet<string>>;
+export type ElementsThere = ReadonlyMap<SetKey, ReadonlySet<string>>;
 
 /**
  * One transaction that makes the guard anew, whatever is there: objects are added if missing, the
@@ -58,27 +72,34 @@ export function installGuard(
   peers: Iterable<GuardPeer>,
   there: ElementsThere = new Map(),
 ): string {
-  const { table } = spec;
+  const tables = tablesOf(spec);
   const prefix = guardPrefix(spec.port);
-  const rules = rulesOf(spec);
-  const wanted = [...peers].flatMap(elementsOf);
-  const present = elementsIn(there);
+  const rules = tables.flatMap((family) =>
+    rulesOf(spec, family).map(({ chain, list }) => ({
+      chain: `${WORD[family]} ${spec.table} ${chain}`,
+      list,
+    })),
+  );
+  const wanted = [...peers].flatMap((peer) => elementsOf(peer, tables));
+  const present = elementsIn(spec, there);
   return script(
-    ...declareObjects(spec),
-    ...rules.map(({ chain }) => `flush chain ip ${table} ${chain}`),
+    ...tables.flatMap((family) => declareObjects(spec, family)),
+    ...rules.map(({ chain }) => `flush chain ${chain}`),
     ...peerSets(spec)
-      .filter(({ set }) => !there.has(set))
-      .map(({ set, kind }) => `flush ${kind} ip ${table} ${prefix}${set}`),
+      .filter((each) => !there.has(setKey(each)))
+      .map(
+        ({ family, set, kind }) => `flush ${kind} ${WORD[family]} ${spec.table} ${prefix}${set}`,
+      ),
     ...elementCommands(spec, 'delete', without(present, wanted)),
-    ...rules.flatMap(({ chain, list }) =>
-      list.map((rule) => `add rule ip ${table} ${chain} ${rule}`),
-    ),
+    ...rules.flatMap(({ chain, list }) => list.map((rule) => `add rule ${chain} ${rule}`)),
     ...elementCommands(spec, 'add', without(wanted, present)),
   );
 }
 
-function elementsIn(there: ElementsThere): readonly GuardElement[] {
-  return [...there].flatMap(([set, texts]) => [...texts].map((text) => ({ set, text })));
+function elementsIn(spec: GuardSpec, there: ElementsThere): readonly GuardElement[] {
+  return peerSets(spec).flatMap(({ family, set }) =>
+    [...(there.get(setKey({ family, set })) ?? [])].map((text) => ({ family, set, text })),
+  );
 }
 
 /** What becomes of one peer; undefined = the guard does not know it. */
@@ -93,11 +114,12 @@ export type PeerChange = {
  * all have lengths that `spec` names.
  */
 export function changePeers(spec: GuardSpec, changes: Iterable<PeerChange>): string {
+  const tables = tablesOf(spec);
   const removed: GuardElement[] = [];
   const added: GuardElement[] = [];
   for (const { before, after } of changes) {
-    const old = before ? elementsOf(before) : [];
-    const wanted = after ? elementsOf(after) : [];
+    const old = before ? elementsOf(before, tables) : [];
+    const wanted = after ? elementsOf(after, tables) : [];
     removed.push(...without(old, wanted));
     added.push(...without(wanted, old));
   }
@@ -123,31 +145,35 @@ function elementCommands(
   elements: readonly GuardElement[],
 ): readonly string[] {
   const prefix = guardPrefix(spec.port);
-  return peerSets(spec).flatMap(({ set }) => {
-    const texts = elements.filter((element) => element.set === set).map(({ text }) => text);
+  return peerSets(spec).flatMap(({ family, set }) => {
+    const texts = elements
+      .filter((element) => element.set === set && element.family === family)
+      .map(({ text }) => text);
     const list = texts.join(', ');
     return texts.length === 0
       ? []
-      : [`${verb} element ip ${spec.table} ${prefix}${set} { ${list} }`];
+      : [`${verb} element ${WORD[family]} ${spec.table} ${prefix}${set} { ${list} }`];
   });
 }
 
 /** One object of a table, as nft lists it. */
 export type GuardObject = { readonly kind: string; readonly name: string };
 
-/** One transaction that removes every object of this tunnel among those that are there; the table stays. */
+/** One transaction that removes every object of this tunnel among those that are there of a family; the table stays. */
 export function removeGuard(
   { table, port }: Pick<GuardSpec, 'table' | 'port'>,
+  family: Family,
   there: readonly GuardObject[],
 ): string {
+  const home = `${WORD[family]} ${table}`;
   const own = there.filter(({ name }) => name.startsWith(guardPrefix(port)));
   const chains = own.filter(({ kind }) => kind === 'chain');
   const others = own.filter(({ kind }) => ['set', 'map', 'counter'].includes(kind));
   // Rules go first: they use the rest.
   return script(
-    ...chains.map(({ name }) => `flush chain ip ${table} ${name}`),
-    ...chains.map(({ name }) => `delete chain ip ${table} ${name}`),
-    ...others.map(({ kind, name }) => `delete ${kind} ip ${table} ${name}`),
+    ...chains.map(({ name }) => `flush chain ${home} ${name}`),
+    ...chains.map(({ name }) => `delete chain ${home} ${name}`),
+    ...others.map(({ kind, name }) => `delete ${kind} ${home} ${name}`),
   );
 }
 

@@ -1,24 +1,34 @@
 import { describe, expect, it } from 'vitest';
-import { outerIpv4FromNumber, innerIpv4FromNumber, type Path } from '../../../src/core/addr.ts';
+import {
+  outerIpv4FromNumber,
+  innerIpv4FromNumber,
+  type Family,
+  type Path,
+} from '../../../src/core/addr.ts';
 import {
   elementsOf,
+  pairOf,
   prefixLengthsOf,
   type GuardPeer,
-  type PeerSet,
+  setKey,
+  type SetKey,
 } from '../../../src/core/nft/guard-peer.ts';
 import { objectNames, type GuardSpec } from '../../../src/core/nft/guard-rules.ts';
 import { changePeers, installGuard, peerSets, removeGuard } from '../../../src/core/nft/guard.ts';
 import { GUARD_LIMITS } from '../../../src/core/budgets.ts';
 import { port } from '../../../src/core/units.ts';
+import { inner, ip } from '../../rig/addresses.ts';
 
 const spec: GuardSpec = {
   table: 'ipipou',
   port: port(10000),
+  outside: ['ipv4'],
+  inside: ['ipv4'],
   device: undefined,
   queue: 7,
   strangers: true,
   authLengths: [73],
-  prefixLengths: [32, 24, 16],
+  prefixLengths: { ipv4: [32, 24, 16], ipv6: [] },
   counters: true,
 };
 
@@ -37,8 +47,8 @@ const peer: GuardPeer = {
 const alt = outerIpv4FromNumber(0xac1d0000);
 const prefix = (number: number, length: number) => ({ ip: innerIpv4FromNumber(number), length });
 
-function rulesOf(script: string, chain: string): string[] {
-  const start = `add rule ip ${spec.table} ${chain} `;
+function rulesOf(script: string, chain: string, word = 'ip'): string[] {
+  const start = `add rule ${word} ${spec.table} ${chain} `;
   return script
     .split('\n')
     .filter((line) => line.startsWith(start))
@@ -46,6 +56,12 @@ function rulesOf(script: string, chain: string): string[] {
 }
 
 const names = objectNames(spec.port);
+const V4: readonly Family[] = ['ipv4'];
+
+/** Elements of the table of IPv4. */
+function textsOf(of: GuardPeer): readonly { readonly set: string; readonly text: string }[] {
+  return elementsOf(of, V4).map(({ set, text }) => ({ set, text }));
+}
 
 describe('installGuard', () => {
   it('ends the chain of the port by dropping', () => {
@@ -185,14 +201,14 @@ describe('the rewriting of alternative addresses', () => {
 
 describe('elementsOf', () => {
   it('says the device of a peer that is not admitted, and no more', () => {
-    expect(elementsOf({ ...peer, admission: undefined })).toEqual([
+    expect(textsOf({ ...peer, admission: undefined })).toEqual([
       { set: 'devices', text: '"ipipou0"' },
       { set: 'strays', text: '"ipipou0"' },
     ]);
   });
 
   it('admits a path', () => {
-    expect(elementsOf(peer)).toEqual([
+    expect(textsOf(peer)).toEqual([
       { set: 'devices', text: '"ipipou0"' },
       { set: 'strays', text: '"ipipou0"' },
       { set: 'admitted', text: '203.0.113.2 . 40001 . 203.0.113.1' },
@@ -201,7 +217,7 @@ describe('elementsOf', () => {
   });
 
   it('admits by the alternative address and rewrites it both ways', () => {
-    expect(elementsOf({ ...peer, admission: { path, alt } }).slice(2)).toEqual([
+    expect(textsOf({ ...peer, admission: { path, alt } }).slice(2)).toEqual([
       { set: 'admitted', text: '203.0.113.2 . 40001 . 172.29.0.0' },
       { set: 'inwards', text: '203.0.113.2 . 40001 . 203.0.113.1 : 172.29.0.0' },
       { set: 'outwards', text: '172.29.0.0 . 203.0.113.2 . 40001 : 203.0.113.1' },
@@ -212,7 +228,7 @@ describe('elementsOf', () => {
   it('refuses bare IPIP where a device may point besides, once', () => {
     const remote = path.remote.ip;
     const pairs = (besides: GuardPeer['besides']) =>
-      elementsOf({ ...peer, besides }).filter(({ set }) => set === 'pairs');
+      textsOf({ ...peer, besides }).filter(({ set }) => set === 'pairs');
     expect(pairs([{ remote, local: alt }]).map(({ text }) => text)).toEqual([
       '203.0.113.2 . 203.0.113.1',
       '203.0.113.2 . 172.29.0.0',
@@ -227,19 +243,22 @@ describe('elementsOf', () => {
       prefix(0, 0),
       prefix(0x0a010000, 16),
     ];
-    expect(elementsOf({ ...peer, admission: undefined, innerSources }).slice(2)).toEqual([
+    expect(textsOf({ ...peer, admission: undefined, innerSources }).slice(2)).toEqual([
       { set: 'inner32', text: '"ipipou0" . 10.1.2.3' },
       { set: 'claimed32', text: '10.1.2.3' },
       { set: 'inner16', text: '"ipipou0" . 10.1.0.0' },
       { set: 'claimed16', text: '10.1.0.0' },
       { set: 'everywhere', text: '"ipipou0"' },
     ]);
-    expect(prefixLengthsOf([{ ...peer, innerSources }, peer])).toEqual([32, 16]);
+    expect(prefixLengthsOf([{ ...peer, innerSources }, peer])).toEqual({
+      ipv4: [32, 16],
+      ipv6: [],
+    });
   });
 
   it('names the hint of a key', () => {
     const hint = Uint8Array.of(0, 1, 0xab, 3, 4, 5, 6, 0xff);
-    expect(elementsOf({ ...peer, hint })).toContainEqual({
+    expect(textsOf({ ...peer, hint })).toContainEqual({
       set: 'hints',
       text: '0x0001ab03040506ff',
     });
@@ -295,20 +314,23 @@ describe('installGuard with peers', () => {
 
   it('does not touch elements that are wanted and there already', () => {
     const own = { ...peer, admission: { path, alt }, innerSources: [prefix(0x0a010000, 16)] };
-    const there = new Map<PeerSet, Set<string>>();
-    for (const { set } of peerSets(spec)) there.set(set, new Set());
-    for (const { set, text } of elementsOf(own)) there.set(set, new Set([text]));
+    const there = new Map<SetKey, Set<string>>();
+    for (const each of peerSets(spec)) there.set(setKey(each), new Set());
+    for (const each of elementsOf(own, V4)) there.set(setKey(each), new Set([each.text]));
     expect(commands(installGuard(spec, [own], there))).toEqual([]);
   });
 
   it("gives sets what they lack, and takes out what is nobody's", () => {
-    const there = new Map<PeerSet, Set<string>>([
-      ['admitted', new Set(['203.0.113.2 . 40001 . 203.0.113.1', '203.0.113.9 . 1 . 203.0.113.1'])],
-      ['pairs', new Set()],
-      ['inwards', new Set(['203.0.113.9 . 1 . 203.0.113.1 : 172.29.0.0'])],
-      ['outwards', new Set()],
-      ['devices', new Set(['"ipipou0"'])],
-      ['strays', new Set(['"ipipou0"'])],
+    const there = new Map<SetKey, Set<string>>([
+      [
+        'ipv4 admitted',
+        new Set(['203.0.113.2 . 40001 . 203.0.113.1', '203.0.113.9 . 1 . 203.0.113.1']),
+      ],
+      ['ipv4 pairs', new Set()],
+      ['ipv4 inwards', new Set(['203.0.113.9 . 1 . 203.0.113.1 : 172.29.0.0'])],
+      ['ipv4 outwards', new Set()],
+      ['ipv4 devices', new Set(['"ipipou0"'])],
+      ['ipv4 strays', new Set(['"ipipou0"'])],
     ]);
     expect(commands(installGuard(spec, [peer], there))).toEqual([
       ...[
@@ -348,7 +370,7 @@ describe('removeGuard', () => {
 
   it('deletes every object that installGuard makes, rules first, and not the table', () => {
     const made = new Set(installGuard(spec, [peer]).match(/p10000_[a-z0-9_]+/g));
-    const script = removeGuard(spec, there);
+    const script = removeGuard(spec, 'ipv4', there);
     for (const name of made)
       expect(script).toMatch(new RegExp(`delete \\w+ ip ipipou ${name}$`, 'm'));
     const lines = script.split('\n');
@@ -364,6 +386,157 @@ describe('removeGuard', () => {
       { kind: 'chain', name: 'p1000_guard' },
       { kind: 'set', name: 'mine' },
     ];
-    expect(removeGuard(spec, others)).toBe('');
+    expect(removeGuard(spec, 'ipv4', others)).toBe('');
+  });
+});
+
+describe('a tunnel of both families', () => {
+  const both: GuardSpec = {
+    ...spec,
+    outside: ['ipv4', 'ipv6'],
+    inside: ['ipv4', 'ipv6'],
+    prefixLengths: { ipv4: [32], ipv6: [128, 64] },
+  };
+  const rules6 = (script: string, chain: string): string[] => rulesOf(script, chain, 'ip6');
+  const path6: Path = {
+    local: { ip: ip('2001:db8::1'), port: port(10000) },
+    remote: { ip: ip('2001:db8::2'), port: port(40001) },
+  };
+
+  it('has in the table of IPv4 what a tunnel of IPv4 alone has, but for what it carries besides', () => {
+    const lines = (of: GuardSpec, word: string) =>
+      installGuard(of, [peer])
+        .split('\n')
+        .filter((line) => new RegExp(`^(add|flush) \\S+ ${word} `).test(line));
+    const narrow = { ...both, inside: ['ipv4'] } as const;
+    const alone = { ...narrow, outside: ['ipv4'] } as const;
+    expect(lines(narrow, 'ip')).toEqual(lines(alone, 'ip'));
+    expect(lines(alone, 'ip6')).toEqual([]);
+  });
+
+  it('accepts data of both families by each, and of no other length than its own header says', () => {
+    for (const [word, path] of [
+      ['ip', 'ip saddr . udp sport . ip daddr'],
+      ['ip6', 'ip6 saddr . udp sport . ip6 daddr'],
+    ] as const) {
+      const admitted = `${path} @p10000_admitted`;
+      const accepting = rulesOf(installGuard(both, []), names.guard, word).filter((rule) =>
+        rule.endsWith('accept'),
+      );
+      expect(accepting).toEqual([
+        `${admitted} @th,64,4 { 4, 6 } udp length != { 81 } counter accept`,
+        `${admitted} @th,64,4 4 udp length 81 @th,80,16 73 counter accept`,
+        `${admitted} @th,64,4 6 udp length 81 @th,96,16 33 counter accept`,
+      ]);
+    }
+  });
+
+  it('takes no other family for data than it carries', () => {
+    const only = installGuard({ ...both, inside: ['ipv6'] }, []);
+    expect(only).not.toContain('@th,64,4 4');
+    expect(only).toContain('@th,64,4 6 udp length != { 81 } counter accept');
+    expect(installGuard({ ...both, inside: ['ipv4'] }, [])).not.toContain('@th,64,4 6');
+  });
+
+  it('drops all that the devices take without UDP', () => {
+    const script = installGuard(both, []);
+    expect(rulesOf(script, names.input)[0]).toBe(
+      'ip protocol { 4, 41, 137 } ip saddr . ip daddr @p10000_pairs counter name p10000_refused drop',
+    );
+    expect(rules6(script, names.input)[0]).toBe(
+      'meta l4proto { 4, 41, 137 } ip6 saddr . ip6 daddr @p10000_pairs counter name p10000_refused drop',
+    );
+  });
+
+  it('looks for headers before UDP, and for ends that no peer has, before it admits anybody', () => {
+    const refused = 'counter name p10000_refused drop';
+    expect(rules6(installGuard(both, []), names.guard).slice(0, 4)).toEqual([
+      `iifname @p10000_devices ${refused}`,
+      `ip6 nexthdr != 17 ${refused}`,
+      `ip6 saddr { ::, ::ffff:0:0/96, fe80::/10, ff00::/8 } ${refused}`,
+      `ip6 daddr { fe80::/10, ff00::/8 } ${refused}`,
+    ]);
+  });
+
+  it('has budgets by the /64', () => {
+    const script = installGuard(both, []);
+    const mask = 'ip6 saddr & ffff:ffff:ffff:ffff::';
+    expect(rules6(script, names.hinted)[0]).toContain(`{ ${mask} . @th,672,64 limit `);
+    expect(rules6(script, names.strangers).slice(0, 2).join('\n')).toMatch(
+      new RegExp(`^${mask} @p10000_known_sources .*{ ${mask} limit .*\\n.*{ ${mask} limit `),
+    );
+    expect(rules6(script, names.guard).join('\n')).toContain(`@p10000_known_sources { ${mask} }`);
+  });
+
+  it('takes sources inside by prefixes of both, and none that no host has', () => {
+    expect(rules6(installGuard(both, []), names.foreign)).toEqual([
+      'ip6 saddr { ::, ::ffff:0:0/96, fe80::/10, ff00::/8 } goto p10000_stray',
+      'ip6 daddr ::ffff:0:0/96 goto p10000_stray',
+      'iifname . ip6 saddr @p10000_inner128 accept',
+      'ip6 saddr @p10000_claimed128 goto p10000_stray',
+      'iifname . ip6 saddr & ffff:ffff:ffff:ffff:: @p10000_inner64 accept',
+      'ip6 saddr & ffff:ffff:ffff:ffff:: @p10000_claimed64 goto p10000_stray',
+      'iifname @p10000_everywhere accept',
+      'goto p10000_stray',
+    ]);
+  });
+
+  it('has no rules before the port of a family that it does not listen in', () => {
+    const script = installGuard({ ...both, outside: ['ipv6'] }, []);
+    for (const chain of [names.input, names.guard, names.strangers, names.hinted]) {
+      expect(rulesOf(script, chain)).toEqual([]);
+    }
+    expect(rulesOf(script, names.prerouting)).toHaveLength(1);
+    expect(rulesOf(script, names.postrouting)).toEqual([]);
+    expect(rulesOf(script, names.forward)).toHaveLength(2);
+  });
+
+  it('says of a peer in each table what is of that family', () => {
+    const own: GuardPeer = {
+      ...peer,
+      innerSources: [
+        { ip: inner('172.28.0.1'), length: 32 },
+        { ip: inner('fd28::1'), length: 128 },
+        { ip: inner('::'), length: 0 },
+      ],
+      hint: new Uint8Array(8).fill(7),
+      admission: { path: path6, alt: ip('fd00::1') },
+      besides: [pairOf({ path, alt: undefined })],
+    };
+    const of = (family: Family) =>
+      elementsOf(own, ['ipv4', 'ipv6'])
+        .filter((element) => element.family === family)
+        .map(({ set, text }) => `${set} ${text}`);
+    expect(of('ipv4')).toEqual([
+      'devices "ipipou0"',
+      'strays "ipipou0"',
+      'inner32 "ipipou0" . 172.28.0.1',
+      'claimed32 172.28.0.1',
+      'hints 0x0707070707070707',
+      'pairs 203.0.113.2 . 203.0.113.1',
+    ]);
+    expect(of('ipv6')).toEqual([
+      'devices "ipipou0"',
+      'strays "ipipou0"',
+      'inner128 "ipipou0" . fd28::1',
+      'claimed128 fd28::1',
+      'everywhere "ipipou0"',
+      'hints 0x0707070707070707',
+      'admitted 2001:db8::2 . 40001 . fd00::1',
+      'inwards 2001:db8::2 . 40001 . 2001:db8::1 : fd00::1',
+      'outwards fd00::1 . 2001:db8::2 . 40001 : 2001:db8::1',
+      'pairs 2001:db8::2 . fd00::1',
+    ]);
+    expect(prefixLengthsOf([own])).toEqual({ ipv4: [32], ipv6: [128] });
+  });
+
+  it('re-points a peer from one family to the other', () => {
+    const after = { ...peer, admission: { path: path6, alt: undefined } };
+    expect(changePeers(both, [{ before: peer, after }]).split('\n')).toEqual([
+      'delete element ip ipipou p10000_admitted { 203.0.113.2 . 40001 . 203.0.113.1 }',
+      'delete element ip ipipou p10000_pairs { 203.0.113.2 . 203.0.113.1 }',
+      'add element ip6 ipipou p10000_admitted { 2001:db8::2 . 40001 . 2001:db8::1 }',
+      'add element ip6 ipipou p10000_pairs { 2001:db8::2 . 2001:db8::1 }',
+    ]);
   });
 });

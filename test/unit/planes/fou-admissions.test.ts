@@ -96,6 +96,7 @@ beforeEach(() => {
   const spec = {
     ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0 },
     ...{ strangers: true, authLengths: [73], counters: true },
+    ...{ outside: ['ipv4'] as const, inside: ['ipv4'] as const },
   };
   const guard = new Guard(nft as unknown as Nft, spec, () => {});
   table = new PeerTable();

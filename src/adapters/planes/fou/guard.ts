@@ -1,7 +1,19 @@
+import type { Family } from '../../../core/addr.ts';
 import { REPAIR_RATE } from '../../../core/budgets.ts';
 import { KernelError } from '../../../core/errors.ts';
-import { prefixLengthsOf, type GuardPeer, type PeerSet } from '../../../core/nft/guard-peer.ts';
-import { guardPrefix, objectNames, type GuardSpec } from '../../../core/nft/guard-rules.ts';
+import {
+  prefixLengthsOf,
+  setKey,
+  type GuardPeer,
+  type SetKey,
+} from '../../../core/nft/guard-peer.ts';
+import {
+  guardPrefix,
+  objectNames,
+  tablesOf,
+  WORD,
+  type GuardSpec,
+} from '../../../core/nft/guard-rules.ts';
 import {
   changePeers,
   installGuard,
@@ -29,7 +41,8 @@ export class Guard {
   readonly #disturbed: (repaired: boolean) => void;
   /** What the kernel's rules say, when nobody else has changed them. */
   #peers: ReadonlyMap<PeerId, GuardPeer> = new Map();
-  #foreign: { readonly at: number; readonly packets: ReadonlyMap<string, bigint> } | undefined;
+  #foreign:
+    { readonly at: number; readonly packets: readonly ReadonlyMap<string, bigint>[] } | undefined;
   #monitor: { close(): void } | undefined;
   readonly #repairs = new TokenBucket(REPAIR_RATE);
   #repairDue = false;
@@ -42,7 +55,7 @@ export class Guard {
     disturbed: (repaired: boolean) => void,
   ) {
     this.#nft = nft;
-    this.#spec = { ...spec, prefixLengths: [] };
+    this.#spec = { ...spec, prefixLengths: { ipv4: [], ipv6: [] } };
     this.#disturbed = disturbed;
   }
 
@@ -76,9 +89,11 @@ export class Guard {
       if (after) peers.set(id, after);
       else peers.delete(id);
     }
-    const known = new Set(this.#spec.prefixLengths);
-    const after = differences.flatMap((difference) => difference.after ?? []);
-    if (prefixLengthsOf(after).some((length) => !known.has(length))) {
+    const known = this.#spec.prefixLengths;
+    const after = prefixLengthsOf(differences.flatMap((difference) => difference.after ?? []));
+    const isNew = (family: Family) =>
+      after[family].some((length) => !known[family].includes(length));
+    if (tablesOf(this.#spec).some(isNew)) {
       this.#replace(peers);
       return;
     }
@@ -110,7 +125,11 @@ export class Guard {
   /** Packets refused since the rules were made; undefined where they are not counted. */
   refusedPackets(): bigint | undefined {
     if (!this.#spec.counters) return undefined;
-    return this.#nft.counterPackets('ip', this.#spec.table, objectNames(this.#spec.port).refused);
+    const { table, port } = this.#spec;
+    const counts = tablesOf(this.#spec).map((family) =>
+      this.#nft.counterPackets(WORD[family], table, objectNames(port).refused),
+    );
+    return sum(counts);
   }
 
   /** Packets dropped since the rules were made because they came out of `device` with a foreign source. */
@@ -119,9 +138,12 @@ export class Guard {
     const now = Date.now();
     if (this.#foreign === undefined || now - this.#foreign.at > COUNTS_AGE_MS) {
       const set = objectNames(this.#spec.port).strays;
-      this.#foreign = { at: now, packets: this.#nft.elementPackets('ip', this.#spec.table, set) };
+      const packets = tablesOf(this.#spec).map((family) =>
+        this.#nft.elementPackets(WORD[family], this.#spec.table, set),
+      );
+      this.#foreign = { at: now, packets };
     }
-    return this.#foreign.packets.get(device);
+    return sum(this.#foreign.packets.map((counted) => counted.get(device)));
   }
 
   /** Lets go of the rules without touching them. */
@@ -169,7 +191,8 @@ export class Guard {
     const { portId } = this.#nft;
     const own = portId === undefined ? event.processId === process.pid : event.portId === portId;
     if (own) return false;
-    if (event.family !== 'ip' || event.table !== this.#spec.table) return false;
+    const ours = tablesOf(this.#spec).some((family) => WORD[family] === event.family);
+    if (!ours || event.table !== this.#spec.table) return false;
     const prefix = guardPrefix(this.#spec.port);
     if (event.object === 'table') return event.change === 'delete';
     return (event.chain ?? event.set ?? prefix).startsWith(prefix);
@@ -198,10 +221,12 @@ export class Guard {
   /** What the kernel's sets of peers hold, but for those where it cannot be told. */
   #elements(spec: GuardSpec): ElementsThere {
     const prefix = guardPrefix(spec.port);
-    const there = new Map<PeerSet, ReadonlySet<string>>();
-    for (const { set, kind } of peerSets(spec)) {
-      const texts = this.#nft.elements('ip', spec.table, { kind, name: `${prefix}${set}` });
-      if (texts) there.set(set, texts);
+    const there = new Map<SetKey, ReadonlySet<string>>();
+    for (const each of peerSets(spec)) {
+      const { family, set, kind } = each;
+      const name = `${prefix}${set}`;
+      const texts = this.#nft.elements(WORD[family], spec.table, { kind, name });
+      if (texts) there.set(setKey(each), texts);
     }
     return there;
   }
@@ -217,12 +242,25 @@ export class Guard {
   }
 }
 
-/** Removes the rules of one tunnel, and the table when it is empty then. */
+/** Removes the rules of one tunnel, of both families, and each table when it is empty then. */
 export function removeGuardRules(nft: Nft, spec: Pick<GuardSpec, 'table' | 'port'>): void {
   nft.runScript(removal(nft, spec));
-  if (nft.tableIsEmpty('ip', spec.table)) nft.runScript(`delete table ip ${spec.table}`);
+  for (const family of FAMILIES) {
+    if (nft.tableIsEmpty(WORD[family], spec.table))
+      nft.runScript(`delete table ${WORD[family]} ${spec.table}`);
+  }
 }
 
 function removal(nft: Nft, spec: Pick<GuardSpec, 'table' | 'port'>): string {
-  return removeGuard(spec, nft.objects('ip', spec.table));
+  return FAMILIES.map((family) =>
+    removeGuard(spec, family, nft.objects(WORD[family], spec.table)),
+  ).join('\n');
+}
+
+const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
+
+/** undefined where nothing is counted. */
+function sum(counts: readonly (bigint | undefined)[]): bigint | undefined {
+  const known = counts.filter((count) => count !== undefined);
+  return known.length === 0 ? undefined : known.reduce((total, count) => total + count, 0n);
 }

@@ -32,6 +32,8 @@ export function openParts(context: PlaneContext): PlaneParts {
   const spec = {
     table: config.nft.table,
     port: config.outer.localPort,
+    outside: ['ipv4'] as const,
+    inside: ['ipv4'] as const,
     device: config.outer.device,
     queue: config.queue.number,
     strangers: config.role === 'server',
