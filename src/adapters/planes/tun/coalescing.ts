@@ -6,7 +6,7 @@
  * headers, options included; the flags are ACK, or ACK and PSH; each has payload and follows the one
  * before; all payloads are as long as the first but the last, which may be shorter; PSH ends it. IPv4
  * headers have no options, are no fragments, and their identifications count up or DF is set (then
- * they mean nothing: RFC 6864). Whatever else comes of a flow ends what was being put together, so the
+ * they mean nothing: RFC 6864). IPv6 headers have no extension headers behind them. Whatever else comes of a flow ends what was being put together, so the
  * order within a flow stays.
  *
  * A super-packet goes to the kernel with a partial checksum, which the kernel takes for a right one.
@@ -20,7 +20,10 @@ import { fold, sumBytes, word16 } from './packet-sum.ts';
 import {
   FRAGMENT_BITS,
   IP,
+  IP6,
+  IP6_HEADER_BYTES,
   IPPROTO_TCP,
+  ipVersion,
   pseudoHeaderSum,
   TCP,
   TCP_ACK,
@@ -30,13 +33,13 @@ import { isUnfinished } from './unfinished.ts';
 import { encodeTcpHeader, TCP_CHECKSUM } from './virtio-net.ts';
 
 const IP_HEADER_BYTES = 20;
+const TCP_HEADER_BYTES = 20;
 const MAX_IP_BYTES = 0xffff;
 const DONT_FRAGMENT = 0x4000;
 
 /** Flows that are looked for; two that fall on one place end each other's super-packets. */
 const FLOW_PLACES = 64;
 const NONE = -1;
-
 /**
  * The packets of one turn in the order in which they go to the device, each of one or more segments.
  * Holds at most MAX_INBOUND_PACKETS segments.
@@ -47,12 +50,16 @@ export class Coalescer {
   readonly #at = new Uint32Array(MAX_INBOUND_PACKETS);
   readonly #lengths = new Uint32Array(MAX_INBOUND_PACKETS);
   readonly #after = new Int32Array(MAX_INBOUND_PACKETS);
-  /** Of each packet, by its first segment: its last one, segments, bytes, and the payload of its first. */
+  /**
+   * Of each packet, by its first segment: its last one, segments, bytes, the payload of its first, and
+   * bytes of its headers, of both and of IP alone.
+   */
   readonly #last = new Uint32Array(MAX_INBOUND_PACKETS);
   readonly #segments = new Uint32Array(MAX_INBOUND_PACKETS);
   readonly #bytes = new Uint32Array(MAX_INBOUND_PACKETS);
   readonly #payloads = new Uint32Array(MAX_INBOUND_PACKETS);
   readonly #headerLengths = new Uint32Array(MAX_INBOUND_PACKETS);
+  readonly #ipLengths = new Uint32Array(MAX_INBOUND_PACKETS);
   /** First segments of the packets, in order. */
   readonly #order = new Uint32Array(MAX_INBOUND_PACKETS);
   /** First segment of the packet that grows, for every place of flows. */
@@ -84,26 +91,28 @@ export class Coalescer {
     this.#append(at, length);
   }
 
-  /** Adds the IPv4 packet of `length` bytes at `at`; joins none that is larger than `mtu`. Not when `full`. */
+  /** Adds the IP packet of `length` bytes at `at`; joins none that is larger than `mtu`. Not when `full`. */
   add(at: number, length: number, mtu: number): void {
-    if (!this.#isTcp(at, length)) {
+    const ip = this.#headerOfTcp(at, length);
+    if (ip === 0) {
       this.#append(at, length);
       return;
     }
-    const place = this.#place(at);
+    const place = this.#place(at, ip);
     const open = this.#open[place] ?? NONE;
-    const headerLength = length > mtu ? 0 : this.#joinableHeader(at, length);
+    const headerLength = length > mtu ? 0 : this.#joinableHeader(at, ip, length);
     if (headerLength === 0) {
       // A SYN, a FIN, a mere ACK, or a super-packet. It may be of the flow that is open here.
       this.#open[place] = NONE;
       this.#append(at, length);
       return;
     }
-    if (open !== NONE && this.#tryJoin(open, place, at, length, headerLength)) return;
+    if (open !== NONE && this.#tryJoin(open, place, at, ip, length, headerLength)) return;
     const segment = this.#append(at, length);
     this.#payloads[segment] = length - headerLength;
     this.#headerLengths[segment] = headerLength;
-    const pushed = this.#flags(at) & TCP_PSH;
+    this.#ipLengths[segment] = ip;
+    const pushed = this.#flags(at + ip) & TCP_PSH;
     this.#open[place] = pushed ? NONE : segment;
   }
 
@@ -130,7 +139,7 @@ export class Coalescer {
     return this.#lengths[segment] ?? 0;
   }
 
-  /** IPv4 and TCP header of the packet that begins with this segment; every later segment's is left out. */
+  /** Bytes of IP and TCP header of the packet that begins with this segment; every later segment's is left out. */
   headerLength(first: number): number {
     return this.#headerLengths[first] ?? 0;
   }
@@ -144,15 +153,18 @@ export class Coalescer {
     const at = this.#at[first] ?? 0;
     const total = this.#bytes[first] ?? 0;
     const last = this.#at[this.#last[first] ?? 0] ?? 0;
-    const tcp = at + IP_HEADER_BYTES;
-    packets.setU16be(at + IP.totalLength, total);
-    setSum(packets, at + IP.checksum, 0);
-    setSum(packets, at + IP.checksum, ~sumBytes(packets, at, IP_HEADER_BYTES));
-    packets.bytes[tcp + TCP.flags] = this.#flags(at) | this.#flags(last);
-    const pseudo = pseudoHeaderSum(packets, at, IPPROTO_TCP) + word16(total - IP_HEADER_BYTES);
+    const ip = this.#ipLengths[first] ?? 0;
+    const tcp = at + ip;
+    if (ip === IP_HEADER_BYTES) {
+      packets.setU16be(at + IP.totalLength, total);
+      setSum(packets, at + IP.checksum, 0);
+      setSum(packets, at + IP.checksum, ~sumBytes(packets, at, IP_HEADER_BYTES));
+    } else packets.setU16be(at + IP6.payloadLength, total - ip);
+    packets.bytes[tcp + TCP.flags] = this.#flags(tcp) | this.#flags(last + ip);
+    const pseudo = pseudoHeaderSum(packets, at, IPPROTO_TCP) + word16(total - ip);
     setSum(packets, tcp + TCP_CHECKSUM, fold(pseudo));
-    encodeTcpHeader(into, vnet, {
-      ip: IP_HEADER_BYTES,
+    encodeTcpHeader(into, vnet, ipVersion(packets, at), {
+      ip,
       headers: this.#headerLengths[first] ?? 0,
       payload: this.#payloads[first] ?? 0,
     });
@@ -172,37 +184,52 @@ export class Coalescer {
     return segment;
   }
 
-  #isTcp(at: number, length: number): boolean {
-    return (
-      length >= IP_HEADER_BYTES + 20 &&
-      this.#packets.bytes[at] === 0x45 &&
-      this.#packets.bytes[at + IP.protocol] === IPPROTO_TCP &&
-      (this.#packets.u16be(at + IP.fragment) & FRAGMENT_BITS) === 0
-    );
+  /** Bytes of the IP header of a TCP segment that may be of a flow here; 0 of any other packet. */
+  #headerOfTcp(at: number, length: number): number {
+    const { bytes } = this.#packets;
+    if (bytes[at] === 0x45) {
+      const tcp =
+        length >= IP_HEADER_BYTES + TCP_HEADER_BYTES &&
+        bytes[at + IP.protocol] === IPPROTO_TCP &&
+        (this.#packets.u16be(at + IP.fragment) & FRAGMENT_BITS) === 0;
+      return tcp ? IP_HEADER_BYTES : 0;
+    }
+    const tcp =
+      ipVersion(this.#packets, at) === 6 &&
+      length >= IP6_HEADER_BYTES + TCP_HEADER_BYTES &&
+      bytes[at + IP6.nextHeader] === IPPROTO_TCP;
+    return tcp ? IP6_HEADER_BYTES : 0;
   }
 
   /** Bytes of both headers of a segment that may join others; 0 when it may not. */
-  #joinableHeader(at: number, length: number): number {
-    const tcp = at + IP_HEADER_BYTES;
+  #joinableHeader(at: number, ip: number, length: number): number {
+    const tcp = at + ip;
     const offset = (this.#packets.bytes[tcp + TCP.dataOffset] ?? 0) >> 4;
-    const headerLength = IP_HEADER_BYTES + offset * 4;
+    const headerLength = ip + offset * 4;
+    const total =
+      ip === IP_HEADER_BYTES
+        ? this.#packets.u16be(at + IP.totalLength)
+        : this.#packets.u16be(at + IP6.payloadLength) + ip;
     const mayJoin =
-      this.#packets.u16be(at + IP.totalLength) === length &&
+      total === length &&
       offset >= 5 &&
       headerLength < length &&
-      (this.#flags(at) & ~TCP_PSH) === TCP_ACK;
+      (this.#flags(tcp) & ~TCP_PSH) === TCP_ACK;
     return mayJoin ? headerLength : 0;
   }
 
-  #flags(at: number): number {
-    return this.#packets.bytes[at + IP_HEADER_BYTES + TCP.flags] ?? 0;
+  /** Of the TCP header at `tcp`. */
+  #flags(tcp: number): number {
+    return this.#packets.bytes[tcp + TCP.flags] ?? 0;
   }
 
-  /** From addresses and ports. */
-  #place(at: number): number {
+  /** From addresses and ports; of IPv6 addresses the last words, in which hosts differ. */
+  #place(at: number, ip: number): number {
     const packets = this.#packets;
-    const addresses = packets.u32be(at + IP.source) ^ packets.u32be(at + IP.source + 4);
-    const mixed = Math.imul(addresses ^ packets.u32be(at + IP_HEADER_BYTES), 0x9e3779b1);
+    const ipv4 = ip === IP_HEADER_BYTES;
+    const source = at + (ipv4 ? IP.source : IP6.source + 12);
+    const addresses = packets.u32be(source) ^ packets.u32be(source + (ipv4 ? 4 : 16));
+    const mixed = Math.imul(addresses ^ packets.u32be(at + ip), 0x9e3779b1);
     return mixed >>> 26;
   }
 
@@ -210,6 +237,7 @@ export class Coalescer {
     first: number,
     place: number,
     at: number,
+    ip: number,
     length: number,
     headerLength: number,
   ): boolean {
@@ -219,12 +247,14 @@ export class Coalescer {
     const last = this.#last[first] ?? 0;
     if (
       headerLength !== this.#headerLengths[first] ||
+      ip !== this.#ipLengths[first] ||
       this.#segments[first] === MAX_SUPER_SEGMENTS ||
       payload > size ||
       total > MAX_IP_BYTES ||
-      !this.#sameFlow(this.#at[first] ?? 0, this.#at[last] ?? 0, at, headerLength) ||
-      !this.#follows(first, at, headerLength) ||
-      !this.#verified(first, at, length)
+      !this.#sameIp(this.#at[first] ?? 0, this.#at[last] ?? 0, at, ip) ||
+      !this.#sameTcp(this.#at[first] ?? 0, at, ip, headerLength) ||
+      !this.#follows(first, at, ip, headerLength) ||
+      !this.#verified(first, at, ip, length)
     ) {
       return false;
     }
@@ -237,33 +267,40 @@ export class Coalescer {
     this.#segments[first] = (this.#segments[first] ?? 0) + 1;
     this.#bytes[first] = total;
     this.#count += 1;
-    if (payload < size || this.#flags(at) & TCP_PSH) this.#open[place] = NONE;
+    if (payload < size || this.#flags(at + ip) & TCP_PSH) this.#open[place] = NONE;
     return true;
   }
 
   /** Whether the sequence number is the one that comes after the packet that begins with `first`. */
-  #follows(first: number, at: number, headerLength: number): boolean {
-    const begun = this.#packets.u32be((this.#at[first] ?? 0) + IP_HEADER_BYTES + TCP.sequence);
+  #follows(first: number, at: number, ip: number, headerLength: number): boolean {
+    const begun = this.#packets.u32be((this.#at[first] ?? 0) + ip + TCP.sequence);
     const expected = (begun + (this.#bytes[first] ?? 0) - headerLength) >>> 0;
-    return this.#packets.u32be(at + IP_HEADER_BYTES + TCP.sequence) === expected;
+    return this.#packets.u32be(at + ip + TCP.sequence) === expected;
   }
 
-  /** Whether the headers are those of the same packet but for what may differ. */
-  #sameFlow(first: number, previous: number, at: number, headerLength: number): boolean {
+  /** Whether the IP headers are those of the same packet but for what may differ. */
+  #sameIp(first: number, previous: number, at: number, ip: number): boolean {
+    if (ip === IP6_HEADER_BYTES) {
+      // All but the payload's length.
+      return (
+        this.#same(first, at, 0, IP6.payloadLength) && this.#same(first, at, IP6.nextHeader, ip)
+      );
+    }
     const { bytes } = this.#packets;
     const packets = this.#packets;
-    if (
-      bytes[first + 1] !== bytes[at + 1] ||
-      packets.u16be(first + IP.fragment) !== packets.u16be(at + IP.fragment) ||
-      bytes[first + 8] !== bytes[at + 8] ||
-      !this.#identifies(previous, at)
-    ) {
-      return false;
-    }
-    // Addresses and ports.
-    if (!this.#same(first, at, IP.source, IP_HEADER_BYTES + TCP.sequence)) return false;
-    const tcp = IP_HEADER_BYTES;
     return (
+      bytes[first + 1] === bytes[at + 1] &&
+      packets.u16be(first + IP.fragment) === packets.u16be(at + IP.fragment) &&
+      bytes[first + 8] === bytes[at + 8] &&
+      this.#identifies(previous, at) &&
+      this.#same(first, at, IP.source, ip)
+    );
+  }
+
+  /** The same of TCP headers, which begin `tcp` bytes into their packets. */
+  #sameTcp(first: number, at: number, tcp: number, headerLength: number): boolean {
+    return (
+      this.#same(first, at, tcp, tcp + TCP.sequence) &&
       this.#same(first, at, tcp + TCP.acknowledgment, tcp + TCP.flags) &&
       this.#same(first, at, tcp + TCP.window, tcp + TCP_CHECKSUM) &&
       this.#same(first, at, tcp + TCP_CHECKSUM + 2, headerLength)
@@ -287,17 +324,17 @@ export class Coalescer {
   }
 
   /** Whether the checksums are right: of the segment at `at`, and of `first` unless it was looked at before. */
-  #verified(first: number, at: number, length: number): boolean {
-    if (!this.#checksumsRight(at, length)) return false;
+  #verified(first: number, at: number, ip: number, length: number): boolean {
+    if (!this.#checksumsRight(at, ip, length)) return false;
     if ((this.#segments[first] ?? 0) > 1) return true;
-    return this.#checksumsRight(this.#at[first] ?? 0, this.#lengths[first] ?? 0);
+    return this.#checksumsRight(this.#at[first] ?? 0, ip, this.#lengths[first] ?? 0);
   }
 
-  #checksumsRight(at: number, length: number): boolean {
+  #checksumsRight(at: number, ip: number, length: number): boolean {
     const packets = this.#packets;
-    if (sumBytes(packets, at, IP_HEADER_BYTES) !== 0xffff) return false;
-    const tcp = at + IP_HEADER_BYTES;
-    const tcpLength = length - IP_HEADER_BYTES;
+    if (ip === IP_HEADER_BYTES && sumBytes(packets, at, ip) !== 0xffff) return false;
+    const tcp = at + ip;
+    const tcpLength = length - ip;
     const pseudo = fold(pseudoHeaderSum(packets, at, IPPROTO_TCP) + word16(tcpLength));
     return (
       isUnfinished(packets, tcp + TCP_CHECKSUM, pseudo) ||

@@ -3,39 +3,40 @@
  * peer that follow each other are one message, a train: the kernel cuts it up (UDP_SEGMENT of
  * linux/udp.h, Linux 4.18), or hands it to a device that does. The last one of a train may be shorter.
  *
- *     control of a message    0 IP_PKTINFO (32 bytes)    32 UDP_SEGMENT (24 bytes)
- *     UDP_SEGMENT             0 cmsg_len 18    8 level 17    12 type 103    16 size u16
+ * A message's control is drawn in message-shape.ts; UDP_SEGMENT comes last:
+ *
+ *     0 cmsg_len 18    8 level 17    12 type 103    16 size u16
  */
-import { SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import { Arena } from './arena.ts';
 import { MAX_DATAGRAMS, MAX_TRAIN_BYTES, MAX_TRAIN_DATAGRAMS } from './limits.ts';
 import {
   CMSGHDR_BYTES,
   encodePktinfo,
+  encodePktinfo6,
   INT_SPACE,
   IOVEC_BYTES,
+  IPPROTO_IPV6,
   littleEndian,
   MMSGHDR_BYTES,
-  PKTINFO_SPACE,
   SOL_UDP,
   UDP_SEGMENT,
   viewOf,
   type AddressOf,
 } from '../../udp/message-headers.ts';
+import { IPV4_MESSAGES, type MessageShape } from './message-shape.ts';
 import type { Peer } from './peer-table.ts';
 
-const CONTROL_BYTES = PKTINFO_SPACE + INT_SPACE + 8;
-/** Offsets within a message's control and within a struct mmsghdr (message-headers.ts). */
-const CONTROL = {
-  source: 20,
-  segment: PKTINFO_SPACE,
-  size: PKTINFO_SPACE + CMSGHDR_BYTES,
-} as const;
+/** linux/in6.h */
+const IPV6_TCLASS = 67;
+/** Where in a struct sockaddr_in6 the flow label is, in words. */
+const FLOWINFO_WORD = 1;
+/** Offsets within a struct mmsghdr (message-headers.ts). */
 const MESSAGE = { iov: 16, iovCount: 24, controlLength: 40 } as const;
 /** A head and a body at most. */
 const IOVECS_PER_DATAGRAM = 2;
 
 export class DatagramBatch {
+  readonly #shape: MessageShape;
   readonly #vector: Arena;
   readonly #names: Arena;
   readonly #controls: Arena;
@@ -49,16 +50,20 @@ export class DatagramBatch {
   readonly #starts = new Uint32Array(MAX_DATAGRAMS + 1);
   #messages = 0;
   #datagrams = 0;
-  /** Size of the datagrams of the train that is open; 0: none is. */
+  /** Size of the datagrams of the train that is open; 0: none is. Its class and label. */
   #openSize = 0;
+  #openClass = 0;
+  #openLabel = 0;
+  #labels = true;
   /** Whether the socket takes trains. */
   trains: boolean;
 
-  constructor(addressOf: AddressOf, trains: boolean) {
+  constructor(addressOf: AddressOf, trains: boolean, shape: MessageShape = IPV4_MESSAGES) {
     this.trains = trains;
+    this.#shape = shape;
     this.#vector = new Arena(MAX_DATAGRAMS * MMSGHDR_BYTES, addressOf);
-    this.#names = new Arena(MAX_DATAGRAMS * SOCKADDR_IN_LENGTH, addressOf);
-    this.#controls = new Arena(MAX_DATAGRAMS * CONTROL_BYTES, addressOf);
+    this.#names = new Arena(MAX_DATAGRAMS * shape.nameStride, addressOf);
+    this.#controls = new Arena(MAX_DATAGRAMS * shape.control, addressOf);
     this.#iovecs = new Arena(MAX_DATAGRAMS * IOVECS_PER_DATAGRAM * IOVEC_BYTES, addressOf);
     this.#targets = Array.from({ length: MAX_DATAGRAMS }, () => undefined);
     for (let message = 0; message < MAX_DATAGRAMS; message += 1) this.#build(message);
@@ -103,21 +108,34 @@ export class DatagramBatch {
     this.#openSize = 0;
   }
 
-  /** Adds a datagram out of two parts; the second may be empty. Not when `full`. */
+  /**
+   * Adds a datagram out of two parts; the second may be empty. Not when `full`. Over IPv6 it has a traffic class
+   * and a flow label, the latter in network byte order read as a word in host byte order.
+   */
   add(
     peer: Peer,
     headAddress: number,
     headLength: number,
     bodyAddress: number,
     bodyLength: number,
+    trafficClass = 0,
+    label = 0,
   ): void {
     const length = headLength + bodyLength;
     const first = this.#starts[this.#datagrams] ?? 0;
     this.#iovec(first, headAddress, headLength);
     if (bodyLength > 0) this.#iovec(first + 1, bodyAddress, bodyLength);
     const iovecs = bodyLength > 0 ? 2 : 1;
-    if (this.#joins(peer, length)) this.#join(length, iovecs);
-    else this.#open(peer, length, first, iovecs);
+    if (
+      trafficClass === this.#openClass &&
+      label === this.#openLabel &&
+      this.#joins(peer, length)
+    ) {
+      this.#join(length, iovecs);
+    } else {
+      this.#open(peer, length, first, iovecs);
+      if (this.#shape.trafficClass !== undefined) this.#mark(trafficClass, label);
+    }
     if (length < this.#openSize) this.#openSize = 0;
     this.#datagrams += 1;
     this.#starts[this.#datagrams] = first + iovecs;
@@ -134,12 +152,25 @@ export class DatagramBatch {
     const at = message * MMSGHDR_BYTES;
     this.#vector.setWord(at + MESSAGE.iov, this.#iovecs.address + start * IOVEC_BYTES);
     this.#vector.setWord(at + MESSAGE.iovCount, end - start);
-    this.#vector.setWord(at + MESSAGE.controlLength, PKTINFO_SPACE);
+    this.#vector.setWord(at + MESSAGE.controlLength, this.#shape.always);
     let bytes = 0;
     for (let iovec = start; iovec < end; iovec += 1) {
       bytes += this.#iovecs.lowWord(iovec * IOVEC_BYTES + 8);
     }
     return bytes;
+  }
+
+  /** Takes the flow labels from all messages, and gives none any more. */
+  dropLabels(): void {
+    this.#labels = false;
+    for (let message = 0; message < this.#messages; message += 1) {
+      this.#names.u32[(message * this.#shape.nameStride) / 4 + FLOWINFO_WORD] = 0;
+    }
+  }
+
+  /** Whether messages have flow labels. */
+  get labels(): boolean {
+    return this.#labels;
   }
 
   #joins(peer: Peer, length: number): boolean {
@@ -158,8 +189,10 @@ export class DatagramBatch {
     const at = message * MMSGHDR_BYTES;
     const count = this.#counts[message] ?? 0;
     if (count === 1) {
-      this.#controls.u16[(message * CONTROL_BYTES + CONTROL.size) / 2] = this.#openSize;
-      this.#vector.setWord(at + MESSAGE.controlLength, PKTINFO_SPACE + INT_SPACE);
+      const { always, control } = this.#shape;
+      const size = message * control + always + CMSGHDR_BYTES;
+      this.#controls.u16[size / 2] = this.#openSize;
+      this.#vector.setWord(at + MESSAGE.controlLength, always + INT_SPACE);
     }
     this.#counts[message] = count + 1;
     this.#bytes[message] = (this.#bytes[message] ?? 0) + length;
@@ -170,19 +203,28 @@ export class DatagramBatch {
   #open(peer: Peer, length: number, iovec: number, iovecs: number): void {
     const message = this.#messages;
     const at = message * MMSGHDR_BYTES;
-    const name = (message * SOCKADDR_IN_LENGTH) / 4;
+    const { always, control, nameStride, source } = this.#shape;
     this.#messages += 1;
-    this.#names.u32[name] = peer.nameWords[0];
-    this.#names.u32[name + 1] = peer.nameWords[1];
-    this.#controls.u32[(message * CONTROL_BYTES + CONTROL.source) / 4] = peer.sourceWord;
+    copyWords(peer.nameWords, this.#names.u32, (message * nameStride) / 4);
+    copyWords(peer.sourceWords, this.#controls.u32, (message * control + source) / 4);
     this.#vector.setWord(at + MESSAGE.iov, this.#iovecs.address + iovec * IOVEC_BYTES);
     this.#vector.setWord(at + MESSAGE.iovCount, iovecs);
-    this.#vector.setWord(at + MESSAGE.controlLength, PKTINFO_SPACE);
+    this.#vector.setWord(at + MESSAGE.controlLength, always);
     this.#targets[message] = peer;
     this.#counts[message] = 1;
     this.#firsts[message] = this.#datagrams;
     this.#bytes[message] = length;
     this.#openSize = length;
+  }
+
+  /** Of the message that was opened last. */
+  #mark(trafficClass: number, label: number): void {
+    const message = this.#messages - 1;
+    const { control, nameStride, trafficClass: at = 0 } = this.#shape;
+    this.#openClass = trafficClass;
+    this.#openLabel = label;
+    this.#controls.u32[(message * control + at) / 4] = trafficClass;
+    if (this.#labels) this.#names.u32[(message * nameStride) / 4 + FLOWINFO_WORD] = label;
   }
 
   #iovec(index: number, address: number, length: number): void {
@@ -192,16 +234,39 @@ export class DatagramBatch {
 
   /** What never changes in a message. */
   #build(message: number): void {
+    const { always, control: stride, family, name, nameStride } = this.#shape;
     const at = message * MMSGHDR_BYTES;
-    this.#vector.setWord(at, this.#names.address + message * SOCKADDR_IN_LENGTH);
-    this.#vector.u32[at / 4 + 2] = SOCKADDR_IN_LENGTH;
-    const control = message * CONTROL_BYTES;
+    this.#vector.setWord(at, this.#names.address + message * nameStride);
+    this.#vector.u32[at / 4 + 2] = name;
+    const control = message * stride;
     this.#vector.setWord(at + 32, this.#controls.address + control);
-    encodePktinfo(this.#controls.bytes.subarray(control, control + PKTINFO_SPACE), 0);
-    const segment = control + CONTROL.segment;
-    this.#controls.setWord(segment, CMSGHDR_BYTES + 2);
-    const view = viewOf(this.#controls.bytes);
-    view.setInt32(segment + 8, SOL_UDP, littleEndian);
-    view.setInt32(segment + 12, UDP_SEGMENT, littleEndian);
+    const first = this.#controls.bytes.subarray(control, control + always);
+    if (family === 'ipv4') encodePktinfo(first, 0);
+    else {
+      encodePktinfo6(first, new Uint8Array(16));
+      const header = { length: CMSGHDR_BYTES + 4, level: IPPROTO_IPV6, type: IPV6_TCLASS };
+      this.#header(control + always - INT_SPACE, header);
+    }
+    const segment = { length: CMSGHDR_BYTES + 2, level: SOL_UDP, type: UDP_SEGMENT };
+    this.#header(control + always, segment);
   }
+
+  /** A struct cmsghdr. */
+  #header(
+    at: number,
+    {
+      length,
+      level,
+      type,
+    }: { readonly length: number; readonly level: number; readonly type: number },
+  ): void {
+    const view = viewOf(this.#controls.bytes);
+    this.#controls.setWord(at, length);
+    view.setInt32(at + 8, level, littleEndian);
+    view.setInt32(at + 12, type, littleEndian);
+  }
+}
+
+function copyWords(from: Uint32Array, to: Uint32Array, at: number): void {
+  for (let index = 0; index < from.length; index += 1) to[at + index] = from[index] ?? 0;
 }

@@ -4,7 +4,7 @@ import type { Coalescer } from './coalescing.ts';
 import { MAX_SUPER_SEGMENTS } from './limits.ts';
 import { IOVEC_BYTES } from '../../udp/message-headers.ts';
 import type { PacketCalls } from './packet-calls.ts';
-import { TCP, TCP_CWR } from './segmentation.ts';
+import { ipVersion, TCP, TCP_CWR } from './segmentation.ts';
 import { finishChecksum, headerBytes, tcpHeaderBytes, unfinishedChecksum } from './unfinished.ts';
 import {
   encodeChecksumHeader,
@@ -89,7 +89,7 @@ export class DeviceChannel {
     if (headers > 0 && headers < this.mtu) {
       const lengths = { ip, headers, payload: this.mtu - headers };
       const congestion = ((packets.bytes[at + ip + TCP.flags] ?? 0) & TCP_CWR) !== 0;
-      encodeTcpHeader(this.#headers, SPECIAL_HEADER, lengths, congestion);
+      encodeTcpHeader(this.#headers, SPECIAL_HEADER, ipVersion(packets, at), lengths, congestion);
     } else {
       encodeChecksumHeader(this.#headers, SPECIAL_HEADER, ip, checksum);
     }

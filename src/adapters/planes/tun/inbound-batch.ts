@@ -2,36 +2,43 @@
  * What one recvmmsg(2) brings. With UDP_GRO (linux/udp.h, Linux 5.0) a message may be many datagrams of
  * one sender, all of `segmentSize` bytes but the last, which may be shorter.
  *
- *     control of a message    IP_PKTINFO (32 bytes) and UDP_GRO (24 bytes), in the kernel's order
- *     UDP_GRO                 0 cmsg_len 20    8 level 17    12 type 104    16 size i32
+ * A message's control is drawn in message-shape.ts; of UDP_GRO:
+ *
+ *     0 cmsg_len 20    8 level 17    12 type 104    16 size i32
  */
-import { SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import { Arena } from './arena.ts';
 import {
   CMSGHDR_BYTES,
-  INT_SPACE,
+  findPktinfo6,
   IOVEC_BYTES,
+  IPPROTO_IPV6,
   littleEndian,
   MMSGHDR_BYTES,
-  PKTINFO_SPACE,
   readPktinfo,
   SOL_UDP,
   UDP_GRO,
   viewOf,
   type AddressOf,
 } from '../../udp/message-headers.ts';
+import { IPV4_MESSAGES, type MessageShape } from './message-shape.ts';
+import { IPV6_WORDS } from './ipv6-words.ts';
 import { vectorMemory } from './vector-sum.ts';
 
-/** More than any UDP payload (65507), so that nothing is ever truncated; untouched pages cost nothing. */
+/** linux/in6.h */
+const IPV6_TCLASS = 67;
+/** Where in a struct sockaddr_in6 the address is. */
+const SIN6_ADDR = 8;
+
+/** More than any UDP payload (65507, over IPv6 65527), so that nothing is ever truncated; untouched pages cost nothing. */
 export const MESSAGE_BYTES = 65_536;
 
-const CONTROL_BYTES = PKTINFO_SPACE + INT_SPACE + 8;
 const MESSAGE = { nameLength: 8, controlLength: 40, length: 56 } as const;
 
 export class InboundBatch {
   /** The payloads; message n begins at n * MESSAGE_BYTES. */
   readonly packets: Arena;
   readonly capacity: number;
+  readonly #shape: MessageShape;
   readonly #vector: Arena;
   readonly #names: Arena;
   readonly #controls: Arena;
@@ -39,13 +46,14 @@ export class InboundBatch {
   readonly #iovecs: Arena;
   #count = 0;
 
-  constructor(capacity: number, addressOf: AddressOf) {
+  constructor(capacity: number, addressOf: AddressOf, shape: MessageShape = IPV4_MESSAGES) {
     this.capacity = capacity;
+    this.#shape = shape;
     const room = capacity * MESSAGE_BYTES;
     this.packets = new Arena(room, addressOf, vectorMemory(room));
     this.#vector = new Arena(capacity * MMSGHDR_BYTES, addressOf);
-    this.#names = new Arena(capacity * SOCKADDR_IN_LENGTH, addressOf);
-    this.#controls = new Arena(capacity * CONTROL_BYTES, addressOf);
+    this.#names = new Arena(capacity * shape.nameStride, addressOf);
+    this.#controls = new Arena(capacity * shape.control, addressOf);
     this.#controlsView = viewOf(this.#controls.bytes);
     this.#iovecs = new Arena(capacity * IOVEC_BYTES, addressOf);
     for (let message = 0; message < capacity; message += 1) this.#build(message);
@@ -67,10 +75,11 @@ export class InboundBatch {
 
   /** Undoes what the last recvmmsg wrote into the headers of its messages. */
   rewind(): void {
+    const { control, name } = this.#shape;
     for (let message = 0; message < this.#count; message += 1) {
       const at = message * MMSGHDR_BYTES;
-      this.#vector.u32[(at + MESSAGE.nameLength) / 4] = SOCKADDR_IN_LENGTH;
-      this.#vector.setWord(at + MESSAGE.controlLength, CONTROL_BYTES);
+      this.#vector.u32[(at + MESSAGE.nameLength) / 4] = name;
+      this.#vector.setWord(at + MESSAGE.controlLength, control);
     }
     this.#count = 0;
   }
@@ -80,19 +89,51 @@ export class InboundBatch {
     return this.#vector.u32[(message * MMSGHDR_BYTES + MESSAGE.length) / 4] ?? 0;
   }
 
-  /** Source address of a message, as an unsigned number. */
+  /** Source address of a message over IPv4, as an unsigned number. */
   sourceIp(message: number): number {
-    return this.#names.u32be(message * SOCKADDR_IN_LENGTH + 4);
+    return this.#names.u32be(message * this.#shape.nameStride + 4);
   }
 
   sourcePort(message: number): number {
-    return this.#names.u16be(message * SOCKADDR_IN_LENGTH + 2);
+    return this.#names.u16be(message * this.#shape.nameStride + 2);
   }
 
-  /** Destination address of a message; undefined when it was not sent to this host alone. */
+  /** Puts the source address of a message over IPv6 (ipv6-words.ts) into `words`, from `at` on. */
+  sourceWords(message: number, words: Uint32Array, at: number): void {
+    const from = (message * this.#shape.nameStride + SIN6_ADDR) / 4;
+    for (let index = 0; index < IPV6_WORDS; index += 1) {
+      words[at + index] = this.#names.u32[from + index] ?? 0;
+    }
+  }
+
+  /** The same of its destination; false where `destinationIp` is undefined. */
+  destinationWords(message: number, words: Uint32Array, at: number): boolean {
+    const end = this.#controlEnd(message);
+    const view = this.#controlsView;
+    for (
+      let here = this.#controlStart(message);
+      here + CMSGHDR_BYTES <= end;
+      here = this.#after(here)
+    ) {
+      const found = findPktinfo6(view, here, end - here);
+      if (found === undefined) continue;
+      for (let index = 0; index < IPV6_WORDS; index += 1) {
+        words[at + index] = this.#controls.u32[found / 4 + index] ?? 0;
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /** Traffic class of a message over IPv6; 0 where it is not told. */
+  trafficClass(message: number): number {
+    return this.#number(message, IPPROTO_IPV6, IPV6_TCLASS) ?? 0;
+  }
+
+  /** Destination address of a message over IPv4; undefined when it was not sent to this host alone. */
   destinationIp(message: number): number | undefined {
     const end = this.#controlEnd(message);
-    for (let at = message * CONTROL_BYTES; at + CMSGHDR_BYTES <= end; at = this.#after(at)) {
+    for (let at = this.#controlStart(message); at + CMSGHDR_BYTES <= end; at = this.#after(at)) {
       const destination = readPktinfo(this.#controlsView, at, end - at);
       if (destination !== undefined) return destination;
     }
@@ -101,22 +142,35 @@ export class InboundBatch {
 
   /** Bytes of each datagram of a message but the last; the whole message's when it is one datagram. */
   segmentSize(message: number): number {
+    return Math.max(1, this.#number(message, SOL_UDP, UDP_GRO) ?? this.length(message));
+  }
+
+  /** What a control message of one int says. */
+  #number(message: number, level: number, type: number): number | undefined {
     const end = this.#controlEnd(message);
     const view = this.#controlsView;
-    for (let at = message * CONTROL_BYTES; at + CMSGHDR_BYTES + 4 <= end; at = this.#after(at)) {
+    for (
+      let at = this.#controlStart(message);
+      at + CMSGHDR_BYTES + 4 <= end;
+      at = this.#after(at)
+    ) {
       if (
-        view.getInt32(at + 8, littleEndian) === SOL_UDP &&
-        view.getInt32(at + 12, littleEndian) === UDP_GRO
+        view.getInt32(at + 8, littleEndian) === level &&
+        view.getInt32(at + 12, littleEndian) === type
       ) {
-        return Math.max(1, view.getInt32(at + CMSGHDR_BYTES, littleEndian));
+        return view.getInt32(at + CMSGHDR_BYTES, littleEndian);
       }
     }
-    return Math.max(1, this.length(message));
+    return undefined;
+  }
+
+  #controlStart(message: number): number {
+    return message * this.#shape.control;
   }
 
   #controlEnd(message: number): number {
     const length = this.#vector.lowWord(message * MMSGHDR_BYTES + MESSAGE.controlLength);
-    return message * CONTROL_BYTES + Math.min(CONTROL_BYTES, length);
+    return this.#controlStart(message) + Math.min(this.#shape.control, length);
   }
 
   /** The next control message: CMSG_ALIGN of cmsg_len, which is never below its own header's size. */
@@ -125,15 +179,16 @@ export class InboundBatch {
   }
 
   #build(message: number): void {
+    const { control, name, nameStride } = this.#shape;
     const at = message * MMSGHDR_BYTES;
     const iovec = message * IOVEC_BYTES;
     this.#iovecs.setWord(iovec, this.packets.address + message * MESSAGE_BYTES);
     this.#iovecs.setWord(iovec + 8, MESSAGE_BYTES);
-    this.#vector.setWord(at, this.#names.address + message * SOCKADDR_IN_LENGTH);
-    this.#vector.u32[(at + MESSAGE.nameLength) / 4] = SOCKADDR_IN_LENGTH;
+    this.#vector.setWord(at, this.#names.address + message * nameStride);
+    this.#vector.u32[(at + MESSAGE.nameLength) / 4] = name;
     this.#vector.setWord(at + 16, this.#iovecs.address + iovec);
     this.#vector.setWord(at + 24, 1);
-    this.#vector.setWord(at + 32, this.#controls.address + message * CONTROL_BYTES);
-    this.#vector.setWord(at + MESSAGE.controlLength, CONTROL_BYTES);
+    this.#vector.setWord(at + 32, this.#controls.address + message * control);
+    this.#vector.setWord(at + MESSAGE.controlLength, control);
   }
 }

@@ -1,26 +1,32 @@
 import {
-  encodeIpv4,
+  encodeIp,
+  familyOf,
   ipv4ToNumber,
   ipv4EndpointKey,
-  type Path,
   type EndpointKey,
+  type Family,
+  type Path,
 } from '../../../core/addr.ts';
-import { getU32host } from '../../../core/bytes.ts';
-import { encodeSockaddrIn } from '../../../core/wire/sockaddr.ts';
+import { encodeSockaddr, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import type { Bucket } from '../../../core/session/rate-limit.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { SharedCounters } from './counters.ts';
 import { HintTable, type HintWords } from './hint-table.ts';
+import { Ipv6PrefixTable } from './ipv6-prefix-table.ts';
+import { hostWords, IPV6_WORDS, ipv6Words } from './ipv6-words.ts';
 import { PrefixTable } from './prefix-table.ts';
+import { WordsMap } from './words-map.ts';
 
 /** A peer as the forwarding thread is told of it. */
 export type MemberSpec = {
   readonly id: PeerId;
   /**
-   * Address (an unsigned number) and length of each prefix, in turn; undefined = any: every inner source
+   * Address (an unsigned number) and length of each IPv4 prefix, in turn; undefined = any: every inner source
    * is taken from it, and it gets what no prefix matches.
    */
   readonly prefixes: readonly number[] | undefined;
+  /** The same of IPv6 (ipv6-words.ts): four words and a length, in turn. Many tunnels have none. */
+  readonly ipv6Prefixes?: readonly number[] | undefined;
   /** Of its key; undefined where it has none. */
   readonly hint?: HintWords | undefined;
 };
@@ -29,23 +35,29 @@ export type MemberSpec = {
 type Member = {
   readonly id: PeerId;
   prefixes: MemberSpec['prefixes'];
+  ipv6Prefixes: MemberSpec['ipv6Prefixes'];
   hint: MemberSpec['hint'];
   admitted: Peer | undefined;
 };
 
-/** An admitted peer, ready for the loop: addresses as numbers, and what it moved. */
+/** An admitted peer, ready for the loop: addresses as numbers or words, and what it moved. */
 export type Peer = {
   readonly member: Member;
   /** Slot in the shared counters. */
   readonly slot: number;
   readonly path: Path;
+  /** Of the path. */
+  readonly family: Family;
+  /** 0 where the path is of IPv6. */
   readonly localIp: number;
   readonly remoteIp: number;
   readonly remotePort: number;
-  /** The first eight bytes of its struct sockaddr_in, as words in host byte order. */
-  readonly nameWords: readonly [number, number];
-  /** `localIp` in network byte order, read as a word in host byte order. */
-  readonly sourceWord: number;
+  /** Local address, remote address and remote port where the path is of IPv6, else empty. */
+  readonly pathWords: Uint32Array;
+  /** Its struct sockaddr_in without the zeros, or sockaddr_in6, as words in host byte order. */
+  readonly nameWords: Uint32Array;
+  /** The local address in network byte order, read as words in host byte order. */
+  readonly sourceWords: Uint32Array;
   /** Whether what follows is not all zero, and so in the list of those to be counted. */
   marked: boolean;
   rxPackets: number;
@@ -62,20 +74,26 @@ export type Peer = {
   controlBucket: Bucket | undefined;
 };
 
+/** Words of a path of IPv6: see `Peer.pathWords`. */
+export const PATH_WORDS = 2 * IPV6_WORDS + 1;
+
 /**
- * Who is known and who is admitted: by id, by path, and by inner address. The local port is the
- * socket's and the same for all. Holds as many peers as its owner makes known.
+ * Who is known and who is admitted: by id, by path, and by inner address, of either family. The local port is
+ * the sockets' and the same for all. Holds as many peers as its owner makes known.
  */
 export class PeerTable {
   /** Of all that are known. */
   readonly hints = new HintTable();
   readonly #members = new Map<PeerId, Member>();
   readonly #byPrefix = new PrefixTable<Member>();
+  readonly #byIpv6Prefix = new Ipv6PrefixTable<Member>();
   readonly #byLocal = new Map<number, Map<EndpointKey, Peer>>();
+  readonly #byIpv6Path = new WordsMap<Peer>(PATH_WORDS);
   /** Peers that are `any`; the one that came last gets what no prefix matches. */
   readonly #any = new Set<Member>();
   #fallback: Member | undefined;
   #last: Peer | undefined;
+  #lastIpv6: Peer | undefined;
   readonly #marked: Peer[] = [];
 
   get(id: PeerId): Peer | undefined {
@@ -83,19 +101,24 @@ export class PeerTable {
   }
 
   /** Makes a peer known, or changes what is its own; an admitted one stays admitted. */
-  configure({ id, prefixes, hint }: MemberSpec): void {
+  configure({ id, prefixes, ipv6Prefixes, hint }: MemberSpec): void {
     const member = this.#members.get(id) ?? {
       id,
       prefixes: [],
+      ipv6Prefixes: undefined,
       hint: undefined,
       admitted: undefined,
     };
     this.#disown(member);
     member.prefixes = prefixes;
+    member.ipv6Prefixes = ipv6Prefixes;
     member.hint = hint;
     if (hint) this.hints.add(hint);
     this.#members.set(id, member);
     for (const [address, length] of pairs(prefixes)) this.#byPrefix.set(address, length, member);
+    for (const [address, length] of ipv6Pairs(ipv6Prefixes)) {
+      this.#byIpv6Prefix.set(address, length, member);
+    }
     if (prefixes) return;
     this.#any.add(member);
     this.#fallback = member;
@@ -115,10 +138,14 @@ export class PeerTable {
     const member = this.#members.get(id);
     if (!member) throw new Error(`peer ${id} is not known`);
     const peer = makePeer(member, slot, path);
-    const holder = this.at(peer.localIp, peer.remoteIp, peer.remotePort);
+    const holder = this.#holder(peer);
     if (holder && holder.member !== member) return false;
     this.evict(id);
     member.admitted = peer;
+    if (peer.family === 'ipv6') {
+      this.#byIpv6Path.set(peer.pathWords, peer);
+      return true;
+    }
     const sameLocal = this.#byLocal.get(peer.localIp) ?? new Map<EndpointKey, Peer>();
     sameLocal.set(ipv4EndpointKey(peer.remoteIp, peer.remotePort), peer);
     this.#byLocal.set(peer.localIp, sameLocal);
@@ -131,6 +158,11 @@ export class PeerTable {
     if (!member || !peer) return;
     member.admitted = undefined;
     this.#last = undefined;
+    this.#lastIpv6 = undefined;
+    if (peer.family === 'ipv6') {
+      this.#byIpv6Path.delete(peer.pathWords);
+      return;
+    }
     const sameLocal = this.#byLocal.get(peer.localIp);
     sameLocal?.delete(ipv4EndpointKey(peer.remoteIp, peer.remotePort));
     if (sameLocal?.size === 0) this.#byLocal.delete(peer.localIp);
@@ -142,13 +174,24 @@ export class PeerTable {
     return owner?.admitted;
   }
 
+  /** The same of an IPv6 address (ipv6-words.ts). */
+  ipv6Recipient(destination: Uint32Array): Peer | undefined {
+    const owner = this.#byIpv6Prefix.find(destination) ?? this.#fallback;
+    return owner?.admitted;
+  }
+
   /** Whether a peer may send from this inner address. */
   maySend(peer: Peer, source: number): boolean {
     const { member } = peer;
     return member.prefixes === undefined || this.#byPrefix.find(source) === member;
   }
 
-  /** The peer admitted on exactly this path. Makes nothing while packets keep coming from one peer. */
+  ipv6MaySend(peer: Peer, source: Uint32Array): boolean {
+    const { member } = peer;
+    return member.prefixes === undefined || this.#byIpv6Prefix.find(source) === member;
+  }
+
+  /** The peer admitted on exactly this path of IPv4. Makes nothing while packets keep coming from one peer. */
   at(localIp: number, remoteIp: number, remotePort: number): Peer | undefined {
     const last = this.#last;
     if (last?.remoteIp === remoteIp && last.remotePort === remotePort && last.localIp === localIp) {
@@ -159,8 +202,18 @@ export class PeerTable {
     return found;
   }
 
+  /** The same of IPv6; `path` as `Peer.pathWords`. Makes nothing. */
+  ipv6At(path: Uint32Array): Peer | undefined {
+    const last = this.#lastIpv6;
+    if (last && samePathWords(last.pathWords, path)) return last;
+    const found = this.#byIpv6Path.get(path);
+    if (found) this.#lastIpv6 = found;
+    return found;
+  }
+
   /** The peer admitted on this path. */
   find(path: Path): Peer | undefined {
+    if (familyOf(path.remote.ip) === 'ipv6') return this.ipv6At(pathWords(path));
     const remote = ipv4ToNumber(path.remote.ip);
     return this.at(ipv4ToNumber(path.local.ip), remote, path.remote.port);
   }
@@ -217,10 +270,17 @@ export class PeerTable {
     this.#marked.push(peer);
   }
 
+  #holder({ family, pathWords: words, localIp, remoteIp, remotePort }: Peer): Peer | undefined {
+    return family === 'ipv6' ? this.ipv6At(words) : this.at(localIp, remoteIp, remotePort);
+  }
+
   #disown(member: Member): void {
     if (member.hint) this.hints.delete(member.hint);
     for (const [address, length] of pairs(member.prefixes)) {
       this.#byPrefix.delete(address, length, member);
+    }
+    for (const [address, length] of ipv6Pairs(member.ipv6Prefixes)) {
+      this.#byIpv6Prefix.delete(address, length, member);
     }
     if (this.#any.delete(member)) this.#fallback = [...this.#any].at(-1);
   }
@@ -230,17 +290,28 @@ function* pairs(flat: readonly number[] = []): Iterable<readonly [number, number
   for (let at = 0; at < flat.length; at += 2) yield [flat[at] ?? 0, flat[at + 1] ?? 0];
 }
 
+function* ipv6Pairs(flat: readonly number[] = []): Iterable<readonly [Uint32Array, number]> {
+  const each = IPV6_WORDS + 1;
+  for (let at = 0; at < flat.length; at += each) {
+    yield [Uint32Array.from(flat.slice(at, at + IPV6_WORDS)), flat[at + IPV6_WORDS] ?? 0];
+  }
+}
+
 function makePeer(member: Member, slot: number, path: Path): Peer {
-  const name = encodeSockaddrIn(path.remote);
+  const family = familyOf(path.remote.ip);
+  const ipv4 = family === 'ipv4';
+  const name = encodeSockaddr(path.remote);
   return {
     member,
     slot,
     path,
-    localIp: ipv4ToNumber(path.local.ip),
-    remoteIp: ipv4ToNumber(path.remote.ip),
+    family,
+    localIp: ipv4 ? ipv4ToNumber(path.local.ip) : 0,
+    remoteIp: ipv4 ? ipv4ToNumber(path.remote.ip) : 0,
     remotePort: path.remote.port,
-    nameWords: [getU32host(name, 0), getU32host(name, 4)],
-    sourceWord: getU32host(encodeIpv4(path.local.ip), 0),
+    pathWords: ipv4 ? NO_WORDS : pathWords(path),
+    nameWords: hostWords(ipv4 ? name.subarray(0, SOCKADDR_IN_LENGTH - ZEROS) : name),
+    sourceWords: hostWords(encodeIp(path.local.ip)),
     marked: false,
     rxPackets: 0,
     rxBytes: 0,
@@ -251,4 +322,19 @@ function makePeer(member: Member, slot: number, path: Path): Peer {
     control: 0,
     controlBucket: undefined,
   };
+}
+
+const NO_WORDS = new Uint32Array();
+/** Bytes at the end of a struct sockaddr_in that mean nothing. */
+const ZEROS = 8;
+
+function pathWords({ local, remote }: Path): Uint32Array {
+  return Uint32Array.of(...ipv6Words(local.ip), ...ipv6Words(remote.ip), remote.port);
+}
+
+function samePathWords(one: Uint32Array, other: Uint32Array): boolean {
+  for (let index = 0; index < PATH_WORDS; index += 1) {
+    if (one[index] !== other[index]) return false;
+  }
+  return true;
 }

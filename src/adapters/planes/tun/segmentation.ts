@@ -10,7 +10,8 @@
  * The pieces of a super-packet are its own payload where it lies, and headers made anew for each:
  * lengths, an IPv4 identification that counts up, sequence numbers, FIN and PSH on the last piece
  * only, CWR on the first only (as tcp_gso_segment of the kernel has it), and checksums summed over
- * the bytes that are there, since the kernel left them out.
+ * the bytes that are there, since the kernel left them out. An IPv6 packet may have extension headers before
+ * its transport header: the virtio_net_hdr says where that begins, and they are the same in every piece.
  */
 import type { Arena } from './arena.ts';
 import { fold, sumBytes, word16 } from './packet-sum.ts';
@@ -23,10 +24,11 @@ import {
   TCP_CHECKSUM,
   VIRTIO_NET_HDR_GSO_NONE,
   VIRTIO_NET_HDR_GSO_TCPV4,
+  VIRTIO_NET_HDR_GSO_TCPV6,
   VIRTIO_NET_HDR_GSO_UDP_L4,
 } from './virtio-net.ts';
 
-/** IPv4 and TCP headers have at most 60 bytes each (RFC 791, RFC 9293). */
+/** IPv4 and TCP headers have at most 60 bytes each (RFC 791, RFC 9293); an IPv6 header has 40. */
 export const HEADER_SLOT_BYTES = 128;
 
 export const IPPROTO_TCP = 6;
@@ -40,6 +42,15 @@ export const IP = {
   checksum: 10,
   source: 12,
 } as const;
+/** Offsets in an IPv6 header (core/wire/ipv6.ts draws it). */
+export const IP6 = {
+  payloadLength: 4,
+  nextHeader: 6,
+  hopLimit: 7,
+  source: 8,
+  destination: 24,
+} as const;
+export const IP6_HEADER_BYTES = 40;
 /** Offsets in a TCP header (RFC 9293, section 3.1). */
 export const TCP = {
   sequence: 4,
@@ -58,12 +69,21 @@ export const TCP_CWR = 0x80;
 const UDP = { length: 4, checksum: 6 } as const;
 const UDP_HEADER_BYTES = 8;
 
+/** The version that the IP header at `ip` says. */
+export function ipVersion(packets: Arena, ip: number): number {
+  return (packets.bytes[ip] ?? 0) >> 4;
+}
+
 /**
  * Sum of the part of a TCP or UDP pseudo header that stays the same for all pieces. `ip` is where
- * the IPv4 header is.
+ * the IP header is.
  */
 export function pseudoHeaderSum(packets: Arena, ip: number, protocol: number): number {
-  return sumBytes(packets, ip + IP.source, 8) + word16(protocol);
+  const addresses =
+    ipVersion(packets, ip) === 4
+      ? sumBytes(packets, ip + IP.source, 8)
+      : sumBytes(packets, ip + IP6.source, 32);
+  return addresses + word16(protocol);
 }
 
 export class Segmenter {
@@ -71,6 +91,7 @@ export class Segmenter {
   readonly #headers: Arena;
   #ip = 0;
   #length = 0;
+  #version = 4;
   #ipLength = 0;
   #headerLength = 0;
   #protocol = 0;
@@ -107,7 +128,14 @@ export class Segmenter {
     if (type === VIRTIO_NET_HDR_GSO_NONE) {
       return !needsChecksum(this.#packets, vnet) || this.#finishChecksum(vnet);
     }
-    return this.#beginSuperPacket(type, gsoSize(this.#packets, vnet));
+    return this.#beginSuperPacket(type, vnet);
+  }
+
+  /** Bytes of the largest piece. */
+  get largest(): number {
+    return this.#size === 0
+      ? this.#length
+      : Math.min(this.#length, this.#headerLength + this.#size);
   }
 
   /** Whether there are pieces left. */
@@ -137,28 +165,33 @@ export class Segmenter {
     this.#encodeHeaders(at, done, body, length);
   }
 
-  #beginSuperPacket(type: number, size: number): boolean {
+  #beginSuperPacket(type: number, vnet: number): boolean {
     const packets = this.#packets;
     const ip = this.#ip;
-    const protocol = packets.bytes[ip + IP.protocol] ?? 0;
-    this.#ipLength = ((packets.bytes[ip] ?? 0) & 0x0f) * 4;
+    this.#version = ipVersion(packets, ip);
+    const ipv4 = this.#version === 4;
+    const protocol = ipv4 ? (packets.bytes[ip + IP.protocol] ?? 0) : ipv6Protocol(type);
+    this.#ipLength = ipv4 ? ((packets.bytes[ip] ?? 0) & 0x0f) * 4 : checksumStart(packets, vnet);
     const transport = ip + this.#ipLength;
+    const tcp = ipv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
     let transportLength = 0;
-    if (type === VIRTIO_NET_HDR_GSO_TCPV4 && protocol === IPPROTO_TCP) {
+    if (type === tcp && protocol === IPPROTO_TCP) {
       transportLength = ((packets.bytes[transport + TCP.dataOffset] ?? 0) >> 4) * 4;
     } else if (type === VIRTIO_NET_HDR_GSO_UDP_L4 && protocol === IPPROTO_UDP) {
       transportLength = UDP_HEADER_BYTES;
     }
     this.#headerLength = this.#ipLength + transportLength;
     this.#protocol = protocol;
-    this.#size = size;
+    this.#size = gsoSize(packets, vnet);
     this.#pseudo = pseudoHeaderSum(packets, ip, protocol);
     this.#identification = packets.u16be(ip + IP.identification);
     this.#sequence = packets.u32be(transport + TCP.sequence);
     return (
-      size > 0 &&
-      this.#ipLength >= 20 &&
+      this.#size > 0 &&
+      this.#ipLength >= (ipv4 ? 20 : IP6_HEADER_BYTES) &&
+      this.#ipLength % 4 === 0 &&
       transportLength >= (protocol === IPPROTO_TCP ? 20 : UDP_HEADER_BYTES) &&
+      this.#headerLength <= HEADER_SLOT_BYTES &&
       this.#headerLength < this.#length
     );
   }
@@ -169,23 +202,36 @@ export class Segmenter {
     const field = this.#ip + start + checksumOffset(packets, vnet);
     if (field & 1 || field + 2 > this.#ip + this.#length || start > this.#length) return false;
     const sum = sumBytes(packets, this.#ip + start, this.#length - start);
-    const udp = packets.bytes[this.#ip + IP.protocol] === IPPROTO_UDP;
-    packets.u16[field / 2] = udp ? udpChecksum(sum) : ~sum;
+    packets.u16[field / 2] = this.#isUdp(checksumOffset(packets, vnet)) ? udpChecksum(sum) : ~sum;
     return true;
+  }
+
+  /** Of an IPv6 packet, which may have extension headers, the place of the checksum tells. */
+  #isUdp(checksum: number): boolean {
+    const packets = this.#packets;
+    if (ipVersion(packets, this.#ip) === 6) return checksum === UDP.checksum;
+    return packets.bytes[this.#ip + IP.protocol] === IPPROTO_UDP;
   }
 
   /** `done` bytes of payload are in pieces before; this one's `length` bytes lie at `body`. */
   #encodeHeaders(at: number, done: number, body: number, length: number): void {
     const headers = this.#headers;
     copyWords(this.#packets, this.#ip, headers, at, this.#headerLength);
-    headers.setU16be(at + IP.totalLength, this.#headerLength + length);
+    const total = this.#headerLength + length;
+    if (this.#version === 4) this.#encodeIpv4(at, done, total);
+    else headers.setU16be(at + IP6.payloadLength, total - IP6_HEADER_BYTES);
+    const transport = at + this.#ipLength;
+    if (this.#protocol === IPPROTO_TCP) this.#encodeTcp(transport, done, body, length);
+    else this.#encodeUdp(transport, body, length);
+  }
+
+  #encodeIpv4(at: number, done: number, total: number): void {
+    const headers = this.#headers;
+    headers.setU16be(at + IP.totalLength, total);
     const identification = this.#identification + Math.floor(done / this.#size);
     headers.setU16be(at + IP.identification, identification & 0xffff);
     headers.u16[(at + IP.checksum) / 2] = 0;
     headers.u16[(at + IP.checksum) / 2] = ~sumBytes(headers, at, this.#ipLength);
-    const transport = at + this.#ipLength;
-    if (this.#protocol === IPPROTO_TCP) this.#encodeTcp(transport, done, body, length);
-    else this.#encodeUdp(transport, body, length);
   }
 
   #encodeTcp(tcp: number, done: number, body: number, length: number): void {
@@ -216,6 +262,11 @@ export class Segmenter {
         sumBytes(this.#packets, body, length),
     );
   }
+}
+
+/** The protocol of a super-packet of IPv6, which extension headers may hide. */
+function ipv6Protocol(type: number): number {
+  return type === VIRTIO_NET_HDR_GSO_UDP_L4 ? IPPROTO_UDP : IPPROTO_TCP;
 }
 
 /** RFC 768: a computed zero is sent as all ones, since zero says that there is no checksum. */

@@ -18,8 +18,11 @@ import { fold, sumBytes, word16 } from './packet-sum.ts';
 import {
   FRAGMENT_BITS,
   IP,
+  IP6,
+  IP6_HEADER_BYTES,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  ipVersion,
   pseudoHeaderSum,
   TCP,
   udpChecksum,
@@ -36,15 +39,19 @@ export function isUnfinished(packets: Arena, field: number, pseudo: number): boo
 
 /** Where in its transport header the unfinished checksum of the packet at `at` is; 0: it has none. */
 export function unfinishedChecksum(packets: Arena, at: number, length: number): number {
-  const protocol = packets.bytes[at + IP.protocol] ?? 0;
+  const ipv4 = ipVersion(packets, at) === 4;
+  // One of IPv6 with extension headers is left as it is: its kernel does not leave checksums of such to a device.
+  const protocol = packets.bytes[at + (ipv4 ? IP.protocol : IP6.nextHeader)] ?? 0;
   const offset =
     protocol === IPPROTO_TCP ? TCP_CHECKSUM : protocol === IPPROTO_UDP ? UDP_CHECKSUM : 0;
   const header = headerBytes(packets, at);
   if (
     offset === 0 ||
     header + offset + 2 > length ||
-    packets.u16be(at + IP.totalLength) !== length ||
-    (packets.u16be(at + IP.fragment) & FRAGMENT_BITS) !== 0
+    (ipv4
+      ? packets.u16be(at + IP.totalLength) !== length ||
+        (packets.u16be(at + IP.fragment) & FRAGMENT_BITS) !== 0
+      : packets.u16be(at + IP6.payloadLength) + IP6_HEADER_BYTES !== length)
   ) {
     return 0;
   }
@@ -52,12 +59,13 @@ export function unfinishedChecksum(packets: Arena, at: number, length: number): 
   return isUnfinished(packets, at + header + offset, pseudo) ? offset : 0;
 }
 
-/** Bytes of the IPv4 header at `at`. */
+/** Bytes of the IP header at `at`. */
 export function headerBytes(packets: Arena, at: number): number {
+  if (ipVersion(packets, at) === 6) return IP6_HEADER_BYTES;
   return ((packets.bytes[at] ?? 0) & 0x0f) * 4;
 }
 
-/** Bytes of IPv4 and TCP header of the packet at `at`, which is of TCP; 0 when it is all headers. */
+/** Bytes of IP and TCP header of the packet at `at`, which is of TCP; 0 when it is all headers. */
 export function tcpHeaderBytes(packets: Arena, at: number, length: number): number {
   const ip = headerBytes(packets, at);
   const both = ip + ((packets.bytes[at + ip + TCP.dataOffset] ?? 0) >> 4) * 4;

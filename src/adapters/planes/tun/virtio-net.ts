@@ -18,6 +18,7 @@ export const VIRTIO_NET_HDR_F_NEEDS_CSUM = 1;
 
 export const VIRTIO_NET_HDR_GSO_NONE = 0;
 export const VIRTIO_NET_HDR_GSO_TCPV4 = 1;
+export const VIRTIO_NET_HDR_GSO_TCPV6 = 4;
 export const VIRTIO_NET_HDR_GSO_UDP_L4 = 5;
 /** TCP with ECN: a bit beside the type. */
 export const VIRTIO_NET_HDR_GSO_ECN = 0x80;
@@ -69,18 +70,20 @@ export function encodeChecksumHeader(
 }
 
 /**
- * The header of a TCP super-packet with a checksum to be finished; `congestion`: its first segment alone
- * has CWR. `at` is even.
+ * The header of a TCP super-packet with a checksum to be finished, of the family that its IP header's `version`
+ * says; `congestion`: its first segment alone has CWR. `at` is even.
  */
 export function encodeTcpHeader(
   arena: Arena,
   at: number,
+  version: number,
   lengths: { readonly ip: number; readonly headers: number; readonly payload: number },
   congestion = false,
 ): void {
+  const type = version === 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
   const ecn = congestion ? VIRTIO_NET_HDR_GSO_ECN : 0;
   arena.bytes[at + AT.flags] = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-  arena.bytes[at + AT.gsoType] = VIRTIO_NET_HDR_GSO_TCPV4 | ecn;
+  arena.bytes[at + AT.gsoType] = type | ecn;
   arena.u16[(at + AT.headerLength) / 2] = lengths.headers;
   arena.u16[(at + AT.gsoSize) / 2] = lengths.payload;
   arena.u16[(at + AT.checksumStart) / 2] = lengths.ip;
