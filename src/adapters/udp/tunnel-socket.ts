@@ -30,7 +30,9 @@ const SO_BINDTODEVICE = 25;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
-/** linux/in6.h */
+/** linux/in.h, linux/in6.h */
+const IP_RECVERR = 11;
+const IPV6_RECVERR = 25;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 /** linux/udp.h */
@@ -117,6 +119,17 @@ function setIpv6(fd: number, { udpChecksum }: OuterConfig, subject: string): voi
   set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, 'IPV6_RECVPKTINFO', subject);
   set(fd, SOL_UDP, UDP_NO_CHECK6_RX, 1, 'UDP_NO_CHECK6_RX', subject);
   if (udpChecksum === false) set(fd, SOL_UDP, UDP_NO_CHECK6_TX, 1, 'UDP_NO_CHECK6_TX', subject);
+}
+
+/**
+ * Whether ICMP errors are queued for the socket; without it the kernel empties the queue, and no error is reported
+ * by another call. Below 0 with errno set when refused.
+ */
+export function hearErrors(fd: number, family: Family, heard: boolean): number {
+  const value = int(heard ? 1 : 0);
+  return family === 'ipv4'
+    ? setsockopt(fd, IPPROTO_IP, IP_RECVERR, value, value.length)
+    : setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, value, value.length);
 }
 
 /** Turns on what is wanted and there. UDP_SEGMENT needs checksums: the kernel refuses it without. */

@@ -1,54 +1,43 @@
 /**
- * The tunnel's ordinary UDP socket: what the programs let up arrives here, and what we send from the
- * tunnel's own port leaves here. It also hears of ICMP errors about any packet of the port, data
+ * The tunnel's ordinary UDP sockets, one a family: what the programs let up arrives here, and what we send from the
+ * tunnel's own port leaves here. They also hear of ICMP errors about any packet of the port, data
  * included, since the kernel finds the socket by the port that is quoted (IP_RECVERR of ip(7)).
  *
  * Packets are handed up in their order, PACKETS_IN_FLIGHT at most; what is more waits in the kernel's buffer.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { outerIpv4FromNumber, type OuterIp, type Endpoint, type Path } from '../../../core/addr.ts';
-import { encodeU32host, getU64host } from '../../../core/bytes.ts';
+import {
+  familyOf,
+  type Endpoint,
+  type Family,
+  type OuterIp,
+  type Path,
+} from '../../../core/addr.ts';
+import { encodeU32host } from '../../../core/bytes.ts';
 import type { OuterConfig } from '../../../core/config/tunnel-config.ts';
-import { decodeSockaddrIn, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import type { IcmpError } from '../../../core/wire/icmp-error.ts';
 import { DEAF_TO_ERRORS, ERRORS_PER_TURN, OUTER_ERROR_RATE } from '../../../core/budgets.ts';
+import { unusableBy } from '../../../core/session/usable-address.ts';
 import { port } from '../../../core/units.ts';
 import type { ControlPacket, OutgoingControl } from '../../../ports/data-plane.ts';
 import { checked, errnoName } from '../../ffi/errno.ts';
-import { address, close, recvmsg, setsockopt } from '../../ffi/libc.ts';
+import { close, setsockopt } from '../../ffi/libc.ts';
 import { watch, type Watch } from '../../ffi/poll.ts';
+import { arrivedAt, receivedError, sentTo } from '../../udp/control-messages.ts';
 import { sendControl, sendFailure } from '../../udp/control-sender.ts';
-import {
-  encodeIovec,
-  encodeMessage,
-  IOVEC_BYTES,
-  IPPROTO_IP,
-  MMSGHDR_BYTES,
-  pinned,
-  readPktinfo,
-} from '../../udp/message-headers.ts';
-import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
-import { arrivedAt, controlMessages, receivedError } from './socket-errors.ts';
+import { MessageReceiver, MSG_ERRQUEUE } from '../../udp/message-receiver.ts';
+import { hearErrors, openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { PACKETS_PER_TURN, SEND_TRIES } from './limits.ts';
 
-// bits/socket.h
-const MSG_DONTWAIT = 0x40;
-const MSG_ERRQUEUE = 0x2000;
 // asm-generic/socket.h
 const SOL_SOCKET = 1;
 const SO_BINDTODEVICE = 25;
 const SO_ATTACH_BPF = 50;
-// linux/in.h
-const IP_RECVERR = 11;
 
 /** More than any datagram. */
 const PAYLOAD_ROOM = 65_536;
-const CONTROL_ROOM = 256;
-
-/** struct msghdr: where the kernel says how much it wrote (offsets of message-headers.ts). */
-const MSG_CONTROLLEN = 40;
 
 export type ControlHandlers = {
   /** Never rejects. The payload is a view that is valid until the promise settles. */
@@ -57,35 +46,75 @@ export type ControlHandlers = {
   readonly icmp: (path: Path, error: IcmpError) => void;
 };
 
-export class ControlSocket {
+/** The sockets of a tunnel: what is sent goes by that of its family. */
+export class ControlSockets {
+  readonly #sockets: ReadonlyMap<Family, ControlSocket>;
+
+  constructor(outer: OuterConfig, families: readonly Family[], handlers: ControlHandlers) {
+    // One peer's packet may wait for a disk; those of others do not.
+    const inFlight = new InFlight(PACKETS_IN_FLIGHT);
+    const sockets = new Map<Family, ControlSocket>();
+    this.#sockets = sockets;
+    try {
+      for (const family of families) {
+        sockets.set(family, new ControlSocket(outer, family, { ...handlers, inFlight }));
+      }
+    } catch (error) {
+      void this.close();
+      throw error;
+    }
+  }
+
+  /** Throws KernelError (exit `sendAuth`), also where the tunnel has no socket of the family. */
+  send(packet: OutgoingControl): void {
+    const socket = this.#sockets.get(familyOf(packet.path.remote.ip));
+    if (socket === undefined) throw sendFailure(packet, 'EAFNOSUPPORT');
+    socket.send(packet);
+  }
+
+  /** Puts a program before the sockets' queues, in the place of an earlier one. Throws KernelError. */
+  filter(program: number): void {
+    for (const socket of this.#sockets.values()) socket.filter(program);
+  }
+
+  /** Follows `fou-dev` to a device of that name which has been made anew; no effect when it is the same. */
+  bindAgain(): void {
+    for (const socket of this.#sockets.values()) socket.bindAgain();
+  }
+
+  /** Resolves when the packets in hand are done with. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#sockets.values()].map((socket) => socket.close()));
+  }
+}
+
+class ControlSocket {
   readonly #fd: number;
+  readonly #family: Family;
   readonly #outer: OuterConfig;
-  readonly #handlers: ControlHandlers;
+  readonly #handlers: ControlHandlers & { readonly inFlight: InFlight };
   readonly #watch: Watch;
-  readonly #name = pinned(SOCKADDR_IN_LENGTH);
-  readonly #control = pinned(CONTROL_ROOM);
-  readonly #payload = pinned(PAYLOAD_ROOM);
-  readonly #iovec = pinned(IOVEC_BYTES);
-  readonly #header = pinned(MMSGHDR_BYTES);
+  readonly #receiver: MessageReceiver;
   readonly #errorBudget = new TokenBucket(OUTER_ERROR_RATE);
   /** While errors are not heard. */
   #deaf: NodeJS.Timeout | undefined;
   /** The end of ours that the last packet came to. */
   #local: Endpoint | undefined;
-  /** One peer's packet may wait for a disk; those of others do not. */
-  readonly #inFlight = new InFlight(PACKETS_IN_FLIGHT);
   #pumping: Promise<void> | undefined;
   #closed = false;
 
-  constructor(outer: OuterConfig, handlers: ControlHandlers) {
-    const { fd } = openTunnelSocket(outer, 'ipv4', {
-      segmentation: false,
-      aggregation: false,
-    });
+  constructor(
+    outer: OuterConfig,
+    family: Family,
+    handlers: ControlHandlers & { readonly inFlight: InFlight },
+  ) {
+    const noTrains = { segmentation: false, aggregation: false };
+    const { fd } = openTunnelSocket(outer, family, noTrains);
     this.#fd = fd;
+    this.#family = family;
     this.#outer = outer;
     this.#handlers = handlers;
-    encodeIovec(this.#iovec, address(this.#payload), PAYLOAD_ROOM);
+    this.#receiver = new MessageReceiver(fd, PAYLOAD_ROOM);
     try {
       this.#hearErrors(true);
       this.#watch = watch(fd, () => this.#wake());
@@ -96,7 +125,6 @@ export class ControlSocket {
     }
   }
 
-  /** Throws KernelError (exit `sendAuth`). */
   send(packet: OutgoingControl): void {
     this.#takeErrors();
     let code = sendControl(this.#fd, packet);
@@ -107,13 +135,11 @@ export class ControlSocket {
     if (code !== 0) throw sendFailure(packet, errnoName(code));
   }
 
-  /** Puts a program before the socket's queue, in the place of an earlier one. Throws KernelError. */
   filter(program: number): void {
     const set = setsockopt(this.#fd, SOL_SOCKET, SO_ATTACH_BPF, encodeU32host(program), 4);
     checked(set, 'SO_ATTACH_BPF', `UDP socket, port ${this.#outer.localPort}`, 'createTunnel');
   }
 
-  /** Follows `fou-dev` to a device of that name which has been made anew; no effect when it is the same. */
   bindAgain(): void {
     const { device } = this.#outer;
     if (device === undefined || this.#closed) return;
@@ -122,7 +148,6 @@ export class ControlSocket {
     checked(bound, 'SO_BINDTODEVICE', `UDP socket, port ${this.#outer.localPort}`, 'fou');
   }
 
-  /** Resolves when the packet in hand is done with. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -144,11 +169,12 @@ export class ControlSocket {
   async #pump(): Promise<void> {
     for (let handled = 1; !this.#closed; handled += 1) {
       this.#takeErrors();
-      const length = this.#receive(0);
+      const length = this.#receiver.receive(0);
       if (length < 0) return;
-      const path = this.#path();
-      const payload = this.#payload.slice(0, length);
-      if (path) await this.#inFlight.add(this.#handlers.packet({ path, payload }));
+      const local = this.#receiver.control().map(sentTo).find(Boolean);
+      const path = local && this.#pathFrom(local);
+      const payload = this.#receiver.payload(length).slice();
+      if (path) await this.#handlers.inFlight.add(this.#handlers.packet({ path, payload }));
       if (handled % PACKETS_PER_TURN === 0) await nextTurn();
     }
   }
@@ -159,12 +185,12 @@ export class ControlSocket {
    */
   #takeErrors(): number {
     for (let taken = 0; taken < ERRORS_PER_TURN; taken += 1) {
-      if (this.#receive(MSG_ERRQUEUE) < 0) return taken;
+      if (this.#receiver.receive(MSG_ERRQUEUE) < 0) return taken;
       if (!this.#errorBudget.take(performance.now())) {
         this.#hearErrors(false);
         return taken + 1;
       }
-      const messages = controlMessages(this.#controlBytes());
+      const messages = this.#receiver.control();
       const error = messages.map(receivedError).find(Boolean);
       const local = messages.map(arrivedAt).find(Boolean);
       if (error && local) this.#tell(local, error);
@@ -174,7 +200,7 @@ export class ControlSocket {
 
   /** Without it the kernel empties the queue, and no error is queued or reported by another call. */
   #hearErrors(heard: boolean): void {
-    const set = setsockopt(this.#fd, IPPROTO_IP, IP_RECVERR, encodeU32host(heard ? 1 : 0), 4);
+    const set = hearErrors(this.#fd, this.#family, heard);
     checked(set, 'IP_RECVERR', `UDP socket, port ${this.#outer.localPort}`, 'fou');
     if (heard) return;
     this.#deaf ??= setTimeout(() => {
@@ -189,42 +215,14 @@ export class ControlSocket {
     if (path) this.#handlers.icmp(path, error);
   }
 
-  /** Length of the payload; below 0 when there is nothing. */
-  #receive(flags: number): number {
-    encodeMessage(
-      this.#header,
-      {
-        name: address(this.#name),
-        iovec: address(this.#iovec),
-        control: address(this.#control),
-      },
-      CONTROL_ROOM,
-    );
-    return recvmsg(this.#fd, this.#header, flags | MSG_DONTWAIT);
-  }
-
-  #controlBytes(): Uint8Array {
-    return this.#control.subarray(0, Number(getU64host(this.#header, MSG_CONTROLLEN)));
-  }
-
-  /** Whom the packet came from, and which address of ours it came to. */
-  #path(): Path | undefined {
-    const view = new DataView(this.#control.buffer);
-    for (const { offset, length } of controlMessages(this.#controlBytes())) {
-      const ip = readPktinfo(view, offset, length);
-      if (ip !== undefined) return this.#pathFrom(outerIpv4FromNumber(ip));
-    }
-    return undefined;
-  }
-
   #pathFrom(local: OuterIp): Path | undefined {
-    const remote = decodeSockaddrIn(this.#name);
-    if (!remote.ok || remote.value.port === 0) return undefined;
+    const remote = this.#receiver.name();
+    if (remote === undefined || remote.port === 0) return undefined;
+    // An IPv4-mapped address of an IPv6 packet comes out as the IPv4 one; a link-local one has no answer here.
+    const ours = [remote.ip, local].every((ip) => familyOf(ip) === this.#family);
+    if (!ours || unusableBy(remote.ip) === 'link-local') return undefined;
     // Paths are kept for every peer, and nearly all of them end at the same address of ours.
     if (this.#local?.ip !== local) this.#local = { ip: local, port: this.#outer.localPort };
-    return {
-      local: this.#local,
-      remote: { ip: remote.value.ip, port: port(remote.value.port) },
-    };
+    return { local: this.#local, remote: { ip: remote.ip, port: port(remote.port) } };
   }
 }

@@ -7,7 +7,7 @@ import type { RouteNetlink } from '../../netlink/route.ts';
 import { openTrafficControl, type TrafficControl } from '../../netlink/tc.ts';
 import { findAdoptable, type Adoptable } from './adoption.ts';
 import { Attachments, type AttachFailure } from './attachments.ts';
-import type { ControlSocket } from './control-socket.ts';
+import type { ControlSockets } from './control-socket.ts';
 import { preparePair } from './devices.ts';
 import { PeerMaps, type Fixed, type Inheritance } from './peer-maps.ts';
 import { asTold, type Peer } from './peer-table.ts';
@@ -28,7 +28,7 @@ export class Installation {
   readonly #context: PlaneContext;
   readonly #route: RouteNetlink;
   readonly #fixed: Fixed;
-  readonly #socket: ControlSocket;
+  readonly #socket: ControlSockets;
   readonly #tc: TrafficControl;
   readonly #pair: TunnelPair;
   readonly #attachments: Attachments;
@@ -37,7 +37,7 @@ export class Installation {
   constructor(
     context: PlaneContext,
     route: RouteNetlink,
-    { fixed, socket }: { readonly fixed: Fixed; readonly socket: ControlSocket },
+    { fixed, socket }: { readonly fixed: Fixed; readonly socket: ControlSockets },
   ) {
     this.#context = context;
     this.#route = route;

@@ -21,7 +21,7 @@ import { defaultTtl } from '../../system/default-ttl.ts';
 import { openOrUndo } from '../open-or-undo.ts';
 import { heldByAnother, requirePeer, requireTunnelPort } from '../refusals.ts';
 import { Serial } from '../serial.ts';
-import { ControlSocket } from './control-socket.ts';
+import { ControlSockets } from './control-socket.ts';
 import { Installation } from './installation.ts';
 import { CAPABILITIES, LOOKUPS_FIRST } from './limits.ts';
 import type { Fixed, PeerMaps } from './peer-maps.ts';
@@ -51,7 +51,7 @@ export class BpfPlane implements DataPlane {
   readonly adopted = new Map<PeerId, Path>();
   readonly #context: PlaneContext;
   readonly #route: RouteNetlink;
-  readonly #socket: ControlSocket;
+  readonly #socket: ControlSockets;
   readonly #installation: Installation;
   readonly #ways: Ways;
   readonly #authLengths: Set<number>;
@@ -69,7 +69,7 @@ export class BpfPlane implements DataPlane {
     const { config, authLengths } = context;
     this.#context = context;
     this.#authLengths = new Set(authLengths);
-    this.#socket = new ControlSocket(config.outer, {
+    this.#socket = new ControlSockets(config.outer, ['ipv4'], {
       packet: (packet) => this.#control(packet),
       icmp: (path, error) => context.listener.outerError({ remote: path.remote, ...error }),
     });

@@ -5,7 +5,8 @@ import {
   arrivedAt,
   controlMessages,
   receivedError,
-} from '../../../src/adapters/planes/bpf/socket-errors.ts';
+  sentTo,
+} from '../../../src/adapters/udp/control-messages.ts';
 import { hex } from '../netlink/hex.ts';
 
 /** IP_PKTINFO: interface 2, a spec_dst that is not filled in, 10.9.0.1. */
@@ -18,6 +19,14 @@ const TOO_BIG = hex(`3000000000000000 00000000 0b000000
   5a000000 02 03 04 00 14050000 00000000  0200 0000 0a090002 0000000000000000`);
 /** IP_RECVERR: EMSGSIZE of this host itself (SO_EE_ORIGIN_LOCAL). */
 const LOCAL = hex(`2000000000000000 00000000 0b000000 5a000000 01 00 00 00 14050000 00000000`);
+
+/** IPV6_PKTINFO: 2001:db8::1, interface 2. */
+const PKTINFO6 = hex(`2400000000000000 29000000 32000000
+  20010db8000000000000000000000001 02000000 00000000`);
+/** IPV6_RECVERR: ECONNREFUSED (111) by ICMPv6 1/4, and the address of who said so. */
+const REFUSED6 = hex(`3c00000000000000 29000000 19000000
+  6f000000 03 01 04 00 00000000 00000000
+  0a00 0000 00000000 20010db8000000000000000000000002 00000000 00000000`);
 
 function block(...messages: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(messages);
@@ -61,6 +70,22 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('control messages', () => {
     },
     { what: "this host's own", bytes: LOCAL, error: undefined },
     { what: 'no error', bytes: PKTINFO, error: undefined },
+    {
+      what: 'unreachable over IPv6',
+      bytes: REFUSED6,
+      error: { kind: 'unreachable', code: 'port', from: '2001:db8::2' },
+    },
+    {
+      what: 'forbidden over IPv6',
+      bytes: REFUSED6.with(22, 1),
+      error: { kind: 'unreachable', code: 'prohibited', from: '2001:db8::2' },
+    },
+    {
+      what: 'too big over IPv6',
+      bytes: REFUSED6.with(21, 2).with(22, 0).with(24, 0x14).with(25, 0x05),
+      error: { kind: 'too-big', mtu: 1300 },
+    },
+    { what: 'what is said over the other family', bytes: REFUSED6.with(20, 2), error: undefined },
   ])('say $what', ({ bytes, error }) => {
     expect(controlMessages(bytes).map(receivedError)).toEqual([error]);
   });
@@ -72,6 +97,23 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('control messages', () => {
     ]);
   });
 
+  it('say which address of ours of IPv6 an error came to', () => {
+    expect(controlMessages(block(REFUSED6, PKTINFO6)).map(arrivedAt)).toEqual([
+      undefined,
+      '2001:db8::1',
+    ]);
+  });
+
+  it.each([
+    ['this host alone', PKTINFO.with(20, 10).with(21, 9).with(22, 0).with(23, 1), '10.9.0.1'],
+    ['a broadcast', PKTINFO, undefined],
+    ['this host alone, over IPv6', PKTINFO6, '2001:db8::1'],
+    ['a multicast', PKTINFO6.with(16, 0xff), undefined],
+    ['nobody that is named', REFUSED, undefined],
+  ])('say that a datagram was sent to %s', (_what, bytes, ip) => {
+    expect(controlMessages(bytes).map(sentTo)).toEqual([ip]);
+  });
+
   it('end where they are malformed, and never throw', () => {
     expect(controlMessages(block(PKTINFO, REFUSED).subarray(0, 60))).toHaveLength(1);
     fc.assert(
@@ -79,6 +121,7 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('control messages', () => {
         for (const message of controlMessages(bytes)) {
           receivedError(message);
           arrivedAt(message);
+          sentTo(message);
         }
       }),
     );
