@@ -9,6 +9,7 @@ export type Instruction = readonly [code: number, yes: number, no: number, k: nu
 
 // From `k` on into A; the last two from X + `k`.
 export const LD_WORD = 0x20;
+export const LD_HALF = 0x28;
 export const LD_BYTE = 0x30;
 export const LD_HALF_AT_X = 0x48;
 export const LD_BYTE_AT_X = 0x50;

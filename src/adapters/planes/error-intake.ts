@@ -1,30 +1,30 @@
 import type { Path } from '../../core/addr.ts';
 import { DEAF_TO_ERRORS, ERRORS_PER_TURN, OUTER_ERROR_RATE } from '../../core/budgets.ts';
 import type { Port } from '../../core/units.ts';
-import { decodeIcmpError, type IcmpError } from '../../core/wire/icmp-error.ts';
+import type { Decoded } from '../../core/result.ts';
+import type { IcmpError, QuotedError } from '../../core/wire/icmp-error.ts';
 import { TokenBucket } from './token-bucket.ts';
 
-/** Much more than an ICMP error should have (576 bytes, RFC 1812 section 4.3.2.3); a longer one is refused. */
-const ROOM = 2048;
+/** Much more than an ICMP error should have (576 bytes, RFC 1812 section 4.3.2.3; 1280, RFC 4443 section 2.4). */
+export const ERROR_ROOM = 2048;
 
 /** A socket that gives ICMP messages. */
 export type ErrorSource = {
-  /** Reads the next IPv4 packet into the buffer; its length, below 0 when there is none. */
-  readonly receive: (into: Uint8Array) => number;
+  /** Reads the next message; undefined when there is none. */
+  readonly receive: () => Decoded<QuotedError> | undefined;
   /** Whether a message that comes is to bring about a `take`. */
   readonly listen: (on: boolean) => void;
 };
 
 /**
  * Takes ICMP errors about UDP packets from one port; anybody can forge them. So many are taken in a turn of
- * the event loop, into one buffer, and when their rate is spent none is read for a while: what comes then
+ * the event loop, and when their rate is spent none is read for a while: what comes then
  * fills the socket's buffer, and the rest is the kernel's to drop.
  */
 export class ErrorIntake {
   readonly #source: ErrorSource;
   readonly #port: Port;
   readonly #heard: (path: Path, error: IcmpError) => void;
-  readonly #room = new Uint8Array(new ArrayBuffer(ROOM));
   readonly #budget = new TokenBucket(OUTER_ERROR_RATE);
   #deaf: NodeJS.Timeout | undefined;
   #closed = false;
@@ -39,13 +39,12 @@ export class ErrorIntake {
   /** There is something to read; more than a turn takes is left for the next one. */
   take(): void {
     for (let taken = 0; taken < ERRORS_PER_TURN && !this.#closed; taken += 1) {
-      const length = this.#source.receive(this.#room);
-      if (length < 0) break;
+      const decoded = this.#source.receive();
+      if (!decoded) break;
       if (!this.#budget.take(performance.now())) {
         this.#rest();
         return;
       }
-      const decoded = decodeIcmpError(this.#room.subarray(0, length));
       if (decoded.ok && decoded.value.path.local.port === this.#port) {
         this.#heard(decoded.value.path, decoded.value.error);
       }

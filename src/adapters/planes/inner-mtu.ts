@@ -11,7 +11,7 @@ export const MIN_INNER_MTU = 576;
 export const ETHERNET_MTU = 1500;
 
 /** The address that the default peer's `fou-remote` spells; undefined for a name or nothing. */
-export function configuredRemote(config: TunnelConfig): OuterIp | undefined {
+export function configuredRemote(config: Pick<TunnelConfig, 'peers'>): OuterIp | undefined {
   return parseOuterIp(defaultPeer(config)?.remoteHost ?? '');
 }
 

@@ -20,6 +20,7 @@ export function passesFilter(filter: Uint8Array, { data, words = {} }: Filtered)
     ];
     try {
       if (code === 0x20) a = words[k] ?? packet.getUint32(k);
+      else if (code === 0x28) a = packet.getUint16(k);
       else if (code === 0x30) a = packet.getUint8(k);
       else if (code === 0x48) a = packet.getUint16(x + k);
       else if (code === 0x50) a = packet.getUint8(x + k);

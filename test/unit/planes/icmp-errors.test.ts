@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ErrorIntake } from '../../../src/adapters/planes/error-intake.ts';
-import { icmpErrorFilter } from '../../../src/adapters/planes/icmp-errors.ts';
+import { icmpErrorFilter, icmpv6ErrorFilter } from '../../../src/adapters/planes/icmp-errors.ts';
 import { DEAF_TO_ERRORS, ERRORS_PER_TURN, OUTER_ERROR_RATE } from '../../../src/core/budgets.ts';
 import { port } from '../../../src/core/units.ts';
+import { decodeIcmpError } from '../../../src/core/wire/icmp-error.ts';
 import { ABOUT, errorPacket, mended, TOLD } from '../wire/icmp-packets.ts';
 import { passesFilter } from './classic-bpf.ts';
 
@@ -12,12 +13,11 @@ const LOCAL = ABOUT.local.port;
 function intakeOf(packets: Uint8Array[]) {
   const seen = { read: 0, heard: [] as unknown[], listening: false };
   const source = {
-    receive(into: Uint8Array): number {
+    receive() {
       const packet = packets.shift();
-      if (!packet) return -1;
+      if (!packet) return undefined;
       seen.read += 1;
-      into.set(packet.subarray(0, into.length));
-      return Math.min(packet.length, into.length);
+      return decodeIcmpError(packet);
     },
     listen: (on: boolean): void => void (seen.listening = on),
   };
@@ -112,6 +112,32 @@ describe('the filter of the ICMP socket', () => {
     ['one about a first fragment', changed(QUOTED + 6, 0x20), true],
     ['one that is cut off before the port', errorPacket().subarray(0, QUOTED + 21), false],
     ['one that quotes nothing', errorPacket().subarray(0, ICMP + 8), false],
+    ['nothing', new Uint8Array(), false],
+  ])('%s', (_what, data, passes) => {
+    expect(passesFilter(filter, { data })).toBe(passes);
+  });
+});
+
+describe('the filter of the ICMPv6 socket', () => {
+  const filter = icmpv6ErrorFilter(LOCAL);
+  const [QUOTED, PORTS] = [8, 48];
+  /** An ICMPv6 message that quotes the headers of a UDP packet from our port. */
+  const message = Uint8Array.of(1, 4, 0, 0, 0, 0, 0, 0, ...new Uint8Array(48))
+    .with(QUOTED, 0x60)
+    .with(QUOTED + 6, 17)
+    .with(PORTS, LOCAL >> 8)
+    .with(PORTS + 1, LOCAL & 255);
+
+  test.each<[string, Uint8Array, boolean]>([
+    ['an error about our port', message, true],
+    ['one that says that the hops ran out', message.with(0, 3), true],
+    ['one that says that a field is wrong', message.with(0, 4), true],
+    ['"too big"', message.with(0, 2), false],
+    ['one about another port', message.with(PORTS + 1, 1), false],
+    ['one about TCP', message.with(QUOTED + 6, 6), false],
+    ['one about a fragment', message.with(QUOTED + 6, 44), false],
+    ['one that is cut off before the port', message.subarray(0, PORTS + 1), false],
+    ['one that quotes nothing', message.subarray(0, 8), false],
     ['nothing', new Uint8Array(), false],
   ])('%s', (_what, data, passes) => {
     expect(passesFilter(filter, { data })).toBe(passes);

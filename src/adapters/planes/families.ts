@@ -1,0 +1,22 @@
+import { familyOf, type Family } from '../../core/addr.ts';
+import { outerFamilies } from '../../core/config/families.ts';
+import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import { hasFamily } from '../udp/tunnel-socket.ts';
+import { configuredRemote } from './inner-mtu.ts';
+
+/**
+ * The outer families that a tunnel has a port in, on whatever plane: of those that its config leaves open the ones
+ * that this kernel has. One that is wanted by name is among them in any case, so that opening it says what is missing.
+ *
+ * A client whose server is an IPv6 address needs no other. One whose server is an IPv4 address may be on a network
+ * of IPv6 alone, whose NAT64 leads there.
+ */
+export function listenFamilies(
+  config: Pick<TunnelConfig, 'role' | 'outer' | 'peers'>,
+  has: (family: Family) => boolean = hasFamily,
+): readonly Family[] {
+  const open = outerFamilies(config.outer);
+  const remote = config.role === 'client' ? configuredRemote(config) : undefined;
+  if (remote !== undefined && familyOf(remote) === 'ipv6') return ['ipv6'];
+  return open.length === 1 ? open : open.filter(has);
+}
