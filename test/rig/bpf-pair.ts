@@ -10,7 +10,8 @@ import {
 } from '../../src/adapters/planes/bpf/devices.ts';
 import type { Hook } from '../../src/adapters/planes/bpf/bpf-calls.ts';
 import { loadPrograms, type Programs } from '../../src/adapters/planes/bpf/programs.ts';
-import type { OuterIp } from '../../src/core/addr.ts';
+import { familyOf, type Family, type OuterIp } from '../../src/core/addr.ts';
+import { overheadOf } from '../../src/core/wire/overhead.ts';
 import { type IfIndex } from '../../src/core/units.ts';
 import { inner, ip } from './addresses.ts';
 import { inNamespace } from './in-namespace.ts';
@@ -53,7 +54,9 @@ export type BpfHostOptions = {
   readonly innerMtu?: number;
   /** Default: the cable, `v0`. */
   readonly outerDevice?: string;
-  /** Addresses of both sides on the outer devices; default those of the cable. */
+  /** Families that the tunnel carries; default IPv4 alone. */
+  readonly inside?: readonly Family[];
+  /** Addresses of both sides on the outer devices; default those of the cable, of IPv4. */
   readonly outerIps?: readonly [OuterIp, OuterIp];
 };
 
@@ -71,8 +74,12 @@ export type BpfHost = {
 /*
  *       A                                B
  *   near 172.28.0.1 -+              +- near 172.28.0.2
+ *        fd28::1     |              |  fd28::2
  *         far        |              |  far
  *    v0 10.9.0.1/24 -+==== veth ====+- v0 10.9.0.2/24
+ *      fd09::1/64                       fd09::2/64
+ *
+ * Addresses of IPv6 are there where a tunnel is over it, or carries it.
  */
 export class BpfPair implements AsyncDisposable {
   readonly namespaces: readonly [string, string];
@@ -135,7 +142,9 @@ export class BpfPair implements AsyncDisposable {
   async addTunnel(side: 0 | 1, options: BpfHostOptions): Promise<BpfHost> {
     const namespace = this.namespaces[side];
     const other = side === 0 ? 1 : 0;
-    const mtu = options.innerMtu ?? 1472;
+    const outerFamily = familyOf(options.outerIps?.[0] ?? OUTER[0]);
+    const inside = options.inside ?? ['ipv4'];
+    const mtu = options.innerMtu ?? 1500 - overheadOf(outerFamily);
     await ipBatch(namespace, [
       `link add near mtu ${mtu} type veth peer name far mtu ${mtu}`,
       'link set near addrgenmode none arp off',
@@ -143,6 +152,10 @@ export class BpfPair implements AsyncDisposable {
       `addr add ${INNER[side]} peer ${INNER[other]} dev near`,
       'link set far up',
       'link set near up',
+      ...(outerFamily === 'ipv6' ? [`addr add ${OUTER6[side]}/64 dev v0 nodad`] : []),
+      ...(inside.includes('ipv6')
+        ? [`addr add ${INNER6[side]} peer ${INNER6[other]} dev near nodad`]
+        : []),
     ]);
     const netlink = inNamespace(namespace, () => openRouteNetlink());
     try {
@@ -164,7 +177,9 @@ export class BpfPair implements AsyncDisposable {
    * A third namespace behind the second, reached through the tunnel, over a device that cannot send
    * aggregates.
    */
-  async addThird(): Promise<{ readonly namespace: string; readonly address: OuterIp }> {
+  async addThird(
+    family: Family = 'ipv4',
+  ): Promise<{ readonly namespace: string; readonly address: OuterIp }> {
     const [a, b] = this.namespaces;
     const third = b.replace(/-b$/, '-c');
     this.#others.push(third);
@@ -181,7 +196,15 @@ export class BpfPair implements AsyncDisposable {
     await ipBatch(a, ['route add 10.8.0.0/24 dev near']);
     await this.sure(1, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
     await this.sure(1, ...'ethtool -K w0 tso off gso off tx off'.split(' '));
-    return { namespace: third, address: ip('10.8.0.2') };
+    if (family === 'ipv4') return { namespace: third, address: ip('10.8.0.2') };
+    await this.sure(1, 'sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1');
+    await ipBatch(b, ['addr add fd08::1/64 dev w0 nodad']);
+    await ipBatch(third, [
+      'addr add fd08::2/64 dev w0 nodad',
+      `route add ${INNER6[0]} via fd08::1`,
+    ]);
+    await ipBatch(a, ['route add fd08::/64 dev near']);
+    return { namespace: third, address: ip('fd08::2') };
   }
 
   /** An iperf3 server on the second side. */
@@ -208,7 +231,10 @@ export class BpfPair implements AsyncDisposable {
 }
 
 export const OUTER = [ip('10.9.0.1'), ip('10.9.0.2')] as const;
+export const OUTER6 = [ip('fd09::1'), ip('fd09::2')] as const;
 export const INNER = [inner('172.28.0.1'), inner('172.28.0.2')] as const;
+
+export const INNER6 = [inner('fd28::1'), inner('fd28::2')] as const;
 
 type Devices = { readonly near: IfIndex; readonly far: IfIndex; readonly outer: IfIndex };
 
@@ -219,17 +245,21 @@ function attach(
   mtu: number,
   { near, far, outer }: Devices,
 ): Omit<BpfHost, 'namespace'> {
+  const [here, there] = options.outerIps ?? OUTER;
+  const inside = options.inside ?? ['ipv4'];
   const config: ProgramConfig = {
     ...QUIET_CONFIG,
+    outside: [familyOf(here)],
+    inside,
     near,
     far,
     nearMac: hardwareAddress('near').mac,
     ...options.config,
   };
-  const programs = loadPrograms({ maxPeers: options.maxPeers ?? 4 });
+  const ipv6 = { outside: familyOf(here) === 'ipv6', inside: inside.includes('ipv6') };
+  const programs = loadPrograms({ maxPeers: options.maxPeers ?? 4, ipv6 });
   preparePair('near', 'far');
   programs.configure(config);
-  const [here, there] = options.outerIps ?? OUTER;
   const [localIp, remoteIp] = side === 0 ? [here, there] : [there, here];
   programs.admit(0, { ...peerOn(localIp, remoteIp, outer, mtu), ...options.peer });
   const handle = BPF_PORT;

@@ -1,9 +1,9 @@
 import { checked } from '../../src/adapters/ffi/errno.ts';
 import { bind, close, recv, sendto, setsockopt, socket } from '../../src/adapters/ffi/libc.ts';
 import { SOL_UDP, UDP_SEGMENT } from '../../src/adapters/udp/message-headers.ts';
-import type { Ip } from '../../src/core/addr.ts';
+import { familyOf, type Ip } from '../../src/core/addr.ts';
 import { encodeU32host } from '../../src/core/bytes.ts';
-import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
+import { addressFamily, encodeSockaddr } from '../../src/core/wire/sockaddr.ts';
 import { inNamespace } from './in-namespace.ts';
 
 // sys/socket.h, linux/if_packet.h, linux/if_ether.h
@@ -30,8 +30,12 @@ export class NamespaceSocket implements Disposable {
   static udp(namespace: string, local: SocketEnd): NamespaceSocket {
     return inNamespace(namespace, () => {
       const type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-      const fd = checked(socket(AF_INET, type, 0), 'socket', 'test socket');
-      const name = encodeSockaddrIn(local);
+      const fd = checked(
+        socket(addressFamily(familyOf(local.ip)), type, 0),
+        'socket',
+        'test socket',
+      );
+      const name = encodeSockaddr(local);
       checked(bind(fd, name, name.length), 'bind', `${local.ip}:${local.port}`);
       return new NamespaceSocket(fd);
     });
@@ -60,7 +64,7 @@ export class NamespaceSocket implements Disposable {
   }
 
   send(to: SocketEnd, payload: Uint8Array): void {
-    const name = encodeSockaddrIn(to);
+    const name = encodeSockaddr(to);
     checked(sendto(this.#fd, payload, payload.length, 0, name, name.length), 'sendto', 'test');
   }
 

@@ -4,7 +4,9 @@ import { close, read, write } from '../../src/adapters/ffi/libc.ts';
 import { createTunDevice } from '../../src/adapters/planes/tun/tun-device.ts';
 import { inNamespace } from './in-namespace.ts';
 
-/** Two TUN devices `l3`, 10.9.1.1 and 10.9.1.2, and this process as the cable between them. */
+/**
+ * Two TUN devices `l3`, 10.9.1.1 and 10.9.1.2, fd09:1::1 and fd09:1::2, and this process as the cable between them.
+ */
 export class TunCable implements Disposable {
   /** Packets so far. */
   carried = 0;
@@ -33,6 +35,8 @@ export class TunCable implements Disposable {
         'link set l3 addrgenmode none',
         `addr add 10.9.1.${side + 1} peer 10.9.1.${2 - side} dev l3`,
         'link set l3 up',
+        // The kernel makes the route to the other end only while the device is up.
+        `addr add fd09:1::${side + 1} peer fd09:1::${2 - side} dev l3 nodad`,
       ]);
     }
     return cable;
