@@ -6,7 +6,7 @@ import type { ProcessState, RunEntry, RunStore } from '../ports/run-store.ts';
 export type Granted = Extract<ControlReply, { readonly ok: true }>;
 
 export type AskPorts = {
-  readonly control: ControlClient;
+  readonly control: Pick<ControlClient, 'ask'>;
   readonly runs: Pick<RunStore, 'find'>;
 };
 

@@ -3,6 +3,8 @@ export const EXIT = {
   ok: 0,
   generic: 1,
   arguments: 2,
+  notEstablished: 3,
+  troubled: 4,
   modprobe: 10,
   queue: 20,
   nftables: 40,

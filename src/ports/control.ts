@@ -1,10 +1,13 @@
 import type { OuterIp, InnerIp, Path } from '../core/addr.ts';
 import type { PeerId } from '../core/config/tunnel-config.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
+import type { EventKind } from '../core/events/event.ts';
+import type { Level } from '../core/events/words.ts';
 import type { ExitName } from '../core/exit-codes.ts';
 import type { SessionStatus } from '../core/session/types.ts';
 import type { Millis, Seconds } from '../core/units.ts';
 import type { PlaneName } from './data-plane.ts';
+import type { LogFields } from './log.ts';
 
 /** Inner traffic, as JSON numbers (exact to 2^53). */
 export type TrafficCounts = {
@@ -96,6 +99,28 @@ export type PeerChanges = {
   readonly kept: number;
 };
 
+/** One thing that happened. Holds no secrets. */
+export type ToldEvent = {
+  /** Unix milliseconds. */
+  readonly at: Millis;
+  /** Whose it is; undefined where it is the tunnel's, or its only peer's. */
+  readonly peer: PeerId | undefined;
+  readonly kind: EventKind;
+  readonly level: Level;
+  readonly words: string;
+  readonly fields: LogFields;
+  /** All of the event's values by their names. */
+  readonly values: object;
+};
+
+/** What a tunnel tells of itself, for those who follow. */
+export interface EventFeed {
+  follow(take: (told: ToldEvent) => void): () => void;
+}
+
+/** What a follower is sent: an event, or how many were left out since it did not read fast enough. */
+export type FeedLine = { readonly told: ToldEvent } | { readonly lost: number };
+
 /** One request to a running daemon; a line of JSON each way. Root's alone: options hold secrets. */
 export type ControlRequest =
   | { readonly request: 'status' }
@@ -114,6 +139,9 @@ export type ControlRequest =
   | { readonly request: 'sync'; readonly source: string; readonly text: string }
   /** Reads the tunnel's own files again. */
   | { readonly request: 'reload' };
+
+/** Asks for all events from now on: a FeedLine a line after the reply, until somebody hangs up. */
+export type FollowRequest = { readonly request: 'events' };
 
 export type ControlReply =
   | {
@@ -137,20 +165,25 @@ export type ControlHandler = (request: ControlRequest) => Promise<ControlReply>;
 
 /** The daemon's end of the control socket. */
 export interface ControlListener {
-  /** Listens at `path`; returns what stops it. Rejects with an IpipouError. */
-  listen(path: string, handler: ControlHandler): Promise<() => Promise<void>>;
+  /** Listens at `path`; returns what stops it. Rejects with an IpipouError. Without `feed` nobody can follow. */
+  listen(path: string, handler: ControlHandler, feed?: EventFeed): Promise<() => Promise<void>>;
 }
 
 /** The other end. */
 export interface ControlClient {
   /** Rejects with NoAnswer when nobody does, or not in time (CONTROL_PATIENCE). */
   ask(path: string, request: ControlRequest): Promise<ControlReply>;
+  /** What happens from now on, until `signal` aborts or the daemon hangs up. Rejects as `ask` does. */
+  follow(path: string, signal: AbortSignal): AsyncIterable<FeedLine>;
 }
 
 /** Bytes of a request; of one that brings a config file, which is as long as such a file may be. */
 export const CONTROL_REQUEST_MAX = 65_536;
 export const CONTROL_SYNC_MAX = 96 * 1024 * 1024;
 export const CONTROL_REPLY_MAX = 65_536;
+/** Who may follow at one time, and how many bytes wait for one of them before it is sent no more. */
+export const FOLLOWERS_MAX = 8;
+export const FOLLOWER_BEHIND_MAX = 262_144;
 /** How long a daemon waits for the rest of a request. */
 export const CONTROL_TIMEOUT = 5000 as Millis;
 /** So often a daemon that works on a request sends a space before its answer. */

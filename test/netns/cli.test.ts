@@ -256,6 +256,86 @@ test('up returns when it is ready, down when all is gone; both by name of file o
   expect(none.stderr).toMatch(/no tunnel "ipipou0" in this namespace/);
 });
 
+test('status tells by its exit code whether a tunnel works', async () => {
+  const status = (namespace: string, ...args: readonly string[]) =>
+    hosts.run(namespace, ['status', ...args]);
+  expect(await status(lab.server)).toMatchObject({ code: 1, stdout: '' });
+  const s = await start(lab.server, SERVER);
+  await s.ready();
+  expect(await status(lab.server)).toMatchObject({
+    code: 0,
+    stdout: 'ipipou0: works: server, listening\n',
+  });
+  expect(await status(lab.server, 'ipipou0', '--every-peer')).toMatchObject({
+    code: 3,
+    stdout: 'ipipou0: does not work: server, listening\n',
+  });
+  const c = await start(lab.client(), CLIENT);
+  await Promise.all([s.established(), c.established()]);
+  expect(await status(lab.server, '--every-peer')).toMatchObject({ code: 0 });
+  expect(await status(lab.client())).toMatchObject({
+    code: 0,
+    stdout: 'ipipou0: works: client, established\n',
+  });
+  await c.kill();
+  expect(await status(lab.client())).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/does not work: its daemon .* is dead/) as string,
+  });
+});
+
+test('up --wait returns when the other side has proved itself, or says what is wrong', async () => {
+  const file = await hosts.writeConfig(lab.client(), 'waits', CLIENT);
+  expect(await hosts.run(lab.client(), ['up', file, '--wait', '0'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--wait takes 1 to 3600 seconds') as string,
+  });
+  expect(await hosts.run(lab.client(), ['up', file, '--wait'])).toMatchObject({ code: 2 });
+  const alone = await hosts.run(lab.client(), ['up', file, '--wait', '1']);
+  expect(alone).toMatchObject({ code: 3 });
+  expect(alone.stderr).toMatch(
+    /ipipou0 is up, but not all peers are there after 1 s: client, auth/,
+  );
+  expect(await hosts.run(lab.client(), ['down', file])).toMatchObject({ code: 0 });
+  const s = await start(lab.server, SERVER);
+  await s.ready();
+  const both = await hosts.run(lab.client(), ['up', file, '--wait', '60']);
+  expect(both).toMatchObject({ code: 0, stderr: '' });
+  expect(both.stdout).toMatch(/^ipipou0: client, established$/m);
+  expect(await hosts.run(lab.client(), ['down', file])).toMatchObject({ code: 0 });
+});
+
+test('events tells what happens, in words and as JSON, until it is interrupted', async () => {
+  const s = await start(lab.server, SERVER);
+  await s.ready();
+  const env = hosts.env(lab.server);
+  const words = lab.spawn(lab.server, [process.execPath, IPIPOU, 'events'], { env });
+  const json = lab.spawn(lab.server, [process.execPath, IPIPOU, 'events', 'ipipou0', '--json'], {
+    env,
+  });
+  // Whoever follows is there once something is told to him: a server has nobody to go to.
+  const told = (program: typeof words) => program.output() !== '';
+  await succeeds(() => {
+    s.program.signal('SIGUSR1');
+    if (!told(words) || !told(json)) throw new Error('nobody follows yet');
+  });
+  await start(lab.client(), CLIENT);
+  await s.established();
+  await words.waitFor(/^[0-9:]{8} ipipou0: established remote=203\.0\.113\.2:10000$/m);
+  await json.waitFor(/"kind":"established"/);
+  const [, line = ''] = /^(.*"kind":"established".*)$/m.exec(json.output()) ?? [];
+  expect(JSON.parse(line)).toMatchObject({
+    ...{ version: 1, device: 'ipipou0', peer: null, level: 'info' },
+    text: 'established remote=203.0.113.2:10000',
+    values: { remote: { ip: '203.0.113.2', port: 10000 } },
+  });
+  expect(`${words.output()}${json.output()}`).not.toMatch(SECRETS);
+  expect(await words.stop('SIGINT')).toMatchObject({ code: 0 });
+  expect(await s.stop()).toBe(0);
+  expect(await json.finished).toMatchObject({ code: 1 });
+  expect(json.output()).toMatch(/ipipou0: its daemon has ended/);
+});
+
 test('down cleans up after a daemon that was killed', async () => {
   const before = await whatIsThere(lab, lab.server);
   const file = await hosts.writeConfig(lab.server, 'killed', SERVER);

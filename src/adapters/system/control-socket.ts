@@ -8,6 +8,9 @@ import type {
   ControlListener,
   ControlReply,
   ControlRequest,
+  EventFeed,
+  FeedLine,
+  FollowRequest,
   Patience,
 } from '../../ports/control.ts';
 import {
@@ -17,6 +20,8 @@ import {
   CONTROL_SIGN_EVERY,
   CONTROL_SYNC_MAX,
   CONTROL_TIMEOUT,
+  FOLLOWER_BEHIND_MAX,
+  FOLLOWERS_MAX,
 } from '../../ports/control.ts';
 
 /** Connections served at one time; only root can make any. */
@@ -27,7 +32,7 @@ const SOCKET_PATH_MAX = 107;
 
 /** The control socket: one line of JSON to it, one line back, then it hangs up. */
 export const controlListener: ControlListener = {
-  async listen(path, handler) {
+  async listen(path, handler, feed) {
     if (Buffer.byteLength(path) > SOCKET_PATH_MAX) {
       throw new IpipouError('generic', `control socket path is too long: ${path}`, {
         hint: 'set IPIPOU_RUN_DIR to a shorter path',
@@ -36,10 +41,11 @@ export const controlListener: ControlListener = {
     // What lies here is a dead daemon's: the device's lock is ours.
     rmSync(path, { force: true });
     const sockets = new Set<Socket>();
+    const followers = feed && new Followers(feed);
     const server = createServer((socket) => {
       sockets.add(socket);
       socket.on('close', () => sockets.delete(socket));
-      void serve(socket, handler);
+      void serve(socket, handler, followers);
     });
     server.maxConnections = CONNECTIONS_MAX;
     await new Promise<void>((resolve, reject) => {
@@ -62,16 +68,64 @@ export const controlListener: ControlListener = {
   },
 };
 
-async function serve(socket: Socket, handler: ControlHandler): Promise<void> {
+async function serve(
+  socket: Socket,
+  handler: ControlHandler,
+  followers: Followers | undefined,
+): Promise<void> {
   try {
     const request = parseRequest(await readLine(socket, requestMax, HEARING));
-    const reply: ControlReply = request
-      ? await working(socket, handler(request))
-      : { ok: false, error: 'unknown request' };
+    if (request?.request === 'events' && followers?.take(socket)) return;
+    const reply = await working(socket, answer(request, handler));
     socket.end(`${JSON.stringify(reply)}\n`);
   } catch {
     // Too long, too late, or gone: there is nobody to tell.
     socket.destroy();
+  }
+}
+
+async function answer(
+  request: ControlRequest | FollowRequest | undefined,
+  handler: ControlHandler,
+): Promise<ControlReply> {
+  if (request === undefined) return { ok: false, error: 'unknown request' };
+  if (request.request !== 'events') return handler(request);
+  return { ok: false, error: `${FOLLOWERS_MAX} follow what happens already` };
+}
+
+/** Those who are sent what happens. One that reads too slowly misses events, and is told how many. */
+class Followers {
+  readonly #feed: EventFeed;
+  #count = 0;
+
+  constructor(feed: EventFeed) {
+    this.#feed = feed;
+  }
+
+  /** Whether there was room for one more. */
+  take(socket: Socket): boolean {
+    if (this.#count >= FOLLOWERS_MAX) return false;
+    this.#count += 1;
+    // It may be that nothing happens for days.
+    socket.setTimeout(0);
+    const send = (line: ControlReply | FeedLine): void =>
+      void socket.write(`${JSON.stringify(line)}\n`);
+    let lost = 0;
+    send({ ok: true });
+    const stop = this.#feed.follow((told) => {
+      if (socket.writableLength > FOLLOWER_BEHIND_MAX) {
+        lost += 1;
+        return;
+      }
+      if (lost > 0) send({ lost });
+      lost = 0;
+      send({ told });
+    });
+    socket.once('close', () => {
+      stop();
+      this.#count -= 1;
+    });
+    return true;
   }
 }
 
@@ -95,7 +149,7 @@ function requestMax(first: Buffer): number {
 const SYNC = '{"request":"sync"';
 
 /** The request that a line spells; undefined for anything that no client of this version sends. */
-function parseRequest(line: string): ControlRequest | undefined {
+function parseRequest(line: string): ControlRequest | FollowRequest | undefined {
   const value = parseJson(line);
   if (!isObject(value)) return undefined;
   const { request, peer, after, options, source, text } = value;
@@ -103,6 +157,7 @@ function parseRequest(line: string): ControlRequest | undefined {
     case 'status':
     case 'reauthenticate':
     case 'reload':
+    case 'events':
       return { request };
     case 'peers':
       if (after === undefined) return { request };
@@ -146,7 +201,41 @@ export const controlClient: ControlClient = {
       socket.destroy();
     }
   },
+  async *follow(path, signal) {
+    const socket = createConnection({ path, signal });
+    try {
+      socket.write(`${JSON.stringify({ request: 'events' } satisfies FollowRequest)}\n`);
+      let granted = false;
+      for await (const line of linesOf(socket)) {
+        const value = parseJson(line);
+        if (!isObject(value)) throw new Error('an answer that is none');
+        // What an `ok` does not begin is a refusal, of this version or of one that knows no events.
+        if (!granted && value['ok'] !== true) {
+          throw new Error(typeof value['error'] === 'string' ? value['error'] : 'refused');
+        }
+        if (granted) yield value as FeedLine; // the daemon is the same program
+        granted = true;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new NoAnswer(`${path}: ${message}`, undefined, error);
+    } finally {
+      socket.destroy();
+    }
+  },
 };
+
+/** The lines of a socket as they come; each is as long as a reply at most. */
+async function* linesOf(socket: Socket): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of socket.setEncoding('utf8')) {
+    const lines = (rest + String(chunk)).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > CONTROL_REPLY_MAX) throw new Error(`more than ${CONTROL_REPLY_MAX} bytes`);
+    yield* lines;
+  }
+}
 
 /** The daemon is the same program: its answers are taken by their outline. */
 function isReply(value: unknown): value is ControlReply {

@@ -1,3 +1,4 @@
+import { LiveFeed, withFeed } from '../../app/event-feed.ts';
 import { LiveConfig, withLiveConfig } from '../../app/live-config.ts';
 import { toldTo } from '../../app/told-to.ts';
 import { openTunnel, type Tunnel } from '../../app/tunnel.ts';
@@ -74,13 +75,25 @@ async function bringUp(
   machine.forbidCoreDumps();
   const inJournal = writesToJournal(context.env['JOURNAL_STREAM']);
   const log = makeLog(resolved, reporter, inJournal);
-  const tell = toldTo(log);
+  const feed = new LiveFeed(machine.clock);
+  const tell = feed.besides(toldTo(log));
   for (const words of [...loaded.warnings, ...resolved.warnings]) {
     tell({ kind: 'config-warning', words });
   }
   if (resolved.action === 'run') {
     const logPlace = reporter?.logPath ?? (inJournal ? 'journal' : 'stderr');
-    return stayUp({ args, loaded, resolved, machine, log, tell, logPlace, context, reporter });
+    return stayUp({
+      args,
+      loaded,
+      resolved,
+      machine,
+      log,
+      feed,
+      tell,
+      logPlace,
+      context,
+      reporter,
+    });
   }
   await reauthenticateOnce(resolved.config, machine, log, context.signal);
   return EXIT.ok;
@@ -109,6 +122,7 @@ type Running = {
   readonly resolved: Wanted;
   readonly machine: Machine;
   readonly log: Log;
+  readonly feed: LiveFeed;
   readonly tell: Tell;
   /** As in the run record. */
   readonly logPlace: string;
@@ -118,10 +132,11 @@ type Running = {
 };
 
 async function stayUp(options: Running): Promise<ExitCode> {
-  const { args, loaded, resolved, machine, log, tell, logPlace, context, reporter } = options;
+  const { args, loaded, resolved, machine, log, feed, tell, logPlace } = options;
+  const { context, reporter } = options;
   const { config } = resolved;
   const later: { live?: LiveConfig } = {};
-  const control = withLiveConfig(machine.control, () => later.live);
+  const control = withLiveConfig(withFeed(machine.control, feed), () => later.live);
   const host = machine.openHost();
   try {
     const origin = { configPath: loaded.configPath, log: logPlace };

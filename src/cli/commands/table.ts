@@ -3,6 +3,7 @@ import { benchCommand } from './bench.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { downCommand } from './down.ts';
+import { eventsCommand } from './events.ts';
 import { helpCommand } from './help.ts';
 import { keygenCommand } from './keygen.ts';
 import { pubkeyCommand } from './pubkey.ts';
@@ -11,6 +12,7 @@ import { runCommand } from './run.ts';
 import { setCommand } from './set.ts';
 import { serviceCommand } from './service.ts';
 import { showCommand } from './show.ts';
+import { statusCommand } from './status.ts';
 import { syncconfCommand } from './syncconf.ts';
 import { upCommand } from './up.ts';
 import { versionCommand } from './version.ts';
@@ -21,6 +23,8 @@ export const COMMANDS: readonly Command[] = [
   upCommand,
   downCommand,
   showCommand,
+  statusCommand,
+  eventsCommand,
   setCommand,
   syncconfCommand,
   reloadCommand,

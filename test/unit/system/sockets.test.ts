@@ -7,9 +7,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bind, close, recv, socket } from '../../../src/adapters/ffi/libc.ts';
 import { controlClient, controlListener } from '../../../src/adapters/system/control-socket.ts';
+import { LiveFeed } from '../../../src/app/event-feed.ts';
 import { createNotify, encodeUnixAddress } from '../../../src/adapters/system/notify.ts';
-import type { ControlRequest } from '../../../src/ports/control.ts';
-import { CONTROL_PATIENCE, CONTROL_SIGN_EVERY } from '../../../src/ports/control.ts';
+import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
+import { port, type Millis } from '../../../src/core/units.ts';
+import type { Clock } from '../../../src/ports/clock.ts';
+import type { ControlRequest, FeedLine } from '../../../src/ports/control.ts';
+import { CONTROL_PATIENCE, CONTROL_SIGN_EVERY, FOLLOWERS_MAX } from '../../../src/ports/control.ts';
+import { ip } from '../../rig/addresses.ts';
 
 let folder: string;
 let stop: (() => Promise<void>) | undefined;
@@ -70,6 +75,97 @@ describe('the control socket', () => {
       error: 'unknown request',
     });
     expect(asked).toBe(0);
+  });
+
+  describe('tells those who follow', () => {
+    const clock = {
+      now: () => ({ unix: 5 as Millis, monotonic: 5 as Millis }),
+    } as unknown as Clock;
+    const feed = new LiveFeed(clock);
+    const tell = feed.besides(() => undefined);
+    const remote = { ip: ip('192.0.2.1'), port: port(7) };
+
+    async function following(): Promise<string> {
+      const file = path.join(folder, 'control.sock');
+      stop = await controlListener.listen(file, async () => ({ ok: true }), feed);
+      return file;
+    }
+
+    /** The next line, after `happens` if there is one: it is called until somebody follows. */
+    async function next(lines: AsyncIterator<FeedLine>, happens?: () => void): Promise<FeedLine> {
+      const timer = happens && setInterval(happens, 5);
+      const { value } = await lines.next();
+      clearInterval(timer);
+      return value as FeedLine;
+    }
+
+    test('every event, in words and in values', async () => {
+      const end = new AbortController();
+      const lines = controlClient.follow(await following(), end.signal)[Symbol.asyncIterator]();
+      const line = await next(lines, () => tell({ kind: 'established', remote }, 'a' as PeerId));
+      expect(line).toEqual({
+        told: {
+          ...{ at: 5, peer: 'a', kind: 'established', level: 'info', words: 'established' },
+          ...{ fields: { remote: '192.0.2.1:7' }, values: { remote } },
+        },
+      });
+      end.abort();
+      await expect(
+        lines.next().then(async ({ done }) => done ?? lines.return?.()),
+      ).resolves.toBeTruthy();
+    });
+
+    test('until the daemon ends', async () => {
+      const lines = controlClient.follow(await following(), new AbortController().signal);
+      const iterator = lines[Symbol.asyncIterator]();
+      await next(iterator, () => tell({ kind: 'ending' }));
+      await stop?.();
+      stop = undefined;
+      for (let line = await iterator.next(); line.done !== true; line = await iterator.next()) {
+        expect(line.value).toHaveProperty('told');
+      }
+    });
+
+    test('of a slow one nothing is kept beyond a bound, and it is told what it missed', async () => {
+      const connection = createConnection(await following());
+      connection.write('{"request":"events"}\n');
+      // The reply has come: it follows.
+      await new Promise((resolve) => connection.once('data', resolve));
+      connection.pause();
+      const words = 'x'.repeat(1000);
+      const told = 4000;
+      for (let count = 0; count < told; count += 1) tell({ kind: 'config-warning', words });
+      let read = '';
+      let more = false;
+      connection.on('data', (chunk) => {
+        read += String(chunk);
+        // What was left out is told with the next event.
+        if (!more) tell({ kind: 'ending' });
+        more = read.includes('"lost"');
+      });
+      connection.resume();
+      await expect.poll(() => read.includes('"lost"')).toBe(true);
+      connection.destroy();
+      const lines = read.split('\n').filter((line) => line.includes('config-warning'));
+      const lost = Number(/"lost":(\d+)/.exec(read)?.[1]);
+      expect(lost).toBeGreaterThan(told / 2);
+      expect(lines.length + lost).toBeGreaterThanOrEqual(told);
+    });
+
+    test('some of them; then no more, and others are still answered', async () => {
+      const file = await following();
+      const connections = Array.from({ length: FOLLOWERS_MAX }, () => createConnection(file));
+      await Promise.all(
+        connections.map((connection) => {
+          connection.write('{"request":"events"}\n');
+          return new Promise((resolve) => connection.once('data', resolve));
+        }),
+      );
+      const late = controlClient.follow(file, new AbortController().signal)[Symbol.asyncIterator]();
+      await expect(late.next()).rejects.toThrow('8 follow what happens already');
+      expect(await controlClient.ask(file, { request: 'status' })).toEqual({ ok: true });
+      for (const connection of connections) connection.destroy();
+    });
   });
 
   test('hangs up on a request without an end', async () => {

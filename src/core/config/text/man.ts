@@ -8,6 +8,8 @@ const EXIT_WORDS: Readonly<Record<ExitName, string>> = {
   ok: 'Done.',
   generic: 'Anything not named below.',
   arguments: 'Wrong options, on the command line or in a file. Nothing was changed.',
+  notEstablished: 'A peer that should be there has not proved itself (status, up --wait).',
+  troubled: 'All peers are there, but something is wrong (status).',
   modprobe: 'A kernel module could not be loaded.',
   queue: 'The queue (NFQUEUE) failed.',
   nftables: 'nftables refused.',

@@ -1,0 +1,47 @@
+import { healthOf, type Health } from '../../app/health.ts';
+import { surveyTunnels } from '../../app/survey.ts';
+import { EXIT } from '../../core/exit-codes.ts';
+import { readGiven } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import { findRun } from '../find-run.ts';
+
+/** The gravest first. */
+const GRAVITY = [
+  'generic',
+  'notEstablished',
+  'troubled',
+  'ok',
+] as const satisfies readonly Health['exit'][];
+
+export const statusCommand: Command = {
+  name: 'status',
+  summary: 'say in one line and by the exit code whether a tunnel works',
+  usage: `ipipou status [NAME|FILE|DEVICE] [--every-peer]
+
+For health checks. A client works when its server has proved itself; a server when it listens, and
+with --every-peer when each of its peers is there. Exit code 0 when all tunnels work (without a
+name: those of this network namespace), ${EXIT.notEstablished} when a peer that should be there is not, ${EXIT.troubled} when all
+are but something is wrong, ${EXIT.generic} when a daemon does not answer or there is no tunnel.`,
+  endsAtOnce: true,
+  async run(args, context) {
+    const shape = { flags: ['every-peer'], names: [0, 1] as const, what: 'a tunnel' };
+    const { flags, names } = readGiven('status', args, shape);
+    const machine = await context.machine();
+    const [word] = names;
+    const entries = word === undefined ? machine.runs.list() : [findRun(word, machine.runs)];
+    const tunnels = await surveyTunnels(entries, machine, () => 0);
+    const found = tunnels.map((tunnel) => ({
+      device: tunnel.device,
+      ...healthOf(tunnel, flags.has('every-peer')),
+    }));
+    if (found.length === 0) {
+      context.stderr('no tunnels in this network namespace\n');
+      return EXIT.generic;
+    }
+    for (const { device, exit, words } of found) {
+      context.stdout(`${device}: ${exit === 'ok' ? 'works' : 'does not work'}: ${words}\n`);
+    }
+    const gravest = GRAVITY.find((exit) => found.some((health) => health.exit === exit));
+    return EXIT[gravest ?? 'generic'];
+  },
+};
