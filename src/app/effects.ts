@@ -168,7 +168,7 @@ export class Effects {
         void this.#lookups.resolve(slot, effect.host);
         break;
       case 'locate':
-        void this.#lookups.locate(slot, effect.remote);
+        void this.#lookups.locate(slot, effect.remotes);
         break;
       case 'limit-mtu':
         await this.#limitMtu(slot, effect.mtu);

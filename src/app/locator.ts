@@ -1,4 +1,5 @@
 import { familyOf, ofFamily, type OuterIp } from '../core/addr.ts';
+import { outerFamilies } from '../core/config/families.ts';
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { NoRoute } from '../core/events/trouble.ts';
 import type { HostNetwork } from '../ports/host-network.ts';
@@ -15,9 +16,11 @@ export async function isOwnAddress(
 }
 
 /** Where a client's packets leave from. */
-export type Way = {
+export type Route = {
   readonly kind: 'way';
   readonly local: OuterIp;
+  /** Whether the kernel has a route there; else there is only an address to send from. */
+  readonly routed: boolean;
   /** Largest packet that the route takes by itself (outer bytes), where there is one. */
   readonly mtu: number | undefined;
 };
@@ -29,19 +32,25 @@ export type Way = {
 export function createLocator(
   config: TunnelConfig,
   host: Pick<HostNetwork, 'firstAddress' | 'routeTo'>,
-): (remote: OuterIp) => Promise<Way | NoRoute> {
+): (remote: OuterIp) => Promise<Route | NoRoute> {
   const { localIps, device } = config.outer;
+  const families = outerFamilies(config.outer);
   return async (remote) => {
-    const localIp = ofFamily(localIps, familyOf(remote));
+    const family = familyOf(remote);
+    if (!families.includes(family)) return { kind: 'not-wanted', family };
+    const localIp = ofFamily(localIps, family);
     const route = await host.routeTo(remote, device);
     const mtu = route?.mtu;
-    if (localIp !== undefined) return { kind: 'way', local: localIp, mtu };
+    const routed = route !== undefined;
+    if (localIp !== undefined) return { kind: 'way', local: localIp, routed, mtu };
     if (route === undefined) {
-      if (device === undefined) return { kind: 'missing', device };
+      // Without a route of IPv6 the kernel sends nothing of it, whatever the device.
+      if (device === undefined || family === 'ipv6') return { kind: 'missing', device };
       const local = await host.firstAddress(device);
-      return local ? { kind: 'way', local, mtu } : { kind: 'no-address', device };
+      return local ? { kind: 'way', local, routed, mtu } : { kind: 'no-address', device };
     }
-    if (route.device !== config.inner.device) return { kind: 'way', local: route.source, mtu };
+    if (route.device !== config.inner.device)
+      return { kind: 'way', local: route.source, routed, mtu };
     // Encapsulated packets would go into the tunnel again, without end.
     return { kind: 'loop', device: route.device };
   };

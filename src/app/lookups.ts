@@ -1,7 +1,7 @@
 import type { OuterIp } from '../core/addr.ts';
 import type { NoRoute } from '../core/events/trouble.ts';
 import { sameValue } from '../core/same-value.ts';
-import type { SessionEvent } from '../core/session/types.ts';
+import type { SessionEvent, Way } from '../core/session/types.ts';
 import { unusableBy } from '../core/session/usable-address.ts';
 import { millis } from '../core/units.ts';
 import { insideOf } from '../core/wire/overhead.ts';
@@ -10,22 +10,22 @@ import type { Resolver } from '../ports/host-network.ts';
 import type { Tell } from '../ports/tell.ts';
 import { explain } from './explain.ts';
 import { RESOLVE_TIMEOUT } from './limits.ts';
-import type { Way } from './locator.ts';
+import type { Route } from './locator.ts';
 import type { PeerSlot } from './peer-slot.ts';
 
 export type LookupPorts = {
   readonly clock: Clock;
   readonly tell: Tell;
   readonly resolver: Resolver;
-  readonly locate: (remote: OuterIp) => Promise<Way | NoRoute>;
+  readonly locate: (remote: OuterIp) => Promise<Route | NoRoute>;
   /** Whether an address is one of this host. */
   readonly isOwn: (address: OuterIp) => Promise<boolean>;
 };
 
-type Route = {
-  readonly remote: OuterIp;
+type Routes = {
+  readonly remotes: readonly OuterIp[];
   /** Undefined until the first look is answered. */
-  way: Way | NoRoute | undefined;
+  ways: readonly Way[] | undefined;
   /** Numbers the looks, so that one that is overtaken knows. */
   looks: number;
   answerDue: boolean;
@@ -43,7 +43,7 @@ export class Lookups {
   readonly #ports: LookupPorts;
   readonly #answer: (slot: PeerSlot, event: SessionEvent) => Promise<void>;
   readonly #resolving = new Map<PeerSlot, AbortController>();
-  readonly #routes = new Map<PeerSlot, Route>();
+  readonly #routes = new Map<PeerSlot, Routes>();
 
   constructor(ports: LookupPorts, answer: (slot: PeerSlot, event: SessionEvent) => Promise<void>) {
     this.#ports = ports;
@@ -85,22 +85,22 @@ export class Lookups {
     return { addresses, unusable: addresses.length > 0 ? undefined : unusable };
   }
 
-  /** Looks for the local address towards a peer's remote, and answers. */
-  locate(slot: PeerSlot, remote: OuterIp): Promise<void> {
+  /** Looks for the ways to a peer's addresses, and answers. */
+  locate(slot: PeerSlot, remotes: readonly OuterIp[]): Promise<void> {
     const known = this.#routes.get(slot);
-    const route: Route = {
-      remote,
-      way: known?.way,
+    const routes: Routes = {
+      remotes,
+      ways: known?.ways,
       looks: known?.looks ?? 0,
       answerDue: true,
     };
-    this.#routes.set(slot, route);
-    return this.#look(slot, route);
+    this.#routes.set(slot, routes);
+    return this.#look(slot, routes);
   }
 
-  /** Looks again for everybody, and answers where the address is another. */
+  /** Looks again for everybody, and answers where a way is another. */
   async relocate(): Promise<void> {
-    await Promise.all([...this.#routes].map(([slot, route]) => this.#look(slot, route)));
+    await Promise.all([...this.#routes].map(([slot, routes]) => this.#look(slot, routes)));
   }
 
   /** Forgets a peer; what it asked for is not answered any more. */
@@ -116,29 +116,44 @@ export class Lookups {
     this.#routes.clear();
   }
 
-  async #look(slot: PeerSlot, route: Route): Promise<void> {
-    const { remote } = route;
-    route.looks += 1;
-    const look = route.looks;
-    let way: Way | NoRoute = { kind: 'missing', device: undefined };
-    try {
-      way = await this.#ports.locate(remote);
-    } catch (error) {
-      this.#ports.tell({ kind: 'route-not-found', remote, ...explain(error) });
-    }
+  async #look(slot: PeerSlot, routes: Routes): Promise<void> {
+    routes.looks += 1;
+    const look = routes.looks;
+    const ways = waysBy(
+      await Promise.all(
+        routes.remotes.map(async (remote) => ({ remote, route: await this.#locate(remote) })),
+      ),
+    );
     // A look that is overtaken leaves its answer to the newer one.
     const current = this.#routes.get(slot);
-    if (current?.looks !== look || current.remote !== remote) return;
-    if (!current.answerDue && sameValue(way, current.way)) return;
+    if (current !== routes || current.looks !== look) return;
+    if (!current.answerDue && sameValue(ways, current.ways)) return;
     current.answerDue = false;
-    current.way = way;
-    await this.#answer(
-      slot,
-      way.kind === 'way'
-        ? { kind: 'local', ip: way.local, mtu: insideOf(remote, way.mtu) }
-        : { kind: 'local', ip: undefined, why: way },
-    );
+    current.ways = ways;
+    await this.#answer(slot, { kind: 'located', ways });
   }
+
+  async #locate(remote: OuterIp): Promise<Route | NoRoute> {
+    try {
+      return await this.#ports.locate(remote);
+    } catch (error) {
+      this.#ports.tell({ kind: 'route-not-found', remote, ...explain(error) });
+      return MISSING;
+    }
+  }
+}
+
+type Found = { readonly remote: OuterIp; readonly route: Route | NoRoute };
+const MISSING: NoRoute = { kind: 'missing', device: undefined };
+
+/** What is found as a session has it. An address without a route is tried only where nothing has one. */
+function waysBy(found: readonly Found[]): readonly Way[] {
+  const routed = found.some(({ route }) => route.kind === 'way' && route.routed);
+  return found.map(({ remote, route }) => {
+    if (route.kind !== 'way') return { remote, local: undefined, why: route };
+    if (routed && !route.routed) return { remote, local: undefined, why: MISSING };
+    return { remote, local: route.local, mtu: insideOf(remote, route.mtu) };
+  });
 }
 
 /** `work`'s result, unless `signal` aborts first: a resolver that ignores its signal cannot hold us. */

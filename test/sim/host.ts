@@ -73,6 +73,8 @@ export class SimulatedPeer implements SessionEntry {
   txPackets = 0n;
   /** What the plane was told of the path, inner bytes. */
   mtuLimit: number | undefined;
+  /** The addresses whose ways are told of. */
+  watched: readonly OuterIp[] = [];
   cancelWake: Cancel | undefined;
 
   constructor(peer: PeerConfig) {
@@ -193,11 +195,12 @@ export class Host {
   /** The route comes, goes or changes; the daemon is told unless the news gets lost. */
   moveTo(ip: OuterIp | undefined, told = true): void {
     this.ip = ip;
-    if (told) for (const peer of this.peers) this.dispatch(this.#local(), peer);
+    if (told) for (const peer of this.peers) this.dispatch(this.#local(peer.watched), peer);
   }
 
-  #local(): SessionEvent {
-    return { kind: 'local', ip: this.ip, mtu: this.routeMtu };
+  #local(remotes: readonly OuterIp[]): SessionEvent {
+    const ways = remotes.map((remote) => ({ remote, local: this.ip, mtu: this.routeMtu }));
+    return { kind: 'located', ways };
   }
 
   /** Sends a data packet, if there is a tunnel. */
@@ -309,7 +312,8 @@ export class Host {
         break;
       }
       case 'locate':
-        this.#clockwork.after(LOOKUP, () => this.dispatch(this.#local(), peer));
+        peer.watched = effect.remotes;
+        this.#clockwork.after(LOOKUP, () => this.dispatch(this.#local(effect.remotes), peer));
         break;
       case 'poll-counters': {
         const { rxPackets, txPackets } = peer;

@@ -75,6 +75,19 @@ type OfClient =
       readonly address: OuterIp;
       readonly before: OuterIp | undefined;
     }
+  /**
+   * Another of the server's addresses is in use: the one before has lost its route, or did not answer.
+   * `again`: they are tried by turns, as was told.
+   */
+  | {
+      readonly kind: 'other-address';
+      readonly address: OuterIp;
+      readonly before: OuterIp;
+      readonly why: 'no-route' | 'no-answer';
+      readonly again: boolean;
+    }
+  /** There is no IPv4 here, and a translator of the network's (NAT64) is used, by the address that it has for the server's. */
+  | { readonly kind: 'translated'; readonly address: OuterIp; readonly via: OuterIp }
   | { readonly kind: 'no-path' }
   /** Somebody on the way says that packets to a server that had answered do not arrive. */
   | ({ readonly kind: 'unreachable'; readonly remote: Endpoint } & Undelivered);

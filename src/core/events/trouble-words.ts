@@ -1,6 +1,7 @@
 /** The words and the level of every trouble: what `show`, the status and the log say of it. */
 import { bitsOf, familyOf, formatEndpoint, type OuterIp } from '../addr.ts';
 import type { Notice } from '../auth/refusal.ts';
+import { familyName } from '../config/families.ts';
 import type { PeerId } from '../config/tunnel-config.ts';
 import type { Millis } from '../units.ts';
 import type {
@@ -98,9 +99,11 @@ export function reportTrouble(trouble: Trouble, peer?: PeerId): TroubleReport {
   return { ...trouble, words: troubleWords(trouble), ...(peer !== undefined && { peer }) };
 }
 
-function noAnswerWords({ remote, since, sent, network }: TroubleOf<'no-answer'>): string {
+function noAnswerWords(trouble: TroubleOf<'no-answer'>): string {
+  const { remote, others = [], since, sent, network } = trouble;
   const requests = sent === 1 ? '1 request' : `${sent} requests`;
-  const what = `no answer from ${formatEndpoint(remote)} since ${formatUnix(since)} (${requests} sent)`;
+  const nor = others.map((address) => ` nor from ${address}`).join('');
+  const what = `no answer from ${formatEndpoint(remote)}${nor} since ${formatUnix(since)} (${requests} sent)`;
   return `${what}: ${network ? networkWords(network) : `nothing said on the way; check ${CHECKS}`}`;
 }
 
@@ -165,6 +168,8 @@ function noRouteWords(remote: OuterIp, why: NoRoute): string {
         : `none out of ${why.device}; check that it is up (ip ${ipFamily(remote)}route show dev ${why.device})`;
     case 'no-address':
       return `${why.device} has no address to send from`;
+    case 'not-wanted':
+      return `fou-family, or the addresses of fou-local-ip, leave ${familyName(why.family)} out`;
     case 'loop':
     default:
       return `it leads into the tunnel itself (${why.device}); ip ${ipFamily(remote)}route add ${remote}/${bitsOf(familyOf(remote))} via GATEWAY, or set fou-dev`;

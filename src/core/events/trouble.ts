@@ -2,7 +2,7 @@
  * What is wrong with a tunnel and lasts: it stands in the status as long as it does, and is told as an
  * event when it begins and, with growing pauses, while it goes on. Times are unix milliseconds.
  */
-import type { Endpoint, OuterIp } from '../addr.ts';
+import type { Endpoint, Family, OuterIp } from '../addr.ts';
 import type { Notice } from '../auth/refusal.ts';
 import type { PeerId } from '../config/tunnel-config.ts';
 import type { Millis } from '../units.ts';
@@ -23,10 +23,14 @@ export type Trouble =
     }
   | { readonly kind: 'no-route'; readonly remote: OuterIp; readonly why: NoRoute | undefined }
   | { readonly kind: 'no-key' }
-  /** `sent` requests since `since` have had no answer; `network`: what was said of them on the way. */
+  /**
+   * `sent` requests since `since` have had no answer; `network`: what was said of them on the way. `others`:
+   * addresses of the server that some of them went to, absent where all went to `remote`.
+   */
   | {
       readonly kind: 'no-answer';
       readonly remote: Endpoint;
+      readonly others?: readonly OuterIp[];
       readonly since: Millis;
       readonly sent: number;
       readonly network: Undelivered | undefined;
@@ -63,6 +67,8 @@ export type NoRoute =
   | { readonly kind: 'missing'; readonly device: string | undefined }
   /** The device has no address to send from. */
   | { readonly kind: 'no-address'; readonly device: string }
+  /** The config leaves its family out (fou-family, fou-local-ip). */
+  | { readonly kind: 'not-wanted'; readonly family: Family }
   /** The route leads into the tunnel itself. */
   | { readonly kind: 'loop'; readonly device: string };
 

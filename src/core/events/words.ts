@@ -89,6 +89,16 @@ const TABLE: Table = {
       address,
       before,
     }),
+  'other-address': ({ address, before, why, again }) =>
+    line(
+      again ? 'debug' : 'info',
+      why === 'no-route'
+        ? 'no route to the server by the address before: using another'
+        : 'no answer from the server by the address before: trying another',
+      { address, before },
+    ),
+  translated: ({ address, via }) =>
+    line('info', "no route of IPv4: reaching the server by the network's NAT64", { address, via }),
   'no-path': () => line('info', 'no path to the server yet'),
   unreachable: ({ remote, code, from }) =>
     line('debug', `${UNDELIVERED_WORDS[code]}, says the network: authenticating`, {

@@ -14,7 +14,7 @@ export function currentPath(turn: ClientTurn): Path | undefined {
   if (state.local === undefined || state.remote === undefined) return undefined;
   return {
     local: { ip: state.local, port: config.localPort },
-    remote: { ip: state.remote, port: config.remotePort ?? config.localPort },
+    remote: { ip: state.via ?? state.remote, port: config.remotePort ?? config.localPort },
   };
 }
 
@@ -31,7 +31,8 @@ export function authenticate(turn: ClientTurn): void {
   const payload = turn.scheme.build(turn.crypto, stampTime(turn), wishes);
   const at = turn.now.monotonic;
   const attempts = turn.state.attempts + 1;
-  turn.state = { ...turn.state, attempts, lastSentAt: at };
+  const askedHere = turn.state.askedHere + 1;
+  turn.state = { ...turn.state, attempts, askedHere, lastSentAt: at };
   if (payload === undefined) {
     turn.state = { ...turn.state, keyless: true };
   } else {
@@ -82,6 +83,7 @@ export function heard(turn: ClientTurn): void {
     ...turn.state,
     life: 'alive',
     heard: turn.now,
+    askedHere: 0,
     silentSince: undefined,
     resolveAt: undefined,
     unanswered: undefined,

@@ -38,9 +38,12 @@ function noAnswer(remote: Endpoint, state: ClientState, now: Instant): Trouble |
   const at = noAnswerAt(state);
   const { unanswered, undelivered: network } = state;
   if (at === undefined || unanswered === undefined || now.monotonic < at) return undefined;
+  const elsewhere = unanswered.sent > state.askedHere;
+  const others = state.ways.filter((way) => elsewhere && way.local && way.remote !== state.remote);
   return {
     kind: 'no-answer',
     remote,
+    ...(others.length > 0 && { others: others.map((way) => way.remote) }),
     since: unanswered.since.unix,
     sent: unanswered.sent,
     network,

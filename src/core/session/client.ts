@@ -2,7 +2,8 @@
  * The client's half of a session.
  *
  * Theory of operation. The server's endpoint is configured, so the client's way to a path is: its
- * address (literal, or resolved), then the local address to reach it from (`locate`), then
+ * addresses (literal, or resolved), then the local addresses to reach them from (`locate`), of which one
+ * is chosen (client-ways.ts tells how, and when another has its turn), then
  * `connect`: the path is admitted, and the authentication packet is sent, in this order: the reply comes
  * as soon as a round trip takes, and a plane may refuse what comes from where nobody is admitted. Data that
  * leaves in between is lost as any that is sent before; the server counts it, and it uses up nothing that
@@ -26,11 +27,11 @@
  *   looked up again at once and from time to time, authentication goes on with the pauses above. A
  *   server that never replied is only declared dead when data went on being sent into the silence:
  *   one unanswered datagram proves nothing. Any sign of life ends it.
- * - When the dead server's name has several addresses, each look-up moves on to the next one. An
- *   alive server's address is kept as long as the name has it.
- * - `locateAt`: the route is looked up again every minute (every 5 s while there is none), though
+ * - While nothing is heard, the other addresses of the server have their turns: client-ways.ts.
+ * - `locateAt`: the routes are looked up again every minute (every 5 s while there is none), though
  *   changes are reported unasked: this is what keeps a client from ever being stuck.
- * - `resolveAt`: a name that did not resolve is tried again with doubling pauses.
+ * - `resolveAt`: a name that did not resolve is tried again with doubling pauses, one that did every
+ *   minute until the server is heard.
  * - An ICMP error about an alive server brings one authentication packet every 5 s at most.
  * - `admitAt`: a path that could not be admitted is tried again with doubling pauses.
  * - With `mtu auto` the path's size is searched for; when, path-mtu.ts tells. Its probes are requests, so
@@ -42,43 +43,20 @@
  *
  * The clock may be stepped: timers are monotonic, unix time is only put into packets and memory.
  */
-import { parseOuterIp, samePath, type OuterIp, type Path } from '../addr.ts';
+import { parseOuterIp } from '../addr.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
-import {
-  clientPathMtu,
-  compareTraffic,
-  forgetPathMtu,
-  runMtuTimers,
-  takeRouteMtu,
-  trafficPoll,
-} from './client-mtu.ts';
+import { clientPathMtu, compareTraffic, runMtuTimers } from './client-mtu.ts';
+import { admit, pollGap, retryAdmit, yieldPath } from './client-path.ts';
 import { receive } from './client-replies.ts';
 import { authenticate, currentPath, heard } from './client-auth.ts';
-import {
-  backoff,
-  LOCATE_TIMEOUT,
-  OFFLINE_CHECK,
-  pollInterval,
-  RESOLVE_AGAIN,
-  ROUTE_CHECK,
-  UNREACHABLE_GAP,
-} from './limits.ts';
+import { CANDIDATE_SENDS, UNREACHABLE_GAP } from './limits.ts';
 import { heedTooBig } from './mtu-effects.ts';
 import { pathMtuWakeAt } from './path-mtu.ts';
 import { FRESH, type ClientState } from './state.ts';
+import { hostOf, isSpent, locate, moveOn, seek, takeAddresses, takeWays } from './client-ways.ts';
 import { clientTroubles, standing, troubleWakeAt } from './client-troubles.ts';
 import { tellTrouble } from './troubles.ts';
-import {
-  after,
-  drawSpread,
-  earliest,
-  isDue,
-  recall,
-  resolveName,
-  tell,
-  unresolvedBy,
-  type Turn,
-} from './turn.ts';
+import { after, earliest, isDue, recall, resolveName, tell, type Turn } from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionEvent, SessionStatus } from './types.ts';
 
 type ClientTurn = Turn<ClientState>;
@@ -89,7 +67,9 @@ export function createClient(): ClientState {
     ...FRESH,
     role: 'client',
     addresses: [],
+    ways: [],
     remote: undefined,
+    via: undefined,
     local: undefined,
     noRoute: undefined,
     locateAt: undefined,
@@ -100,6 +80,7 @@ export function createClient(): ClientState {
     replies: false,
     awaiting: false,
     attempts: 0,
+    askedHere: 0,
     authAt: undefined,
     lastSentAt: undefined,
     unanswered: undefined,
@@ -128,8 +109,8 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
       return compareCounters(turn, event.counts);
     case 'resolved':
       return takeAddresses(turn, event);
-    case 'local':
-      return takeLocal(turn, event);
+    case 'located':
+      return takeWays(turn, event);
     case 'reauthenticate':
       turn.state = { ...turn.state, attempts: 0 };
       return currentPath(turn) ? authenticate(turn) : tell(turn, { kind: 'no-path' });
@@ -149,120 +130,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
 function start(turn: ClientTurn, event: EventOf<'start'>): void {
   const memory = recall(turn, event.memory);
   turn.state = { ...turn.state, replay: memory?.replay, admitted: event.adopted };
-  const host = hostOf(turn);
-  const literal = parseOuterIp(host);
-  if (literal === undefined) resolveName(turn, host);
-  else aim(turn, [literal], literal);
-}
-
-function hostOf(turn: ClientTurn): string {
-  const { remoteHost } = turn.config;
-  if (remoteHost === undefined) throw new TypeError('a client without remoteHost');
-  return remoteHost;
-}
-
-/** Sets the server's address and asks for the way to it. */
-function aim(turn: ClientTurn, addresses: readonly OuterIp[], remote: OuterIp): void {
-  const unknown = { local: undefined, noRoute: undefined, authAt: undefined };
-  turn.state = { ...turn.state, addresses, remote, ...unknown };
-  locate(turn, remote);
-}
-
-function locate(turn: ClientTurn, remote: OuterIp): void {
-  turn.state = { ...turn.state, locateAt: after(turn, LOCATE_TIMEOUT) };
-  turn.effects.push({ kind: 'locate', remote });
-}
-
-function takeAddresses(turn: ClientTurn, event: EventOf<'resolved'>): void {
-  const { addresses: found } = event;
-  const { remote, life, resolveAt } = turn.state;
-  if (resolveAt === undefined) return;
-  const [first] = found;
-  if (first === undefined) {
-    const resolveFailures = turn.state.resolveFailures + 1;
-    const wait = backoff(resolveFailures, drawSpread(turn));
-    const unresolved = unresolvedBy(hostOf(turn), event);
-    turn.state = { ...turn.state, resolveFailures, unresolved, resolveAt: after(turn, wait) };
-    return;
-  }
-  const again = life === 'dead' ? after(turn, RESOLVE_AGAIN) : undefined;
-  turn.state = { ...turn.state, resolveFailures: 0, unresolved: undefined, resolveAt: again };
-  const place = remote === undefined ? -1 : found.indexOf(remote);
-  const next = place >= 0 && life === 'dead' ? found[(place + 1) % found.length] : undefined;
-  const chosen = next ?? (place >= 0 && remote !== undefined ? remote : first);
-  if (chosen === remote) {
-    turn.state = { ...turn.state, addresses: found };
-    return;
-  }
-  tell(turn, { kind: 'resolved', host: hostOf(turn), address: chosen, before: remote });
-  aim(turn, found, chosen);
-}
-
-function takeLocal(turn: ClientTurn, { ip: local, mtu, why }: EventOf<'local'>): void {
-  const { remote, local: earlier } = turn.state;
-  if (remote === undefined) return;
-  const wait = local === undefined ? OFFLINE_CHECK : ROUTE_CHECK;
-  const noRoute = local === undefined ? { why } : undefined;
-  turn.state = { ...turn.state, local, noRoute, locateAt: after(turn, wait) };
-  if (local === earlier) return takeRouteMtu(turn, mtu);
-  forgetPathMtu(turn, mtu);
-  if (local !== undefined) return connect(turn);
-  turn.state = {
-    ...turn.state,
-    authAt: undefined,
-    pollAt: undefined,
-    silentSince: undefined,
-    awaiting: false,
-    unanswered: undefined,
-  };
-}
-
-/** Takes a new or regained path into use. */
-function connect(turn: ClientTurn): void {
-  turn.state = {
-    ...turn.state,
-    life: 'new',
-    attempts: 0,
-    awaiting: false,
-    silentSince: undefined,
-    heard: undefined,
-    unanswered: undefined,
-    undelivered: undefined,
-    counts: undefined,
-    admitFailures: 0,
-    // At once, to have something to compare with.
-    pollAt: pollGap(turn.config) === undefined ? undefined : turn.now.monotonic,
-  };
-  admit(turn);
-  authenticate(turn);
-}
-
-function admit(turn: ClientTurn): void {
-  const path = currentPath(turn);
-  const { admitted } = turn.state;
-  turn.state = { ...turn.state, admitAt: undefined };
-  if (path === undefined || (admitted && samePath(admitted, path))) return;
-  turn.state = { ...turn.state, admitted: path };
-  turn.effects.push({ kind: 'admit', path });
-}
-
-function retryAdmit(turn: ClientTurn, path: Path): void {
-  const { admitted } = turn.state;
-  if (admitted === undefined || !samePath(admitted, path)) return;
-  const admitFailures = turn.state.admitFailures + 1;
-  const wait = backoff(admitFailures, drawSpread(turn));
-  turn.state = { ...turn.state, admitted: undefined, admitFailures, admitAt: after(turn, wait) };
-  const { remote } = path;
-  tell(turn, { kind: 'not-admitted', role: 'client', remote, attempt: admitFailures });
-}
-
-/** Another peer of this tunnel took the same path: two that are configured to one server and port. */
-function yieldPath(turn: ClientTurn, path: Path): void {
-  const { admitted } = turn.state;
-  if (admitted === undefined || !samePath(admitted, path)) return;
-  turn.state = { ...turn.state, admitted: undefined, admitAt: undefined };
-  turn.effects.push({ kind: 'evict' });
-  tell(turn, { kind: 'displaced', role: 'client', remote: path.remote });
+  seek(turn);
 }
 
 /**
@@ -277,6 +145,8 @@ function heedUnreachable(turn: ClientTurn, { code, from }: EventOf<'unreachable'
   const path = currentPath(turn);
   if (path === undefined) return;
   turn.state = { ...turn.state, undelivered: { code, from } };
+  // Nothing is heard here anyway: another address of the server may have its turn.
+  if (life !== 'alive') turn.state = { ...turn.state, askedHere: CANDIDATE_SENDS };
   if (life !== 'alive' || recent) return;
   turn.state = { ...turn.state, unreachableAt: turn.now.monotonic };
   tell(turn, { kind: 'unreachable', remote: path.remote, code, from });
@@ -318,22 +188,16 @@ function runOwnTimers(turn: ClientTurn): void {
   const { config } = turn;
   if (isDue(turn, turn.state.resolveAt)) resolveName(turn, hostOf(turn));
   const { remote } = turn.state;
-  if (isDue(turn, turn.state.locateAt) && remote !== undefined) locate(turn, remote);
+  if (isDue(turn, turn.state.locateAt) && remote !== undefined) locate(turn);
   if (currentPath(turn) === undefined) return;
   if (isDue(turn, turn.state.admitAt)) admit(turn);
   if (isDue(turn, deathAt(config, turn.state))) endSilence(turn);
-  if (isDue(turn, turn.state.authAt)) authenticate(turn);
+  if (isDue(turn, turn.state.authAt) && !(isSpent(turn.state) && moveOn(turn))) authenticate(turn);
   if (isDue(turn, turn.state.pollAt)) {
     const gap = pollGap(config);
     turn.state = { ...turn.state, pollAt: gap === undefined ? undefined : after(turn, gap) };
     turn.effects.push({ kind: 'poll-counters' });
   }
-}
-
-/** How often to read the counters; undefined = nobody wants to know. */
-function pollGap(config: SessionConfig): Millis | undefined {
-  const timeout = toMillis(config.timers.deadPeerTimeout);
-  return earliest([timeout > 0 ? pollInterval(timeout) : undefined, trafficPoll(config)]);
 }
 
 /** When silence has lasted too long; undefined while nobody is missed. */
@@ -359,7 +223,7 @@ function endSilence(turn: ClientTurn): void {
   authenticate(turn);
   const host = hostOf(turn);
   if (parseOuterIp(host) === undefined) resolveName(turn, host);
-  locate(turn, path.remote.ip);
+  locate(turn);
 }
 
 export function clientWakeAt(config: SessionConfig, state: ClientState): Millis | undefined {

@@ -45,6 +45,10 @@ export const INITIAL_SENDS = 3;
 export const EAGER_PAUSE = millis(2000);
 /** So many of them, in about three minutes; without keepalive there are no more. */
 export const EAGER_SENDS = 90;
+/** Addresses of a server's name that are tried, of both families. */
+export const CANDIDATES_MAX = 8;
+/** Requests on a path on which nothing is heard, before another address of the server has its turn. */
+export const CANDIDATE_SENDS = 3;
 /** The route is looked up again so often without being asked to, in case news of a change got lost. */
 export const ROUTE_CHECK = millis(60_000);
 /** The same while there is no route. */

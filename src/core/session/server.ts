@@ -120,7 +120,7 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
     case 'too-big':
       return heedTooBig(turn, event.mtu);
     case 'unreachable':
-    case 'local':
+    case 'located':
     case 'wake':
       return;
   }

@@ -12,7 +12,7 @@ import type { Instant, Millis, Seconds } from '../units.ts';
 import { LISTENING } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { Bucket } from './rate-limit.ts';
-import type { PacketCounts } from './types.ts';
+import type { PacketCounts, Way } from './types.ts';
 
 /** What both roles keep. Bounds: refusals by the list of reasons, replay by its own. */
 type Common = {
@@ -114,12 +114,17 @@ export type Request = { readonly payload: Uint8Array; readonly at: Millis };
  */
 export type Life = 'new' | 'alive' | 'dead';
 
-/** A client. Without `remote` it is resolving, without `local` offline; else it has a path. */
+/** A client. Without `remote` it is resolving, without `local` offline; else it has a path: client-ways.ts. */
 export type ClientState = Common & {
   readonly role: 'client';
-  /** Resolved addresses in the order of preference; at most as many as the resolver gave. */
+  /** The server's addresses in the order of preference; at most CANDIDATES_MAX. */
   readonly addresses: readonly OuterIp[];
+  /** The ways to them as they were last found; of none of them until then. */
+  readonly ways: readonly Way[];
+  /** The one of `addresses` that is in use. */
   readonly remote: OuterIp | undefined;
+  /** What stands for `remote` in packets, where it is reached by a translator. */
+  readonly via: OuterIp | undefined;
   readonly local: OuterIp | undefined;
   /** There is no way to the remote, and why where that was said; undefined also while nobody has looked. */
   readonly noRoute: { readonly why: NoRoute | undefined } | undefined;
@@ -134,8 +139,10 @@ export type ClientState = Common & {
   readonly replies: boolean;
   /** The last request has no reply yet. */
   readonly awaiting: boolean;
-  /** Requests since the last reply, or sign of life where none is expected. */
+  /** Requests since the last reply, or sign of life where none is expected; whatever address they went to. */
   readonly attempts: number;
+  /** Requests on this path since it was taken or anything was last heard on it. */
+  readonly askedHere: number;
   readonly authAt: Millis | undefined;
   readonly lastSentAt: Millis | undefined;
   /** Requests since the last sign of life, and when the first of them was sent. */

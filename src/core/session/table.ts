@@ -336,5 +336,5 @@ function isOn({ path }: Entry, other: Path): boolean {
 
 /** Whether a peer that gets a path by this event takes it from the one that has it. */
 function takesOver(event: SessionEvent, path: Path): boolean {
-  return event.kind === 'local' || (event.kind === 'packet' && samePath(event.path, path));
+  return event.kind === 'located' || (event.kind === 'packet' && samePath(event.path, path));
 }

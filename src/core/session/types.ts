@@ -105,17 +105,8 @@ export type SessionEvent =
       readonly error?: string | undefined;
       readonly unusable?: { readonly address: OuterIp; readonly why: Unusable } | undefined;
     }
-  /**
-   * Client: the local address to reach the remote from (undefined: there is no route, for `why`), and
-   * the largest inner packet (bytes) that the route takes by itself, whatever the path does. Sent after
-   * `locate`, and on every change.
-   */
-  | {
-      readonly kind: 'local';
-      readonly ip: OuterIp | undefined;
-      readonly mtu?: number | undefined;
-      readonly why?: NoRoute | undefined;
-    }
+  /** Client: the ways to all the addresses that were asked for. After `locate`, and when any is another. */
+  | { readonly kind: 'located'; readonly ways: readonly Way[] }
   /** The operator asks (SIGUSR1, reload). */
   | { readonly kind: 'reauthenticate' }
   /** `wakeAt` has come. */
@@ -128,6 +119,18 @@ export type SessionEvent =
   | ({ readonly kind: 'unreachable' } & Undelivered)
   /** The same, because they are too big; `mtu`: what the next hop takes, inner bytes, where it was told. */
   | { readonly kind: 'too-big'; readonly mtu: number | undefined };
+
+/** How this host reaches one address of the server. */
+export type Way = {
+  readonly remote: OuterIp;
+  /** Where packets for it go: the same, or the address that a translator (NAT64) has for it. */
+  readonly via?: OuterIp | undefined;
+  /** The local address to send from; undefined: there is no route, for `why`. */
+  readonly local: OuterIp | undefined;
+  /** The largest inner packet (bytes) that the route takes by itself, whatever the path does. */
+  readonly mtu?: number | undefined;
+  readonly why?: NoRoute | undefined;
+};
 
 export type SessionEffect =
   /**
@@ -150,8 +153,8 @@ export type SessionEffect =
   /** Largest inner packet (bytes) on the path to the peer; undefined = what the route takes. */
   | { readonly kind: 'limit-mtu'; readonly mtu: number | undefined }
   | { readonly kind: 'resolve'; readonly host: string }
-  /** Find the local address towards `remote` and answer with `local`. */
-  | { readonly kind: 'locate'; readonly remote: OuterIp }
+  /** Find the ways to these addresses, and to no others any more, and answer with `located`. */
+  | { readonly kind: 'locate'; readonly remotes: readonly OuterIp[] }
   | { readonly kind: 'poll-counters' }
   /** For people, and whoever else wants to know. */
   | { readonly kind: 'event'; readonly event: SessionTold };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Way } from '../../../src/app/locator.ts';
+import type { Route } from '../../../src/app/locator.ts';
 import { Driver } from '../../../src/app/driver.ts';
 import type { OuterIp, Path } from '../../../src/core/addr.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
@@ -36,7 +36,7 @@ async function setUp() {
   const paths: (Path | undefined)[] = [];
   const fatal: Error[] = [];
   const outside = {
-    locate: async (_remote: OuterIp): Promise<Way | NoRoute> => ({
+    locate: async (_remote: OuterIp): Promise<Route | NoRoute> => ({
       kind: 'way',
       local: ip('192.0.2.1'),
       mtu: 1500,
@@ -358,7 +358,7 @@ describe('names and routes', () => {
 
   test('a changed network is told to the core only when the local address or the route’s MTU is another', async () => {
     const { driver, dispatch, core, outside } = await setUp();
-    core.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
+    core.on('start', { kind: 'locate', remotes: [ip('198.51.100.1')] });
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     await settle();
     await driver.relocate();
@@ -368,25 +368,27 @@ describe('names and routes', () => {
     outside.locate = async () => NO_ROUTE;
     await driver.relocate();
     await driver.relocate();
+    const remote = ip('198.51.100.1');
     expect(core.events.slice(1)).toEqual([
-      { kind: 'local', ip: ip('192.0.2.1'), mtu: 1472 },
-      { kind: 'local', ip: ip('192.0.2.1'), mtu: 1252 },
-      { kind: 'local', ip: undefined, why: NO_ROUTE },
+      { kind: 'located', ways: [{ remote, local: ip('192.0.2.1'), mtu: 1472 }] },
+      { kind: 'located', ways: [{ remote, local: ip('192.0.2.1'), mtu: 1252 }] },
+      { kind: 'located', ways: [{ remote, local: undefined, why: NO_ROUTE }] },
     ]);
   });
 
   test('an overtaken look at the route still answers the core', async () => {
     const { driver, dispatch, core, outside } = await setUp();
-    const looks: ((way: Way | NoRoute) => void)[] = [];
+    const looks: ((way: Route | NoRoute) => void)[] = [];
     outside.locate = () => new Promise((resolve) => void looks.push(resolve));
-    core.on('start', { kind: 'locate', remote: ip('198.51.100.1') });
+    core.on('start', { kind: 'locate', remotes: [ip('198.51.100.1')] });
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     const again = driver.relocate();
     looks[1]?.(NO_ROUTE);
     looks[0]?.({ kind: 'way', local: ip('192.0.2.1'), mtu: 1500 });
     await again;
     await settle();
-    expect(core.events.slice(1)).toEqual([{ kind: 'local', ip: undefined, why: NO_ROUTE }]);
+    const ways = [{ remote: ip('198.51.100.1'), local: undefined, why: NO_ROUTE }];
+    expect(core.events.slice(1)).toEqual([{ kind: 'located', ways }]);
   });
 });
 

@@ -73,6 +73,11 @@ test('of an answer that does not come, where nobody says why, are all that can b
   }
 });
 
+test('of an answer that no address of the server gives name them all', () => {
+  const words = troubleWords({ ...noAnswer, network: undefined, others: [ip('2001:db8::1')] });
+  expect(words).toContain('no answer from 192.0.2.1:10000 nor from 2001:db8::1 since');
+});
+
 test.each([
   [{ kind: 'missing', device: undefined }, 'check the default route'],
   [{ kind: 'no-address', device: 'eth1' }, 'eth1 has no address to send from'],
@@ -84,6 +89,7 @@ test.each([
 test.each([
   [{ kind: 'missing', device: undefined }, 'check the default route (ip -6 route)'],
   [{ kind: 'missing', device: 'eth0' }, 'check that it is up (ip -6 route show dev eth0)'],
+  [{ kind: 'not-wanted', family: 'ipv6' }, 'leave IPv6 out'],
   [{ kind: 'loop', device: 'ipipou0' }, 'ip -6 route add 2001:db8::1/128 via GATEWAY'],
 ] as const)('of a route of IPv6 name the commands for IPv6: $kind', (why, expected) => {
   const trouble = { kind: 'no-route', remote: ip('2001:db8::1'), why } as const;

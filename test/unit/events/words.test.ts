@@ -23,6 +23,17 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     },
     'warn wrong signature: the keys do not match, or auth-secret differs reason=signature from=192.0.2.1:10000 unlogged=3',
   ],
+  'other-address': [
+    {
+      ...{ kind: 'other-address', address: remote.ip, before: ip('2001:db8::1') },
+      ...{ why: 'no-route', again: false },
+    },
+    'info no route to the server by the address before: using another address=192.0.2.1 before=2001:db8::1',
+  ],
+  translated: [
+    { kind: 'translated', address: remote.ip, via: ip('64:ff9b::c000:201') },
+    "info no route of IPv4: reaching the server by the network's NAT64 address=192.0.2.1 via=64:ff9b::c000:201",
+  ],
   trouble: [
     { kind: 'trouble', trouble: { kind: 'no-key' } },
     'error cannot authenticate: auth-key-b64 is not set',

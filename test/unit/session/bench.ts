@@ -1,5 +1,11 @@
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
-import { familyOf, type OuterIp, type Endpoint, type Path } from '../../../src/core/addr.ts';
+import {
+  familyOf,
+  ofFamily,
+  type OuterIp,
+  type Endpoint,
+  type Path,
+} from '../../../src/core/addr.ts';
 import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
@@ -147,6 +153,13 @@ export class Bench {
 
   start(memory?: Extract<SessionEvent, { kind: 'start' }>['memory'], adopted?: Path) {
     return this.do({ kind: 'start', memory, adopted });
+  }
+
+  /** The host's routes: of each family the local address that they lead from, where there is one. */
+  located(...locals: readonly OuterIp[]): readonly SessionEffect[] {
+    const addresses = this.state.role === 'client' ? this.state.addresses : [];
+    const ways = addresses.map((remote) => ({ remote, local: ofFamily(locals, familyOf(remote)) }));
+    return this.do({ kind: 'located', ways });
   }
 
   packet(path: Path, payload: Uint8Array): readonly SessionEffect[] {

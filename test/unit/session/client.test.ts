@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openSessionCrypto } from '../../../src/adapters/crypto.ts';
-import type { Path } from '../../../src/core/addr.ts';
+import type { OuterIp, Path } from '../../../src/core/addr.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { EAGER_SENDS, REQUESTS_MAX } from '../../../src/core/session/limits.ts';
+import type { SessionEvent } from '../../../src/core/session/types.ts';
 import { millis, seconds } from '../../../src/core/units.ts';
 import {
   BEGIN,
@@ -16,11 +17,14 @@ import {
   requestAt,
   sentIn,
   SERVER,
+  SERVER6,
   SERVER_PROOF,
 } from './bench.ts';
 
 const LOCAL = ip('10.0.0.2');
 const PATH: Path = { local: endpoint('10.0.0.2', 10_000), remote: SERVER };
+const LOCAL6 = ip('2001:db8:c::2');
+const PATH6: Path = { local: endpoint(LOCAL6, 10_000), remote: SERVER6 };
 const EMPTY = new Uint8Array();
 const UNREACHABLE = { kind: 'unreachable', code: 'port', from: SERVER.ip } as const;
 /** A client that does not check signatures of replies: they are its reversed requests. */
@@ -38,7 +42,7 @@ function onlineClient(
 ) {
   const bench = new Bench(configOf('client', ...overrides));
   bench.start();
-  const request = sentIn(bench.do({ kind: 'local', ip: LOCAL }));
+  const request = sentIn(bench.located(LOCAL));
   return { bench, request };
 }
 
@@ -51,9 +55,9 @@ const sends = (bench: Bench, duration: number): readonly number[] =>
 describe('the way to a path', () => {
   it('of a literal address: locate, then admit, then authenticate', () => {
     const bench = new Bench(configOf('client'));
-    expect(bench.start()).toEqual([{ kind: 'locate', remote: SERVER.ip }]);
+    expect(bench.start()).toEqual([{ kind: 'locate', remotes: [SERVER.ip] }]);
     expect(bench.status.phase).toBe('offline');
-    const effects = bench.do({ kind: 'local', ip: LOCAL });
+    const effects = bench.located(LOCAL);
     expect(kindsOf(effects)).toEqual(['admit', 'authenticate', 'poll-counters']);
     expect(effects[0]).toEqual({ kind: 'admit', path: PATH });
     expect(bench.status).toMatchObject({ phase: 'authenticating', path: PATH });
@@ -70,21 +74,21 @@ describe('the way to a path', () => {
     expect(bench.status.phase).toBe('resolving');
     const addresses = [SERVER.ip, ip('198.51.100.2')];
     expect(bench.do({ kind: 'resolved', addresses })).toEqual([
-      { kind: 'locate', remote: SERVER.ip },
+      { kind: 'locate', remotes: addresses },
     ]);
   });
 
   it('does not admit again what the plane has adopted', () => {
     const bench = new Bench(configOf('client'));
     bench.start(undefined, PATH);
-    const effects = bench.do({ kind: 'local', ip: LOCAL });
+    const effects = bench.located(LOCAL);
     expect(kindsOf(effects)).toEqual(['authenticate', 'poll-counters']);
   });
 
   it('uses the configured TTL', () => {
     const bench = new Bench(configOf('client', { auth: { packetTtl: 12 } }));
     bench.start();
-    expect(bench.do({ kind: 'local', ip: LOCAL })[1]).toMatchObject({ kind: 'send', ttl: 12 });
+    expect(bench.located(LOCAL)[1]).toMatchObject({ kind: 'send', ttl: 12 });
   });
 
   it('is tried again when it cannot be admitted', () => {
@@ -97,16 +101,16 @@ describe('the way to a path', () => {
 
   it('is taken again at once when the local address changes', () => {
     const { bench } = onlineClient();
-    const effects = bench.do({ kind: 'local', ip: ip('10.0.0.3') });
+    const effects = bench.located(ip('10.0.0.3'));
     expect(kindsOf(effects)).toEqual(['admit', 'authenticate', 'poll-counters']);
   });
 
   it('is left and found again with the route', () => {
     const { bench } = onlineClient();
-    expect(bench.do({ kind: 'local', ip: undefined })).toEqual([]);
+    expect(bench.located()).toEqual([]);
     expect(bench.status.phase).toBe('offline');
     expect(sends(bench, 400_000)).toEqual([]);
-    expect(kindsOf(bench.do({ kind: 'local', ip: LOCAL }))).toContain('authenticate');
+    expect(kindsOf(bench.located(LOCAL))).toContain('authenticate');
   });
 });
 
@@ -152,7 +156,7 @@ describe('a reply', () => {
     const bench = new Bench(configOf('client'));
     const replay = { newest: seconds(BEGIN / 1000 + 5), seen: [] };
     bench.start({ remote: undefined, replay }, undefined);
-    bench.do({ kind: 'local', ip: LOCAL });
+    bench.located(LOCAL);
     bench.packet(PATH, signedReply(4));
     expect(bench.status.refused).toEqual({ stale: 1 });
   });
@@ -276,7 +280,7 @@ describe('a server that has replied and falls silent', () => {
     );
     bench.start();
     bench.do({ kind: 'resolved', addresses: [SERVER.ip] });
-    bench.do({ kind: 'local', ip: LOCAL });
+    bench.located(LOCAL);
     bench.packet(PATH, signedReply());
     bench.counters(0, 0);
     return bench;
@@ -309,13 +313,13 @@ describe('a server that has replied and falls silent', () => {
     const asked = bench.pass(30_000).map(({ effect }) => effect.kind);
     expect(asked.filter((kind) => kind === 'resolve')).toHaveLength(1);
     expect(asked.filter((kind) => kind === 'locate')).toHaveLength(1);
-    bench.do({ kind: 'local', ip: LOCAL });
+    bench.located(LOCAL);
     bench.do({ kind: 'resolved', addresses: [SERVER.ip] });
     const later = bench.pass(60_000).filter(({ effect }) => effect.kind === 'resolve');
     expect(later).toHaveLength(1);
     const moved = bench.do({ kind: 'resolved', addresses: [ip('198.51.100.7')] });
-    expect(moved).toEqual([{ kind: 'locate', remote: '198.51.100.7' }]);
-    const effects = bench.do({ kind: 'local', ip: LOCAL });
+    expect(moved).toEqual([{ kind: 'locate', remotes: ['198.51.100.7'] }]);
+    const effects = bench.located(LOCAL);
     expect(kindsOf(effects)).toEqual(['admit', 'authenticate', 'poll-counters']);
     expect(bench.status.path?.remote.ip).toBe('198.51.100.7');
   });
@@ -336,7 +340,7 @@ describe('a server that has replied and falls silent', () => {
   it('is never dead when deadPeerTimeout is 0', () => {
     const bench = new Bench(configOf('client', { timers: { deadPeerTimeout: seconds(0) } }));
     bench.start();
-    bench.do({ kind: 'local', ip: LOCAL });
+    bench.located(LOCAL);
     bench.packet(PATH, signedReply());
     bench.do({ kind: 'reauthenticate' });
     bench.pass(3600_000);
@@ -363,7 +367,7 @@ describe('an error that the network reports', () => {
     const { bench } = onlineClient();
     expect(bench.do(UNREACHABLE)).toEqual([]);
     bench.packet(PATH, signedReply());
-    bench.do({ kind: 'local', ip: undefined });
+    bench.located();
     expect(bench.do(UNREACHABLE)).toEqual([]);
   });
 });
@@ -379,29 +383,39 @@ describe('two servers at one address and port', () => {
 });
 
 describe('a client', () => {
-  /** Any event, with paths and packets that may or may not fit. */
-  const anyEvent = fc.oneof(
-    fc.constantFrom<Parameters<Bench['do']>[0][]>(
-      [{ kind: 'wake' }],
-      [{ kind: 'reauthenticate' }],
-      [{ kind: 'local', ip: LOCAL }],
-      [{ kind: 'local', ip: undefined }],
-      [{ kind: 'local', ip: ip('10.0.0.3') }],
-      [{ kind: 'resolved', addresses: [] }],
-      [{ kind: 'resolved', addresses: [SERVER.ip, ip('198.51.100.2')] }],
-      [{ kind: 'resolved', addresses: [ip('198.51.100.2')] }],
-      [{ kind: 'admit-failed', path: PATH }],
-      [{ kind: 'packet', path: PATH, payload: EMPTY }],
-      [{ kind: 'packet', path: PATH, payload: new Uint8Array(73) }],
-      [{ kind: 'counters', counts: { rxPackets: 0n, txPackets: 1n } }],
-      [{ kind: 'counters', counts: { rxPackets: 0n, txPackets: 2n } }],
-      [{ kind: 'counters', counts: { rxPackets: 5n, txPackets: 2n } }],
-    ),
-    fc.constant([]),
+  const does = (event: SessionEvent) => (bench: Bench) => void bench.do(event);
+  const locates = (...locals: readonly OuterIp[]) => {
+    return (bench: Bench) => void bench.located(...locals);
+  };
+  /** Anything that may happen, with paths and packets that may or may not fit. */
+  const anything = fc.constantFrom<(bench: Bench) => void>(
+    () => undefined,
+    does({ kind: 'wake' }),
+    does({ kind: 'reauthenticate' }),
+    locates(LOCAL),
+    locates(LOCAL, LOCAL6),
+    locates(LOCAL6),
+    locates(),
+    locates(ip('10.0.0.3')),
+    does({ kind: 'located', ways: [] }),
+    does({ kind: 'resolved', addresses: [] }),
+    does({ kind: 'resolved', addresses: [SERVER.ip, ip('198.51.100.2')] }),
+    does({ kind: 'resolved', addresses: [SERVER6.ip, SERVER.ip] }),
+    does({ kind: 'resolved', addresses: [ip('198.51.100.2')] }),
+    does({ kind: 'admit-failed', path: PATH }),
+    does({ kind: 'admit-failed', path: PATH6 }),
+    does({ kind: 'packet', path: PATH, payload: EMPTY }),
+    does({ kind: 'packet', path: PATH6, payload: EMPTY }),
+    does({ kind: 'packet', path: PATH, payload: new Uint8Array(73) }),
+    does({ kind: 'counters', counts: { rxPackets: 0n, txPackets: 1n } }),
+    does({ kind: 'counters', counts: { rxPackets: 0n, txPackets: 2n } }),
+    does({ kind: 'counters', counts: { rxPackets: 5n, txPackets: 2n } }),
+    does(UNREACHABLE),
+    does({ kind: 'displaced', path: PATH }),
   );
 
   it('is never stuck: whatever happens, it has something to wake up for, and soon', () => {
-    const steps = fc.array(fc.tuple(anyEvent, fc.integer({ min: 0, max: 100_000 })), {
+    const steps = fc.array(fc.tuple(anything, fc.integer({ min: 0, max: 100_000 })), {
       maxLength: 40,
     });
     fc.assert(
@@ -410,7 +424,7 @@ describe('a client', () => {
         fc.constantFrom(0, 27),
         fc.constantFrom(0, 30),
         fc.boolean(),
-        (events, keepalive, dead, literal) => {
+        (todo, keepalive, dead, literal) => {
           const bench = new Bench(
             configOf('client', {
               remoteHost: literal ? SERVER.ip : 'server.example',
@@ -418,8 +432,8 @@ describe('a client', () => {
             }),
           );
           bench.start();
-          for (const [todo, pause] of events) {
-            for (const event of todo) bench.do(event);
+          for (const [act, pause] of todo) {
+            act(bench);
             expect(bench.wakeAt).toBeGreaterThan(bench.now);
             expect(bench.wakeAt).toBeLessThanOrEqual(bench.now + 72_000);
             bench.pass(pause);

@@ -76,7 +76,7 @@ describe('a client that is refused', () => {
     const bench = new Bench(configOf('client'));
     bench.skew = -412_000;
     bench.start();
-    const request = sentIn(bench.do({ kind: 'local', ip: ip('10.0.0.2') }));
+    const request = sentIn(bench.located(ip('10.0.0.2')));
     const server = startedServer();
     return { bench, server, request, word: sentIn(server.packet(PATH, request)) };
   }

@@ -23,7 +23,7 @@ function onlineClient(
 ) {
   const bench = new Bench(configOf('client', ...overrides));
   bench.start();
-  bench.do({ kind: 'local', ip: LOCAL });
+  bench.located(LOCAL);
   return bench;
 }
 
@@ -90,12 +90,12 @@ describe('a client that cannot send', () => {
     bench.start();
     expect(bench.status.troubles).toEqual([]);
     const why = { kind: 'missing', device: 'eth0' } as const;
-    bench.do({ kind: 'local', ip: undefined, why });
+    bench.do({ kind: 'located', ways: [{ remote: SERVER.ip, local: undefined, why }] });
     const trouble = { kind: 'no-route', remote: SERVER.ip, why };
     expect(bench.status).toMatchObject({ phase: 'offline', troubles: [trouble] });
     for (let times = 0; times < 10; times++) {
       bench.pass(5000);
-      bench.do({ kind: 'local', ip: undefined, why });
+      bench.do({ kind: 'located', ways: [{ remote: SERVER.ip, local: undefined, why }] });
     }
     expect(bench.told('trouble')).toEqual([{ kind: 'trouble', trouble }]);
   });
