@@ -1,4 +1,4 @@
-import type { OuterIp } from '../core/addr.ts';
+import type { Family, OuterIp } from '../core/addr.ts';
 import type { NoRoute } from '../core/events/trouble.ts';
 import { sameValue } from '../core/same-value.ts';
 import type { SessionEvent, Way } from '../core/session/types.ts';
@@ -17,6 +17,8 @@ export type LookupPorts = {
   readonly clock: Clock;
   readonly tell: Tell;
   readonly resolver: Resolver;
+  /** Of which addresses are asked for, and used. */
+  readonly families: readonly Family[];
   readonly locate: (remote: OuterIp) => Promise<Route | NoRoute>;
   /** Whether an address is one of this host. */
   readonly isOwn: (address: OuterIp) => Promise<boolean>;
@@ -55,14 +57,17 @@ export class Lookups {
     this.#resolving.get(slot)?.abort();
     const attempt = new AbortController();
     this.#resolving.set(slot, attempt);
-    const { clock, resolver } = this.#ports;
+    const { clock, resolver, families } = this.#ports;
     const cancel = clock.callAt(millis(clock.now().monotonic + RESOLVE_TIMEOUT), () =>
       attempt.abort('no answer in time'),
     );
     let answer: Sorted = { addresses: [], unusable: undefined };
     let error: string | undefined;
     try {
-      const found = await raceAbort(resolver.resolve(host, attempt.signal), attempt.signal);
+      const found = await raceAbort(
+        resolver.resolve(host, families, attempt.signal),
+        attempt.signal,
+      );
       answer = await this.#sort(found);
     } catch (failure) {
       error = failure instanceof Error ? failure.message : String(failure);

@@ -1,3 +1,4 @@
+import { outerFamilies } from '../core/config/families.ts';
 import type { PeerConfig, PeerId, Proof, TunnelConfig } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import { createSession, step } from '../core/session/step.ts';
@@ -217,6 +218,7 @@ async function acquire(
       clock,
       tell,
       resolver: ports.resolver,
+      families: outerFamilies(config.outer),
       locate: createLocator(config, ports.host),
       isOwn: (address) => isOwnAddress(ports.host, address),
       memories,

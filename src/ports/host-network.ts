@@ -1,4 +1,4 @@
-import type { OuterIp } from '../core/addr.ts';
+import type { Family, OuterIp } from '../core/addr.ts';
 
 /** How this host reaches an address. */
 export type OutwardRoute = {
@@ -18,7 +18,12 @@ export interface HostNetwork {
   onChange(callback: () => void): () => void;
 }
 
-/** Name resolution, IPv4. Rejects when the name has no address now. */
+/** Name resolution. */
 export interface Resolver {
-  resolve(host: string, signal: AbortSignal): Promise<readonly OuterIp[]>;
+  /** Addresses of these families, the best first. Rejects when the name has none of them now. */
+  resolve(
+    host: string,
+    families: readonly Family[],
+    signal: AbortSignal,
+  ): Promise<readonly OuterIp[]>;
 }

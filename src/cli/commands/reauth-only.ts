@@ -1,7 +1,10 @@
 import { askDaemon } from '../../app/ask-daemon.ts';
 import { createLocator } from '../../app/locator.ts';
+import type { OuterIp } from '../../core/addr.ts';
 import { packetSeconds, schemeOf } from '../../core/auth/schemes.ts';
+import { outerFamilies } from '../../core/config/families.ts';
 import type { PeerConfig, TunnelConfig } from '../../core/config/tunnel-config.ts';
+import type { TroubleOf } from '../../core/events/trouble.ts';
 import { troubleWords } from '../../core/events/trouble-words.ts';
 import { IpipouError } from '../../core/errors.ts';
 import type { Log } from '../../ports/log.ts';
@@ -55,22 +58,12 @@ async function sendTo(
   if (remoteHost === undefined || remotePort === undefined) {
     throw new IpipouError('arguments', 'reauth-only needs fou-remote');
   }
-  const [remote] = await machine.resolver.resolve(remoteHost, signal).catch((error) => {
-    throw new IpipouError('sendAuth', `${remoteHost} does not resolve: ${String(error)}`);
-  });
-  if (remote === undefined) {
-    throw new IpipouError('sendAuth', `${remoteHost} has no IPv4 address`);
-  }
-  const host = machine.openHost();
-  let way;
-  try {
-    way = await createLocator(config, host)(remote);
-  } finally {
-    host.close();
-  }
-  if (way.kind !== 'way') {
-    throw new IpipouError('sendAuth', troubleWords({ kind: 'no-route', remote, why: way }));
-  }
+  const remotes = await machine.resolver
+    .resolve(remoteHost, outerFamilies(outer), signal)
+    .catch((error) => {
+      throw new IpipouError('sendAuth', `${remoteHost} does not resolve: ${String(error)}`);
+    });
+  const { remote, local } = await firstWay(remotes, config, machine);
   const crypto = machine.sessionCrypto(proof);
   const time = packetSeconds(machine.clock.now().unix);
   const payload = schemeOf(proof).build(crypto, time);
@@ -80,9 +73,30 @@ async function sendTo(
     });
   }
   const path = {
-    local: { ip: way.local, port: outer.localPort },
+    local: { ip: local, port: outer.localPort },
     remote: { ip: remote, port: remotePort },
   };
   machine.sendOnce({ path, payload, ttl: auth.packetTtl }, outer.device);
   log('info', 'authentication sent', { remote, port: remotePort, bytes: payload.length });
+}
+
+/** The first address that there is a way to, and where packets to it leave from; rejects for what keeps from the first. */
+async function firstWay(
+  remotes: readonly OuterIp[],
+  config: TunnelConfig,
+  machine: Machine,
+): Promise<{ readonly remote: OuterIp; readonly local: OuterIp }> {
+  const host = machine.openHost();
+  let trouble: TroubleOf<'no-route'> | undefined;
+  try {
+    const locate = createLocator(config, host);
+    for (const remote of remotes) {
+      const way = await locate(remote);
+      if (way.kind === 'way') return { remote, local: way.local };
+      trouble ??= { kind: 'no-route', remote, why: way };
+    }
+  } finally {
+    host.close();
+  }
+  throw new IpipouError('sendAuth', trouble ? troubleWords(trouble) : 'the server has no address');
 }

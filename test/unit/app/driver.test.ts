@@ -39,6 +39,7 @@ async function setUp() {
     locate: async (_remote: OuterIp): Promise<Route | NoRoute> => ({
       kind: 'way',
       local: ip('192.0.2.1'),
+      routed: true,
       mtu: 1500,
     }),
     resolve: async (_host: string, _signal: AbortSignal): Promise<readonly OuterIp[]> => [],
@@ -54,7 +55,8 @@ async function setUp() {
       plane,
       clock,
       tell,
-      resolver: { resolve: (host, signal) => outside.resolve(host, signal) },
+      resolver: { resolve: (host, _families, signal) => outside.resolve(host, signal) },
+      families: ['ipv4', 'ipv6'],
       locate: (remote) => outside.locate(remote),
       isOwn: async (address) => address === ip('192.0.2.1'),
       memories,
@@ -362,7 +364,7 @@ describe('names and routes', () => {
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     await settle();
     await driver.relocate();
-    outside.locate = async () => ({ kind: 'way', local: ip('192.0.2.1'), mtu: 1280 });
+    outside.locate = async () => ({ kind: 'way', local: ip('192.0.2.1'), routed: true, mtu: 1280 });
     await driver.relocate();
     await driver.relocate();
     outside.locate = async () => NO_ROUTE;
@@ -384,11 +386,49 @@ describe('names and routes', () => {
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     const again = driver.relocate();
     looks[1]?.(NO_ROUTE);
-    looks[0]?.({ kind: 'way', local: ip('192.0.2.1'), mtu: 1500 });
+    looks[0]?.({ kind: 'way', local: ip('192.0.2.1'), routed: true, mtu: 1500 });
     await again;
     await settle();
     const ways = [{ remote: ip('198.51.100.1'), local: undefined, why: NO_ROUTE }];
     expect(core.events.slice(1)).toEqual([{ kind: 'located', ways }]);
+  });
+});
+
+describe('ways to the addresses of a server with both families', () => {
+  const four = ip('198.51.100.1');
+  const six = ip('2001:db8::1');
+  const local6 = ip('2001:db8:c::2');
+
+  /** What the core is told, where these are the routes. */
+  async function located(routes: Readonly<Record<string, Route | NoRoute>>) {
+    const { dispatch, core, outside } = await setUp();
+    outside.locate = async (remote) => routes[remote] ?? NO_ROUTE;
+    core.on('start', { kind: 'locate', remotes: [six, four] });
+    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    await settle();
+    const event = core.events.at(-1);
+    return event?.kind === 'located' ? event.ways : undefined;
+  }
+  const by4: Route = { kind: 'way', local: ip('192.0.2.1'), routed: true, mtu: 1500 };
+  const by6: Route = { kind: 'way', local: local6, routed: true, mtu: 1500 };
+
+  test('are told together, each with what its family leaves of the MTU', async () => {
+    expect(await located({ [four]: by4, [six]: by6 })).toEqual([
+      { remote: six, local: local6, mtu: 1452 },
+      { remote: four, local: ip('192.0.2.1'), mtu: 1472 },
+    ]);
+  });
+
+  test('are routes where there are any: an address to send from alone is none', async () => {
+    const hoped: Route = { ...by4, routed: false };
+    expect(await located({ [four]: hoped, [six]: by6 })).toMatchObject([
+      { remote: six, local: local6 },
+      { remote: four, local: undefined, why: { kind: 'missing' } },
+    ]);
+    expect(await located({ [four]: hoped })).toMatchObject([
+      { remote: six, local: undefined },
+      { remote: four, local: ip('192.0.2.1') },
+    ]);
   });
 });
 
