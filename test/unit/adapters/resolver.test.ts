@@ -4,21 +4,21 @@ import type { Family } from '../../../src/core/addr.ts';
 
 const never = new AbortController().signal;
 const BOTH: readonly Family[] = ['ipv4', 'ipv6'];
-const { resolve } = openResolver();
+const resolver = openResolver();
 
 it('finds a name of /etc/hosts, and takes an address for itself', async () => {
-  expect(await resolve('localhost', BOTH, never)).toContain('127.0.0.1');
-  expect(await resolve('192.0.2.7', BOTH, never)).toEqual(['192.0.2.7']);
-  expect(await resolve('2001:DB8:0::7', BOTH, never)).toEqual(['2001:db8::7']);
+  expect(await resolver.resolve('localhost', BOTH, never)).toContain('127.0.0.1');
+  expect(await resolver.resolve('192.0.2.7', BOTH, never)).toEqual(['192.0.2.7']);
+  expect(await resolver.resolve('2001:DB8:0::7', BOTH, never)).toEqual(['2001:db8::7']);
 });
 
 it('takes an IPv4 address in the form of IPv6 for the IPv4 address', async () => {
-  expect(await resolve('::ffff:192.0.2.7', BOTH, never)).toEqual(['192.0.2.7']);
+  expect(await resolver.resolve('::ffff:192.0.2.7', BOTH, never)).toEqual(['192.0.2.7']);
 });
 
 it('finds only addresses of the families that are asked for', async () => {
-  expect(await resolve('localhost', ['ipv4'], never)).toEqual(['127.0.0.1']);
-  for (const address of await resolve('localhost', BOTH, never)) {
+  expect(await resolver.resolve('localhost', ['ipv4'], never)).toEqual(['127.0.0.1']);
+  for (const address of await resolver.resolve('localhost', BOTH, never)) {
     expect(['127.0.0.1', '::1']).toContain(address);
   }
 });
@@ -29,7 +29,7 @@ it.each([
   ['a name too long to ask for', `${'a'.repeat(64)}.invalid`, ['ipv4'], 'no IPv4 address now'],
   ['a name too long to ask for', `${'a'.repeat(64)}.invalid`, BOTH, 'no address now'],
 ] as const)('says of %s which family is missing', async (_, host, families, words) => {
-  await expect(resolve(host, families, never)).rejects.toMatchObject({
+  await expect(resolver.resolve(host, families, never)).rejects.toMatchObject({
     name: 'IpipouError',
     exit: 'generic',
     message: expect.stringContaining(`${host}: ${words}`) as string,
@@ -38,9 +38,9 @@ it.each([
 
 it('rejects as soon as it is aborted, before and during', async () => {
   const reason = new Error('no more');
-  await expect(resolve('localhost', BOTH, AbortSignal.abort(reason))).rejects.toBe(reason);
+  await expect(resolver.resolve('localhost', BOTH, AbortSignal.abort(reason))).rejects.toBe(reason);
   const controller = new AbortController();
-  const lookup = resolve('localhost', BOTH, controller.signal);
+  const lookup = resolver.resolve('localhost', BOTH, controller.signal);
   controller.abort(reason);
   await expect(lookup).rejects.toBe(reason);
 });

@@ -1,24 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { Route } from '../../../src/app/locator.ts';
-import { Driver } from '../../../src/app/driver.ts';
-import type { OuterIp, Path } from '../../../src/core/addr.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
-import type { NoRoute } from '../../../src/core/events/trouble.ts';
-import { Memories } from '../../../src/app/memories.ts';
-import type { SessionEvent, SessionMemory } from '../../../src/core/session/types.ts';
-import { millis, port } from '../../../src/core/units.ts';
-import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
-import {
-  FakeClock,
-  FakeMemory,
-  FakePlane,
-  ScriptedCore,
-  ip,
-  keepLog,
-  pathTo,
-  peerConfig,
-  settle,
-} from './fakes.ts';
+import type { SessionMemory } from '../../../src/core/session/types.ts';
+import { millis } from '../../../src/core/units.ts';
+import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
+import { setUp } from './driver-scene.ts';
+import { pathTo, peerConfig, settle } from './fakes.ts';
 
 const MEMORY: SessionMemory = { remote: undefined, replay: undefined };
 const REFUSED = new KernelError(
@@ -26,53 +12,6 @@ const REFUSED = new KernelError(
   { operation: 'RTM_NEWLINK', errno: 'EINVAL', words: 'no such thing', subject: 'link ipipou0' },
   { hint: 'do this' },
 );
-
-/** A driver of one peer whose session a test writes, its start behind it. */
-async function setUp() {
-  const clock = new FakeClock();
-  const plane = new FakePlane();
-  const core = new ScriptedCore();
-  const { tell, lines } = keepLog();
-  const paths: (Path | undefined)[] = [];
-  const fatal: Error[] = [];
-  const outside = {
-    locate: async (_remote: OuterIp): Promise<Route | NoRoute> => ({
-      kind: 'way',
-      local: ip('192.0.2.1'),
-      routed: true,
-      mtu: 1500,
-    }),
-    resolve: async (_host: string, _signal: AbortSignal): Promise<readonly OuterIp[]> => [],
-  };
-  const memory = new FakeMemory();
-  const memories = new Memories({ journal: memory, clock, tell });
-  const driver = new Driver(
-    {
-      core,
-      role: 'server',
-      localPort: port(10_000),
-      crypto: () => ({ random: (length) => new Uint8Array(length) }),
-      plane,
-      clock,
-      tell,
-      resolver: { resolve: (host, _families, signal) => outside.resolve(host, signal) },
-      families: ['ipv4', 'ipv6'],
-      locate: (remote) => outside.locate(remote),
-      isOwn: async (address) => address === ip('192.0.2.1'),
-      memories,
-      onPath: (path) => void paths.push(path),
-      onEstablished: () => undefined,
-      onFatal: (error) => void fatal.push(error),
-    },
-    [peerConfig()],
-  );
-  const slot = driver.table.get(DEFAULT_PEER);
-  if (!slot) throw new Error('no peer');
-  await driver.start([slot], () => true);
-  core.events.length = 0;
-  const dispatch = (event: SessionEvent): Promise<void> => driver.dispatch(slot, event);
-  return { driver, slot, dispatch, clock, plane, core, lines, memory, paths, fatal, outside };
-}
 
 const packet = { kind: 'packet', path: pathTo(1), payload: new Uint8Array(73) } as const;
 const admit = (last: number) => ({ kind: 'admit', path: pathTo(last) }) as const;
@@ -84,8 +23,6 @@ const send = (purpose: 'reply' | 'authenticate', last = 1) =>
     payload: new Uint8Array(3),
     ttl: undefined,
   }) as const;
-
-const NO_ROUTE: NoRoute = { kind: 'missing', device: undefined };
 
 describe('effects', () => {
   test('are carried out in their order, and the packet is held until they are done', async () => {
@@ -300,135 +237,6 @@ describe('timers', () => {
     core.wakeAt = undefined;
     await clock.advance(1000);
     expect(core.kinds).toEqual(['reauthenticate', 'reauthenticate', 'wake']);
-  });
-});
-
-describe('names and routes', () => {
-  test('resolving does not hold up the queue, and the newest question is the one answered', async () => {
-    const { dispatch, core, outside } = await setUp();
-    const answers = new Map<string, (addresses: readonly OuterIp[]) => void>();
-    outside.resolve = (host) => new Promise((resolve) => answers.set(host, resolve));
-    core.on('start', { kind: 'resolve', host: 'old' });
-    core.on('wake', { kind: 'resolve', host: 'new' });
-    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
-    await dispatch({ kind: 'wake' });
-    answers.get('new')?.([ip('198.51.100.2')]);
-    answers.get('old')?.([ip('198.51.100.1')]);
-    await settle();
-    expect(core.events.slice(2)).toEqual([{ kind: 'resolved', addresses: [ip('198.51.100.2')] }]);
-  });
-
-  test('a name without an answer in time counts as unresolved', async () => {
-    const { dispatch, core, outside, clock } = await setUp();
-    outside.resolve = () => new Promise(() => undefined);
-    core.on('start', { kind: 'resolve', host: 'silent' });
-    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
-    await clock.advance(15_000);
-    expect(core.events.at(-1)).toMatchObject({ kind: 'resolved', addresses: [] });
-  });
-
-  test.each([
-    ['0.0.0.0', 'unspecified'],
-    ['127.0.0.1', 'loopback'],
-    ['224.0.0.1', 'multicast'],
-    ['255.255.255.255', 'broadcast'],
-    ['fe80::1', 'link-local'],
-    ['ff02::1', 'multicast'],
-    ['192.0.2.1', 'own'],
-  ] as const)('a name that resolves to %s alone has no address: %s', async (text, why) => {
-    const { dispatch, core, outside } = await setUp();
-    outside.resolve = async () => [ip(text)];
-    core.on('start', { kind: 'resolve', host: 'vps.example' });
-    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
-    await settle();
-    const unusable = { address: ip(text), why };
-    expect(core.events.at(-1)).toMatchObject({ kind: 'resolved', addresses: [], unusable });
-  });
-
-  test('what cannot be another host is left out of several addresses', async () => {
-    const { dispatch, core, outside } = await setUp();
-    outside.resolve = async () => [ip('127.0.0.1'), ip('198.51.100.1'), ip('192.0.2.1')];
-    core.on('start', { kind: 'resolve', host: 'vps.example' });
-    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
-    await settle();
-    expect(core.events.at(-1)).toMatchObject({
-      kind: 'resolved',
-      addresses: [ip('198.51.100.1')],
-      unusable: undefined,
-    });
-  });
-
-  test('a changed network is told to the core only when the local address or the route’s MTU is another', async () => {
-    const { driver, dispatch, core, outside } = await setUp();
-    core.on('start', { kind: 'locate', remotes: [ip('198.51.100.1')] });
-    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
-    await settle();
-    await driver.relocate();
-    outside.locate = async () => ({ kind: 'way', local: ip('192.0.2.1'), routed: true, mtu: 1280 });
-    await driver.relocate();
-    await driver.relocate();
-    outside.locate = async () => NO_ROUTE;
-    await driver.relocate();
-    await driver.relocate();
-    const remote = ip('198.51.100.1');
-    expect(core.events.slice(1)).toEqual([
-      { kind: 'located', ways: [{ remote, local: ip('192.0.2.1'), mtu: 1472 }] },
-      { kind: 'located', ways: [{ remote, local: ip('192.0.2.1'), mtu: 1252 }] },
-      { kind: 'located', ways: [{ remote, local: undefined, why: NO_ROUTE }] },
-    ]);
-  });
-
-  test('an overtaken look at the route still answers the core', async () => {
-    const { driver, dispatch, core, outside } = await setUp();
-    const looks: ((way: Route | NoRoute) => void)[] = [];
-    outside.locate = () => new Promise((resolve) => void looks.push(resolve));
-    core.on('start', { kind: 'locate', remotes: [ip('198.51.100.1')] });
-    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
-    const again = driver.relocate();
-    looks[1]?.(NO_ROUTE);
-    looks[0]?.({ kind: 'way', local: ip('192.0.2.1'), routed: true, mtu: 1500 });
-    await again;
-    await settle();
-    const ways = [{ remote: ip('198.51.100.1'), local: undefined, why: NO_ROUTE }];
-    expect(core.events.slice(1)).toEqual([{ kind: 'located', ways }]);
-  });
-});
-
-describe('ways to the addresses of a server with both families', () => {
-  const four = ip('198.51.100.1');
-  const six = ip('2001:db8::1');
-  const local6 = ip('2001:db8:c::2');
-
-  /** What the core is told, where these are the routes. */
-  async function located(routes: Readonly<Record<string, Route | NoRoute>>) {
-    const { dispatch, core, outside } = await setUp();
-    outside.locate = async (remote) => routes[remote] ?? NO_ROUTE;
-    core.on('start', { kind: 'locate', remotes: [six, four] });
-    await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
-    await settle();
-    const event = core.events.at(-1);
-    return event?.kind === 'located' ? event.ways : undefined;
-  }
-  const by4: Route = { kind: 'way', local: ip('192.0.2.1'), routed: true, mtu: 1500 };
-  const by6: Route = { kind: 'way', local: local6, routed: true, mtu: 1500 };
-
-  test('are told together, each with what its family leaves of the MTU', async () => {
-    expect(await located({ [four]: by4, [six]: by6 })).toEqual([
-      { remote: six, local: local6, mtu: 1452 },
-      { remote: four, local: ip('192.0.2.1'), mtu: 1472 },
-    ]);
-  });
-
-  test('are routes where there are any: an address to send from alone is none', async () => {
-    const hoped: Route = { ...by4, routed: false };
-    expect(await located({ [four]: hoped, [six]: by6 })).toMatchObject([
-      { remote: six, local: local6 },
-      { remote: four, local: undefined, why: { kind: 'missing' } },
-    ]);
-    expect(await located({ [four]: hoped })).toMatchObject([
-      { remote: six, local: undefined },
-      { remote: four, local: ip('192.0.2.1') },
-    ]);
   });
 });
 
