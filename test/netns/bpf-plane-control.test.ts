@@ -54,7 +54,7 @@ describe('what is not data of the admitted peer', () => {
       expect(third.received()).toEqual([text.encode('reply')]);
     });
     const [packet] = tunnelled(tap.received(), local.ip);
-    expect(packet?.header).toMatchObject({ ttl: 7, source: local.ip, destination: remote.ip });
+    expect(packet?.outer).toMatchObject({ ttl: 7, source: local.ip, destination: remote.ip });
   });
 
   test('a client hears its server only', async () => {

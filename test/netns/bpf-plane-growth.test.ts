@@ -53,7 +53,7 @@ test('a device that takes no program keeps none from growing: whoever is removed
   await layDevices();
   await foreignFilter();
   const { b, cable } = pair;
-  await b.open({ ip: INNER_B, peers: [peerOf(0)] });
+  await b.open({ ips: [INNER_B], peers: [peerOf(0)] });
   await b.admit({ local: LOCAL, remote: CLIENT }, peerOf(0).id);
   using client = NamespaceSocket.udp(cable.a, CLIENT);
   client.send(LOCAL, innerEcho(innerIp(0), INNER_B));
@@ -85,7 +85,7 @@ test('a device that takes no program is not the end of those that come later', a
   await layDevices();
   await foreignFilter();
   const { b, cable } = pair;
-  await b.open({ ip: INNER_B, peers: [peerOf(0)] });
+  await b.open({ ips: [INNER_B], peers: [peerOf(0)] });
   for (const line of [
     'link add z0 index 60 type veth peer name z1',
     'addr add 10.6.0.1/24 dev z0',
@@ -109,7 +109,7 @@ test('a device that takes no program is not the end of those that come later', a
 test('a device that is gone when the maps grow', async () => {
   await layDevices();
   const { b, cable } = pair;
-  await b.open({ ip: INNER_B, peers: [peerOf(0)] });
+  await b.open({ ips: [INNER_B], peers: [peerOf(0)] });
   const before = await descriptors();
   await Promise.all([cable.sure(cable.b, 'ip', 'link', 'del', 'd0'), b.configure(MORE)]);
   expect(await descriptors()).toBe(before);

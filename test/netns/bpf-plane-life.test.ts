@@ -87,7 +87,7 @@ describe('after kill -9', () => {
 
   test.each([
     { what: 'another name', change: { id: 'other' as PeerId } },
-    { what: 'another inner address', change: { innerIp: inner('172.28.0.9') } },
+    { what: 'another inner address', change: { innerIps: [inner('172.28.0.9')] } },
   ])('a peer that has $what now is not adopted', async ({ change }) => {
     const [peer] = OF_B.peers;
     if (!peer) throw new Error('b has no peer');

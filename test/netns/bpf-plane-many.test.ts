@@ -86,7 +86,7 @@ describe('eight clients behind one address', () => {
     ({ b } = pair);
     // In another order, and one is not wanted any more.
     const peers = [7, 6, 5, 4, 3, 2, 1].map(peerOf);
-    const adopted = await b.open({ ip: INNER_B, peers });
+    const adopted = await b.open({ ips: [INNER_B], peers });
     expect(adopted).toEqual(
       new Map(peers.map(({ id }) => [id, pathOf(clientEnd(Number(id.slice(4))))])),
     );
@@ -109,8 +109,8 @@ describe('eight clients behind one address', () => {
 test('more peers than there was room for: the maps grow under a running ping', async () => {
   await pair.openA();
   const [first] = [peerOf(0)];
-  const like = { ...first, innerIp: inner('172.28.0.1'), allowedIps: 'any' } as const;
-  await b.open({ ip: INNER_B, peers: [like] });
+  const like = { ...first, innerIps: [inner('172.28.0.1')], allowedIps: 'any' } as const;
+  await b.open({ ips: [INNER_B], peers: [like] });
   await Promise.all([pair.a.admit(A_TO_B), b.admit(B_TO_A, like.id)]);
   const pinging = new Program(inside(cable.a, ['ping', '-i', '0.01', '-c', '200', INNER_B]));
   await pinging.waitFor(/icmp_seq=20 /);
@@ -135,7 +135,7 @@ test('several tunnels share a machine and an outer device, and leave it one by o
   try {
     await pair.openBoth();
     await other.open({
-      ip: inner('172.28.0.2'),
+      ips: [inner('172.28.0.2')],
       device: 'ipipou1',
       localPort: 10_001,
       peers: [peerOf(1)],

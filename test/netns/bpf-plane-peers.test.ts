@@ -88,7 +88,7 @@ test('networks behind peers: the longest prefix says whose a packet is', async (
   const narrow = { ip: inner('192.168.5.0'), length: 24 };
   const [first, second] = [peerOf(1), peerOf(2)];
   await b.open({
-    ip: INNER_B,
+    ips: [INNER_B],
     peers: [
       { ...first, allowedIps: [...first.innerIps.map((ip) => hostPrefix(ip)), wide] },
       { ...second, allowedIps: [...second.innerIps.map((ip) => hostPrefix(ip)), narrow] },
@@ -125,7 +125,7 @@ test('a peer that roams under load loses no more than what was on its way', asyn
   const pinging = new Program(inside(cable.b, ['ping', '-i', '0.01', '-c', '300', '172.28.0.1']));
   await pinging.waitFor(/icmp_seq=100 /);
   await pair.a.close('remove');
-  await pair.openA({ localIp: moved.local.ip });
+  await pair.openA({ localIps: [moved.local.ip] });
   await Promise.all([pair.a.admit(moved), b.admit({ local: B, remote: moved.local })]);
   const { stdout } = await pinging.finished;
   const received = Number(/ ([0-9]+) received/.exec(stdout)?.[1] ?? 0);

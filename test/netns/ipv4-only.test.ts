@@ -41,11 +41,11 @@ const HEADERS = 28;
 /** The different tunnelled packets among what a tap saw, as hexadecimal text with dots for what is chance. */
 function onTheWire(seen: readonly Uint8Array[]): readonly string[] {
   const between = [NAT_ADDRESSES[0], SERVER_ADDRESS].flatMap((from) => tunnelled(seen, from));
-  const texts = between.map(({ packet, checksum, payload }) => {
+  const texts = between.map(({ outer: { whole }, checksum, payload }) => {
     const data = payload[0] === 0x45;
     const hidden = new Set([...CHANCE.outer, ...(checksum === 0 ? [] : UDP_CHECKSUM)]);
     if (data) for (const at of CHANCE.inner) hidden.add(at);
-    const bytes = [...packet.subarray(0, data ? undefined : HEADERS)].map((byte, at) =>
+    const bytes = [...whole.subarray(0, data ? undefined : HEADERS)].map((byte, at) =>
       hidden.has(at) ? '..' : byte.toString(16).padStart(2, '0'),
     );
     return bytes.join('').replaceAll(/.{8}(?=.)/g, '$& ');

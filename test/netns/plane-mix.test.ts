@@ -11,7 +11,7 @@ const MIB = 1024 * 1024;
 
 let pair: PlanePair;
 
-onePair('bpf', (made) => (pair = made), 'tun');
+onePair({ a: 'bpf', b: 'tun' }, (made) => (pair = made));
 
 describe.each([
   { what: 'the default', options: {} },

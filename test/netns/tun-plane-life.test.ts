@@ -111,9 +111,9 @@ describe('opening and closing', () => {
     const other = await PlaneHost.in(cable.a, 'tun');
     try {
       await a.close('remove');
-      await pair.openA({ localIp: ip('10.9.0.3') });
+      await pair.openA({ localIps: [ip('10.9.0.3')] });
       const before = await cable.state(cable.a);
-      await expect(other.open({ ...OF_B, localIp: A.ip })).rejects.toMatchObject({
+      await expect(other.open({ ...OF_B, localIps: [A.ip] })).rejects.toMatchObject({
         exit: 'link',
         errno: 'EEXIST',
         message: expect.stringMatching(/held by process [0-9]+ \(node/) as unknown,

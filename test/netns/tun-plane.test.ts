@@ -116,7 +116,7 @@ describe('what is not data of the admitted peer', () => {
       '10.9.0.1:10000',
       '10.9.0.1:10000',
     ]);
-    const ttls = tunnelled(tap.received(), A.ip).map(({ header }) => header.ttl);
+    const ttls = tunnelled(tap.received(), A.ip).map(({ outer }) => outer.ttl);
     expect(ttls).toEqual([7, 64]);
   });
 });

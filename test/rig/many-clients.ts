@@ -44,7 +44,7 @@ export function clientEnd(number: number): Endpoint {
 }
 
 export function manyPeers(count: number): HostOptions {
-  return { ip: INNER_B, peers: Array.from({ length: count }, (_, number) => peerOf(number)) };
+  return { ips: [INNER_B], peers: Array.from({ length: count }, (_, number) => peerOf(number)) };
 }
 
 /** Sources of the inner packets that a client has been sent. */

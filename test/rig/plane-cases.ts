@@ -2,18 +2,18 @@
  * What holds on a plane of any kind. Topology: the drawings at the heads of plane-pair.ts and
  * two-hosts.ts.
  */
-import { decodeInnerIpv4 } from '../../src/core/addr.ts';
+import { bitsOf, familyOf, hostPrefix, type Prefix } from '../../src/core/addr.ts';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
-import { decodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import { inner, ip } from './addresses.ts';
 import { NamespaceSocket } from './namespace-sockets.ts';
 import type { PlaneHost } from './plane-host.ts';
-import { A, A_TO_B, B, eventually, INNER_A, INNER_B, type PlanePair } from './plane-pair.ts';
+import { endsOf, OUTSIDE, type Ends } from './ends.ts';
+import { eventually, type PlanePair } from './plane-pair.ts';
 import { innerEcho } from './traffic.ts';
 import { expectTcp } from './transfer.ts';
-import { tunnelled } from './tunnelled.ts';
+import { innerPacket, outerPacket, tunnelled } from './tunnelled.ts';
 
 /** By how much the clock of a plane may be behind and before that of its process, milliseconds. */
 type Skew = { readonly behind: number; readonly before: number };
@@ -28,13 +28,19 @@ export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {
 
   describe('forwarding', () => {
     test('both ends ping each other, and packets are counted', async () => {
-      const { a, b, cable } = pairOf();
+      const { a, b, cable, ends } = pairOf();
+      const { innerA, innerB } = ends;
       await pairOf().openBoth();
       expect((await b.counters()).heardAt).toBe(0);
       const opened = await b.now();
-      expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-      expect(await cable.pings(cable.b, INNER_A)).toBe(true);
-      const counts = { rxPackets: 2n, rxBytes: 168n, txPackets: 2n, txBytes: 168n };
+      expect(await cable.pings(cable.a, innerB)).toBe(true);
+      expect(await cable.pings(cable.b, innerA)).toBe(true);
+      const echoes = (count: number) => {
+        const bytes = BigInt(count * (ends.header + 64));
+        const packets = BigInt(count);
+        return { rxPackets: packets, rxBytes: bytes, txPackets: packets, txBytes: bytes };
+      };
+      const counts = echoes(2);
       await eventually(async () => {
         expect(await a.counters()).toMatchObject(counts);
       });
@@ -44,78 +50,86 @@ export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {
       expect(await b.describePeer()).toMatchObject({
         ...counts,
         device: 'ipipou0',
-        mtu: 1472,
+        mtu: ends.mtu,
         localAlt: undefined,
         refused: {},
       });
       const counted = await b.now();
-      expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-      const more = { rxPackets: 3n, rxBytes: 252n, txPackets: 3n, txBytes: 252n };
-      expect(await b.counters()).toMatchObject(more);
+      expect(await cable.pings(cable.a, innerB)).toBe(true);
+      expect(await b.counters()).toMatchObject(echoes(3));
       await expectHeardSince(b, counted);
     });
 
     test.each([{ udpChecksum: false }, { udpChecksum: true }])(
       'a TCP transfer arrives unchanged, $udpChecksum',
       async (options) => {
-        const { cable } = pairOf();
+        const { cable, ends } = pairOf();
         await pairOf().openBoth(options);
-        await expectTcp(cable.a, cable.b, INNER_B, 32 << 20);
+        await expectTcp(cable.a, cable.b, ends.innerB, 8 << 20);
       },
     );
 
-    test.each(['0.0.0.0/0', '0.0.0.0/1 128.0.0.0/1', `${B.ip}/32`])(
-      'allowed-ips %s leaves the outer path as it is',
-      async (prefixes) => {
-        const { cable } = pairOf();
-        const more = prefixes.split(' ').map((text) => {
-          const [address = '', length] = text.split('/');
-          return { ip: inner(address), length: Number(length) };
-        });
-        const allowedIps = [{ ip: INNER_B, length: 32 }, ...more];
-        await pairOf().openA({ peers: [{ id: DEFAULT_PEER, innerIps: [INNER_B], allowedIps }] });
+    test.each(['all', 'two halves', 'the other end itself'])(
+      'allowed-ips that hold %s leave the outer path as it is',
+      async (what) => {
+        const { cable, ends } = pairOf();
+        const allowedIps = [...ends.allOfB.map((each) => hostPrefix(each)), ...holding(what, ends)];
+        await pairOf().openA({ peers: [{ id: DEFAULT_PEER, innerIps: ends.allOfB, allowedIps }] });
         await pairOf().openB();
         await pairOf().admitBoth();
-        expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-        expect(await cable.sure(cable.a, 'ip', 'route', 'get', B.ip)).toContain('dev v0');
-        const ours = await cable.sure(cable.a, 'ip', 'route', 'show', 'proto', '148');
-        expect(
-          ours
-            .trim()
-            .split('\n')
-            .map((line) => line.split(' ')[0]),
-        ).toEqual([INNER_B]);
+        expect(await cable.pings(cable.a, ends.innerB)).toBe(true);
+        expect(await cable.sure(cable.a, 'ip', 'route', 'get', ends.b.ip)).toContain('dev v0');
+        const family = ends.outside === 'ipv4' ? '-4' : '-6';
+        const ours = await cable.sure(cable.a, 'ip', family, 'route', 'show', 'proto', '148');
+        const routed = ours.split('\n').flatMap((line) => line.split(' ')[0] || []);
+        expect(routed).toEqual(ends.allOfB.filter((each) => familyOf(each) === ends.outside));
       },
     );
 
     test('a full-sized inner packet fits, a larger one is answered by the kernel', async () => {
-      const { a, cable } = pairOf();
+      const { a, cable, ends } = pairOf();
       await pairOf().openBoth();
-      expect((await a.describe()).mtu).toBe(1472);
-      expect(await cable.pings(cable.a, INNER_B, '-Mdo', '-s1444')).toBe(true);
-      const larger = await cable.exec(cable.a, 'ping', '-c1', '-w1', '-Mdo', '-s1445', INNER_B);
+      expect((await a.describePeer()).mtu).toBe(ends.mtu);
+      const most = ends.mtu - ends.header - 8;
+      expect(await cable.pings(cable.a, ends.innerB, '-Mdo', `-s${most}`)).toBe(true);
+      const tooLarge = ['ping', '-c1', '-w1', '-Mdo', `-s${most + 1}`, ends.innerB];
+      const larger = await cable.exec(cable.a, ...tooLarge);
       expect(larger.code).not.toBe(0);
-      expect(`${larger.stdout}${larger.stderr}`).toMatch(/message too long|mtu=1472/i);
+      const told = new RegExp(`message too long|mtu[ =]${ends.mtu}`, 'i');
+      expect(`${larger.stdout}${larger.stderr}`).toMatch(told);
     });
 
     test.each([
       { checksum: true, what: 'a checksum' },
       { checksum: false, what: 'no checksum' },
     ])('outer packets carry DF, the tunnel port and $what', async ({ checksum }) => {
-      const { cable } = pairOf();
+      const { cable, ends } = pairOf();
       using tap = NamespaceSocket.tapAll(cable.b);
       await pairOf().openBoth({ udpChecksum: checksum });
-      expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-      const packets = tunnelled(tap.received(), A.ip);
+      expect(await cable.pings(cable.a, ends.innerB)).toBe(true);
+      const packets = tunnelled(tap.received(), ends.a.ip);
       expect(packets.length).toBeGreaterThan(0);
       for (const packet of packets) {
-        expect(packet.header.dontFragment).toBe(true);
+        expect(packet.outer.dontFragment).toBe(true);
+        expect(packet.outer.destination).toBe(ends.b.ip);
         expect(packet.checksum !== 0).toBe(checksum);
-        const inner = decodeIpv4Header(packet.payload, decodeInnerIpv4);
-        expect(inner).toMatchObject({ ok: true, value: { source: INNER_A, destination: INNER_B } });
+        expect(innerPacket(packet.payload)).toMatchObject({
+          ...{ source: ends.innerA, destination: ends.innerB },
+        });
       }
     });
   });
+}
+
+/** Networks that capture the way to the other end, if it is of the inner family. */
+function holding(what: string, { inside, outside, b }: Ends): readonly Prefix[] {
+  const prefix = (text: string, length: number): Prefix => ({ ip: inner(text), length });
+  if (what === 'all') return [prefix(inside === 'ipv4' ? '0.0.0.0' : '::', 0)];
+  if (what === 'two halves') {
+    const halves = inside === 'ipv4' ? ['0.0.0.0', '128.0.0.0'] : ['::', '8000::'];
+    return halves.map((half) => prefix(half, 1));
+  }
+  return inside === outside ? [hostPrefix(inner(b.ip))] : [];
 }
 
 /** Who is carried, and whose packets go up instead. */
@@ -123,91 +137,124 @@ export function describeAdmission(pairOf: () => PlanePair): void {
   test('an evicted peer is carried no more, either way', async () => {
     const pair = pairOf();
     const { a, b, cable } = pair;
+    const { aToB, innerA, innerB } = pair.ends;
     await pair.openBoth();
-    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+    expect(await cable.pings(cable.a, innerB)).toBe(true);
     await b.evict();
     const before = await pair.arrivedInB();
-    await a.send({ path: A_TO_B, payload: innerEcho(INNER_A, INNER_B), ttl: undefined });
+    await a.send({ path: aToB, payload: innerEcho(innerA, innerB), ttl: undefined });
     await pair.heardInB(1);
     expect(await pair.arrivedInB()).toBe(before);
-    expect((await cable.exec(cable.b, 'ping', '-c1', '-W1', INNER_A)).code).not.toBe(0);
+    expect((await cable.exec(cable.b, 'ping', '-c1', '-W0.3', innerA)).code).not.toBe(0);
     expect((await b.counters()).txPackets).toBe(1n);
     // ping sends again when the device does not take a packet.
     expect((await b.describe()).refused['no-peer']).toBeGreaterThan(0n);
   });
 
   test('what is meant for a peer that is not admitted never leaves in clear', async () => {
-    const { a, b, cable } = pairOf();
+    const { a, b, cable, ends } = pairOf();
     await pairOf().openBoth();
     await b.evict();
-    await cable.sure(cable.b, 'ip', 'route', 'add', 'default', 'via', A.ip);
+    const [router] = OUTSIDE[ends.inside];
+    await cable.sure(cable.b, 'ip', 'route', 'add', 'default', 'via', router, 'dev', 'v0');
     using tap = NamespaceSocket.tapAll(cable.a);
-    await cable.exec(cable.b, 'ping', '-c1', '-W1', INNER_A);
+    await cable.exec(cable.b, 'ping', '-c1', '-W0.3', ends.innerA);
     // What is seen once more is seen by then.
-    await cable.exec(cable.b, 'ping', '-c1', '-W5', A.ip);
-    const destinations = tap.received().flatMap((packet) => {
-      const header = decodeIpv4Header(packet, decodeInnerIpv4);
-      return header.ok ? [String(header.value.destination)] : [];
-    });
-    await cable.sure(cable.b, 'ip', 'route', 'del', 'default');
-    expect(destinations).toContain(A.ip);
-    expect(destinations).not.toContain(INNER_A);
+    await cable.exec(cable.b, 'ping', '-c1', '-W5', router);
+    const destinations = tap.received().map((packet) => outerPacket(packet)?.destination);
+    const family = ends.inside === 'ipv4' ? '-4' : '-6';
+    await cable.sure(cable.b, 'ip', family, 'route', 'del', 'default');
+    expect(destinations).toContain(router);
+    expect(destinations).not.toContain(ends.innerA);
     expect((await a.counters()).rxPackets).toBe(0n);
   });
 
   test('a re-pointed peer gets everything at its new address and port', async () => {
     const pair = pairOf();
     const { a, b, cable } = pair;
+    const { aToB, b: local, innerA, innerB, otherA } = pair.ends;
     await pair.openBoth();
-    expect(await cable.pings(cable.b, INNER_A)).toBe(true);
-    const moved = { ip: ip('10.9.0.3'), port: port(20_000) };
+    expect(await cable.pings(cable.b, innerA)).toBe(true);
+    const moved = { ip: otherA, port: port(20_000) };
     using roamer = NamespaceSocket.udp(cable.a, moved);
-    await b.admit({ local: B, remote: moved });
-    await cable.exec(cable.b, 'ping', '-c1', '-W1', INNER_A);
+    await b.admit({ local, remote: moved });
+    await cable.exec(cable.b, 'ping', '-c1', '-W0.3', innerA);
     const [packet] = roamer.received();
-    expect(decodeIpv4Header(packet ?? new Uint8Array(), decodeInnerIpv4)).toMatchObject({
-      ok: true,
-      value: { source: INNER_B, destination: INNER_A, protocol: 1 },
+    expect(innerPacket(packet ?? new Uint8Array())).toMatchObject({
+      ...{ source: innerB, destination: innerA },
     });
     const before = await pair.arrivedInB();
-    roamer.send(B, innerEcho(INNER_A, INNER_B));
+    roamer.send(local, innerEcho(innerA, innerB));
     await eventually(async () => {
       expect(await pair.arrivedInB()).toBe(before + 1);
     });
-    await a.send({ path: A_TO_B, payload: innerEcho(INNER_A, INNER_B), ttl: undefined });
+    await a.send({ path: aToB, payload: innerEcho(innerA, innerB), ttl: undefined });
     await pair.heardInB(1);
     expect(await pair.arrivedInB()).toBe(before + 1);
   });
 
   test.each([
-    { what: 'another port', from: { ip: A.ip, port: port(20_000) }, to: B },
-    { what: 'another address', from: { ip: ip('10.9.0.3'), port: port(10_000) }, to: B },
-    {
-      what: 'another local address',
-      from: { ip: ip('10.9.0.3'), port: port(20_000) },
-      to: { ip: ip('10.9.0.4'), port: port(10_000) },
+    { what: 'another port', here: 'a', there: 'b', ports: [20_000, 10_000] },
+    { what: 'another address', here: 'otherA', there: 'b', ports: [10_000, 10_000] },
+    { what: 'another local address', here: 'otherA', there: 'otherB', ports: [20_000, 10_000] },
+  ] as const)(
+    'an inner packet from $what never reaches the device',
+    async ({ here, there, ports }) => {
+      const pair = pairOf();
+      const { a, b, cable, ends } = pair;
+      const from = { ip: here === 'a' ? ends.a.ip : ends[here], port: port(ports[0]) };
+      const to = { ip: there === 'b' ? ends.b.ip : ends[there], port: port(ports[1]) };
+      await pair.openBoth();
+      expect(await cable.pings(cable.a, ends.innerB)).toBe(true);
+      const before = await pair.arrivedInB();
+      using stranger = NamespaceSocket.udp(cable.a, from);
+      const payload = innerEcho(ends.innerA, ends.innerB);
+      stranger.send(to, payload);
+      await pair.heardInB(1);
+      expect(await pair.arrivedInB()).toBe(before);
+      expect(b.packets()[0]).toMatchObject({
+        path: { local: to, remote: from },
+        payload: new Uint8Array(payload),
+      });
+      // The same bytes on the admitted path do arrive.
+      await a.send({ path: ends.aToB, payload, ttl: undefined });
+      await eventually(async () => {
+        expect(await pair.arrivedInB()).toBe(before + 1);
+      });
+      expect((await b.counters()).rxPackets).toBe(2n);
     },
-  ])('an inner packet from $what never reaches the device', async ({ from, to }) => {
+  );
+}
+
+/** What holds where both ends have both families outside (a pair with IPv6 at its ends). */
+export function describeMoves(pairOf: () => PlanePair): void {
+  test('a re-pointed peer is carried on over the other family, and back', async () => {
     const pair = pairOf();
-    const { a, b, cable } = pair;
-    await pair.openBoth();
-    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-    const before = await pair.arrivedInB();
-    using stranger = NamespaceSocket.udp(cable.a, from);
-    const payload = innerEcho(INNER_A, INNER_B);
-    stranger.send(to, payload);
-    await pair.heardInB(1);
-    expect(await pair.arrivedInB()).toBe(before);
-    expect(b.packets()[0]).toMatchObject({
-      path: { local: to, remote: from },
-      payload: new Uint8Array(payload),
-    });
-    // The same bytes on the admitted path do arrive.
-    await a.send({ path: A_TO_B, payload, ttl: undefined });
-    await eventually(async () => {
-      expect(await pair.arrivedInB()).toBe(before + 1);
-    });
-    expect((await b.counters()).rxPackets).toBe(2n);
+    const { a, b, cable, ends } = pair;
+    const over = endsOf({ ...ends, outside: ends.outside === 'ipv4' ? 'ipv6' : 'ipv4' });
+    await pair.openA({ localIps: [] });
+    await pair.openB();
+    await pair.admitBoth();
+    expect(await cable.pings(cable.a, ends.innerB)).toBe(true);
+    for (const [there, gone] of [
+      [over, ends],
+      [ends, over],
+    ] as const) {
+      await Promise.all([a.admit(there.aToB), b.admit(there.bToA)]);
+      using tap = NamespaceSocket.tapAll(cable.b);
+      expect(await cable.pings(cable.a, ends.innerB)).toBe(true);
+      expect(await cable.pings(cable.b, ends.innerA)).toBe(true);
+      const seen = tap.received();
+      expect(tunnelled(seen, there.a.ip).length).toBeGreaterThan(0);
+      expect(tunnelled(seen, gone.a.ip)).toEqual([]);
+      expect((await b.describePeer()).mtu).toBe(there.mtu);
+      const before = await pair.arrivedInB();
+      const payload = innerEcho(ends.innerA, ends.innerB);
+      const heard = b.packets().length;
+      await a.send({ path: gone.aToB, payload, ttl: undefined });
+      await pair.heardInB(heard + 1);
+      expect(await pair.arrivedInB()).toBe(before);
+    }
   });
 }
 
@@ -235,16 +282,17 @@ export function describeRepair(pairOf: () => PlanePair, more: readonly Disturban
     ...more,
   ])('$what: it is put back and told', async ({ argv, said }) => {
     const pair = pairOf();
-    const { b, cable } = pair;
+    const { b, cable, ends } = pair;
+    const { innerA, innerB } = ends;
     const before = await pair.stateOfB();
     await pair.openBoth();
-    expect(await cable.pings(cable.b, INNER_A)).toBe(true);
+    expect(await cable.pings(cable.b, innerA)).toBe(true);
     await cable.sure(cable.b, ...argv);
     await eventually(() => {
       expect(b.events).toContainEqual({ event: 'disturbed', what: said, repaired: true });
     });
-    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-    expect(await cable.pings(cable.b, INNER_A)).toBe(true);
+    expect(await cable.pings(cable.a, innerB)).toBe(true);
+    expect(await cable.pings(cable.b, innerA)).toBe(true);
     expect(b.events.filter(({ event }) => event === 'failed')).toEqual([]);
     expect((await b.counters()).rxPackets).toBeGreaterThan(2n);
     await b.close('remove');
@@ -256,15 +304,19 @@ export function describeRepair(pairOf: () => PlanePair, more: readonly Disturban
 export function describeOpening(pairOf: () => PlanePair): void {
   test('device, addresses and MTU are as configured', async () => {
     const pair = pairOf();
-    const { a, cable } = pair;
+    const { a, cable, ends } = pair;
     await pair.openA({ device: 'tun-test-longer', mtu: 1300, outerDevice: 'v0' });
-    const shown = await cable.sure(cable.a, 'ip', '-j', '-4', 'addr', 'show', 'tun-test-longer');
-    const [link] = JSON.parse(shown) as [unknown];
+    const shown = await cable.sure(cable.a, 'ip', '-j', 'addr', 'show', 'tun-test-longer');
+    const [link] = JSON.parse(shown) as [{ addr_info: readonly { scope: string }[] }];
     expect(link).toMatchObject({
       mtu: 1300,
       flags: expect.arrayContaining(['UP', 'NOARP']) as unknown,
-      addr_info: [{ local: INNER_A, address: INNER_B, prefixlen: 32 }],
     });
+    const own = ends.allOfA.map((local, index) => ({
+      ...{ local, address: ends.allOfB[index], prefixlen: bitsOf(familyOf(local)) },
+    }));
+    const given = link.addr_info.filter(({ scope }) => scope !== 'link');
+    expect(given).toMatchObject(own);
     await a.refresh();
     expect((await a.describe()).mtu).toBe(1300);
   });
@@ -272,7 +324,7 @@ export function describeOpening(pairOf: () => PlanePair): void {
   test.each([
     {
       what: 'a foreign address',
-      options: { localIp: ip('10.9.0.9') },
+      options: { localIps: [ip('10.9.0.9')] },
       error: { exit: 'address', errno: 'EADDRNOTAVAIL' },
       hint: 'fou-local-ip',
     },

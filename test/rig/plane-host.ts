@@ -9,6 +9,7 @@ import type { OuterIp, InnerIp, Path } from '../../src/core/addr.ts';
 import { decodePublicKey } from '../../src/core/public-key.ts';
 import {
   DEFAULT_PEER,
+  type OuterConfig,
   type PeerConfig,
   type PeerId,
   type Proof,
@@ -56,10 +57,11 @@ type Reply = {
 export type HostPeer = Omit<PlanePeer, 'hint'> & Partial<Pick<PlanePeer, 'hint'>>;
 
 export type HostOptions = {
-  readonly ip: InnerIp;
+  readonly ips: readonly InnerIp[];
   readonly peers: readonly HostPeer[];
   readonly role?: 'server' | 'client';
-  readonly localIp?: OuterIp;
+  readonly localIps?: readonly OuterIp[];
+  readonly family?: OuterConfig['family'];
   readonly localPort?: number;
   readonly outerDevice?: string;
   readonly udpChecksum?: boolean;
@@ -329,15 +331,15 @@ function hostConfig(options: HostOptions): TunnelConfig {
     number: 0,
     dataplane: 'auto',
     outer: {
-      localIps: options.localIp === undefined ? [] : [options.localIp],
-      family: 'auto',
+      localIps: options.localIps ?? [],
+      family: options.family ?? 'auto',
       localPort: port(options.localPort ?? 10_000),
       device: options.outerDevice,
       localIpAlt: '172.29.0.0' as OuterIp,
       forceLocalIpAlt: false,
       udpChecksum: options.udpChecksum,
     },
-    inner: { device: options.device ?? 'ipipou0', ips: [options.ip], mtu: options.mtu },
+    inner: { device: options.device ?? 'ipipou0', ips: options.ips, mtu: options.mtu },
     queue: { number: 0, maxLength: 24 },
     nft: { table: 'ipipou', counters: true },
     peers: options.peers.map(peerConfig),

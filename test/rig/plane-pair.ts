@@ -1,19 +1,20 @@
 import { afterAll, afterEach, beforeAll, beforeEach, vi } from 'vitest';
-import type { Path } from '../../src/core/addr.ts';
 import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
-import { port } from '../../src/core/units.ts';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
-import { inner, ip } from './addresses.ts';
+import { IPV4_ENDS, type Ends } from './ends.ts';
 import { PlaneHost, type HostOptions } from './plane-host.ts';
 import { TwoHosts } from './two-hosts.ts';
 import { patience } from './patience.ts';
 
-export const A = { ip: ip('10.9.0.1'), port: port(10_000) };
-export const B = { ip: ip('10.9.0.2'), port: port(10_000) };
-export const A_TO_B: Path = { local: A, remote: B };
-export const B_TO_A: Path = { local: B, remote: A };
-export const INNER_A = inner('172.28.0.1');
-export const INNER_B = inner('172.28.0.0');
+/** The ends of IPv4, outside and inside. */
+export const {
+  a: A,
+  b: B,
+  aToB: A_TO_B,
+  bToA: B_TO_A,
+  innerA: INNER_A,
+  innerB: INNER_B,
+} = IPV4_ENDS;
 
 /**
  * Two planes over one cable; its drawing is at the head of two-hosts.ts.
@@ -22,33 +23,35 @@ export const INNER_B = inner('172.28.0.0');
  */
 export class PlanePair implements AsyncDisposable {
   readonly cable: TwoHosts;
+  readonly ends: Ends;
   a: PlaneHost;
   b: PlaneHost;
 
-  private constructor(cable: TwoHosts, a: PlaneHost, b: PlaneHost) {
+  private constructor(cable: TwoHosts, ends: Ends, a: PlaneHost, b: PlaneHost) {
     this.cable = cable;
+    this.ends = ends;
     this.a = a;
     this.b = b;
   }
 
-  /** Of one kind where nothing else is said of b. */
-  static async make(ofA: PlaneName, ofB = ofA): Promise<PlanePair> {
-    const cable = await TwoHosts.make();
+  static async make({ a: ofA, b: ofB = ofA, ends = IPV4_ENDS }: PairOptions): Promise<PlanePair> {
+    const cable = await TwoHosts.make({ ipv6: ends !== IPV4_ENDS });
     const [a, b] = await Promise.all([PlaneHost.in(cable.a, ofA), PlaneHost.in(cable.b, ofB)]);
-    return new PlanePair(cable, a, b);
+    return new PlanePair(cable, ends, a, b);
   }
 
   /** Bound to one address, so that a test can use the port of the others. */
   async openA(options: Partial<HostOptions> = {}): Promise<void> {
-    const peers = [{ id: DEFAULT_PEER, innerIps: [INNER_B], allowedIps: 'any' }] as const;
-    await this.a.open({ ip: INNER_A, peers, localIp: A.ip, role: 'client', ...options });
+    const { allOfA, allOfB, a } = this.ends;
+    const peers = [{ id: DEFAULT_PEER, innerIps: allOfB, allowedIps: 'any' }] as const;
+    await this.a.open({ ips: allOfA, peers, localIps: [a.ip], role: 'client', ...options });
   }
 
   async openB(
     options: Partial<HostOptions> = {},
     authLengths: readonly number[] = [],
   ): Promise<void> {
-    await this.b.open({ ...OF_B, ...options }, authLengths);
+    await this.b.open({ ...ofB(this.ends), ...options }, authLengths);
   }
 
   /** Opens both ends and admits each to the other. */
@@ -59,11 +62,15 @@ export class PlanePair implements AsyncDisposable {
 
   /** Admits each end to the other. */
   async admitBoth(): Promise<void> {
-    await Promise.all([this.a.admit(A_TO_B), this.b.admit(B_TO_A)]);
+    await Promise.all([this.a.admit(this.ends.aToB), this.b.admit(this.ends.bToA)]);
   }
 
-  /** Echo requests that b's kernel has taken in, from anywhere. */
+  /** Echo requests of the inner family that b's kernel has taken in, from anywhere. */
   async arrivedInB(): Promise<number> {
+    if (this.ends.inside === 'ipv6') {
+      const snmp6 = await this.cable.sure(this.cable.b, 'cat', '/proc/net/snmp6');
+      return Number(/Icmp6InEchos\s+(\d+)/.exec(snmp6)?.[1]);
+    }
     const snmp = await this.cable.sure(this.cable.b, 'cat', '/proc/net/snmp');
     const [names = [], values = []] = snmp
       .split('\n')
@@ -103,18 +110,18 @@ export class PlanePair implements AsyncDisposable {
   }
 }
 
-/**
- * One pair for all tests of a file or block, which `use` is given; reset after each test. Of one kind where
- * nothing else is said of b.
- */
-export function onePair(
-  ofA: PlaneName,
-  use: (pair: PlanePair) => void,
-  ofB: PlaneName = ofA,
-): void {
+/** What a pair is of: b as a where nothing is said, IPv4 outside and inside. */
+export type PairOptions = {
+  readonly a: PlaneName;
+  readonly b?: PlaneName;
+  readonly ends?: Ends;
+};
+
+/** One pair for all tests of a file or block, which `use` is given; reset after each test. */
+export function onePair(of: PlaneName | PairOptions, use: (pair: PlanePair) => void): void {
   let pair: PlanePair;
   beforeAll(async () => {
-    pair = await PlanePair.make(ofA, ofB);
+    pair = await PlanePair.make(typeof of === 'string' ? { a: of } : of);
     use(pair);
   });
   afterEach(() => pair.reset());
@@ -125,17 +132,22 @@ export function onePair(
 export function pairForEach(plane: PlaneName, use: (pair: PlanePair) => void): void {
   let pair: PlanePair;
   beforeEach(async () => {
-    pair = await PlanePair.make(plane);
+    pair = await PlanePair.make({ a: plane });
     use(pair);
   });
   afterEach(() => pair[Symbol.asyncDispose]());
 }
 
 /** How b is opened where a test says nothing else. */
-export const OF_B: HostOptions = {
-  ip: INNER_B,
-  peers: [{ id: DEFAULT_PEER, innerIps: [INNER_A], allowedIps: 'any' }],
-};
+export function ofB({ allOfA, allOfB }: Ends): HostOptions {
+  return {
+    ips: allOfB,
+    peers: [{ id: DEFAULT_PEER, innerIps: allOfA, allowedIps: 'any' }],
+  };
+}
+
+/** The same of IPv4. */
+export const OF_B: HostOptions = ofB(IPV4_ENDS);
 
 export async function eventually(check: () => Promise<void> | void): Promise<void> {
   await vi.waitFor(check, { timeout: patience(10_000), interval: 20 });

@@ -1,9 +1,10 @@
 import { expect, vi } from 'vitest';
 import type { Program } from '../../src/adapters/lab/process.ts';
 import type { Topology } from '../../src/adapters/lab/topology.ts';
-import type { InnerIp, Ip } from '../../src/core/addr.ts';
-import { internetChecksum } from '../../src/core/wire/checksum.ts';
+import { familyOf, type InnerIp, type Ip } from '../../src/core/addr.ts';
+import { internetChecksum, pseudoHeaderSum } from '../../src/core/wire/checksum.ts';
 import { encodeIpv4Header } from '../../src/core/wire/ipv4.ts';
+import { encodeIpv6Header, IPPROTO_ICMPV6 } from '../../src/core/wire/ipv6.ts';
 import { patience } from './patience.ts';
 
 /** Asserts that `target` answers within ten seconds. */
@@ -111,22 +112,25 @@ function receivedBytes(json: string): number {
   return report.end.sum_received.bytes;
 }
 
-/** An inner packet: an ICMP echo request (RFC 792) with a recognisable payload. */
+/** An inner packet: an echo request (RFC 792, RFC 4443) with a recognisable payload, of the addresses' family. */
 export function innerEcho(source: InnerIp, destination: InnerIp, payload = 32): Uint8Array {
+  const ipv6 = familyOf(source) === 'ipv6';
   const icmp = new Uint8Array(8 + payload).fill(0x61, 8);
-  icmp[0] = 8;
-  const sum = internetChecksum(icmp);
+  icmp[0] = ipv6 ? 128 : 8;
+  const pseudo = ipv6 ? pseudoHeaderSum(source, destination, IPPROTO_ICMPV6, icmp.length) : 0;
+  const sum = internetChecksum(icmp, pseudo);
   icmp[2] = sum >> 8;
   icmp[3] = sum & 0xff;
-  const header = encodeIpv4Header({
-    payloadLength: icmp.length,
-    identification: 1,
-    dontFragment: true,
-    ttl: 64,
-    protocol: 1,
-    source,
-    destination,
-  });
+  const ends = { source, destination, payloadLength: icmp.length };
+  const header = ipv6
+    ? encodeIpv6Header({ ...ends, hopLimit: 64, nextHeader: IPPROTO_ICMPV6 })
+    : encodeIpv4Header({
+        ...ends,
+        identification: 1,
+        dontFragment: true,
+        ttl: 64,
+        protocol: 1,
+      });
   return Buffer.concat([header, icmp]);
 }
 
@@ -145,9 +149,11 @@ export async function whatIsThere(lab: Topology, namespace: string): Promise<str
     ['ip', '-o', 'addr'],
     ['ip', 'route', 'show', 'table', 'all'],
     ['ip', 'rule'],
+    ['ip', '-6', 'rule'],
     ['nft', 'list', 'ruleset'],
     ['ip', 'fou', 'show'],
     ['sysctl', '-ar', 'net.ipv4.(ip_forward|conf.*.(rp_filter|forwarding|accept_local))$'],
+    ['sysctl', '-ar', 'net.ipv6.conf.*.(forwarding|accept_ra|disable_ipv6)$'],
   ];
   const shown = await Promise.all(views.map((argv) => lab.exec(namespace, argv)));
   return shown.map(({ stdout }) => stdout.replaceAll(/ valid_lft .*/g, '')).join('\n');

@@ -1,7 +1,8 @@
 import { expect } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
-import type { Ip } from '../../src/core/addr.ts';
+import { familyOf, type Ip } from '../../src/core/addr.ts';
+import { addressFamily } from '../../src/core/wire/sockaddr.ts';
 import { PROJECT } from '../vm/rig/project.ts';
 
 const node = (namespace: string, script: string): Program =>
@@ -78,6 +79,45 @@ export async function expectTcp(from: string, to: string, at: Ip, bytes: number)
   await expectSame(sender, receiver);
 }
 
+/** So many TCP connections at one time, each with random bytes of its own; what arrived is what was sent. */
+export async function expectStreams(
+  from: string,
+  to: string,
+  at: Ip,
+  { streams, bytes }: { readonly streams: number; readonly bytes: number },
+): Promise<void> {
+  // What each stream carried, in an order that both sides have.
+  const finish = `
+    const digests = [];
+    const done = (digest) => {
+      if (digests.push(digest) < ${streams}) return;
+      for (const each of digests.toSorted()) hash.update(each);
+      say();
+    };`;
+  await using receiver = node(
+    to,
+    `${PRELUDE}${finish}
+    const server = net.createServer((socket) => {
+      const own = createHash('sha256');
+      socket.on('data', (data) => own.update(data));
+      socket.on('end', () => { socket.end(); done(own.digest('hex')); if (digests.length === ${streams}) server.close(); });
+    });
+    server.listen(5003, '${at}', ${streams}, () => console.log('ready'));`,
+  );
+  await receiver.waitFor(/ready/);
+  await using sender = node(
+    from,
+    `${PRELUDE}${finish}
+    for (let count = 0; count < ${streams}; count += 1) {
+      const data = randomBytes(${bytes});
+      const socket = net.connect(5003, '${at}', () => socket.end(data));
+      socket.resume();
+      socket.on('close', () => done(createHash('sha256').update(data).digest('hex')));
+    }`,
+  );
+  await expectSame(sender, receiver);
+}
+
 /**
  * UDP datagrams of all sizes up to `largest`, some in bursts of one size (which the kernel may hand over
  * as one, UDP_SEGMENT), each answered by its length. Both sides' hashes must agree.
@@ -86,7 +126,7 @@ export async function expectUdp(from: string, to: string, at: Ip, largest: numbe
   await using receiver = node(
     to,
     `${PRELUDE}
-    const socket = dgram.createSocket('udp4', (data, { port, address }) => {
+    const socket = dgram.createSocket('${familyOf(at) === 'ipv4' ? 'udp4' : 'udp6'}', (data, { port, address }) => {
       if (data.length === 0) { say(); socket.close(); return; }
       hash.update(data);
       socket.send(String(data.length), port, address);
@@ -99,10 +139,10 @@ export async function expectUdp(from: string, to: string, at: Ip, largest: numbe
     `${PRELUDE}
     import { once } from 'node:events';
     const libc = await import('file://${PROJECT}/.cache/modules/adapters/ffi/libc.js');
-    const { encodeSockaddrIn } = await import('file://${PROJECT}/.cache/modules/core/wire/sockaddr.js');
-    const to = encodeSockaddrIn({ ip: '${at}', port: 5002 });
+    const { encodeSockaddr } = await import('file://${PROJECT}/.cache/modules/core/wire/sockaddr.js');
+    const to = encodeSockaddr({ ip: '${at}', port: 5002 });
     // linux/udp.h: SOL_UDP, UDP_SEGMENT.
-    const fd = libc.socket(2, 2 | 0o4000, 0);
+    const fd = libc.socket(${addressFamily(familyOf(at))}, 2 | 0o4000, 0);
     const { onReadable } = await import('file://${PROJECT}/.cache/modules/adapters/ffi/poll.js');
     const buffer = new Uint8Array(new ArrayBuffer(65536));
     let answered = 0;

@@ -1,15 +1,30 @@
 import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
 import type { Ip } from '../../src/core/addr.ts';
+import { OUTSIDE } from './ends.ts';
 import { patience } from './patience.ts';
 
 let made = 0;
+
+/** Lines of `ip` for a (0) or b (1). */
+function linesOf(side: number, ipv6: boolean): readonly string[] {
+  const own = (of: readonly string[]): readonly string[] => [of[side], of[side + 2]].map(String);
+  return [
+    'link set lo up',
+    'link set v0 addrgenmode none',
+    ...own(OUTSIDE.ipv4).map((ip) => `addr add ${ip}/24 dev v0`),
+    'link set v0 up',
+    ...(ipv6 ? own(OUTSIDE.ipv6).map((ip) => `addr add ${ip}/64 dev v0 nodad`) : []),
+  ];
+}
 
 /**
  * Two namespaces and a cable.
  *
  *     a   v0 10.9.0.1/24  <──────────>  v0 10.9.0.2/24   b
  *            10.9.0.3/24                   10.9.0.4/24
+ *
+ * With IPv6 also 2001:db8:9::1 and ::3, and ::2 and ::4, of 2001:db8:9::/64.
  */
 export class TwoHosts implements AsyncDisposable {
   readonly a: string;
@@ -20,7 +35,7 @@ export class TwoHosts implements AsyncDisposable {
     this.b = `${prefix}-b`;
   }
 
-  static async make(): Promise<TwoHosts> {
+  static async make({ ipv6 = false } = {}): Promise<TwoHosts> {
     made += 1;
     const hosts = new TwoHosts(`ipipou2-${process.pid}-${made}`);
     const { a, b } = hosts;
@@ -29,20 +44,7 @@ export class TwoHosts implements AsyncDisposable {
       `netns add ${b}`,
       `link add v0 netns ${a} type veth peer name v0 netns ${b}`,
     ]);
-    await ipBatch(a, [
-      'link set lo up',
-      'link set v0 addrgenmode none',
-      'addr add 10.9.0.1/24 dev v0',
-      'addr add 10.9.0.3/24 dev v0',
-      'link set v0 up',
-    ]);
-    await ipBatch(b, [
-      'link set lo up',
-      'link set v0 addrgenmode none',
-      'addr add 10.9.0.2/24 dev v0',
-      'addr add 10.9.0.4/24 dev v0',
-      'link set v0 up',
-    ]);
+    await Promise.all([a, b].map(async (name, side) => ipBatch(name, linesOf(side, ipv6))));
     return hosts;
   }
 
