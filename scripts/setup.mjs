@@ -7,6 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { installPackages, missingPackages, requireApt, updateLists } from './apt.mjs';
+import { debianNode } from './debian-node.mjs';
 
 export const PROJECT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -35,7 +36,7 @@ const PACKAGES = {
 };
 /**
  * The oldest releases that will do, one of a major version; later major versions than the last will, too.
- * The build and the tests (rolldown, vitest, oxlint) ask for them; what is built runs on 20.6.
+ * The build and the tests (rolldown, vitest, oxlint) ask for them; what is built runs on 18.13.
  */
 const OLDEST_NODE = ['20.19', '22.12'];
 
@@ -47,6 +48,7 @@ export function setUp(purpose) {
   if (unfit) throw new Error(unfit);
   if (purpose !== 'code') requireRoot();
   installMissing(PACKAGES[purpose]);
+  if (purpose === 'netns' || purpose === 'test') requireDebianNode();
   if (purpose === 'test' || purpose === 'bench') requireKernelSource();
   installModules();
   if (purpose !== 'code') build();
@@ -85,6 +87,12 @@ function installMissing(wanted) {
   requireApt(`these packages are missing: ${missing.join(' ')}`);
   say(`installing Debian packages: ${missing.join(' ')}`);
   installPackages(missing);
+}
+
+/** What is built is tried with the Node that packages of this Debian depend on. */
+function requireDebianNode() {
+  requireApt("Debian's own Node is tried, too");
+  debianNode(path.join(PROJECT, '.cache/debian-node'));
 }
 
 /** The guest's kernel is a Debian package that apt downloads: apt must know it. */

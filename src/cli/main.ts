@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import '../core/es2023.ts';
 import process from 'node:process';
 import { writesToJournal } from '../adapters/system/log.ts';
 import { EXIT } from '../core/exit-codes.ts';

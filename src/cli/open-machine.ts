@@ -74,13 +74,13 @@ const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_SYS_MODULE: 16 } 
 
 function facts(): readonly Fact[] {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const enough = major > 20 || (major === 20 && minor >= 6);
+  const enough = major > 18 || (major === 18 && minor >= 13);
   const effective = effectiveCapabilities();
   const lacking = Object.entries(CAPABILITIES)
     .filter(([, bit]) => (effective & (1n << BigInt(bit))) === 0n)
     .map(([name]) => name);
   return [
-    { what: 'Node 20.6 or newer', met: enough, detail: process.versions.node },
+    { what: 'Node 18.13 or newer', met: enough, detail: process.versions.node },
     {
       what: 'capabilities',
       met: lacking.length === 0,

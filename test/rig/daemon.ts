@@ -60,14 +60,17 @@ export function changed(lines: readonly string[], ...changes: readonly string[])
 export class Hosts implements AsyncDisposable {
   readonly lab: Topology;
   readonly folder: string;
+  /** What runs the built program. */
+  readonly #node: string;
 
-  private constructor(lab: Topology, folder: string) {
+  private constructor(lab: Topology, folder: string, node: string) {
     this.lab = lab;
     this.folder = folder;
+    this.#node = node;
   }
 
-  static async in(lab: Topology): Promise<Hosts> {
-    return new Hosts(lab, await mkdtemp(path.join(tmpdir(), 'ipipou-test-')));
+  static async in(lab: Topology, node = process.execPath): Promise<Hosts> {
+    return new Hosts(lab, await mkdtemp(path.join(tmpdir(), 'ipipou-test-')), node);
   }
 
   /** Where daemons keep run and state directories; one state per namespace, as on real hosts. */
@@ -85,7 +88,7 @@ export class Hosts implements AsyncDisposable {
     args: readonly string[],
     options: { readonly timeout?: Millis; readonly input?: string } = {},
   ): Promise<Finished> {
-    return this.lab.exec(namespace, [process.execPath, IPIPOU, ...args], {
+    return this.lab.exec(namespace, [this.#node, IPIPOU, ...args], {
       timeout: patience(60_000),
       ...options,
       env: this.env(namespace),
@@ -101,7 +104,7 @@ export class Hosts implements AsyncDisposable {
   /** Starts a daemon from config lines; resolves at once. */
   async start(namespace: string, lines: readonly string[], device = 'ipipou0'): Promise<Daemon> {
     const file = await this.writeConfig(namespace, device, lines);
-    const program = this.lab.spawn(namespace, [process.execPath, IPIPOU, '--config', file], {
+    const program = this.lab.spawn(namespace, [this.#node, IPIPOU, '--config', file], {
       env: this.env(namespace),
     });
     return new Daemon(program, this.controlPath(namespace, device));

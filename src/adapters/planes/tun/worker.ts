@@ -1,3 +1,4 @@
+import '../../../core/es2023.ts';
 import { parentPort, workerData } from 'node:worker_threads';
 import { port } from '../../../core/units.ts';
 import { errnoName } from '../../ffi/errno.ts';
