@@ -1,5 +1,5 @@
 /** Why a plane does not do with a peer what its owner asks. */
-import { formatEndpoint, type Path } from '../../core/addr.ts';
+import { familyOf, formatEndpoint, type Family, type Path } from '../../core/addr.ts';
 import { IpipouError, KernelError } from '../../core/errors.ts';
 import type { Port } from '../../core/units.ts';
 import type { PeerId } from '../../ports/data-plane.ts';
@@ -15,6 +15,13 @@ export function requirePeer<P>(peers: { get(id: PeerId): P | undefined }, id: Pe
 export function requireTunnelPort({ local }: Path, port: Port): void {
   if (local.port === port) return;
   throw new IpipouError('createTunnel', `the tunnel's port is ${port}, not ${local.port}`);
+}
+
+/** Throws IpipouError for a path of a family that the tunnel has no port in. */
+export function requireFamily({ remote }: Path, families: readonly Family[]): void {
+  if (families.includes(familyOf(remote.ip))) return;
+  const there = formatEndpoint(remote);
+  throw new IpipouError('createTunnel', `${there} is of a family that the tunnel does not use`);
 }
 
 /** A peer cannot be where `holder` of the same tunnel is admitted. */

@@ -77,8 +77,8 @@ describe('inner addresses', () => {
 
 it('tags are FNV-1a', () => {
   // The test vectors of the algorithm's authors (isthe.com/chongo/tech/comp/fnv).
-  expect(tagOf('a' as PeerId)).toBe(0xe40c292c);
-  expect(tagOf('foobar' as PeerId)).toBe(0xbf9cf968);
+  expect(tagOf({ id: 'a' as PeerId, innerIps: [] })).toBe(0xe40c292c);
+  expect(tagOf({ id: 'foobar' as PeerId, innerIps: [address(1)] })).toBe(0xbf9cf968);
 });
 
 it.each([

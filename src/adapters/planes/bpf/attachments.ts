@@ -1,8 +1,9 @@
+import { familyOf, type Family } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { asError, KernelError } from '../../../core/errors.ts';
 import { IFF_LOOPBACK } from '../../../core/netlink/link.ts';
 import type { IfIndex } from '../../../core/units.ts';
-import type { Link, RouteNetlink } from '../../netlink/route.ts';
+import type { Address, Link, RouteNetlink } from '../../netlink/route.ts';
 import type { TrafficControl } from '../../netlink/tc.ts';
 import type { ProgramName } from './abi.ts';
 import { attachedProgram, detachFilter, type Hook } from './bpf-calls.ts';
@@ -27,6 +28,7 @@ export class Attachments {
   readonly #route: RouteNetlink;
   readonly #tc: TrafficControl;
   readonly #config: TunnelConfig;
+  readonly #families: readonly Family[];
   readonly #write: (attached: readonly AttachedRecord[]) => void;
   /** Outer devices by index; as many as the namespace has with an address. */
   readonly #outer = new Map<IfIndex, AttachedRecord>();
@@ -37,12 +39,13 @@ export class Attachments {
   constructor(
     route: RouteNetlink,
     tc: TrafficControl,
-    config: TunnelConfig,
+    { config, families }: { readonly config: TunnelConfig; readonly families: readonly Family[] },
     write: (attached: readonly AttachedRecord[]) => void,
   ) {
     this.#route = route;
     this.#tc = tc;
     this.#config = config;
+    this.#families = families;
     this.#write = write;
   }
 
@@ -184,8 +187,9 @@ export class Attachments {
   }
 
   /**
-   * `fou-dev`, else every device with an IPv4 address, but for the loopback and tunnel devices of ours:
-   * what comes out of those has been decapsulated.
+   * `fou-dev`, else every device with an address of a family that is outside, but for the loopback and tunnel
+   * devices of ours: what comes out of those has been decapsulated. A link-local address does not count: every
+   * port of every bridge has one.
    */
   async #outerLinks(): Promise<readonly Link[]> {
     const { device } = this.#config.outer;
@@ -194,12 +198,18 @@ export class Attachments {
       return link ? [link] : [];
     }
     const [links, addresses] = await Promise.all([this.#route.links(), this.#route.addresses()]);
-    const addressed = new Set(addresses.map(({ index }) => index));
+    const counted = addresses.filter((address) => this.#counts(address));
+    const addressed = new Set(counted.map(({ index }) => index));
     const candidates = links.filter(
       ({ index, flags }) => addressed.has(index) && (flags & IFF_LOOPBACK) === 0,
     );
     const tunnels = await Promise.all(candidates.map((link) => this.#isTunnel(link)));
     return candidates.filter((_, at) => !tunnels[at]);
+  }
+
+  #counts({ ip, scope }: Address): boolean {
+    const family = familyOf(ip);
+    return this.#families.includes(family) && (family === 'ipv4' || scope !== 'link');
   }
 
   async #isTunnel({ index, kind }: Link): Promise<boolean> {

@@ -44,9 +44,12 @@ export class Installation {
     this.#fixed = fixed;
     this.#socket = socket;
     this.#tc = openTrafficControl();
-    this.#pair = new TunnelPair(route, context.config);
-    this.#attachments = new Attachments(route, this.#tc, context.config, (attached) =>
-      this.#record(attached),
+    this.#pair = new TunnelPair(route, context.config, fixed.outside);
+    this.#attachments = new Attachments(
+      route,
+      this.#tc,
+      { config: context.config, families: fixed.outside },
+      (attached) => this.#record(attached),
     );
   }
 

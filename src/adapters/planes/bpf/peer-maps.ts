@@ -1,7 +1,16 @@
 import { PROGRAM_RATES } from '../../../core/budgets.ts';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { formatPrefix, type Path, type Prefix } from '../../../core/addr.ts';
+import {
+  bitsOf,
+  familyOf,
+  formatPrefix,
+  ofFamily,
+  type Family,
+  type Path,
+  type Prefix,
+} from '../../../core/addr.ts';
 import { encodeU64host, getU64host } from '../../../core/bytes.ts';
+import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
@@ -19,11 +28,15 @@ export type Fixed = {
   readonly authLengths: ReadonlySet<number>;
   /** Of outer packets. */
   readonly ttl: number;
+  /** Families that the tunnel has a port in. */
+  readonly outside: readonly Family[];
 };
 
-/** An inner address (a prefix of 32) or network. */
+/** An inner address (a prefix of all its bits) or network. */
 type Inner = Prefix;
-const HOST = 32;
+
+/** How many of a family there are. */
+type InnerCounts = { hosts: number; prefixes: number };
 
 /** How a peer's packets leave. */
 export type Way = {
@@ -51,8 +64,10 @@ export class PeerMaps implements Disposable {
   readonly #fixed: Fixed;
   readonly #maxInner: number;
   #ends: Ends;
-  #hosts = 0;
-  #prefixes = 0;
+  readonly #inner: Readonly<Record<Family, InnerCounts>> = {
+    ipv4: { hosts: 0, prefixes: 0 },
+    ipv6: { hosts: 0, prefixes: 0 },
+  };
   #defaultPeer: Peer | undefined;
 
   private constructor(programs: Programs, maxInner: number, fixed: Fixed, ends: Ends) {
@@ -66,7 +81,11 @@ export class PeerMaps implements Disposable {
   static load(fixed: Fixed, ends: Ends, peers: readonly PlanePeer[]): PeerMaps {
     const maxPeers = roomFor(peers.length);
     const maxInner = Math.max(2 * maxPeers, roomFor(innerCount(peers)));
-    const programs = loadPrograms({ maxPeers, maxInner });
+    const ipv6 = {
+      outside: fixed.outside.includes('ipv6'),
+      inside: carries(fixed.config.inner, 'ipv6'),
+    };
+    const programs = loadPrograms({ maxPeers, maxInner, ipv6 });
     try {
       const maps = new PeerMaps(programs, maxInner, fixed, ends);
       maps.configure(peers);
@@ -81,7 +100,9 @@ export class PeerMaps implements Disposable {
   hasRoom(peers: readonly PlanePeer[]): boolean {
     const known = peers.flatMap(({ id }) => this.peers.get(id) ?? []);
     const fresh = peers.length - known.length;
-    const inner = this.#hosts + this.#prefixes + innerCount(peers) - innerCount(known);
+    const { ipv4, ipv6 } = this.#inner;
+    const now = ipv4.hosts + ipv4.prefixes + ipv6.hosts + ipv6.prefixes;
+    const inner = now + innerCount(peers) - innerCount(known);
     return this.peers.size + fresh <= this.programs.maxPeers && inner <= this.#maxInner;
   }
 
@@ -195,14 +216,15 @@ export class PeerMaps implements Disposable {
    */
   async recognize(entries: PeerEntries): Promise<Inheritance> {
     const byTag = new Map<number, Peer>();
-    for (const peer of this.peers.all()) byTag.set(tagOf(peer.id), peer);
+    for (const peer of this.peers.all()) byTag.set(tagOf(peer), peer);
     const paths = new Map<PeerId, { path: Path; index: number }>();
     const found = entries.paths(this.#fixed.config.outer.localPort);
     for (const slice of slices(found, PEERS_AT_ONCE)) {
       for (const { path, index } of slice) {
         const slot = entries.peer(index);
         const peer = byTag.get(slot?.tag ?? 0);
-        if (peer && slot && slot.innerIp === peer.innerIps[0] && sameWay(slot, path)) {
+        const same = peer && slot && slot.innerIp === ofFamily(peer.innerIps, 'ipv4');
+        if (same && sameWay(slot, path) && this.#isOutside(path)) {
           paths.set(peer.id, { path, index });
         }
       }
@@ -218,7 +240,8 @@ export class PeerMaps implements Disposable {
   }
 
   writeConfig(): void {
-    const { config, authLengths, ttl } = this.#fixed;
+    const { config, authLengths, ttl, outside } = this.#fixed;
+    const { ipv4, ipv6 } = this.#inner;
     const { near, far } = this.#ends;
     this.programs.configure({
       near: near.index,
@@ -228,14 +251,14 @@ export class PeerMaps implements Disposable {
       ttl,
       udpChecksum: config.outer.udpChecksum ?? false,
       udpChecksum6: config.outer.udpChecksum ?? true,
-      outside: ['ipv4'],
-      inside: ['ipv4'],
+      outside,
+      inside: FAMILIES.filter((family) => carries(config.inner, family)),
       strangers: config.role === 'server',
       defaultPeer: this.#defaultPeer?.index,
-      hasHosts: this.#hosts > 0,
-      hasPrefixes: this.#prefixes > 0,
-      hasHosts6: false,
-      hasPrefixes6: false,
+      hasHosts: ipv4.hosts > 0,
+      hasPrefixes: ipv4.prefixes > 0,
+      hasHosts6: ipv6.hosts > 0,
+      hasPrefixes6: ipv6.prefixes > 0,
       authLengths: [...authLengths],
       rates: PROGRAM_RATES,
     });
@@ -244,6 +267,10 @@ export class PeerMaps implements Disposable {
   /** Lets go of user space's part. */
   [Symbol.dispose](): void {
     this.programs[Symbol.dispose]();
+  }
+
+  #isOutside({ remote }: Path): boolean {
+    return this.#fixed.outside.includes(familyOf(remote.ip));
   }
 
   #know(peer: PlanePeer): Peer {
@@ -273,10 +300,10 @@ export class PeerMaps implements Disposable {
   /** Gives these peers what is theirs; all of it. */
   #writeInner(peers: readonly Peer[]): readonly Inner[] {
     const all = peers.flatMap((peer) => innerOf(peer).map((inner) => ({ inner, peer })));
-    const hosts = all.filter(({ inner }) => inner.length === HOST);
+    const hosts = all.filter(({ inner }) => isHost(inner));
     this.programs.setHosts(hosts.map(({ inner, peer }) => [inner.ip, peer.index]));
     for (const { inner, peer } of all) {
-      if (inner.length < HOST) this.programs.setPrefix(inner, peer.index);
+      if (!isHost(inner)) this.programs.setPrefix(inner, peer.index);
     }
     for (const peer of peers) if (peer.allowedIps === 'any') this.#defaultPeer = peer;
     const written = all.map(({ inner }) => inner);
@@ -286,15 +313,14 @@ export class PeerMaps implements Disposable {
 
   #removeInner(inner: Iterable<Inner>): void {
     for (const prefix of inner) {
-      if (prefix.length === HOST) this.programs.removeHost(prefix.ip);
+      if (isHost(prefix)) this.programs.removeHost(prefix.ip);
       else this.programs.removePrefix(prefix);
     }
   }
 
   #count(inner: Iterable<Inner>, sign: 1 | -1): void {
-    for (const { length } of inner) {
-      if (length === HOST) this.#hosts += sign;
-      else this.#prefixes += sign;
+    for (const prefix of inner) {
+      this.#inner[familyOf(prefix.ip)][isHost(prefix) ? 'hosts' : 'prefixes'] += sign;
     }
   }
 
@@ -311,10 +337,16 @@ export class PeerMaps implements Disposable {
       innerMtu: way.innerMtu,
       outerDevice: way.device,
       anySource: peer.allowedIps === 'any',
-      innerIp: peer.innerIps[0],
-      tag: tagOf(peer.id),
+      innerIp: ofFamily(peer.innerIps, 'ipv4'),
+      tag: tagOf(peer),
     };
   }
+}
+
+const FAMILIES = ['ipv4', 'ipv6'] as const;
+
+function isHost({ ip, length }: Inner): boolean {
+  return length === bitsOf(familyOf(ip));
 }
 
 function roomFor(count: number): number {

@@ -1,4 +1,4 @@
-import { hostPrefix, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
+import { hostPrefix, ofFamily, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
 import { isHostOf } from '../../../core/config/build-peer.ts';
 import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
@@ -97,9 +97,13 @@ export function innerOf({
   return absent.length === 0 ? all : [...absent.map((ip) => hostPrefix(ip)), ...all];
 }
 
-/** A name in 32 bits (FNV-1a), which a later run knows it by. */
-export function tagOf(id: PeerId): number {
+/**
+ * A name in 32 bits (FNV-1a), and the inner address of IPv6 where there is one, by which a later run knows a peer;
+ * that of IPv4 is in the maps.
+ */
+export function tagOf({ id, innerIps }: Pick<PlanePeer, 'id' | 'innerIps'>): number {
+  const text = `${id}${ofFamily(innerIps, 'ipv6') ?? ''}`;
   let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(id)) hash = Math.imul(hash ^ byte, 0x01000193);
+  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }

@@ -1,8 +1,9 @@
-import type { Path } from '../../../core/addr.ts';
+import { type Family, type Path } from '../../../core/addr.ts';
 import { asError, IpipouError } from '../../../core/errors.ts';
+import { carries } from '../../../core/config/families.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import { millis, type Millis } from '../../../core/units.ts';
-import { IPV4_ALONE, looksLikeData } from '../../../core/wire/inner-packet.ts';
+import { looksLikeData, type Carried } from '../../../core/wire/inner-packet.ts';
 import { planePeer } from '../../../core/plane-peer.ts';
 import type {
   ControlPacket,
@@ -18,8 +19,9 @@ import type {
 } from '../../../ports/data-plane.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
 import { defaultTtl } from '../../system/default-ttl.ts';
+import { listenFamilies } from '../families.ts';
 import { openOrUndo } from '../open-or-undo.ts';
-import { heldByAnother, requirePeer, requireTunnelPort } from '../refusals.ts';
+import { heldByAnother, requireFamily, requirePeer, requireTunnelPort } from '../refusals.ts';
 import { Serial } from '../serial.ts';
 import { ControlSockets } from './control-socket.ts';
 import { Installation } from './installation.ts';
@@ -55,6 +57,8 @@ export class BpfPlane implements DataPlane {
   readonly #installation: Installation;
   readonly #ways: Ways;
   readonly #authLengths: Set<number>;
+  readonly #outside: readonly Family[];
+  readonly #carried: Carried;
   readonly #undo = new UndoStack();
   #repairs: Repairs | undefined;
   /** Data of admitted peers that reached the socket. */
@@ -69,15 +73,24 @@ export class BpfPlane implements DataPlane {
     const { config, authLengths } = context;
     this.#context = context;
     this.#authLengths = new Set(authLengths);
-    this.#socket = new ControlSockets(config.outer, ['ipv4'], {
+    this.#outside = listenFamilies(config);
+    this.#carried = {
+      ipv4: carries(config.inner, 'ipv4'),
+      ipv6: carries(config.inner, 'ipv6'),
+    };
+    this.#socket = new ControlSockets(config.outer, this.#outside, {
       packet: (packet) => this.#control(packet),
       icmp: (path, error) => context.listener.outerError({ remote: path.remote, ...error }),
     });
     this.#route = openRouteNetlink();
-    const fixed: Fixed = { config, authLengths: this.#authLengths, ttl: defaultTtl() };
+    const fixed: Fixed = {
+      ...{ config, authLengths: this.#authLengths, ttl: defaultTtl() },
+      outside: this.#outside,
+    };
     this.#installation = new Installation(context, this.#route, { fixed, socket: this.#socket });
     this.#ways = new Ways({
       ...{ config, log: context.log, route: this.#route, installation: this.#installation },
+      outside: this.#outside,
       serial: (work) => this.#serial.run(work),
       closed: () => this.#closed,
     });
@@ -150,6 +163,7 @@ export class BpfPlane implements DataPlane {
 
   async admit(id: PeerId, { path }: PeerProperties): Promise<void> {
     requireTunnelPort(path, this.#context.config.outer.localPort);
+    requireFamily(path, this.#outside);
     await this.#serial.run(async () => {
       const maps = this.#running();
       const peer = this.#known(id);
@@ -270,7 +284,7 @@ export class BpfPlane implements DataPlane {
   async #control(packet: ControlPacket): Promise<void> {
     if (this.#closed) return;
     const { path, payload } = packet;
-    const data = looksLikeData(payload, IPV4_ALONE) && !this.#authLengths.has(payload.length);
+    const data = looksLikeData(payload, this.#carried) && !this.#authLengths.has(payload.length);
     if (data && this.#installation.admittedAt(path)) this.#overtaken += 1n;
     else await this.#context.listener.packet(packet);
   }

@@ -1,11 +1,13 @@
 import { writeFile } from 'node:fs/promises';
+import { familyOf, type Family } from '../../../core/addr.ts';
+import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, refile } from '../../../core/errors.ts';
 import { IFF_MULTICAST, IFF_NOARP } from '../../../core/netlink/link.ts';
 import { encodeVethData } from '../../../core/netlink/veth.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Link, RouteNetlink } from '../../netlink/route.ts';
-import { addAddress, hasAddress, tunnelAddress, type DeviceAddress } from '../device-address.ts';
+import { addAddress, hasAddress, tunnelAddresses, type DeviceAddress } from '../device-address.ts';
 
 /** IFNAMSIZ of linux/if.h, less the zero at the end. */
 const NAME_MAX = 15;
@@ -26,14 +28,20 @@ export function farName(near: string): string {
  * The tunnel device: a pair of virtual Ethernet devices. The near end has the configured name and the
  * addresses. The far end is where decapsulated packets are put, so that the kernel aggregates them on
  * their way to the near end; it has no address and is of no use to anybody else.
+ *
+ * Where the tunnel carries IPv6 the near end has it, without what the kernel does there by itself: no address of
+ * its own making, no looking for others with the same one, no heed of routers.
  */
 export class TunnelPair {
   readonly #route: RouteNetlink;
   readonly #config: TunnelConfig;
+  /** The most that outer headers add. */
+  readonly #overhead: number;
 
-  constructor(route: RouteNetlink, config: TunnelConfig) {
+  constructor(route: RouteNetlink, config: TunnelConfig, outside: readonly Family[]) {
     this.#route = route;
     this.#config = config;
+    this.#overhead = Math.max(...outside.map(overheadOf));
   }
 
   get name(): string {
@@ -75,28 +83,32 @@ export class TunnelPair {
   async dress({ near, far }: Ends, mtu: number): Promise<Ends> {
     // From the near end to the far one packets may still have their outer headers (bpf/trains.h).
     const sizes = [
-      [far, mtu + overheadOf('ipv4')],
+      [far, mtu + this.#overhead],
       [near, mtu],
     ] as const;
     for (const [end, size] of sizes) {
       const plain = (end.flags & (IFF_NOARP | IFF_MULTICAST)) === IFF_NOARP;
       const dressed = end.up && end.mtu === size && plain;
       if (dressed) continue;
-      if (!end.up) await this.#withoutIpv6(end);
+      if (!end.up) await this.#quieten(end);
       await refile(
         'link',
         this.#route.setLink(end.index, { up: true, arp: false, multicast: false, mtu: size }),
       );
     }
-    if (!(await hasAddress(this.#route, near.index, this.#address))) {
-      await addAddress(this.#route, near.index, this.#address);
+    for (const address of this.#addresses) {
+      if (await hasAddress(this.#route, near.index, address)) continue;
+      if (familyOf(address.ip) === 'ipv6') await this.#withIpv6(near);
+      await addAddress(this.#route, near.index, address);
     }
     return (await this.find()) ?? { near, far };
   }
 
-  /** Whether both ends are up and the near one has its address. */
+  /** Whether both ends are up and the near one has its addresses. */
   async whole({ near, far }: Ends): Promise<boolean> {
-    return near.up && far.up && (await hasAddress(this.#route, near.index, this.#address));
+    if (!near.up || !far.up) return false;
+    const there = this.#addresses.map((address) => hasAddress(this.#route, near.index, address));
+    return (await Promise.all(there)).every(Boolean);
   }
 
   /** Removes both ends; quiet when they are gone. */
@@ -105,16 +117,29 @@ export class TunnelPair {
     if (ends) await this.#route.removeLink(ends.near.index);
   }
 
-  get #address(): DeviceAddress {
-    return tunnelAddress(this.#config, 'ipv4');
+  get #addresses(): readonly DeviceAddress[] {
+    return tunnelAddresses(this.#config);
   }
 
-  /** Neither end has use for IPv6: without it the kernel does not ask about addresses by itself. */
-  async #withoutIpv6({ index, name }: Link): Promise<void> {
+  /** An end that carries no IPv6 has no use for it: without it the kernel does not ask about addresses by itself. */
+  async #quieten({ index, name }: Link): Promise<void> {
     // A kernel without IPv6, and a container whose /proc/sys is read-only: both do without.
     await this.#route.setLink(index, { ipv6Addresses: 'none' }).catch(() => undefined);
-    await writeFile(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1').catch(() => undefined);
+    const carried = name === this.name && carries(this.#config.inner, 'ipv6');
+    if (!carried) await setIpv6(name, 'disable_ipv6', 1);
   }
+
+  /** The near end has IPv6, also where it had none in an earlier run. */
+  async #withIpv6({ name }: Link): Promise<void> {
+    await setIpv6(name, 'accept_ra', 0);
+    await setIpv6(name, 'accept_redirects', 0);
+    await setIpv6(name, 'disable_ipv6', 0);
+  }
+}
+
+async function setIpv6(device: string, name: string, value: 0 | 1): Promise<void> {
+  const file = `/proc/sys/net/ipv6/conf/${device}/${name}`;
+  await writeFile(file, String(value)).catch(() => undefined);
 }
 
 /** A device of that name is there and is not ours. */

@@ -1,6 +1,8 @@
-import { familyOf, type OuterIp, type Path } from '../../../core/addr.ts';
+import { familyOf, type Family, type OuterIp, type Path } from '../../../core/addr.ts';
 import { capturesOuter } from '../../../core/captures-outer.ts';
+import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
+import { IPV6_MIN_MTU } from '../../../core/wire/ipv6.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
@@ -21,6 +23,8 @@ export type WaysParts = {
   readonly log: Log;
   readonly route: RouteNetlink;
   readonly installation: Installation;
+  /** Families that the tunnel has a port in. */
+  readonly outside: readonly Family[];
   /** Runs work when no other change is being made. */
   readonly serial: (work: () => Promise<void>) => Promise<void>;
   /** Whether the plane is being closed. */
@@ -115,9 +119,15 @@ export class Ways {
     this.#outerRoutes.forget();
   }
 
-  /** The configured MTU, else that of the way to a sole peer, else what the widest outer device takes. */
+  /** The MTU of the device; never less than IPv6 asks for where that is carried: a device has none below. */
   async deviceMtu(): Promise<number> {
-    const { config, route, installation } = this.#parts;
+    const mtu = await this.#widest();
+    return carries(this.#parts.config.inner, 'ipv6') ? Math.max(mtu, IPV6_MIN_MTU) : mtu;
+  }
+
+  /** The configured MTU, else that of the way to a sole peer, else what the widest outer device takes. */
+  async #widest(): Promise<number> {
+    const { config, route, installation, outside } = this.#parts;
     if (typeof config.inner.mtu === 'number') return config.inner.mtu;
     const { peers } = installation.maps;
     const [sole] = peers.size === 1 ? peers.all() : [];
@@ -128,7 +138,8 @@ export class Ways {
       installation.outer.map(async ({ index }) => (await route.linkByIndex(index))?.mtu),
     );
     const largest = Math.max(0, ...mtus.map((mtu) => mtu ?? 0)) || ETHERNET_MTU;
-    return Math.max(MIN_INNER_MTU, largest - overheadOf(remote ? familyOf(remote) : 'ipv4'));
+    const overheads = remote ? [overheadOf(familyOf(remote))] : outside.map(overheadOf);
+    return Math.max(MIN_INNER_MTU, largest - Math.min(...overheads));
   }
 
   /** Gives the device its MTU, and whatever else it lacks. */
