@@ -29,7 +29,8 @@ export function installPackages(names) {
   const wait = ['-o', `DPkg::Lock::Timeout=${PATIENCE_SECONDS}`];
   const command = [...wait, 'install', '-y', '--no-install-recommends', ...names];
   const install = () => aptGet(command, 'inherit').status === 0;
-  const done = names.includes('openssh-server') ? withoutService('ssh', install) : install();
+  const services = Object.keys(SERVICES).filter((name) => names.includes(name));
+  const done = services.length > 0 ? withoutServices(services, install) : install();
   if (done) return;
   const hint = complete
     ? 'apt says why above'
@@ -63,8 +64,14 @@ function aptGet(args, stderr) {
   return { status, stderr: said ?? '' };
 }
 
-/** Installs without starting a server on this machine, now or at its next start. */
-function withoutService(unit, install) {
+/** Packages that would start a server: only its program is wanted, for one purpose. */
+const SERVICES = {
+  'openssh-server': { unit: 'ssh', purpose: 'the benchmark' },
+  prometheus: { unit: 'prometheus', purpose: 'a test' },
+};
+
+/** Installs without starting servers on this machine, now or at its next start. */
+function withoutServices(packages, install) {
   // Debian's packages ask this program (invoke-rc.d(8)); 101: forbidden.
   const policy = '/usr/sbin/policy-rc.d';
   const own = !existsSync(policy);
@@ -74,7 +81,9 @@ function withoutService(unit, install) {
   } finally {
     if (own) rmSync(policy);
   }
-  console.error(`setup: ${unit} is for the benchmark only: it is not started, and disabled`);
-  spawnSync('systemctl', ['disable', unit], { stdio: 'ignore' });
+  for (const { unit, purpose } of packages.map((name) => SERVICES[name])) {
+    console.error(`setup: ${unit} is for ${purpose} only: it is not started, and disabled`);
+    spawnSync('systemctl', ['disable', unit], { stdio: 'ignore' });
+  }
   return true;
 }

@@ -1,7 +1,9 @@
-// npm run docs: writes the option table of docs/OPTIONS.md and the man page from the option table in the code.
+// npm run docs: writes what is made of tables in the code: options, the man page, metrics, dashboard and alerts.
 // With --check it writes nothing and fails when one of them is not as the code has it.
 import { readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
+import { formatAlerts, formatDashboard } from '../.cache/modules/app/metrics/dashboard.js';
+import { replaceMetricsTable } from '../.cache/modules/app/metrics/page.js';
 import { COMMANDS } from '../.cache/modules/cli/commands/table.js';
 import { replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
 import { formatManPage } from '../.cache/modules/core/config/text/man.js';
@@ -13,6 +15,9 @@ const { version } = JSON.parse(read('package.json'));
 const texts = {
   'docs/OPTIONS.md': replaceOptionTable(read('docs/OPTIONS.md')),
   'docs/ipipou.8': formatManPage(version, COMMANDS),
+  'docs/METRICS.md': replaceMetricsTable(read('docs/METRICS.md')),
+  'docs/grafana-dashboard.json': formatDashboard(),
+  'docs/alerts.yml': formatAlerts(),
 };
 const stale = Object.keys(texts).filter((name) => read(name) !== texts[name]);
 if (process.argv.includes('--check')) {

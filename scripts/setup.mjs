@@ -19,9 +19,10 @@ const DEMO_PACKAGES = [
   ...['nftables', 'libnftables1', 'iproute2', 'iputils-ping', 'iperf3', 'tcpdump', 'conntrack'],
   ...['ethtool', 'procps', 'kmod', 'util-linux'],
 ];
-/** Of the other tunnels in the contest. */
+/** Of the other tunnels in the contest, and of what reads the metrics. */
 const NETNS_PACKAGES = [
   ...DEMO_PACKAGES,
+  'prometheus',
   ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools', 'openssh-client'],
 ];
 /** Of a virtual machine with Debian's kernel. */

@@ -6,6 +6,7 @@ import { downCommand } from './down.ts';
 import { eventsCommand } from './events.ts';
 import { helpCommand } from './help.ts';
 import { keygenCommand } from './keygen.ts';
+import { metricsCommand } from './metrics.ts';
 import { pubkeyCommand } from './pubkey.ts';
 import { reloadCommand } from './reload.ts';
 import { runCommand } from './run.ts';
@@ -25,6 +26,7 @@ export const COMMANDS: readonly Command[] = [
   showCommand,
   statusCommand,
   eventsCommand,
+  metricsCommand,
   setCommand,
   syncconfCommand,
   reloadCommand,

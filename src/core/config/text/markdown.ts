@@ -25,9 +25,10 @@ function formatCells(option: Option): readonly string[] {
   ];
 }
 
-/** Rows of as many cells as the first, which is the head. */
-function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = HEAD.map((_, column) =>
+/** A Markdown table, columns aligned, of rows of as many cells as the first, which is the head. */
+export function formatTable(rows: readonly (readonly string[])[]): readonly string[] {
+  const [head = []] = rows;
+  const widths = head.map((_, column) =>
     Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
   );
   const lines = rows.map((cells) =>
