@@ -38,6 +38,8 @@ export type DriverPorts = EffectPorts & {
   readonly role: SessionConfig['role'];
   readonly localPort: Port;
   readonly mtu?: SessionConfig['mtu'];
+  /** Whether the tunnel carries IPv6; absent = it does not. */
+  readonly ipv6Inside?: boolean;
   readonly crypto: (proof: Proof) => SessionCrypto;
   readonly memories: Memories;
   /** More or fewer peers are established. */
@@ -71,6 +73,7 @@ export class Driver {
       role: ports.role,
       localPort: ports.localPort,
       mtu: ports.mtu,
+      ipv6Inside: ports.ipv6Inside ?? false,
       crypto: ports.crypto,
       recall: ({ peer, carried }) => ({ memory: ports.memories.recall(peer), adopted: carried }),
     });

@@ -1,4 +1,4 @@
-import { outerFamilies } from '../core/config/families.ts';
+import { carries, outerFamilies } from '../core/config/families.ts';
 import type { PeerConfig, PeerId, Proof, TunnelConfig } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import { createSession, step } from '../core/session/step.ts';
@@ -213,6 +213,7 @@ async function acquire(
       role: config.role,
       localPort: config.outer.localPort,
       mtu: config.inner.mtu ?? 'try',
+      ipv6Inside: carries(config.inner, 'ipv6'),
       crypto: ports.sessionCrypto,
       plane,
       clock,

@@ -32,6 +32,8 @@ type Common =
       readonly role: 'server' | 'client';
       readonly mtu: number | undefined;
     }
+  /** The path takes enough for IPv6 again, after it had not; `mtu`: as in `path-mtu`. */
+  | { readonly kind: 'ipv6-on'; readonly mtu: number | undefined }
   | { readonly kind: 'proof-changed' }
   /** The plane could not be pointed at the other side; `attempt` counts from 1. */
   | {

@@ -2,6 +2,7 @@
 import { bitsOf, familyOf, formatEndpoint, type OuterIp } from '../addr.ts';
 import type { Notice } from '../auth/refusal.ts';
 import { familyName } from '../config/families.ts';
+import { IPV6_MIN_MTU } from '../config/limits.ts';
 import type { PeerId } from '../config/tunnel-config.ts';
 import type { Millis } from '../units.ts';
 import type {
@@ -65,6 +66,11 @@ const TABLE: Table = {
     level: 'warn',
     words: ({ why }) =>
       `${UNPROBED_WORDS[why]}, so the path is not probed and mtu auto relies on ICMP alone`,
+  },
+  'ipv6-off': {
+    level: 'warn',
+    words: ({ mtu }) =>
+      `IPv6 is off towards this peer: the path takes ${mtu} bytes, IPv6 needs ${IPV6_MIN_MTU}`,
   },
   'not-pointed': {
     level: 'error',

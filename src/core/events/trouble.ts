@@ -41,6 +41,8 @@ export type Trouble =
   | { readonly kind: 'shared-key'; readonly remote: Endpoint; readonly other: Endpoint }
   /** Client: the path's size is not probed though it should be. */
   | { readonly kind: 'unprobed'; readonly why: Unprobed }
+  /** The path takes inner packets of so many bytes, too few for IPv6, which is not carried to this peer. */
+  | { readonly kind: 'ipv6-off'; readonly mtu: number }
   /** The plane refuses what it is told; `error`: in the kernel's words. */
   | { readonly kind: 'not-pointed'; readonly error: string }
   | { readonly kind: 'not-evicted'; readonly error: string }

@@ -39,6 +39,8 @@ const TABLE: Table = {
     line(role === 'client' ? 'info' : 'debug', 'largest inner packet to the peer', {
       mtu: mtu ?? 'what the route takes',
     }),
+  'ipv6-on': ({ mtu }) =>
+    line('info', 'the path takes enough for IPv6 again', { mtu: mtu ?? 'what the route takes' }),
   'proof-changed': () =>
     line(
       'warn',

@@ -1,12 +1,13 @@
 /** The client's probes of the path to its server, and what it makes of the answers. Rules in path-mtu.ts. */
+import { familyOf } from '../addr.ts';
 import { schemeOf } from '../auth/schemes.ts';
 import { AUTH_V1_LENGTH } from '../auth/v1.ts';
 import type { Unprobed } from '../events/trouble.ts';
 import type { Millis } from '../units.ts';
 import { currentPath, openRequests } from './client-auth.ts';
 import { INITIAL_SENDS, REQUESTS_MAX } from './limits.ts';
-import { applyLimit, pathMtuIsDue, setPathMtu } from './mtu-effects.ts';
-import { TRAFFIC_POLL } from './path-mtu-limits.ts';
+import { applyLimit, pathMtuIsDue, setPathMtu, watchIpv6 } from './mtu-effects.ts';
+import { pathSizes, TRAFFIC_POLL, type PathSizes } from './path-mtu-limits.ts';
 import { createPathMtu, pathLimit, setCeiling, takeTraffic } from './path-mtu.ts';
 import { pathReport, runPathMtu, takeAnswer } from './path-mtu-search.ts';
 import type { ClientState } from './state.ts';
@@ -21,11 +22,19 @@ function isProbing({ mtu, proof }: SessionConfig): boolean {
   return (mtu === 'auto' || mtu === 'try') && schemeOf(proof).extensible && signs;
 }
 
+/** Of the current path. */
+function sizesOf(turn: ClientTurn): PathSizes {
+  const { remote, via } = turn.state;
+  const address = via ?? remote;
+  const family = address === undefined ? 'ipv4' : familyOf(address);
+  return pathSizes(family, turn.config.ipv6Inside);
+}
+
 /** Begins anew on a new path. */
 export function forgetPathMtu(turn: ClientTurn, ceiling: number | undefined): void {
   const { config } = turn;
   const fixed = typeof config.mtu === 'number' ? config.mtu : ceiling;
-  setPathMtu(turn, createPathMtu(isProbing(config), fixed));
+  setPathMtu(turn, createPathMtu(sizesOf(turn), isProbing(config), fixed));
 }
 
 /** The route takes another size. */
@@ -69,6 +78,7 @@ export function runMtuTimers(turn: ClientTurn): void {
     for (const size of probes) sendProbe(turn, size);
   }
   applyLimit(turn);
+  watchIpv6(turn, currentPath(turn) !== undefined);
   const trouble = troubleOf(turn.config, turn.state);
   if (trouble === turn.state.mtuTrouble) return;
   turn.state = { ...turn.state, mtuTrouble: trouble };

@@ -2,6 +2,7 @@
 import type { Endpoint } from '../addr.ts';
 import type { Trouble } from '../events/trouble.ts';
 import { millis, type Instant, type Millis } from '../units.ts';
+import { ipv6Trouble } from './mtu-effects.ts';
 import { NO_ANSWER_AFTER } from './limits.ts';
 import type { ClientState } from './state.ts';
 import { againAt } from './troubles.ts';
@@ -15,7 +16,9 @@ export function clientTroubles(
 ): readonly Trouble[] {
   const { mtuTrouble } = state;
   const unprobed: Trouble | undefined = mtuTrouble && { kind: 'unprobed', why: mtuTrouble };
-  return [standing(config, state, now), unprobed].filter((trouble) => trouble !== undefined);
+  return [standing(config, state, now), unprobed, ipv6Trouble(state)].filter(
+    (trouble) => trouble !== undefined,
+  );
 }
 
 /** What keeps the client from its server now. */

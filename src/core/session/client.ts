@@ -50,7 +50,7 @@ import { admit, pollGap, retryAdmit, yieldPath } from './client-path.ts';
 import { receive } from './client-replies.ts';
 import { authenticate, currentPath, heard } from './client-auth.ts';
 import { CANDIDATE_SENDS, UNREACHABLE_GAP } from './limits.ts';
-import { heedTooBig } from './mtu-effects.ts';
+import { heedTooBig, ipv6OffAt } from './mtu-effects.ts';
 import { pathMtuWakeAt } from './path-mtu.ts';
 import { FRESH, type ClientState } from './state.ts';
 import { hostOf, isSpent, locate, moveOn, seek, takeAddresses, takeWays } from './client-ways.ts';
@@ -233,6 +233,7 @@ export function clientWakeAt(config: SessionConfig, state: ClientState): Millis 
     state.locateAt,
     ...(online ? [state.admitAt, state.authAt, state.pollAt, deathAt(config, state)] : []),
     online ? pathMtuWakeAt(state.pathMtu) : undefined,
+    ipv6OffAt(state),
     troubleWakeAt(state),
   ]);
 }

@@ -1,4 +1,8 @@
 /** What both roles do about the size of the path. Rules in path-mtu.ts. */
+import { IPV6_MIN_MTU } from '../config/limits.ts';
+import type { TroubleOf } from '../events/trouble.ts';
+import { millis, type Millis } from '../units.ts';
+import { IPV6_OFF_AFTER } from './path-mtu-limits.ts';
 import { pathLimit, pathMtuWakeAt, takeTooBig } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { SessionState } from './state.ts';
@@ -24,6 +28,44 @@ export function pathMtuIsDue<State extends SessionState>(turn: Turn<State>): boo
 
 export function setPathMtu<State extends SessionState>(turn: Turn<State>, pathMtu: PathMtu): void {
   turn.state = { ...turn.state, pathMtu };
+}
+
+/** What an inner packet may be of at most, as far as this side knows; undefined = nothing is known. */
+function known({ pathMtu }: SessionState): number | undefined {
+  const sizes = [pathLimit(pathMtu), pathMtu.ceiling].filter((size) => size !== undefined);
+  return sizes.length === 0 ? undefined : Math.min(...sizes);
+}
+
+/**
+ * IPv6 inside needs 1280 bytes (RFC 8200, section 5): on a path that takes less the plane carries none to
+ * this peer. Said where that lasts, and when it is over; without a path nothing is said.
+ */
+export function watchIpv6<State extends SessionState>(turn: Turn<State>, hasPath: boolean): void {
+  const { ipv6Off } = turn.state;
+  const mtu = known(turn.state);
+  if (!turn.config.ipv6Inside || mtu === undefined || mtu >= IPV6_MIN_MTU) {
+    if (ipv6Off === undefined) return;
+    turn.state = { ...turn.state, ipv6Off: undefined };
+    if (ipv6Off.told && hasPath) tell(turn, { kind: 'ipv6-on', mtu });
+    return;
+  }
+  if (ipv6Off?.mtu !== mtu) {
+    const since = ipv6Off?.since ?? turn.now.monotonic;
+    turn.state = { ...turn.state, ipv6Off: { since, told: ipv6Off?.told ?? false, mtu } };
+  }
+  if (!isDue(turn, ipv6OffAt(turn.state))) return;
+  turn.state = { ...turn.state, ipv6Off: { since: turn.now.monotonic, told: true, mtu } };
+  tell(turn, { kind: 'trouble', trouble: { kind: 'ipv6-off', mtu } });
+}
+
+/** When it is time to say that IPv6 is off; undefined = it is not, or was said. */
+export function ipv6OffAt({ ipv6Off }: SessionState): Millis | undefined {
+  return ipv6Off && !ipv6Off.told ? millis(ipv6Off.since + IPV6_OFF_AFTER) : undefined;
+}
+
+/** That IPv6 is off, where that was said. */
+export function ipv6Trouble({ ipv6Off }: SessionState): TroubleOf<'ipv6-off'> | undefined {
+  return ipv6Off?.told === true ? { kind: 'ipv6-off', mtu: ipv6Off.mtu } : undefined;
 }
 
 /** Tells the plane, when the limit has changed. */

@@ -1,20 +1,58 @@
 /** Every limit of path MTU discovery, with its unit; sizes are inner bytes. What they are for: path-mtu.ts. */
+import type { Family } from '../addr.ts';
+import { IPV6_MIN_MTU } from '../config/limits.ts';
 import { millis } from '../units.ts';
+import { overheadOf } from '../wire/overhead.ts';
 
-/** What every path is taken to carry: smaller limits are refused, from whomever they come. */
+/** Every size that a path may be of, and which are tried first. */
+export type PathSizes = {
+  /** What every path is taken to carry: smaller limits are refused, from whomever they come. */
+  readonly min: number;
+  /** Larger sizes are not probed. */
+  readonly max: number;
+  /** Sizes that networks commonly leave, ascending. */
+  readonly common: readonly number[];
+};
+
+/** What every path of IPv4 is taken to carry; no path of IPv6 carries less. */
 export const PATH_MTU_MIN = 576;
 
 /**
- * Sizes that networks commonly leave, ascending: 28 less than the MTU of IPv4's old minimum, X.25 and
- * SLIP plateaus (RFC 1191, section 7.1), IPv6's minimum, WireGuard in it, VXLAN, clouds (1460), tunnels
- * (1480), PPPoE (1492), Ethernet, jumbo frames.
+ * What networks commonly leave of outer packets, ascending: X.25 and SLIP plateaus (RFC 1191, section 7.1),
+ * IPv6's minimum, WireGuard in it, VXLAN, clouds (1460), tunnels (1480), PPPoE (1492), Ethernet, jumbo frames.
  */
-export const COMMON_MTUS: readonly number[] = [
-  576, 978, 1252, 1372, 1392, 1422, 1432, 1452, 1464, 1472, 1974, 4324, 8972,
+const COMMON_OUTER: readonly number[] = [
+  1006, 1280, 1400, 1420, 1450, 1460, 1480, 1492, 1500, 2002, 4352, 9000,
 ];
+/** Jumbo frames are the largest that a way between hosts has. */
+const OUTER_MAX = 9000;
+/** What every link of IPv6 carries (RFC 8200, section 5): less is not believed (RFC 8201, section 4). */
+const IPV6_OUTER_MIN = 1280;
 
-/** Larger sizes are not probed: jumbo frames are the largest that a way between hosts has. */
-export const PROBE_MAX = 8972;
+/** Of paths by their family, for tunnels that carry IPv6 inside (1280 decides whether they can) and for others. */
+const SIZES: Readonly<
+  Record<Family, { readonly plain: PathSizes; readonly ipv6Inside: PathSizes }>
+> = {
+  ipv4: bothOf('ipv4', PATH_MTU_MIN),
+  ipv6: bothOf('ipv6', IPV6_OUTER_MIN - overheadOf('ipv6')),
+};
+
+function bothOf(family: Family, min: number): (typeof SIZES)[Family] {
+  const left = COMMON_OUTER.map((outer) => outer - overheadOf(family));
+  const common = [...new Set([min, ...left.filter((size) => size > min)])];
+  const max = OUTER_MAX - overheadOf(family);
+  const withIpv6 = [...common, IPV6_MIN_MTU].toSorted((a, b) => a - b);
+  return { plain: { min, max, common }, ipv6Inside: { min, max, common: withIpv6 } };
+}
+
+/** The sizes of a path whose outer packets are of this family. */
+export function pathSizes(outer: Family, ipv6Inside: boolean): PathSizes {
+  return ipv6Inside ? SIZES[outer].ipv6Inside : SIZES[outer].plain;
+}
+
+/** IPv6 that has been off for so long is told of: a search may take it off for a moment. */
+export const IPV6_OFF_AFTER = millis(5000);
+
 /** A search ends when it knows the size so closely; sizes that are not common are rare. */
 export const PROBE_RESOLUTION = 8;
 /** Probes lost, of a size or smaller ones, that refute it (MAX_PROBES of RFC 8899, section 5.1.2). */

@@ -1,11 +1,10 @@
 /** Searches for the size that a path takes: rounds of probes and what becomes of them. Rules in path-mtu.ts. */
 import { millis, type Millis } from '../units.ts';
 import {
-  COMMON_MTUS,
   FALSE_ALARM_GAP,
   PATH_MTU_MIN,
-  PROBE_MAX,
   PROBE_RESOLUTION,
+  type PathSizes,
   PROBE_SPACING,
   RAISE_GAP,
   REFUTING_LOSSES,
@@ -19,7 +18,9 @@ import {
 export const UNPADDED = 0;
 
 /** The size below all that are probed: what passes where nothing is known to. */
-const NOTHING_PROVED = PATH_MTU_MIN - 1;
+export function nothingProved({ sizes }: PathMtu): number {
+  return sizes.min - 1;
+}
 
 /**
  * A verified reply: `exact`, as long as the request (of those not shorter than PATH_MTU_MIN, the length
@@ -59,6 +60,7 @@ type Icmp = {
 };
 
 export type PathMtu = {
+  readonly sizes: PathSizes;
   /** Whether this side probes. */
   readonly probing: boolean;
   /** What the route takes; undefined = not known yet: then nothing is probed. */
@@ -89,8 +91,8 @@ export type PathMtu = {
 };
 
 /** The largest size that is probed: a path that passes it counts as whole. */
-export function reach({ ceiling }: PathMtu): number | undefined {
-  return ceiling === undefined ? undefined : Math.min(ceiling, PROBE_MAX);
+export function reach({ ceiling, sizes }: PathMtu): number | undefined {
+  return ceiling === undefined ? undefined : Math.min(ceiling, sizes.max);
 }
 
 /** What to tell the other side: the largest size proved; undefined = nothing is yet. */
@@ -99,14 +101,14 @@ export function pathReport(state: PathMtu): number | undefined {
 }
 
 /** What own probes allow: what was proved, unless it is in doubt. */
-export function ownLimit({ search, proved }: PathMtu): number | undefined {
-  if (search && search.losses.length > 0) return Math.max(search.low, PATH_MTU_MIN);
+export function ownLimit({ search, proved, sizes }: PathMtu): number | undefined {
+  if (search && search.losses.length > 0) return Math.max(search.low, sizes.min);
   return proved?.size;
 }
 
 /** Asks whether what was proved still passes. */
 export function verify(state: PathMtu): PathMtu {
-  return beginSearch(state, state.proved?.size, NOTHING_PROVED);
+  return beginSearch(state, state.proved?.size, nothingProved(state));
 }
 
 export function beginSearch(state: PathMtu, target: number | undefined, low: number): PathMtu {
@@ -130,7 +132,7 @@ export function takeAnswer(state: PathMtu, answer: Answer, now: Millis): PathMtu
   const known = { ...state, bareReplies: answer.kind === 'bare' };
   if (state.proved === undefined && state.search === undefined) {
     const wait = state.mute === 'padding' && state.raiseAt !== undefined && now < state.raiseAt;
-    return wait ? known : beginSearch(known, reach(state), NOTHING_PROVED);
+    return wait ? known : beginSearch(known, reach(state), nothingProved(state));
   }
   const probe = answeredProbe(state, answer);
   if (probe === undefined) return state;
@@ -197,7 +199,7 @@ function settle(state: PathMtu, now: Millis): PathMtu {
     ...state,
     search: undefined,
     probes: [],
-    proved: { size: Math.max(search.low, PATH_MTU_MIN), at: now },
+    proved: { size: Math.max(search.low, state.sizes.min), at: now },
     active: false,
     mute: undefined,
     // What probes have settled supersedes what ICMP said.
@@ -266,12 +268,15 @@ function roundTime({ roundTrip }: PathMtu, probes: number): Millis {
   return millis(Math.min(ROUND_MAX, Math.max(ROUND_MIN, patience, probes * PROBE_SPACING)));
 }
 
-function roundSizes({ bareReplies }: PathMtu, search: Search): readonly number[] {
+function roundSizes(
+  { bareReplies, sizes: { common } }: PathMtu,
+  search: Search,
+): readonly number[] {
   const { target, low, round, unproved } = search;
   if (round === 0) return [target];
   const high = refutedFrom(search);
   const open = high > target ? [target] : [];
-  const between = sizesBetween(low, Math.min(high, target));
+  const between = sizesBetween(common, low, Math.min(high, target));
   if (!bareReplies) return [...open, ...between.toReversed(), UNPADDED];
   // One at a time, and after each that was lost one without padding.
   const sizes = [...open, ...between];
@@ -282,12 +287,12 @@ function roundSizes({ bareReplies }: PathMtu, search: Search): readonly number[]
  * Up to two sizes, both ends excluded: common ones while there are any (a small one, which lets traffic
  * go on soon, and a larger one), else the next and the middle.
  */
-function sizesBetween(low: number, high: number): readonly number[] {
-  const common = COMMON_MTUS.filter((size) => size > low && size < high);
-  if (common.length > 0) {
+function sizesBetween(common: readonly number[], low: number, high: number): readonly number[] {
+  const within = common.filter((size) => size > low && size < high);
+  if (within.length > 0) {
     const picked = [
-      common[Math.floor(common.length / 4)],
-      common[Math.floor((common.length * 2) / 3)],
+      within[Math.floor(within.length / 4)],
+      within[Math.floor((within.length * 2) / 3)],
     ];
     return [...new Set(picked.filter((size) => size !== undefined))];
   }

@@ -1,7 +1,8 @@
 /**
  * How large a packet the path to a peer takes. Sizes are inner bytes throughout: an authentication
  * packet padded to so many bytes of UDP payload makes an outer packet as large as an inner packet of
- * that size does.
+ * that size does. Which sizes there are is the path's family's (path-mtu-limits.ts); on another path, of
+ * either family, everything begins anew.
  *
  * Theory of operation (in the spirit of RFC 8899, with which the words are shared). The route says
  * what the path may take at most, the `ceiling`. What is known beyond that comes from three sides:
@@ -9,7 +10,7 @@
  *   reply of just that size, proves both directions at once. One answered by a bare packet (the
  *   first implementation's) proves the way there only; then one probe is under way at a time.
  * - The other side's report of what it has proved: it comes with each of its requests and is believed.
- * - ICMP "fragmentation needed": believed at once where it is sane, but only for ICMP_LIFETIME, as the
+ * - ICMP "fragmentation needed", ICMPv6 "packet too big": believed at once where it is sane, but only for ICMP_LIFETIME, as the
  *   kernel does, and until a probe has proved it wrong: it may be forged.
  *
  * A search settles one question: does `target` pass, and if not, what does? First the target alone,
@@ -28,11 +29,11 @@
  */
 import { millis, type Millis } from '../units.ts';
 import {
-  COMMON_MTUS,
   CONFIRM_GAP,
   ICMP_GAP,
   ICMP_LIFETIME,
-  PATH_MTU_MIN,
+  pathSizes,
+  type PathSizes,
   ROUND_MAX,
   SUSPECT_GAP,
 } from './path-mtu-limits.ts';
@@ -45,8 +46,13 @@ import {
   type PathMtu,
 } from './path-mtu-search.ts';
 
-export function createPathMtu(probing: boolean, ceiling: number | undefined): PathMtu {
+export function createPathMtu(
+  sizes: PathSizes,
+  probing: boolean,
+  ceiling: number | undefined,
+): PathMtu {
   return {
+    sizes,
     probing,
     ceiling,
     proved: undefined,
@@ -66,8 +72,16 @@ export function createPathMtu(probing: boolean, ceiling: number | undefined): Pa
   };
 }
 
-/** A side that does not probe, and has heard nothing. */
-export const LISTENING = createPathMtu(false, undefined);
+/** A side that does not probe, and has heard nothing. Shared by all that are so. */
+export function listening(sizes: PathSizes): PathMtu {
+  const shared = LISTENERS.get(sizes) ?? createPathMtu(sizes, false, undefined);
+  LISTENERS.set(sizes, shared);
+  return shared;
+}
+const LISTENERS = new Map<PathSizes, PathMtu>();
+
+/** Where there is no path. */
+export const LISTENING = listening(pathSizes('ipv4', false));
 
 /** The largest inner packet to send to the peer; undefined = what the route takes. */
 export function pathLimit(state: PathMtu): number | undefined {
@@ -93,7 +107,7 @@ export function takeRequest(
   now: Millis,
 ): PathMtu {
   const { length, report } = request;
-  const reported = report === undefined ? state.reported : Math.max(PATH_MTU_MIN, report);
+  const reported = report === undefined ? state.reported : Math.max(state.sizes.min, report);
   const { icmp } = state;
   if (icmp === undefined) return reported === state.reported ? state : { ...state, reported };
   const challengedAt = icmp.challengedAt ?? (length > icmp.size ? now : undefined);
@@ -105,10 +119,10 @@ export function takeRequest(
 /** ICMP says that the path takes `size` (undefined: less than was sent, not how much). */
 export function takeTooBig(state: PathMtu, size: number | undefined, now: Millis): PathMtu {
   const before = pathLimit(state) ?? state.ceiling;
-  const { icmpAt, doubtIcmpUntil } = state;
+  const { icmpAt, doubtIcmpUntil, sizes } = state;
   if (icmpAt !== undefined && now - icmpAt < ICMP_GAP) return state;
-  const said = size ?? COMMON_MTUS.findLast((common) => before !== undefined && common < before);
-  if (said === undefined || said < PATH_MTU_MIN || said >= (before ?? Infinity)) return state;
+  const said = size ?? sizes.common.findLast((common) => before !== undefined && common < before);
+  if (said === undefined || said < sizes.min || said >= (before ?? Infinity)) return state;
   const believed = { size: said, until: millis(now + ICMP_LIFETIME), challengedAt: undefined };
   const doubted = doubtIcmpUntil !== undefined && now < doubtIcmpUntil;
   const next: PathMtu = { ...state, icmp: doubted ? state.icmp : believed, icmpAt: now };

@@ -29,7 +29,7 @@
  *   it has resolved nobody is accepted; when it stops resolving the last addresses count.
  * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
  */
-import { parseOuterIp, samePath, type Path } from '../addr.ts';
+import { familyOf, parseOuterIp, samePath, type Path } from '../addr.ts';
 import { ACCEPTED, noticeOf, refused, type Verdict } from '../auth/refusal.ts';
 import type { Look, ProvedRequest } from '../auth/scheme.ts';
 import { NOTICE_RATE } from '../budgets.ts';
@@ -38,10 +38,18 @@ import { sourceOf, type SourceKey } from '../source-key.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import { charge } from './charge.ts';
 import { backoff, POLL_LEAD, RESOLVE_AGAIN, UNPROVED_REPLY_GAP } from './limits.ts';
-import { applyLimit, heedTooBig, pathMtuIsDue, setPathMtu } from './mtu-effects.ts';
-import { PATH_MTU_MIN } from './path-mtu-limits.ts';
-import { LISTENING, pathLimit, pathMtuWakeAt, takeRequest } from './path-mtu.ts';
-import { runPathMtu } from './path-mtu-search.ts';
+import {
+  applyLimit,
+  heedTooBig,
+  ipv6OffAt,
+  ipv6Trouble,
+  pathMtuIsDue,
+  setPathMtu,
+  watchIpv6,
+} from './mtu-effects.ts';
+import { PATH_MTU_MIN, pathSizes } from './path-mtu-limits.ts';
+import { LISTENING, listening, pathLimit, pathMtuWakeAt, takeRequest } from './path-mtu.ts';
+import { runPathMtu, type PathMtu } from './path-mtu-search.ts';
 import {
   admit,
   backEvent,
@@ -241,8 +249,14 @@ function heedRequest(
   told: { readonly length: number; readonly report: number | undefined },
 ): void {
   const samePlace = earlier && turn.state.remote && samePath(earlier.path, turn.state.remote.path);
-  const known = samePlace === true ? turn.state.pathMtu : LISTENING;
+  const known = samePlace === true ? turn.state.pathMtu : unheard(turn);
   setPathMtu(turn, takeRequest(known, told, turn.now.monotonic));
+}
+
+/** Nothing is known of the path that the remote is on now. */
+function unheard({ state: { remote }, config }: ServerTurn): PathMtu {
+  const family = remote === undefined ? 'ipv4' : familyOf(remote.path.remote.ip);
+  return listening(pathSizes(family, config.ipv6Inside));
 }
 
 function answer(turn: ServerTurn, path: Path, request: ProvedRequest): void {
@@ -309,11 +323,13 @@ export function runServerTimers(turn: ServerTurn): void {
   watchRemote(turn);
   resolveAgain(turn);
   watchPathMtu(turn);
-  tellTrouble(turn, serverTroubles(turn.state, turn.now)[0]);
+  tellTrouble(turn, turn.state.unresolved ?? sharedKey(turn.state, turn.now));
 }
 
 function serverTroubles(state: ServerState, now: Instant): readonly Trouble[] {
-  return [state.unresolved, sharedKey(state, now)].filter((trouble) => trouble !== undefined);
+  return [state.unresolved, sharedKey(state, now), ipv6Trouble(state)].filter(
+    (trouble) => trouble !== undefined,
+  );
 }
 
 /** Without a remote there is no path, so nothing is known of it. */
@@ -323,6 +339,7 @@ function watchPathMtu(turn: ServerTurn): void {
     setPathMtu(turn, runPathMtu(turn.state.pathMtu, turn.now.monotonic).state);
   }
   applyLimit(turn);
+  watchIpv6(turn, turn.state.remote !== undefined);
 }
 
 /** No failure of the last `admit` comes any more. */
@@ -379,6 +396,7 @@ export function serverWakeAt(config: SessionConfig, state: ServerState): Millis 
     state.keepaliveAt,
     state.pollAt,
     pathMtuWakeAt(state.pathMtu),
+    ipv6OffAt(state),
     remote && runsOutAt(config, remote),
     remote && !remote.expired ? expiresAt(config, remote) : undefined,
   ]);

@@ -44,6 +44,9 @@ type Common = {
   readonly pathMtu: PathMtu;
   /** What the plane was told last; undefined = nothing, or that there is no limit. */
   readonly mtuLimit: number | undefined;
+  /** The path takes only so much, too little for IPv6 inside; whether that was told. */
+  readonly ipv6Off:
+    { readonly mtu: number; readonly since: Millis; readonly told: boolean } | undefined;
 };
 
 /** What was told last, when, and how often in a row. */
@@ -188,6 +191,7 @@ export const FRESH: Common = {
   tooBig: 0,
   pathMtu: LISTENING,
   mtuLimit: undefined,
+  ipv6Off: undefined,
 };
 
 export type SessionState = ServerState | ClientState;

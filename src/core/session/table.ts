@@ -15,7 +15,7 @@
  * A session begins with its peer's first event, so a peer that never comes costs no session. Nothing
  * here walks all peers. No I/O: memory is asked for by a function, effects are handed back.
  */
-import { parseOuterIp, samePath, type Endpoint, type Path } from '../addr.ts';
+import { familyOf, parseOuterIp, samePath, type Endpoint, type Path } from '../addr.ts';
 import { refused, type Refusal, type Refused } from '../auth/refusal.ts';
 import { schemeOf } from '../auth/schemes.ts';
 import { hintOf } from '../auth/trailer.ts';
@@ -70,6 +70,8 @@ export type TableOptions<E> = {
   readonly role: SessionConfig['role'];
   readonly localPort: Port;
   readonly mtu?: SessionConfig['mtu'];
+  /** Whether the tunnel carries IPv6; absent = it does not. */
+  readonly ipv6Inside?: boolean;
   readonly crypto: (proof: Proof) => SessionCrypto;
   /** What an earlier run left of a peer; asked for when its session begins. */
   readonly recall: (entry: E) => {
@@ -111,7 +113,8 @@ export class SessionTable<E extends SessionEntry> {
   configOf({ peer }: Pick<E, 'peer'>): SessionConfig {
     const { role, localPort, mtu } = this.#options;
     const { proof, auth, timers, remoteHost, remotePort } = peer;
-    return { role, localPort, mtu, proof, auth, timers, remoteHost, remotePort };
+    const ipv6Inside = this.#options.ipv6Inside === true && takesIpv6(peer);
+    return { role, localPort, mtu, ipv6Inside, proof, auth, timers, remoteHost, remotePort };
   }
 
   /** Gives an event to a peer's session, which begins now if it has not. */
@@ -316,6 +319,11 @@ export class SessionTable<E extends SessionEntry> {
       return;
     }
   }
+}
+
+/** Whether IPv6 is sent to a peer, or taken from it, where the tunnel carries any. */
+function takesIpv6({ allowedIps }: PeerConfig): boolean {
+  return allowedIps === 'any' || allowedIps.some(({ ip }) => familyOf(ip) === 'ipv6');
 }
 
 function isEstablished(state: SessionState | undefined): boolean {

@@ -20,6 +20,8 @@ export type SessionConfig = {
    * is taken for what the route takes. Inner bytes.
    */
   readonly mtu?: number | 'auto' | 'try' | undefined;
+  /** Whether IPv6 is carried to and from the other side: then it matters what the path takes. */
+  readonly ipv6Inside: boolean;
 };
 
 /**

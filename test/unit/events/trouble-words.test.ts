@@ -39,6 +39,10 @@ const GOLDEN: { readonly [Kind in TroubleKind]: readonly [TroubleOf<Kind>, strin
     { kind: 'unprobed', why: 'unsigned' },
     'warn only signed requests (auth-key-b64) can be padded, so the path is not probed and mtu auto relies on ICMP alone',
   ],
+  'ipv6-off': [
+    { kind: 'ipv6-off', mtu: 1252 },
+    'warn IPv6 is off towards this peer: the path takes 1252 bytes, IPv6 needs 1280',
+  ],
   'not-pointed': [
     { kind: 'not-pointed', error: 'EINVAL' },
     'error cannot point the tunnel at its peer: EINVAL',

@@ -51,6 +51,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'path-mtu', role: 'client', mtu: 1372 },
     'info largest inner packet to the peer mtu=1372',
   ],
+  'ipv6-on': [{ kind: 'ipv6-on', mtu: 1372 }, 'info the path takes enough for IPv6 again mtu=1372'],
   'proof-changed': [
     { kind: 'proof-changed' },
     'warn the configured proof has changed: who was admitted by the former one is forgotten',

@@ -79,6 +79,7 @@ export function configOf(role: 'server' | 'client', overrides: Overrides = {}): 
     remoteHost: isServer ? undefined : SERVER.ip,
     remotePort: isServer ? undefined : SERVER.port,
     proof: isServer ? SERVER_PROOF : CLIENT_PROOF,
+    ipv6Inside: false,
     ...overrides,
     auth: {
       byRemoteIp: false,

@@ -14,9 +14,14 @@ import {
   UNPADDED,
   type PathMtu,
 } from '../../../src/core/session/path-mtu-search.ts';
+import type { Family } from '../../../src/core/addr.ts';
+import { pathSizes } from '../../../src/core/session/path-mtu-limits.ts';
+import { overheadOf } from '../../../src/core/wire/overhead.ts';
 import { millis } from '../../../src/core/units.ts';
 
 export type LinkOptions = {
+  outer?: Family;
+  ipv6Inside?: boolean;
   /** Largest inner packet there and back. */
   forward?: number;
   back?: number;
@@ -50,9 +55,11 @@ export class Link {
   /** What the peer was told last. */
   told: number | undefined;
 
-  constructor(options: LinkOptions = {}, probing = true, ceiling: number | undefined = 1472) {
-    this.state = createPathMtu(probing, ceiling);
-    this.forward = options.forward ?? 1472;
+  constructor(options: LinkOptions = {}, probing = true, ceiling?: number) {
+    const { outer = 'ipv4', ipv6Inside = false } = options;
+    const whole = 1500 - overheadOf(outer);
+    this.state = createPathMtu(pathSizes(outer, ipv6Inside), probing, ceiling ?? whole);
+    this.forward = options.forward ?? whole;
     this.back = options.back ?? this.forward;
     this.loss = options.loss ?? 0;
     this.replies = options.replies ?? 'exact';

@@ -7,7 +7,11 @@ import {
   takeTooBig,
 } from '../../../src/core/session/path-mtu.ts';
 import { pathReport } from '../../../src/core/session/path-mtu-search.ts';
-import { PATH_MTU_MIN, PROBE_RESOLUTION } from '../../../src/core/session/path-mtu-limits.ts';
+import {
+  PATH_MTU_MIN,
+  pathSizes,
+  PROBE_RESOLUTION,
+} from '../../../src/core/session/path-mtu-limits.ts';
 import { millis } from '../../../src/core/units.ts';
 import { Link } from './path-mtu-link.ts';
 
@@ -274,7 +278,7 @@ describe('ICMP', () => {
 });
 
 describe('the side that is told', () => {
-  const begin = createPathMtu(false, undefined);
+  const begin = createPathMtu(pathSizes('ipv4', false), false, undefined);
   const at = (seconds: number) => millis(seconds * 1000);
 
   it('limits itself to what the other has proved', () => {
@@ -297,5 +301,54 @@ describe('the side that is told', () => {
     expect(pathLimit(challenged)).toBe(1252);
     expect(pathLimit(takeRequest(challenged, { length: 90, report: 1252 }, at(40)))).toBe(1252);
     expect(pathLimit(takeRequest(challenged, { length: 90, report: 1472 }, at(40)))).toBe(1472);
+  });
+});
+
+describe('a path of IPv6', () => {
+  const outer = 'ipv6' as const;
+
+  it('is whole at 20 bytes less than one of IPv4', () => {
+    const link = searched({ outer });
+    expect(link.sent.map(({ size }) => size)).toEqual([1452, 0]);
+    expect(link.limit).toBeUndefined();
+    expect(link.told).toBe(1452);
+  });
+
+  it.each([
+    ['its minimum', 1232],
+    ['WireGuard', 1372],
+    ['PPPoE', 1444],
+    ['a size that nobody has', 1337],
+  ])('is searched for %s', (_name, forward) => {
+    const link = searched({ outer, forward });
+    expect(link.limit).toBeLessThanOrEqual(forward);
+    expect(link.limit).toBeGreaterThan(forward - PROBE_RESOLUTION);
+  });
+
+  it('is never probed, nor limited, below what every path of IPv6 carries', () => {
+    const link = searched({ outer, forward: 700 });
+    expect(Math.min(...link.sent.map(({ size }) => size || 9999))).toBeGreaterThanOrEqual(1232);
+    for (const { limit } of link.limits) expect(limit ?? 9999).toBeGreaterThanOrEqual(1232);
+  });
+
+  it('is not taken for smaller than that by ICMP or by the other side, who may lie', () => {
+    const begin = createPathMtu(pathSizes(outer, false), true, 1452);
+    expect(pathLimit(takeTooBig(begin, 1231, millis(1)))).toBeUndefined();
+    expect(pathLimit(takeTooBig(begin, 1232, millis(1)))).toBe(1232);
+    expect(pathLimit(takeRequest(begin, { length: 90, report: 600 }, millis(1)))).toBe(1232);
+  });
+
+  it('that is too small by an unknown size is taken for the next that is common', () => {
+    const begin = createPathMtu(pathSizes(outer, false), true, 1452);
+    expect(pathLimit(takeTooBig(begin, undefined, millis(1)))).toBe(1444);
+  });
+});
+
+describe('a path that has just room for IPv6 inside', () => {
+  it.each(['ipv4', 'ipv6'] as const)('of %s is found to have it', (outer) => {
+    for (const forward of [1280, 1281, 1283, 1287]) {
+      expect(searched({ outer, forward, ipv6Inside: true }).limit).toBeGreaterThanOrEqual(1280);
+    }
+    expect(searched({ outer, forward: 1279, ipv6Inside: true }).limit).toBeLessThan(1280);
   });
 });
