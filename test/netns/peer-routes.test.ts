@@ -5,9 +5,11 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openRouteNetlink, type RouteNetlink } from '../../src/adapters/netlink/route.ts';
-import { PeerRoutes, RTPROT_IPIPOU } from '../../src/adapters/planes/peer-routes.ts';
+import { PeerRoutes } from '../../src/adapters/planes/peer-routes.ts';
+import { RTPROT_IPIPOU } from '../../src/adapters/planes/route-protocol.ts';
+import { UnreachableRoutes } from '../../src/adapters/planes/unreachable-routes.ts';
 import { parseInnerIp, addToIp, type InnerIp, type Prefix } from '../../src/core/addr.ts';
-import type { IfIndex } from '../../src/core/units.ts';
+import { port, type IfIndex } from '../../src/core/units.ts';
 import type { PeerId } from '../../src/ports/data-plane.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 
@@ -29,9 +31,11 @@ function prefix(text: string): Prefix {
 }
 
 /** The routes of ours as ip lists them. */
-function shown(): readonly string[] {
-  const lines = run(`ip route show proto ${RTPROT_IPIPOU}`).split('\n');
-  return lines.map((line) => line.trim()).filter((line) => line !== '');
+function shown(family: 4 | 6 = 4): readonly string[] {
+  const lines = run(`ip -${family} route show proto ${RTPROT_IPIPOU}`).split('\n');
+  return lines
+    .map((line) => line.trim().replace(/ pref medium$/, ''))
+    .filter((line) => line !== '');
 }
 
 beforeAll(async () => {
@@ -197,5 +201,91 @@ describe('PeerRoutes', () => {
     clearInterval(turning);
     expect(turns).toBeGreaterThan(30);
     expect(run('ip route show dev t0')).toBe('');
+  });
+});
+
+describe('PeerRoutes of IPv6', () => {
+  const METRIC = 4_000_010_000;
+  const [own, site] = [prefix('fd28::2/128'), prefix('fd99::/64')];
+  const v4 = prefix('10.1.0.0/16');
+
+  function unreachable(...texts: readonly string[]): readonly string[] {
+    return texts.map((text) => `unreachable ${text} dev lo metric ${METRIC}`);
+  }
+
+  function make(): PeerRoutes {
+    return new PeerRoutes(netlink, new UnreachableRoutes(netlink, port(10_000)));
+  }
+
+  it('makes, changes, takes over, mends and removes as of IPv4', async () => {
+    const routes = make();
+    run('ip -6 route add fd99::/64 dev t0 mtu 1400');
+    const set = (mtu: number | undefined) =>
+      routes.set(new Map([[ANN, { device: t0, prefixes: [v4, own, site], mtu }]]));
+    expect(await set(undefined)).toEqual([]);
+    expect(shown(6)).toEqual([
+      'fd28::2 dev t0 metric 1024 linkdown',
+      'fd99::/64 dev t0 metric 1024 linkdown',
+    ]);
+    expect(await set(1300)).toEqual([]);
+    expect(shown(6)).toEqual([
+      'fd28::2 dev t0 metric 1024 linkdown mtu 1300',
+      'fd99::/64 dev t0 metric 1024 linkdown mtu 1300',
+    ]);
+    run('ip -6 route del fd28::2; ip -6 route add fd9a::/64 dev t0 proto 148');
+    const again = make();
+    await again.recall(t0);
+    await again.set(new Map([[ANN, { device: t0, prefixes: [v4, own, site], mtu: 1300 }]]));
+    expect(await again.reconcile(t0)).toEqual({ mended: 1, failures: [] });
+    expect(shown(6)).toHaveLength(2);
+    await again.remove([ANN]);
+    expect([...shown(), ...shown(6)]).toEqual([]);
+  });
+
+  it("leaves a stranger's route alone", async () => {
+    run('ip -6 route add fd99::/64 dev t1');
+    const routes = make();
+    const wanted = new Map([[ANN, { device: t0, prefixes: [own, site], mtu: undefined }]]);
+    expect(await routes.set(wanted)).toMatchObject([{ prefix: site, error: { errno: 'EEXIST' } }]);
+    expect(shown(6)).toEqual(['fd28::2 dev t0 metric 1024 linkdown']);
+  });
+
+  it('is unreachable while the way takes less than IPv6 needs, which is told once', async () => {
+    const routes = make();
+    const set = (mtu: number | undefined) =>
+      routes.set(new Map([[ANN, { device: t0, prefixes: [v4, own, site], mtu }]]));
+    expect(await set(1280)).toEqual([]);
+    expect(shown(6)).toHaveLength(2);
+    const told = await set(1279);
+    expect(told).toMatchObject([{ prefix: own }]);
+    expect(told[0]?.error.message).toMatch(/takes packets of 1279 bytes, and IPv6 needs 1280/);
+    expect(await set(1200)).toEqual([]);
+    expect(shown(6)).toEqual(unreachable('fd28::2', 'fd99::/64'));
+    expect(shown()).toEqual(['10.1.0.0/16 dev t0 scope link linkdown mtu 1200']);
+    run('ip -6 route del unreachable fd99::/64');
+    expect(await routes.reconcile(t0)).toEqual({ mended: 1, failures: [] });
+    expect(shown(6)).toEqual(unreachable('fd28::2', 'fd99::/64'));
+    expect(await set(1280)).toEqual([]);
+    expect(shown(6)).toEqual([
+      'fd28::2 dev t0 metric 1024 linkdown mtu 1280',
+      'fd99::/64 dev t0 metric 1024 linkdown mtu 1280',
+    ]);
+    expect(await set(1279)).toHaveLength(1);
+    await routes.remove([ANN]);
+    expect(shown(6)).toEqual([]);
+  });
+
+  it('has nothing left of a run that was killed, and takes away its own', async () => {
+    await make().set(new Map([[ANN, { device: t0, prefixes: [own, site], mtu: 1200 }]]));
+    const routes = make();
+    await routes.set(new Map([[ANN, { device: t0, prefixes: [own], mtu: 1200 }]]));
+    expect(shown(6)).toEqual(unreachable('fd28::2'));
+    await routes.close();
+    expect(shown(6)).toEqual([]);
+  });
+
+  it('says so to who sends', async () => {
+    await make().set(new Map([[ANN, { device: t0, prefixes: [site], mtu: 1200 }]]));
+    expect(run('ping -6 -c1 -W1 fd99::1 2>&1 || true')).toMatch(/No route to host|unreachable/i);
   });
 });

@@ -6,13 +6,17 @@
  * is due: a packet that is too big and may not be fragmented is answered
  * with "fragmentation needed" when it is forwarded (RFC 1191) and with EMSGSIZE when it is our own;
  * others are fragmented; our own TCP advertises an MSS that fits, so RTAX_ADVMSS is not needed.
+ *
+ * IPv6 needs ways of 1280 bytes (RFC 8200, section 5). Where a peer's takes less, its IPv6 prefixes lead nowhere
+ * (`unreachable`) until it takes that much again, and it is told once as a failure; its IPv4 goes on.
  */
-import { formatPrefix, type Ip, type OuterIp, type Prefix } from '../../core/addr.ts';
+import { familyOf, formatPrefix, type Ip, type OuterIp, type Prefix } from '../../core/addr.ts';
 import { capturesOuter } from '../../core/captures-outer.ts';
-import { IpipouError, KernelError } from '../../core/errors.ts';
-import { RT_TABLE_MAIN } from '../../core/netlink/route.ts';
+import { asError, IpipouError, KernelError } from '../../core/errors.ts';
+import { plainPriority, RT_TABLE_MAIN } from '../../core/netlink/route.ts';
 import { PrefixMap } from '../../core/prefix-map.ts';
 import type { IfIndex } from '../../core/units.ts';
+import { IPV6_MIN_MTU } from '../../core/wire/ipv6.ts';
 import type { PeerId } from '../../ports/data-plane.ts';
 import type {
   Route,
@@ -21,9 +25,8 @@ import type {
   RouteNetlink,
   RouteSpec,
 } from '../netlink/route.ts';
-
-/** rtm_protocol of our routes: of the numbers that linux/rtnetlink.h leaves to administrators. */
-export const RTPROT_IPIPOU = 148;
+import { RTPROT_IPIPOU } from './route-protocol.ts';
+import type { UnreachableRoutes } from './unreachable-routes.ts';
 
 /** Where a peer's prefixes lead. */
 export type PeerRouting = {
@@ -58,9 +61,16 @@ export class PeerRoutes {
   readonly #made: RouteTable = new PrefixMap();
   /** What was told of the peers that have prefixes without a route. */
   readonly #withheld = new Map<PeerId, string>();
+  readonly #lastResort: UnreachableRoutes | undefined;
+  /** Of peers whose way takes no IPv6, where there is a last resort to lead them to. */
+  readonly #blocked = new Map<PeerId, readonly Prefix[]>();
+  /** Whether it is known what an earlier run has left of the last resort. */
+  #recalled = false;
 
-  constructor(route: RouteNetlink) {
+  /** `lastResort`: where what may not go out of the device leads, unless its owner sees to that. */
+  constructor(route: RouteNetlink, lastResort?: UnreachableRoutes) {
     this.#route = route;
+    this.#lastResort = lastResort;
   }
 
   /**
@@ -73,24 +83,40 @@ export class PeerRoutes {
     const before = [...peers.keys()].flatMap((peer) => this.#madeFor(peer));
     const wanted: RouteTable = new PrefixMap();
     const withheld: PeerRouteFailure[] = [];
+    const unblocked: Prefix[] = [];
     for (const [peer, { device, prefixes, mtu, outer }] of peers) {
       const owned = { peer, device, prefixes, mtu, outer };
       this.#peers.set(peer, owned);
       claim(wanted, owned);
       withheld.push(...this.#newlyWithheld(peer, owned));
+      unblocked.push(...this.#block(peer, blockedOf(owned)));
     }
-    return [...withheld, ...(await this.#change(before, wanted))];
+    // What changes between device and last resort is for a moment in both, never in none.
+    const failures = [
+      ...(await this.#holdBack(unblocked)),
+      ...(await this.#change(before, wanted)),
+      ...(unblocked.length > 0 ? await this.#holdBack([]) : []),
+    ];
+    return [...withheld, ...failures];
   }
 
   /** Removes the routes of these peers; unknown ones do no harm. */
   async remove(peers: Iterable<PeerId>): Promise<readonly PeerRouteFailure[]> {
     const doomed = [...peers];
     const before = doomed.flatMap((peer) => this.#madeFor(peer));
+    const unblocked: Prefix[] = [];
     for (const peer of doomed) {
       this.#peers.delete(peer);
       this.#withheld.delete(peer);
+      unblocked.push(...this.#block(peer, []));
     }
-    return this.#change(before, new PrefixMap());
+    const failures = await this.#change(before, new PrefixMap());
+    return unblocked.length === 0 ? failures : [...failures, ...(await this.#holdBack([]))];
+  }
+
+  /** Takes the last resort away, for good: other routes go with their device. */
+  async close(): Promise<void> {
+    await this.#lastResort?.set([]);
   }
 
   /** Forgets what led out of a device that is gone or was down: the kernel has dropped it. */
@@ -120,16 +146,49 @@ export class PeerRoutes {
     for (const owned of this.#peers.values()) if (owned.device === device) claim(wanted, owned);
     const mended = this.#changes(there, wanted).length;
     const failures = await this.#change(there, wanted);
-    return { mended: mended - failures.length, failures };
+    const repaired = this.#blocked.size > 0 && (await this.#lastResort?.repair()) ? 1 : 0;
+    return { mended: mended - failures.length + repaired, failures };
   }
 
-  #newlyWithheld(peer: PeerId, { prefixes, outer }: PeerRouting): readonly PeerRouteFailure[] {
-    const withheld = prefixes.filter((prefix) => capturesOuter(prefix, outer));
-    const words = withheld.map(formatPrefix).join(' ');
+  #newlyWithheld(peer: PeerId, owned: Owned): readonly PeerRouteFailure[] {
+    const captures = owned.prefixes.filter((prefix) => capturesOuter(prefix, owned.outer));
+    const [blocked] = blockedOf(owned);
+    const words = [...captures.map(formatPrefix), ...(blocked ? ['IPv6'] : [])].join(' ');
     if (words === (this.#withheld.get(peer) ?? '')) return [];
     if (words === '') this.#withheld.delete(peer);
     else this.#withheld.set(peer, words);
-    return withheld.map((prefix) => ({ prefix, error: new IpipouError('generic', WITHHELD) }));
+    const told = captures.map((prefix) => ({
+      prefix,
+      error: new IpipouError('generic', WITHHELD),
+    }));
+    return blocked
+      ? [...told, { prefix: blocked, error: new IpipouError('generic', tooSmall(owned.mtu)) }]
+      : told;
+  }
+
+  /** Remembers which prefixes of a peer are blocked now; those that were and are no more. */
+  #block(peer: PeerId, blocked: readonly Prefix[]): readonly Prefix[] {
+    if (this.#lastResort === undefined) return [];
+    const before = this.#blocked.get(peer) ?? [];
+    if (blocked.length > 0) this.#blocked.set(peer, blocked);
+    else this.#blocked.delete(peer);
+    const still = new Set(blocked.map(formatPrefix));
+    return before.filter((prefix) => !still.has(formatPrefix(prefix)));
+  }
+
+  /** Makes the last resort what is blocked, and `besides`. */
+  async #holdBack(besides: readonly Prefix[]): Promise<readonly PeerRouteFailure[]> {
+    if (this.#lastResort === undefined) return [];
+    const wanted = [...this.#blocked.values(), besides].flat();
+    try {
+      if (this.#recalled) await this.#lastResort.set(wanted);
+      else await this.#lastResort.reconcile(wanted);
+      this.#recalled = true;
+      return [];
+    } catch (error) {
+      const [prefix] = wanted;
+      return prefix ? [{ prefix, error: asError(error) }] : [];
+    }
   }
 
   #madeOutOf(device: IfIndex): readonly Prefix<Ip>[] {
@@ -202,8 +261,26 @@ export class PeerRoutes {
 /** Puts in the routes that a peer asks for and may have; of several peers that claim one the last has it. */
 function claim(table: RouteTable, owned: Owned): void {
   for (const prefix of owned.prefixes) {
-    if (!capturesOuter(prefix, owned.outer)) table.set(prefix, owned);
+    if (capturesOuter(prefix, owned.outer) || isBlocked(prefix, owned.mtu)) continue;
+    table.set(prefix, owned);
   }
+}
+
+/** What a peer may have, but its way does not take. */
+function blockedOf({ prefixes, mtu, outer }: Owned): readonly Prefix[] {
+  if (mtu === undefined || mtu >= IPV6_MIN_MTU) return [];
+  return prefixes.filter((prefix) => isBlocked(prefix, mtu) && !capturesOuter(prefix, outer));
+}
+
+function isBlocked(prefix: Prefix<Ip>, mtu: number | undefined): boolean {
+  return mtu !== undefined && mtu < IPV6_MIN_MTU && familyOf(prefix.ip) === 'ipv6';
+}
+
+function tooSmall(mtu: number | undefined): string {
+  return (
+    `the way to the peer takes packets of ${mtu} bytes, and IPv6 needs ${IPV6_MIN_MTU}: its IPv6 is ` +
+    'unreachable until the way takes that much'
+  );
 }
 
 const WITHHELD =
@@ -231,7 +308,8 @@ function prefixOf({ destination, prefix }: Pick<RouteSpec, 'destination' | 'pref
 
 /** In the main table, without a metric: what a route of ours can be or collide with. */
 function isPlain(route: Route): boolean {
-  return route.table === RT_TABLE_MAIN && (route.priority ?? 0) === 0;
+  const plain = plainPriority(familyOf(route.destination));
+  return route.table === RT_TABLE_MAIN && (route.priority ?? 0) === plain;
 }
 
 function isTaken({ error }: RouteFailure): boolean {

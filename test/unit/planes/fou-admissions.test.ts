@@ -8,7 +8,7 @@ import type { PlaneParts } from '../../../src/adapters/planes/fou/parts.ts';
 import { PeerTable } from '../../../src/adapters/planes/fou/peer-table.ts';
 import { Peer } from '../../../src/adapters/planes/fou/peer.ts';
 import { RunRecord } from '../../../src/adapters/planes/fou/run-record.ts';
-import { UnreachableRoutes } from '../../../src/adapters/planes/fou/unreachable-routes.ts';
+import { UnreachableRoutes } from '../../../src/adapters/planes/unreachable-routes.ts';
 import { PeerRoutes } from '../../../src/adapters/planes/peer-routes.ts';
 import type { Path } from '../../../src/core/addr.ts';
 import { DEFAULT_PEER, type TunnelConfig } from '../../../src/core/config/tunnel-config.ts';

@@ -8,7 +8,7 @@ import { removeGuardRules } from './guard.ts';
 import { removeListener } from './listener.ts';
 import type { FouRecord } from './record.ts';
 import { isTunnelOfPort } from './tunnel-device.ts';
-import { UnreachableRoutes } from './unreachable-routes.ts';
+import { UnreachableRoutes } from '../unreachable-routes.ts';
 
 /**
  * Removes what a dead run left: its tunnel devices, the alternative addresses, the routes of the last

@@ -9,7 +9,7 @@ import { Guard } from './guard.ts';
 import { PeerTable } from './peer-table.ts';
 import { RunRecord } from './run-record.ts';
 import type { DeviceEnvironment } from './tunnel-device.ts';
-import { UnreachableRoutes } from './unreachable-routes.ts';
+import { UnreachableRoutes } from '../unreachable-routes.ts';
 
 /** What the plane is made of; whoever is given the parts changes the kernel through them alone. */
 export type PlaneParts = {

@@ -1,17 +1,20 @@
-import { formatPrefix, type Ip, type OuterIp, type Prefix } from '../../../core/addr.ts';
-import { capturesOuter } from '../../../core/captures-outer.ts';
-import { RT_TABLE_MAIN } from '../../../core/netlink/route.ts';
-import type { Port } from '../../../core/units.ts';
-import type { RouteChange, RouteNetlink, RouteSpec } from '../../netlink/route.ts';
-import { RTPROT_IPIPOU } from '../peer-routes.ts';
+import { formatPrefix, type Ip, type OuterIp, type Prefix } from '../../core/addr.ts';
+import { capturesOuter } from '../../core/captures-outer.ts';
+import { carries } from '../../core/config/families.ts';
+import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import { RT_TABLE_MAIN } from '../../core/netlink/route.ts';
+import type { Port } from '../../core/units.ts';
+import type { RouteChange, RouteNetlink, RouteSpec } from '../netlink/route.ts';
+import { RTPROT_IPIPOU } from './route-protocol.ts';
 
 /** Plus the tunnel's port: no route that anybody prefers has such a metric, and no two tunnels share one. */
 const LAST_RESORT_METRIC = 4_000_000_000;
 
 /**
- * Routes of the last resort, `unreachable`, to the prefixes of the peers that a tunnel knows: while a
- * peer is not admitted its device is not there, nor the routes out of it, and what is meant for it
- * must not leave by the default route instead. What could stop the outer path is not among them.
+ * Routes of the last resort, `unreachable`, to prefixes of the peers that a tunnel knows, so that what is meant for
+ * them does not leave by the default route where no route out of a device of ours leads there: on `fou` to all,
+ * since a peer that is not admitted has no device; else to the IPv6 of those whose way takes no IPv6. What could
+ * stop the outer path is not among them.
  */
 export class UnreachableRoutes {
   readonly #route: RouteNetlink;
@@ -89,4 +92,12 @@ export class UnreachableRoutes {
 
 function keyed(prefix: Prefix<Ip>): [key: string, prefix: Prefix<Ip>] {
   return [formatPrefix(prefix), prefix];
+}
+
+/** For a tunnel whose peers always have a device: there is use for such routes where IPv6 is carried. */
+export function lastResort(
+  route: RouteNetlink,
+  { inner, outer }: Pick<TunnelConfig, 'inner' | 'outer'>,
+): UnreachableRoutes | undefined {
+  return carries(inner, 'ipv6') ? new UnreachableRoutes(route, outer.localPort) : undefined;
 }
