@@ -1,17 +1,21 @@
 import { familyOf, ofFamily, type Family, type InnerIp } from '../../core/addr.ts';
 import { defaultPeer } from '../../core/config/peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
-import { refile } from '../../core/errors.ts';
+import { KernelError, refile, withExit } from '../../core/errors.ts';
 import type { IfIndex } from '../../core/units.ts';
 import type { Address, RouteNetlink } from '../netlink/route.ts';
 
 /** The address of a tunnel device; `peer` is its other end, undefined where it stands alone. */
 export type DeviceAddress = { readonly ip: InnerIp; readonly peer: InnerIp | undefined };
 
-/** The tunnel's addresses for its device: the default peer is the other end, as on a device with one peer; others have routes. */
+/**
+ * The tunnel's addresses for its device. Of IPv4 the default peer is the other end, as on a device with one peer; others
+ * have routes. Those of IPv6 stand alone: the route that the kernel makes to another end is preferred to ours and
+ * has no MTU.
+ */
 export function tunnelAddresses(config: TunnelConfig): readonly DeviceAddress[] {
-  const others = defaultPeer(config)?.innerIps ?? [];
-  return config.inner.ips.map((ip) => ({ ip, peer: ofFamily(others, familyOf(ip)) }));
+  const other = ofFamily(defaultPeer(config)?.innerIps ?? [], 'ipv4');
+  return config.inner.ips.map((ip) => ({ ip, peer: familyOf(ip) === 'ipv4' ? other : undefined }));
 }
 
 /** That of one family. Throws where the tunnel has none. */
@@ -30,8 +34,19 @@ export async function hasAddress(
   index: IfIndex,
   address: DeviceAddress,
 ): Promise<boolean> {
-  const addresses = await route.addresses({ index });
-  return addresses.some((there) => isAddress(there, address));
+  return (await missingAddresses(route, index, [address])).length === 0;
+}
+
+/** Those that a device has not. */
+export async function missingAddresses(
+  route: RouteNetlink,
+  index: IfIndex,
+  addresses: readonly DeviceAddress[],
+): Promise<readonly DeviceAddress[]> {
+  const families = new Set(addresses.map(({ ip }) => familyOf(ip)));
+  const [only] = families.size === 1 ? families : [];
+  const there = await route.addresses({ index, family: only });
+  return addresses.filter((address) => !there.some((one) => isAddress(one, address)));
 }
 
 /** Rejects with exit 'address'. */
@@ -40,9 +55,20 @@ export async function addAddress(
   index: IfIndex,
   { ip, peer }: DeviceAddress,
 ): Promise<void> {
-  await refile(
-    'address',
-    route.addAddress({ index, ip, peer, prefix: 32 }),
-    'tunl-ip and tunl-peer-ip must be free on this host',
-  );
+  if (familyOf(ip) === 'ipv4') {
+    await refile('address', route.addAddress({ index, ip, peer, prefix: 32 }), FREE);
+    return;
+  }
+  const spec = { index, ip, peer, prefix: 128, noDad: true, noPrefixRoute: true };
+  await route.addAddress(spec).catch((error: unknown) => {
+    const errno = error instanceof KernelError ? error.errno : '';
+    throw withExit(error, 'address', NO_IPV6.has(errno) ? WITHOUT_IPV6 : FREE);
+  });
 }
+
+const FREE = 'tunl-ip and tunl-peer-ip must be free on this host';
+
+/** Of a device where IPv6 is off, and of a kernel that has none. */
+const NO_IPV6 = new Set(['EACCES', 'EPERM', 'EOPNOTSUPP']);
+const WITHOUT_IPV6 =
+  'IPv6 is off on this host (see: sysctl net.ipv6.conf.all.disable_ipv6): switch it on, or leave the IPv6 address out of tunl-ip';

@@ -1,6 +1,8 @@
 import { familyOf, parseOuterIp, type Ip, type OuterIp } from '../../core/addr.ts';
+import { carries, outerFamilies } from '../../core/config/families.ts';
 import { defaultPeer } from '../../core/config/peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import { IPV6_MIN_MTU } from '../../core/wire/ipv6.ts';
 import { overheadOf } from '../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../netlink/route.ts';
 
@@ -22,7 +24,15 @@ export async function deviceMtu(
   config: TunnelConfig,
 ): Promise<number> {
   const { mtu } = config.inner;
-  return typeof mtu === 'number' ? mtu : innerMtu(route, remote, config);
+  return typeof mtu === 'number' ? mtu : deviceMtuOf(await innerMtu(route, remote, config), config);
+}
+
+/**
+ * The MTU of a device whose widest way takes inner packets of `widest` bytes. The kernel takes all IPv6 off a device
+ * that has less than 1280: where a way takes less, its routes have it, and no IPv6 (peer-routes.ts).
+ */
+export function deviceMtuOf(widest: number, { inner }: Pick<TunnelConfig, 'inner'>): number {
+  return carries(inner, 'ipv6') ? Math.max(IPV6_MIN_MTU, widest) : widest;
 }
 
 /** The MTU that the route to the peer leaves: that of the route to the peer (Ethernet's where there is none), less the overhead. */
@@ -31,10 +41,32 @@ export async function innerMtu(
   remote: Ip,
   config: TunnelConfig,
 ): Promise<number> {
+  return leaves(await outerMtu(route, remote, config), overheadOf(familyOf(remote)));
+}
+
+/** What a route of `mtu` bytes leaves on the way to a peer; where nothing is known of that, the most that it can. */
+export function innerMtuOf(
+  mtu: number,
+  { outer }: Pick<TunnelConfig, 'outer'>,
+  remote?: OuterIp,
+): number {
+  const families = remote === undefined ? outerFamilies(outer) : [familyOf(remote)];
+  return leaves(mtu, Math.min(...families.map(overheadOf)));
+}
+
+function leaves(mtu: number, overhead: number): number {
+  return Math.max(MIN_INNER_MTU, mtu - overhead);
+}
+
+/** The MTU of the route to an address (Ethernet's where there is none). */
+export async function outerMtu(
+  route: RouteNetlink,
+  remote: Ip,
+  config: TunnelConfig,
+): Promise<number> {
   const outer = config.outer.device;
   const oif = outer === undefined ? undefined : (await route.linkByName(outer))?.index;
   const way = await route.routeTo(remote, oif === undefined ? {} : { oif });
   const device = way && (await route.linkByIndex(way.oif));
-  const mtu = way?.mtu ?? device?.mtu ?? ETHERNET_MTU;
-  return Math.max(MIN_INNER_MTU, mtu - overheadOf(familyOf(remote)));
+  return way?.mtu ?? device?.mtu ?? ETHERNET_MTU;
 }

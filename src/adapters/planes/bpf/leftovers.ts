@@ -2,6 +2,7 @@ import type { Link, RouteNetlink } from '../../netlink/route.ts';
 import { openRouteNetlink } from '../../netlink/route.ts';
 import { openTrafficControl, type TrafficControl } from '../../netlink/tc.ts';
 import { releaseDevice } from './attachments.ts';
+import { UnreachableRoutes } from '../unreachable-routes.ts';
 import type { BpfRecord } from './record.ts';
 
 /**
@@ -17,6 +18,7 @@ export async function removeLeftovers(record: BpfRecord): Promise<void> {
   }
   const near = await findPair(route, record.near, record.far);
   if (near) await route.removeLink(near.index);
+  await new UnreachableRoutes(route, record.port).reconcile([]);
 }
 
 /** The near end of a pair of these names. */

@@ -124,6 +124,7 @@ export class BpfPlane implements DataPlane {
       adopted?.entries[Symbol.dispose]();
     }
     await installation.hang(this.#undo);
+    this.#undo.push('routes of the last resort', () => this.#ways.close());
     await this.#ways.dressDevice();
     if (adopted) await this.#ways.recallRoutes();
     await this.#ways.makeRoutes(installation.maps.peers.all());

@@ -1,4 +1,3 @@
-import { writeFile } from 'node:fs/promises';
 import { familyOf, type Family } from '../../../core/addr.ts';
 import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
@@ -7,7 +6,8 @@ import { IFF_MULTICAST, IFF_NOARP } from '../../../core/netlink/link.ts';
 import { encodeVethData } from '../../../core/netlink/veth.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Link, RouteNetlink } from '../../netlink/route.ts';
-import { addAddress, hasAddress, tunnelAddresses, type DeviceAddress } from '../device-address.ts';
+import { addAddress, missingAddresses, tunnelAddresses } from '../device-address.ts';
+import { withIpv6, withoutIpv6 } from '../device-ipv6.ts';
 
 /** IFNAMSIZ of linux/if.h, less the zero at the end. */
 const NAME_MAX = 15;
@@ -90,25 +90,22 @@ export class TunnelPair {
       const plain = (end.flags & (IFF_NOARP | IFF_MULTICAST)) === IFF_NOARP;
       const dressed = end.up && end.mtu === size && plain;
       if (dressed) continue;
-      if (!end.up) await this.#quieten(end);
+      if (!end.up) await this.#chooseIpv6(end, end === near);
       await refile(
         'link',
         this.#route.setLink(end.index, { up: true, arp: false, multicast: false, mtu: size }),
       );
     }
-    for (const address of this.#addresses) {
-      if (await hasAddress(this.#route, near.index, address)) continue;
-      if (familyOf(address.ip) === 'ipv6') await this.#withIpv6(near);
-      await addAddress(this.#route, near.index, address);
-    }
+    const missing = await this.#missing(near);
+    // Whoever took it away may have switched IPv6 off.
+    if (missing.some(({ ip }) => familyOf(ip) === 'ipv6')) await withIpv6(this.#route, near);
+    for (const address of missing) await addAddress(this.#route, near.index, address);
     return (await this.find()) ?? { near, far };
   }
 
   /** Whether both ends are up and the near one has its addresses. */
   async whole({ near, far }: Ends): Promise<boolean> {
-    if (!near.up || !far.up) return false;
-    const there = this.#addresses.map((address) => hasAddress(this.#route, near.index, address));
-    return (await Promise.all(there)).every(Boolean);
+    return near.up && far.up && (await this.#missing(near)).length === 0;
   }
 
   /** Removes both ends; quiet when they are gone. */
@@ -117,29 +114,15 @@ export class TunnelPair {
     if (ends) await this.#route.removeLink(ends.near.index);
   }
 
-  get #addresses(): readonly DeviceAddress[] {
-    return tunnelAddresses(this.#config);
+  #missing({ index }: Link): ReturnType<typeof missingAddresses> {
+    return missingAddresses(this.#route, index, tunnelAddresses(this.#config));
   }
 
-  /** An end that carries no IPv6 has no use for it: without it the kernel does not ask about addresses by itself. */
-  async #quieten({ index, name }: Link): Promise<void> {
-    // A kernel without IPv6, and a container whose /proc/sys is read-only: both do without.
-    await this.#route.setLink(index, { ipv6Addresses: 'none' }).catch(() => undefined);
-    const carried = name === this.name && carries(this.#config.inner, 'ipv6');
-    if (!carried) await setIpv6(name, 'disable_ipv6', 1);
+  /** The far end has no use for IPv6, nor has the near one where none is inside. */
+  async #chooseIpv6(end: Link, isNear: boolean): Promise<void> {
+    const used = isNear && carries(this.#config.inner, 'ipv6');
+    await (used ? withIpv6 : withoutIpv6)(this.#route, end);
   }
-
-  /** The near end has IPv6, also where it had none in an earlier run. */
-  async #withIpv6({ name }: Link): Promise<void> {
-    await setIpv6(name, 'accept_ra', 0);
-    await setIpv6(name, 'accept_redirects', 0);
-    await setIpv6(name, 'disable_ipv6', 0);
-  }
-}
-
-async function setIpv6(device: string, name: string, value: 0 | 1): Promise<void> {
-  const file = `/proc/sys/net/ipv6/conf/${device}/${name}`;
-  await writeFile(file, String(value)).catch(() => undefined);
 }
 
 /** A device of that name is there and is not ours. */

@@ -1,16 +1,15 @@
 import { familyOf, type Family, type OuterIp, type Path } from '../../../core/addr.ts';
 import { capturesOuter } from '../../../core/captures-outer.ts';
-import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
-import { IPV6_MIN_MTU } from '../../../core/wire/ipv6.ts';
 import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { configuredRemote, ETHERNET_MTU, MIN_INNER_MTU } from '../inner-mtu.ts';
+import { configuredRemote, deviceMtuOf, ETHERNET_MTU, MIN_INNER_MTU } from '../inner-mtu.ts';
 import { PeerRoutes, type PeerRouting } from '../peer-routes.ts';
 import { outerOf, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
 import { slices } from '../slices.ts';
+import { lastResort } from '../unreachable-routes.ts';
 import type { Installation } from './installation.ts';
 import { LOOKUPS_AT_ONCE, PEERS_AT_ONCE } from './limits.ts';
 import { OuterRoutes } from './outer-routes.ts';
@@ -46,7 +45,7 @@ export class Ways {
   constructor(parts: WaysParts) {
     this.#parts = parts;
     this.#outerRoutes = new OuterRoutes(parts.route, parts.config);
-    this.#peerRoutes = new PeerRoutes(parts.route);
+    this.#peerRoutes = new PeerRoutes(parts.route, lastResort(parts.route, parts.config));
   }
 
   /** How packets to a peer leave that is, or is to be, at the end of `path`. */
@@ -121,8 +120,7 @@ export class Ways {
 
   /** The MTU of the device; never less than IPv6 asks for where that is carried: a device has none below. */
   async deviceMtu(): Promise<number> {
-    const mtu = await this.#widest();
-    return carries(this.#parts.config.inner, 'ipv6') ? Math.max(mtu, IPV6_MIN_MTU) : mtu;
+    return deviceMtuOf(await this.#widest(), this.#parts.config);
   }
 
   /** The configured MTU, else that of the way to a sole peer, else what the widest outer device takes. */
@@ -181,6 +179,11 @@ export class Ways {
 
   async removeRoutes(peers: readonly PeerId[]): Promise<void> {
     warnOfRoutes(this.#parts.log, await this.#peerRoutes.remove(peers));
+  }
+
+  /** Takes away the routes that would stay when the device is gone. */
+  async close(): Promise<void> {
+    await this.#peerRoutes.close();
   }
 
   /** Makes what is missing and removes what nobody asks for; how many routes were not as they should be. */

@@ -7,6 +7,7 @@ import type { RouteNetlink } from '../../netlink/route.ts';
 import { PeerRoutes, type PeerRouting } from '../peer-routes.ts';
 import { outerOf, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
 import { slices } from '../slices.ts';
+import { lastResort } from '../unreachable-routes.ts';
 import { TunDevice } from './device.ts';
 import type { KnownPeer, KnownPeers } from './known-peers.ts';
 import { PEERS_PER_SLICE } from './limits.ts';
@@ -40,7 +41,7 @@ export class DeviceRouting {
     },
   ) {
     this.#device = new TunDevice(route, config, options.vnetHeader);
-    this.#routes = new PeerRoutes(route);
+    this.#routes = new PeerRoutes(route, lastResort(route, config));
     this.#mtus = new PathMtus(route, config);
     this.#peers = peers;
     this.#log = options.log;
@@ -121,6 +122,11 @@ export class DeviceRouting {
 
   async unroute(peers: readonly PeerId[]): Promise<void> {
     warnOfRoutes(this.#log, await this.#routes.remove(peers));
+  }
+
+  /** Takes away the routes that would stay when the device is gone. */
+  async close(): Promise<void> {
+    await this.#routes.close();
   }
 
   /**

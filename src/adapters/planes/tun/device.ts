@@ -1,9 +1,12 @@
+import { familyOf } from '../../../core/addr.ts';
+import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, refile } from '../../../core/errors.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import { close } from '../../ffi/libc.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { addAddress, hasAddress, tunnelAddress, type DeviceAddress } from '../device-address.ts';
+import { addAddress, missingAddresses, tunnelAddresses } from '../device-address.ts';
+import { withIpv6 } from '../device-ipv6.ts';
 import { createTunDevice, deviceExists } from './tun-device.ts';
 
 /** The TUN device of one tunnel, dressed as configured. Lives as long as its descriptor. */
@@ -49,26 +52,26 @@ export class TunDevice {
     return this.#made?.fd;
   }
 
-  /** Whether the device is there under its name, up, and has its address. */
+  /** Whether the device is there under its name, up, and has its addresses. */
   async whole(): Promise<'whole' | 'undressed' | 'gone'> {
     const link = await this.#route.linkByName(this.#config.inner.device);
     if (!link || link.index !== this.#made?.index) return 'gone';
-    return link.up && (await hasAddress(this.#route, link.index, this.#address))
-      ? 'whole'
-      : 'undressed';
+    return link.up && (await this.#missing(link.index)).length === 0 ? 'whole' : 'undressed';
   }
 
-  /** Gives the device its MTU, address and state, changing only what differs. */
+  /** Gives the device its MTU, addresses and state, changing only what differs. */
   async dress(mtu: number): Promise<void> {
     const { device } = this.#config.inner;
     const link = await this.#route.linkByName(device);
     if (!link || link.index !== this.#made?.index) throw vanished(device);
+    if (!link.up && carries(this.#config.inner, 'ipv6')) await withIpv6(this.#route, link);
     if (!link.up || link.mtu !== mtu) {
       await refile('link', this.#route.setLink(link.index, { up: true, mtu }));
     }
-    if (!(await hasAddress(this.#route, link.index, this.#address))) {
-      await addAddress(this.#route, link.index, this.#address);
-    }
+    const missing = await this.#missing(link.index);
+    // Whoever took it away may have switched IPv6 off.
+    if (missing.some(({ ip }) => familyOf(ip) === 'ipv6')) await withIpv6(this.#route, link);
+    for (const address of missing) await addAddress(this.#route, link.index, address);
   }
 
   async mtu(): Promise<number | undefined> {
@@ -81,8 +84,8 @@ export class TunDevice {
     this.#made = undefined;
   }
 
-  get #address(): DeviceAddress {
-    return tunnelAddress(this.#config, 'ipv4');
+  #missing(index: IfIndex): ReturnType<typeof missingAddresses> {
+    return missingAddresses(this.#route, index, tunnelAddresses(this.#config));
   }
 }
 

@@ -1,8 +1,14 @@
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
-import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
-import { tunnelAddress } from '../device-address.ts';
-import { configuredRemote, innerMtu, MIN_INNER_MTU } from '../inner-mtu.ts';
+import {
+  configuredRemote,
+  deviceMtuOf,
+  ETHERNET_MTU,
+  innerMtu,
+  innerMtuOf,
+  MIN_INNER_MTU,
+  outerMtu,
+} from '../inner-mtu.ts';
 import type { KnownPeer } from './known-peers.ts';
 
 /**
@@ -34,7 +40,8 @@ export class PathMtus {
   get device(): number {
     const { mtu } = this.#config.inner;
     if (typeof mtu === 'number') return mtu;
-    return this.#counts.size > 0 ? Math.max(...this.#counts.keys()) : this.#baseMtu;
+    const widest = this.#counts.size > 0 ? Math.max(...this.#counts.keys()) : this.#baseMtu;
+    return deviceMtuOf(widest, this.#config);
   }
 
   /** The MTU that the routes to a peer should have; undefined = the device's. */
@@ -82,7 +89,8 @@ export class PathMtus {
     if (remote !== undefined) return innerMtu(this.#route, remote, config);
     const { device } = config.outer;
     const outer = device === undefined ? undefined : await this.#route.linkByName(device);
-    if (outer) return Math.max(MIN_INNER_MTU, outer.mtu - overheadOf('ipv4'));
-    return innerMtu(this.#route, tunnelAddress(config, 'ipv4').ip, config);
+    if (outer) return innerMtuOf(outer.mtu, config);
+    const [own] = config.inner.ips;
+    return innerMtuOf(own ? await outerMtu(this.#route, own, config) : ETHERNET_MTU, config);
   }
 }

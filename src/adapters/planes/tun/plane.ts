@@ -104,6 +104,7 @@ export class TunPlane implements DataPlane {
     this.#undo.push('tunnel device', () => {
       this.#device.remove();
     });
+    this.#undo.push('routes of the last resort', () => this.#device.close());
     await this.#device.dress();
     const worker = await WorkerHandle.start(
       {
