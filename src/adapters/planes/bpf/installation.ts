@@ -12,7 +12,7 @@ import { preparePair } from './devices.ts';
 import { PeerMaps, type Fixed, type Inheritance } from './peer-maps.ts';
 import { asTold, type Peer } from './peer-table.ts';
 import type { AttachedRecord, BpfRecord } from './record.ts';
-import { TunnelPair, type Ends } from './tunnel-pair.ts';
+import { TunnelPair, type Ends, type Sizes } from './tunnel-pair.ts';
 
 type Stands = { maps: PeerMaps; ends: Ends };
 
@@ -44,7 +44,7 @@ export class Installation {
     this.#fixed = fixed;
     this.#socket = socket;
     this.#tc = openTrafficControl();
-    this.#pair = new TunnelPair(route, context.config, fixed.outside);
+    this.#pair = new TunnelPair(route, context.config);
     this.#attachments = new Attachments(
       route,
       this.#tc,
@@ -205,9 +205,9 @@ export class Installation {
   }
 
   /** Gives the device its MTU, and whatever else it lacks. */
-  async dress(mtu: number): Promise<void> {
+  async dress(sizes: Sizes): Promise<void> {
     const stands = this.#standing();
-    stands.ends = await this.#pair.dress(stands.ends, mtu);
+    stands.ends = await this.#pair.dress(stands.ends, sizes);
   }
 
   /** Lets go of user space's part of programs and maps. */

@@ -1,10 +1,9 @@
-import { familyOf, type Family } from '../../../core/addr.ts';
+import { familyOf } from '../../../core/addr.ts';
 import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { KernelError, refile } from '../../../core/errors.ts';
 import { IFF_MULTICAST, IFF_NOARP } from '../../../core/netlink/link.ts';
 import { encodeVethData } from '../../../core/netlink/veth.ts';
-import { overheadOf } from '../../../core/wire/overhead.ts';
 import type { Link, RouteNetlink } from '../../netlink/route.ts';
 import { addAddress, missingAddresses, tunnelAddresses } from '../device-address.ts';
 import { withIpv6, withoutIpv6 } from '../device-ipv6.ts';
@@ -14,6 +13,9 @@ const NAME_MAX = 15;
 
 /** The two ends; `far.parent` is near and the other way round. */
 export type Ends = { readonly near: Link; readonly far: Link };
+
+/** Largest inner packet, and what goes around it, bytes. */
+export type Sizes = { readonly mtu: number; readonly overhead: number };
 
 /** Name of the end that nobody uses but the programs. */
 export function farName(near: string): string {
@@ -35,13 +37,10 @@ export function farName(near: string): string {
 export class TunnelPair {
   readonly #route: RouteNetlink;
   readonly #config: TunnelConfig;
-  /** The most that outer headers add. */
-  readonly #overhead: number;
 
-  constructor(route: RouteNetlink, config: TunnelConfig, outside: readonly Family[]) {
+  constructor(route: RouteNetlink, config: TunnelConfig) {
     this.#route = route;
     this.#config = config;
-    this.#overhead = Math.max(...outside.map(overheadOf));
   }
 
   get name(): string {
@@ -79,11 +78,14 @@ export class TunnelPair {
     );
   }
 
-  /** Gives both ends what they need, changing only what differs; returns them as they are then. */
-  async dress({ near, far }: Ends, mtu: number): Promise<Ends> {
+  /**
+   * Gives both ends what they need, changing only what differs; returns them as they are then. `overhead` is
+   * what outer headers add at the most.
+   */
+  async dress({ near, far }: Ends, { mtu, overhead }: Sizes): Promise<Ends> {
     // From the near end to the far one packets may still have their outer headers (bpf/trains.h).
     const sizes = [
-      [far, mtu + this.#overhead],
+      [far, mtu + overhead],
       [near, mtu],
     ] as const;
     for (const [end, size] of sizes) {

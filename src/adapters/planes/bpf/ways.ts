@@ -41,21 +41,28 @@ export class Ways {
   readonly #peerRoutes: PeerRoutes;
   #following: Promise<void> | undefined;
   #followAgain = false;
+  /** What outer headers add at the most, of the ways that were asked for. */
+  #overhead: number;
+  #dressedFor = 0;
 
   constructor(parts: WaysParts) {
     this.#parts = parts;
     this.#outerRoutes = new OuterRoutes(parts.route, parts.config);
     this.#peerRoutes = new PeerRoutes(parts.route, lastResort(parts.route, parts.config));
+    this.#overhead = Math.min(...parts.outside.map(overheadOf));
   }
 
   /** How packets to a peer leave that is, or is to be, at the end of `path`. */
   async to(peer: Peer, { remote }: Path): Promise<Way> {
     const { mtu } = this.#parts.config.inner;
     const way = await this.#outerRoutes.to(remote.ip);
-    const path =
-      typeof mtu === 'number'
-        ? mtu
-        : (way.innerMtu ?? ETHERNET_MTU - overheadOf(familyOf(remote.ip)));
+    const family = familyOf(remote.ip);
+    const overhead = overheadOf(family);
+    this.#overhead = Math.max(this.#overhead, overhead);
+    const fits = way.innerMtu ?? ETHERNET_MTU - overhead;
+    // What is configured is for whatever the peer is reached by, and more headers leave less room.
+    const configured = family === 'ipv6' && typeof mtu === 'number' ? Math.min(mtu, fits) : mtu;
+    const path = typeof configured === 'number' ? configured : fits;
     return { device: way.device, innerMtu: Math.min(path, peer.limit ?? path) };
   }
 
@@ -76,7 +83,7 @@ export class Ways {
   /** Brings device and routes into line with the ways of these peers. */
   async settle(peers: readonly Peer[]): Promise<void> {
     const { maps } = this.#parts.installation;
-    if (maps.peers.size === 1) await this.dressDevice();
+    if (maps.peers.size === 1 || this.#dressedFor < this.#overhead) await this.dressDevice();
     const device = this.#parts.installation.ends.near.mtu;
     const changed = peers.filter((peer) => {
       const mtu = maps.wayOf(peer)?.innerMtu ?? peer.limit;
@@ -142,7 +149,9 @@ export class Ways {
 
   /** Gives the device its MTU, and whatever else it lacks. */
   async dressDevice(): Promise<void> {
-    await this.#parts.installation.dress(await this.deviceMtu());
+    const overhead = this.#overhead;
+    await this.#parts.installation.dress({ mtu: await this.deviceMtu(), overhead });
+    this.#dressedFor = overhead;
   }
 
   /** Learns which routes an earlier run has made. */
