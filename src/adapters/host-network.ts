@@ -1,4 +1,5 @@
 import { parseOuterIp, type OuterIp } from '../core/addr.ts';
+import { unusableBy } from '../core/session/usable-address.ts';
 import { millis, type IfIndex, type Millis } from '../core/units.ts';
 import type { HostNetwork, OutwardRoute } from '../ports/host-network.ts';
 import { watchRoutes, type RouteWatch } from './netlink/monitor.ts';
@@ -32,7 +33,7 @@ class KernelHostNetwork implements HostNetwork, Disposable {
   async firstAddress(device: string): Promise<OuterIp | undefined> {
     const link = await this.#route.linkByName(device);
     if (!link) return undefined;
-    const addresses = await this.#route.addresses({ index: link.index });
+    const addresses = await this.#route.addresses({ index: link.index, family: 'ipv4' });
     // The kernel lists narrower scopes before, which other hosts need not reach.
     const first = addresses.find(({ scope }) => scope === 'global') ?? addresses[0];
     return first && parseOuterIp(first.ip);
@@ -46,7 +47,8 @@ class KernelHostNetwork implements HostNetwork, Disposable {
     }
     const answer = await this.#route.routeTo(remote, { oif });
     const link = answer && (await this.#route.linkByIndex(answer.oif));
-    if (!link) return undefined;
+    // A link-local source is what the kernel takes where it has a route and no address yet: nobody can answer it.
+    if (!link || unusableBy(answer.source) === 'link-local') return undefined;
     const mtu = await this.#route.ownMtu(remote, { oif });
     return { source: answer.source, device: link.name, mtu: mtu ?? link.mtu };
   }

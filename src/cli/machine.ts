@@ -32,6 +32,6 @@ export type Machine = {
   readonly beginLogFile: (device: string) => string;
   /** From now on a crash leaves nothing of this process's memory, where secrets are. */
   readonly forbidCoreDumps: () => void;
-  /** Node's version, root, capabilities. */
+  /** Node's version, capabilities, addresses. */
   readonly facts: () => readonly Fact[];
 };

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import process from 'node:process';
 import { openSessionCrypto } from '../adapters/crypto.ts';
 import { openHostNetwork } from '../adapters/host-network.ts';
@@ -11,12 +12,15 @@ import { systemClock } from '../adapters/system/clock.ts';
 import { controlClient, controlListener } from '../adapters/system/control-socket.ts';
 import { forbidCoreDumps } from '../adapters/system/core-dumps.ts';
 import { defaultTtl } from '../adapters/system/default-ttl.ts';
+import { hasFamily } from '../adapters/udp/tunnel-socket.ts';
 import { beginLogFile } from '../adapters/system/log-files.ts';
 import { createMemoryStore } from '../adapters/system/memory-store.ts';
 import { createNotify } from '../adapters/system/notify.ts';
 import { createRunStore } from '../adapters/system/run-store.ts';
+import { familyOf } from '../core/addr.ts';
 import type { TrafficCounts } from '../ports/control.ts';
 import type { Fact, Machine } from './machine.ts';
+import { outsideFact } from './outside-fact.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -35,7 +39,8 @@ export function openMachine(env: Env): Machine {
     sendOnce(packet, device) {
       const socket = openRawUdp();
       try {
-        socket.send({ ...packet, ttl: packet.ttl ?? defaultTtl(), device });
+        const ttl = packet.ttl ?? defaultTtl(familyOf(packet.path.remote.ip));
+        socket.send({ ...packet, ttl, device });
       } finally {
         socket.close();
       }
@@ -87,6 +92,7 @@ function facts(): readonly Fact[] {
       detail:
         lacking.length === 0 ? Object.keys(CAPABILITIES).join(', ') : `no ${lacking.join(', ')}`,
     },
+    outsideFact(networkInterfaces(), hasFamily),
   ];
 }
 

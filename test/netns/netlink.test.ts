@@ -468,6 +468,29 @@ describe('openHostNetwork', () => {
     expect(await host.routeTo(addr('203.0.113.9'), undefined)).toBeUndefined();
   });
 
+  it('knows ways out over IPv6, and none from an address that is of one link only', async () => {
+    using host = inNamespace(NS, () => openHostNetwork());
+    const way = { source: '2001:db8::1', device: 'd0', mtu: 1500 };
+    expect(await host.routeTo(addr('2001:db8::9'), undefined)).toEqual(way);
+    expect(await host.routeTo(addr('2001:db8::9'), 'd0')).toEqual(way);
+    expect(await host.routeTo(addr('2001:db8:2::9'), undefined)).toBeUndefined();
+    run('ip addr del 192.0.2.1/24 dev d0; ip addr add fe80::1/64 dev d0 nodad');
+    expect(await host.firstAddress('d0')).toBeUndefined();
+    run('ip addr del 2001:db8::1/64 dev d0; ip -6 route add default dev d0');
+    expect(await host.routeTo(addr('2001:db8:2::9'), undefined)).toBeUndefined();
+  });
+
+  it('hears of IPv6', async () => {
+    using host = inNamespace(NS, () => openHostNetwork());
+    const heard = vi.fn();
+    host.onChange(heard);
+    run('ip -6 route add 2001:db8:5::/64 via 2001:db8::fe');
+    await succeeds(() => expect(heard).toHaveBeenCalled());
+    heard.mockClear();
+    run('ip addr add 2001:db8:6::1/64 dev d0 nodad');
+    await succeeds(() => expect(heard).toHaveBeenCalled());
+  });
+
   it('says once that much changed, again when more does, and nothing after stopping', async () => {
     run('ip link del d0'); // a link that has just come up has more to say later
     using host = inNamespace(NS, () => openHostNetwork());

@@ -1,13 +1,21 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Family } from '../../core/addr.ts';
 
-/** RFC 1700's recommendation, and the kernel's own default. */
+/** RFC 1700's recommendation, and the kernel's own default in both families. */
 const FALLBACK = 64;
 
-/** The TTL of packets that this network namespace sends, 1..255; 64 where the kernel does not say. */
-export function defaultTtl(path = '/proc/sys/net/ipv4/ip_default_ttl'): number {
+/** Below /proc/sys/net. Of IPv6, what devices have until a router says something else. */
+const FILES = {
+  ipv4: 'ipv4/ip_default_ttl',
+  ipv6: 'ipv6/conf/default/hop_limit',
+} as const satisfies Record<Family, string>;
+
+/** The TTL or hop limit of packets that this network namespace sends, 1..255; 64 where the kernel does not say. */
+export function defaultTtl(family: Family = 'ipv4', folder = '/proc/sys/net'): number {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readFileSync(join(folder, FILES[family]), 'utf8');
   } catch {
     return FALLBACK;
   }
