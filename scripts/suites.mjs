@@ -1,6 +1,7 @@
 // The suites, in the order in which `npm test` runs them. Each runs alone by its name.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { PROJECT } from './setup.mjs';
@@ -22,7 +23,7 @@ export const SUITES = [
   { name: 'types', needs: 'code', limit: 120, run: check(['tsc', '--noEmit', '-p', '.']) },
   { name: 'unit', needs: 'code', limit: 120, run: vitest('unit') },
   { name: 'sim', needs: 'code', limit: 240, run: vitest('sim') },
-  { name: 'netns', needs: 'netns', limit: 240, run: vitest('netns', { secluded: true }) },
+  { name: 'netns', needs: 'netns', limit: 240, run: vitest('netns', { secluded: true, parts: 2 }) },
   { name: 'vm', needs: 'test', limit: 300, run: virtualMachine },
 ];
 
@@ -35,16 +36,43 @@ function check([tool, ...args]) {
   };
 }
 
-function vitest(project, { secluded = false, config = [] } = {}) {
+/**
+ * `parts`: all files together are run in so many processes side by side, where there are processors for them.
+ * Most of what tests of the kernel do is wait, and what is secluded does not see the others.
+ */
+function vitest(project, { secluded = false, config = [], parts = 1 } = {}) {
   return async (filters, { limit, signal }) => {
-    const results = resultsFile(project);
-    const command = [process.execPath, VITEST, 'run', ...config, ...reporters(results), ...filters];
-    if (config.length === 0) command.push('--project', project);
-    const { code, stalled } = await start(secluded ? seclude(command) : command, {
-      ...{ limit, signal },
-      env: secluded ? { IPIPOU_TEST_PRIVATE: '1' } : {},
-    });
-    return count(results, stalled ?? (code === 0 ? '' : `exit code ${code}`));
+    const number = filters.length > 0 ? 1 : Math.min(parts, availableParallelism());
+    const run = async (part) => {
+      const results = resultsFile(number === 1 ? project : `${project}-${part}`);
+      const command = [
+        process.execPath,
+        VITEST,
+        'run',
+        ...config,
+        ...reporters(results),
+        ...filters,
+      ];
+      if (config.length === 0) command.push('--project', project);
+      if (number > 1) command.push(`--shard=${part}/${number}`);
+      const { code, stalled } = await start(secluded ? seclude(command) : command, {
+        ...{ limit, signal },
+        env: secluded ? { IPIPOU_TEST_PRIVATE: '1' } : {},
+      });
+      return count(results, stalled ?? (code === 0 ? '' : `exit code ${code}`));
+    };
+    return together(
+      await Promise.all(Array.from({ length: number }, (_, index) => run(index + 1))),
+    );
+  };
+}
+
+/** What several runs found, as if they were one. */
+export function together(runs) {
+  const sum = (key) => runs.reduce((total, run) => total + run[key], 0);
+  return {
+    ...{ passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') },
+    notes: runs.flatMap(({ notes }) => notes),
   };
 }
 

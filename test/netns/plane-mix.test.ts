@@ -4,20 +4,21 @@
  * test/rig/two-hosts.ts.
  */
 import { beforeEach, describe, test } from 'vitest';
+import { COMBINATIONS } from '../rig/ends.ts';
+import { describeMix } from '../rig/family-cases.ts';
 import { INNER_A, INNER_B, onePair, type PlanePair } from '../rig/plane-pair.ts';
 import { expectTcp, expectUdp } from '../rig/transfer.ts';
 
 const MIB = 1024 * 1024;
 
-let pair: PlanePair;
-
-onePair({ a: 'bpf', b: 'tun' }, (made) => (pair = made));
+describeMix('bpf', 'tun', COMBINATIONS.slice(0, 1));
 
 describe.each([
-  { what: 'the default', options: {} },
   { what: 'checksums outside', options: { udpChecksum: true } },
   { what: 'no checksums outside', options: { udpChecksum: false } },
 ])('with $what, what one sends is what the other gets', ({ options }) => {
+  let pair: PlanePair;
+  onePair({ a: 'bpf', b: 'tun' }, (made) => (pair = made));
   beforeEach(() => pair.openBoth(options));
 
   test('by TCP from bpf to tun', async () => {

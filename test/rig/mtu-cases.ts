@@ -1,16 +1,24 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { millis } from '../../src/core/units.ts';
+import { formatEndpoint } from '../../src/core/addr.ts';
+import { millis, port } from '../../src/core/units.ts';
+import { overheadOf } from '../../src/core/wire/overhead.ts';
 import type { TunnelStatus } from '../../src/ports/control.ts';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
-import { innerAddresses } from './addresses.ts';
+import { inner, innerAddresses } from './addresses.ts';
 import { changed, type Daemon, DESCRIBED, Hosts } from './daemon.ts';
-import { passes, SizedPath, Transfer } from './sized-path.ts';
+import type { Combination } from './ends.ts';
+import { headerOf, passes, SizedPath, Transfer } from './sized-path.ts';
 
-const INNER = innerAddresses(0);
-
-/** Segments of inner packets of 1472 and 1252 bytes: less 20 of IPv4, 20 of TCP, 12 of its timestamps. */
-const WHOLE = 1420;
-const SMALL = 1200;
+const INNER = {
+  ipv4: innerAddresses(0),
+  ipv6: { server: inner('fd28::10'), client: inner('fd28::11') },
+};
+const LINK = 1500;
+/** What the path takes when it is small: as little as it may, for what it has to carry. */
+const SMALL_IPV4 = 1280;
+const SMALL_IPV6 = 1400;
+/** Of TCP, and its timestamps. */
+const TCP_HEADER = 32;
 /** Enough that nothing but full segments can have carried it. */
 const PLENTY = 300_000;
 
@@ -21,21 +29,31 @@ export type MtuOptions = {
   readonly directions?: readonly ('up' | 'down')[];
   /** Whether to try the same without a small path, and without probes; else only what is wanted. */
   readonly controls?: boolean;
+  /** Families outside and inside; default IPv4. */
+  readonly families?: Combination;
 };
 
 /** A tunnel on a plane, through a router that is a smaller path than its links, or becomes one. */
 export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
   const { slowness = 1, directions = ['up', 'down'], controls = true } = options;
+  const { outside, inside } = options.families ?? { outside: 'ipv4', inside: 'ipv4' };
+  const { server: innerServer, client: innerClient } = INNER[inside];
+  const smallPath = outside === inside && inside === 'ipv4' ? SMALL_IPV4 : SMALL_IPV6;
+  const [wholeMtu, smallMtu] = [LINK, smallPath].map((size) => size - overheadOf(outside)) as [
+    ...[number, number],
+  ];
+  const segment = (mtu: number): number => mtu - headerOf(innerServer) - TCP_HEADER;
+  const [WHOLE, SMALL] = [segment(wholeMtu), segment(smallMtu)];
   describe.each([
     ['says what is too big', true],
     ['swallows what is too big without a word', false],
-  ])('a router that %s', { timeout: 90_000 * slowness }, (_name, icmp) => {
+  ])(`${inside} in ${outside}, a router that %s`, { timeout: 90_000 * slowness }, (_name, icmp) => {
     let path: SizedPath;
     let hosts: Hosts;
     const daemons: Daemon[] = [];
 
     beforeAll(async () => {
-      path = await SizedPath.make(icmp);
+      path = await SizedPath.make(icmp, outside);
       hosts = await Hosts.in(path.lab);
     });
 
@@ -51,8 +69,12 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
     async function start(...client: readonly string[]): Promise<Daemon> {
       const { lab } = path;
       const plain = `dataplane ${plane}`;
-      daemons.push(await hosts.start(lab.server, changed(DESCRIBED.server, plain)));
-      const there = await hosts.start(lab.client(), changed(DESCRIBED.client, plain, ...client));
+      const remote = formatEndpoint({ ip: lab.serverAddress(outside), port: port(10_000) });
+      const ofServer = changed(DESCRIBED.server, plain, `tunl-ip ${innerServer}`);
+      daemons.push(await hosts.start(lab.server, ofServer));
+      const aim = [`fou-remote ${remote}`, `tunl-ip ${innerClient}`];
+      const ofClient = changed(DESCRIBED.client, plain, ...aim, ...client);
+      const there = await hosts.start(lab.client(), ofClient);
       daemons.push(there);
       const answered = (status: TunnelStatus): boolean => status.repliesVerified > 0;
       await there.until('replied to', answered, millis(30_000 * slowness));
@@ -60,18 +82,18 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
     }
 
     it('that is small from the start leaves TCP its full segments both ways', async () => {
-      await path.takes(1280, true);
+      await path.takes(smallPath, true);
       const client = await start('mtu auto');
-      await client.until('sized', (status) => status.mtu === 1252, millis(20_000 * slowness));
+      await client.until('sized', (status) => status.mtu === smallMtu, millis(20_000 * slowness));
       for (const direction of ['up', 'down'] as const) {
-        await using transfer = await Transfer.begin(path.lab, INNER.server, direction);
+        await using transfer = await Transfer.begin(path.lab, innerServer, direction);
         await expect(transfer.carries(PLENTY, SMALL, 15_000 * slowness)).resolves.toBeGreaterThan(
           0,
         );
       }
-      expect(await passes(path.lab, path.lab.client(), INNER.server, 1252)).toBe(true);
-      expect(await passes(path.lab, path.lab.client(), INNER.server, 1253)).toBe(false);
-      expect(await passes(path.lab, path.lab.server, INNER.client, 1252)).toBe(true);
+      expect(await passes(path.lab, path.lab.client(), innerServer, smallMtu)).toBe(true);
+      expect(await passes(path.lab, path.lab.client(), innerServer, smallMtu + 1)).toBe(false);
+      expect(await passes(path.lab, path.lab.server, innerClient, smallMtu)).toBe(true);
     });
 
     it.each(directions)(
@@ -79,11 +101,11 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
       async (direction) => {
         await path.takes(1500, true);
         await start('mtu auto');
-        await using transfer = await Transfer.begin(path.lab, INNER.server, direction);
+        await using transfer = await Transfer.begin(path.lab, innerServer, direction);
         await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(
           0,
         );
-        await path.takes(1280);
+        await path.takes(smallPath);
         await expect(transfer.carries(PLENTY, SMALL, 30_000 * slowness)).resolves.toBeGreaterThan(
           0,
         );
@@ -96,20 +118,20 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
       await path.takes(1500, true);
       const before = await path.icmpErrors();
       const client = await start('mtu auto');
-      await using transfer = await Transfer.begin(path.lab, INNER.server, 'up');
+      await using transfer = await Transfer.begin(path.lab, innerServer, 'up');
       await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(0);
       const { mtu, troubles } = await client.ready();
-      expect({ mtu, troubles }).toEqual({ mtu: 1472, troubles: [] });
+      expect({ mtu, troubles }).toEqual({ mtu: wholeMtu, troubles: [] });
       expect(await path.icmpErrors()).toBe(before);
     });
 
     // Without an ICMP error nothing but a probe can tell: this is also what shows that the hole is one.
     it(`is ${icmp ? 'noticed' : 'not noticed without probes'}`, async () => {
       await path.takes(1500, true);
-      await start(...(icmp ? [] : ['mtu 1472']));
-      await using transfer = await Transfer.begin(path.lab, INNER.server, 'up');
+      await start(...(icmp ? [] : [`mtu ${wholeMtu}`]));
+      await using transfer = await Transfer.begin(path.lab, innerServer, 'up');
       await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(0);
-      await path.takes(1280);
+      await path.takes(smallPath);
       const patience = icmp ? 15_000 * slowness : 4000;
       const goesOn = transfer.carries(PLENTY, SMALL, patience).then(() => true);
       expect(await goesOn.catch(() => false)).toBe(icmp);

@@ -16,7 +16,7 @@ import { expectTcp } from './transfer.ts';
 import { innerPacket, outerPacket, tunnelled } from './tunnelled.ts';
 
 /** By how much the clock of a plane may be behind and before that of its process, milliseconds. */
-type Skew = { readonly behind: number; readonly before: number };
+export type Skew = { readonly behind: number; readonly before: number };
 
 /** What of a plane depends on the kernel. */
 export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {

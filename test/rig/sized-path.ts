@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { ROUTER_LAN_ADDRESS6, SERVER_ADDRESS6 } from '../../src/adapters/lab/ipv6.ts';
 import {
   ROUTER_LAN_ADDRESS,
   SERVER_ADDRESS,
@@ -6,7 +7,7 @@ import {
   type Topology,
 } from '../../src/adapters/lab/topology.ts';
 import type { Program } from '../../src/adapters/lab/process.ts';
-import type { Ip } from '../../src/core/addr.ts';
+import { familyOf, type Family, type Ip } from '../../src/core/addr.ts';
 import { patience } from './patience.ts';
 
 /**
@@ -15,42 +16,50 @@ import { patience } from './patience.ts';
  */
 export class SizedPath implements AsyncDisposable {
   readonly lab: Topology;
+  readonly #family: Family;
 
-  private constructor(lab: Topology) {
+  private constructor(lab: Topology, family: Family) {
     this.lab = lab;
+    this.#family = family;
   }
 
   /** `icmp` = whether the router says what is too big; without, it is a black hole. */
-  static async make(icmp: boolean): Promise<SizedPath> {
-    const path = new SizedPath(await up({ lan: 'routed' }));
+  static async make(icmp: boolean, family: Family = 'ipv4'): Promise<SizedPath> {
+    const families = family === 'ipv4' ? 'ipv4' : 'both';
+    const path = new SizedPath(await up({ lan: 'routed', families }), family);
     const { router } = path.lab;
-    await path.#sure(router, `sysctl -qw net.ipv4.icmp_ratelimit=0`);
-    const match = 'icmp type destination-unreachable icmp code frag-needed';
+    const limits = ['net.ipv4.icmp_ratelimit=0', 'net.ipv6.icmp.ratelimit=0'];
+    await path.#sure(router, `sysctl -qw ${limits.join(' ')}`);
+    const match =
+      family === 'ipv4'
+        ? 'icmp type destination-unreachable icmp code frag-needed'
+        : 'icmpv6 type packet-too-big';
     await path.#sure(
       router,
-      `nft 'add table ip hole; add chain ip hole out { type filter hook output priority 0; }
-       add rule ip hole out ${match} counter ${icmp ? 'accept' : 'drop'}'`,
+      `nft 'add table inet hole; add chain inet hole out { type filter hook output priority 0; }
+       add rule inet hole out ${match} counter ${icmp ? 'accept' : 'drop'}'`,
     );
     return path;
   }
 
   /** The largest outer packet that passes from now on; `forget` what the ends knew of it. */
   async takes(mtu: number, forget = false): Promise<void> {
-    const ways = [
-      `${SERVER_ADDRESS}/32 dev wan`,
-      `${this.lab.clientAddress()}/32 dev lan0 src ${ROUTER_LAN_ADDRESS}`,
-    ];
+    const client = this.lab.clientAddress(0, this.#family);
+    const ways =
+      this.#family === 'ipv4'
+        ? [`${SERVER_ADDRESS}/32 dev wan`, `${client}/32 dev lan0 src ${ROUTER_LAN_ADDRESS}`]
+        : [`${SERVER_ADDRESS6}/128 dev wan`, `${client}/128 dev lan0 src ${ROUTER_LAN_ADDRESS6}`];
     const lines = ways.map((way) => `ip route replace ${way} mtu ${mtu}`);
     await this.#sure(this.lab.router, lines.join('; '));
     // What ICMP has taught the ends is forgotten: kernels keep it for ten minutes.
     for (const end of [this.lab.server, this.lab.client()]) {
-      if (forget) await this.#sure(end, 'ip route flush cache');
+      if (forget) await this.#sure(end, 'ip -4 route flush cache; ip -6 route flush cache');
     }
   }
 
   /** How many of its ICMP errors the router has sent or swallowed. */
   async icmpErrors(): Promise<number> {
-    const shown = await this.#sure(this.lab.router, 'nft list chain ip hole out');
+    const shown = await this.#sure(this.lab.router, 'nft list chain inet hole out');
     return Number(/counter packets (\d+)/.exec(shown)?.[1]);
   }
 
@@ -132,6 +141,11 @@ export class Transfer implements AsyncDisposable {
   }
 }
 
+/** Bytes of an IP header, of the address's family. */
+export function headerOf(address: Ip): number {
+  return familyOf(address) === 'ipv4' ? 20 : 40;
+}
+
 /** What ping with "do not fragment" makes of an inner packet of so many bytes: does it arrive? */
 export async function passes(
   lab: Topology,
@@ -139,6 +153,15 @@ export async function passes(
   target: Ip,
   size: number,
 ): Promise<boolean> {
-  const argv = ['ping', '-c1', '-W2', '-M', 'do', '-s', String(size - 28), target];
+  const argv = [
+    'ping',
+    '-c1',
+    '-W2',
+    '-M',
+    'do',
+    '-s',
+    String(size - headerOf(target) - 8),
+    target,
+  ];
   return (await lab.exec(namespace, argv, { timeout: patience(10_000) })).code === 0;
 }

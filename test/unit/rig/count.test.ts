@@ -7,8 +7,11 @@ import { PROJECT } from '../../vm/rig/project.ts';
 
 type Counted = { passed: number; failed: number; skipped: number; notes: string[] };
 // A plain script, without types of its own.
-const { count } = (await import(pathToFileURL(path.join(PROJECT, 'scripts/suites.mjs')).href)) as {
+const { count, together } = (await import(
+  pathToFileURL(path.join(PROJECT, 'scripts/suites.mjs')).href
+)) as {
   count: (file: string, problem: string) => Counted;
+  together: (runs: readonly Counted[]) => Counted;
 };
 
 const folder = mkdtempSync(path.join(tmpdir(), 'ipipou-count-'));
@@ -61,4 +64,12 @@ test('a report without a test file is a failure', () => {
 
 test('no report is a failure', () => {
   expect(count(path.join(folder, 'none.json'), '')).toMatchObject({ passed: 0, failed: 1 });
+});
+
+test('several runs count as one', () => {
+  const run = { passed: 2, failed: 1, skipped: 3, notes: ['why'] };
+  expect(together([run, { passed: 5, failed: 0, skipped: 0, notes: [] }])).toEqual({
+    ...{ passed: 7, failed: 1, skipped: 3 },
+    notes: ['why'],
+  });
 });
