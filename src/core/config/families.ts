@@ -1,5 +1,6 @@
 /** Which address families a tunnel uses, outside and inside. */
 import { familyOf, type Family } from '../addr.ts';
+import type { Carried } from '../wire/inner-packet.ts';
 import type { InnerConfig, OuterConfig } from './tunnel-config.ts';
 
 const BOTH: readonly Family[] = ['ipv4', 'ipv6'];
@@ -19,6 +20,11 @@ export function outerFamilies({
 /** Whether packets of a family are carried. */
 export function carries({ ips }: Pick<InnerConfig, 'ips'>, family: Family): boolean {
   return ips.some((ip) => familyOf(ip) === family);
+}
+
+/** Which families that are. */
+export function carriedBy({ inner }: { readonly inner: Pick<InnerConfig, 'ips'> }): Carried {
+  return { ipv4: carries(inner, 'ipv4'), ipv6: carries(inner, 'ipv6') };
 }
 
 /** As the field spells it. */

@@ -9,9 +9,11 @@ import { Inbound } from '../../../src/adapters/planes/tun/inbound.ts';
 import { encodePktinfo, viewOf } from '../../../src/adapters/udp/message-headers.ts';
 import { Outbound } from '../../../src/adapters/planes/tun/outbound.ts';
 import type { PacketCalls } from '../../../src/adapters/planes/tun/packet-calls.ts';
-import { PeerTable } from '../../../src/adapters/planes/tun/peer-table.ts';
+import { PeerTable, type Peer } from '../../../src/adapters/planes/tun/peer-table.ts';
+import { Sender } from '../../../src/adapters/planes/tun/sender.ts';
 import type { Path } from '../../../src/core/addr.ts';
 import { millis, port } from '../../../src/core/units.ts';
+import { IPV4_ALONE } from '../../../src/core/wire/inner-packet.ts';
 import type { PeerId } from '../../../src/ports/data-plane.ts';
 import { cut, decodeVnet, encodeVnet, PLAIN, type DevicePacket } from './tun-device.ts';
 import { FakeMemory, type SeenMessage } from './tun-memory.ts';
@@ -69,12 +71,17 @@ class Bench {
       this.losses.push([loss, operation, errno]);
     };
     const common = { udpFd: 4, trains, peers: this.peers, counters: this.counters, calls, lose };
+    const tooBig = (peer: Peer) => void this.tooBig.push(peer.member.id);
     this.outbound = new Outbound(channel, {
       ...common,
-      tooBig: (peer) => this.tooBig.push(peer.member.id),
+      senders: [new Sender({ ...common, family: 'ipv4', tooBig })],
+      carried: IPV4_ALONE,
+      refuse: () => undefined,
     });
     this.inbound = new Inbound(channel, {
       ...common,
+      family: 'ipv4',
+      carried: IPV4_ALONE,
       localPort: port(10_000),
       authLengths: new Set([73]),
       gate: this.gate,

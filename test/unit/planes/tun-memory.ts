@@ -11,6 +11,22 @@ export type SeenMessage = {
   readonly payload: Uint8Array;
 };
 
+/** What a message of either family asks for; `label` and `trafficClass` are of IPv6. */
+export type SentMessage = SeenMessage & {
+  readonly label: number;
+  readonly trafficClass: number | undefined;
+};
+
+/** What the kernel puts into a struct mmsghdr that it receives into. */
+export type ReceivedMessage = {
+  readonly name: Uint8Array;
+  readonly destination: Uint8Array;
+  readonly trafficClass?: number | undefined;
+  /** UDP_GRO; 0: it is none. */
+  readonly size: number;
+  readonly payload: Uint8Array;
+};
+
 /** Gives buffers addresses, and reads what lies behind one: little-endian, as on x86-64 and arm64. */
 export class FakeMemory {
   readonly #buffers: { readonly address: number; readonly bytes: Uint8Array }[] = [];
@@ -57,6 +73,52 @@ export class FakeMemory {
     return Array.from({ length: count }, (_, index) => this.#message(address + index * 64));
   }
 
+  /** The same, of either family. */
+  sent(address: number, count: number): readonly SentMessage[] {
+    return Array.from({ length: count }, (_, index) => this.#sent(address + index * 64));
+  }
+
+  /** Receives into a struct mmsghdr. */
+  receive(address: number, message: ReceivedMessage): void {
+    const [name = 0, , iov = 0, , control = 0] = this.#words(address, 5);
+    const header = viewOf(this.at(address, 64));
+    this.at(name, message.name.length).set(message.name);
+    this.scatter(iov, message.payload);
+    const { destination, trafficClass, size } = message;
+    const ipv4 = destination.length === 4;
+    const controls = [
+      ipv4
+        ? controlMessage(0, 8, Uint8Array.of(0, 0, 0, 0, ...destination, ...destination))
+        : controlMessage(41, 50, Uint8Array.of(...destination, 0, 0, 0, 0)),
+      trafficClass === undefined
+        ? []
+        : controlMessage(41, 67, Uint8Array.of(trafficClass, 0, 0, 0)),
+      size === 0 ? [] : controlMessage(17, 104, Uint8Array.of(size & 255, size >> 8, 0, 0)),
+    ].flatMap((bytes) => [...bytes]);
+    this.at(control, controls.length).set(controls);
+    header.setUint32(8, message.name.length, true);
+    header.setBigUint64(40, BigInt(controls.length), true);
+    header.setUint32(56, message.payload.length, true);
+  }
+
+  #sent(address: number): SentMessage {
+    const [name = 0, nameLength = 0, iov = 0, iovCount = 0, control = 0, controlLength = 0] =
+      this.#words(address, 6);
+    const bytes = this.at(name, nameLength % 0x1_0000_0000).slice();
+    const controls = this.at(control, controlLength);
+    const view = viewOf(controls);
+    const ipv6 = bytes[0] === 10;
+    const seen = { name: bytes, payload: this.gather(iov, iovCount) };
+    const source = ipv6 ? controls.slice(16, 32) : controls.slice(20, 24);
+    const size = ipv6 ? 64 : 32;
+    const segment = controlLength > size ? view.getUint16(size + 16, true) : undefined;
+    if (view.getInt32(12, true) !== (ipv6 ? 50 : 8)) throw new Error('no source');
+    if (!ipv6) return { ...seen, source, segment, label: 0, trafficClass: undefined };
+    if (view.getInt32(52, true) !== 67) throw new Error('no traffic class');
+    const label = viewOf(bytes).getUint32(4, false);
+    return { ...seen, source, segment, label, trafficClass: view.getInt32(56, true) };
+  }
+
   #message(address: number): SeenMessage {
     const [name = 0, nameLength = 0, iov = 0, iovCount = 0, control = 0, controlLength = 0] =
       this.#words(address, 6);
@@ -83,4 +145,15 @@ export class FakeMemory {
     const view = viewOf(this.at(address, count * 8));
     return Array.from({ length: count }, (_, index) => Number(view.getBigUint64(index * 8, true)));
   }
+}
+
+/** A struct cmsghdr with its data, padded to eight bytes. */
+function controlMessage(level: number, type: number, data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(16 + ((data.length + 7) & ~7));
+  const view = viewOf(bytes);
+  view.setUint32(0, 16 + data.length, true);
+  view.setInt32(8, level, true);
+  view.setInt32(12, type, true);
+  bytes.set(data, 16);
+  return bytes;
 }

@@ -9,7 +9,8 @@
  *     junk       of another length                         for all of them
  *
  * The source is charged first: one that has a victim's hint uses up its own share of the hint's budget only.
- * What a hint's budget or a known source's refuses may still go as a stranger's. Whatever is refused makes
+ * What a hint's budget or a known source's refuses may still go as a stranger's. A source of IPv6 is its /64,
+ * since whoever has one has all of it (core/source-key.ts). Whatever is refused makes
  * no garbage, and the commonest refusal comes first.
  */
 import { randomBytes } from 'node:crypto';
@@ -20,6 +21,8 @@ import type { Millis } from '../../../core/units.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { BucketTable } from './bucket-table.ts';
 import type { HintTable } from './hint-table.ts';
+import { NETWORK_WORDS } from './ipv6-words.ts';
+import { hashWords, WordsMap } from './words-map.ts';
 
 export type ControlClass = keyof typeof CONTROL_LIMITS.pending;
 
@@ -36,15 +39,18 @@ export class ControlGate {
   readonly #known = new TokenBucket(CONTROL_LIMITS.known);
   readonly #strangers = new TokenBucket(CONTROL_LIMITS.strangers);
   readonly #junk = new TokenBucket(CONTROL_LIMITS.junk);
-  /** Where peers were admitted, the latest last. */
+  /** Where peers were admitted, the latest last; the networks by their text, too, to be found. */
   readonly #addresses = new Set<number>();
+  readonly #networks = new Map<string, Uint32Array>();
+  readonly #isNetwork = new WordsMap<true>(NETWORK_WORDS);
+  readonly #seed = getU32host(randomBytes(4), 0);
   readonly #waiting: Record<ControlClass, number> = { peer: 0, hinted: 0, known: 0, stranger: 0 };
   /** Classes of what waits, in order: the session deals with one after another. */
   readonly #order: ControlClass[] = [];
 
   /** `hints` and `authLengths` are kept by their owners. */
   constructor(authLengths: ReadonlySet<number>, hints: HintTable, now: () => Millis) {
-    const seed = getU32host(randomBytes(4), 0);
+    const seed = this.#seed;
     this.#authLengths = authLengths;
     this.#hints = hints;
     this.#now = now;
@@ -61,6 +67,24 @@ export class ControlGate {
       if (this.#addresses.size <= CONTROL_LIMITS.knownSources.size) break;
       this.#addresses.delete(oldest);
     }
+  }
+
+  /** The same of IPv6; `network`: the words of its /64. */
+  rememberNetwork(network: Uint32Array): void {
+    const words = network.slice(0, NETWORK_WORDS);
+    const name = words.join();
+    this.#networks.delete(name);
+    this.#networks.set(name, words);
+    this.#isNetwork.set(words, true);
+    for (const [oldest, its] of this.#networks) {
+      if (this.#networks.size <= CONTROL_LIMITS.knownSources.size) break;
+      this.#networks.delete(oldest);
+      this.#isNetwork.delete(its);
+    }
+  }
+
+  get networks(): readonly Uint32Array[] {
+    return [...this.#networks.values()];
   }
 
   /** Where peers are or were admitted, the latest last. */
@@ -82,12 +106,28 @@ export class ControlGate {
    * hint (0 where it is too short for one); `settled` must be called for it then.
    */
   passStranger(source: number, length: number, first: number, second: number): boolean {
+    return this.#passStranger(source, undefined, length, first, second);
+  }
+
+  /** The same of IPv6; `network` begins with the words of the source's /64. */
+  passIpv6Stranger(network: Uint32Array, length: number, first: number, second: number): boolean {
+    const source = hashWords(network, NETWORK_WORDS, this.#seed);
+    return this.#passStranger(source, network, length, first, second);
+  }
+
+  #passStranger(
+    source: number,
+    network: Uint32Array | undefined,
+    length: number,
+    first: number,
+    second: number,
+  ): boolean {
     const now = this.#now();
     if (!this.#authLengths.has(length)) {
       return this.#free('stranger') && this.#junk.take(now) && this.#pass('stranger');
     }
     if (this.#passHinted(source, first, second, now)) return true;
-    if (this.#passKnown(source, now)) return true;
+    if (this.#passKnown(source, network, now)) return true;
     return (
       this.#free('stranger') &&
       this.#strangers.has(now) &&
@@ -113,9 +153,11 @@ export class ControlGate {
     );
   }
 
-  #passKnown(source: number, now: Millis): boolean {
+  #passKnown(source: number, network: Uint32Array | undefined, now: Millis): boolean {
+    const known =
+      network === undefined ? this.#addresses.has(source) : this.#isNetwork.get(network) === true;
     return (
-      this.#addresses.has(source) &&
+      known &&
       this.#free('known') &&
       this.#knownSources.take(source, now) &&
       this.#known.take(now) &&

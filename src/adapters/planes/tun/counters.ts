@@ -12,8 +12,14 @@ export const LOSSES = [
   'inner-source',
   /** Out of the device, and whom it is for is not admitted or not known. */
   'no-peer',
-  /** Out of the device, and not IPv4. */
+  /** Marked on its way as by a router that is congested, where what is inside cannot say so (RFC 6040). */
+  'congestion',
+  /** Out of the device, and not IPv4 (where IPv4 alone is carried), or no packet. */
   'not-ipv4',
+  /** Out of the device, and not IPv6 (where IPv6 alone is carried). */
+  'not-ipv6',
+  /** IPv6 out of the device, for a peer whose path takes less than IPv6 asks for (1280 bytes). */
+  'no-ipv6',
   /** Out of the device with headers that contradict each other. */
   'malformed',
   /** Larger than the path's MTU (EMSGSIZE). */

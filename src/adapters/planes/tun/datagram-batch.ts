@@ -54,13 +54,14 @@ export class DatagramBatch {
   #openSize = 0;
   #openClass = 0;
   #openLabel = 0;
-  #labels = true;
+  #labels: boolean;
   /** Whether the socket takes trains. */
   trains: boolean;
 
   constructor(addressOf: AddressOf, trains: boolean, shape: MessageShape = IPV4_MESSAGES) {
     this.trains = trains;
     this.#shape = shape;
+    this.#labels = shape.family === 'ipv6';
     this.#vector = new Arena(MAX_DATAGRAMS * MMSGHDR_BYTES, addressOf);
     this.#names = new Arena(MAX_DATAGRAMS * shape.nameStride, addressOf);
     this.#controls = new Arena(MAX_DATAGRAMS * shape.control, addressOf);

@@ -35,7 +35,7 @@ export class TunDevice {
   async create(): Promise<number> {
     const { device } = this.#config.inner;
     if (await this.#route.linkByName(device)) throw deviceExists(device, 'RTM_GETLINK');
-    const fd = createTunDevice(device, this.#vnetHeader);
+    const fd = createTunDevice(device, this.#vnetHeader, carries(this.#config.inner, 'ipv6'));
     try {
       const link = await this.#route.linkByName(device);
       if (!link) throw vanished(device);

@@ -1,31 +1,44 @@
 /**
- * The forwarding loop: two descriptors, level-triggered readiness, one bounded turn after another, in
- * two directions (outbound.ts, inbound.ts). A direction whose way out is full waits for that, and
+ * The forwarding loop: the device, and a socket of each family outside; level-triggered readiness, one bounded turn
+ * after another, in two directions (outbound.ts, inbound.ts). A direction whose way out is full waits for that, and
  * its way in is not watched meanwhile:
  *
- *     outbound   device readable ─→ turn ─→ full: the socket writable ─→ turn …
+ *     outbound   device readable ─→ turn ─→ full: a socket writable ─→ turn …
  *     inbound    socket readable ─→ turn ─→ full: the device writable ─→ turn …
  *
  * Nothing about peers is kept between turns, so an eviction takes effect with the next packet. A failing
  * system call costs its packet and is counted; it never ends the loop.
  */
-import { ipv4ToNumber, type Path } from '../../../core/addr.ts';
+import {
+  familyOf,
+  ipv4ToNumber,
+  type Family,
+  type InnerIp,
+  type OuterIp,
+  type Path,
+} from '../../../core/addr.ts';
 import { millis, type Port } from '../../../core/units.ts';
+import type { Carried } from '../../../core/wire/inner-packet.ts';
 import type { OutgoingControl, PeerId } from '../../../ports/data-plane.ts';
 import { errnoName } from '../../ffi/errno.ts';
 import { watch, type Interest, type Watch } from '../../ffi/poll.ts';
+import { Arena } from './arena.ts';
 import { ControlGate } from './control-gate.ts';
 import { sendControl } from '../../udp/control-sender.ts';
+import type { TunnelSocket } from '../../udp/tunnel-socket.ts';
 import type { Loss, SharedCounters } from './counters.ts';
 import { DeviceChannel } from './device-channel.ts';
+import { icmpv6Answer } from './icmpv6-answer.ts';
 import { Inbound } from './inbound.ts';
-import { TOO_BIG_RATE, TROUBLE_RATE } from '../../../core/budgets.ts';
-import type { Offloads } from './offloads.ts';
-import { Outbound } from './outbound.ts';
+import { ipv6Words } from './ipv6-words.ts';
+import { INNER_ERROR_RATE, TOO_BIG_RATE, TROUBLE_RATE } from '../../../core/budgets.ts';
+import { Outbound, type Ipv6Refusal } from './outbound.ts';
 import { PACKET_CALLS } from './packet-calls.ts';
+import { Sender } from './sender.ts';
 import { Storm } from './storm.ts';
+import type { StormFacts } from './storm-filter.ts';
 import { setSocketFilter } from '../../udp/socket-filter.ts';
-import { PeerTable, type MemberSpec } from './peer-table.ts';
+import { PeerTable, type MemberSpec, type Peer } from './peer-table.ts';
 import { TokenBucket } from '../token-bucket.ts';
 
 /** What the loop tells its owner; every callback is bounded and rate-limited. */
@@ -43,99 +56,173 @@ export type ForwarderOptions = {
   readonly tunFd: number;
   /** Of the device, bytes. */
   readonly mtu: number;
-  readonly udpFd: number;
+  /** What the device was made with. */
+  readonly vnetHeader: boolean;
+  /** One a family, one at least. */
+  readonly sockets: readonly TunnelSocket[];
   readonly localPort: Port;
   readonly authLengths: ReadonlySet<number>;
-  /** What device and socket were made with. */
-  readonly offloads: Offloads;
+  readonly carried: Carried;
+  /** This end's own inner address of IPv6, where the tunnel carries that. */
+  readonly innerIpv6: InnerIp | undefined;
   readonly counters: SharedCounters;
   readonly events: ForwarderEvents;
   /** Monotonic milliseconds of the main thread's clock. */
   readonly now: () => number;
 };
 
+/** A socket with what comes in by it and what goes out. */
+type Side = {
+  readonly family: Family;
+  readonly fd: number;
+  readonly inbound: Inbound;
+  readonly sender: Sender;
+  readonly storm: Storm;
+  readonly watch: Watch;
+  /** Whether what comes in waits for the device. */
+  full: boolean;
+};
+
+/** Bytes of the longest ICMPv6 error, and some to spare. */
+const ANSWER_BYTES = 2048;
+/** asm-generic/errno.h */
+const EAFNOSUPPORT = 97;
+
 export class Forwarder {
   readonly #options: ForwarderOptions;
   readonly #peers = new PeerTable();
   readonly #gate: ControlGate;
-  readonly #storm: Storm;
   readonly #outbound: Outbound;
-  readonly #inbound: Inbound;
+  readonly #sides: readonly Side[];
   readonly #troubles = new TokenBucket(TROUBLE_RATE);
   readonly #tooBigs = new TokenBucket(TOO_BIG_RATE);
-  readonly #socket: Watch;
+  readonly #innerErrors = new TokenBucket(INNER_ERROR_RATE);
+  readonly #answer = new Arena(ANSWER_BYTES, PACKET_CALLS.address);
   #device: Watch | undefined;
   #mtu: number;
-  /** Whether a direction waits for its way out. */
+  /** Whether what goes out waits for a socket. */
   #outboundFull = false;
-  #inboundFull = false;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
     this.#mtu = options.mtu;
-    const { udpFd, localPort, authLengths, counters, events, now, offloads } = options;
+    const { authLengths, carried, counters, now, sockets, tunFd } = options;
     this.#gate = new ControlGate(authLengths, this.#peers.hints, () => millis(now()));
-    this.#storm = new Storm({
-      now,
-      facts: () => ({ sources: this.#gate.addresses, hints: this.#peers.hints.firstWords() }),
-      attach: (filter) => setSocketFilter(udpFd, filter),
-    });
-    const lose = (loss: Loss, operation: string, code: number, packets = 1): void => {
-      this.#lose(loss, operation, code, packets);
-    };
-    const common = { udpFd, peers: this.#peers, counters, calls: PACKET_CALLS, lose };
-    const channel = this.#channel(options.tunFd);
+    const channel = this.#channel(tunFd);
+    const senders = sockets.map((socket) => this.#sender(socket));
     this.#outbound = new Outbound(channel, {
-      ...common,
-      trains: offloads.segmentation,
-      tooBig: (peer) => {
-        if (this.#tooBigs.take(now())) events.tooBig(peer.member.id);
+      senders,
+      carried,
+      peers: this.#peers,
+      counters,
+      calls: PACKET_CALLS,
+      lose: this.#lose,
+      refuse: (packet, why) => {
+        this.#tellInner(packet, why);
       },
     });
-    this.#inbound = new Inbound(channel, {
-      ...common,
+    this.#sides = senders.map((sender, index) => this.#side(sender, channel, sockets[index]));
+    this.#watchDevice(tunFd);
+    this.#rearm();
+  }
+
+  #sender({ family, fd: udpFd, segmentation: trains }: TunnelSocket): Sender {
+    const { counters, events, now } = this.#options;
+    const tooBig = ({ member }: Peer): void => {
+      if (this.#tooBigs.take(now())) events.tooBig(member.id);
+    };
+    const common = { peers: this.#peers, counters, calls: PACKET_CALLS, lose: this.#lose };
+    return new Sender({ ...common, family, udpFd, trains, tooBig });
+  }
+
+  #side(sender: Sender, channel: DeviceChannel, socket: TunnelSocket | undefined): Side {
+    const { authLengths, carried, counters, events, localPort, now } = this.#options;
+    const { family, udpFd } = sender;
+    const storm = new Storm({
+      now,
+      facts: () => this.#stormFacts(family),
+      attach: (filter) => setSocketFilter(udpFd, filter),
+    });
+    const inbound = new Inbound(channel, {
+      family,
+      udpFd,
+      carried,
       localPort,
       authLengths,
-      trains: offloads.aggregation,
+      counters,
+      peers: this.#peers,
+      calls: PACKET_CALLS,
+      lose: this.#lose,
+      trains: socket?.aggregation === true,
       gate: this.#gate,
       stranger: () => {
-        this.#storm.packet();
+        storm.packet();
       },
       control: (path, payload) => {
         events.control(path, payload);
       },
     });
-    this.#socket = watch(udpFd, (ready) => {
-      this.#onSocket(ready);
-    });
-    this.#watchDevice(options.tunFd);
-    this.#rearm();
+    const side: Side = {
+      family,
+      fd: udpFd,
+      inbound,
+      sender,
+      storm,
+      full: false,
+      watch: watch(udpFd, (ready) => {
+        this.#onSocket(side, ready);
+      }),
+    };
+    return side;
+  }
+
+  #stormFacts(family: Family): StormFacts {
+    const { carried } = this.#options;
+    const versions = [...(carried.ipv4 ? [4] : []), ...(carried.ipv6 ? [6] : [])];
+    const hints = this.#peers.hints.firstWords();
+    return family === 'ipv4'
+      ? { sources: this.#gate.addresses, hints, versions }
+      : { sources: [], networks: this.#gate.networks, hints, versions };
   }
 
   configure(members: readonly MemberSpec[]): void {
     for (const member of members) this.#peers.configure(member);
-    this.#storm.changed();
+    this.#changed();
   }
 
   remove(peers: readonly PeerId[]): void {
     for (const peer of peers) this.#peers.remove(peer);
   }
 
-  /** false when another peer has the path. */
-  admit(peer: PeerId, slot: number, path: Path): boolean {
-    if (!this.#peers.admit(peer, slot, path)) return false;
-    this.#gate.remember(ipv4ToNumber(path.remote.ip));
-    this.#storm.changed();
-    return true;
+  /** The name of the errno that keeps it from being done: another peer has the path, or no socket is of its family. */
+  admit(peer: PeerId, slot: number, path: Path): string | undefined {
+    const { ip } = path.remote;
+    const family = familyOf(ip);
+    if (!this.#sideOf(family)) return errnoName(EAFNOSUPPORT);
+    if (!this.#peers.admit(peer, slot, path)) return 'EADDRINUSE';
+    this.#remember(ip, family);
+    this.#changed();
+    return undefined;
+  }
+
+  #remember(ip: OuterIp, family: Family): void {
+    if (family === 'ipv4') this.#gate.remember(ipv4ToNumber(ip));
+    else this.#gate.rememberNetwork(ipv6Words(ip));
   }
 
   evict(peer: PeerId): void {
     this.#peers.evict(peer);
   }
 
+  /** Largest inner packets on the paths to peers, bytes; undefined: not known. */
+  resize(sizes: readonly (readonly [PeerId, number | undefined])[]): void {
+    for (const [peer, mtu] of sizes) this.#peers.resize(peer, mtu);
+  }
+
   /** Sends one control packet from the tunnel's port; errno, or 0. */
   send(packet: OutgoingControl): number {
-    return sendControl(this.#options.udpFd, packet);
+    const side = this.#sideOf(familyOf(packet.path.remote.ip));
+    return side ? sendControl(side.fd, packet) : EAFNOSUPPORT;
   }
 
   /** The device is behind this descriptor now. */
@@ -143,7 +230,7 @@ export class Forwarder {
     this.#device?.close();
     const channel = this.#channel(fd);
     this.#outbound.device = channel;
-    this.#inbound.device = channel;
+    for (const { inbound } of this.#sides) inbound.device = channel;
     this.#watchDevice(fd);
     this.#rearm();
   }
@@ -151,26 +238,35 @@ export class Forwarder {
   /** The device has this MTU now, bytes. */
   setMtu(mtu: number): void {
     this.#mtu = mtu;
-    this.#inbound.device.mtu = mtu;
+    this.#outbound.device.mtu = mtu;
   }
 
   /** The session is done with a control packet; it is let through if it turns out to be data. */
   handled(path: Path, payload: Uint8Array): void {
     this.#gate.settled();
-    this.#inbound.letThrough(path, payload);
+    this.#sideOf(familyOf(path.remote.ip))?.inbound.letThrough(path, payload);
     this.#count();
   }
 
-  /** Lets go of both descriptors; no call touches them after this. Does nothing a second time. */
+  /** Lets go of all descriptors; no call touches them after this. Does nothing a second time. */
   stop(): void {
-    this.#storm.close();
+    for (const { storm } of this.#sides) storm.close();
     this.#device?.close();
     this.#device = undefined;
-    this.#socket.close();
+    for (const side of this.#sides) side.watch.close();
+  }
+
+  #sideOf(family: Family): Side | undefined {
+    return this.#sides.find((side) => side.family === family);
+  }
+
+  /** What filters go by has changed. */
+  #changed(): void {
+    for (const { storm } of this.#sides) storm.changed();
   }
 
   #channel(fd: number): DeviceChannel {
-    return new DeviceChannel(fd, this.#options.offloads.vnetHeader, this.#mtu, PACKET_CALLS);
+    return new DeviceChannel(fd, this.#options.vnetHeader, this.#mtu, PACKET_CALLS);
   }
 
   #watchDevice(fd: number): void {
@@ -179,15 +275,15 @@ export class Forwarder {
         this.#loseDevice();
         return;
       }
-      if (ready.writable) this.#turnInbound();
+      if (ready.writable) for (const side of this.#sides) this.#turnInbound(side);
       if (ready.readable) this.#turnOutbound();
       this.#rearm();
     });
   }
 
-  #onSocket(ready: Interest | 'error'): void {
+  #onSocket(side: Side, ready: Interest | 'error'): void {
     // An error that was reported is taken by the next call on the socket.
-    if (ready === 'error' || ready.readable) this.#turnInbound();
+    if (ready === 'error' || ready.readable) this.#turnInbound(side);
     if (ready === 'error' || ready.writable) this.#turnOutbound();
     this.#rearm();
   }
@@ -199,10 +295,10 @@ export class Forwarder {
     if (state === 'device-lost') this.#loseDevice();
   }
 
-  #turnInbound(): void {
-    const state = this.#inbound.turn();
+  #turnInbound(side: Side): void {
+    const state = side.inbound.turn();
     this.#count();
-    this.#inboundFull = state === 'full';
+    side.full = state === 'full';
   }
 
   #count(): void {
@@ -211,20 +307,33 @@ export class Forwarder {
 
   /** Waits for what each direction needs to go on. */
   #rearm(): void {
-    this.#device?.want({ readable: !this.#outboundFull, writable: this.#inboundFull });
-    this.#socket.want({ readable: !this.#inboundFull, writable: this.#outboundFull });
+    const writable = this.#sides.some(({ full }) => full);
+    this.#device?.want({ readable: !this.#outboundFull, writable });
+    for (const { full, sender, watch: socket } of this.#sides) {
+      socket.want({ readable: !full, writable: this.#outboundFull && sender.full });
+    }
   }
 
   #loseDevice(): void {
     this.#device?.close();
     this.#device = undefined;
-    this.#inboundFull = false;
+    for (const side of this.#sides) side.full = false;
     this.#options.events.deviceLost();
   }
 
-  #lose(loss: Loss, operation: string, code: number, packets: number): void {
+  /** Tells who sent an IPv6 packet into the tunnel why it does not go on. */
+  #tellInner(packet: Uint8Array, why: Ipv6Refusal): void {
+    const { innerIpv6, now } = this.#options;
+    if (innerIpv6 === undefined || !this.#innerErrors.take(now())) return;
+    const answer = icmpv6Answer(packet, why, innerIpv6);
+    if (!answer) return;
+    this.#answer.bytes.set(answer);
+    this.#outbound.device.write(this.#answer, 0, answer.length);
+  }
+
+  readonly #lose = (loss: Loss, operation: string, code: number, packets = 1): void => {
     this.#options.counters.lost(loss, packets);
     if (!this.#troubles.take(this.#options.now())) return;
     this.#options.events.trouble(operation, errnoName(code), loss);
-  }
+  };
 }

@@ -5,25 +5,30 @@
  *                                └──────── everything else, rate-limited, a copy ─→ session
  *
  * Fail closed: a packet reaches the device only when its local address, remote address and remote
- * port are those of an admitted peer (the local port is the socket's) and its payload is an IPv4
- * packet from an inner source that is that peer's own. When the device is full, what was received stays
+ * port are those of an admitted peer (the local port is the socket's) and its payload is an IP
+ * packet of a family that the tunnel carries, from an inner source that is that peer's own. There is one of
+ * these for each socket, of one family outside. When the device is full, what was received stays
  * where it is, nothing more is received, and `turn` goes on from there when it is called again.
  */
-import { outerIpv4FromNumber, type Path } from '../../../core/addr.ts';
+import type { Family, Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
-import { IPV4_ALONE, isData } from '../../../core/wire/inner-packet.ts';
+import { isData, type Carried } from '../../../core/wire/inner-packet.ts';
 import { Coalescer } from './coalescing.ts';
 import type { ControlGate } from './control-gate.ts';
 import type { Loss, SharedCounters } from './counters.ts';
 import type { DeviceChannel } from './device-channel.ts';
+import { carryOverEcn } from './ecn.ts';
 import { InboundBatch, MESSAGE_BYTES } from './inbound-batch.ts';
+import { IPV6_WORDS, isReserved } from './ipv6-words.ts';
 import { BATCHES_PER_TURN, INBOUND_MESSAGES } from './limits.ts';
+import { IPV4_MESSAGES, IPV6_MESSAGES } from './message-shape.ts';
+import { Ipv4Origin, Ipv6Origin, type Origin } from './origin.ts';
 import type { PacketCalls } from './packet-calls.ts';
 import type { Peer, PeerTable } from './peer-table.ts';
-import { IP } from './segmentation.ts';
+import { IP, IP6, ipVersion } from './segmentation.ts';
 
 /** bits/socket.h */
 const MSG_DONTWAIT = 0x40;
@@ -33,6 +38,9 @@ export type InboundState = 'done' | 'more' | 'full';
 
 export type InboundOptions = {
   readonly udpFd: number;
+  /** Of the socket. */
+  readonly family: Family;
+  readonly carried: Carried;
   readonly localPort: Port;
   /** Whether the socket has UDP_GRO. */
   readonly trains: boolean;
@@ -52,6 +60,7 @@ export class Inbound {
   device: DeviceChannel;
   readonly #options: InboundOptions;
   readonly #batch: InboundBatch;
+  readonly #origin: Origin;
   readonly #coalescer: Coalescer;
   /** For the one packet that comes back from the session. */
   readonly #returned: Arena;
@@ -59,15 +68,21 @@ export class Inbound {
   #message = 0;
   #peer: Peer | undefined;
   #offset = 0;
+  /** Traffic class that its packets came with, where congestion marks are heeded (ecn.ts). */
+  #class = 0;
+  /** An inner address. */
+  readonly #address = new Uint32Array(IPV6_WORDS);
   /** The next packet of the coalescer to be written. */
   #packet = 0;
 
   constructor(device: DeviceChannel, options: InboundOptions) {
-    const { calls, trains } = options;
+    const { calls, family, trains } = options;
     this.device = device;
     this.#options = options;
     const messages = trains ? INBOUND_MESSAGES.trains : INBOUND_MESSAGES.single;
-    this.#batch = new InboundBatch(messages, calls.address);
+    const ipv4 = family === 'ipv4';
+    this.#batch = new InboundBatch(messages, calls.address, ipv4 ? IPV4_MESSAGES : IPV6_MESSAGES);
+    this.#origin = ipv4 ? new Ipv4Origin(this.#batch) : new Ipv6Origin(this.#batch);
     this.#coalescer = new Coalescer(this.#batch.packets);
     this.#returned = new Arena(MESSAGE_BYTES, calls.address);
   }
@@ -85,11 +100,14 @@ export class Inbound {
 
   /** Takes a packet that the session was shown: it goes to the device if it is a peer's data by now. */
   letThrough(path: Path, payload: Uint8Array): void {
-    const { peers, authLengths } = this.#options;
+    const { peers, authLengths, carried } = this.#options;
     const peer = peers.find(path);
-    if (!peer || !isData(payload, 0, payload.length, authLengths, IPV4_ALONE)) return;
+    if (!peer || !isData(payload, 0, payload.length, authLengths, carried)) return;
     this.#returned.bytes.set(payload);
-    if (!this.#mayEnter(peer, this.#returned.u32be(IP.source))) return;
+    if (!this.#isOwn(peer, this.#returned, 0)) {
+      this.#refuseSource(peer);
+      return;
+    }
     peers.received(peer, 1, payload.length);
     if (this.device.write(this.#returned, 0, payload.length) !== 'moved') this.#refused();
   }
@@ -139,59 +157,87 @@ export class Inbound {
   #sortMessages(): void {
     const batch = this.#batch;
     while (this.#message < batch.count) {
-      const localIp = batch.destinationIp(this.#message);
-      if (localIp === undefined) this.#options.counters.lost('stranger');
-      else if (!this.#sortDatagrams(localIp)) return;
+      if (this.#offset === 0 && !this.#look()) this.#options.counters.lost('stranger');
+      else if (!this.#sortDatagrams()) return;
       this.#message += 1;
       this.#offset = 0;
     }
   }
 
+  /** Looks whose the next message is; false when it was not sent to this host alone. */
+  #look(): boolean {
+    if (!this.#origin.look(this.#message)) return false;
+    this.#peer = this.#origin.peer(this.#options.peers);
+    this.#class = this.#options.family === 'ipv6' ? this.#batch.trafficClass(this.#message) : 0;
+    return true;
+  }
+
   /** Sorts the datagrams of one message; false when the coalescer was full before its end. */
-  #sortDatagrams(localIp: number): boolean {
+  #sortDatagrams(): boolean {
     const message = this.#message;
     const total = this.#batch.length(message);
     const size = this.#batch.segmentSize(message);
-    if (this.#offset === 0) {
-      const remoteIp = this.#batch.sourceIp(message);
-      this.#peer = this.#options.peers.at(localIp, remoteIp, this.#batch.sourcePort(message));
-    }
     do {
       if (this.#coalescer.full) return false;
       const length = Math.min(size, total - this.#offset);
-      this.#sort(message * MESSAGE_BYTES + this.#offset, length, localIp);
+      this.#sort(message * MESSAGE_BYTES + this.#offset, length);
       this.#offset += length;
     } while (this.#offset < total);
     return true;
   }
 
-  #sort(at: number, length: number, localIp: number): void {
-    const { peers, authLengths } = this.#options;
+  #sort(at: number, length: number): void {
+    const { authLengths, carried } = this.#options;
     const peer = this.#peer;
-    if (peer && isData(this.#batch.packets.bytes, at, length, authLengths, IPV4_ALONE)) {
-      if (!this.#mayEnter(peer, this.#batch.packets.u32be(at + IP.source))) return;
-      peers.received(peer, 1, length);
-      if (this.device.headerBytes > 0) this.#coalescer.add(at, length, this.device.mtu);
-      else this.#coalescer.addAlone(at, length);
+    const { packets } = this.#batch;
+    if (peer && isData(packets.bytes, at, length, authLengths, carried)) {
+      if (this.#isOwn(peer, packets, at)) this.#enter(peer, at, length);
+      else if (ipVersion(packets, at) === 6 && authLengths.has(length)) this.#hand(at, length);
+      else this.#refuseSource(peer);
       return;
     }
-    this.#hand(at, length, localIp);
+    this.#hand(at, length);
   }
 
-  /** Whether the inner source is the peer's own; counted when it is not. */
-  #mayEnter(peer: Peer, source: number): boolean {
+  #enter(peer: Peer, at: number, length: number): void {
     const { counters, peers } = this.#options;
-    if (peers.maySend(peer, source)) return true;
+    peers.received(peer, 1, length);
+    if (this.#class !== 0 && !carryOverEcn(this.#batch.packets, at, this.#class)) {
+      counters.lost('congestion');
+      return;
+    }
+    if (this.device.headerBytes > 0) this.#coalescer.add(at, length, this.device.mtu);
+    else this.#coalescer.addAlone(at, length);
+  }
+
+  /**
+   * Whether the inner source is the peer's own. That of IPv6 is no checksum, which IPv4 has and nobody sums here,
+   * but as good: what only looks like a packet has none that is.
+   */
+  #isOwn(peer: Peer, packets: Arena, at: number): boolean {
+    const { peers } = this.#options;
+    if (ipVersion(packets, at) === 4) return peers.maySend(peer, packets.u32be(at + IP.source));
+    this.#read(packets, at + IP6.destination);
+    if (isReserved(this.#address)) return false;
+    this.#read(packets, at + IP6.source);
+    return peers.ipv6MaySend(peer, this.#address);
+  }
+
+  #read(packets: Arena, at: number): void {
+    for (let index = 0; index < IPV6_WORDS; index += 1) {
+      this.#address[index] = packets.u32host(at + index * 4);
+    }
+  }
+
+  #refuseSource(peer: Peer): void {
+    const { counters, peers } = this.#options;
     counters.lost('inner-source');
     peers.refusedSource(peer);
-    return false;
   }
 
   /** Shows a packet that is no data to the session. */
-  #hand(at: number, length: number, localIp: number): void {
+  #hand(at: number, length: number): void {
     const { counters, gate, localPort, peers } = this.#options;
-    const remotePort = this.#batch.sourcePort(this.#message);
-    const source = this.#batch.sourceIp(this.#message);
     const peer = this.#peer;
     if (!peer) this.#options.stranger();
     if (peer && !gate.passPeer(peer)) {
@@ -199,22 +245,19 @@ export class Inbound {
       peers.refusedControl(peer);
       return;
     }
-    if (!peer && (remotePort === 0 || !this.#passStranger(at, length, source))) {
+    if (!peer && (this.#origin.port === 0 || !this.#passStranger(at, length))) {
       counters.lost('stranger');
       return;
     }
-    const path = {
-      local: { ip: outerIpv4FromNumber(localIp), port: localPort },
-      remote: { ip: outerIpv4FromNumber(source), port: remotePort as Port },
-    };
-    this.#options.control(path, this.#batch.packets.bytes.slice(at, at + length));
+    const payload = this.#batch.packets.bytes.slice(at, at + length);
+    this.#options.control(this.#origin.path(localPort), payload);
   }
 
-  #passStranger(at: number, length: number, source: number): boolean {
+  #passStranger(at: number, length: number): boolean {
     const { packets } = this.#batch;
     const hinted = length >= HINT_OFFSET + HINT_LENGTH;
     const first = hinted ? packets.u32host(at + HINT_OFFSET) : 0;
     const second = hinted ? packets.u32host(at + HINT_OFFSET + 4) : 0;
-    return this.#options.gate.passStranger(source, length, first, second);
+    return this.#origin.pass(this.#options.gate, length, first, second);
   }
 }

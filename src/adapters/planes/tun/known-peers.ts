@@ -1,8 +1,9 @@
-import { ipv4ToNumber, type InnerIp, type Path } from '../../../core/addr.ts';
+import { familyOf, ipv4ToNumber, type InnerIp, type Path } from '../../../core/addr.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import { requirePeer } from '../refusals.ts';
 import { Slots } from '../slots.ts';
 import { hintWords } from './hint-table.ts';
+import { ipv6Words } from './ipv6-words.ts';
 import type { MemberSpec } from './peer-table.ts';
 
 /** What the main thread remembers of a peer. */
@@ -70,5 +71,11 @@ export function memberOf(peer: Pick<PlanePeer, 'id' | 'allowedIps' | 'hint'>): M
   const { id, allowedIps } = peer;
   const hint = peer.hint && hintWords(peer.hint);
   if (allowedIps === 'any') return { id, hint, prefixes: undefined };
-  return { id, hint, prefixes: allowedIps.flatMap(({ ip, length }) => [ipv4ToNumber(ip), length]) };
+  const prefixes: number[] = [];
+  const ipv6Prefixes: number[] = [];
+  for (const { ip, length } of allowedIps) {
+    if (familyOf(ip) === 'ipv4') prefixes.push(ipv4ToNumber(ip), length);
+    else ipv6Prefixes.push(...ipv6Words(ip), length);
+  }
+  return { id, hint, prefixes, ipv6Prefixes: ipv6Prefixes.length > 0 ? ipv6Prefixes : undefined };
 }

@@ -1,44 +1,57 @@
 /**
- * From the device to the socket.
+ * From the device to the sockets.
  *
- *     device ── read ─→ packets ── Segmenter ─→ DatagramBatch ── sendmmsg ─→ socket
+ *     device ── read ─→ packets ── Segmenter ─→ DatagramBatch ── sendmmsg ─→ socket of IPv4
+ *                                       └─────→ DatagramBatch ── sendmmsg ─→ socket of IPv6
  *
- * Packets are read as long as there is room, then cut and sent. When the socket is full, what was read
+ * Packets are read as long as there is room, then cut and sent. When a socket is full, what was read
  * stays where it is, nothing more is read, and `turn` goes on from there when it is called again.
  */
-import { EAGAIN, EINTR, ENOBUFS } from '../../ffi/errno.ts';
+import type { Family } from '../../../core/addr.ts';
+import type { Carried } from '../../../core/wire/inner-packet.ts';
+import { IPV6_MIN_MTU } from '../../../core/wire/ipv6.ts';
+import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
 import type { Loss, SharedCounters } from './counters.ts';
-import { DatagramBatch } from './datagram-batch.ts';
 import type { DeviceChannel } from './device-channel.ts';
+import { ecnOf } from './ecn.ts';
+import { flowLabel } from './flow-label.ts';
+import { IPV6_WORDS } from './ipv6-words.ts';
 import { BATCHES_PER_TURN, MAX_DATAGRAMS, MAX_OUTBOUND_PACKETS, OUTBOUND_BYTES } from './limits.ts';
 import type { PacketCalls } from './packet-calls.ts';
 import type { Peer, PeerTable } from './peer-table.ts';
-import { HEADER_SLOT_BYTES, IP, Segmenter } from './segmentation.ts';
+import {
+  HEADER_SLOT_BYTES,
+  IP,
+  IP6,
+  IP6_HEADER_BYTES,
+  ipVersion,
+  Segmenter,
+} from './segmentation.ts';
+import type { Sender } from './sender.ts';
 import { vectorMemory } from './vector-sum.ts';
-
-/** bits/socket.h */
-const MSG_DONTWAIT = 0x40;
-/** asm-generic/errno-base.h, asm-generic/errno.h */
-const EIO = 5;
-const EINVAL = 22;
-const EMSGSIZE = 90;
 
 const MAX_PACKET_BYTES = 0xffff;
 /** Packets begin at multiples of this, after the virtio_net_hdr, so that most words lie aligned. */
 const ALIGNMENT = 16;
 
-/** `done`: there is nothing more now; `more`: the other direction has its turn first; `full`: the socket is. */
+/** `done`: there is nothing more now; `more`: the other direction has its turn first; `full`: a socket is. */
 export type OutboundState = 'done' | 'more' | 'full' | 'device-lost';
 
+/** Why an IPv6 packet does not go on, of what its sender is told. */
+export type Ipv6Refusal =
+  { readonly kind: 'no-ipv6' } | { readonly kind: 'too-big'; readonly mtu: number };
+
 export type OutboundOptions = {
-  readonly udpFd: number;
-  readonly trains: boolean;
+  /** Of one family each; to a peer at an address of another one nothing is sent. */
+  readonly senders: readonly Sender[];
+  readonly carried: Carried;
   readonly peers: PeerTable;
   readonly counters: SharedCounters;
   readonly calls: PacketCalls;
   readonly lose: (loss: Loss, operation: string, errno: number, packets?: number) => void;
-  readonly tooBig: (peer: Peer) => void;
+  /** An IPv6 packet, whole or of several, does not go on: a view, good until this returns. */
+  readonly refuse: (packet: Uint8Array, why: Ipv6Refusal) => void;
 };
 
 export class Outbound {
@@ -46,27 +59,35 @@ export class Outbound {
   readonly #options: OutboundOptions;
   readonly #packets: Arena;
   readonly #segmenter: Segmenter;
-  readonly #batch: DatagramBatch;
-  /** Where each packet that was read begins (its IPv4 header), and its bytes. */
+  /** First slot of headers of each sender's. */
+  readonly #slots: ReadonlyMap<Sender, number>;
+  /** Where each packet that was read begins (its IP header), and its bytes. */
   readonly #at = new Uint32Array(MAX_OUTBOUND_PACKETS);
   readonly #lengths = new Uint32Array(MAX_OUTBOUND_PACKETS);
+  readonly #destination = new Uint32Array(IPV6_WORDS);
   #count = 0;
-  /** The next packet to be cut; whom the one that is being cut is for. */
+  /** The next packet to be cut; whom the one that is being cut is for, who sends it, and with what mark and label. */
   #next = 0;
   #peer: Peer | undefined;
-  /** The next message of the batch to be sent, and the next datagram of it where it is sent one by one. */
-  #message = 0;
-  #solo = 0;
+  #sender: Sender;
+  #slot = 0;
+  #ecn = 0;
+  #label = 0;
 
+  /** There is a sender at least. */
   constructor(device: DeviceChannel, options: OutboundOptions) {
-    const { calls, trains } = options;
+    const { calls, senders } = options;
+    const [sender] = senders;
+    if (!sender) throw new Error('no socket');
     this.device = device;
     this.#options = options;
+    this.#sender = sender;
+    this.#slots = new Map(senders.map((each, index) => [each, index * MAX_DATAGRAMS]));
     const room = OUTBOUND_BYTES + MAX_PACKET_BYTES + 1 + 2 * ALIGNMENT;
     this.#packets = new Arena(room, calls.address, vectorMemory(room));
-    const headers = new Arena(MAX_DATAGRAMS * HEADER_SLOT_BYTES, calls.address);
+    const slots = senders.length * MAX_DATAGRAMS;
+    const headers = new Arena(slots * HEADER_SLOT_BYTES, calls.address);
     this.#segmenter = new Segmenter(this.#packets, headers);
-    this.#batch = new DatagramBatch(calls.address, trains);
   }
 
   /** Moves what there is, up to a bound. */
@@ -104,29 +125,39 @@ export class Outbound {
     return 'more';
   }
 
-  /** Cuts and sends all that was read; false when the socket is full before that. */
+  /** Cuts and sends all that was read; false when a socket is full before that. */
   #drain(): boolean {
+    const { senders } = this.#options;
     for (;;) {
       if (!this.#send()) return false;
-      this.#batch.clear();
-      this.#message = 0;
+      for (const sender of senders) sender.clear();
       this.#fill();
-      if (this.#batch.messages === 0) return true;
+      if (senders.every(({ batch }) => batch.messages === 0)) return true;
     }
   }
 
+  /** Sends what each sender has; false when one's socket is full before that. */
+  #send(): boolean {
+    let all = true;
+    for (const sender of this.#options.senders) all = sender.send() && all;
+    return all;
+  }
+
   #fill(): void {
+    const segmenter = this.#segmenter;
     for (;;) {
-      while (this.#peer && this.#segmenter.more) {
-        if (this.#batch.full) return;
-        const segmenter = this.#segmenter;
-        segmenter.next(this.#batch.datagrams);
-        this.#batch.add(
+      while (this.#peer && segmenter.more) {
+        const { batch } = this.#sender;
+        if (batch.full) return;
+        segmenter.next(this.#slot + batch.datagrams);
+        batch.add(
           this.#peer,
           segmenter.headAddress,
           segmenter.headLength,
           segmenter.bodyAddress,
           segmenter.bodyLength,
+          this.#ecn,
+          this.#label,
         );
       }
       if (this.#next === this.#count) return;
@@ -137,99 +168,76 @@ export class Outbound {
 
   /** Prepares a packet that was read; the peer that it is for, or undefined when it goes nowhere. */
   #begin(packet: number): Peer | undefined {
-    const { counters, peers } = this.#options;
+    const { carried, counters } = this.#options;
     const at = this.#at[packet] ?? 0;
-    if ((this.#packets.bytes[at] ?? 0) >> 4 !== 4) {
-      counters.lost('not-ipv4');
+    const length = this.#lengths[packet] ?? 0;
+    const version = ipVersion(this.#packets, at);
+    const ipv6 = version === 6 && carried.ipv6 && length >= IP6_HEADER_BYTES;
+    if (!ipv6 && (version !== 4 || !carried.ipv4)) {
+      counters.lost(carried.ipv4 ? 'not-ipv4' : 'not-ipv6');
       return undefined;
     }
-    const peer = peers.recipient(this.#packets.u32be(at + IP.source + 4));
+    const peer = this.#recipient(at, version);
     if (!peer) {
       counters.lost('no-peer');
       return undefined;
     }
     const vnet = this.device.headerBytes === 0 ? undefined : at - this.device.headerBytes;
-    if (this.#segmenter.begin(at, this.#lengths[packet] ?? 0, vnet)) return peer;
-    counters.lost('malformed');
-    return undefined;
+    if (!this.#segmenter.begin(at, length, vnet)) {
+      counters.lost('malformed');
+      return undefined;
+    }
+    if (ipv6 && !this.#fits(peer, at, length)) return undefined;
+    return this.#address(peer, at) ? peer : undefined;
   }
 
-  /** Sends the batch from where it stands; false when the socket is full. */
-  #send(): boolean {
-    const { calls, udpFd } = this.#options;
-    const batch = this.#batch;
-    while (this.#message < batch.messages) {
-      if (this.#solo > 0) {
-        if (!this.#sendSolo()) return false;
-        continue;
-      }
-      const left = batch.messages - this.#message;
-      const sent = calls.sendmmsg(udpFd, batch.address(this.#message), left, MSG_DONTWAIT);
-      if (sent > 0) {
-        this.#tally(sent);
-        continue;
-      }
-      const code = calls.errno();
-      if (code === EAGAIN) return false;
-      if (code !== EINTR) this.#refused(code);
+  #recipient(at: number, version: number): Peer | undefined {
+    const { peers } = this.#options;
+    if (version === 4) return peers.recipient(this.#packets.u32be(at + IP.source + 4));
+    const from = (at + IP6.destination) / 4;
+    for (let index = 0; index < IPV6_WORDS; index += 1) {
+      this.#destination[index] = this.#packets.u32[from + index] ?? 0;
     }
+    return peers.ipv6Recipient(this.#destination);
+  }
+
+  /** Whether an IPv6 packet that is being cut fits the path to a peer; who sent it is told when not. */
+  #fits(peer: Peer, at: number, length: number): boolean {
+    const { counters, peers, refuse } = this.#options;
+    const { mtu } = peer.member;
+    if (mtu === undefined) return true;
+    if (mtu >= IPV6_MIN_MTU && this.#segmenter.largest <= mtu) return true;
+    const packet = this.#packets.bytes.subarray(at, at + length);
+    if (mtu < IPV6_MIN_MTU) {
+      counters.lost('no-ipv6');
+      refuse(packet, { kind: 'no-ipv6' });
+    } else {
+      counters.lost('too-big');
+      peers.refusedSize(peer, 1);
+      refuse(packet, { kind: 'too-big', mtu });
+    }
+    return false;
+  }
+
+  /** Chooses who sends, with what mark and label; false when nobody can. */
+  #address(peer: Peer, at: number): boolean {
+    const sender = this.#senderOf(peer.family);
+    if (!sender) {
+      this.#options.counters.lost('no-peer');
+      return false;
+    }
+    if (sender !== this.#sender) {
+      this.#sender = sender;
+      this.#slot = this.#slots.get(sender) ?? 0;
+    }
+    const outside6 = peer.family === 'ipv6';
+    this.#ecn = outside6 ? ecnOf(this.#packets, at) : 0;
+    this.#label = outside6 ? flowLabel(this.#packets, at) : 0;
     return true;
   }
 
-  /**
-   * EIO: the way out cannot cut trains (no checksum offload before Linux 6.11, or IPsec); EINVAL: a
-   * datagram is too long for the path's MTU (EMSGSIZE on newer kernels), or there is some other rule.
-   * One by one they go, or say what is wrong with them.
-   */
-  #refused(code: number): void {
-    const count = this.#batch.count(this.#message);
-    if (count > 1 && (code === EIO || code === EINVAL || code === EMSGSIZE)) {
-      if (code === EIO) this.#batch.trains = false;
-      this.#solo = 1;
-      return;
-    }
-    this.#lose(code, count);
-    this.#message += 1;
-  }
-
-  /** Sends the datagrams of one message one by one; `#solo` is one more than the next one's number. */
-  #sendSolo(): boolean {
-    const { calls, udpFd } = this.#options;
-    const batch = this.#batch;
-    const peer = batch.target(this.#message);
-    while (this.#solo <= batch.count(this.#message)) {
-      const bytes = batch.solo(this.#message, this.#solo - 1);
-      const sent = calls.sendmmsg(udpFd, batch.address(this.#message), 1, MSG_DONTWAIT);
-      const code = sent > 0 ? 0 : calls.errno();
-      if (code === EAGAIN) return false;
-      if (code === EINTR) continue;
-      if (code !== 0) this.#lose(code, 1);
-      else if (peer) this.#options.peers.sent(peer, 1, bytes);
-      this.#solo += 1;
-    }
-    this.#solo = 0;
-    this.#message += 1;
-    return true;
-  }
-
-  #tally(messages: number): void {
-    const batch = this.#batch;
-    const end = this.#message + messages;
-    for (; this.#message < end; this.#message += 1) {
-      const peer = batch.target(this.#message);
-      if (!peer) continue;
-      this.#options.peers.sent(peer, batch.count(this.#message), batch.bytes(this.#message));
-    }
-  }
-
-  #lose(code: number, datagrams: number): void {
-    const { counters, peers, tooBig } = this.#options;
-    const peer = this.#batch.target(this.#message);
-    if (code === EMSGSIZE && peer) {
-      counters.lost('too-big', datagrams);
-      peers.refusedSize(peer, datagrams);
-      tooBig(peer);
-    } else if (code === ENOBUFS) counters.lost('send-buffer', datagrams);
-    else this.#options.lose('send-failed', 'sendmmsg', code, datagrams);
+  #senderOf(family: Family): Sender | undefined {
+    if (this.#sender.family === family) return this.#sender;
+    return this.#options.senders.find((sender) => sender.family === family);
   }
 }

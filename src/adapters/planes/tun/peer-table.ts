@@ -13,7 +13,14 @@ import type { PeerId } from '../../../ports/data-plane.ts';
 import type { SharedCounters } from './counters.ts';
 import { HintTable, type HintWords } from './hint-table.ts';
 import { Ipv6PrefixTable } from './ipv6-prefix-table.ts';
-import { hostWords, IPV6_WORDS, ipv6Words } from './ipv6-words.ts';
+import {
+  hostWords,
+  IPV6_WORDS,
+  ipv6Words,
+  isLinkLocal,
+  isMulticast,
+  isReserved,
+} from './ipv6-words.ts';
 import { PrefixTable } from './prefix-table.ts';
 import { WordsMap } from './words-map.ts';
 
@@ -37,6 +44,8 @@ type Member = {
   prefixes: MemberSpec['prefixes'];
   ipv6Prefixes: MemberSpec['ipv6Prefixes'];
   hint: MemberSpec['hint'];
+  /** Largest inner packet on its path, bytes, where the tunnel carries IPv6; undefined: not known. */
+  mtu: number | undefined;
   admitted: Peer | undefined;
 };
 
@@ -107,6 +116,7 @@ export class PeerTable {
       prefixes: [],
       ipv6Prefixes: undefined,
       hint: undefined,
+      mtu: undefined,
       admitted: undefined,
     };
     this.#disown(member);
@@ -152,6 +162,12 @@ export class PeerTable {
     return true;
   }
 
+  /** The path to a peer takes inner packets of this size now. */
+  resize(id: PeerId, mtu: number | undefined): void {
+    const member = this.#members.get(id);
+    if (member) member.mtu = mtu;
+  }
+
   evict(id: PeerId): void {
     const member = this.#members.get(id);
     const peer = member?.admitted;
@@ -174,10 +190,14 @@ export class PeerTable {
     return owner?.admitted;
   }
 
-  /** The same of an IPv6 address (ipv6-words.ts). */
+  /**
+   * The same of an IPv6 address (ipv6-words.ts). One of a link is for nobody who is not told to have it, and what
+   * has no place on a network for nobody at all.
+   */
   ipv6Recipient(destination: Uint32Array): Peer | undefined {
-    const owner = this.#byIpv6Prefix.find(destination) ?? this.#fallback;
-    return owner?.admitted;
+    if (isMulticast(destination) || isReserved(destination)) return undefined;
+    const fallback = isLinkLocal(destination) ? undefined : this.#fallback;
+    return (this.#byIpv6Prefix.find(destination) ?? fallback)?.admitted;
   }
 
   /** Whether a peer may send from this inner address. */
@@ -186,9 +206,12 @@ export class PeerTable {
     return member.prefixes === undefined || this.#byPrefix.find(source) === member;
   }
 
+  /** The same of an IPv6 address; what may send from any one may do so from hosts': see `ipv6Recipient`. */
   ipv6MaySend(peer: Peer, source: Uint32Array): boolean {
+    if (isMulticast(source) || isReserved(source)) return false;
     const { member } = peer;
-    return member.prefixes === undefined || this.#byIpv6Prefix.find(source) === member;
+    if (member.prefixes === undefined && !isLinkLocal(source)) return true;
+    return this.#byIpv6Prefix.find(source) === member;
   }
 
   /** The peer admitted on exactly this path of IPv4. Makes nothing while packets keep coming from one peer. */

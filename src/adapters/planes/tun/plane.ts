@@ -1,4 +1,5 @@
-import type { Path } from '../../../core/addr.ts';
+import { ofFamily, type Path } from '../../../core/addr.ts';
+import { carriedBy, carries } from '../../../core/config/families.ts';
 import { asError, IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import { planePeer } from '../../../core/plane-peer.ts';
@@ -17,6 +18,7 @@ import type {
 import { close } from '../../ffi/libc.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
+import { listenFamilies } from '../families.ts';
 import { openOuterErrors } from '../icmp-errors.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { putBack, RepairTimer } from '../repairs.ts';
@@ -32,15 +34,16 @@ import { monotonicEpoch } from './monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
 import { sendFailure } from '../../udp/control-sender.ts';
 import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
+import { hearMarks } from './marks.ts';
 import { WorkerHandle } from './worker-handle.ts';
 
 /**
- * The `tun` plane: a TUN device and an ordinary UDP socket, and a thread that moves packets between
- * them (forwarder.ts). On the wire it is FOU with IPIP: the UDP payload is the inner packet. This
+ * The `tun` plane: a TUN device and an ordinary UDP socket for each family outside, and a thread that moves packets
+ * between them (forwarder.ts). On the wire it is FOU with IPIP: the UDP payload is the inner packet. This
  * side makes and repairs the device and the routes to peers, and passes control packets to and fro. All
  * of it is tied to descriptors, so nothing outlives the process and there is nothing to adopt.
  *
- * Order matters. Opening: the thread starts when device and socket stand; it admits nobody yet.
+ * Order matters. Opening: the thread starts when device and sockets stand; it admits nobody yet.
  * Closing: the thread first, so that nothing touches a descriptor that is being closed.
  */
 export class TunPlane implements DataPlane {
@@ -94,12 +97,12 @@ export class TunPlane implements DataPlane {
 
   async #open(): Promise<void> {
     const { config, authLengths } = this.#context;
-    const {
-      fd: udpFd,
-      segmentation,
-      aggregation,
-    } = openTunnelSocket(config.outer, 'ipv4', this.#offloads);
-    this.#undo.push('UDP socket', () => void close(udpFd));
+    const sockets = listenFamilies(config).map((family) => {
+      const socket = openTunnelSocket(config.outer, family, this.#offloads);
+      this.#undo.push('UDP socket', () => void close(socket.fd));
+      if (family === 'ipv6') hearMarks(socket.fd);
+      return socket;
+    });
     const tunFd = await this.#device.create();
     this.#undo.push('tunnel device', () => {
       this.#device.remove();
@@ -110,10 +113,12 @@ export class TunPlane implements DataPlane {
       {
         tunFd,
         mtu: await this.#device.mtu(),
-        udpFd,
+        vnetHeader: this.#offloads.vnetHeader,
+        sockets,
         localPort: config.outer.localPort,
         authLengths,
-        offloads: { vnetHeader: this.#offloads.vnetHeader, segmentation, aggregation },
+        carried: carriedBy(config),
+        innerIpv6: ofFamily(config.inner.ips, 'ipv6'),
         counters: this.#counters.memory,
         epoch: monotonicEpoch(),
       },
@@ -172,7 +177,7 @@ export class TunPlane implements DataPlane {
       if (errno !== undefined) throw heldByAnother(peer, path, { errno, holder: 'another peer' });
       peer.path = path;
       // The peer is admitted whatever becomes of the MTU; it is looked at again when routes change.
-      await this.#device.lookAt([peer]).catch((error: unknown) => {
+      await this.#lookAt([peer]).catch((error: unknown) => {
         this.#warnOfMtu(error);
       });
     });
@@ -198,7 +203,7 @@ export class TunPlane implements DataPlane {
     await this.#serial.run(async () => {
       const peer = this.#peers.require(id);
       peer.limit = mtu;
-      await this.#device.lookAt([peer]);
+      await this.#lookAt([peer]);
     });
   }
 
@@ -232,7 +237,7 @@ export class TunPlane implements DataPlane {
   }
 
   async refresh(): Promise<void> {
-    await this.#serial.run(() => this.#device.lookAt([...this.#peers.admitted()]));
+    await this.#serial.run(() => this.#lookAt([...this.#peers.admitted()]));
   }
 
   /** Ends the thread and removes the device in either mode: nothing of it can stay without us. */
@@ -287,9 +292,17 @@ export class TunPlane implements DataPlane {
     }, MTU_RECHECK).unref();
     const peer = this.#peers.get(id);
     if (!peer) return;
-    this.#serial
-      .run(() => this.#device.lookAt([peer]))
-      .catch((error: unknown) => this.#warnOfMtu(error));
+    this.#serial.run(() => this.#lookAt([peer])).catch((error: unknown) => this.#warnOfMtu(error));
+  }
+
+  /** Looks at the paths to these peers. The thread is told of them where IPv6 is carried, which no router cuts up. */
+  async #lookAt(peers: readonly KnownPeer[]): Promise<void> {
+    await this.#device.lookAt(peers);
+    if (!carries(this.#context.config.inner, 'ipv6')) return;
+    for (const slice of slices(peers, PEERS_PER_SLICE)) {
+      const sizes = slice.map(({ id, mtu }) => [id, mtu] as const);
+      await this.#running().request({ kind: 'sizes', sizes });
+    }
   }
 
   /** The thread is told, too; there is none before the device is dressed for the first time. */

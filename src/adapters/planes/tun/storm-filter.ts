@@ -2,13 +2,14 @@
  * A filter for the socket while there is a storm of strangers' packets: the kernel drops most of them before
  * they cost a copy and this thread's time. It is a classic BPF program and lets through
  *
- *     what comes from an address that a peer is or was admitted at
+ *     what comes from an address, of IPv6 from a /64, that a peer is or was admitted at
  *     what has the first word of a known hint where a hint stands
  *     what may be data, where not all of those addresses fit into the program
  *     of the rest, a share at random
  *
  * and decides nothing: what it lets through meets the tests that it meets without a storm.
  */
+import { encodeU32host, getU32be } from '../../../core/bytes.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
 import {
   encodeProgram,
@@ -28,23 +29,29 @@ import {
 const LIST_MAX = 100;
 
 export type StormFacts = {
-  /** Addresses as unsigned numbers, the latest last. */
+  /** IPv4 addresses as unsigned numbers, the latest last; where the socket is one of IPv6, none. */
   readonly sources: readonly number[];
+  /** First halves of IPv6 addresses (ipv6-words.ts), the latest last. */
+  readonly networks?: readonly Uint32Array[];
   /** First words of hints, as unsigned numbers in network byte order. */
   readonly hints: readonly number[];
+  /** IP versions that data may be of; 4 where nothing is said. */
+  readonly versions?: readonly number[];
 };
 
 /** The network header; the data of a UDP socket's filter begins with the UDP header. */
 const SKF_NET_OFF = 0xfff0_0000;
 const SKF_AD_RANDOM = 0xffff_f000 + 56;
 const IP_SOURCE = 12;
+const IP6_SOURCE = 8;
 const UDP_BYTES = 8;
 
 /** struct sock_filter[], host byte order; undefined where there are too many hints. `share`: 0..1. */
-export function stormFilter({ sources, hints }: StormFacts, share: number): Uint8Array | undefined {
+export function stormFilter(facts: StormFacts, share: number): Uint8Array | undefined {
+  const { sources, networks = [], hints, versions = [4] } = facts;
   if (hints.length > LIST_MAX) return undefined;
   const listed = sources.slice(-LIST_MAX);
-  const data = sources.length > LIST_MAX;
+  const data = sources.length > LIST_MAX || networks.length > LIST_MAX;
   // From behind: where each part ends is known then.
   const end: Instruction[] = [
     [LD_WORD, 0, 0, SKF_AD_RANDOM],
@@ -63,15 +70,29 @@ export function stormFilter({ sources, hints }: StormFacts, share: number): Uint
     [LD_WORD, 0, 0, UDP_BYTES + HINT_OFFSET],
   );
   if (data) {
-    equal(4);
+    for (const version of versions) equal(version);
     before(
       [LD_LENGTH, 0, 0, 0],
-      [JUMP_GREATER_EQUAL, 0, 3, UDP_BYTES + 20],
+      [JUMP_GREATER_EQUAL, 0, 2 + versions.length, UDP_BYTES + 20],
       [LD_BYTE, 0, 0, UDP_BYTES],
       [SHIFT_RIGHT, 0, 0, 4],
     );
   }
   for (const source of listed) equal(source);
-  before([LD_WORD, 0, 0, SKF_NET_OFF + IP_SOURCE]);
+  if (networks.length === 0) before([LD_WORD, 0, 0, SKF_NET_OFF + IP_SOURCE]);
+  for (const [first, second] of networks.slice(-LIST_MAX).map(numbers)) {
+    before(
+      [LD_WORD, 0, 0, SKF_NET_OFF + IP6_SOURCE],
+      [JUMP_EQUAL, 0, 3, first],
+      [LD_WORD, 0, 0, SKF_NET_OFF + IP6_SOURCE + 4],
+      [JUMP_EQUAL, 0, 1, second],
+      [RETURN, 0, 0, WHOLE],
+    );
+  }
   return encodeProgram(parts);
+}
+
+/** Words in host byte order as the numbers that a program loads. */
+function numbers([first = 0, second = 0]: Uint32Array): readonly [number, number] {
+  return [getU32be(encodeU32host(first), 0), getU32be(encodeU32host(second), 0)];
 }

@@ -23,6 +23,7 @@ const IFF_TUN_EXCL = 0x8000;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUN_F_CSUM = 0x01;
 const TUN_F_TSO4 = 0x02;
+const TUN_F_TSO6 = 0x04;
 const TUN_F_TSO_ECN = 0x08;
 const TUN_F_USO4 = 0x20;
 const TUN_F_USO6 = 0x40;
@@ -57,9 +58,10 @@ export function tunHint(errnoText: string): string {
 /**
  * Makes a TUN device in this thread's network namespace and returns the descriptor that carries its
  * packets. The device lives as long as the descriptor: closing it removes the device. With `vnetHeader`
- * every packet has a virtio_net_hdr before it, and the kernel hands out super-packets as far as it can.
+ * every packet has a virtio_net_hdr before it, and the kernel hands out super-packets as far as it can, `ipv6` also of
+ * IPv6.
  */
-export function createTunDevice(name: string, vnetHeader: boolean): number {
+export function createTunDevice(name: string, vnetHeader: boolean, ipv6 = false): number {
   const fd = openTun();
   const request = new Uint8Array(IFREQ_BYTES);
   new TextEncoder().encodeInto(name, request.subarray(0, IFNAMSIZ - 1));
@@ -69,7 +71,7 @@ export function createTunDevice(name: string, vnetHeader: boolean): number {
     littleEndian,
   );
   if (ioctl(fd, TUNSETIFF, request) >= 0) {
-    if (vnetHeader) takeSuperPackets(fd);
+    if (vnetHeader) takeSuperPackets(fd, ipv6);
     return fd;
   }
   const error = systemError('TUNSETIFF', `link ${name}`, 'createTunnel');
@@ -83,8 +85,8 @@ export function createTunDevice(name: string, vnetHeader: boolean): number {
 }
 
 /** Without any of it the device works too, with a packet to every read. */
-function takeSuperPackets(fd: number): void {
-  const tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN;
+function takeSuperPackets(fd: number, ipv6: boolean): void {
+  const tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN | (ipv6 ? TUN_F_TSO6 : 0);
   if (ioctlValue(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) >= 0) return;
   ioctlValue(fd, TUNSETOFFLOAD, tcp);
 }

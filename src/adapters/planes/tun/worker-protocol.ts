@@ -1,7 +1,8 @@
-import type { Path } from '../../../core/addr.ts';
+import type { InnerIp, Path } from '../../../core/addr.ts';
+import type { Carried } from '../../../core/wire/inner-packet.ts';
 import type { OutgoingControl, PeerId } from '../../../ports/data-plane.ts';
 import type { Loss } from './counters.ts';
-import type { Offloads } from './offloads.ts';
+import type { TunnelSocket } from '../../udp/tunnel-socket.ts';
 import type { MemberSpec } from './peer-table.ts';
 
 /** What the worker is started with. Descriptors stay the main thread's: it closes them. */
@@ -9,10 +10,15 @@ export type WorkerStart = {
   readonly tunFd: number;
   /** Of the device, bytes. */
   readonly mtu: number;
-  readonly udpFd: number;
+  /** Whether the device has a virtio_net_hdr before every packet. */
+  readonly vnetHeader: boolean;
+  /** One a family, one at least. */
+  readonly sockets: readonly TunnelSocket[];
   readonly localPort: number;
   readonly authLengths: readonly number[];
-  readonly offloads: Offloads;
+  readonly carried: Carried;
+  /** This end's own inner address of IPv6, where the tunnel carries that. */
+  readonly innerIpv6: InnerIp | undefined;
   /** Memory of SharedCounters. */
   readonly counters: SharedArrayBuffer;
   /** The system's monotonic clock (process.hrtime) at zero of the main thread's, milliseconds. */
@@ -31,6 +37,8 @@ export type WorkerRequest =
   | { readonly kind: 'remove'; readonly peers: readonly PeerId[] }
   | { readonly kind: 'admit'; readonly peer: PeerId; readonly slot: number; readonly path: Path }
   | { readonly kind: 'evict'; readonly peer: PeerId }
+  /** Largest inner packets on the paths to peers, bytes. */
+  | { readonly kind: 'sizes'; readonly sizes: readonly (readonly [PeerId, number | undefined])[] }
   | { readonly kind: 'send'; readonly packet: OutgoingControl }
   /** From now on the device is behind this descriptor; the old one is not touched again. */
   | { readonly kind: 'device'; readonly tunFd: number }

@@ -26,10 +26,12 @@ function run(owner: NonNullable<typeof parentPort>): void {
   const forwarder = new Forwarder({
     tunFd: start.tunFd,
     mtu: start.mtu,
-    udpFd: start.udpFd,
+    vnetHeader: start.vnetHeader,
+    sockets: start.sockets,
     localPort: port(start.localPort),
     authLengths,
-    offloads: start.offloads,
+    carried: start.carried,
+    innerIpv6: start.innerIpv6,
     counters,
     now: () => performance.now() + ahead,
     events: {
@@ -89,9 +91,12 @@ function carryOut(
       forwarder.remove(request.peers);
       return undefined;
     case 'admit':
-      return forwarder.admit(request.peer, request.slot, request.path) ? undefined : 'EADDRINUSE';
+      return forwarder.admit(request.peer, request.slot, request.path);
     case 'evict':
       forwarder.evict(request.peer);
+      return undefined;
+    case 'sizes':
+      forwarder.resize(request.sizes);
       return undefined;
     case 'send': {
       const code = forwarder.send(request.packet);
