@@ -13,7 +13,6 @@
  * | one that is shorter, in a payload of another length | data    |
  */
 import { getU16be } from '../bytes.ts';
-import { isMappedIpv4 } from '../ip-text.ts';
 import { IPV4_HEADER_LENGTH } from './ipv4.ts';
 import { IPV6_HEADER_LENGTH } from './ipv6.ts';
 
@@ -80,21 +79,3 @@ function isCarried(bytes: Uint8Array, at: number, carried: Carried): boolean {
   const version = (bytes[at] ?? 0) >> 4;
   return version === 4 ? carried.ipv4 : version === 6 && carried.ipv6;
 }
-
-/**
- * Whether the IPv6 packet at `at` may be whose source is within a peer's prefixes: no IPv4-mapped address, which
- * a socket behind the tunnel would take for the IPv4 one (RFC 4942, section 2.2), and no multicast source
- * (RFC 4291, section 2.7). Prefixes as wide as `::/0` hold both.
- */
-export function hasProperAddresses(bytes: Uint8Array, at: number): boolean {
-  return (
-    bytes[at + SOURCE6] !== MULTICAST &&
-    !isMappedIpv4(bytes, at + SOURCE6) &&
-    !isMappedIpv4(bytes, at + DESTINATION6)
-  );
-}
-
-/** Offsets in an IPv6 header. */
-const SOURCE6 = 8;
-const DESTINATION6 = 24;
-const MULTICAST = 0xff;

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import {
-  hasProperAddresses,
   IPV4_ALONE,
   isData,
   isInnerPacket,
@@ -117,23 +116,5 @@ describe('looksLikeData', () => {
     ['nothing', '', false],
   ])('judges %s', (_name, hex, expected) => {
     expect(looksLikeData(Uint8Array.from(Buffer.from(hex, 'hex')), IPV4_ALONE)).toBe(expected);
-  });
-});
-
-describe('hasProperAddresses', () => {
-  const own = 'fd280000000000000000000000000002';
-  it.each([
-    ['an address of a peer', own, own, true],
-    ['a multicast destination', own, 'ff020000000000000000000000000001', true],
-    ['a multicast source', 'ff020000000000000000000000000001', own, false],
-    ['an IPv4-mapped source', '00000000000000000000ffff0a000001', own, false],
-    ['an IPv4-mapped destination', own, '00000000000000000000ffff0a000001', false],
-    ['a source that only looks IPv4-mapped', '00010000000000000000ffff0a000001', own, true],
-  ])('judges %s', (_name, source, destination, expected) => {
-    const packet = Buffer.from(
-      `00600000000000 3b40${source}${destination}`.replace(' ', ''),
-      'hex',
-    );
-    expect(hasProperAddresses(packet, 1)).toBe(expected);
   });
 });
