@@ -27,6 +27,10 @@ export const MEMORY_RETRY = millis(10_000);
 /** Longest wait for one name to resolve before it counts as unresolved. */
 export const RESOLVE_TIMEOUT = millis(15_000);
 
+/** Longest wait for name servers to say whether the network has a translator, and how long what they say counts. */
+export const TRANSLATION_TIMEOUT = millis(4000);
+export const TRANSLATION_MEMORY = millis(60_000);
+
 /** How long an orderly end waits for work in hand before it goes on without it. */
 export const CLOSE_TIMEOUT = millis(5000);
 

@@ -12,6 +12,7 @@ import { explain } from './explain.ts';
 import { RESOLVE_TIMEOUT } from './limits.ts';
 import type { Route } from './locator.ts';
 import type { PeerSlot } from './peer-slot.ts';
+import { Translation } from './translation.ts';
 
 export type LookupPorts = {
   readonly clock: Clock;
@@ -46,10 +47,18 @@ export class Lookups {
   readonly #answer: (slot: PeerSlot, event: SessionEvent) => Promise<void>;
   readonly #resolving = new Map<PeerSlot, AbortController>();
   readonly #routes = new Map<PeerSlot, Routes>();
+  readonly #translation: Translation;
 
   constructor(ports: LookupPorts, answer: (slot: PeerSlot, event: SessionEvent) => Promise<void>) {
     this.#ports = ports;
     this.#answer = answer;
+    this.#translation = new Translation({
+      ...ports,
+      routeTo: async (remote) => {
+        const route = await this.#locate(remote);
+        return route.kind === 'way' && route.routed ? route : undefined;
+      },
+    });
   }
 
   /** One resolution a peer at a time: the newest question counts. */
@@ -105,6 +114,7 @@ export class Lookups {
 
   /** Looks again for everybody, and answers where a way is another. */
   async relocate(): Promise<void> {
+    this.#translation.forget();
     await Promise.all([...this.#routes].map(([slot, routes]) => this.#look(slot, routes)));
   }
 
@@ -124,11 +134,7 @@ export class Lookups {
   async #look(slot: PeerSlot, routes: Routes): Promise<void> {
     routes.looks += 1;
     const look = routes.looks;
-    const ways = waysBy(
-      await Promise.all(
-        routes.remotes.map(async (remote) => ({ remote, route: await this.#locate(remote) })),
-      ),
-    );
+    const ways = waysBy(await this.#find(routes.remotes));
     // A look that is overtaken leaves its answer to the newer one.
     const current = this.#routes.get(slot);
     if (current !== routes || current.looks !== look) return;
@@ -136,6 +142,17 @@ export class Lookups {
     current.answerDue = false;
     current.ways = ways;
     await this.#answer(slot, { kind: 'located', ways });
+  }
+
+  /** The routes to addresses; where none has one, those of IPv4 may have one through a translator. */
+  async #find(remotes: readonly OuterIp[]): Promise<readonly Found[]> {
+    const direct = await Promise.all(
+      remotes.map(async (remote) => ({ remote, route: await this.#locate(remote) })),
+    );
+    if (direct.some(isRouted)) return direct;
+    return Promise.all(
+      direct.map(async (found) => ({ ...found, ...(await this.#translation.wayTo(found.remote)) })),
+    );
   }
 
   async #locate(remote: OuterIp): Promise<Route | NoRoute> {
@@ -148,17 +165,27 @@ export class Lookups {
   }
 }
 
-type Found = { readonly remote: OuterIp; readonly route: Route | NoRoute };
+type Found = {
+  readonly remote: OuterIp;
+  /** Where the route leads, if elsewhere: a translator's address for it. */
+  readonly via?: OuterIp;
+  readonly route: Route | NoRoute;
+};
 const MISSING: NoRoute = { kind: 'missing', device: undefined };
 
 /** What is found as a session has it. An address without a route is tried only where nothing has one. */
 function waysBy(found: readonly Found[]): readonly Way[] {
-  const routed = found.some(({ route }) => route.kind === 'way' && route.routed);
-  return found.map(({ remote, route }) => {
+  const routed = found.some(isRouted);
+  return found.map(({ remote, via, route }) => {
     if (route.kind !== 'way') return { remote, local: undefined, why: route };
     if (routed && !route.routed) return { remote, local: undefined, why: MISSING };
-    return { remote, local: route.local, mtu: insideOf(remote, route.mtu) };
+    const way = { remote, local: route.local, mtu: insideOf(via ?? remote, route.mtu) };
+    return via === undefined ? way : { ...way, via };
   });
+}
+
+function isRouted({ route }: Found): boolean {
+  return route.kind === 'way' && route.routed;
 }
 
 /** `work`'s result, unless `signal` aborts first: a resolver that ignores its signal cannot hold us. */

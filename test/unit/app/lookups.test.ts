@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Route } from '../../../src/app/locator.ts';
-import type { OuterIp } from '../../../src/core/addr.ts';
+import { familyOf, type OuterIp } from '../../../src/core/addr.ts';
 import type { NoRoute } from '../../../src/core/events/trouble.ts';
 import { setUp } from './driver-scene.ts';
 import { ip, settle } from './fakes.ts';
@@ -85,7 +85,10 @@ describe('names and routes', () => {
   test('an overtaken look at the route still answers the core', async () => {
     const { driver, dispatch, core, outside } = await setUp();
     const looks: ((way: Route | NoRoute) => void)[] = [];
-    outside.locate = () => new Promise((resolve) => void looks.push(resolve));
+    outside.locate = (remote) =>
+      familyOf(remote) === 'ipv6'
+        ? Promise.resolve(NO_ROUTE)
+        : new Promise((resolve) => void looks.push(resolve));
     core.on('start', { kind: 'locate', remotes: [ip('198.51.100.1')] });
     await dispatch({ kind: 'start', memory: undefined, adopted: undefined });
     const again = driver.relocate();
@@ -133,5 +136,62 @@ describe('ways to the addresses of a server with both families', () => {
       { remote: six, local: undefined },
       { remote: four, local: ip('192.0.2.1') },
     ]);
+  });
+});
+
+describe('on a network of IPv6 alone', () => {
+  const four = ip('198.51.100.1');
+  const way: Route = { kind: 'way', local: ip('2001:db8:c::2'), routed: true, mtu: 1500 };
+
+  /** A scene that is asked for the way to an IPv4 address, where IPv6 alone has routes. */
+  async function scene(answers: readonly OuterIp[] | Error, route: Route | NoRoute = way) {
+    const made = await setUp();
+    const asked: string[] = [];
+    made.outside.locate = async (remote) => (familyOf(remote) === 'ipv6' ? route : NO_ROUTE);
+    made.outside.resolve = async (host) => {
+      asked.push(host);
+      if (answers instanceof Error) throw answers;
+      return answers;
+    };
+    made.core.on('start', { kind: 'locate', remotes: [four] });
+    await made.dispatch({ kind: 'start', memory: undefined, adopted: undefined });
+    await settle();
+    return { ...made, asked };
+  }
+
+  test('an IPv4 address is reached by the one that the network’s translator has for it', async () => {
+    const { core } = await scene([ip('2001:db8:64::c000:aa'), ip('2001:db8:64::c000:ab')]);
+    const translated = { remote: four, via: ip('2001:db8:64::c633:6401'), local: way.local };
+    expect(core.events.at(-1)).toEqual({ kind: 'located', ways: [{ ...translated, mtu: 1452 }] });
+  });
+
+  test.each([
+    ['no translator is told of', []],
+    ['the name servers do not answer', new Error('nobody answers')],
+  ])('there is no way where %s', async (_what, answers) => {
+    const { core } = await scene(answers);
+    const ways = [{ remote: four, local: undefined, why: NO_ROUTE }];
+    expect(core.events.at(-1)).toEqual({ kind: 'located', ways });
+  });
+
+  test('name servers are asked again when the network is another, and once in a while', async () => {
+    const { asked, driver, dispatch, core, clock } = await scene([]);
+    expect(asked).toEqual(['ipv4only.arpa']);
+    core.on('wake', { kind: 'locate', remotes: [four] });
+    await dispatch({ kind: 'wake' });
+    await settle();
+    expect(asked).toHaveLength(1);
+    await driver.relocate();
+    expect(asked).toHaveLength(2);
+    await clock.advance(60_000);
+    core.on('wake', { kind: 'locate', remotes: [four] });
+    await dispatch({ kind: 'wake' });
+    await settle();
+    expect(asked).toHaveLength(3);
+  });
+
+  test('nobody is asked where there is no IPv6 either', async () => {
+    const { asked } = await scene([], NO_ROUTE);
+    expect(asked).toEqual([]);
   });
 });
