@@ -3,9 +3,17 @@ import { release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { generateKeyPair, openSessionCrypto, type KeyPair } from '../src/adapters/crypto.ts';
+import { ROUTER_WAN_ADDRESS6, SERVER_ADDRESS6 } from '../src/adapters/lab/ipv6.ts';
 import { NAT_ADDRESSES, SERVER_ADDRESS, up, type Topology } from '../src/adapters/lab/topology.ts';
 import { controlClient } from '../src/adapters/system/control-socket.ts';
-import { outerIpv4FromNumber, innerIpv4FromNumber } from '../src/core/addr.ts';
+import {
+  addToIp,
+  innerIpv4FromNumber,
+  outerIpv4FromNumber,
+  parseOuterIp,
+  type InnerIp,
+  type OuterIp,
+} from '../src/core/addr.ts';
 import { decodePublicKey } from '../src/core/public-key.ts';
 import { packetSeconds, schemeOf } from '../src/core/auth/schemes.ts';
 import { formatBase64 } from '../src/core/base64.ts';
@@ -25,7 +33,10 @@ import { NamespaceSocket } from '../test/rig/namespace-sockets.ts';
  *
  * Kernel memory (maps, routes) is in none of them.
  *
- * usage: node .cache/bench/bench/daemon-memory.js [--peers 1,100000] [--plane bpf] [--admit]
+ * With `--ipv6 half` every second peer has an inner address of IPv6 besides, and comes from one of IPv6, each
+ * from a network of 64 bits of its own.
+ *
+ * usage: node .cache/bench/bench/daemon-memory.js [--peers 1,100000] [--plane bpf] [--admit] [--ipv6 none|half|all]
  */
 
 const READY_TIMEOUT = millis(120_000);
@@ -37,6 +48,19 @@ const TOGETHER = 400;
 
 const SECRET = 'topsecret';
 const server = { ip: SERVER_ADDRESS, port: port(10_000) };
+const server6 = { ip: SERVER_ADDRESS6, port: port(10_000) };
+/** Where peers on IPv6 come from, a network of 64 bits each; and what they have inside. */
+const NETWORK6 = '2001:db8:4000::/36';
+const INNER6 = 'fd28::1:0' as InnerIp;
+
+function clientOn6(index: number): OuterIp {
+  const word = (value: number): string => value.toString(16);
+  const text = `2001:db8:4${word(index >> 16).padStart(3, '0')}:${word(index & 0xffff)}::1`;
+  const ip = parseOuterIp(text);
+  if (ip === undefined) throw new RangeError(text);
+  return ip;
+}
+
 const serverKeys = generateKeyPair();
 
 type Weight = { readonly resident: number; readonly proportional: number };
@@ -50,7 +74,14 @@ type Sample = {
   readonly list: number;
 };
 
-function configOf(keys: readonly KeyPair[], plane: string): readonly string[] {
+/** Which peers are on IPv6. */
+type Share = 'none' | 'half' | 'all';
+
+function isOn6(share: Share, index: number): boolean {
+  return share === 'all' || (share === 'half' && index % 2 === 1);
+}
+
+function configOf(keys: readonly KeyPair[], plane: string, share: Share): readonly string[] {
   const lines = [
     'server',
     `dataplane ${plane}`,
@@ -59,11 +90,13 @@ function configOf(keys: readonly KeyPair[], plane: string): readonly string[] {
     `auth-secret ${SECRET}`,
     'auth-lifetime 3600',
     'reply-on-auth-ok',
-    'tunl-ip 10.0.0.1',
+    `tunl-ip 10.0.0.1${share === 'none' ? '' : ', fd28::1'}`,
   ];
   for (const [index, { publicKey }] of keys.entries()) {
     lines.push(`peer client-${index}`, `auth-remote-pubkey-b64 ${formatBase64(publicKey)}`);
-    lines.push(`tunl-peer-ip ${innerIpv4FromNumber(0x0a_01_00_00 + index)}`);
+    const inner = innerIpv4FromNumber(0x0a_01_00_00 + index);
+    const inner6 = isOn6(share, index) ? `, ${addToIp(INNER6, index)}` : '';
+    lines.push(`tunl-peer-ip ${inner}${inner6}`);
   }
   return lines;
 }
@@ -90,18 +123,30 @@ async function settle(pid: number): Promise<Weight> {
 }
 
 /** Has every peer authenticate. The router is a plain neighbour for that, with all their addresses. */
-async function admitAll(lab: Topology, daemon: Daemon, keys: readonly KeyPair[]): Promise<void> {
+async function admitAll(
+  lab: Topology,
+  daemon: Daemon,
+  keys: readonly KeyPair[],
+  share: Share,
+): Promise<void> {
   const addresses = '100.64.0.0/10';
   await lab.exec(lab.router, ['nft', 'flush', 'ruleset']);
   await lab.exec(lab.router, ['ip', 'route', 'replace', 'local', addresses, 'dev', 'lo']);
   const way = ['via', NAT_ADDRESSES[0]];
   await lab.exec(lab.server, ['ip', 'route', 'replace', addresses, ...way]);
+  if (share !== 'none') {
+    await lab.exec(lab.router, ['ip', '-6', 'route', 'replace', 'local', NETWORK6, 'dev', 'lo']);
+    const via = ['via', ROUTER_WAN_ADDRESS6];
+    await lab.exec(lab.server, ['ip', '-6', 'route', 'replace', NETWORK6, ...via]);
+  }
   for (let first = 0; first < keys.length; first += TOGETHER) {
     const together = keys.slice(first, first + TOGETHER);
     const sockets = together.map(({ privateSeed }, index) => {
-      const ip = outerIpv4FromNumber(0x64_40_00_00 + first + index);
+      const peer = first + index;
+      const on6 = isOn6(share, peer);
+      const ip = on6 ? clientOn6(peer) : outerIpv4FromNumber(0x64_40_00_00 + peer);
       const socket = NamespaceSocket.udp(lab.router, { ip, port: port(20_000) });
-      socket.send(server, requestOf(privateSeed));
+      socket.send(on6 ? server6 : server, requestOf(privateSeed));
       return socket;
     });
     const so = first + together.length;
@@ -140,18 +185,18 @@ async function listAll(control: string): Promise<number> {
 async function measure(
   lab: Topology,
   peers: number,
-  { plane, admit }: { readonly plane: string; readonly admit: boolean },
+  { plane, admit, ipv6 }: { readonly plane: string; readonly admit: boolean; readonly ipv6: Share },
 ): Promise<Sample> {
   await using hosts = await Hosts.in(lab);
   const keys = Array.from({ length: peers }, generateKeyPair);
-  const lines = configOf(keys, plane);
+  const lines = configOf(keys, plane, ipv6);
   const began = performance.now();
   await using daemon = await hosts.start(lab.server, lines);
   const { pid } = await daemon.ready(READY_TIMEOUT);
   const ready = performance.now() - began;
   const atFirst = await weigh(pid);
   const settled = await settle(pid);
-  if (admit) await admitAll(lab, daemon, keys);
+  if (admit) await admitAll(lab, daemon, keys, ipv6);
   const admitted = admit ? await settle(pid) : undefined;
   const asked = performance.now();
   const listed = await listAll(daemon.control);
@@ -167,12 +212,15 @@ async function main(): Promise<void> {
       peers: { type: 'string', default: '1,100000' },
       plane: { type: 'string', default: 'bpf' },
       admit: { type: 'boolean', default: false },
+      ipv6: { type: 'string', default: 'none' },
     },
   });
-  await using lab = await up();
+  const ipv6 = (['none', 'half', 'all'] as const).find((share) => share === values.ipv6);
+  if (ipv6 === undefined) throw new Error('--ipv6 takes none, half or all');
+  await using lab = await up(ipv6 === 'none' ? {} : { families: 'both' });
   const samples: Sample[] = [];
   for (const peers of values.peers.split(',').map(Number)) {
-    samples.push(await measure(lab, peers, values));
+    samples.push(await measure(lab, peers, { ...values, ipv6 }));
   }
   const [base] = samples;
   const mib = (bytes: number) => (bytes / 1024 ** 2).toFixed(1);
@@ -180,7 +228,9 @@ async function main(): Promise<void> {
     base && sample.peers > base.peers
       ? ((pick(sample) - pick(base)) / (sample.peers - base.peers)).toFixed(0)
       : '';
-  console.log(`kernel ${release()}, Node ${process.version}, dataplane ${values.plane}\n`);
+  console.log(
+    `kernel ${release()}, Node ${process.version}, dataplane ${values.plane}, IPv6: ${ipv6}\n`,
+  );
   console.log(
     '| peers | ready, s | resident when ready, MiB | bytes a peer | settled, MiB | bytes a peer | PSS, MiB | admitted, MiB | bytes a peer | list, s |',
   );
