@@ -41,9 +41,10 @@ function heldJournal(record: RunRecord): PlaneJournal {
  */
 export function forRecord(config: TunnelConfig): TunnelConfig {
   const [sole, ...others] = config.peers;
-  if (sole === undefined || others.length > 0) return { ...config, peers: [] };
+  if (sole === undefined || others.length > 0) return { ...config, hooks: {}, peers: [] };
   return {
     ...config,
+    hooks: {},
     peers: [{ ...sole, proof: { kind: 'none' } }],
   };
 }

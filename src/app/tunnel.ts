@@ -57,6 +57,8 @@ export type TunnelPorts = {
   readonly runs: RunStore;
   readonly memory: MemoryStore;
   readonly control: ControlListener;
+  /** What the operator wants done before anything is made; rejects when the tunnel is not to be. */
+  readonly preUp?: () => Promise<void>;
   readonly notify: Notify;
 };
 
@@ -177,6 +179,7 @@ async function acquire(
   const claim = ports.runs.claim(config.inner.device);
   const keeper = new RunKeeper(claim, tell);
   undo.push('run directory', () => keeper.release());
+  await ports.preUp?.();
 
   const memories = await openMemories(config, claim, ports);
   undo.push('session memory', () => memories.close());

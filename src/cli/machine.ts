@@ -3,6 +3,7 @@ import type { SessionCrypto } from '../core/session/types.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { ControlClient, ControlListener, TrafficCounts } from '../ports/control.ts';
 import type { OutgoingControl, PlaneFactory } from '../ports/data-plane.ts';
+import type { HookRunner } from '../ports/hooks.ts';
 import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { MemoryStore, RunStore } from '../ports/run-store.ts';
@@ -21,6 +22,7 @@ export type Machine = {
   readonly clock: Clock;
   readonly notify: Notify;
   readonly sessionCrypto: (proof: Proof) => SessionCrypto;
+  readonly hooks: HookRunner;
   /** Addresses and routes; the caller closes it. */
   readonly openHost: () => HostNetwork & { close(): void };
   /** Sends one packet from a port that somebody else may have; throws with exit `sendAuth`. */

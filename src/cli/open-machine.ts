@@ -8,6 +8,7 @@ import { fouPlane } from '../adapters/planes/fou/index.ts';
 import { tunPlane } from '../adapters/planes/tun/index.ts';
 import { openRawUdp } from '../adapters/raw-socket.ts';
 import { openResolver } from '../adapters/resolver.ts';
+import { hookRunner } from '../adapters/system/hook-runner.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { controlClient, controlListener } from '../adapters/system/control-socket.ts';
 import { forbidCoreDumps } from '../adapters/system/core-dumps.ts';
@@ -31,6 +32,7 @@ export function openMachine(env: Env): Machine {
     runs: createRunStore(env['IPIPOU_RUN_DIR'] || '/run/ipipou'),
     memory: createMemoryStore(stateFolder(env)),
     control: { ...controlListener, ...controlClient },
+    hooks: hookRunner,
     resolver: openResolver(),
     clock: systemClock,
     notify: createNotify(env['NOTIFY_SOCKET']),

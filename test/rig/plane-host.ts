@@ -342,6 +342,7 @@ function hostConfig(options: HostOptions): TunnelConfig {
     inner: { device: options.device ?? 'ipipou0', ips: options.ips, mtu: options.mtu },
     queue: { number: 0, maxLength: 24 },
     nft: { table: 'ipipou', counters: true },
+    hooks: {},
     peers: options.peers.map(peerConfig),
   };
 }

@@ -1,3 +1,4 @@
+import { TunnelHooks } from '../../app/hooks.ts';
 import { LiveFeed, withFeed } from '../../app/event-feed.ts';
 import { LiveConfig, withLiveConfig } from '../../app/live-config.ts';
 import { toldTo } from '../../app/told-to.ts';
@@ -76,7 +77,9 @@ async function bringUp(
   const inJournal = writesToJournal(context.env['JOURNAL_STREAM']);
   const log = makeLog(resolved, reporter, inJournal);
   const feed = new LiveFeed(machine.clock);
-  const tell = feed.besides(toldTo(log));
+  const told = feed.besides(toldTo(log));
+  const hooks = new TunnelHooks(resolved.config, machine.hooks);
+  const tell = hooks.besides(told);
   for (const words of [...loaded.warnings, ...resolved.warnings]) {
     tell({ kind: 'config-warning', words });
   }
@@ -89,6 +92,7 @@ async function bringUp(
       machine,
       log,
       feed,
+      hooks,
       tell,
       logPlace,
       context,
@@ -123,6 +127,7 @@ type Running = {
   readonly machine: Machine;
   readonly log: Log;
   readonly feed: LiveFeed;
+  readonly hooks: TunnelHooks;
   readonly tell: Tell;
   /** As in the run record. */
   readonly logPlace: string;
@@ -132,7 +137,7 @@ type Running = {
 };
 
 async function stayUp(options: Running): Promise<ExitCode> {
-  const { args, loaded, resolved, machine, log, feed, tell, logPlace } = options;
+  const { args, loaded, resolved, machine, log, feed, hooks, tell, logPlace } = options;
   const { context, reporter } = options;
   const { config } = resolved;
   const later: { live?: LiveConfig } = {};
@@ -140,10 +145,14 @@ async function stayUp(options: Running): Promise<ExitCode> {
   const host = machine.openHost();
   try {
     const origin = { configPath: loaded.configPath, log: logPlace };
-    const tunnel = await openTunnel(config, origin, { ...machine, control, host, log, tell });
+    const tunnel = await openTunnel(config, origin, {
+      ...{ ...machine, control, host, log, tell },
+      preUp: () => hooks.preUp(),
+    });
     const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, tell);
     later.live = live;
     tell({ kind: 'ready', role: config.role, device: config.inner.device });
+    await hooks.run('post-up');
     reporter?.ready();
     // A client's first words with its server are worth waiting for.
     setTimeout(() => reporter?.close(), config.role === 'client' ? GRACE : 0).unref();
@@ -162,7 +171,7 @@ async function stayUp(options: Running): Promise<ExitCode> {
 async function takeDown(
   tunnel: Tunnel,
   failure: Error | undefined,
-  { context, tell, reporter }: Pick<Running, 'context' | 'tell' | 'reporter'>,
+  { context, hooks, tell, reporter }: Pick<Running, 'context' | 'hooks' | 'tell' | 'reporter'>,
 ): Promise<ExitCode> {
   // In the background the log is all there is; in the foreground words for a person are better.
   const say = (error: unknown): void => {
@@ -174,11 +183,14 @@ async function takeDown(
     say(failure);
     reporter?.failed(failure);
   } else tell({ kind: 'ending' });
+  await hooks.run('pre-down');
   try {
     await tunnel.close(context.hurry);
   } catch (error) {
     say(error);
     return exitCodeOf(failure ?? error);
+  } finally {
+    await hooks.run('post-down');
   }
   return failure ? exitCodeOf(failure) : EXIT.ok;
 }

@@ -20,6 +20,9 @@ export const NUMBER_MAX = 32_767;
 /** Queue numbers that `number` follows when it is 0: 1 to this. */
 export const NUMBER_FROM_QUEUE_MAX = 999;
 
+/** Characters of a hook's command. */
+export const HOOK_MAX = 4096;
+
 /** Characters of a peer's name. */
 export const PEER_NAME_MAX = 64;
 /** Prefixes of one peer, so that what is told of it fits one reply of the control socket. */

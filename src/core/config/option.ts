@@ -10,6 +10,7 @@ export const GROUPS = {
   outer: 'Outer side (UDP)',
   inner: 'Inner side (tunnel device)',
   planes: 'Data plane, queue and nftables',
+  hooks: 'Hooks',
   log: 'Log',
 } as const;
 

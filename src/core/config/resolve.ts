@@ -1,5 +1,6 @@
 import { addToIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
+import { LIFE_HOOKS, PEER_HOOKS, type Hooks } from '../hooks.ts';
 import { port } from '../units.ts';
 import {
   DEVICE_PREFIX,
@@ -18,6 +19,7 @@ import { defaultPeer } from './peers.ts';
 import { resolvePeers } from './resolve-peers.ts';
 import { checkRules, situate, type Situation } from './rules.ts';
 import type { ParsedSource } from './setting.ts';
+import type { Filled } from './slots.ts';
 import type { LogConfig, PeerConfig, TunnelConfig } from './tunnel-config.ts';
 import { findWarnings } from './warnings.ts';
 
@@ -108,6 +110,11 @@ function chooseLevel(merged: Merged): LogConfig['level'] {
   return (['error', 'warn', 'info', 'debug'] as const)[Math.min(wanted, VERBOSITY_MAX)] ?? 'debug';
 }
 
+function hooksOf(slots: Filled): Hooks {
+  const given = [...LIFE_HOOKS, ...PEER_HOOKS].filter((name) => slots[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, slots[name]]));
+}
+
 function buildConfig(
   { slots, base, number }: Situation,
   peers: readonly PeerConfig[],
@@ -135,6 +142,7 @@ function buildConfig(
       number: slots.queueNumber ?? number,
       maxLength: slots.queueLength ?? QUEUE_LENGTH,
     },
+    hooks: hooksOf(slots),
     nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
     peers,
   };

@@ -1,8 +1,9 @@
 import { addToIp, familyOf, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
+import { expandHook, LIFE_HOOKS, PEER_HOOKS } from '../hooks.ts';
 import { authOf, timersOf } from './build-peer.ts';
 import { carries, familyName, outerFamilies } from './families.ts';
-import { FIRST_INNER_IP, IPV6_MIN_MTU, NUMBER_FROM_QUEUE_MAX } from './limits.ts';
+import { DEVICE_PREFIX, FIRST_INNER_IP, IPV6_MIN_MTU, NUMBER_FROM_QUEUE_MAX } from './limits.ts';
 import type { Merged } from './merge.ts';
 import { checkRoles, missing } from './peer-rules.ts';
 import { inheritedOf, type PeerBase, type PeerView } from './peer-view.ts';
@@ -85,6 +86,16 @@ function checkAddresses(at: Situation): readonly ConfigProblem[] {
   }
   if (slots.localIpAlt !== undefined && slots.localIps?.includes(slots.localIpAlt)) {
     refuseAt('localIpAlt', 'another address than `fou-local-ip`');
+  }
+  const device = slots.tunnelDevice ?? `${DEVICE_PREFIX}${at.number}`;
+  for (const hook of [...LIFE_HOOKS, ...PEER_HOOKS]) {
+    const command = slots[hook];
+    if (command !== undefined && expandHook(command, device) === undefined) {
+      refuseAt(
+        hook,
+        '%i (the device, of letters, digits and . _ - only) or %% after a percent sign',
+      );
+    }
   }
   const { outerFamily = 'auto', localIps = [] } = slots;
   if (outerFamily !== 'auto' && localIps.some((ip) => familyOf(ip) !== outerFamily)) {

@@ -58,6 +58,15 @@ export type Slots = {
   readonly nftTable: string;
   readonly nftCounters: false;
 
+  readonly 'pre-up': string;
+  readonly 'post-up': string;
+  readonly 'pre-down': string;
+  readonly 'post-down': string;
+  readonly 'peer-up': string;
+  readonly 'peer-moved': string;
+  readonly 'peer-down': string;
+  readonly 'mtu-changed': string;
+
   readonly verbosity: number;
   readonly moreVerbose: true;
   readonly logTime: false;

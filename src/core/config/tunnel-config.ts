@@ -1,4 +1,5 @@
 import type { Family, InnerIp, OuterIp, Prefix } from '../addr.ts';
+import type { Hooks } from '../hooks.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
 
@@ -20,6 +21,7 @@ export type TunnelConfig = {
   /** NFQUEUE of the `fou` plane: number 0..65535, length in packets. */
   readonly queue: { readonly number: number; readonly maxLength: number };
   readonly nft: { readonly table: string; readonly counters: boolean };
+  readonly hooks: Hooks;
   /** In the order of the file, the default peer first. Their ids and inner addresses are unique. */
   readonly peers: readonly PeerConfig[];
 };

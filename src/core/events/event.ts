@@ -5,6 +5,7 @@
  */
 import type { Endpoint, OuterIp } from '../addr.ts';
 import type { Refused } from '../auth/refusal.ts';
+import type { HookName } from '../hooks.ts';
 import type { Millis, Seconds } from '../units.ts';
 import type { IcmpError } from '../wire/icmp-error.ts';
 import type { Trouble, Undelivered } from './trouble.ts';
@@ -135,6 +136,10 @@ type OfDaemon =
   /** What is said about options, in words. */
   | { readonly kind: 'config-warning'; readonly words: string }
   | Failed<'config-refused'>
+  /** A command of the operator. */
+  | ({ readonly kind: 'hook-failed'; readonly hook: HookName } & Failure)
+  /** Too many were to be run. */
+  | { readonly kind: 'hook-left-out'; readonly hook: HookName }
   | { readonly kind: 'reauthenticating' }
   | Failed<'not-reauthenticating'>
   | Failed<'not-recorded'>

@@ -124,6 +124,10 @@ const TABLE: Table = {
   'config-refused': (failure) => line('error', 'the config stays as it was', because(failure)),
   reauthenticating: () => line('info', 'authenticating again, as asked'),
   'not-reauthenticating': (failure) => line('warn', 'not authenticating again', because(failure)),
+  'hook-failed': ({ hook, ...failure }) =>
+    line('warn', `the hook ${hook} failed`, because(failure)),
+  'hook-left-out': ({ hook }) =>
+    line('warn', `the hook ${hook} was left out: too many are waiting`),
   'not-recorded': (failure) => line('warn', 'cannot write the run record', because(failure)),
   'run-directory-remade': () =>
     line('warn', 'the run directory was deleted and has been made anew'),

@@ -90,6 +90,10 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
     is('allowed-ips', 'fd28::1, fd29::/16', 'prefixes without fd28::1, which is `tunl-ip`'),
   ),
   server('tunl-ip fd28::1\nmtu 1279', is('mtu', '1279', '1280 or more: IPv6 inside needs it')),
+  server('post-up', is('post-up', undefined, 'a command of 1 to 4096 characters')),
+  server('post-up echo %p', is('post-up', 'echo %p', '%i (the device, of letters')),
+  server('post-up date +%', is('post-up', 'date +%', 'or %% after a percent sign')),
+  server('tunl-dev a;b\npost-up x %i', is('post-up', 'x %i', '%i (the device, of letters')),
   server('fou-family both', is('fou-family', 'both', 'auto, ipv4 or ipv6')),
   server(
     'fou-family ipv6\nfou-local-ip 192.0.2.1, 2001:db8::1',

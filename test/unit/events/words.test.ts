@@ -34,6 +34,14 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'translated', address: remote.ip, via: ip('64:ff9b::c000:201') },
     "info no route of IPv4: reaching the server by the network's NAT64 address=192.0.2.1 via=64:ff9b::c000:201",
   ],
+  'hook-failed': [
+    { kind: 'hook-failed', hook: 'peer-up', error: 'exit code 3: no such zone' },
+    'warn the hook peer-up failed error="exit code 3: no such zone"',
+  ],
+  'hook-left-out': [
+    { kind: 'hook-left-out', hook: 'peer-up' },
+    'warn the hook peer-up was left out: too many are waiting',
+  ],
   trouble: [
     { kind: 'trouble', trouble: { kind: 'no-key' } },
     'error cannot authenticate: auth-key-b64 is not set',

@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import process from 'node:process';
+import type { HookResult, HookRunner } from '../../ports/hooks.ts';
+
+/** Bytes that are kept of what a command says. */
+const SAID_MAX = 1000;
+/** What is passed on of this process's environment. */
+const PASSED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ'] as const;
+
+/**
+ * Commands by `sh -c`, in a process group of their own, which ends with them: after the time limit, and
+ * whatever they have left running when they end.
+ */
+export const hookRunner: HookRunner = {
+  run: (command, environment, limit) =>
+    new Promise((resolve) => {
+      const inherited = PASSED.map((name) => [name, process.env[name]] as const);
+      const child = spawn('/bin/sh', ['-c', command], {
+        detached: true,
+        cwd: '/',
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...Object.fromEntries(inherited), ...environment },
+      });
+      let said = '';
+      let late = false;
+      const hear = (chunk: Buffer): void => {
+        said = (said + chunk.toString('utf8')).slice(-SAID_MAX);
+      };
+      child.stdout.on('data', hear);
+      child.stderr.on('data', hear);
+      const kill = (): void => {
+        if (child.pid === undefined) return;
+        try {
+          process.kill(-child.pid, 'SIGKILL');
+        } catch {
+          // The group is gone.
+        }
+      };
+      const timer = setTimeout(() => {
+        late = true;
+        kill();
+      }, limit);
+      const end = (failure: string | undefined): void => {
+        clearTimeout(timer);
+        kill();
+        const result: HookResult = { failure, said: said.trim() };
+        resolve(result);
+      };
+      child.on('error', (error) => end(error.message));
+      child.on('exit', (code, signal) => {
+        if (late) end(`not done after ${limit / 1000} s: killed`);
+        else if (signal !== null) end(`ended by ${signal}`);
+        else end(code === 0 ? undefined : `exit code ${code}`);
+      });
+    }),
+};

@@ -1,0 +1,102 @@
+import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import { IpipouError } from '../core/errors.ts';
+import type { TunnelEvent } from '../core/events/event.ts';
+import {
+  expandHook,
+  PeersThere,
+  type HookEnvironment,
+  type HookName,
+  type Hooks,
+  type LifeHook,
+} from '../core/hooks.ts';
+import type { Millis } from '../core/units.ts';
+import type { HookResult, HookRunner } from '../ports/hooks.ts';
+import type { Tell } from '../ports/tell.ts';
+
+/** A command is killed after so long. */
+export const HOOK_LIMIT = 30_000 as Millis;
+/** Commands about peers that may wait for their turn; more are left out, and told. */
+export const HOOKS_WAITING_MAX = 256;
+
+/**
+ * Runs a tunnel's hooks: those of its life when they are called for, those of peers by what is told, one after
+ * the other in its order. Their failure is told and stops nothing, but `pre-up`'s.
+ */
+export class TunnelHooks {
+  readonly #hooks: Hooks;
+  readonly #runner: HookRunner;
+  readonly #common: HookEnvironment;
+  readonly #device: string;
+  readonly #there = new PeersThere();
+  #tell: Tell = () => undefined;
+  #waiting = 0;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(config: TunnelConfig, runner: HookRunner) {
+    this.#hooks = config.hooks;
+    this.#runner = runner;
+    this.#device = config.inner.device;
+    this.#common = {
+      IPIPOU_DEVICE: config.inner.device,
+      IPIPOU_NAME: config.name,
+      IPIPOU_ROLE: config.role,
+      IPIPOU_INNER_IPS: config.inner.ips.join(' '),
+      IPIPOU_PORT: String(config.outer.localPort),
+    };
+  }
+
+  /** `tell`, and the hooks besides, whose failures it is told as well. */
+  besides(tell: Tell): Tell {
+    this.#tell = tell;
+    return (event, peer) => {
+      tell(event, peer);
+      this.#heed(event, peer);
+    };
+  }
+
+  /** Before anything is made: rejects when the command fails. */
+  async preUp(): Promise<void> {
+    const result = await this.#run('pre-up', {});
+    if (result?.failure === undefined) return;
+    throw new IpipouError('generic', `pre-up: ${result.failure}${saying(result)}`, {
+      hint: 'nothing was made; the command is that of the config',
+    });
+  }
+
+  /** Waits for those of peers that are under way, at the end of the tunnel. */
+  async run(hook: Exclude<LifeHook, 'pre-up'>): Promise<void> {
+    await this.#last;
+    await this.#runAndTell(hook, {});
+  }
+
+  #heed(event: TunnelEvent, peer: Parameters<Tell>[1]): void {
+    const change = this.#there.take(event, peer);
+    if (change === undefined || this.#hooks[change.hook] === undefined) return;
+    if (this.#waiting >= HOOKS_WAITING_MAX) {
+      this.#tell({ kind: 'hook-left-out', hook: change.hook }, peer);
+      return;
+    }
+    this.#waiting += 1;
+    this.#last = this.#last.then(async () => {
+      await this.#runAndTell(change.hook, change.environment);
+      this.#waiting -= 1;
+    });
+  }
+
+  async #runAndTell(hook: HookName, environment: HookEnvironment): Promise<void> {
+    const result = await this.#run(hook, environment);
+    if (result?.failure === undefined) return;
+    this.#tell({ kind: 'hook-failed', hook, error: `${result.failure}${saying(result)}` });
+  }
+
+  async #run(hook: HookName, environment: HookEnvironment): Promise<HookResult | undefined> {
+    const command = expandHook(this.#hooks[hook] ?? '', this.#device);
+    if (!command) return undefined;
+    const all = { ...this.#common, IPIPOU_HOOK: hook, ...environment };
+    return this.#runner.run(command, all, HOOK_LIMIT);
+  }
+}
+
+function saying({ said }: HookResult): string {
+  return said === '' ? '' : `: ${said}`;
+}

@@ -1,0 +1,130 @@
+/*
+ * What a tunnel tells of itself while it runs, and does on its own at turns of its life: `status`, `up --wait`,
+ * `events` and hooks, from outside. The drawing is at the head of src/adapters/lab/topology.ts.
+ */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { changed, DESCRIBED, IPIPOU } from '../rig/daemon.ts';
+import { labScene } from '../rig/lab-scene.ts';
+import { succeeds } from '../rig/patience.ts';
+
+const SERVER = changed(DESCRIBED.server, 'dataplane tun');
+const CLIENT = changed(DESCRIBED.client, 'dataplane tun');
+const SECRETS = /topsecret|RuBZkT23na2Q4QH1xfmZCfRgSgPt5s362UPAFbecTso/;
+
+const scene = labScene();
+
+test('status tells by its exit code whether a tunnel works', async () => {
+  const status = (namespace: string, ...args: readonly string[]) =>
+    scene.hosts.run(namespace, ['status', ...args]);
+  expect(await status(scene.lab.server)).toMatchObject({ code: 1, stdout: '' });
+  const s = await scene.start(scene.lab.server, SERVER);
+  await s.ready();
+  expect(await status(scene.lab.server)).toMatchObject({
+    code: 0,
+    stdout: 'ipipou0: works: server, listening\n',
+  });
+  expect(await status(scene.lab.server, 'ipipou0', '--every-peer')).toMatchObject({
+    code: 3,
+    stdout: 'ipipou0: does not work: server, listening\n',
+  });
+  const c = await scene.start(scene.lab.client(), CLIENT);
+  await Promise.all([s.established(), c.established()]);
+  expect(await status(scene.lab.server, '--every-peer')).toMatchObject({ code: 0 });
+  expect(await status(scene.lab.client())).toMatchObject({
+    code: 0,
+    stdout: 'ipipou0: works: client, established\n',
+  });
+  await c.kill();
+  expect(await status(scene.lab.client())).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/does not work: its daemon .* is dead/) as string,
+  });
+});
+
+test('up --wait returns when the other side has proved itself, or says what is wrong', async () => {
+  const file = await scene.hosts.writeConfig(scene.lab.client(), 'waits', CLIENT);
+  expect(await scene.hosts.run(scene.lab.client(), ['up', file, '--wait', '0'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--wait takes 1 to 3600 seconds') as string,
+  });
+  expect(await scene.hosts.run(scene.lab.client(), ['up', file, '--wait'])).toMatchObject({
+    code: 2,
+  });
+  const alone = await scene.hosts.run(scene.lab.client(), ['up', file, '--wait', '1']);
+  expect(alone).toMatchObject({ code: 3 });
+  expect(alone.stderr).toMatch(
+    /ipipou0 is up, but not all peers are there after 1 s: client, auth/,
+  );
+  expect(await scene.hosts.run(scene.lab.client(), ['down', file])).toMatchObject({ code: 0 });
+  const s = await scene.start(scene.lab.server, SERVER);
+  await s.ready();
+  const both = await scene.hosts.run(scene.lab.client(), ['up', file, '--wait', '60']);
+  expect(both).toMatchObject({ code: 0, stderr: '' });
+  expect(both.stdout).toMatch(/^ipipou0: client, established$/m);
+  expect(await scene.hosts.run(scene.lab.client(), ['down', file])).toMatchObject({ code: 0 });
+});
+
+test('events tells what happens, in words and as JSON, until it is interrupted', async () => {
+  const s = await scene.start(scene.lab.server, SERVER);
+  await s.ready();
+  const env = scene.hosts.env(scene.lab.server);
+  const words = scene.lab.spawn(scene.lab.server, [process.execPath, IPIPOU, 'events'], { env });
+  const json = scene.lab.spawn(
+    scene.lab.server,
+    [process.execPath, IPIPOU, 'events', 'ipipou0', '--json'],
+    {
+      env,
+    },
+  );
+  // Whoever follows is there once something is told to him: a server has nobody to go to.
+  const told = (program: typeof words) => program.output() !== '';
+  await succeeds(() => {
+    s.program.signal('SIGUSR1');
+    if (!told(words) || !told(json)) throw new Error('nobody follows yet');
+  });
+  await scene.start(scene.lab.client(), CLIENT);
+  await s.established();
+  await words.waitFor(/^[0-9:]{8} ipipou0: established remote=203\.0\.113\.2:10000$/m);
+  await json.waitFor(/"kind":"established"/);
+  const [, line = ''] = /^(.*"kind":"established".*)$/m.exec(json.output()) ?? [];
+  expect(JSON.parse(line)).toMatchObject({
+    ...{ version: 1, device: 'ipipou0', peer: null, level: 'info' },
+    text: 'established remote=203.0.113.2:10000',
+    values: { remote: { ip: '203.0.113.2', port: 10000 } },
+  });
+  expect(`${words.output()}${json.output()}`).not.toMatch(SECRETS);
+  expect(await words.stop('SIGINT')).toMatchObject({ code: 0 });
+  expect(await s.stop()).toBe(0);
+  expect(await json.finished).toMatchObject({ code: 1 });
+  expect(json.output()).toMatch(/ipipou0: its daemon has ended/);
+});
+
+test('hooks run at the start and the end of the tunnel and as its peer comes, and pre-up can forbid it', async () => {
+  const file = path.join(scene.hosts.folder, 'hooks');
+  const names = ['pre-up', 'post-up', 'peer-up', 'pre-down', 'post-down'];
+  const there = '$(ip -o link show %i 2>&1 | grep -c UNKNOWN)';
+  const lines = names.map(
+    (name) => `${name} echo $IPIPOU_HOOK %i ${there} $IPIPOU_PEER $IPIPOU_ENDPOINT >> ${file}`,
+  );
+  const s = await scene.start(scene.lab.server, [...SERVER, ...lines]);
+  await s.ready();
+  const c = await scene.start(scene.lab.client(), CLIENT);
+  await Promise.all([s.established(), c.established()]);
+  expect(await s.stop()).toBe(0);
+  expect(readFileSync(file, 'utf8').trim().split('\n')).toEqual([
+    'pre-up ipipou0 0',
+    'post-up ipipou0 1',
+    'peer-up ipipou0 1 default 203.0.113.2:10000',
+    'pre-down ipipou0 1',
+    'post-down ipipou0 0',
+  ]);
+  const forbidden = await scene.start(scene.lab.server, [
+    ...SERVER,
+    'pre-up echo not today; exit 3',
+  ]);
+  expect(await forbidden.program.finished).toMatchObject({ code: 1 });
+  expect(forbidden.program.output()).toContain('pre-up: exit code 3: not today');
+  expect(await scene.hosts.run(scene.lab.server, ['show'])).toMatchObject({ code: 0, stdout: '' });
+});
