@@ -150,11 +150,12 @@ export const OUTER_OPTIONS: readonly Option[] = [
     {
       name: 'encap-csum',
       group: 'outer',
-      fallback: "the system's: none on fou, on tun yes",
+      fallback: 'over IPv6 yes; over IPv4 what the system does: on fou none, on tun yes',
       fixed: ({ config }) => config.outer.udpChecksum,
       help:
-        'Put UDP checksums on tunnelled packets: for NATs that drop packets without. On fou not ' +
-        'where a NAT runs in the same kernel or on the host of this guest: Linux spoils them there.',
+        'Put UDP checksums on tunnelled packets: for NATs, and translators between IPv4 and IPv6 (NAT64, ' +
+        '464XLAT), that drop packets without. On fou not where a NAT runs in the same kernel or on the host of ' +
+        'this guest: Linux spoils them there.',
     },
     { udpChecksum: true },
   ),
@@ -162,7 +163,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
     {
       name: 'no-encap-csum',
       group: 'outer',
-      help: 'Send tunnelled packets without UDP checksums.',
+      help: 'Send tunnelled packets without UDP checksums, also over IPv6 (RFC 6935).',
     },
     { udpChecksum: false },
   ),

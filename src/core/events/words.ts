@@ -100,7 +100,11 @@ const TABLE: Table = {
       { address, before },
     ),
   translated: ({ address, via }) =>
-    line('info', "no route of IPv4: reaching the server by the network's NAT64", { address, via }),
+    line(
+      'info',
+      "no route of IPv4: reaching the server by the network's NAT64; if no data comes from it, put encap-csum into its config",
+      { address, via },
+    ),
   'no-path': () => line('info', 'no path to the server yet'),
   unreachable: ({ remote, code, from }) =>
     line('debug', `${UNDELIVERED_WORDS[code]}, says the network: authenticating`, {

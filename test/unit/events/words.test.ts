@@ -32,7 +32,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   ],
   translated: [
     { kind: 'translated', address: remote.ip, via: ip('64:ff9b::c000:201') },
-    "info no route of IPv4: reaching the server by the network's NAT64 address=192.0.2.1 via=64:ff9b::c000:201",
+    "info no route of IPv4: reaching the server by the network's NAT64; if no data comes from it, put encap-csum into its config address=192.0.2.1 via=64:ff9b::c000:201",
   ],
   'hook-failed': [
     { kind: 'hook-failed', hook: 'peer-up', error: 'exit code 3: no such zone' },
