@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe } from 'vitest';
 import { describeDecap } from './bpf-cases/decap.ts';
+import { describeFamilies } from './bpf-cases/families.ts';
+import { describeFuzz6 } from './bpf-cases/fuzz6.ts';
+import { describeInsideIpv6 } from './bpf-cases/inside-ipv6.ts';
+import { describeOverIpv6 } from './bpf-cases/over-ipv6.ts';
 import { describeEncap } from './bpf-cases/encap.ts';
 import { describeFuzz } from './bpf-cases/fuzz.ts';
 import { load, reset, unload } from './bpf-cases/shared.ts';
@@ -10,7 +14,9 @@ import { describeStrangers } from './bpf-cases/strangers.ts';
  * packets are made up.
  */
 export function describePrograms({ fuzz }: { readonly fuzz: number }): void {
-  beforeAll(load);
+  beforeAll(() => {
+    load();
+  });
   beforeEach(reset);
   afterAll(unload);
 
@@ -25,5 +31,11 @@ export function describePrograms({ fuzz }: { readonly fuzz: number }): void {
   });
   describe('out', () => {
     describeEncap();
+  });
+  describe('with IPv6', () => {
+    describeFamilies();
+    describeOverIpv6();
+    describeInsideIpv6();
+    describeFuzz6(fuzz);
   });
 }

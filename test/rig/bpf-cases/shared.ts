@@ -1,5 +1,9 @@
 import { REASONS, type ProgramConfig, type Reason } from '../../../src/adapters/planes/bpf/abi.ts';
-import { loadPrograms, type Programs } from '../../../src/adapters/planes/bpf/programs.ts';
+import {
+  loadPrograms,
+  type LoadOptions,
+  type Programs,
+} from '../../../src/adapters/planes/bpf/programs.ts';
 import { concatBytes, encodeU16be } from '../../../src/core/bytes.ts';
 import { ifIndex } from '../../../src/core/units.ts';
 import { expect } from 'vitest';
@@ -47,8 +51,8 @@ export function loaded(): Programs {
 }
 
 /** Loads the programs, with budgets that nobody has used. */
-export function load(): void {
-  programs = loadPrograms({ maxPeers: 8 });
+export function load(ipv6: LoadOptions['ipv6'] = { outside: false, inside: false }): void {
+  programs = loadPrograms({ maxPeers: 8, ipv6 });
 }
 
 export function unload(): void {
