@@ -1,4 +1,12 @@
-import { samePath, type OuterIp, type Endpoint, type Path } from '../../src/core/addr.ts';
+import {
+  familyOf,
+  ofFamily,
+  samePath,
+  type OuterIp,
+  type Endpoint,
+  type Family,
+  type Path,
+} from '../../src/core/addr.ts';
 import { authLengths } from '../../src/core/auth/schemes.ts';
 import { isInnerPacket } from '../../src/core/wire/inner-packet.ts';
 import type { PeerConfig, PeerId, Proof } from '../../src/core/config/tunnel-config.ts';
@@ -19,10 +27,12 @@ import type {
   SessionEvent,
   SessionMemory,
   SessionStatus,
+  Way,
 } from '../../src/core/session/types.ts';
 import { millis, type Instant, type Millis, type Port } from '../../src/core/units.ts';
 import type { Cancel, Clockwork } from './clockwork.ts';
-import type { Datagram } from './network.ts';
+import { overheadOf } from '../../src/core/wire/overhead.ts';
+import { nat64Of, type Datagram } from './network.ts';
 
 /** One call of `step`, as the referee sees it. */
 export type Move = {
@@ -42,7 +52,11 @@ export type HostOptions = {
   readonly localPort: Port;
   readonly peers: readonly PeerConfig[];
   readonly crypto: (proof: Proof) => SessionCrypto;
-  readonly ip: OuterIp;
+  /** One of each family at most. */
+  readonly ips: readonly OuterIp[];
+  /** Whether the network translates what goes to addresses of IPv4 (NAT64). */
+  readonly nat64?: boolean;
+  readonly ipv6Inside?: boolean;
   /** Puts a packet on the host's link. */
   readonly uplink: (datagram: Datagram) => void;
   readonly mtu?: SessionConfig['mtu'];
@@ -89,10 +103,10 @@ export class SimulatedPeer implements SessionEntry {
  */
 export class Host {
   readonly options: HostOptions;
-  /** The local address; undefined = no route. */
-  ip: OuterIp | undefined;
-  /** Largest inner packet that its route takes. */
-  routeMtu = 1472;
+  /** The local addresses, of families that there are routes of. */
+  ips: readonly OuterIp[];
+  /** Largest outer packet that its routes take. */
+  readonly routeMtu = 1500;
   running = false;
   /** Milliseconds that this machine's clock is ahead of true time. */
   skew = 0;
@@ -107,7 +121,7 @@ export class Host {
   constructor(clockwork: Clockwork, options: HostOptions) {
     this.#clockwork = clockwork;
     this.options = options;
-    this.ip = options.ip;
+    this.ips = options.ips;
     this.peers = options.peers.map((peer) => new SimulatedPeer(peer));
     this.#authLengths = authLengths(options.peers.map(({ proof }) => proof));
     this.table = this.#makeTable();
@@ -192,15 +206,35 @@ export class Host {
     }
   }
 
-  /** The route comes, goes or changes; the daemon is told unless the news gets lost. */
-  moveTo(ip: OuterIp | undefined, told = true): void {
-    this.ip = ip;
-    if (told) for (const peer of this.peers) this.dispatch(this.#local(peer.watched), peer);
+  /** The local address of a family; undefined = no route. */
+  local(family: Family): OuterIp | undefined {
+    return ofFamily(this.ips, family);
   }
 
-  #local(remotes: readonly OuterIp[]): SessionEvent {
-    const ways = remotes.map((remote) => ({ remote, local: this.ip, mtu: this.routeMtu }));
-    return { kind: 'located', ways };
+  /** Largest inner packet that the route to an address takes. */
+  insideOf(remote: OuterIp): number {
+    return this.routeMtu - overheadOf(familyOf(remote));
+  }
+
+  /** The routes of a family come, go or change; the daemon is told unless the news gets lost. */
+  moveTo(family: Family, ip: OuterIp | undefined, told = true): void {
+    const others = this.ips.filter((other) => familyOf(other) !== family);
+    this.ips = ip === undefined ? others : [...others, ip];
+    if (told) for (const peer of this.peers) this.dispatch(this.#located(peer.watched), peer);
+  }
+
+  #located(remotes: readonly OuterIp[]): SessionEvent {
+    return { kind: 'located', ways: remotes.map((remote) => this.#wayTo(remote)) };
+  }
+
+  #wayTo(remote: OuterIp): Way {
+    const local = this.local(familyOf(remote));
+    if (local !== undefined) return { remote, local, mtu: this.insideOf(remote) };
+    const local6 = this.local('ipv6');
+    const translates = this.options.nat64 === true && familyOf(remote) === 'ipv4';
+    if (!translates || local6 === undefined) return { remote, local: undefined };
+    const via = nat64Of(remote);
+    return { remote, via, local: local6, mtu: this.insideOf(via) };
   }
 
   /** Sends a data packet, if there is a tunnel. */
@@ -246,6 +280,7 @@ export class Host {
       role,
       localPort,
       mtu,
+      ipv6Inside: this.options.ipv6Inside ?? false,
       crypto,
       recall: (peer) => ({ memory: readBack(peer.memory), adopted: peer.admitted }),
       core: {
@@ -313,7 +348,7 @@ export class Host {
       }
       case 'locate':
         peer.watched = effect.remotes;
-        this.#clockwork.after(LOOKUP, () => this.dispatch(this.#local(effect.remotes), peer));
+        this.#clockwork.after(LOOKUP, () => this.dispatch(this.#located(effect.remotes), peer));
         break;
       case 'poll-counters': {
         const { rxPackets, txPackets } = peer;
@@ -337,7 +372,7 @@ export class Host {
   /** A packet leaves only while its source address is the machine's. */
   #transmit(path: Path, payload: Uint8Array): void {
     const from: Endpoint = path.local;
-    if (from.ip === this.ip)
+    if (this.ips.includes(from.ip))
       this.options.uplink({ from, to: path.remote, payload: payload.slice() });
   }
 }

@@ -1,4 +1,15 @@
-import { sameEndpoint, type OuterIp, type Endpoint } from '../../src/core/addr.ts';
+import {
+  decodeOuterIpv4,
+  encodeIp,
+  encodeIpv4,
+  decodeOuterIpv6,
+  endpointKey,
+  familyOf,
+  sameEndpoint,
+  type OuterIp,
+  type Endpoint,
+} from '../../src/core/addr.ts';
+import { overheadOf } from '../../src/core/wire/overhead.ts';
 import { port } from '../../src/core/units.ts';
 import type { Clockwork } from './clockwork.ts';
 import type { Random } from './random.ts';
@@ -26,7 +37,10 @@ export const FINE: Weather = { loss: 0, duplication: 0, delay: 20, spread: 0 };
 export class Network {
   weather: Weather = FINE;
   tap: Receiver | undefined;
-  /** Largest payload that passes, bytes; larger ones vanish, and `tooBig` hears of them. */
+  /**
+   * Largest payload that passes by IPv4, bytes; larger ones vanish, and `tooBig` hears of them. By IPv6 it is
+   * what the larger header leaves, but never less than every path of IPv6 takes.
+   */
   mtu = Number.POSITIVE_INFINITY;
   tooBig: Receiver | undefined;
   readonly #receivers = new Map<OuterIp, Receiver>();
@@ -46,9 +60,16 @@ export class Network {
     this.#receivers.delete(ip);
   }
 
+  /** Largest payload that passes to an address. */
+  mtuTo(address: OuterIp): number {
+    if (familyOf(address) === 'ipv4') return this.mtu;
+    const more = overheadOf('ipv6') - overheadOf('ipv4');
+    return Math.max(1280 - overheadOf('ipv6'), this.mtu - more);
+  }
+
   send(datagram: Datagram): void {
     this.tap?.(datagram);
-    if (datagram.payload.length > this.mtu) return this.tooBig?.(datagram);
+    if (datagram.payload.length > this.mtuTo(datagram.to.ip)) return this.tooBig?.(datagram);
     const { loss, duplication, delay, spread } = this.weather;
     const copies = this.#random.chance(duplication) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
@@ -148,4 +169,69 @@ export class Nat {
     this.#mappings = this.#mappings.filter((entry) => now - entry.usedAt < this.lifetime);
     return this.#mappings.find(fits);
   }
+}
+
+/**
+ * The firewall of a home router for IPv6: nothing is translated, and what comes in must belong to something
+ * that went out to the same endpoint within `lifetime` milliseconds.
+ */
+export class Firewall {
+  lifetime: number;
+  /** When something last went out, by both ends. */
+  readonly #flows = new Map<string, number>();
+  readonly #inside = new Set<OuterIp>();
+  readonly #network: Network;
+  readonly #clockwork: Clockwork;
+
+  constructor(clockwork: Clockwork, network: Network, lifetime: number) {
+    this.#clockwork = clockwork;
+    this.#network = network;
+    this.lifetime = lifetime;
+  }
+
+  attach(ip: OuterIp, receiver: Receiver): void {
+    this.#inside.add(ip);
+    this.#network.attach(ip, (datagram) => {
+      const usedAt = this.#flows.get(flowOf(datagram.to, datagram.from));
+      if (usedAt !== undefined && this.#clockwork.now - usedAt < this.lifetime) receiver(datagram);
+    });
+  }
+
+  detach(ip: OuterIp): void {
+    this.#inside.delete(ip);
+    this.#network.detach(ip);
+  }
+
+  /** The router was switched off and on. */
+  forget(): void {
+    this.#flows.clear();
+  }
+
+  outbound(datagram: Datagram): void {
+    if (!this.#inside.has(datagram.from.ip)) return;
+    this.#flows.set(flowOf(datagram.from, datagram.to), this.#clockwork.now);
+    this.#network.send(datagram);
+  }
+}
+
+function flowOf(inside: Endpoint, remote: Endpoint): string {
+  return `${endpointKey(inside)} ${endpointKey(remote)}`;
+}
+
+/** The prefix of a NAT64 (RFC 6052, section 2.1). */
+const NAT64 = Uint8Array.of(0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+/** The address that a NAT64 has for one of IPv4. */
+export function nat64Of(address: OuterIp): OuterIp {
+  const bytes = NAT64.slice();
+  bytes.set(encodeIpv4(address), 12);
+  return decodeOuterIpv6(bytes);
+}
+
+/** The address of IPv4 that an address of a NAT64 stands for; undefined for any other. */
+export function behindNat64(address: OuterIp): OuterIp | undefined {
+  if (familyOf(address) === 'ipv4') return undefined;
+  const bytes = encodeIp(address);
+  const stands = bytes.subarray(0, 12).every((byte, index) => byte === NAT64[index]);
+  return stands ? decodeOuterIpv4(bytes, 12) : undefined;
 }

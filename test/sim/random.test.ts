@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { ACTIONS, Attacker, calm } from './actions.ts';
+import { ACTIONS, Attacker, calm, FAMILY_ACTIONS } from './actions.ts';
 import { seededRandom, type Random } from './random.ts';
-import { SERVER_IP, World, type Tunnel, type WorldOptions } from './world.ts';
+import { SERVER_IP, SERVER_IP6, World, type Tunnel, type WorldOptions } from './world.ts';
 
 /** Sequences in all, over so many tests that a failure names a small range. */
 const SEQUENCES = 10_000;
@@ -13,14 +13,30 @@ const SHARED: readonly Partial<WorldOptions>[] = [
   { tunnels: 4, shared: true, hints: (index) => index % 2 === 0 },
 ];
 
+/** What each side has outside: IPv4 alone, both, or what makes one of them useless. */
+const FAMILIES: readonly [Partial<WorldOptions>, ...Partial<WorldOptions>[]] = [
+  {},
+  {},
+  {},
+  { families: { client: ['ipv4', 'ipv6'], server: ['ipv6', 'ipv4'] } },
+  { families: { client: ['ipv4', 'ipv6'], server: ['ipv6', 'ipv4'] }, ipv6Inside: true },
+  { families: { client: ['ipv4', 'ipv6'], server: ['ipv4', 'ipv6'] } },
+  { families: { client: ['ipv4', 'ipv6'], server: ['ipv4'] } },
+  { families: { client: ['ipv6'], server: ['ipv6', 'ipv4'] } },
+  { families: { client: ['ipv6'], server: ['ipv6'] }, ipv6Inside: true },
+  { families: { client: ['ipv6'], server: ['ipv4'] }, nat64: true },
+];
+
 /** Longest time, in seconds, that a tunnel may need to work again once all trouble has ended. */
 const RECOVERY = 300;
 
 function drawOptions(random: Random, seed: number): WorldOptions {
   const keepalive = random.pick([0, 10, 27]);
-  const literal = random.chance(0.2);
+  const families = random.pick(FAMILIES);
+  const literal = random.chance(0.2) && (families.families?.server[0] ?? 'ipv4');
   return {
     seed,
+    ...families,
     ...random.pick<Partial<WorldOptions>>([{}, {}, { tunnels: 2 }, ...SHARED]),
     ...random.pick<Partial<WorldOptions>>([{}, { mtu: 'auto' }, { mtu: 1300 }]),
     reply: random.chance(0.7),
@@ -29,7 +45,8 @@ function drawOptions(random: Random, seed: number): WorldOptions {
     timers: {
       keepalive,
       // 0: never notice. Then it takes keepalives, and a server that does not move.
-      deadPeerTimeout: keepalive > 0 && literal ? random.pick([0, 30]) : random.pick([10, 30]),
+      deadPeerTimeout:
+        keepalive > 0 && literal !== false ? random.pick([0, 30]) : random.pick([10, 30]),
       connectionIdle: random.pick([10, 120]),
       authLifetime: random.pick([0, 30, 3600]),
     },
@@ -47,11 +64,13 @@ function live(seed: number): World {
   const steps = 5 + random.below(25);
   for (let i = 0; i < steps; i++) {
     const tunnel = world.tunnels[random.below(world.tunnels.length)] ?? world.tunnel;
-    random.pick(ACTIONS)(world, tunnel, attacker);
+    const apart = options.families !== undefined && random.chance(0.3);
+    random.pick(apart ? FAMILY_ACTIONS : ACTIONS)(world, tunnel, attacker);
     world.clockwork.advance(random.pick([0, 100, 3000, 20_000, 60_000]) * random.next());
   }
   // A literal address cannot follow a server that has moved.
-  if (options.literal) world.moveServer(SERVER_IP);
+  if (options.literal !== false)
+    world.moveServer(options.literal === 'ipv6' ? SERVER_IP6 : SERVER_IP);
   calm(world);
   return world;
 }

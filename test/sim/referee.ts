@@ -1,12 +1,13 @@
-import { samePath, type Path } from '../../src/core/addr.ts';
+import { familyOf, samePath, type Path } from '../../src/core/addr.ts';
 import { decodeAuth } from '../../src/core/auth/v1.ts';
 import { REPLAY_SEEN_MAX } from '../../src/core/auth/replay.ts';
 import { SOURCES_MAX } from '../../src/core/budgets.ts';
 import { refusalIn } from '../../src/core/auth/trailer.ts';
 import { REQUESTS_MAX } from '../../src/core/session/limits.ts';
 import { PATH_MTU_MIN } from '../../src/core/session/path-mtu-limits.ts';
-import { sessionPath } from '../../src/core/session/step.ts';
+import { sessionPath, type SessionState } from '../../src/core/session/step.ts';
 import type { SessionEffect } from '../../src/core/session/types.ts';
+import { overheadOf } from '../../src/core/wire/overhead.ts';
 import type { Host, Move } from './host.ts';
 
 type EffectOf<Kind extends SessionEffect['kind']> = Extract<SessionEffect, { readonly kind: Kind }>;
@@ -148,7 +149,8 @@ export class Referee {
           move,
           'a client sends nothing but authentication',
         );
-        const sized = move.config.mtu === 'auto' ? move.host.routeMtu : PATH_MTU_MIN;
+        const taken = move.host.insideOf(effect.path.remote.ip);
+        const sized = move.config.mtu === 'auto' ? taken : PATH_MTU_MIN;
         assert(effect.payload.length <= sized, move, 'asks with more than its route takes');
         this.#genuine.add(nameOf(effect.payload));
       }
@@ -175,8 +177,9 @@ export class Referee {
     for (const effect of effects) {
       if (effect.kind === 'admit' || effect.kind === 'send') this.#checkPath(move, effect);
       if (effect.kind === 'limit-mtu') {
-        const { mtu = PATH_MTU_MIN } = effect;
-        assert(mtu >= PATH_MTU_MIN, move, 'limits the plane to less than every path takes');
+        const least = leastOf(move.after);
+        const { mtu = least } = effect;
+        assert(mtu >= least, move, 'limits the plane to less than every path takes');
       }
       if (effect.kind === 'resolve') {
         assert(effect.host === config.remoteHost, move, 'resolves another name');
@@ -188,6 +191,8 @@ export class Referee {
     const { config } = move;
     const { local, remote } = effect.path;
     assert(local.port === config.localPort, move, 'a path that is not on our port');
+    const one = familyOf(local.ip) === familyOf(remote.ip);
+    assert(one, move, 'a path whose ends are of two families');
     const toServer = config.role === 'server' || remote.port === config.remotePort;
     assert(toServer, move, 'a path that does not end at the server');
   }
@@ -202,6 +207,14 @@ export class Referee {
       'too many requests',
     );
   }
+}
+
+/** What every path takes of the family that a session's is of. */
+function leastOf(state: SessionState): number {
+  const remote =
+    state.role === 'server' ? state.remote?.path.remote.ip : (state.via ?? state.remote);
+  const overhead = overheadOf('ipv6');
+  return remote !== undefined && familyOf(remote) === 'ipv6' ? 1280 - overhead : PATH_MTU_MIN;
 }
 
 /** Whether a packet was taken for an authentic one: then, and only then, the proof's time is another. */

@@ -1,4 +1,4 @@
-import type { OuterIp, Endpoint } from '../../src/core/addr.ts';
+import { familyOf, type OuterIp, type Endpoint, type Family } from '../../src/core/addr.ts';
 import {
   DEFAULT_PEER,
   type PeerConfig,
@@ -11,7 +11,7 @@ import { port, seconds, type Port } from '../../src/core/units.ts';
 import { Clockwork } from './clockwork.ts';
 import { Host, type Move, type SimulatedPeer } from './host.ts';
 import { fakeKeys, realKeys, type Keys } from './keys.ts';
-import { Nat, Network, type Datagram } from './network.ts';
+import { behindNat64, Firewall, Nat, nat64Of, Network, type Datagram } from './network.ts';
 import { seededRandom, type Random } from './random.ts';
 import { Referee } from './referee.ts';
 import { inner } from '../rig/addresses.ts';
@@ -21,13 +21,19 @@ import { inner } from '../rig/addresses.ts';
  *   client 1  10.0.0.3 ──┴── NAT 203.0.113.1 ──── public network ──── server 198.51.100.1
  *                                                       │             a daemon and port for each
  *                                             attacker 192.0.2.66     client, or one for all
+ *
+ * Where it has IPv6 (`families`): client 0 at 2001:db8:c::2 behind a firewall, the server at 2001:db8:5::1,
+ * the attacker at 2001:db8:bad::66, and perhaps a NAT64 of the clients at 203.0.113.64.
  */
 
 export const ip = (text: string): OuterIp => text as OuterIp;
 export const SERVER_NAME = 'server.example';
 export const SERVER_IP = ip('198.51.100.1');
 export const NAT_IP = ip('203.0.113.1');
+export const NAT64_IP = ip('203.0.113.64');
+export const SERVER_IP6 = ip('2001:db8:5::1');
 export const ATTACKER: Endpoint = { ip: ip('192.0.2.66'), port: port(666) };
+export const ATTACKER6: Endpoint = { ip: ip('2001:db8:bad::66'), port: port(666) };
 
 export type WorldOptions = {
   readonly seed: number;
@@ -47,10 +53,21 @@ export type WorldOptions = {
   readonly realKeys?: boolean;
   /** Instead of ed25519, the same for all clients. */
   readonly proof?: Proof;
-  /** The server's address in the client's config instead of its name. */
-  readonly literal?: boolean;
+  /** The server's address in the client's config instead of its name; of IPv4 if nothing is said. */
+  readonly literal?: boolean | Family;
+  /** What each side has outside; IPv4 alone if nothing is said. */
+  readonly families?: Families;
+  /** Whether the clients' network has a NAT64. */
+  readonly nat64?: boolean;
+  /** Whether the tunnel carries IPv6. */
+  readonly ipv6Inside?: boolean;
   /** Seconds for which the NAT keeps an idle mapping. */
   readonly natLifetime?: number;
+};
+
+export type Families = {
+  readonly client: readonly Family[];
+  readonly server: readonly Family[];
 };
 
 export type Tunnel = {
@@ -80,12 +97,15 @@ export class World {
   readonly random: Random;
   readonly network: Network;
   readonly nat: Nat;
+  readonly firewall: Firewall;
+  readonly nat64: Nat;
+  readonly families: Families;
   readonly tunnels: readonly Tunnel[];
   /** What the name of the server resolves to. */
-  dns: readonly OuterIp[] = [SERVER_IP];
+  dns: readonly OuterIp[];
   /** Signatures that servers have checked. */
   verifications = 0;
-  #serverIp = SERVER_IP;
+  #serverIps: Readonly<Record<Family, OuterIp>> = { ipv4: SERVER_IP, ipv6: SERVER_IP6 };
   readonly #clientMtu: WorldOptions['mtu'];
   readonly #toServer: (datagram: Datagram) => void;
 
@@ -95,6 +115,10 @@ export class World {
     this.network = new Network(this.clockwork, this.random);
     const natLifetime = (options.natLifetime ?? 1e9) * 1000;
     this.nat = new Nat(this.clockwork, this.network, NAT_IP, natLifetime);
+    this.firewall = new Firewall(this.clockwork, this.network, natLifetime);
+    this.nat64 = new Nat(this.clockwork, this.network, NAT64_IP, natLifetime);
+    this.families = options.families ?? { client: ['ipv4'], server: ['ipv4'] };
+    this.dns = this.families.server.map((family) => this.#serverIps[family]);
     this.tunnels = this.#build(options);
     this.#toServer = (datagram) => {
       for (const server of this.servers) {
@@ -102,7 +126,7 @@ export class World {
         if (sender) server.sendData(sender);
       }
     };
-    this.network.attach(this.#serverIp, this.#toServer);
+    for (const address of this.dns) this.network.attach(address, this.#toServer);
   }
 
   get tunnel(): Tunnel {
@@ -117,15 +141,32 @@ export class World {
   }
 
   get serverIp(): OuterIp {
-    return this.#serverIp;
+    return this.#serverIps.ipv4;
   }
 
-  /** The server's machine gets another address. */
+  /** Where the server is or was last, by a family. */
+  serverAt(family: Family): OuterIp {
+    return this.#serverIps[family];
+  }
+
+  /** Where the server is, by the families that it has now. */
+  get serverIps(): readonly OuterIp[] {
+    return this.tunnel.server.ips;
+  }
+
+  /** The server's machine gets another address instead of that of the same family. */
   moveServer(to: OuterIp): void {
-    this.network.detach(this.#serverIp);
-    this.#serverIp = to;
+    const family = familyOf(to);
+    this.network.detach(this.#serverIps[family]);
+    this.#serverIps = { ...this.#serverIps, [family]: to };
     this.network.attach(to, this.#toServer);
-    for (const server of this.servers) server.moveTo(to);
+    for (const server of this.servers) server.moveTo(family, to);
+  }
+
+  /** The server's machine has no address of a family any more. */
+  strandServer(family: Family): void {
+    this.network.detach(this.#serverIps[family]);
+    for (const server of this.servers) server.moveTo(family, undefined);
   }
 
   start(): void {
@@ -141,12 +182,16 @@ export class World {
 
   /** The client's endpoint as the server sees it now. */
   outsideOf({ client, server }: Tunnel): Endpoint | undefined {
-    if (client.ip === undefined) return undefined;
-    const inside = { ip: client.ip, port: client.options.localPort };
-    return this.nat.outsideOf(inside, {
-      ip: this.#serverIp,
-      port: server.options.localPort,
-    });
+    const { localPort } = client.options;
+    const to = client.admitted?.remote.ip ?? this.serverIp;
+    const local = client.local(familyOf(to));
+    if (local === undefined) return undefined;
+    const inside = { ip: local, port: localPort };
+    const { localPort: number } = server.options;
+    const translated = behindNat64(to);
+    if (translated) return this.nat64.outsideOf(inside, { ip: translated, port: number });
+    if (familyOf(to) === 'ipv6') return inside;
+    return this.nat.outsideOf(inside, { ip: this.serverIp, port: number });
   }
 
   /** Sends a data packet from the client every `period` milliseconds until told to stop. */
@@ -163,12 +208,41 @@ export class World {
     };
   }
 
-  /** A client's machine gets another inside address. */
+  /** A client's machine gets another address of a family, or none. */
   moveClient(tunnel: Tunnel, to: OuterIp | undefined, told = true): void {
+    this.moveClientBy('ipv4', tunnel, to, told);
+  }
+
+  moveClientBy(family: Family, tunnel: Tunnel, to: OuterIp | undefined, told = true): void {
     const { client } = tunnel;
-    if (client.ip !== undefined) this.nat.detach(client.ip);
-    if (to !== undefined) this.nat.attach(to, (datagram) => this.#toClient(tunnel, datagram));
-    client.moveTo(to, told);
+    const before = client.local(family);
+    if (before !== undefined) this.#detach(before);
+    if (to !== undefined) this.#attach(tunnel, to);
+    client.moveTo(family, to, told);
+  }
+
+  #attach(tunnel: Tunnel, address: OuterIp): void {
+    const receive = (datagram: Datagram): void => this.#toClient(tunnel, datagram);
+    if (familyOf(address) === 'ipv4') return this.nat.attach(address, receive);
+    this.firewall.attach(address, receive);
+    this.nat64.attach(address, (datagram) =>
+      receive({ ...datagram, from: { ...datagram.from, ip: nat64Of(datagram.from.ip) } }),
+    );
+  }
+
+  #detach(address: OuterIp): void {
+    if (familyOf(address) === 'ipv4') return this.nat.detach(address);
+    this.firewall.detach(address);
+    this.nat64.detach(address);
+  }
+
+  /** What a client sends. */
+  #fromClient(datagram: Datagram): void {
+    const { to } = datagram;
+    const translated = behindNat64(to.ip);
+    if (translated) this.nat64.outbound({ ...datagram, to: { ...to, ip: translated } });
+    else if (familyOf(to.ip) === 'ipv4') this.nat.outbound(datagram);
+    else this.firewall.outbound(datagram);
   }
 
   #build(options: WorldOptions): readonly Tunnel[] {
@@ -177,10 +251,15 @@ export class World {
     );
     const groups = options.shared === true ? [pairs] : pairs.map((pair) => [pair]);
     return groups.flatMap((group, place) => {
-      const server = this.#host('server', port(10_000 + place), group, this.#serverIp, (datagram) =>
-        this.network.send(datagram),
+      const server = this.#host(
+        'server',
+        port(10_000 + place),
+        group,
+        this.dns,
+        options,
+        (datagram) => this.network.send(datagram),
       );
-      return group.map((pair) => this.#tunnel(server, pair));
+      return group.map((pair) => this.#tunnel(server, pair, options));
     });
   }
 
@@ -199,7 +278,7 @@ export class World {
         replyOnAuthOk: options.reply ?? true,
       },
       timers: timersOf({ ...options.timers, ...(role === 'server' ? options.serverTimers : {}) }),
-      remoteHost: role === 'server' ? undefined : options.literal ? SERVER_IP : SERVER_NAME,
+      remoteHost: role === 'server' ? undefined : hostIn(options),
       remotePort: role === 'server' ? undefined : port(10_000 + (options.shared ? 0 : index)),
       innerIps: [inner(`172.28.0.${index + 1}`)],
       allowedIps: 'any',
@@ -230,16 +309,20 @@ export class World {
     };
   }
 
-  #tunnel(server: Host, pair: Pair): Tunnel {
-    const inside = ip(`10.0.0.${2 + pair.index}`);
+  #tunnel(server: Host, pair: Pair, options: WorldOptions): Tunnel {
+    const inside = {
+      ipv4: ip(`10.0.0.${2 + pair.index}`),
+      ipv6: ip(`2001:db8:c::${(2 + pair.index).toString(16)}`),
+    };
+    const ips = this.families.client.map((family) => inside[family]);
     const own = pair.client.peer.remotePort ?? port(10_000);
-    const client = this.#host('client', own, [pair], inside, (datagram) =>
-      this.nat.outbound(datagram),
+    const client = this.#host('client', own, [pair], ips, options, (datagram) =>
+      this.#fromClient(datagram),
     );
     const member = server.find(pair.server.peer.id);
     const { index, referee } = pair;
     const tunnel: Tunnel = { index, server, member, client, referee, echoedAt: undefined };
-    this.nat.attach(inside, (datagram) => this.#toClient(tunnel, datagram));
+    for (const address of ips) this.#attach(tunnel, address);
     return tunnel;
   }
 
@@ -247,7 +330,8 @@ export class World {
     role: 'server' | 'client',
     localPort: Port,
     pairs: readonly Pair[],
-    address: OuterIp,
+    ips: readonly OuterIp[],
+    { nat64, ipv6Inside }: WorldOptions,
     uplink: (datagram: Datagram) => void,
   ): Host {
     const cryptos = new Map(pairs.map((pair) => [pair[role].peer.proof, pair[role].crypto]));
@@ -259,7 +343,9 @@ export class World {
       mtu: role === 'client' ? this.#clientMtu : undefined,
       peers: pairs.map((pair) => pair[role].peer),
       crypto: (proof) => cryptos.get(proof) ?? missing('keys'),
-      ip: address,
+      ips,
+      nat64: role === 'client' && nat64 === true,
+      ipv6Inside: ipv6Inside ?? false,
       uplink,
       resolve: () => this.dns,
       watch: (move: Move) => (referees.get(move.config.proof) ?? missing('referee')).watch(move),
@@ -269,6 +355,12 @@ export class World {
   #toClient(tunnel: Tunnel, datagram: Datagram): void {
     if (tunnel.client.receive(datagram)) tunnel.echoedAt = this.clockwork.now;
   }
+}
+
+/** The server in a client's config. */
+function hostIn({ literal }: WorldOptions): string {
+  if (literal === undefined || literal === false) return SERVER_NAME;
+  return literal === 'ipv6' ? SERVER_IP6 : SERVER_IP;
 }
 
 function missing(what: string): never {

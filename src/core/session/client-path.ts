@@ -1,9 +1,9 @@
 /** The path that a client is on: taken into use, admitted, lost to another peer. Rules in client.ts. */
-import { samePath, type Path } from '../addr.ts';
+import { parseOuterIp, samePath, type Path } from '../addr.ts';
 import { toMillis, type Millis } from '../units.ts';
 import { authenticate, currentPath } from './client-auth.ts';
 import { trafficPoll } from './client-mtu.ts';
-import { backoff, pollInterval } from './limits.ts';
+import { backoff, pollInterval, RESOLVE_AGAIN } from './limits.ts';
 import type { ClientState } from './state.ts';
 import { after, drawSpread, earliest, tell, type Turn } from './turn.ts';
 import type { SessionConfig } from './types.ts';
@@ -22,11 +22,19 @@ export function connect(turn: ClientTurn): void {
     undelivered: undefined,
     counts: undefined,
     admitFailures: 0,
+    resolveAt: turn.state.resolveAt ?? lookUpAt(turn),
     // At once, to have something to compare with.
     pollAt: pollGap(turn.config) === undefined ? undefined : turn.now.monotonic,
   };
   admit(turn);
   authenticate(turn);
+}
+
+/** When to look the server's name up again, if nothing is heard of it until then. */
+function lookUpAt(turn: ClientTurn): Millis | undefined {
+  const { remoteHost } = turn.config;
+  const named = remoteHost !== undefined && parseOuterIp(remoteHost) === undefined;
+  return named ? after(turn, RESOLVE_AGAIN) : undefined;
 }
 
 /** There is no path: nothing is sent, and nothing is missed. */

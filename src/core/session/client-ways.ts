@@ -74,6 +74,7 @@ function aim(turn: ClientTurn, addresses: readonly OuterIp[], remote: OuterIp): 
   const unknown = { local: undefined, via: undefined, noRoute: undefined, attempts: 0 };
   turn.state = { ...turn.state, addresses, ways: [], remote, ...unknown };
   disconnect(turn);
+  forgetPathMtu(turn, undefined);
   locate(turn);
 }
 

@@ -121,7 +121,8 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
     case 'unreachable':
       return heedUnreachable(turn, event);
     case 'too-big':
-      return heedTooBig(turn, event.mtu);
+      if (currentPath(turn) !== undefined) heedTooBig(turn, event.mtu);
+      return;
     case 'wake':
       return;
   }

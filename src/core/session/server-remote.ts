@@ -1,5 +1,5 @@
 /** The server's remote: admitted, watched over, written down, forgotten. Rules in server.ts. */
-import { samePath, type Path } from '../addr.ts';
+import { familyOf, samePath, type Path } from '../addr.ts';
 import type { EventOf } from '../events/event.ts';
 import { sourceOf } from '../source-key.ts';
 import { millis, toMillis, toSeconds, type Instant, type Millis } from '../units.ts';
@@ -12,6 +12,9 @@ import {
   pollInterval,
   REMEMBER_GAP,
 } from './limits.ts';
+import { pathSizes } from './path-mtu-limits.ts';
+import { LISTENING, listening } from './path-mtu.ts';
+import type { PathMtu } from './path-mtu-search.ts';
 import type { Remote, ServerState } from './state.ts';
 import { after, drawSpread, isDue, tell, type Turn } from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionMemory } from './types.ts';
@@ -35,10 +38,12 @@ export function admit(turn: ServerTurn, remote: Remote, failures: number): void 
 export function follow(turn: ServerTurn, remote: Remote, counts: PacketCounts | undefined): void {
   const keepalive = toMillis(turn.config.timers.keepalive);
   const source = sourceOf(remote.path.remote.ip);
-  const { sources } = turn.state;
+  const { sources, remote: earlier } = turn.state;
+  const same = earlier !== undefined && samePath(earlier.path, remote.path);
   turn.state = {
     ...turn.state,
     remote,
+    pathMtu: same ? turn.state.pathMtu : unknownPath(turn, remote),
     sources:
       sources[0] === source
         ? sources
@@ -47,6 +52,11 @@ export function follow(turn: ServerTurn, remote: Remote, counts: PacketCounts | 
     keepaliveAt: keepalive > 0 ? after(turn, keepalive) : undefined,
   };
   turn.state = { ...turn.state, pollAt: nextPoll(turn, remote) };
+}
+
+/** Nothing is known yet of what the path to a remote takes. */
+function unknownPath({ config }: ServerTurn, { path }: Remote): PathMtu {
+  return listening(pathSizes(familyOf(path.remote.ip), config.ipv6Inside));
 }
 
 /** Goes back to what was admitted before, after an `admit` failed. */
@@ -73,6 +83,7 @@ function unfollow(turn: ServerTurn): void {
   turn.state = {
     ...turn.state,
     remote: undefined,
+    pathMtu: LISTENING,
     counts: undefined,
     pollAt: undefined,
     keepaliveAt: undefined,

@@ -29,7 +29,7 @@
  *   it has resolved nobody is accepted; when it stops resolving the last addresses count.
  * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
  */
-import { familyOf, parseOuterIp, samePath, type Path } from '../addr.ts';
+import { parseOuterIp, samePath, type Path } from '../addr.ts';
 import { ACCEPTED, noticeOf, refused, type Verdict } from '../auth/refusal.ts';
 import type { Look, ProvedRequest } from '../auth/scheme.ts';
 import { NOTICE_RATE } from '../budgets.ts';
@@ -47,9 +47,9 @@ import {
   setPathMtu,
   watchIpv6,
 } from './mtu-effects.ts';
-import { PATH_MTU_MIN, pathSizes } from './path-mtu-limits.ts';
-import { LISTENING, listening, pathLimit, pathMtuWakeAt, takeRequest } from './path-mtu.ts';
-import { runPathMtu, type PathMtu } from './path-mtu-search.ts';
+import { PATH_MTU_MIN } from './path-mtu-limits.ts';
+import { pathLimit, pathMtuWakeAt, takeRequest } from './path-mtu.ts';
+import { runPathMtu } from './path-mtu-search.ts';
 import {
   admit,
   backEvent,
@@ -126,7 +126,8 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
     case 'displaced':
       return yieldPath(turn, event.path);
     case 'too-big':
-      return heedTooBig(turn, event.mtu);
+      if (turn.state.remote !== undefined) heedTooBig(turn, event.mtu);
+      return;
     case 'unreachable':
     case 'located':
     case 'wake':
@@ -238,25 +239,9 @@ function welcome(turn: ServerTurn, path: Path, length: number, request: ProvedRe
     if (earlier) noteMove(turn, earlier.path, path);
     else tell(turn, { kind: 'established', remote: path.remote });
   }
-  heedRequest(turn, earlier, { length, report: request.pathMtu });
+  const told = { length, report: request.pathMtu };
+  setPathMtu(turn, takeRequest(turn.state.pathMtu, told, now.monotonic));
   answer(turn, path, request);
-}
-
-/** Takes in what a request says of the path's size: what it reports, and that it came at its length. */
-function heedRequest(
-  turn: ServerTurn,
-  earlier: Remote | undefined,
-  told: { readonly length: number; readonly report: number | undefined },
-): void {
-  const samePlace = earlier && turn.state.remote && samePath(earlier.path, turn.state.remote.path);
-  const known = samePlace === true ? turn.state.pathMtu : unheard(turn);
-  setPathMtu(turn, takeRequest(known, told, turn.now.monotonic));
-}
-
-/** Nothing is known of the path that the remote is on now. */
-function unheard({ state: { remote }, config }: ServerTurn): PathMtu {
-  const family = remote === undefined ? 'ipv4' : familyOf(remote.path.remote.ip);
-  return listening(pathSizes(family, config.ipv6Inside));
 }
 
 function answer(turn: ServerTurn, path: Path, request: ProvedRequest): void {
@@ -332,9 +317,7 @@ function serverTroubles(state: ServerState, now: Instant): readonly Trouble[] {
   );
 }
 
-/** Without a remote there is no path, so nothing is known of it. */
 function watchPathMtu(turn: ServerTurn): void {
-  if (turn.state.remote === undefined) setPathMtu(turn, LISTENING);
   if (pathMtuIsDue(turn)) {
     setPathMtu(turn, runPathMtu(turn.state.pathMtu, turn.now.monotonic).state);
   }
