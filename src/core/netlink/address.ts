@@ -16,7 +16,7 @@ import { familyOf, type Family, type Ip } from '../addr.ts';
 import { refuse, type Decoded } from '../result.ts';
 import { ifIndex, type IfIndex } from '../units.ts';
 import { attributeReader } from './attribute-reader.ts';
-import { attrU32host, attrU8 } from './attributes.ts';
+import { attrBytes, attrU32host, attrU8 } from './attributes.ts';
 import { concatBytes, encodeU32host, getU32host } from '../bytes.ts';
 import { NLM_F_CREATE, NLM_F_EXCL, type NetlinkCall } from './message.ts';
 import {
@@ -36,6 +36,7 @@ const IFADDRMSG = { family: 0, prefixlen: 1, flags: 2, scope: 3, index: 4, lengt
 
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
+const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
 const IFA_PROTO = 11;
 
@@ -64,6 +65,8 @@ export type AddressSpec = {
   readonly scope?: Scope | undefined;
   /** IPv6. */
   readonly noDad?: boolean | undefined;
+  /** IPv6: the kernel chooses it as the source of nothing that does not ask for it. */
+  readonly deprecated?: boolean | undefined;
   readonly noPrefixRoute?: boolean | undefined;
   /** Who made it (IFA_PROTO, 0..255): an administrator's mark, from 5.18 on. */
   readonly protocol?: number | undefined;
@@ -102,9 +105,16 @@ function identity(spec: AddressSpec): readonly Uint8Array[] {
   ];
 }
 
+/** Struct ifa_cacheinfo: preferred for no second, valid for ever (INFINITY_LIFE_TIME), two times that the kernel sets. */
+const DEPRECATED = Uint8Array.from([
+  ...encodeU32host(0),
+  ...encodeU32host(0xffff_ffff),
+  ...new Uint8Array(8),
+]);
+
 /** Adds an address; EEXIST when the link has it. */
 export function encodeNewAddress(spec: AddressSpec): NetlinkCall {
-  const { noDad, noPrefixRoute, protocol } = spec;
+  const { noDad, noPrefixRoute, deprecated, protocol } = spec;
   const flags = (noDad ? IFA_F_NODAD : 0) | (noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0);
   return {
     operation: 'RTM_NEWADDR',
@@ -113,6 +123,7 @@ export function encodeNewAddress(spec: AddressSpec): NetlinkCall {
     payload: concatBytes([
       ...identity(spec),
       ...(flags === 0 ? [] : [attrU32host(IFA_FLAGS, flags)]),
+      ...(deprecated ? [attrBytes(IFA_CACHEINFO, DEPRECATED)] : []),
       ...(protocol === undefined ? [] : [attrU8(IFA_PROTO, protocol)]),
     ]),
   };

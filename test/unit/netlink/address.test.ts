@@ -68,6 +68,16 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
     );
   });
 
+  it('adds an address that is for those who ask for it, as `ip -6 addr add … preferred_lft 0`', () => {
+    const lo = { ...ipv6, peer: undefined, deprecated: true };
+    expect(encodeNewAddress(lo).payload).toEqual(
+      hex(`0a800000 03000000
+        1400 0200 fd280000 00000000 00000000 00000001
+        1400 0100 fd280000 00000000 00000000 00000001
+        1400 0600 00000000 ffffffff 00000000 00000000`),
+    );
+  });
+
   it('removes as `ip -6 addr del fd28::1/128 dev d0`', () => {
     expect(encodeDelAddress({ ...ipv6, peer: undefined }).payload).toEqual(
       hex(`0a800000 03000000
