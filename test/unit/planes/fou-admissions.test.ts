@@ -102,6 +102,7 @@ beforeEach(() => {
   table = new PeerTable();
   const parts = {
     ...{ context, environment, route: kernel, guard, peers: table },
+    outer: { ensure: async () => {} },
     alts: new AltAddresses(kernel),
     routes: new PeerRoutes(kernel),
     unreachable: new UnreachableRoutes(kernel, port(10_000)),

@@ -6,6 +6,7 @@ import { port } from '../../../src/core/units.ts';
 import { encodeUdpPacket } from '../../../src/core/wire/udp.ts';
 import type { ControlPacket } from '../../../src/ports/data-plane.ts';
 import { ip } from '../../rig/addresses.ts';
+import { resolveRun } from '../config/resolve-texts.ts';
 import { endpoint } from '../session/bench.ts';
 
 /*
@@ -48,7 +49,10 @@ class Bench {
         }),
       carries: ({ remote }: Path) => this.admitted.has(formatEndpoint(remote)),
     };
-    void new ControlQueue({ queue: { number: 0, maxLength } }, owner, open);
+    const { config } = resolveRun(
+      'server\nauth-token a-token-of-a-test\ntunl-ip 172.28.0.0, fd28::',
+    );
+    void new ControlQueue({ ...config, queue: { number: 0, maxLength } }, owner, open);
   }
 
   /** Puts a packet into the queue; its id. */

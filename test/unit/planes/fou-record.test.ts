@@ -8,7 +8,7 @@ import { port } from '../../../src/core/units.ts';
 const record: FouRecord = {
   version: 2,
   port: port(10000),
-  madeListener: true,
+  madeListeners: ['ipv4', 'ipv6'],
   device: 'ipipou0',
   table: 'ipipou',
   peers: [
@@ -29,6 +29,26 @@ const record: FouRecord = {
 describe('parseRecord', () => {
   it('reads back what was written as JSON', () => {
     expect(parseRecord(JSON.parse(JSON.stringify(record)))).toEqual(record);
+  });
+
+  it('reads what a run wrote that knew IPv4 alone', () => {
+    const { madeListeners, ...rest } = record;
+    expect(madeListeners).toHaveLength(2);
+    const said = (madeListener: boolean) => parseRecord({ ...rest, madeListener });
+    expect(said(true)).toEqual({ ...record, madeListeners: ['ipv4'] });
+    expect(said(false)).toEqual({ ...record, madeListeners: [] });
+  });
+
+  it('knows paths of both families, and none between them', () => {
+    const [, laptop] = record.peers;
+    const end = (ip: string) => ({ ip, port: 10000 });
+    const paths = [
+      { local: end('2001:db8::1'), remote: end('2001:db8::2') },
+      { local: end('192.0.2.1'), remote: end('2001:db8::2') },
+    ];
+    const peers = paths.map((path) => ({ ...laptop, path }));
+    const read = parseRecord({ ...record, peers })?.peers.map(({ path }) => path);
+    expect(read).toEqual([paths[0], undefined]);
   });
 
   it.each([

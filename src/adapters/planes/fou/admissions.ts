@@ -1,19 +1,20 @@
-import { formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
+import { familyOf, formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
 import { KernelError } from '../../../core/errors.ts';
 import { pairOf, type Admission } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
-import { deviceMtu } from '../inner-mtu.ts';
 import { warnOfRoutes } from '../peer-routing.ts';
+import { firstAlt } from './alt-addresses.ts';
 import { outerDevice } from './outer-side.ts';
 import type { PlaneParts } from './parts.ts';
 import type { Peer } from './peer.ts';
+import { allowedMtu } from './room.ts';
 
 /**
  * Lets peers in, re-points them and puts them out; each call touches what is of that peer and nothing
- * else. Order matters. Admitting: bare IPIP between the addresses is refused, then the device is
+ * else. Order matters. Admitting: what has no UDP is refused between the addresses, then the device is
  * pointed and gets its routes, then the guard lets the peer in; data that comes between waits in the
- * queue. Evicting: the guard first, and bare IPIP is refused until the device is gone. Whatever fails on
+ * queue. Evicting: the guard first, and what has no UDP is refused until the device is gone. Whatever fails on
  * the way, the next call for the peer begins again: what may still point somewhere stands in `besides`.
  */
 export class Admissions {
@@ -27,6 +28,7 @@ export class Admissions {
   async admit(peer: Peer, path: Path): Promise<void> {
     const holder = this.#parts.peers.at(path);
     if (holder && holder !== peer) throw heldByAnother(peer, path);
+    await this.#parts.outer.ensure(familyOf(path.remote.ip));
     const before = peer.admission;
     try {
       const admission = { path, alt: await this.#chooseAlt(peer, path) };
@@ -64,8 +66,7 @@ export class Admissions {
   async settle(peer: Peer, admission: Admission): Promise<number> {
     const { routes } = this.#parts;
     await this.#useAlt(peer, admission);
-    const device = await peer.device.point(peer.pointing(admission));
-    await this.#route(peer, device, admission.path.remote.ip);
+    const device = await this.#point(peer, admission);
     const { mended, failures } = await routes.reconcile(device);
     warnOfRoutes(this.#parts.context.log, failures);
     return mended;
@@ -79,13 +80,35 @@ export class Admissions {
     const mtus = new Map<OuterIp, number>();
     for (const [peer, admission] of peers.admitted()) {
       const { ip } = admission.path.remote;
-      const allowed = mtus.get(ip) ?? (await deviceMtu(route, ip, context.config));
+      const allowed = mtus.get(ip) ?? (await allowedMtu(route, ip, context.config));
       mtus.set(ip, allowed);
       const pointing = peer.pointing(admission);
       if (peer.device.isPointed(links.get(peer.device.name), pointing, { outer, allowed }))
         continue;
-      await peer.device.point(pointing);
+      await this.#point(peer, admission);
     }
+  }
+
+  /** Makes device and routes those of a limit that has changed; on failure they have the earlier one. */
+  async limit(peer: Peer, mtu: number | undefined): Promise<void> {
+    const before = peer.mtuLimit;
+    peer.mtuLimit = mtu;
+    if (peer.admission === undefined || mtu === before) return;
+    try {
+      await this.#point(peer, peer.admission);
+    } catch (error) {
+      peer.mtuLimit = before;
+      throw error;
+    }
+  }
+
+  /** Points a peer's device, and gives it its routes. */
+  async #point(peer: Peer, admission: Admission): Promise<IfIndex> {
+    const before = peer.device.index;
+    const device = await peer.device.point(peer.pointing(admission));
+    if (before !== undefined && before !== device) this.#parts.routes.forgetDevice(before);
+    await this.#route(peer, device, admission.path.remote.ip);
+    return device;
   }
 
   /** Makes the routes of admitted peers what is known of them now. */
@@ -104,8 +127,7 @@ export class Admissions {
     record.setPeers([peer.record(admission)]);
     peer.besides = [...peer.besides, pairOf(admission)];
     guard.change(new Map([[peer.id, peer.guarded()]]));
-    const device = await peer.device.point(peer.pointing(admission));
-    await this.#route(peer, device, admission.path.remote.ip);
+    await this.#point(peer, admission);
     guard.change(new Map([[peer.id, peer.guarded({ admission, besides: [] })]]));
     peer.besides = [];
     peers.setAdmission(peer, admission);
@@ -122,7 +144,7 @@ export class Admissions {
     const { context, guard, record, routes } = this.#parts;
     try {
       if (before) {
-        await peer.device.point(peer.pointing(before));
+        await this.#point(peer, before);
         guard.change(new Map([[peer.id, peer.guarded({ besides: [] })]]));
         peer.besides = [];
       } else {
@@ -146,21 +168,22 @@ export class Admissions {
   }
 
   /**
-   * Undefined where no other ipip device has the peer's outer addresses: the kernel could not tell the
-   * two apart. A peer that has an alternative address keeps it while it can.
+   * Undefined where no other tunnel device has the peer's outer addresses, of whatever kind: the kernel could
+   * not tell the two apart. A peer that has an alternative address keeps it while it can.
    */
   async #chooseAlt(peer: Peer, path: Path): Promise<OuterIp | undefined> {
     const { context, route, alts } = this.#parts;
-    const { forceLocalIpAlt, localIpAlt } = context.config.outer;
+    const { forceLocalIpAlt } = context.config.outer;
     const taken = new Set<OuterIp>();
     for (const { name, tunnel } of await route.links()) {
       const local = name !== peer.device.name && tunnel?.remote === path.remote.ip && tunnel.local;
       if (local) taken.add(local);
     }
     const now = peer.admission?.alt;
-    if (now !== undefined && !taken.has(now)) return now;
+    const usable = now !== undefined && familyOf(now) === familyOf(path.local.ip);
+    if (usable && !taken.has(now)) return now;
     const needed = forceLocalIpAlt || taken.has(path.local.ip);
-    return needed ? alts.choose(localIpAlt, taken) : undefined;
+    return needed ? alts.choose(firstAlt(context.config, path.remote.ip), taken) : undefined;
   }
 
   async #useAlt({ id }: Peer, { alt }: Admission): Promise<void> {

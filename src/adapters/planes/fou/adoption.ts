@@ -5,7 +5,8 @@ import { removeDevices, removeLeftovers } from './leftovers.ts';
 import { outerDevice, requireLocalAddress } from './outer-side.ts';
 import type { PlaneParts } from './parts.ts';
 import { parseRecord, type FouRecord, type PeerRecord } from './record.ts';
-import { isTunnelOfPort, takenName } from './tunnel-device.ts';
+import { isTunnelOfPort } from './kinds.ts';
+import { takenName } from './tunnel-device.ts';
 
 type Kept = PeerRecord & { readonly path: Path };
 
@@ -23,7 +24,7 @@ export type Adoption = {
  * `takeOver` is called before the first change: what fails before leaves all as it was.
  */
 export async function adopt(parts: PlaneParts, takeOver: () => void): Promise<Adoption> {
-  const { context, alts, record, route } = parts;
+  const { context, alts, outer, record, route } = parts;
   const { config, journal, log } = context;
   await outerDevice(route, config);
   await requireLocalAddress(route, config);
@@ -34,7 +35,7 @@ export async function adopt(parts: PlaneParts, takeOver: () => void): Promise<Ad
   const remembered = left && isOfTunnel(left, config) ? left.peers : [];
   const known = new Set(config.peers.map(({ id }) => id));
   const standing = remembered.filter((peer): peer is Kept => stands(peer, links));
-  const kept = standing.filter(({ id }) => known.has(id));
+  const kept = standing.filter(({ id, path }) => known.has(id) && outer.allows(path.remote.ip));
   takeOver();
   if (left && kept.length === 0) {
     log('info', 'removing what an earlier run left', { device: left.device, port: left.port });

@@ -1,15 +1,28 @@
-import { addToIp, type OuterIp } from '../../../core/addr.ts';
+import { addToIp, bitsOf, familyOf, parseOuterIp, type OuterIp } from '../../../core/addr.ts';
+import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { IpipouError, withExit } from '../../../core/errors.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
 import { MAX_PEERS } from './limits.ts';
 
+/** fd00::/8, then "ipipou" in ASCII (RFC 4193, 3.2.2 asks for chance; this is as likely to be anybody's). */
+const FIRST_IPV6 = parseOuterIp('fd69:7069:706f:7500::');
+
+/** The first alternative address for a peer at `remote`. */
+export function firstAlt(
+  { number, outer }: Pick<TunnelConfig, 'number' | 'outer'>,
+  remote: OuterIp,
+): OuterIp {
+  if (familyOf(remote) === 'ipv4' || FIRST_IPV6 === undefined) return outer.localIpAlt;
+  return addToIp(FIRST_IPV6, number);
+}
+
 /**
  * The alternative local addresses of a tunnel: private addresses on the loopback device that stand for
- * the public one where another ipip device has the same outer addresses already (a second client
+ * the public one where another tunnel device has the same outer addresses already (a second client
  * behind one public address needs one, a third another). The guard rewrites them on the way in and
- * out. They are consecutive, from the configured one on; peers at different remotes share them.
+ * out. They are consecutive, from the first on; peers at different remotes share them.
  */
 export class AltAddresses {
   readonly #route: RouteNetlink;
@@ -63,7 +76,10 @@ export class AltAddresses {
     announce();
     try {
       const index = await this.#loopback();
-      await this.#route.addAddress({ index, ip: address, prefix: 32, scope: 'host' });
+      const prefix = bitsOf(familyOf(address));
+      // The kernel must not choose it for what others send.
+      const ipv6 = familyOf(address) === 'ipv6' ? { noDad: true, deprecated: true } : {};
+      await this.#route.addAddress({ index, ip: address, prefix, scope: 'host', ...ipv6 });
     } catch (error) {
       throw withExit(error, 'address', 'fou-local-ip-alt must be free on this host');
     }
@@ -93,7 +109,8 @@ export class AltAddresses {
     const index = await this.#loopback();
     for (const address of unused) {
       if (!links.some(({ tunnel }) => tunnel?.local === address)) {
-        await this.#route.removeAddress({ index, ip: address, prefix: 32 });
+        const prefix = bitsOf(familyOf(address));
+        await this.#route.removeAddress({ index, ip: address, prefix });
       }
       this.#made.delete(address);
     }

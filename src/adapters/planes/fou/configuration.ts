@@ -7,7 +7,7 @@ import type { Adoption } from './adoption.ts';
 import { freeDeviceName } from './device-names.ts';
 import type { PlaneParts } from './parts.ts';
 import { claimedPrefixes, Peer } from './peer.ts';
-import { isTunnelOfPort } from './tunnel-device.ts';
+import { isTunnelOfPort } from './kinds.ts';
 
 /**
  * Which peers the plane knows, and what of the kernel hangs on that alone: their inner sources in the

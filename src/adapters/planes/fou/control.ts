@@ -1,6 +1,7 @@
-import { IPV4_ALONE, looksLikeData } from '../../../core/wire/inner-packet.ts';
-import { decodeUdp, type UdpDatagram } from '../../../core/wire/udp.ts';
+import { looksLikeData, type Carried } from '../../../core/wire/inner-packet.ts';
+import { decodeUdp, type UdpDatagram, type UdpRules } from '../../../core/wire/udp.ts';
 import { formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
+import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { ControlPacket } from '../../../ports/data-plane.ts';
 import { openQueue, type PacketQueue, type QueuedPacket } from '../../nfqueue.ts';
@@ -29,12 +30,21 @@ export class ControlQueue {
   readonly #queue: PacketQueue;
   readonly #owner: QueueOwner;
   readonly #inFlight: InFlight;
+  readonly #carried: Carried;
+  readonly #rules: UdpRules;
   /** The last packet in hand of each sender. */
   readonly #last = new Map<string, Promise<void>>();
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(config: Pick<TunnelConfig, 'queue'>, owner: QueueOwner, open = openQueue) {
+  constructor(
+    config: Pick<TunnelConfig, 'queue' | 'inner' | 'outer'>,
+    owner: QueueOwner,
+    open = openQueue,
+  ) {
     const { number, maxLength } = config.queue;
+    const { inner, outer } = config;
+    this.#carried = { ipv4: carries(inner, 'ipv4'), ipv6: carries(inner, 'ipv6') };
+    this.#rules = { zeroChecksum: outer.udpChecksum === false };
     this.#owner = owner;
     this.#inFlight = new InFlight(Math.min(maxLength, PACKETS_IN_FLIGHT));
     // The kernel lets no more than `maxLength` packets wait for a verdict, those behind the tail among them.
@@ -45,7 +55,7 @@ export class ControlQueue {
 
   /** Resolves when the packet has its verdict. */
   #take({ id, payload }: QueuedPacket): Promise<void> {
-    const datagram = decodeUdp(payload);
+    const datagram = decodeUdp(payload, this.#rules);
     if (!datagram.ok) {
       this.#queue.verdict(id, 'drop');
       return Promise.resolve();
@@ -67,7 +77,7 @@ export class ControlQueue {
     const ip = this.#owner.publicLocal(arrived);
     if (ip === undefined) return false;
     await this.#owner.packet({ path: { local: { ip, port: destination.port }, remote }, payload });
-    return looksLikeData(payload, IPV4_ALONE) && this.#owner.carries(arrived);
+    return looksLikeData(payload, this.#carried) && this.#owner.carries(arrived);
   }
 
   /** Packets that found the queue full. */

@@ -122,6 +122,29 @@ export class Guard {
     }
   }
 
+  /** Stands before the port in these families; before `install` that is remembered alone. */
+  listenIn(outside: readonly Family[]): void {
+    const before = this.#spec;
+    this.#spec = { ...before, outside };
+    if (this.#monitor === undefined) return;
+    try {
+      this.#replace(this.#peers);
+    } catch (error) {
+      this.#spec = before;
+      throw error;
+    }
+  }
+
+  /** Removes rules of families that are not in use now: an earlier run may have left some. */
+  removeOthers(): void {
+    const used = tablesOf(this.#spec);
+    removeGuardRules(
+      this.#nft,
+      this.#spec,
+      FAMILIES.filter((family) => !used.includes(family)),
+    );
+  }
+
   /** Packets refused since the rules were made; undefined where they are not counted. */
   refusedPackets(): bigint | undefined {
     if (!this.#spec.counters) return undefined;
@@ -212,7 +235,9 @@ export class Guard {
       // somebody has removed elements since we looked.
       if (!(error instanceof KernelError && ['EEXIST', 'ENOENT'].includes(error.errno)))
         throw error;
-      this.#nft.runScript(`${removal(this.#nft, spec)}\n${installGuard(spec, wanted)}`);
+      this.#nft.runScript(
+        `${removal(this.#nft, spec, tablesOf(spec))}\n${installGuard(spec, wanted)}`,
+      );
     }
     this.#spec = spec;
     this.#peers = peers;
@@ -242,22 +267,30 @@ export class Guard {
   }
 }
 
+const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
+
 /** Removes the rules of one tunnel, of both families, and each table when it is empty then. */
-export function removeGuardRules(nft: Nft, spec: Pick<GuardSpec, 'table' | 'port'>): void {
-  nft.runScript(removal(nft, spec));
-  for (const family of FAMILIES) {
+export function removeGuardRules(
+  nft: Nft,
+  spec: Pick<GuardSpec, 'table' | 'port'>,
+  families = FAMILIES,
+): void {
+  nft.runScript(removal(nft, spec, families));
+  for (const family of families) {
     if (nft.tableIsEmpty(WORD[family], spec.table))
       nft.runScript(`delete table ${WORD[family]} ${spec.table}`);
   }
 }
 
-function removal(nft: Nft, spec: Pick<GuardSpec, 'table' | 'port'>): string {
-  return FAMILIES.map((family) =>
-    removeGuard(spec, family, nft.objects(WORD[family], spec.table)),
-  ).join('\n');
+function removal(
+  nft: Nft,
+  spec: Pick<GuardSpec, 'table' | 'port'>,
+  families: readonly Family[],
+): string {
+  return families
+    .map((family) => removeGuard(spec, family, nft.objects(WORD[family], spec.table)))
+    .join('\n');
 }
-
-const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 
 /** undefined where nothing is counted. */
 function sum(counts: readonly (bigint | undefined)[]): bigint | undefined {

@@ -5,10 +5,9 @@ import { openNft } from '../../nft/nft.ts';
 import { AltAddresses } from './alt-addresses.ts';
 import { isDeviceNameOf } from './device-names.ts';
 import { removeGuardRules } from './guard.ts';
-import { removeListener } from './listener.ts';
 import type { FouRecord } from './record.ts';
-import { isTunnelOfPort } from './tunnel-device.ts';
 import { UnreachableRoutes } from '../unreachable-routes.ts';
+import { isTunnelOfPort } from './kinds.ts';
 
 /**
  * Removes what a dead run left: its tunnel devices, the alternative addresses, the routes of the last
@@ -30,10 +29,10 @@ export async function removeLeftovers(
   } finally {
     route.close();
   }
-  if (record.madeListener) {
+  if (record.madeListeners.length > 0) {
     const fou = openFouNetlink();
     try {
-      await removeListener(fou, record.port);
+      for (const family of record.madeListeners) await fou.remove({ family, port: record.port });
     } finally {
       fou.close();
     }

@@ -1,32 +1,26 @@
 import { IpipouError, KernelError, withExit } from '../../../core/errors.ts';
-import type { Port } from '../../../core/units.ts';
-import type { FouListener, FouNetlink } from '../../netlink/fou.ts';
-
-/** IPPROTO_IPIP of <linux/in.h>; ip(8)'s word "ipip" is another number. */
-const IPPROTO_IPIP = 4;
+import type { FouIdentity, FouListener, FouNetlink, FouSpec } from '../../netlink/fou.ts';
 
 /**
- * Makes the FOU listener that hands packets on `port` to ipip. One that is there already with that
- * meaning is used. `announce` is called before one is made. Returns whether one was made; rejects
- * with exit 'fou' when the port cannot be had.
+ * Makes a FOU listener that hands packets to the tunnel devices. One that is there already with that
+ * meaning is used, one of another is made anew where it is `ours`. `announce` is called before one is made.
+ * Returns whether one was made; rejects with exit 'fou' when the port cannot be had.
  */
 export async function ensureListener(
   fou: FouNetlink,
-  port: Port,
-  announce: () => void,
+  spec: FouSpec,
+  { ours, announce }: { readonly ours: boolean; readonly announce: () => void },
 ): Promise<boolean> {
-  const there = await findListener(fou, port);
+  const { port } = spec;
+  const there = findListener(await fou.list(), spec);
   if (there !== undefined) {
-    if (there.ipproto === IPPROTO_IPIP && there.type === 'direct') return false;
-    throw new IpipouError(
-      'fou',
-      `FOU port ${port}: it is in use for protocol ${there.ipproto} (${there.type})`,
-      { hint: `choose another fou-local-port, or remove it: ip fou del port ${port}` },
-    );
+    if (there.ipproto === spec.ipproto && there.type === (spec.type ?? 'direct')) return false;
+    if (!ours) throw usedOtherwise(there);
+    await fou.remove(there);
   }
   announce();
   try {
-    await fou.add({ family: 'ipv4', port, ipproto: IPPROTO_IPIP });
+    await fou.add(spec);
   } catch (error) {
     const taken = error instanceof KernelError && error.errno === 'EADDRINUSE';
     throw withExit(
@@ -38,19 +32,26 @@ export async function ensureListener(
   return true;
 }
 
-/** Removes the listener; quiet when it is gone. */
-export async function removeListener(fou: FouNetlink, port: Port): Promise<void> {
-  await fou.remove({ family: 'ipv4', port });
-}
-
-/** The listener on `port` for every address and device; others of that port stand in the way of ours. */
-export async function findListener(fou: FouNetlink, port: Port): Promise<FouListener | undefined> {
-  return (await fou.list()).find(
+/** The listener of a family on a port for every address and device; others of that port stand in the way of ours. */
+export function findListener(
+  listeners: readonly FouListener[],
+  { family, port }: Pick<FouIdentity, 'family' | 'port'>,
+): FouListener | undefined {
+  return listeners.find(
     (listener) =>
-      listener.family === 'ipv4' &&
+      listener.family === family &&
       listener.port === port &&
       listener.local === undefined &&
       listener.device === undefined &&
       listener.peer === undefined,
+  );
+}
+
+function usedOtherwise({ family, port, ipproto, type }: FouListener): IpipouError {
+  const flag = family === 'ipv6' ? '-6 ' : '';
+  return new IpipouError(
+    'fou',
+    `FOU port ${port}: it is in use for protocol ${ipproto} (${type})`,
+    { hint: `choose another fou-local-port, or remove it: ip ${flag}fou del port ${port}` },
   );
 }

@@ -6,6 +6,8 @@ import { defaultTtl } from '../../system/default-ttl.ts';
 import { PeerRoutes } from '../peer-routes.ts';
 import { AltAddresses } from './alt-addresses.ts';
 import { Guard } from './guard.ts';
+import { insideOf } from './kinds.ts';
+import { OuterFamilies } from './outer-families.ts';
 import { PeerTable } from './peer-table.ts';
 import { RunRecord } from './run-record.ts';
 import type { DeviceEnvironment } from './tunnel-device.ts';
@@ -18,6 +20,7 @@ export type PlaneParts = {
   readonly route: RouteNetlink;
   readonly fou: FouNetlink;
   readonly guard: Guard;
+  readonly outer: OuterFamilies;
   readonly alts: AltAddresses;
   readonly routes: PeerRoutes;
   readonly unreachable: UnreachableRoutes;
@@ -32,27 +35,31 @@ export function openParts(context: PlaneContext): PlaneParts {
   const spec = {
     table: config.nft.table,
     port: config.outer.localPort,
-    outside: ['ipv4'] as const,
-    inside: ['ipv4'] as const,
+    outside: [],
+    inside: insideOf(config),
     device: config.outer.device,
     queue: config.queue.number,
     strangers: config.role === 'server',
     authLengths: context.authLengths,
     counters: config.nft.counters,
   };
+  const fou = openFouNetlink();
+  const record = new RunRecord(config, journal);
+  const guard = new Guard(openNft(), spec, (repaired) => {
+    listener.disturbed(`nftables table ${config.nft.table}`, repaired);
+  });
   return {
     context,
     environment: { route, config, defaultTtl: defaultTtl() },
     route,
-    fou: openFouNetlink(),
-    guard: new Guard(openNft(), spec, (repaired) => {
-      listener.disturbed(`nftables table ${config.nft.table}`, repaired);
-    }),
+    fou,
+    guard,
+    outer: new OuterFamilies({ context, route, fou, guard, record }),
     alts: new AltAddresses(route),
     routes: new PeerRoutes(route),
     unreachable: new UnreachableRoutes(route, config.outer.localPort),
     peers: new PeerTable(),
-    record: new RunRecord(config, journal),
+    record,
   };
 }
 

@@ -1,16 +1,18 @@
 import {
+  familyOf,
   hostPrefix,
-  innerIpv4FromNumber,
   ofFamily,
+  parseInnerIp,
   pathKey,
-  type InnerIp,
+  prefixOf,
   type OuterIp,
   type Prefix,
   type PathKey,
 } from '../../../core/addr.ts';
 import { capturesOuter } from '../../../core/captures-outer.ts';
 import { isHostOf } from '../../../core/config/build-peer.ts';
-import { DEFAULT_PEER } from '../../../core/config/tunnel-config.ts';
+import { carries } from '../../../core/config/families.ts';
+import { DEFAULT_PEER, type TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import {
   pairOf,
   type Admission,
@@ -19,6 +21,7 @@ import {
 } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
+import type { DeviceAddress } from '../device-address.ts';
 import type { PeerRouting } from '../peer-routes.ts';
 import { outerOf, routedPrefixes } from '../peer-routing.ts';
 import { CounterLedger } from './counter-ledger.ts';
@@ -30,6 +33,7 @@ export class Peer {
   known: PlanePeer;
   readonly device: TunnelDevice;
   readonly ledger = new CounterLedger();
+  readonly #config: TunnelConfig;
   /** Where it is admitted; undefined while it is not. */
   admission: Admission | undefined;
   /** Where its device may point besides, while it is on its way in or out: nothing is admitted there. */
@@ -38,6 +42,7 @@ export class Peer {
 
   constructor(known: PlanePeer, device: string, environment: DeviceEnvironment) {
     this.known = known;
+    this.#config = environment.config;
     this.device = new TunnelDevice(device, environment);
   }
 
@@ -55,26 +60,35 @@ export class Peer {
     return {
       path: admission.path,
       local: pairOf(admission).local,
-      peerIp: this.peerIp,
+      addresses: this.addresses,
       mtuLimit: this.mtuLimit,
     };
   }
 
-  /** Its routes out of `device`, which has the MTU of the peer's path itself. */
+  /** Its routes out of `device`, which was pointed at it. */
   routing(device: IfIndex, outer = this.outer): PeerRouting {
-    return { device, prefixes: devicePrefixes(this.known), mtu: undefined, outer };
+    return { device, prefixes: this.prefixes, mtu: this.device.room?.route, outer };
   }
 
-  /** The other end of its device's address: the default peer's has one, as the description has it. */
-  get peerIp(): InnerIp | undefined {
-    return this.id === DEFAULT_PEER ? ofFamily(this.known.innerIps, 'ipv4') : undefined;
+  /** Prefixes that get a route out of its device. */
+  get prefixes(): readonly Prefix[] {
+    return devicePrefixes(this.known, carries(this.#config.inner, 'ipv6'));
+  }
+
+  /** Those of its device: the default peer's IPv4 one has the other end as well, as the description has it. */
+  get addresses(): readonly DeviceAddress[] {
+    const other = this.id === DEFAULT_PEER ? ofFamily(this.known.innerIps, 'ipv4') : undefined;
+    return this.#config.inner.ips.map((ip) => ({
+      ip,
+      peer: familyOf(ip) === 'ipv4' ? other : undefined,
+    }));
   }
 
   /** What the guard is to know of it. */
   guarded(change: Partial<GuardPeer> = {}): GuardPeer {
     return {
       device: this.device.name,
-      innerSources: sourcesOf(this.known),
+      innerSources: sourcesOf(this.known, this.#config),
       hint: this.known.hint,
       admission: this.admission,
       besides: this.besides,
@@ -89,22 +103,32 @@ export class Peer {
 }
 
 /**
- * Prefixes that get a route out of a peer's device. The kernel itself makes the one to the other end of
- * the device's address.
+ * Prefixes that get a route out of a peer's device. To the other end of the device's IPv4 address the kernel
+ * makes one itself, which is good where the device has the MTU of the path: where IPv4 is all that is carried.
  */
-export function devicePrefixes(peer: PlanePeer): readonly Prefix[] {
+export function devicePrefixes(peer: PlanePeer, carriesIpv6 = false): readonly Prefix[] {
   const { id, innerIps } = peer;
   return routedPrefixes(peer).filter(
-    (prefix) => !(id === DEFAULT_PEER && isHostOf(prefix, innerIps)),
+    (prefix) => carriesIpv6 || !(id === DEFAULT_PEER && isHostOf(prefix, innerIps)),
   );
 }
 
 /** Whose inner addresses are its own, but for what others have by longer prefixes. */
-function sourcesOf({ innerIps, allowedIps }: PlanePeer): readonly Prefix[] {
-  return allowedIps === 'any' ? [...innerIps.map((ip) => hostPrefix(ip)), EVERYTHING] : allowedIps;
+function sourcesOf(
+  { innerIps, allowedIps }: PlanePeer,
+  { inner }: Pick<TunnelConfig, 'inner'>,
+): readonly Prefix[] {
+  if (allowedIps !== 'any') return allowedIps;
+  return [
+    ...innerIps.map((ip) => hostPrefix(ip)),
+    ...EVERYTHING.filter(({ ip }) => carries(inner, familyOf(ip))),
+  ];
 }
 
-const EVERYTHING: Prefix = { ip: innerIpv4FromNumber(0), length: 0 };
+const EVERYTHING: readonly Prefix[] = ['0.0.0.0', '::'].flatMap((text) => {
+  const ip = parseInnerIp(text);
+  return ip === undefined ? [] : [prefixOf(ip, 0)];
+});
 
 /** Prefixes that lead nowhere while their peer is not admitted, of one that takes what is left its own address. */
 export function claimedPrefixes(

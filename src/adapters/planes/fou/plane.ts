@@ -18,9 +18,8 @@ import {
 import { deleteConntrack } from '../../netlink/conntrack.ts';
 import type { Link } from '../../netlink/route.ts';
 import { openRawUdp, type RawUdp } from '../../raw-socket.ts';
-import { tunnelAddress } from '../device-address.ts';
 import { openOuterErrors } from '../icmp-errors.ts';
-import { deviceMtu } from '../inner-mtu.ts';
+import { deviceMtu, ETHERNET_MTU } from '../inner-mtu.ts';
 import { openOrUndo } from '../open-or-undo.ts';
 import { Serial } from '../serial.ts';
 import { Admissions } from './admissions.ts';
@@ -28,13 +27,13 @@ import { adopt } from './adoption.ts';
 import { Configuration } from './configuration.ts';
 import { ControlQueue } from './control.ts';
 import { CAPABILITIES } from './limits.ts';
-import { ensureListener, findListener, removeListener } from './listener.ts';
 import { closeParts, openParts, type PlaneParts } from './parts.ts';
 import { Repairs } from './repairs.ts';
+import { pathMtu } from './room.ts';
 import { countersOf } from './tunnel-device.ts';
 
 /**
- * The `fou` plane: kernel FOU and an ipip device a peer, guarded by nftables, with an NFQUEUE for
+ * The `fou` plane: kernel FOU and a tunnel device a peer (kinds.ts), guarded by nftables, with an NFQUEUE for
  * everything that is not data of an admitted peer and a raw socket for what we send from the
  * tunnel's own port (which the FOU listener holds).
  *
@@ -43,8 +42,8 @@ import { countersOf } from './tunnel-device.ts';
  * admissions.ts.
  *
  * Of "fragmentation needed" about outer packets the kernel learns itself (the listener's socket is found by
- * their ports, udp_err() of net/ipv4/udp.c), and ipip then answers inner packets that are too big (measured
- * on 6.1). What else ICMP says a client hears: icmp-errors.ts.
+ * their ports, udp_err() of net/ipv4/udp.c and net/ipv6/udp.c), and the device then answers inner packets that are
+ * too big (measured on 6.1). What else ICMP says a client hears: icmp-errors.ts.
  */
 export class FouPlane implements DataPlane {
   readonly name = 'fou';
@@ -87,7 +86,7 @@ export class FouPlane implements DataPlane {
   }
 
   async #open(): Promise<void> {
-    const { context, alts, guard, peers, record, unreachable } = this.#parts;
+    const { context, alts, guard, outer, peers, record, unreachable } = this.#parts;
     const adoption = await adopt(this.#parts, () => {
       this.#tookOver = true;
     });
@@ -95,10 +94,14 @@ export class FouPlane implements DataPlane {
     this.#queue = this.#openQueue();
     this.#undo.push('queue', () => this.#queue?.close());
     await this.#configuration.begin(context.config.peers.map(planePeer), adoption);
+    const families = await outer.first(adoption.kept.map(({ path }) => path.remote.ip));
+    guard.listenIn(families);
     guard.install(new Map(peers.all().map((peer) => [peer.id, peer.guarded()])));
     // Rules that could not be made are not ours to remove.
     this.#undo.push('nftables rules', () => guard.remove());
-    await this.#openListener();
+    this.#undo.push('FOU port', () => outer.close());
+    await outer.openFirst(families);
+    if (adoption.kept.length > 0) await outer.closeOthers();
     this.#undo.push('alternative addresses', () => alts.removeAll());
     this.#undo.push('routes of the last resort', () => unreachable.set([]));
     this.#undo.push('tunnel devices', () => this.#removeDevices());
@@ -117,22 +120,6 @@ export class FouPlane implements DataPlane {
       publicLocal: (path) => this.#publicLocal(path),
       packet: (packet) => context.listener.packet(packet),
       carries: (path) => peers.carries(path),
-    });
-  }
-
-  async #openListener(): Promise<void> {
-    const { context, fou, record } = this.#parts;
-    const { localPort } = context.config.outer;
-    const made = await ensureListener(fou, localPort, () => {
-      record.setMadeListener();
-    });
-    if (!made && !record.madeListener) {
-      context.log('warn', 'the FOU port was there already; it is used and will be left', {
-        port: localPort,
-      });
-    }
-    this.#undo.push('FOU port', async () => {
-      if (record.madeListener) await removeListener(fou, localPort);
     });
   }
 
@@ -166,18 +153,7 @@ export class FouPlane implements DataPlane {
   }
 
   async limitMtu(id: PeerId, mtu: number | undefined): Promise<void> {
-    await this.#serial.run(async () => {
-      const peer = this.#parts.peers.require(id);
-      const before = peer.mtuLimit;
-      peer.mtuLimit = mtu;
-      if (peer.admission === undefined || mtu === before) return;
-      try {
-        await peer.device.point(peer.pointing(peer.admission));
-      } catch (error) {
-        peer.mtuLimit = before;
-        throw error;
-      }
-    });
+    await this.#serial.run(() => this.#admissions.limit(this.#parts.peers.require(id), mtu));
   }
 
   async send({ path, payload, ttl, probe }: OutgoingControl): Promise<void> {
@@ -203,11 +179,10 @@ export class FouPlane implements DataPlane {
   async #recentLinks(): Promise<ReadonlyMap<string, Link>> {
     const now = performance.now() as Millis;
     if (this.#links && now - this.#links.at < COUNTER_MAX_AGE / 2) return this.#links.byName;
-    const { context, fou, route } = this.#parts;
+    const { fou, outer, route } = this.#parts;
     const byName = new Map((await route.links()).map((link) => [link.name, link]));
     this.#links = { at: now, byName };
-    const listener = await findListener(fou, context.config.outer.localPort);
-    if (listener === undefined) this.#repairs.listener();
+    if (!outer.areThere(await fou.list())) this.#repairs.listener();
     return byName;
   }
 
@@ -229,8 +204,9 @@ export class FouPlane implements DataPlane {
     const { context, peers, route } = this.#parts;
     const { config } = context;
     const link = await route.linkByName(config.inner.device);
-    const remote = peers.admitted()[0]?.[1].path.remote.ip ?? tunnelAddress(config, 'ipv4').ip;
-    return link?.mtu ?? deviceMtu(route, remote, config);
+    const [first] = peers.admitted();
+    const remote = first?.[1].path.remote.ip ?? config.inner.ips[0];
+    return link?.mtu ?? (remote === undefined ? ETHERNET_MTU : deviceMtu(route, remote, config));
   }
 
   async describePeer(id: PeerId): Promise<PeerDescription> {
@@ -241,7 +217,7 @@ export class FouPlane implements DataPlane {
     return {
       ...peer.ledger.total(countersOf(link)),
       device: peer.device.name,
-      mtu: link?.mtu ?? (await this.#mtu()),
+      mtu: (link && peer.device.room && pathMtu(peer.device.room)) ?? (await this.#mtu()),
       localAlt: peer.admission?.alt,
       refused: foreign === undefined ? {} : { 'inner-source': foreign },
     };

@@ -1,4 +1,10 @@
-import { parseOuterIp, type OuterIp, type Path } from '../../../core/addr.ts';
+import {
+  familyOf,
+  parseOuterIp,
+  type Family,
+  type OuterIp,
+  type Path,
+} from '../../../core/addr.ts';
 import type { PeerId, TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { port as toPort, type Port } from '../../../core/units.ts';
 
@@ -9,8 +15,8 @@ import { port as toPort, type Port } from '../../../core/units.ts';
 export type FouRecord = {
   readonly version: 2;
   readonly port: Port;
-  /** Whether the FOU listener is ours; a listener that was there before is used and left. */
-  readonly madeListener: boolean;
+  /** Families whose FOU listener is ours; a listener that was there before is used and left. */
+  readonly madeListeners: readonly Family[];
   /** Name of the default peer's device; the others' begin with it. */
   readonly device: string;
   readonly table: string;
@@ -34,7 +40,7 @@ export function newRecord(config: TunnelConfig): FouRecord {
   return {
     version: 2,
     port: config.outer.localPort,
-    madeListener: false,
+    madeListeners: [],
     device: config.inner.device,
     table: config.nft.table,
     peers: [],
@@ -46,19 +52,27 @@ export function newRecord(config: TunnelConfig): FouRecord {
 export function parseRecord(value: unknown): FouRecord | undefined {
   if (!isObject(value) || value['version'] !== 2) return undefined;
   const port = parsePortValue(value['port']);
-  const { device, table, madeListener } = value;
+  const { device, table } = value;
   if (port === undefined || typeof device !== 'string' || typeof table !== 'string') {
     return undefined;
   }
   return {
     version: 2,
     port,
-    madeListener: madeListener === true,
+    madeListeners: parseListeners(value),
     device,
     table,
     peers: parseList(value['peers'], parsePeer),
     madeAlts: parseList(value['madeAlts'], parseAddress),
   };
+}
+
+/** A run that knew IPv4 alone said `madeListener`. */
+function parseListeners(value: Readonly<Record<string, unknown>>): readonly Family[] {
+  if (value['madeListener'] === true) return ['ipv4'];
+  return parseList(value['madeListeners'], (item) =>
+    item === 'ipv4' || item === 'ipv6' ? item : undefined,
+  );
 }
 
 function parsePeer(value: unknown): PeerRecord | undefined {
@@ -78,7 +92,8 @@ function parsePath(value: unknown): Path | undefined {
   if (!isObject(value)) return undefined;
   const local = parseEnd(value['local']);
   const remote = parseEnd(value['remote']);
-  return local && remote ? { local, remote } : undefined;
+  if (!local || !remote || familyOf(local.ip) !== familyOf(remote.ip)) return undefined;
+  return { local, remote };
 }
 
 function parseEnd(value: unknown): Path['local'] | undefined {

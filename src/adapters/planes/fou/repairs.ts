@@ -1,11 +1,10 @@
-import { parseOuterIp, formatPrefix } from '../../../core/addr.ts';
+import { familyOf, formatPrefix, parseOuterIp } from '../../../core/addr.ts';
 import { RT_TABLE_MAIN } from '../../../core/netlink/route.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { putBack } from '../repairs.ts';
 import type { Admissions } from './admissions.ts';
-import { ensureListener } from './listener.ts';
 import type { PlaneParts } from './parts.ts';
-import { devicePrefixes, type Peer } from './peer.ts';
+import type { Peer } from './peer.ts';
 
 /** Runs work when no other change of the kernel is being made. */
 export type Serial = <T>(work: () => Promise<T>) => Promise<T>;
@@ -45,12 +44,7 @@ export class Repairs {
 
   /** The FOU listener is gone. */
   listener(): void {
-    const { fou, context, record } = this.#parts;
-    this.#repair('FOU port', async () =>
-      ensureListener(fou, context.config.outer.localPort, () => {
-        record.setMadeListener();
-      }),
-    );
+    this.#repair('FOU port', () => this.#parts.outer.mend());
   }
 
   #onEvent(event: RouteEvent): void {
@@ -64,7 +58,10 @@ export class Repairs {
         this.#mendDevice(event.index, 'tunnel device');
         break;
       case 'address':
-        if (event.change === 'new') break;
+        if (event.change === 'new') {
+          this.#follow(event);
+          break;
+        }
         this.#mendDevice(event.index, 'address of the tunnel device');
         this.#mendAlt(event);
         break;
@@ -79,6 +76,19 @@ export class Repairs {
     if (peer) this.peer(peer, what);
   }
 
+  /** The host may have a family now that it had not. */
+  #follow({ ip }: RouteEvent & { kind: 'address' }): void {
+    const { context, outer } = this.#parts;
+    if (outer.open.includes(familyOf(ip))) return;
+    void this.#serial(async () => {
+      const opened = this.#watch === undefined ? [] : await outer.follow();
+      for (const family of opened)
+        context.log('info', 'the port is open in a family more', { family });
+    }).catch((error: unknown) => {
+      context.log('warn', 'the port is not open in a family more', { error: String(error) });
+    });
+  }
+
   #mendAlt({ ip }: RouteEvent & { kind: 'address' }): void {
     const { alts, peers } = this.#parts;
     const address = parseOuterIp(ip);
@@ -91,13 +101,14 @@ export class Repairs {
   /** Ours go too when we remove them, but by the time we hear of it they are no longer asked for. */
   #routeGone({ oif, destination, prefix }: RouteEvent & { kind: 'route' }): void {
     const { peers, unreachable } = this.#parts;
-    if (oif === undefined) {
+    const peer = oif === undefined ? undefined : peers.byDevice(oif);
+    if (peer === undefined) {
+      // Those of IPv6 lead out of the loopback device.
       if (unreachable.has(destination, prefix)) this.#mendUnreachable();
       return;
     }
-    const peer = peers.byDevice(oif);
     const gone = formatPrefix({ ip: destination, length: prefix });
-    if (peer && devicePrefixes(peer.known).some((wanted) => formatPrefix(wanted) === gone)) {
+    if (peer.prefixes.some((wanted) => formatPrefix(wanted) === gone)) {
       this.peer(peer, 'route to a peer');
     }
   }
@@ -111,7 +122,7 @@ export class Repairs {
     const { admission } = peer;
     if (admission === undefined) return false;
     const link = await peer.device.find();
-    const stands = link?.up === true && (await peer.device.hasAddress(peer.peerIp));
+    const stands = link?.up === true && (await peer.device.hasAddresses(peer));
     const { alt } = admission;
     const whole = stands && (alt === undefined || (await this.#parts.alts.present(alt)));
     const mendedRoutes = await this.#admissions.settle(peer, admission);

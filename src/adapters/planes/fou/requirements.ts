@@ -28,6 +28,28 @@ const MODULES: readonly Module[] = [
 ];
 
 /**
+ * Those of tunnels of IPv6, outside or inside. The devices' own the kernel loads by itself with the first of them,
+ * and puts one more device into every namespace then: that they could be loaded is enough before.
+ */
+const IPV6_MODULES = {
+  fou6: { purpose: 'Foo-over-UDP encapsulation in IPv6', load: true },
+  ip6_tunnel: { purpose: 'tunnel devices of IPv6', load: false },
+  sit: { purpose: 'tunnel devices for IPv6 in IPv4', load: false },
+} as const;
+
+/** The first of these that is not to be had; those without devices are loaded. */
+export async function missingModule(
+  names: readonly (keyof typeof IPV6_MODULES)[],
+): Promise<Requirement | undefined> {
+  for (const name of names) {
+    const { purpose, load } = IPV6_MODULES[name];
+    const requirement = await moduleRequirement({ name, purpose }, load);
+    if (!requirement.met) return requirement;
+  }
+  return undefined;
+}
+
+/**
  * What the plane needs of this machine. With `load`, modules that are there but not loaded are
  * loaded (modprobe); without it they are only looked for.
  */

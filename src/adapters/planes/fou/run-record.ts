@@ -1,4 +1,4 @@
-import type { OuterIp } from '../../../core/addr.ts';
+import type { Family, OuterIp } from '../../../core/addr.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { PeerId, PlaneJournal } from '../../../ports/data-plane.ts';
 import { newRecord, type FouRecord, type PeerRecord } from './record.ts';
@@ -8,7 +8,7 @@ export class RunRecord {
   readonly #journal: PlaneJournal;
   readonly #base: FouRecord;
   readonly #peers = new Map<PeerId, PeerRecord>();
-  #madeListener = false;
+  #madeListeners: readonly Family[] = [];
   #madeAlts: readonly OuterIp[] = [];
 
   constructor(config: TunnelConfig, journal: PlaneJournal) {
@@ -16,19 +16,24 @@ export class RunRecord {
     this.#base = newRecord(config);
   }
 
-  get madeListener(): boolean {
-    return this.#madeListener;
+  get madeListeners(): readonly Family[] {
+    return this.#madeListeners;
   }
 
   /** Goes on where an earlier run ended, with those of its peers that are kept. */
   adopt(left: FouRecord, peers: readonly PeerRecord[]): void {
-    this.#madeListener = left.madeListener;
+    this.#madeListeners = left.madeListeners;
     this.#madeAlts = left.madeAlts;
     this.setPeers(peers);
   }
 
-  setMadeListener(): void {
-    this.#madeListener = true;
+  addMadeListener(family: Family): void {
+    this.#madeListeners = [...new Set([...this.#madeListeners, family])];
+    this.#save();
+  }
+
+  removeMadeListener(family: Family): void {
+    this.#madeListeners = this.#madeListeners.filter((made) => made !== family);
     this.#save();
   }
 
@@ -55,7 +60,7 @@ export class RunRecord {
   #save(): void {
     this.#journal.save({
       ...this.#base,
-      madeListener: this.#madeListener,
+      madeListeners: this.#madeListeners,
       madeAlts: this.#madeAlts,
       peers: [...this.#peers.values()],
     } satisfies FouRecord);
