@@ -8,6 +8,8 @@ export type ReloadSignal = 'SIGUSR1' | 'SIGHUP';
 export type CommandContext = {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  /** Lines of the terminal that stdout is; undefined where it is none. */
+  readonly rows: () => number | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted by SIGINT and SIGTERM; a command then cleans up and returns. */
   readonly signal: AbortSignal;

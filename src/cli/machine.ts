@@ -32,6 +32,8 @@ export type Machine = {
   readonly deviceCounters: (device: string) => TrafficCounts | undefined;
   /** Begins a new log file of a device, for a daemon in the background; its path. */
   readonly beginLogFile: (device: string) => string;
+  /** Where such a file is. */
+  readonly logFileOf: (device: string) => string;
   /** From now on a crash leaves nothing of this process's memory, where secrets are. */
   readonly forbidCoreDumps: () => void;
   /** Node's version, capabilities, addresses. */

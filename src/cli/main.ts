@@ -54,6 +54,7 @@ const context: CommandContext = {
   stderr: (text) =>
     // Words for a person are about what went wrong: priority 3 in systemd's journal (sd-daemon(3)).
     void process.stderr.write(inJournal ? text.replaceAll(/^(?=.)/gm, '<3>') : text),
+  rows: () => (process.stdout.isTTY ? process.stdout.rows : undefined),
   env: process.env,
   signal: end.signal,
   hurry: hurry.signal,

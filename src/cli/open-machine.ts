@@ -14,7 +14,7 @@ import { controlClient, controlListener } from '../adapters/system/control-socke
 import { forbidCoreDumps } from '../adapters/system/core-dumps.ts';
 import { defaultTtl } from '../adapters/system/default-ttl.ts';
 import { hasFamily } from '../adapters/udp/tunnel-socket.ts';
-import { beginLogFile } from '../adapters/system/log-files.ts';
+import { beginLogFile, logFileOf } from '../adapters/system/log-files.ts';
 import { createMemoryStore } from '../adapters/system/memory-store.ts';
 import { createNotify } from '../adapters/system/notify.ts';
 import { createRunStore } from '../adapters/system/run-store.ts';
@@ -49,7 +49,8 @@ export function openMachine(env: Env): Machine {
     },
     signalProcess: (pid, signal) => void process.kill(pid, signal),
     deviceCounters,
-    beginLogFile: (device) => beginLogFile(env['IPIPOU_LOG_DIR'] || '/var/log/ipipou', device),
+    beginLogFile: (device) => beginLogFile(logFolder(env), device),
+    logFileOf: (device) => logFileOf(logFolder(env), device),
     forbidCoreDumps,
     facts,
   };
@@ -103,4 +104,8 @@ function effectiveCapabilities(): bigint {
   const status = readFileSync('/proc/self/status', 'utf8');
   const digits = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
   return BigInt(`0x${digits}`);
+}
+
+function logFolder(env: Readonly<Record<string, string | undefined>>): string {
+  return env['IPIPOU_LOG_DIR'] || '/var/log/ipipou';
 }

@@ -5,9 +5,11 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { innerAddresses } from '../rig/addresses.ts';
 import { changed, DESCRIBED, IPIPOU } from '../rig/daemon.ts';
 import { labScene } from '../rig/lab-scene.ts';
 import { succeeds } from '../rig/patience.ts';
+import { expectPing } from '../rig/traffic.ts';
 
 const SERVER = changed(DESCRIBED.server, 'dataplane tun');
 const CLIENT = changed(DESCRIBED.client, 'dataplane tun');
@@ -127,4 +129,63 @@ test('hooks run at the start and the end of the tunnel and as its peer comes, an
   expect(await forbidden.program.finished).toMatchObject({ code: 1 });
   expect(forbidden.program.output()).toContain('pre-up: exit code 3: not today');
   expect(await scene.hosts.run(scene.lab.server, ['show'])).toMatchObject({ code: 0, stdout: '' });
+});
+
+test('show tells single fields, a line a peer', async () => {
+  const s = await scene.start(scene.lab.server, SERVER);
+  await s.ready();
+  const c = await scene.start(scene.lab.client(), CLIENT);
+  await Promise.all([s.established(), c.established()]);
+  const field = (...args: readonly string[]) =>
+    scene.hosts.run(scene.lab.server, ['show', 'ipipou0', ...args]);
+  expect(await field('peers')).toMatchObject({ code: 0, stdout: 'default\n' });
+  expect(await field('endpoints')).toMatchObject({ stdout: 'default\t203.0.113.2:10000\n' });
+  expect((await field('last-heard')).stdout).toMatch(/^default\t1[0-9]{9}\n$/);
+  expect((await field('transfer')).stdout).toMatch(/^default\t[0-9]+\t[0-9]+\n$/);
+  expect(await field('colour')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('no field "colour"') as string,
+  });
+});
+
+test('watch shows a line a peer with what passes, until it is interrupted', async () => {
+  const s = await scene.start(scene.lab.server, SERVER);
+  await s.ready();
+  const c = await scene.start(scene.lab.client(), CLIENT);
+  await Promise.all([s.established(), c.established()]);
+  const { server } = scene.lab;
+  const watch = scene.lab.spawn(server, [process.execPath, IPIPOU, 'watch'], {
+    env: scene.hosts.env(server),
+  });
+  await expectPing(scene.lab, scene.lab.client(), innerAddresses(0).server);
+  await watch.waitFor(/ipipou0 .*: server, tun, 1 of 1 established/);
+  await watch.waitFor(/default +established +203\.0\.113\.2:10000 .* B\/s +[0-9.]+ K?i?B\/s +1472/);
+  expect(await watch.stop('SIGINT')).toMatchObject({ code: 0 });
+});
+
+test('logs finds the log of a tunnel, follows it, and finds it when the tunnel is down', async () => {
+  const { server } = scene.lab;
+  const file = await scene.hosts.writeConfig(server, 'logged', SERVER);
+  const run = (...args: readonly string[]) => scene.hosts.run(server, args);
+  expect(await run('up', file)).toMatchObject({ code: 0 });
+  expect((await run('logs', 'ipipou0', '-n', '1')).stdout.trim().split('\n')).toHaveLength(1);
+  const follow = scene.lab.spawn(server, [process.execPath, IPIPOU, 'logs', file, '-f'], {
+    env: scene.hosts.env(server),
+  });
+  await follow.waitFor(/ ready /);
+  expect(await run('down', file)).toMatchObject({ code: 0 });
+  await follow.waitFor(/taking the tunnel down/);
+  expect(await follow.stop('SIGINT')).toMatchObject({ code: 0 });
+  for (const word of ['ipipou0', file]) {
+    const { code, stdout } = await run('logs', word);
+    expect([word, code]).toEqual([word, 0]);
+    expect(stdout).toContain('taking the tunnel down');
+  }
+  expect(await run('logs', 'ipipou9')).toMatchObject({ code: 1 });
+  const s = await scene.start(server, SERVER);
+  await s.ready();
+  expect(await run('logs', 'ipipou0')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('runs in the foreground') as string,
+  });
 });

@@ -11,12 +11,17 @@ import { isErrno, makePrivateFolder } from './files.ts';
 /** Begins a new log of a tunnel device below `folder` (/var/log/ipipou); the one before is kept. Its path. */
 export function beginLogFile(folder: string, device: string): string {
   makePrivateFolder(folder);
+  const path = logFileOf(folder, device);
+  keepPrevious(path);
+  return path;
+}
+
+/** Where the log of a tunnel device of this network namespace is, below `folder`. */
+export function logFileOf(folder: string, device: string): string {
   const own = namespaceOf('self');
   const first = namespaceOf('1');
   const name = first === undefined || own === first ? device : `${device}@${own}`;
-  const path = join(folder, `${name}.log`);
-  keepPrevious(path);
-  return path;
+  return join(folder, `${name}.log`);
 }
 
 /** Undefined where one may not look. */

@@ -10,7 +10,7 @@ import { findRun } from '../find-run.ts';
 import type { Machine } from '../machine.ts';
 
 /** How long a daemon may take to end, and how often it is looked at, in milliseconds. */
-const END_TIMEOUT = 30_000;
+const END_TIMEOUT = 90_000;
 const LOOK_EVERY = 20;
 
 export const downCommand: Command = {

@@ -2,13 +2,14 @@ import { askDaemon } from '../../app/ask-daemon.ts';
 import { surveyTunnels } from '../../app/survey.ts';
 import { DEFAULT_PEER } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
-import { EXIT } from '../../core/exit-codes.ts';
+import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { TunnelStatus } from '../../ports/control.ts';
 import type { RunEntry } from '../../ports/run-store.ts';
-import { readGiven } from '../arguments.ts';
+import { misuse, readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRun } from '../find-run.ts';
 import { formatPeer, formatTunnel } from '../format-show.ts';
+import { formatField } from '../show-fields.ts';
 import { peersJson, tunnelsJson } from '../show-json.ts';
 
 /** Peers of a tunnel that are shown to a person who does not ask for all. */
@@ -19,19 +20,27 @@ export const showCommand: Command = {
   summary: 'show the tunnels of this network namespace, and their peers',
   usage: `ipipou show [NAME|FILE|DEVICE] [--all] [--json]
 ipipou show NAME|FILE|DEVICE peer PEER [--json]
+ipipou show NAME|FILE|DEVICE FIELD
 
 What each tunnel is, whom it is connected to, how much it carried, and what is wrong; of its peers
 the first ${PEERS_SHOWN}, or with --all every one. Of a tunnel whose daemon does not answer within some
 seconds (it starts, hangs, is stopped or dead) what is known without it. Exit code 0 when all
-daemons answered, else 1. With --json all of it, as docs/JSON.md describes.`,
+daemons answered, else 1. With --json all of it, as docs/JSON.md describes. FIELD is for scripts: a
+line a peer, its name and, behind a tab, one of: peers (names alone), phases, endpoints, inner-ips,
+allowed-ips, last-authenticated, last-heard (unix seconds), transfer (bytes received, bytes sent),
+mtu, keepalive.`,
   endsAtOnce: true,
   async run(args, context) {
     const shape = { flags: ['json', 'all'], names: [0, 3] as const, what: 'a tunnel' };
     const { flags, names } = readGiven('show', args, shape);
     const machine = await context.machine();
     const [word, keyword, peer] = names;
+    if (keyword !== undefined && word !== undefined && keyword !== 'peer') {
+      if (peer !== undefined) throw misuse('show', `unexpected ${JSON.stringify(peer)}`);
+      return showField(findRun(word, machine.runs), keyword, context);
+    }
     if (keyword !== undefined) {
-      if (keyword !== 'peer' || peer === undefined || word === undefined) {
+      if (peer === undefined || word === undefined) {
         throw new IpipouError('arguments', 'show: expected `peer` and its name after the tunnel');
       }
       await showPeer(findRun(word, machine.runs), peer, flags.has('json'), context);
@@ -52,6 +61,23 @@ daemons answered, else 1. With --json all of it, as docs/JSON.md describes.`,
     return tunnels.every(({ daemon }) => daemon === 'answers') ? EXIT.ok : EXIT.generic;
   },
 };
+
+/** One field of every peer. */
+async function showField(
+  entry: RunEntry,
+  field: string,
+  context: CommandContext,
+): Promise<ExitCode> {
+  if (formatField(field, []) === undefined) {
+    throw misuse('show', `no field ${JSON.stringify(field)}`);
+  }
+  const [tunnel] = await surveyTunnels([entry], await context.machine(), () => Infinity);
+  if (tunnel?.daemon !== 'answers') {
+    throw new IpipouError('generic', `${entry.device}: ${tunnel?.why ?? 'it is gone'}`);
+  }
+  context.stdout(formatField(field, tunnel.peers) ?? '');
+  return EXIT.ok;
+}
 
 async function showPeer(
   entry: RunEntry,

@@ -6,6 +6,7 @@ import { downCommand } from './down.ts';
 import { eventsCommand } from './events.ts';
 import { helpCommand } from './help.ts';
 import { keygenCommand } from './keygen.ts';
+import { logsCommand } from './logs.ts';
 import { metricsCommand } from './metrics.ts';
 import { pubkeyCommand } from './pubkey.ts';
 import { reloadCommand } from './reload.ts';
@@ -17,6 +18,7 @@ import { statusCommand } from './status.ts';
 import { syncconfCommand } from './syncconf.ts';
 import { upCommand } from './up.ts';
 import { versionCommand } from './version.ts';
+import { watchCommand } from './watch.ts';
 
 /** Every command, in the order that help lists them. */
 export const COMMANDS: readonly Command[] = [
@@ -25,7 +27,9 @@ export const COMMANDS: readonly Command[] = [
   downCommand,
   showCommand,
   statusCommand,
+  watchCommand,
   eventsCommand,
+  logsCommand,
   metricsCommand,
   setCommand,
   syncconfCommand,

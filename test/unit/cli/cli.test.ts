@@ -21,6 +21,7 @@ async function run(
   const code = await runCli(args, {
     stdout: (text) => void (stdout += text),
     stderr: (text) => void (stderr += text),
+    rows: () => undefined,
     env: {},
     signal: new AbortController().signal,
     hurry: new AbortController().signal,
