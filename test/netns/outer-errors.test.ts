@@ -7,8 +7,10 @@ import { describeOuterErrors } from '../rig/outer-error-cases.ts';
 import { A, A_TO_B, B, eventually, INNER_B, onePair, type PlanePair } from '../rig/plane-pair.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
-describeOuterErrors('tun');
-describeOuterErrors('bpf');
+for (const family of ['ipv4', 'ipv6'] as const) {
+  describeOuterErrors('tun', 1, family);
+  describeOuterErrors('bpf', 1, family);
+}
 
 /* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
 describe('on tun', () => {
