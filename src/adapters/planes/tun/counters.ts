@@ -8,6 +8,8 @@ export const LOSSES = [
   'stranger',
   /** Not data, from an admitted peer: over the rate, or the queue was full. */
   'control',
+  /** Over IPv6 in fragments, with extension headers, or from an address that is no host's beyond a link. */
+  'unusual',
   /** From an admitted peer, with an inner source that is not its own. */
   'inner-source',
   /** Out of the device, and whom it is for is not admitted or not known. */

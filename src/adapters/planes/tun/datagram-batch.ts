@@ -204,10 +204,12 @@ export class DatagramBatch {
   #open(peer: Peer, length: number, iovec: number, iovecs: number): void {
     const message = this.#messages;
     const at = message * MMSGHDR_BYTES;
-    const { always, control, nameStride, source } = this.#shape;
+    const { always, control, nameStride, nameWords, source } = this.#shape;
+    const { words } = peer;
     this.#messages += 1;
-    copyWords(peer.nameWords, this.#names.u32, (message * nameStride) / 4);
-    copyWords(peer.sourceWords, this.#controls.u32, (message * control + source) / 4);
+    copyWords(words, 0, nameWords, this.#names.u32, (message * nameStride) / 4);
+    const to = (message * control + source) / 4;
+    copyWords(words, nameWords, words.length, this.#controls.u32, to);
     this.#vector.setWord(at + MESSAGE.iov, this.#iovecs.address + iovec * IOVEC_BYTES);
     this.#vector.setWord(at + MESSAGE.iovCount, iovecs);
     this.#vector.setWord(at + MESSAGE.controlLength, always);
@@ -268,6 +270,12 @@ export class DatagramBatch {
   }
 }
 
-function copyWords(from: Uint32Array, to: Uint32Array, at: number): void {
-  for (let index = 0; index < from.length; index += 1) to[at + index] = from[index] ?? 0;
+function copyWords(
+  words: readonly number[],
+  from: number,
+  end: number,
+  to: Uint32Array,
+  at: number,
+): void {
+  for (let index = from; index < end; index += 1) to[at + index - from] = words[index] ?? 0;
 }

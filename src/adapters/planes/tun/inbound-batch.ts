@@ -24,15 +24,27 @@ import { IPV4_MESSAGES, type MessageShape } from './message-shape.ts';
 import { IPV6_WORDS } from './ipv6-words.ts';
 import { vectorMemory } from './vector-sum.ts';
 
-/** linux/in6.h */
+/** linux/in6.h: the class, and what a packet has that was in pieces or had extension headers. */
 const IPV6_TCLASS = 67;
+const IPV6_HOPOPTS = 54;
+const IPV6_RTHDR = 57;
+const IPV6_DSTOPTS = 59;
+const IPV6_RECVFRAGSIZE = 77;
+const UNUSUAL: ReadonlySet<number> = new Set([
+  IPV6_HOPOPTS,
+  IPV6_RTHDR,
+  IPV6_DSTOPTS,
+  IPV6_RECVFRAGSIZE,
+]);
+/** bits/socket.h: there was more than there is room for. */
+const MSG_CTRUNC = 0x08;
 /** Where in a struct sockaddr_in6 the address is. */
 const SIN6_ADDR = 8;
 
 /** More than any UDP payload (65507, over IPv6 65527), so that nothing is ever truncated; untouched pages cost nothing. */
 export const MESSAGE_BYTES = 65_536;
 
-const MESSAGE = { nameLength: 8, controlLength: 40, length: 56 } as const;
+const MESSAGE = { nameLength: 8, controlLength: 40, flags: 48, length: 56 } as const;
 
 export class InboundBatch {
   /** The payloads; message n begins at n * MESSAGE_BYTES. */
@@ -121,6 +133,23 @@ export class InboundBatch {
         words[at + index] = this.#controls.u32[found / 4 + index] ?? 0;
       }
       return true;
+    }
+    return false;
+  }
+
+  /**
+   * Whether a message over IPv6 came in fragments or with extension headers, which the kernel has dealt with: nobody
+   * who speaks this protocol sends such.
+   */
+  unusual(message: number): boolean {
+    if ((this.#vector.u32[(message * MMSGHDR_BYTES + MESSAGE.flags) / 4] ?? 0) & MSG_CTRUNC) {
+      return true;
+    }
+    const end = this.#controlEnd(message);
+    const view = this.#controlsView;
+    for (let at = this.#controlStart(message); at + CMSGHDR_BYTES <= end; at = this.#after(at)) {
+      const ipv6 = view.getInt32(at + 8, littleEndian) === IPPROTO_IPV6;
+      if (ipv6 && UNUSUAL.has(view.getInt32(at + 12, littleEndian))) return true;
     }
     return false;
   }

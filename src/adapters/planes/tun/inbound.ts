@@ -157,19 +157,21 @@ export class Inbound {
   #sortMessages(): void {
     const batch = this.#batch;
     while (this.#message < batch.count) {
-      if (this.#offset === 0 && !this.#look()) this.#options.counters.lost('stranger');
+      const refused = this.#offset === 0 ? this.#look() : undefined;
+      if (refused !== undefined) this.#options.counters.lost(refused);
       else if (!this.#sortDatagrams()) return;
       this.#message += 1;
       this.#offset = 0;
     }
   }
 
-  /** Looks whose the next message is; false when it was not sent to this host alone. */
-  #look(): boolean {
-    if (!this.#origin.look(this.#message)) return false;
+  /** Looks whose the next message is; why nothing of it goes anywhere, if so. */
+  #look(): Loss | undefined {
+    const refused = this.#origin.look(this.#message);
+    if (refused !== undefined) return refused;
     this.#peer = this.#origin.peer(this.#options.peers);
     this.#class = this.#options.family === 'ipv6' ? this.#batch.trafficClass(this.#message) : 0;
-    return true;
+    return undefined;
   }
 
   /** Sorts the datagrams of one message; false when the coalescer was full before its end. */

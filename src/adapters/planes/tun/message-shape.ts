@@ -20,6 +20,8 @@ export type MessageShape = {
   /** Bytes of a socket address, and from one to the next. */
   readonly name: number;
   readonly nameStride: number;
+  /** Words of a socket address that are not zero in all. */
+  readonly nameWords: number;
   /** Bytes of control messages that every message has. */
   readonly always: number;
   /** Where in them the source address is. */
@@ -34,6 +36,7 @@ export const IPV4_MESSAGES: MessageShape = {
   family: 'ipv4',
   name: SOCKADDR_IN_LENGTH,
   nameStride: SOCKADDR_IN_LENGTH,
+  nameWords: 2,
   always: PKTINFO_SPACE,
   /** ipi_spec_dst. */
   source: CMSGHDR_BYTES + 4,
@@ -45,6 +48,7 @@ export const IPV6_MESSAGES: MessageShape = {
   family: 'ipv6',
   name: SOCKADDR_IN6_LENGTH,
   nameStride: 32,
+  nameWords: SOCKADDR_IN6_LENGTH / 4,
   always: PKTINFO6_SPACE + INT_SPACE,
   source: CMSGHDR_BYTES,
   trafficClass: PKTINFO6_SPACE + CMSGHDR_BYTES,

@@ -10,13 +10,14 @@ import {
 } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
 import type { ControlGate } from './control-gate.ts';
+import type { Loss } from './counters.ts';
 import type { InboundBatch } from './inbound-batch.ts';
 import { IPV6_WORDS, isLinkLocal, isReserved } from './ipv6-words.ts';
 import { PATH_WORDS, type Peer, type PeerTable } from './peer-table.ts';
 
 export interface Origin {
-  /** Looks at a message of the batch; false when it was not sent by a host to this host alone. */
-  look(message: number): boolean;
+  /** Looks at a message of the batch; why nothing of it goes anywhere, undefined = it may. */
+  look(message: number): Loss | undefined;
   /** Of the message that was looked at: the peer admitted on its path. */
   peer(peers: PeerTable): Peer | undefined;
   /** Whether the gate lets a packet of it through, which is a stranger's; see ControlGate.passStranger. */
@@ -35,13 +36,13 @@ export class Ipv4Origin implements Origin {
     this.#batch = batch;
   }
 
-  look(message: number): boolean {
+  look(message: number): Loss | undefined {
     const local = this.#batch.destinationIp(message);
-    if (local === undefined) return false;
+    if (local === undefined) return 'stranger';
     this.#local = local;
     this.#remote = this.#batch.sourceIp(message);
     this.port = this.#batch.sourcePort(message);
-    return true;
+    return undefined;
   }
 
   peer(peers: PeerTable): Peer | undefined {
@@ -60,7 +61,10 @@ export class Ipv4Origin implements Origin {
   }
 }
 
-/** Refuses sources that have a meaning on one link only, or none: they could not be answered from the path alone. */
+/**
+ * Refuses what came in fragments or with extension headers, and sources that have a meaning on one link only, or none:
+ * they could not be answered from the path alone.
+ */
 export class Ipv6Origin implements Origin {
   readonly #batch: InboundBatch;
   /** As Peer.pathWords; and the remote address within it. */
@@ -72,12 +76,13 @@ export class Ipv6Origin implements Origin {
     this.#batch = batch;
   }
 
-  look(message: number): boolean {
-    if (!this.#batch.destinationWords(message, this.#path, 0)) return false;
+  look(message: number): Loss | undefined {
+    if (!this.#batch.destinationWords(message, this.#path, 0)) return 'stranger';
     this.#batch.sourceWords(message, this.#path, IPV6_WORDS);
     this.port = this.#batch.sourcePort(message);
     this.#path[2 * IPV6_WORDS] = this.port;
-    return !isLinkLocal(this.#remote) && !isMappedOrNone(this.#remote);
+    if (isLinkLocal(this.#remote) || isMappedOrNone(this.#remote)) return 'unusual';
+    return this.#batch.unusual(message) ? 'unusual' : undefined;
   }
 
   peer(peers: PeerTable): Peer | undefined {

@@ -63,10 +63,11 @@ export type Peer = {
   readonly remotePort: number;
   /** Local address, remote address and remote port where the path is of IPv6, else empty. */
   readonly pathWords: Uint32Array;
-  /** Its struct sockaddr_in without the zeros, or sockaddr_in6, as words in host byte order. */
-  readonly nameWords: Uint32Array;
-  /** The local address in network byte order, read as words in host byte order. */
-  readonly sourceWords: Uint32Array;
+  /**
+   * What messages to it bear (message-shape.ts), words in host byte order: its struct sockaddr_in without the zeros, or
+   * sockaddr_in6, and then the local address. One list, and no typed array: there may be many peers.
+   */
+  readonly words: readonly number[];
   /** Whether what follows is not all zero, and so in the list of those to be counted. */
   marked: boolean;
   rxPackets: number;
@@ -333,8 +334,10 @@ function makePeer(member: Member, slot: number, path: Path): Peer {
     remoteIp: ipv4 ? ipv4ToNumber(path.remote.ip) : 0,
     remotePort: path.remote.port,
     pathWords: ipv4 ? NO_WORDS : pathWords(path),
-    nameWords: hostWords(ipv4 ? name.subarray(0, SOCKADDR_IN_LENGTH - ZEROS) : name),
-    sourceWords: hostWords(encodeIp(path.local.ip)),
+    words: [
+      ...hostWords(ipv4 ? name.subarray(0, SOCKADDR_IN_LENGTH - ZEROS) : name),
+      ...hostWords(encodeIp(path.local.ip)),
+    ],
     marked: false,
     rxPackets: 0,
     rxBytes: 0,
