@@ -153,3 +153,55 @@ test('keys have buckets of their own, but for few that share one', () => {
   expect(table.take(0x0a00_0000, 999)).toBe(false);
   expect(table.take(0x0a00_0000, 1000)).toBe(true);
 });
+
+describe('sources of IPv6', () => {
+  /** The words of the n-th /64, and of a host in it. */
+  const network = (n: number, host = 0) => Uint32Array.of(0xb80d0120, n, 0, host);
+  const CONTROL = CONTROL_LIMITS;
+
+  function passes(bench: Bench, from: Uint32Array, hint: HintWords = NONE): boolean {
+    const passed = bench.gate.passIpv6Stranger(from, LENGTH, ...hint);
+    if (passed) bench.gate.settled();
+    return passed;
+  }
+
+  test('are their /64: hosts of one have one budget, another has its own', () => {
+    const bench = new Bench();
+    const counts = [1, 2].map(
+      (n) =>
+        Array.from({ length: 500 }, (_, host) => passes(bench, network(n, host))).filter(Boolean)
+          .length,
+    );
+    expect(counts).toEqual([CONTROL.source.burst, CONTROL.source.burst]);
+  });
+
+  test('where a peer was admitted have a budget apart from strangers', () => {
+    const bench = new Bench();
+    bench.gate.rememberNetwork(network(7, 1));
+    const flood = bench.flood(50_000, 2, (index) => passes(bench, network(1000 + index)));
+    expect(flood).toBeGreaterThan(0);
+    expect(passes(bench, network(8))).toBe(false);
+    expect(passes(bench, network(7, 99))).toBe(true);
+  });
+
+  test('with the hint of a peer’s key do not use up another’s share of it', () => {
+    const bench = new Bench();
+    const attacker = bench.flood(50_000, 1, (index) => passes(bench, network(9, index), HINT));
+    const shares = CONTROL.hintedSource.burst + CONTROL.hintedSource.perSecond;
+    expect(attacker).toBeLessThanOrEqual(
+      shares + CONTROL.source.burst + CONTROL.source.perSecond + 1,
+    );
+    expect(passes(bench, network(10), HINT)).toBe(true);
+  });
+
+  test('are remembered up to a bound, the latest', () => {
+    const bench = new Bench();
+    const { size } = CONTROL.knownSources;
+    for (let n = 0; n <= size; n += 1) bench.gate.rememberNetwork(network(n));
+    expect(bench.gate.networks).toHaveLength(size);
+    expect(bench.gate.networks.at(-1)).toEqual(network(size).slice(0, 2));
+    bench.gate.rememberNetwork(network(1));
+    expect(bench.gate.networks).toHaveLength(size);
+    expect(bench.gate.networks.at(-1)).toEqual(network(1).slice(0, 2));
+  });
+});

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { ipv6Words } from '../../../src/adapters/planes/tun/ipv6-words.ts';
 import { stormFilter } from '../../../src/adapters/planes/tun/storm-filter.ts';
 import { Storm } from '../../../src/adapters/planes/tun/storm.ts';
+import type { OuterIp } from '../../../src/core/addr.ts';
 import { STORM } from '../../../src/core/budgets.ts';
 import { HINT_OFFSET } from '../../../src/core/auth/trailer.ts';
 import { passesFilter } from './classic-bpf.ts';
@@ -120,4 +122,62 @@ test('the filter comes with a storm, follows it, and goes with it', () => {
   for (let quiet = 0; quiet < 100; quiet += 1) second(10);
   expect(attached.at(-1)).toBe(false);
   storm.close();
+});
+
+describe('in a storm over IPv6', () => {
+  const words = (text: string) => ipv6Words(text as OuterIp);
+  const network = words('2001:db8:1:2::').slice(0, 2);
+  const [low, high] = [0x0100_0000, 0xf000_0000];
+
+  /** What the kernel makes of a datagram from this address. */
+  function judge6(
+    filter: Uint8Array,
+    source: string,
+    payload: Uint8Array,
+    random: number,
+  ): boolean {
+    const data = new Uint8Array(8 + payload.length);
+    data.set(payload, 8);
+    const address = new DataView(words(source).slice().buffer);
+    const [first, second] = [address.getUint32(0), address.getUint32(4)];
+    const at = { 0xfff0_0008: first, 0xfff0_000c: second, 0xffff_f038: random };
+    return passesFilter(filter, { data, words: at });
+  }
+
+  test.each([
+    { what: 'one that a peer was admitted in', networks: [network] },
+    {
+      what: 'as many as fit',
+      networks: [...numbers(99, 1).map((n) => Uint32Array.of(network[0] ?? 0, n)), network],
+    },
+  ])('with $what, its whole /64 passes and no other', ({ networks }) => {
+    const filter = stormFilter({ sources: [], networks, hints: [HINT] }, 0.01) ?? new Uint8Array();
+    const judge = (source: string, payload: Uint8Array, random: number): boolean =>
+      judge6(filter, source, payload, random);
+    expect(judge('2001:db8:1:2::7', request(7), high)).toBe(true);
+    expect(judge('2001:db8:1:2:ffff::7', new Uint8Array(), high)).toBe(true);
+    expect(judge('2001:db8:1:3::7', request(7), high)).toBe(false);
+    expect(judge('2001:db8:2:2::7', request(7), high)).toBe(false);
+    expect(judge('2001:db8:1:3::7', request(HINT), high)).toBe(true);
+    expect(judge('2001:db8:1:3::7', request(7), low)).toBe(true);
+  });
+
+  test('with no network known, hints and a share pass', () => {
+    const filter =
+      stormFilter({ sources: [], networks: [], hints: [HINT] }, 0.01) ?? new Uint8Array();
+    expect(judge6(filter, '2001:db8::7', request(HINT), high)).toBe(true);
+    expect(judge6(filter, '2001:db8::7', request(7), high)).toBe(false);
+    expect(judge6(filter, '2001:db8::7', request(7), low)).toBe(true);
+  });
+
+  test('with more networks than fit, what may be data of a family that is carried passes', () => {
+    const networks = numbers(101, 1).map((n) => Uint32Array.of(network[0] ?? 0, n));
+    const of = (versions: readonly number[]) =>
+      stormFilter({ sources: [], networks, hints: [], versions }, 0.01) ?? new Uint8Array();
+    const data = (version: number) => new Uint8Array(40).fill(version << 4, 0, 1);
+    const passes = (versions: readonly number[]) =>
+      [4, 5, 6].filter((version) => judge6(of(versions), '2001:db8:9::', data(version), high));
+    expect([passes([4, 6]), passes([6]), passes([4])]).toEqual([[4, 6], [6], [4]]);
+    expect(judge6(of([4, 6]), '2001:db8:9::', data(6).slice(0, 19), high)).toBe(false);
+  });
 });
