@@ -16,10 +16,11 @@ import { port } from '../../src/core/units.ts';
 import { AF_INET, encodeSockaddrIn } from '../../src/core/wire/sockaddr.ts';
 import { decodeUdp } from '../../src/core/wire/udp.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
+import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { holds } from '../rig/patience.ts';
 
 /*
- *   namespace NAME:   127.0.0.1:10000 ──lo──▶ 127.0.0.2:10001; the input hook puts what is for
+ *   namespace NAME:   127.0.0.1:10000 ──lo──▶ 127.0.0.2:10001 (fd00::1, fd00::2); the input hook puts what is for
  *                     port 10001 into queue 7 (by iptables: not every kernel here has nft's queue)
  */
 const NAME = `nfq-${process.pid}-a`;
@@ -36,6 +37,7 @@ function endpoint(ip: string, number: number): Endpoint {
 }
 
 const path: Path = { local: endpoint('127.0.0.1', 10000), remote: endpoint('127.0.0.2', 10001) };
+const path6: Path = { local: endpoint('fd00::1', 10000), remote: endpoint('fd00::2', 10001) };
 
 describe('openQueue', () => {
   let raw: RawUdp;
@@ -44,9 +46,11 @@ describe('openQueue', () => {
 
   beforeAll(async () => {
     await ipBatch(undefined, [`netns add ${NAME}`]);
-    await ipBatch(NAME, ['link set lo up']);
+    const addresses = ['fd00::1', 'fd00::2'].map((ip) => `addr add ${ip}/128 dev lo nodad`);
+    await ipBatch(NAME, ['link set lo up', ...addresses]);
     const rule = `-A INPUT -p udp --dport 10001 -j NFQUEUE --queue-num ${QUEUE}`;
-    await runChecked(inside(NAME, ['iptables', ...rule.split(' ')]));
+    for (const tables of ['iptables', 'ip6tables'])
+      await runChecked(inside(NAME, [tables, ...rule.split(' ')]));
     inNamespace(NAME, () => {
       raw = openRawUdp();
       listener = checked(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), 'socket', 'test');
@@ -107,6 +111,24 @@ describe('openQueue', () => {
     queue.verdict(first, 'accept');
     expect([through(), through(), through()]).toEqual([3, 1, undefined]);
     expect(queue).toMatchObject({ overruns: 0, errors: 0 });
+  });
+
+  test('hands up whole packets of IPv6, their checksums filled in', async () => {
+    using socket = NamespaceSocket.udp(NAME, path6.remote);
+    const { queue, packets } = open();
+    // By a socket that leaves the checksum to the device, which has none to fill in, and by a raw one.
+    using sender = NamespaceSocket.udp(NAME, path6.local);
+    sender.send(path6.remote, Uint8Array.of(1));
+    raw.send({ path: path6, payload: Uint8Array.of(2), ttl: 64 });
+    await holds(() => packets.length === 2);
+    expect(packets.map((packet) => decodeUdp(packet.payload))).toMatchObject(
+      [1, 2].map((byte) => ({
+        ok: true,
+        value: { source: path6.local, destination: path6.remote, payload: Uint8Array.of(byte) },
+      })),
+    );
+    for (const { id } of packets) queue.verdict(id, 'accept');
+    expect(socket.received()).toEqual([Uint8Array.of(1), Uint8Array.of(2)]);
   });
 
   test('counts a verdict for a packet that is not there', async () => {
