@@ -1,4 +1,4 @@
-import { formatPrefix } from '../core/addr.ts';
+import { formatEndpoint, formatPrefix, parseOuterIp } from '../core/addr.ts';
 import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import { reportTrouble } from '../core/events/trouble-words.ts';
@@ -120,7 +120,11 @@ async function hear(
 /** Address and port, or name and port, that a config gives for the other side. */
 export function formatRemote({ remoteHost, remotePort }: PeerConfig): string | undefined {
   if (remoteHost === undefined) return undefined;
-  return remotePort === undefined ? remoteHost : `${remoteHost}:${remotePort}`;
+  if (remotePort === undefined) return remoteHost;
+  const literal = parseOuterIp(remoteHost);
+  return literal
+    ? formatEndpoint({ ip: literal, port: remotePort })
+    : `${remoteHost}:${remotePort}`;
 }
 
 export function trafficCounts(counters: PeerCounters): TrafficCounts {

@@ -1,4 +1,4 @@
-import { parseOuterIp, type Endpoint, type Path } from '../../core/addr.ts';
+import { familyOf, parseOuterIp, type Endpoint, type Path } from '../../core/addr.ts';
 import type { SessionMemory } from '../../core/session/types.ts';
 import { millis, port, seconds, type Seconds } from '../../core/units.ts';
 
@@ -124,7 +124,8 @@ function parsePath(value: unknown): Path | undefined {
   if (!isObject(value)) return undefined;
   const local = parseEnd(value['local']);
   const remote = parseEnd(value['remote']);
-  return local && remote ? { local, remote } : undefined;
+  if (!local || !remote || familyOf(local.ip) !== familyOf(remote.ip)) return undefined;
+  return { local, remote };
 }
 
 function parseEnd(value: unknown): Endpoint | undefined {
