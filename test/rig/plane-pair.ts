@@ -129,10 +129,10 @@ export function onePair(of: PlaneName | PairOptions, use: (pair: PlanePair) => v
 }
 
 /** A pair of its own for every test, which `use` is given: for what changes more than the planes. */
-export function pairForEach(plane: PlaneName, use: (pair: PlanePair) => void): void {
+export function pairForEach(of: PlaneName | PairOptions, use: (pair: PlanePair) => void): void {
   let pair: PlanePair;
   beforeEach(async () => {
-    pair = await PlanePair.make({ a: plane });
+    pair = await PlanePair.make(typeof of === 'string' ? { a: of } : of);
     use(pair);
   });
   afterEach(() => pair[Symbol.asyncDispose]());
