@@ -1,23 +1,29 @@
-// npm run docs: writes what is made of tables in the code: options, the man page, metrics, dashboard and alerts.
+// npm run docs: writes what is made of tables in the code: options, man pages, the shells' completions, metrics,
+// dashboard and alerts.
 // With --check it writes nothing and fails when one of them is not as the code has it.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { formatAlerts, formatDashboard } from '../.cache/modules/app/metrics/dashboard.js';
 import { replaceMetricsTable } from '../.cache/modules/app/metrics/page.js';
 import { COMMANDS } from '../.cache/modules/cli/commands/table.js';
+import { completionFiles } from '../.cache/modules/cli/completions/files.js';
 import { replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
 import { formatManPage } from '../.cache/modules/core/config/text/man.js';
+import { formatConfigPage } from '../.cache/modules/core/config/text/man-config.js';
 
 const at = (name) => new URL(`../${name}`, import.meta.url);
 const read = (name) => readFileSync(at(name), { encoding: 'utf8', flag: 'a+' });
 const { version } = JSON.parse(read('package.json'));
 
+mkdirSync(at('completions'), { recursive: true });
 const texts = {
   'docs/OPTIONS.md': replaceOptionTable(read('docs/OPTIONS.md')),
   'docs/ipipou.8': formatManPage(version, COMMANDS),
   'docs/METRICS.md': replaceMetricsTable(read('docs/METRICS.md')),
   'docs/grafana-dashboard.json': formatDashboard(),
   'docs/alerts.yml': formatAlerts(),
+  'docs/ipipou.conf.5': formatConfigPage(version),
+  ...completionFiles(COMMANDS),
 };
 const stale = Object.keys(texts).filter((name) => read(name) !== texts[name]);
 if (process.argv.includes('--check')) {

@@ -24,6 +24,8 @@ const NETNS_PACKAGES = [
   ...DEMO_PACKAGES,
   'prometheus',
   ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools', 'openssh-client'],
+  // The shells that completions are for, and what finds fault with packages.
+  ...['zsh', 'fish', 'lintian'],
 ];
 /** Of a virtual machine with Debian's kernel. */
 const TEST_PACKAGES = [

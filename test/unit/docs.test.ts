@@ -3,6 +3,8 @@ import { expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands/table.ts';
 import { REFUSALS } from '../../src/core/auth/refusal.ts';
 import { formatManPage } from '../../src/core/config/text/man.ts';
+import { completionFiles } from '../../src/cli/completions/files.ts';
+import { formatConfigPage } from '../../src/core/config/text/man-config.ts';
 import { replaceOptionTable } from '../../src/core/config/text/markdown.ts';
 
 const read = (name: string): string =>
@@ -13,9 +15,14 @@ it('docs/OPTIONS.md has the option table of the code (else: npm run docs)', () =
   expect(replaceOptionTable(page)).toBe(page);
 });
 
-it('the man page is that of the code (else: npm run docs)', () => {
+it('the man pages and the completions are those of the code (else: npm run docs)', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string };
-  expect(read('docs/ipipou.8')).toBe(formatManPage(version, COMMANDS));
+  const texts = {
+    'docs/ipipou.8': formatManPage(version, COMMANDS),
+    'docs/ipipou.conf.5': formatConfigPage(version),
+    ...completionFiles(COMMANDS),
+  };
+  for (const [name, text] of Object.entries(texts)) expect(read(name), name).toBe(text);
 });
 
 it('README is one read: 2500 words at most', () => {

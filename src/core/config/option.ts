@@ -39,7 +39,7 @@ export type Option = {
   /** May be given again and again. */
   readonly repeatable: boolean;
   /** How a value is written; undefined = the option takes none. */
-  readonly value: { readonly placeholder: string; readonly expected: string } | undefined;
+  readonly value: Pick<Syntax<unknown>, 'placeholder' | 'expected' | 'choices'> | undefined;
   /** The default in words; undefined = nothing to say (off, or not given). */
   readonly fallback: string | undefined;
   readonly help: string;
@@ -115,7 +115,7 @@ export function parted<T>(
   return {
     ...ordinary,
     ...row,
-    value: { placeholder: syntax.placeholder, expected: syntax.expected },
+    value: syntax,
     slots,
     read: (text) => {
       const reading = syntax.read(text);

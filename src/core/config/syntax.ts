@@ -28,6 +28,8 @@ export type Reading<T> =
 export type Syntax<T> = {
   readonly placeholder: string;
   readonly expected: string;
+  /** All values there are, where they are few words. */
+  readonly choices?: readonly string[];
   readonly read: (text: string) => Reading<T>;
 };
 
@@ -70,18 +72,21 @@ export function secondsFrom(min: number, max: number): Syntax<Seconds> {
 export function oneOf<T extends string>(placeholder: string, choices: readonly T[]): Syntax<T> {
   const last = choices.slice(-1).join('');
   const expected = `${choices.slice(0, -1).join(', ')} or ${last}`;
-  return syntax(placeholder, expected, (text) => choices.find((choice) => choice === text));
+  const parse = (text: string): T | undefined => choices.find((choice) => choice === text);
+  return { ...syntax(placeholder, expected, parse), choices };
 }
 
 /** `auth`: that nobody has to prove anything is said, never meant by silence. */
-export const noAuthentication = syntax('none', 'none', (text) =>
-  text === 'none' ? text : undefined,
-);
+export const noAuthentication: Syntax<'none'> = {
+  ...syntax('none', 'none', (text) => (text === 'none' ? text : undefined)),
+  choices: ['none'],
+};
 
 /** `auth-key-type`: one scheme, so anything else is not wrong but missing. */
 export const keyType: Syntax<'ed25519'> = {
   placeholder: 'TYPE',
   expected: 'ed25519',
+  choices: ['ed25519'],
   read: (text) =>
     text === 'ed25519'
       ? { ok: true, value: text }

@@ -1,8 +1,7 @@
 import { EXIT, type ExitName } from '../../exit-codes.ts';
-import type { Option } from '../option.ts';
-import { formatScope, formatUsage, groupOptions } from './describe.ts';
+import { formatUsage, groupOptions } from './describe.ts';
 import type { CommandHelp } from './help.ts';
-import { wrap } from './wrap.ts';
+import { example, formatEntry, paragraph, roff } from './roff.ts';
 
 const EXIT_WORDS: Readonly<Record<ExitName, string>> = {
   ok: 'Done.',
@@ -47,15 +46,11 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
     '.BR \\-\\-number .',
     ...groupOptions().flatMap(({ title, options }) => [
       `.SS ${roff(title)}`,
-      ...options.flatMap(formatEntry),
+      ...options.flatMap((option) => formatEntry(option, formatUsage(option))),
     ]),
     '.SH CONFIG FILES',
-    ...paragraph(
-      'One option a line, without hyphens; its value behind one space is the rest of the line. ' +
-        'Blanks, tabs and hyphens before an option are ignored, and so are empty lines and lines ' +
-        'that begin with #. What later files say wins over earlier ones, and the command line ' +
-        'over all; within one file, or on the command line, a thing may be said once.',
-    ),
+    ...FORMAT,
+    'The page ipipou.conf(5) has examples.',
     ...PEERS_PAGE,
     '.SH SIGNALS',
     '.TP',
@@ -69,6 +64,12 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
     ...paragraph(
       'Read the config again and make the peers those of its files; a client authenticates again, ' +
         'too. A faulty file changes nothing.',
+    ),
+    '.TP',
+    '.B SIGQUIT',
+    ...paragraph(
+      'Exit at once and leave the tunnel as it is: what the kernel forwards (fou, bpf) goes on, and ' +
+        'the next run takes it over. So systemctl restart loses no packet.',
     ),
     '.SH EXIT STATUS',
     ...(Object.keys(EXIT_WORDS) as ExitName[]).flatMap((name) => [
@@ -98,6 +99,7 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
     '.PP',
     ...example('New keys, with labels:', ['ipipou --auth-keygen -v']),
     '.SH SEE ALSO',
+    '.BR ipipou.conf (5),',
     '.BR ip\\-fou (8),',
     '.BR nft (8)',
   ];
@@ -150,7 +152,7 @@ function formatCommand({ summary, usage }: CommandHelp): readonly string[] {
   ];
 }
 
-const SERVER_EXAMPLE = [
+export const SERVER_EXAMPLE = [
   'server',
   'fou-dev eth0',
   'auth-remote-pubkey-b64 PUBLIC-KEY',
@@ -159,7 +161,7 @@ const SERVER_EXAMPLE = [
   'reply-on-auth-ok',
 ];
 
-const CLIENT_EXAMPLE = [
+export const CLIENT_EXAMPLE = [
   'client',
   'fou-local @eth0',
   'fou-remote server.example:10000',
@@ -169,8 +171,16 @@ const CLIENT_EXAMPLE = [
   'keepalive 27',
 ];
 
+/** How a config file is written. */
+export const FORMAT = paragraph(
+  'One option a line, without hyphens; its value behind one space is the rest of the line. ' +
+    'Blanks, tabs and hyphens before an option are ignored, and so are empty lines and lines ' +
+    'that begin with #. What later files say wins over earlier ones, and the command line ' +
+    'over all; within one file, or on the command line, a thing may be said once.',
+);
+
 /** Sections, and how peers change while the tunnel runs. */
-const PEERS_PAGE = [
+export const PEERS_PAGE = [
   '.SH PEERS',
   ...paragraph(
     'A line with peer and a name begins the section of one more peer; the options after it, up to ' +
@@ -212,35 +222,3 @@ const PEERS_PAGE = [
     'ipipou set ipipou0 peer phone tunl-peer-ip 172.28.0.3 auth-token @/root/token',
   ]),
 ];
-
-function example(title: string, lines: readonly string[]): readonly string[] {
-  return [roff(title), '.IP', '.nf', ...lines.map(roff), '.fi'];
-}
-
-function formatEntry(option: Option): readonly string[] {
-  const scope = formatScope(option);
-  return [
-    '.TP',
-    `.B ${roff(formatUsage(option))}`,
-    ...paragraph(option.help),
-    ...(option.value === undefined ? [] : paragraph(`Value: ${option.value.expected}.`)),
-    ...(option.fallback === undefined ? [] : paragraph(`[${option.fallback}]`)),
-    ...(scope === undefined ? [] : paragraph(`(${scope})`)),
-  ];
-}
-
-/** Running text as input lines, none of which is taken for a request. */
-function paragraph(text: string): readonly string[] {
-  return wrap(text, 70)
-    .map(roff)
-    .map((line) => (/^[.']/.test(line) ? `\\&${line}` : line));
-}
-
-/** Escapes what roff would take for its own. */
-function roff(text: string): string {
-  return text
-    .replaceAll('\\', '\\e')
-    .replaceAll('-', '\\-')
-    .replaceAll("'", '\\(aq')
-    .replaceAll('"', '\\(dq');
-}
