@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import '../core/es2023.ts';
+import { constants } from 'node:os';
 import process from 'node:process';
 import { writesToJournal } from '../adapters/system/log.ts';
 import { EXIT } from '../core/exit-codes.ts';
@@ -30,6 +31,12 @@ for (const signal of ['SIGUSR1', 'SIGHUP'] as const) {
     for (const reload of reloads) reload(signal);
   });
 }
+// A tunnel that runs is left as it is, for a next run to take over: all that kill -9 does, but meant.
+process.on('SIGQUIT', () => {
+  if (reloads.size === 0) process.exit(128 + constants.signals.SIGQUIT);
+  process.stderr.write('ipipou: SIGQUIT: what forwards is left as it is, for the next start\n');
+  void import('../adapters/ffi/libc.ts').then(({ exitNow }) => exitNow(EXIT.ok));
+});
 // Signals that would end a process by default and mean nothing to this one.
 for (const signal of ['SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGPROF', 'SIGIO', 'SIGPWR'] as const) {
   process.on(signal, () => undefined);

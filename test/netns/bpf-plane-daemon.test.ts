@@ -4,7 +4,14 @@ import { port } from '../../src/core/units.ts';
 import { floodCommand, floodSent } from '../rig/flood.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { innerAddresses } from '../rig/addresses.ts';
-import { addressesSettled, expectNoPing, expectPing, iperf, whatIsThere } from '../rig/traffic.ts';
+import {
+  addressesSettled,
+  expectNoPing,
+  expectNothingLost,
+  expectPing,
+  iperf,
+  whatIsThere,
+} from '../rig/traffic.ts';
 
 /*
  * The daemon on `dataplane bpf`, with the configs of the description: a server, and a client behind the
@@ -109,6 +116,18 @@ test('after kill -9 the kernel goes on, the next run adopts, and down cleans up'
   await expectNoPing(lab, lab.client(), INNER.server);
   await c.stop();
   expect(await whatIsOnBoth()).toEqual(before);
+});
+
+test('SIGQUIT leaves the tunnel to the next run, and nothing is lost meanwhile', async () => {
+  const { s } = await startBoth();
+  const ping = lab.spawn(lab.client(), ['ping', '-n', '-i', '0.05', INNER.server]);
+  await ping.waitFor(/icmp_seq=5 ttl/);
+  s.program.signal('SIGQUIT');
+  expect((await s.program.finished).code).toBe(0);
+  const again = await start(lab.server, SERVER);
+  await again.established();
+  expect(again.program.output()).toMatch(/adopted/);
+  await expectNothingLost(ping);
 });
 
 test('under a flood of ICMP errors a client gets in, and the daemon answers', async () => {

@@ -31,8 +31,8 @@ ipipou [run] OPTION…
 
 Takes the tunnel up and stays with it. SIGTERM and SIGINT take it down (a second one does not wait
 for packets in hand); SIGUSR1 makes a client authenticate again; SIGHUP does so, too, after reading
-the config again (ipipou help reload). After kill -9 the tunnel stays as it is, and the next run
-takes it over. \`ipipou help\` lists the options.`,
+the config again (ipipou help reload). After SIGQUIT or kill -9 the tunnel stays as it is, and the
+next run takes it over. \`ipipou help\` lists the options.`,
   run: async (args, context) => {
     const reporter = reporterOf(context.env);
     limitGarbage();
