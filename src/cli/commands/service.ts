@@ -32,6 +32,11 @@ Uninstall removes both files; stop and disable the services first.`,
     const shape = { names: [1, 1] as const, what: 'install or uninstall' };
     const [word = ''] = readGiven('service', args, shape).names;
     const folder = context.env['IPIPOU_UNIT_DIR'] ?? UNIT_FOLDER;
+    if (word === 'install' && !existsSync(packageFile('systemd'))) {
+      throw new IpipouError('generic', 'the units came with the Debian package already', {
+        hint: 'systemctl enable --now ipipou@NAME',
+      });
+    }
     if (word === 'install') await install(folder);
     else if (word === 'uninstall') await uninstall(folder);
     else throw new IpipouError('arguments', `service: expected ${shape.what}`);
