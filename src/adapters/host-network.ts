@@ -50,7 +50,9 @@ class KernelHostNetwork implements HostNetwork, Disposable {
     // A link-local source is what the kernel takes where it has a route and no address yet: nobody can answer it.
     if (!link || unusableBy(answer.source) === 'link-local') return undefined;
     const mtu = await this.#route.ownMtu(remote, { oif });
-    return { source: answer.source, device: link.name, mtu: mtu ?? link.mtu };
+    // Of a device the kernel says of every IPv4 address that it is on its link, where no route leads there.
+    if (mtu === undefined) return undefined;
+    return { source: answer.source, device: link.name, mtu };
   }
 
   onChange(callback: () => void): () => void {
