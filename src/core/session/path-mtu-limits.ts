@@ -8,6 +8,8 @@ import { overheadOf } from '../wire/overhead.ts';
 export type PathSizes = {
   /** What every path is taken to carry: smaller limits are refused, from whomever they come. */
   readonly min: number;
+  /** The limit does not fall below this before a search has refuted it: IPv6 inside needs 1280. */
+  readonly held: number;
   /** Larger sizes are not probed. */
   readonly max: number;
   /** Sizes that networks commonly leave, ascending. */
@@ -42,7 +44,10 @@ function bothOf(family: Family, min: number): (typeof SIZES)[Family] {
   const common = [...new Set([min, ...left.filter((size) => size > min)])];
   const max = OUTER_MAX - overheadOf(family);
   const withIpv6 = [...common, IPV6_MIN_MTU].toSorted((a, b) => a - b);
-  return { plain: { min, max, common }, ipv6Inside: { min, max, common: withIpv6 } };
+  return {
+    plain: { min, held: min, max, common },
+    ipv6Inside: { min, held: IPV6_MIN_MTU, max, common: withIpv6 },
+  };
 }
 
 /** The sizes of a path whose outer packets are of this family. */
@@ -50,7 +55,7 @@ export function pathSizes(outer: Family, ipv6Inside: boolean): PathSizes {
   return ipv6Inside ? SIZES[outer].ipv6Inside : SIZES[outer].plain;
 }
 
-/** IPv6 that has been off for so long is told of: a search may take it off for a moment. */
+/** IPv6 that has been off for so long is told of: a search that goes on may bring it back. */
 export const IPV6_OFF_AFTER = millis(5000);
 
 /** A search ends when it knows the size so closely; sizes that are not common are rare. */

@@ -100,10 +100,11 @@ export function pathReport(state: PathMtu): number | undefined {
   return state.proved === undefined ? undefined : ownLimit(state);
 }
 
-/** What own probes allow: what was proved, unless it is in doubt. */
+/** What own probes allow: what was proved, unless it is in doubt. Less than IPv6 needs takes it off: that is refuted first. */
 export function ownLimit({ search, proved, sizes }: PathMtu): number | undefined {
-  if (search && search.losses.length > 0) return Math.max(search.low, sizes.min);
-  return proved?.size;
+  if (search === undefined || search.losses.length === 0) return proved?.size;
+  const { min, held } = sizes;
+  return Math.max(search.low, refutedFrom(search) > held ? held : min);
 }
 
 /** Asks whether what was proved still passes. */

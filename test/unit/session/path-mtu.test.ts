@@ -351,4 +351,10 @@ describe('a path that has just room for IPv6 inside', () => {
     }
     expect(searched({ outer, forward: 1279, ipv6Inside: true }).limit).toBeLessThan(1280);
   });
+
+  it.each(['ipv4', 'ipv6'] as const)('of %s keeps it while it is searched', (outer) => {
+    const { limits, limit } = searched({ outer, forward: 1300, ipv6Inside: true });
+    expect(limits.filter((each) => (each.limit ?? 1280) < 1280)).toEqual([]);
+    expect(limit).toBeGreaterThanOrEqual(1290);
+  });
 });
