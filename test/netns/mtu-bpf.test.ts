@@ -1,3 +1,4 @@
-import { describeMtu } from '../rig/mtu-cases.ts';
+import { describeMtu, describeMtuOfIpv6 } from '../rig/mtu-cases.ts';
 
 describeMtu('bpf');
+describeMtuOfIpv6('bpf');

@@ -22,6 +22,11 @@ export const COMBINATIONS: readonly Combination[] = [
   { outside: 'ipv6', inside: 'ipv6' },
 ];
 
+/** All but IPv4 in IPv4, of which planes have tests of their own. */
+export const WITH_IPV6 = COMBINATIONS.filter(
+  ({ outside, inside }) => outside === 'ipv6' || inside === 'ipv6',
+);
+
 /** The two ends of a tunnel of one combination, on the cable of two-hosts.ts. */
 export type Ends = Combination & {
   /** The endpoints, both on port 10000. */

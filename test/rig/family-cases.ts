@@ -4,17 +4,12 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
-import { COMBINATIONS, endsOf, type Combination } from './ends.ts';
+import { COMBINATIONS, endsOf, WITH_IPV6, type Combination } from './ends.ts';
 import { describeAdmission, describeForwarding, describeMoves, type Skew } from './plane-cases.ts';
 import { onePair, type PlanePair } from './plane-pair.ts';
 import { expectStreams, expectTcp, expectUdp } from './transfer.ts';
 
 const MIB = 1024 * 1024;
-
-/** All but IPv4 in IPv4, of which planes have tests of their own. */
-export const WITH_IPV6 = COMBINATIONS.filter(
-  ({ outside, inside }) => outside === 'ipv6' || inside === 'ipv6',
-);
 
 /** A plane of one kind at both ends: what it carries, whom it admits, and moves from family to family. */
 export function describeFamilies(plane: PlaneName, skew: Skew): void {

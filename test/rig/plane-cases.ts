@@ -99,6 +99,13 @@ export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {
       expect(`${larger.stdout}${larger.stderr}`).toMatch(told);
     });
 
+    test('what is fragmented inside arrives, both ways', async () => {
+      const { cable, ends } = pairOf();
+      await pairOf().openBoth();
+      expect(await cable.pings(cable.a, ends.innerB, '-s3000')).toBe(true);
+      expect(await cable.pings(cable.b, ends.innerA, '-s3000')).toBe(true);
+    });
+
     test.each([
       { checksum: true, what: 'a checksum' },
       { checksum: false, what: 'no checksum' },
