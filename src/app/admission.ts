@@ -1,4 +1,4 @@
-import type { Path } from '../core/addr.ts';
+import { familyOf, type Family, type Path } from '../core/addr.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
 import { reportTrouble } from '../core/events/trouble-words.ts';
 import { IpipouError } from '../core/errors.ts';
@@ -18,13 +18,15 @@ import type { PeerSlot } from './peer-slot.ts';
 type Failure = {
   readonly count: number;
   readonly notBefore: Millis;
+  /** Of the path that was refused; undefined = it was an eviction. */
+  readonly family: Family | undefined;
   readonly trouble: TroubleReport;
 };
 
 /**
  * What the plane carries for whom, and the patience with a plane that refuses. A peer's failures in a
- * row are spaced: within the pause after one, further attempts fail at once without touching the
- * kernel. A tunnel of one peer is given up through `onFatal` after `ADMIT_FAILURES_MAX` of them; one of
+ * row are spaced: within the pause after one, further attempts by the same family fail at once without
+ * touching the kernel. A tunnel of one peer is given up through `onFatal` after `ADMIT_FAILURES_MAX` of them; one of
  * several goes on for the others.
  */
 export class Admission {
@@ -68,11 +70,13 @@ export class Admission {
 
   /** Whether the plane carries `path` for a peer now. Never rejects. */
   async admit(slot: PeerSlot, path: Path): Promise<boolean> {
-    if (this.#clock.now().monotonic < this.notBefore(slot)) return false;
+    const family = familyOf(path.remote.ip);
+    const { family: refused = family } = this.#failures.get(slot) ?? {};
+    if (refused === family && this.#clock.now().monotonic < this.notBefore(slot)) return false;
     try {
       await this.#plane.admit(slot.peer.id, { path });
     } catch (error) {
-      this.#failed(slot, 'not-pointed', error);
+      this.#failed(slot, 'not-pointed', error, family);
       return false;
     }
     this.carry(slot, path);
@@ -124,7 +128,12 @@ export class Admission {
     this.#tell({ kind: 'plane-obeys', failures: failure.count }, slot.peer.id);
   }
 
-  #failed(slot: PeerSlot, kind: 'not-pointed' | 'not-evicted', error: unknown): void {
+  #failed(
+    slot: PeerSlot,
+    kind: 'not-pointed' | 'not-evicted',
+    error: unknown,
+    family?: Family,
+  ): void {
     const count = (this.#failures.get(slot)?.count ?? 0) + 1;
     const pause = Math.min(ADMIT_BACKOFF_FIRST * 2 ** (count - 1), ADMIT_BACKOFF_MAX);
     const notBefore = millis(this.#clock.now().monotonic + pause);
@@ -132,7 +141,7 @@ export class Admission {
     const { id } = slot.peer;
     const said = { kind, error: failure.error } as const;
     const trouble = reportTrouble(said, this.#isSole() ? undefined : id);
-    this.#failures.set(slot, { count, notBefore, trouble });
+    this.#failures.set(slot, { count, notBefore, family, trouble });
     const told = { work: kind, failures: count, retryAfter: millis(pause) };
     this.#tell({ kind: 'plane-refuses', ...told, ...failure }, id);
     if (count < ADMIT_FAILURES_MAX || !this.#isSole()) return;

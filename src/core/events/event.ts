@@ -79,14 +79,14 @@ type OfClient =
       readonly before: OuterIp | undefined;
     }
   /**
-   * Another of the server's addresses is in use: the one before has lost its route, or did not answer.
-   * `again`: they are tried by turns, as was told.
+   * Another of the server's addresses is in use: the one before has lost its route, did not answer, or is
+   * refused by the plane. `again`: they are tried by turns, as was told.
    */
   | {
       readonly kind: 'other-address';
       readonly address: OuterIp;
       readonly before: OuterIp;
-      readonly why: 'no-route' | 'no-answer';
+      readonly why: 'no-route' | 'no-answer' | 'refused';
       readonly again: boolean;
     }
   /** There is no IPv4 here, and a translator of the network's (NAT64) is used, by the address that it has for the server's. */

@@ -92,13 +92,7 @@ const TABLE: Table = {
       before,
     }),
   'other-address': ({ address, before, why, again }) =>
-    line(
-      again ? 'debug' : 'info',
-      why === 'no-route'
-        ? 'no route to the server by the address before: using another'
-        : 'no answer from the server by the address before: trying another',
-      { address, before },
-    ),
+    line(again ? 'debug' : 'info', OTHER_ADDRESS_WORDS[why], { address, before }),
   translated: ({ address, via }) =>
     line(
       'info',
@@ -212,3 +206,9 @@ function refusalWords(refusal: Refused, allowed: number): string {
       return `packet refused: ${refusal.reason}`;
   }
 }
+
+const OTHER_ADDRESS_WORDS: Readonly<Record<EventOf<'other-address'>['why'], string>> = {
+  'no-route': 'no route to the server by the address before: using another',
+  'no-answer': 'no answer from the server by the address before: trying another',
+  refused: "the tunnel cannot be pointed at the server's address before: trying another",
+};

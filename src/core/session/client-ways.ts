@@ -10,7 +10,8 @@
  * - its own route is lost: at once;
  * - CANDIDATE_SENDS requests on it brought nothing, be it from the beginning or because the server is dead;
  *   one request, once the first three minutes have brought nothing;
- * - the server is dead and its name has been looked up again: at once.
+ * - the server is dead and its name has been looked up again: at once;
+ * - the plane has refused to carry its path CANDIDATE_ADMITS times in a row: a kernel may lack a family.
  * Else it is kept, as long as the name has it. So it stays where it works, also when the family that the
  * system prefers comes back: a request moves the server, so that asking there whether it works would put
  * what works at stake. It returns there when this one fails in its turn. What is in use is also the memory
@@ -20,6 +21,7 @@
  * Until it hears of its server a client looks the name up again every so often.
  */
 import { familyOf, parseOuterIp, type Family, type OuterIp } from '../addr.ts';
+import type { SessionTold } from '../events/event.ts';
 import { forgetPathMtu, takeRouteMtu } from './client-mtu.ts';
 import { connect, disconnect } from './client-path.ts';
 import {
@@ -38,6 +40,7 @@ import type { SessionEvent, Way } from './types.ts';
 
 type ClientTurn = Turn<ClientState>;
 type EventOf<Kind extends SessionEvent['kind']> = Extract<SessionEvent, { readonly kind: Kind }>;
+type Why = Extract<SessionTold, { readonly kind: 'other-address' }>['why'];
 
 /** The server as it is configured: an address or a name. */
 export function hostOf(turn: ClientTurn): string {
@@ -115,7 +118,7 @@ function refine(turn: ClientTurn, found: readonly OuterIp[]): void {
     turn.state = { ...turn.state, addresses: found, ways };
     locate(turn);
   }
-  if (life === 'dead') moveOn(turn);
+  if (life === 'dead') moveOn(turn, 'no-answer');
 }
 
 /** Takes the ways to the server's addresses in: the one in use goes on, or gives way to another. */
@@ -140,12 +143,12 @@ export function takeWays(turn: ClientTurn, event: EventOf<'located'>): void {
 }
 
 /** Goes on to the next address that has a route; false = there is no other. */
-export function moveOn(turn: ClientTurn): boolean {
+export function moveOn(turn: ClientTurn, why: Exclude<Why, 'no-route'>): boolean {
   const next = round(turn.state).find(
     ({ local, remote }) => local !== undefined && remote !== turn.state.remote,
   );
   if (next === undefined) return false;
-  use(turn, next, 'no-answer');
+  use(turn, next, why);
   return true;
 }
 
@@ -160,15 +163,11 @@ function round({ ways, remote }: ClientState): readonly Way[] {
   return place < 0 ? ways : [...ways.slice(place), ...ways.slice(0, place)];
 }
 
-function use(
-  turn: ClientTurn,
-  { remote, local, via, mtu }: Way,
-  why: 'no-route' | 'no-answer',
-): void {
+function use(turn: ClientTurn, { remote, local, via, mtu }: Way, why: Why): void {
   const { remote: before, attempts } = turn.state;
-  const known = why === 'no-answer' || turn.state.local !== undefined;
+  const known = why !== 'no-route' || turn.state.local !== undefined;
   if (before !== undefined && before !== remote && known) {
-    const again = why === 'no-answer' && attempts > CANDIDATE_SENDS * turn.state.addresses.length;
+    const again = why !== 'no-route' && attempts > CANDIDATE_SENDS * turn.state.addresses.length;
     tell(turn, { kind: 'other-address', address: remote, before, why, again });
   }
   if (via !== undefined && via !== turn.state.via) {

@@ -43,13 +43,13 @@
  *
  * The clock may be stepped: timers are monotonic, unix time is only put into packets and memory.
  */
-import { parseOuterIp } from '../addr.ts';
+import { parseOuterIp, type Path } from '../addr.ts';
 import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import { clientPathMtu, compareTraffic, runMtuTimers } from './client-mtu.ts';
 import { admit, pollGap, retryAdmit, yieldPath } from './client-path.ts';
 import { receive } from './client-replies.ts';
 import { authenticate, currentPath, heard } from './client-auth.ts';
-import { CANDIDATE_SENDS, UNREACHABLE_GAP } from './limits.ts';
+import { CANDIDATE_ADMITS, CANDIDATE_SENDS, UNREACHABLE_GAP } from './limits.ts';
 import { heedTooBig, ipv6OffAt } from './mtu-effects.ts';
 import { pathMtuWakeAt } from './path-mtu.ts';
 import { FRESH, type ClientState } from './state.ts';
@@ -115,7 +115,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
       turn.state = { ...turn.state, attempts: 0 };
       return currentPath(turn) ? authenticate(turn) : tell(turn, { kind: 'no-path' });
     case 'admit-failed':
-      return retryAdmit(turn, event.path);
+      return heedRefusedAdmit(turn, event.path);
     case 'displaced':
       return yieldPath(turn, event.path);
     case 'unreachable':
@@ -132,6 +132,12 @@ function start(turn: ClientTurn, event: EventOf<'start'>): void {
   const memory = recall(turn, event.memory);
   turn.state = { ...turn.state, replay: memory?.replay, admitted: event.adopted };
   seek(turn);
+}
+
+/** The plane refuses a path: it is asked again, and soon for another where the server has one. */
+function heedRefusedAdmit(turn: ClientTurn, path: Path): void {
+  retryAdmit(turn, path);
+  if (turn.state.admitFailures >= CANDIDATE_ADMITS) moveOn(turn, 'refused');
 }
 
 /**
@@ -193,7 +199,8 @@ function runOwnTimers(turn: ClientTurn): void {
   if (currentPath(turn) === undefined) return;
   if (isDue(turn, turn.state.admitAt)) admit(turn);
   if (isDue(turn, deathAt(config, turn.state))) endSilence(turn);
-  if (isDue(turn, turn.state.authAt) && !(isSpent(turn.state) && moveOn(turn))) authenticate(turn);
+  if (isDue(turn, turn.state.authAt) && !(isSpent(turn.state) && moveOn(turn, 'no-answer')))
+    authenticate(turn);
   if (isDue(turn, turn.state.pollAt)) {
     const gap = pollGap(config);
     turn.state = { ...turn.state, pollAt: gap === undefined ? undefined : after(turn, gap) };

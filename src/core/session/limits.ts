@@ -49,6 +49,8 @@ export const EAGER_SENDS = 90;
 export const CANDIDATES_MAX = 8;
 /** Requests on a path on which nothing is heard, before another address of the server has its turn. */
 export const CANDIDATE_SENDS = 3;
+/** Refusals of the plane to carry a path in a row, before another address of the server has its turn. */
+export const CANDIDATE_ADMITS = 2;
 /** The route is looked up again so often without being asked to, in case news of a change got lost. */
 export const ROUTE_CHECK = millis(60_000);
 /** The same while there is no route. */

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
 import type { SessionMemory } from '../../../src/core/session/types.ts';
-import { millis } from '../../../src/core/units.ts';
+import { millis, port } from '../../../src/core/units.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
+import type { Path } from '../../../src/core/addr.ts';
 import { setUp } from './driver-scene.ts';
-import { pathTo, peerConfig, settle } from './fakes.ts';
+import { ip, pathTo, peerConfig, settle } from './fakes.ts';
 
 const MEMORY: SessionMemory = { remote: undefined, replay: undefined };
 const REFUSED = new KernelError(
@@ -103,6 +104,21 @@ describe('a refused admission', () => {
     await dispatch(packet);
     expect(paths).toEqual([pathTo(1)]);
     expect(driver.troubles).toEqual([]);
+  });
+
+  test('of one family holds up none of the other', async () => {
+    const { dispatch, plane, core, paths } = await setUp();
+    const six: Path = {
+      local: { ip: ip('2001:db8::1'), port: port(10_000) },
+      remote: { ip: ip('2001:db8::2'), port: port(10_000) },
+    };
+    plane.fail.admit = REFUSED;
+    core.on('packet', { kind: 'admit', path: six }).on('packet', admit(1));
+    await dispatch(packet);
+    delete plane.fail.admit;
+    await dispatch(packet);
+    expect(plane.calls.slice(0, 2)).toEqual(['admit 2001:db8::2', 'admit 198.51.100.1']);
+    expect(paths).toEqual([pathTo(1)]);
   });
 
   test.each([

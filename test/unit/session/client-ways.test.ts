@@ -231,6 +231,16 @@ describe('a client that works by one family', () => {
     expect(admits(bench.located(LOCAL))).toEqual([PATH]);
   });
 
+  it('goes to the other when the plane refuses the one', () => {
+    const bench = client([SERVER6.ip, SERVER.ip], [LOCAL, LOCAL6]);
+    bench.packet(PATH6, replyAt(bench));
+    expect(admits(bench.do({ kind: 'admit-failed', path: PATH6 }))).toEqual([]);
+    const tried = bench.pass(1300).map(({ effect }) => effect);
+    expect(admits(tried)).toEqual([PATH6]);
+    expect(admits(bench.do({ kind: 'admit-failed', path: PATH6 }))).toEqual([PATH]);
+    expect(bench.told('other-address')).toMatchObject([{ why: 'refused', again: false }]);
+  });
+
   it('is not moved by a name that has more addresses now, nor by their order', () => {
     const bench = established();
     bench.state = { ...bench.state, resolveAt: bench.wakeAt };
