@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import { benchCommand } from './bench.ts';
+import { checkCommand } from './check.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { downCommand } from './down.ts';
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   setCommand,
   syncconfCommand,
   reloadCommand,
+  checkCommand,
   doctorCommand,
   demoCommand,
   benchCommand,

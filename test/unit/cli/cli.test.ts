@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/cli.ts';
 import type { Command, CommandContext } from '../../../src/cli/command.ts';
 import { COMMANDS } from '../../../src/cli/commands/table.ts';
@@ -202,6 +205,49 @@ describe('keys', () => {
 
 test.each([['version'], ['--version']])('%s', async (word) => {
   expect((await run([word])).stdout).toMatch(/^ipipou [0-9]+\.[0-9]+\.[0-9]+/);
+});
+
+describe('check', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ipipou-check-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  async function check(text: string): Promise<Ran> {
+    const file = path.join(folder, 'home.conf');
+    writeFileSync(file, text, { mode: 0o600 });
+    const ran = await run(['check', file]);
+    return { ...ran, stdout: ran.stdout.replaceAll(file, 'home.conf') };
+  }
+
+  test('tells every fault, and the exit code of a start', async () => {
+    expect(await check('server\nmtu 1\nkeepalvie 5\n')).toMatchObject({
+      code: 2,
+      stderr: '',
+      stdout: expect.stringMatching(
+        /^home\.conf:2: mtu: "1": expected .*\nhome\.conf:3: unknown option keepalvie: .*\nhome\.conf: 2 faults\n$/,
+      ) as string,
+    });
+  });
+
+  test('tells what has no effect, and what is unwise with what to do', async () => {
+    expect(await check('server\nauth-token a\nfou-remote-ip 192.0.2.1\n')).toEqual({
+      code: 0,
+      stderr: '',
+      stdout:
+        'warning: home.conf:3: fou-remote-ip: admits others too without auth-by-remote-ip\n' +
+        'unwise: auth-token: whoever sees a packet of it can send it again from elsewhere\n' +
+        '        keys: ipipou keygen\n' +
+        'unwise: auth-lifetime 0: a peer that went away keeps its place for ever; whoever has its address and port next is taken for it\n' +
+        '        auth-lifetime 3600\n' +
+        'home.conf: a server on ipipou0, one peer\n',
+    });
+  });
+
+  test('has nothing to say against what is wise', async () => {
+    const text = `server\nauth-remote-pubkey-b64 ${PUBLIC}\nauth-secret long-enough-words\nauth-lifetime 3600\nreply-on-auth-ok\n`;
+    expect((await check(text)).stdout).toBe(
+      'home.conf: a server on ipipou0, one peer, nothing to say against it\n',
+    );
+  });
 });
 
 describe('doctor', () => {
