@@ -208,31 +208,60 @@ describe('headers outside', () => {
     expect(labels[0]).not.toEqual(labels[1]);
   });
 
-  test('a mark that a router has made comes out inside', async () => {
-    const { cable } = pair;
-    await openBoth();
-    await pair.a.close('remove');
-    using raw = RawIpv6.in(cable.a);
-    using tap = NamespaceSocket.tapAll(cable.b);
-    const payload = innerEcho(SIX.innerA, SIX.innerB);
-    for (const mark of [0, 2]) {
-      // The inner packet: capable of marks, and not.
-      payload[1] = mark << 4;
-      const packet = encodeUdpPacket({
-        ...{ path: SIX.aToB, payload, ttl: 64, dontFragment: true, checksum: true },
+  test.each([SIX, FOUR])(
+    'a mark that a router has made of a packet over $outside comes out inside',
+    async (ends) => {
+      const { b, cable } = pair;
+      const peers = [{ id: DEFAULT_PEER, innerIps: INSIDE.b.innerIps, allowedIps: 'any' }] as const;
+      await pair.openB({ ips: INSIDE.b.ips, peers });
+      await b.admit(ends.bToA);
+      using raw = RawIpv6.in(cable.a);
+      using socket = NamespaceSocket.udp(cable.a, ends.a);
+      using tap = NamespaceSocket.tapAll(cable.b);
+      socket.typeOfService(3);
+      const payload = innerEcho(SIX.innerA, SIX.innerB);
+      for (const mark of [0, 2]) {
+        // The inner packet: not capable of marks, and capable.
+        payload[1] = mark << 4;
+        const packet = encodeUdpPacket({
+          ...{ path: ends.aToB, payload, ttl: 64, dontFragment: true, checksum: true },
+        });
+        packet[1] = 3 << 4;
+        if (ends === SIX) raw.send(packet);
+        else socket.send(ends.b, payload);
+      }
+      await eventually(async () => {
+        expect(await refusedInB('congestion')).toBe(1);
+        expect((await b.counters()).rxPackets).toBe(2n);
       });
-      packet[1] = 3 << 4;
-      raw.send(packet);
+      const marks = tap.received().flatMap((bytes) => {
+        const packet = innerPacket(bytes);
+        const echo = packet?.source === SIX.innerA && packet.protocol === 58;
+        return echo ? [((packet.whole[1] ?? 0) >> 4) & 3] : [];
+      });
+      expect(new Set(marks)).toEqual(new Set([3]));
+    },
+  );
+});
+
+describe('what others do to the device', () => {
+  test.each([
+    { what: 'its address removed', argv: ['ip', '-6', 'addr', 'flush', 'dev', 'ipipou0'] },
+    { what: 'IPv6 switched off', argv: ['sysctl', '-qw', 'net.ipv6.conf.ipipou0.disable_ipv6=1'] },
+    { what: 'the device deleted', argv: ['ip', 'link', 'del', 'ipipou0'] },
+  ])('$what: both families are put back, and it is told', async ({ argv }) => {
+    const { b, cable } = pair;
+    await openBoth();
+    expect(await cable.pings(cable.b, SIX.innerA)).toBe(true);
+    await cable.sure(cable.b, ...argv);
+    await eventually(() => {
+      const told = b.events.filter(({ event }) => event === 'disturbed');
+      expect(told).toContainEqual(expect.objectContaining({ repaired: true }));
+    });
+    for (const target of [SIX.innerA, FOUR.innerA]) {
+      expect(await cable.pings(cable.b, target)).toBe(true);
     }
-    await eventually(async () => {
-      expect(await refusedInB('congestion')).toBe(1);
-    });
-    const marks = tap.received().flatMap((bytes) => {
-      const packet = innerPacket(bytes);
-      const echo = packet?.source === SIX.innerA && packet.protocol === 58;
-      return echo ? [((packet.whole[1] ?? 0) >> 4) & 3] : [];
-    });
-    expect(new Set(marks)).toEqual(new Set([3]));
+    expect(await cable.pings(cable.a, SIX.innerB)).toBe(true);
   });
 });
 

@@ -1,6 +1,6 @@
 import { checked } from '../../src/adapters/ffi/errno.ts';
 import { bind, close, recv, sendto, setsockopt, socket } from '../../src/adapters/ffi/libc.ts';
-import { SOL_UDP, UDP_SEGMENT } from '../../src/adapters/udp/message-headers.ts';
+import { IPPROTO_IP, SOL_UDP, UDP_SEGMENT } from '../../src/adapters/udp/message-headers.ts';
 import { familyOf, type Ip } from '../../src/core/addr.ts';
 import { encodeU32host } from '../../src/core/bytes.ts';
 import { addressFamily, encodeSockaddr } from '../../src/core/wire/sockaddr.ts';
@@ -13,6 +13,8 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const ETH_P_IP_BE = 0x0008;
 const ETH_P_ALL_BE = 0x0300;
+/** linux/in.h */
+const IP_TOS = 1;
 
 /** Outside or inside of a tunnel. */
 type SocketEnd = { readonly ip: Ip; readonly port: number };
@@ -61,6 +63,12 @@ export class NamespaceSocket implements Disposable {
   segment(length: number): void {
     const value = encodeU32host(length);
     checked(setsockopt(this.#fd, SOL_UDP, UDP_SEGMENT, value, value.length), 'UDP_SEGMENT', 'test');
+  }
+
+  /** From now on what is sent over IPv4 has this type of service. */
+  typeOfService(value: number): void {
+    const bytes = encodeU32host(value);
+    checked(setsockopt(this.#fd, IPPROTO_IP, IP_TOS, bytes, bytes.length), 'IP_TOS', 'test');
   }
 
   send(to: SocketEnd, payload: Uint8Array): void {

@@ -319,15 +319,20 @@ describe('inbound', () => {
     ] as const),
   ];
   test.each(MARKS)('the mark %i outside and %i inside make %s', (outer, inner, result) => {
-    for (const packetOf of [from6, from4]) {
-      bench.written.length = 0;
-      const trafficClass = 0xb8 | outer;
-      bench.in({ path: PATH6, payload: packetOf(2, { tos: 0x50 | inner }), trafficClass });
-      expect(bench.written).toEqual(
-        result === undefined ? [] : [packetOf(2, { tos: 0x50 | result })],
-      );
+    const trafficClass = 0xb8 | outer;
+    const tos = 0x50;
+    for (const [path, host] of [
+      [PATH6, 2],
+      [PATH4, 3],
+    ] as const) {
+      for (const packetOf of [from6, from4]) {
+        bench.written.length = 0;
+        bench.in({ path, payload: packetOf(host, { tos: tos | inner }), trafficClass });
+        const out = result === undefined ? [] : [packetOf(host, { tos: tos | result })];
+        expect(bench.written).toEqual(out);
+      }
     }
-    expect(bench.counters.losses('congestion')).toBe(result === undefined ? 2n : 0n);
+    expect(bench.counters.losses('congestion')).toBe(result === undefined ? 4n : 0n);
   });
 
   test('whatever comes: nothing comes out but whole packets of the peer’s own addresses', () => {

@@ -90,9 +90,7 @@ export class FakeMemory {
       ipv4
         ? controlMessage(0, 8, Uint8Array.of(0, 0, 0, 0, ...destination, ...destination))
         : controlMessage(41, 50, Uint8Array.of(...destination, 0, 0, 0, 0)),
-      trafficClass === undefined
-        ? []
-        : controlMessage(41, 67, Uint8Array.of(trafficClass, 0, 0, 0)),
+      trafficClass === undefined ? [] : classMessage(ipv4, trafficClass),
       size === 0 ? [] : controlMessage(17, 104, Uint8Array.of(size & 255, size >> 8, 0, 0)),
     ].flatMap((bytes) => [...bytes]);
     this.at(control, controls.length).set(controls);
@@ -145,6 +143,14 @@ export class FakeMemory {
     const view = viewOf(this.at(address, count * 8));
     return Array.from({ length: count }, (_, index) => Number(view.getBigUint64(index * 8, true)));
   }
+}
+
+/** IP_TOS is one byte, with anything behind it. */
+function classMessage(ipv4: boolean, value: number): Uint8Array {
+  if (!ipv4) return controlMessage(41, 67, Uint8Array.of(value, 0, 0, 0));
+  const message = controlMessage(0, 1, Uint8Array.of(value));
+  message.fill(0xee, 17);
+  return message;
 }
 
 /** A struct cmsghdr with its data, padded to eight bytes. */

@@ -1,7 +1,7 @@
 /**
- * Congestion marks of packets in the tunnel (RFC 6040): the outer header takes the mark of the inner one, and what a
- * router has made of it is carried over on the other side. Over IPv4 no outer packet has a mark, which routers
- * that are congested drop: RFC 6040's compatibility mode.
+ * Congestion marks of packets in the tunnel (RFC 6040): what a router has made of the mark outside is carried over inside.
+ * Over IPv6 the outer header takes the mark of the inner one. Over IPv4 what this plane sends has none, and routers
+ * that are congested drop it (RFC 6040's compatibility mode); other planes mark there, too.
  */
 import type { Arena } from './arena.ts';
 import { IP, ipVersion } from './segmentation.ts';

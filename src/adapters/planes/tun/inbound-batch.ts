@@ -11,6 +11,7 @@ import {
   CMSGHDR_BYTES,
   findPktinfo6,
   IOVEC_BYTES,
+  IPPROTO_IP,
   IPPROTO_IPV6,
   littleEndian,
   MMSGHDR_BYTES,
@@ -24,6 +25,8 @@ import { IPV4_MESSAGES, type MessageShape } from './message-shape.ts';
 import { IPV6_WORDS } from './ipv6-words.ts';
 import { vectorMemory } from './vector-sum.ts';
 
+/** linux/in.h: one byte. */
+const IP_TOS = 1;
 /** linux/in6.h: the class, and what a packet has that was in pieces or had extension headers. */
 const IPV6_TCLASS = 67;
 const IPV6_HOPOPTS = 54;
@@ -154,9 +157,11 @@ export class InboundBatch {
     return false;
   }
 
-  /** Traffic class of a message over IPv6; 0 where it is not told. */
+  /** Type of service, or traffic class, of a message; 0 where it is not told. */
   trafficClass(message: number): number {
-    return this.#number(message, IPPROTO_IPV6, IPV6_TCLASS) ?? 0;
+    if (this.#shape.family === 'ipv6') return this.#number(message, IPPROTO_IPV6, IPV6_TCLASS) ?? 0;
+    const at = this.#find(message, IPPROTO_IP, IP_TOS);
+    return at === undefined ? 0 : (this.#controls.bytes[at] ?? 0);
   }
 
   /** Destination address of a message over IPv4; undefined when it was not sent to this host alone. */
@@ -176,6 +181,12 @@ export class InboundBatch {
 
   /** What a control message of one int says. */
   #number(message: number, level: number, type: number): number | undefined {
+    const at = this.#find(message, level, type);
+    return at === undefined ? undefined : this.#controlsView.getInt32(at, littleEndian);
+  }
+
+  /** Where what a control message says begins. */
+  #find(message: number, level: number, type: number): number | undefined {
     const end = this.#controlEnd(message);
     const view = this.#controlsView;
     for (
@@ -187,7 +198,7 @@ export class InboundBatch {
         view.getInt32(at + 8, littleEndian) === level &&
         view.getInt32(at + 12, littleEndian) === type
       ) {
-        return view.getInt32(at + CMSGHDR_BYTES, littleEndian);
+        return at + CMSGHDR_BYTES;
       }
     }
     return undefined;

@@ -68,7 +68,7 @@ export class Inbound {
   #message = 0;
   #peer: Peer | undefined;
   #offset = 0;
-  /** Traffic class that its packets came with, where congestion marks are heeded (ecn.ts). */
+  /** Traffic class that its packets came with (ecn.ts). */
   #class = 0;
   /** An inner address. */
   readonly #address = new Uint32Array(IPV6_WORDS);
@@ -170,7 +170,7 @@ export class Inbound {
     const refused = this.#origin.look(this.#message);
     if (refused !== undefined) return refused;
     this.#peer = this.#origin.peer(this.#options.peers);
-    this.#class = this.#options.family === 'ipv6' ? this.#batch.trafficClass(this.#message) : 0;
+    this.#class = this.#batch.trafficClass(this.#message);
     return undefined;
   }
 

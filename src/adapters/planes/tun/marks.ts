@@ -1,7 +1,10 @@
+import type { Family } from '../../../core/addr.ts';
 import { encodeU32host } from '../../../core/bytes.ts';
 import { setsockopt } from '../../ffi/libc.ts';
-import { IPPROTO_IPV6 } from '../../udp/message-headers.ts';
+import { IPPROTO_IP, IPPROTO_IPV6 } from '../../udp/message-headers.ts';
 
+/** linux/in.h */
+const IP_RECVTOS = 13;
 /** linux/in6.h */
 const IPV6_FLOWINFO_SEND = 33;
 const IPV6_RECVHOPOPTS = 53;
@@ -11,18 +14,18 @@ const IPV6_RECVTCLASS = 66;
 const IPV6_RECVFRAGSIZE = 77;
 
 /**
- * Has a socket of IPv6 tell the traffic class of what it receives (ecn.ts), and what came in fragments or with extension
- * headers, and send with the flow label of a message's address (flow-label.ts). Where the kernel refuses, the one is not
- * known and the other the kernel's own.
+ * Has a socket tell the congestion mark of what it receives (ecn.ts); one of IPv6 also what came in fragments or with
+ * extension headers, and send with the flow label of a message's address (flow-label.ts). Where the kernel refuses, the
+ * one is not known and the other the kernel's own.
  */
-export function hearMarks(fd: number): void {
+export function hearMarks(fd: number, family: Family): void {
   const on = encodeU32host(1);
-  for (const option of WANTED) {
-    setsockopt(fd, IPPROTO_IPV6, option, on, on.length);
-  }
+  const [level, options] = family === 'ipv4' ? [IPPROTO_IP, OF_IPV4] : [IPPROTO_IPV6, OF_IPV6];
+  for (const option of options) setsockopt(fd, level, option, on, on.length);
 }
 
-const WANTED = [
+const OF_IPV4 = [IP_RECVTOS];
+const OF_IPV6 = [
   IPV6_FLOWINFO_SEND,
   IPV6_RECVHOPOPTS,
   IPV6_RECVRTHDR,

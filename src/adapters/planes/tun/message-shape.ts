@@ -3,7 +3,7 @@
  *
  *     control out, IPv4    IP_PKTINFO (32 bytes)                         UDP_SEGMENT (24)
  *     control out, IPv6    IPV6_PKTINFO (40 bytes)    IPV6_TCLASS (24)   UDP_SEGMENT (24)
- *     control in, IPv4     IP_PKTINFO, UDP_GRO, in the kernel's order
+ *     control in, IPv4     IP_PKTINFO, IP_TOS, UDP_GRO, in the kernel's order
  *     control in, IPv6     IPV6_PKTINFO, IPV6_TCLASS, UDP_GRO, in the kernel's order
  */
 import type { Family } from '../../../core/addr.ts';
@@ -41,7 +41,7 @@ export const IPV4_MESSAGES: MessageShape = {
   /** ipi_spec_dst. */
   source: CMSGHDR_BYTES + 4,
   trafficClass: undefined,
-  control: PKTINFO_SPACE + INT_SPACE + 8,
+  control: PKTINFO_SPACE + INT_SPACE + INT_SPACE + 8,
 };
 
 export const IPV6_MESSAGES: MessageShape = {

@@ -100,7 +100,7 @@ export class TunPlane implements DataPlane {
     const sockets = listenFamilies(config).map((family) => {
       const socket = openTunnelSocket(config.outer, family, this.#offloads);
       this.#undo.push('UDP socket', () => void close(socket.fd));
-      if (family === 'ipv6') hearMarks(socket.fd);
+      hearMarks(socket.fd, family);
       return socket;
     });
     const tunFd = await this.#device.create();
