@@ -10,7 +10,7 @@ export async function kernelObjects(lab: Topology, namespace: string): Promise<r
     return shown.stdout.trim() === '' ? [] : (JSON.parse(shown.stdout) as Entry[]);
   };
   const routes = ['-j', 'route', 'show', 'table', 'all'];
-  const [links, addresses, qdiscs, rules, ipv4, ipv6, nft] = await Promise.all([
+  const [allLinks, addresses, qdiscs, rules, ipv4, ipv6, nft] = await Promise.all([
     look('ip', '-j', '-d', 'link'),
     look('ip', '-j', 'addr'),
     look('tc', '-j', 'qdisc'),
@@ -19,6 +19,7 @@ export async function kernelObjects(lab: Topology, namespace: string): Promise<r
     look('ip', '-6', ...routes),
     lab.exec(namespace, ['nft', '-s', 'list', 'ruleset']),
   ]);
+  const links = allLinks.filter(({ ifname }) => !FALLBACKS.has(String(ifname)));
   const filters = links.flatMap(({ ifname }) =>
     ['ingress', 'egress'].map(async (hook) => {
       const found = await look('tc', '-j', 'filter', 'show', 'dev', String(ifname), hook);
@@ -34,15 +35,24 @@ export async function kernelObjects(lab: Topology, namespace: string): Promise<r
         .filter(({ scope }) => scope !== 'link')
         .map((address) => line(`address ${String(ifname)}`, address, OF_ADDRESSES)),
     ),
-    ...qdiscs.map((qdisc) => line('qdisc', qdisc, ['dev', 'kind', 'parent'])),
+    ...qdiscs
+      .filter(({ dev }) => !FALLBACKS.has(String(dev)))
+      .map((qdisc) => line('qdisc', qdisc, ['dev', 'kind', 'parent'])),
     ...(await Promise.all(filters)).flat(),
     ...rules.map((rule) => line('rule', rule, ['priority', 'src', 'table'])),
     ...[...ipv4, ...ipv6]
       .filter(({ dst }) => !/^(fe80:|ff00:|multicast)/.test(String(dst)))
       .map((route) => line('route', route, OF_ROUTES)),
-    ...nft.stdout.split('\n').filter((text) => text !== ''),
+    // Sources that have been seen lately are no rules.
+    ...nft.stdout
+      .replaceAll(/(flags dynamic[^{}]*?)\s*elements = \{[^}]*\}/g, '$1')
+      .split('\n')
+      .filter((text) => text !== ''),
   ];
 }
+
+/** Devices that every namespace has from when a module of the kernel is loaded. */
+const FALLBACKS = new Set(['tunl0', 'sit0', 'ip6tnl0']);
 
 type Entry = Readonly<Record<string, unknown>>;
 
