@@ -92,7 +92,7 @@ beforeEach(() => {
   const journal = { load: () => saved, save: (record: unknown) => (saved = record) };
   const context = { config, journal, log: () => {} } as unknown as PlaneContext;
   const kernel = route as unknown as RouteNetlink;
-  const environment = { route: kernel, config, defaultTtl: 64 };
+  const environment = { route: kernel, config, defaultTtl: { ipv4: 64, ipv6: 64 } };
   const spec = {
     ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0 },
     ...{ strangers: true, authLengths: [73], counters: true },

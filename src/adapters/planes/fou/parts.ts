@@ -50,7 +50,11 @@ export function openParts(context: PlaneContext): PlaneParts {
   });
   return {
     context,
-    environment: { route, config, defaultTtl: defaultTtl() },
+    environment: {
+      route,
+      config,
+      defaultTtl: { ipv4: defaultTtl('ipv4'), ipv6: defaultTtl('ipv6') },
+    },
     route,
     fou,
     guard,

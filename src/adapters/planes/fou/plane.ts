@@ -1,4 +1,4 @@
-import type { OuterIp, Path } from '../../../core/addr.ts';
+import { familyOf, type OuterIp, type Path } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
 import type { Millis } from '../../../core/units.ts';
@@ -162,7 +162,7 @@ export class FouPlane implements DataPlane {
     this.#raw.send({
       path,
       payload,
-      ttl: ttl ?? environment.defaultTtl,
+      ttl: ttl ?? environment.defaultTtl[familyOf(path.remote.ip)],
       device: context.config.outer.device,
       probe,
     });

@@ -16,7 +16,8 @@ import { allowedMtu, roomOf, sameRoom, type Room } from './room.ts';
 export type DeviceEnvironment = {
   readonly route: RouteNetlink;
   readonly config: TunnelConfig;
-  readonly defaultTtl: number;
+  /** TTL and hop limit of outer packets. */
+  readonly defaultTtl: Readonly<Record<Family, number>>;
 };
 
 /** Where a device points, and how it is dressed. */
@@ -197,7 +198,7 @@ export class TunnelDevice {
       link: outer,
       local,
       remote: path.remote.ip,
-      ttl: defaultTtl,
+      ttl: defaultTtl[familyOf(path.remote.ip)],
       pmtuDiscovery: true,
       encap: {
         checksum: hasChecksum(config, path.remote.ip),
