@@ -30,6 +30,7 @@ const moved: Path = { ...path, remote: { ip: ip('203.0.113.3'), port: port(40_00
 /** One namespace's links; refuses to remove them while told so. */
 class FakeRoute {
   link: Link | undefined;
+  #next = 7;
   keepsLinks = false;
 
   async links(): Promise<readonly Link[]> {
@@ -39,9 +40,9 @@ class FakeRoute {
     return this.link?.name === name ? this.link : undefined;
   }
   async addIpTunnel(spec: IpTunnelSpec): Promise<IfIndex> {
-    const index = 7 as IfIndex;
+    const index = (this.link?.index ?? this.#next++) as IfIndex;
     this.link = {
-      ...{ index, name: spec.name, mtu: 1472, up: true, kind: 'ipip' },
+      ...{ index, name: spec.name, mtu: 1472, up: true, kind: spec.kind },
       tunnel: { ...spec, link: undefined },
     } as unknown as Link;
     return index;
@@ -84,7 +85,10 @@ beforeEach(() => {
   route = new FakeRoute();
   const config = {
     role: 'server',
-    outer: { localPort: port(10_000), localIpAlt: ip('172.29.0.0'), forceLocalIpAlt: false },
+    outer: {
+      ...{ localPort: port(10_000), localIpAlt: ip('172.29.0.0'), forceLocalIpAlt: false },
+      udpChecksum: false,
+    },
     inner: { device: 'ipipou0', ips: [inner('172.28.0.0')] },
     peers: [],
     nft: { table: 'ipipou', counters: true },
@@ -96,7 +100,7 @@ beforeEach(() => {
   const spec = {
     ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0 },
     ...{ strangers: true, authLengths: [73], counters: true },
-    ...{ outside: ['ipv4'] as const, inside: ['ipv4'] as const },
+    ...{ outside: ['ipv4', 'ipv6'] as const, inside: ['ipv4'] as const },
   };
   const guard = new Guard(nft as unknown as Nft, spec, () => {});
   table = new PeerTable();
@@ -184,4 +188,51 @@ it('stays at the old path when it cannot be re-pointed', async () => {
   expect(bareRefused()).toEqual(['203.0.113.2 . 203.0.113.1']);
   expect(route.link?.tunnel?.remote).toBe(path.remote.ip);
   expect(table.carries(path)).toBe(true);
+});
+
+describe('a peer that moves to the other family', () => {
+  const six: Path = {
+    local: { ip: ip('2001:db8::1'), port: port(10_000) },
+    remote: { ip: ip('2001:db8::2'), port: port(40_001) },
+  };
+
+  it('gets the other kind of device, is refused what has no UDP in both meanwhile, and comes back', async () => {
+    await admissions.admit(peer, path);
+    const removed: unknown[] = [];
+    const remove = route.removeLink.bind(route);
+    route.removeLink = async () => {
+      removed.push([route.link?.kind, bareRefused(), [...nft.of('pairs', 'ip6')]]);
+      await remove();
+    };
+    await admissions.admit(peer, six);
+    expect(route.link).toMatchObject({ kind: 'ip6tnl', name: 'ipipou0', index: 8 });
+    expect(admitted()).toEqual([]);
+    expect([...nft.of('admitted', 'ip6')]).toEqual(['2001:db8::2 . 40001 . 2001:db8::1']);
+    expect(table.carries(six)).toBe(true);
+    await admissions.admit(peer, path);
+    expect(route.link).toMatchObject({ kind: 'ipip', index: 9 });
+    expect(admitted()).toHaveLength(1);
+    expect([...nft.of('admitted', 'ip6')]).toEqual([]);
+    const [four, other] = ['203.0.113.2 . 203.0.113.1', '2001:db8::2 . 2001:db8::1'];
+    expect(removed).toEqual([
+      ['ipip', [four], [other]],
+      ['ip6tnl', [four], [other]],
+    ]);
+    expect(bareRefused()).toEqual([four]);
+    expect([...nft.of('pairs', 'ip6')]).toEqual([]);
+  });
+
+  it('is where it was when the other kind is not to be had', async () => {
+    await admissions.admit(peer, path);
+    const make = route.addIpTunnel.bind(route);
+    route.addIpTunnel = async (spec) => {
+      if (spec.kind === 'ip6tnl') throw refusal;
+      return make(spec);
+    };
+    await expect(admissions.admit(peer, six)).rejects.toMatchObject({ errno: 'ENOMEM' });
+    expect(route.link).toMatchObject({ kind: 'ipip' });
+    expect(admitted()).toEqual(['203.0.113.2 . 40001 . 203.0.113.1']);
+    expect([...nft.of('pairs', 'ip6')]).toEqual([]);
+    expect(table.carries(path)).toBe(true);
+  });
 });

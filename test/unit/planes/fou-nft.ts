@@ -17,9 +17,9 @@ export class FakeNft {
     if (this.refuses(script)) throw refusal;
     this.scripts.push(script);
     for (const line of script.split('\n')) {
-      const [, verb, set = '', list = ''] =
-        /^(add|delete) element ip \S+ p10000_(\S+) \{ (.*) \}$/.exec(line) ?? [];
-      const elements = this.of(set);
+      const [, verb, family = '', set = '', list = ''] =
+        /^(add|delete) element (ip6?) \S+ p10000_(\S+) \{ (.*) \}$/.exec(line) ?? [];
+      const elements = this.of(set, family);
       for (const text of list.split(', ')) {
         if (verb === 'add') elements.add(text);
         if (verb === 'delete') elements.delete(text);
@@ -27,13 +27,14 @@ export class FakeNft {
     }
   }
 
-  elements(_family: string, _table: string, { name }: { readonly name: string }) {
-    return this.of(name.replace('p10000_', ''));
+  elements(family: string, _table: string, { name }: { readonly name: string }) {
+    return this.of(name.replace('p10000_', ''), family);
   }
 
-  of(set: string): Set<string> {
-    const elements = this.sets.get(set) ?? new Set<string>();
-    this.sets.set(set, elements);
+  of(set: string, family = 'ip'): Set<string> {
+    const key = `${family} ${set}`;
+    const elements = this.sets.get(key) ?? new Set<string>();
+    this.sets.set(key, elements);
     return elements;
   }
 }

@@ -22,6 +22,9 @@ type Parts = {
   readonly record: RunRecord;
 };
 
+/** What the kernel has, and what of it the config allows. */
+type Machine = { readonly missing: typeof missingModule; readonly allowed: readonly Family[] };
+
 /**
  * The outer families that the tunnel has its port in: a FOU listener, behind the guard. At the start it is open
  * in those that the host has addresses of (a client whose server is an address needs that one's), so that a
@@ -30,12 +33,17 @@ type Parts = {
  */
 export class OuterFamilies {
   readonly #parts: Parts;
+  readonly #missing: Machine['missing'];
   readonly #allowed: readonly Family[];
   #open: readonly Family[] = [];
 
-  constructor(parts: Parts) {
+  constructor(
+    parts: Parts,
+    machine: Machine = { missing: missingModule, allowed: listenFamilies(parts.context.config) },
+  ) {
     this.#parts = parts;
-    this.#allowed = listenFamilies(parts.context.config);
+    this.#missing = machine.missing;
+    this.#allowed = machine.allowed;
   }
 
   get open(): readonly Family[] {
@@ -134,7 +142,7 @@ export class OuterFamilies {
   async #listen(family: Family): Promise<boolean> {
     const { context, fou, record } = this.#parts;
     const { config } = context;
-    const missing = await missingModule(outerModules(config, family));
+    const missing = await this.#missing(outerModules(config, family));
     if (missing) {
       throw new IpipouError('modprobe', `${missing.what}: ${missing.detail}`, {
         ...(missing.fix === undefined ? {} : { hint: missing.fix }),
