@@ -1,5 +1,6 @@
 import { describe } from 'vitest';
 import { describeIpv4Only } from '../rig/ipv4-only-cases.ts';
 
-describe('bpf', () => describeIpv4Only('bpf'));
-describe('tun', () => describeIpv4Only('tun'));
+describe.each(['bpf', 'tun'] as const)('on %s', (plane) => {
+  describeIpv4Only(plane);
+});
