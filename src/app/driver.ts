@@ -73,6 +73,7 @@ export class Driver {
       role: ports.role,
       localPort: ports.localPort,
       mtu: ports.mtu,
+      families: ports.families,
       ipv6Inside: ports.ipv6Inside ?? false,
       crypto: ports.crypto,
       recall: ({ peer, carried }) => ({ memory: ports.memories.recall(peer), adopted: carried }),

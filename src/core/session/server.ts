@@ -29,7 +29,7 @@
  *   it has resolved nobody is accepted; when it stops resolving the last addresses count.
  * Nothing to time, no wake-up: a server without a remote and without a name sleeps.
  */
-import { parseOuterIp, samePath, type Path } from '../addr.ts';
+import { familyOf, parseOuterIp, samePath, type Path } from '../addr.ts';
 import { ACCEPTED, noticeOf, refused, type Verdict } from '../auth/refusal.ts';
 import type { Look, ProvedRequest } from '../auth/scheme.ts';
 import { NOTICE_RATE } from '../budgets.ts';
@@ -178,8 +178,10 @@ function formerRemote(
 function mayReturn(turn: ServerTurn, remote: Remote): boolean {
   const source = checkSource(turn, remote.path);
   const allowed = source.ok || source.reason === 'unresolved';
-  const samePort = remote.path.local.port === turn.config.localPort;
-  return allowed && samePort && !isDue(turn, runsOutAt(turn.config, remote));
+  const { local } = remote.path;
+  const { families, localPort } = turn.config;
+  const here = local.port === localPort && (families?.includes(familyOf(local.ip)) ?? true);
+  return allowed && here && !isDue(turn, runsOutAt(turn.config, remote));
 }
 
 function receive(turn: ServerTurn, event: PacketEvent): void {

@@ -70,6 +70,7 @@ export type TableOptions<E> = {
   readonly role: SessionConfig['role'];
   readonly localPort: Port;
   readonly mtu?: SessionConfig['mtu'];
+  readonly families?: SessionConfig['families'];
   /** Whether the tunnel carries IPv6; absent = it does not. */
   readonly ipv6Inside?: boolean;
   readonly crypto: (proof: Proof) => SessionCrypto;
@@ -111,10 +112,21 @@ export class SessionTable<E extends SessionEntry> {
 
   /** The part of a peer's config that its session decides by. */
   configOf({ peer }: Pick<E, 'peer'>): SessionConfig {
-    const { role, localPort, mtu } = this.#options;
+    const { role, localPort, mtu, families } = this.#options;
     const { proof, auth, timers, remoteHost, remotePort } = peer;
     const ipv6Inside = this.#options.ipv6Inside === true && takesIpv6(peer);
-    return { role, localPort, mtu, ipv6Inside, proof, auth, timers, remoteHost, remotePort };
+    return {
+      role,
+      localPort,
+      mtu,
+      families,
+      ipv6Inside,
+      proof,
+      auth,
+      timers,
+      remoteHost,
+      remotePort,
+    };
   }
 
   /** Gives an event to a peer's session, which begins now if it has not. */

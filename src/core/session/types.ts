@@ -1,4 +1,4 @@
-import type { OuterIp, Endpoint, Path } from '../addr.ts';
+import type { OuterIp, Endpoint, Family, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
@@ -20,6 +20,8 @@ export type SessionConfig = {
    * is taken for what the route takes. Inner bytes.
    */
   readonly mtu?: number | 'auto' | 'try' | undefined;
+  /** What the tunnel runs over; absent = both families. */
+  readonly families?: readonly Family[] | undefined;
   /** Whether IPv6 is carried to and from the other side: then it matters what the path takes. */
   readonly ipv6Inside: boolean;
 };

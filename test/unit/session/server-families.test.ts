@@ -39,6 +39,16 @@ describe('a server of both families', () => {
     expect(kindsOf(elsewhere.start(remembered.memory, undefined))).toContain('admit');
   });
 
+  it('does not go on with a peer by a family that the tunnel runs over no more', () => {
+    const bench = startedServer();
+    const [remembered] = bench.packet(SIX, requestAt());
+    if (remembered?.kind !== 'remember') throw new Error('nothing remembered');
+    const later = new Bench(configOf('server', { families: ['ipv4'] }));
+    expect(kindsOf(later.start(remembered.memory, SIX))).toEqual(['remember', 'evict']);
+    expect(later.status.path).toBeUndefined();
+    expect(kindsOf(later.packet(PATH, requestAt(1)))).toContain('admit');
+  });
+
   it('knows a peer of IPv6 by its network: a flood leaves it its way in from another address there', () => {
     const altered = hintedRequest();
     altered[40] = (altered[40] ?? 0) ^ 1;
