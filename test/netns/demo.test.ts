@@ -16,7 +16,7 @@ function leftovers(): readonly string[] {
 }
 
 test.each(['bpf', 'tun'])(
-  'the demo shows two tunnels at work on %s and leaves nothing',
+  'the demo shows its tunnels at work on %s and leaves nothing',
   async (plane) => {
     const before = leftovers();
     const { code, stdout, stderr } = await run([...DEMO, '--plane', plane], { timeout: TIMEOUT });
@@ -25,6 +25,8 @@ test.each(['bpf', 'tun'])(
     });
     expect(stdout).toMatch(/✓ client 0 and the server are connected/);
     expect(stdout).toMatch(/✓ client 1 and the server are connected/);
+    expect(stdout).toMatch(/✓ the server reaches client 2 at 172\.28\.0\.5 and fd28::5/);
+    expect(stdout).toMatch(/✓ client 2 reaches the server at 172\.28\.0\.4 and fd28::4/);
     expect(stdout).toMatch(/✓ this machine is as it was/);
     expect(leftovers()).toEqual(before);
   },

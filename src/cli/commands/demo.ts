@@ -9,10 +9,10 @@ export const demoCommand: Command = {
   summary: 'show tunnels through a NAT at work, in namespaces of this machine',
   usage: `ipipou demo [--plane auto|fou|bpf|tun]
 
-Builds a server, a NAT router and two clients from network namespaces, brings a tunnel up from each
-client to the server, sends pings and some megabytes through, shows what there is to see, and takes
-everything down again. Needs root; nothing of it touches the machine's own network. Exit code 1 when
-a step fails.`,
+Builds a server, a NAT router and three clients, one of which has IPv6 alone, from network
+namespaces, brings a tunnel up from each client to the server, sends pings and some megabytes
+through, shows what there is to see, and takes everything down again. Needs root;
+nothing of it touches the machine's own network. Exit code 1 when a step fails.`,
   async run(args, context) {
     const plane = readPlane(args);
     if (process.getuid?.() !== 0) {

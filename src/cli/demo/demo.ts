@@ -1,21 +1,17 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inventory, surplus, type Inventory } from '../../adapters/lab/inventory.ts';
 import type { NatMapping } from '../../adapters/lab/nat-mappings.ts';
 import { listNamespaces } from '../../adapters/lab/namespaces.ts';
-import { SERVER_ADDRESS, up, type Topology } from '../../adapters/lab/topology.ts';
+import { up, type Topology } from '../../adapters/lab/topology.ts';
 import { BUILT_MAIN, packageFile } from '../../adapters/system/package-files.ts';
-import {
-  innerIpv4FromNumber,
-  addToIp,
-  formatEndpoint,
-  type InnerIp,
-  type Ip,
-} from '../../core/addr.ts';
+import { formatEndpoint, type Ip } from '../../core/addr.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { CommandContext } from '../command.ts';
+import { demoTunnel, type DemoTunnel } from './configs.ts';
 import { Host } from './host.ts';
 import { Report, StepFailed } from './report.ts';
 import { transfer } from './transfer.ts';
@@ -29,7 +25,10 @@ export async function runDemo(plane: Plane, context: CommandContext): Promise<Ex
   const before = await inventory();
   let lab: Topology | undefined;
   try {
-    lab = await up({ clients: 2, signal: context.signal });
+    lab = await up({
+      ...(hasIpv6() ? { clients: 3, families: ['ipv4', 'ipv4', 'ipv6'] as const } : { clients: 2 }),
+      signal: context.signal,
+    });
     await show(lab, folder, plane, report);
   } catch (error) {
     if (context.signal.aborted) report.heading('interrupted: cleaning up');
@@ -46,50 +45,17 @@ export async function runDemo(plane: Plane, context: CommandContext): Promise<Ex
   return report.failed > 0 || context.signal.aborted ? EXIT.generic : EXIT.ok;
 }
 
-/** 172.28.0.0, the default for the server of tunnel 0. */
-const FIRST_INNER = innerIpv4FromNumber(0xac1c0000);
-
-/** Inner addresses of the tunnel that a number names: the server's is the even one. */
-function innerAddresses(number: number): { readonly server: InnerIp; readonly client: InnerIp } {
-  const server = addToIp(FIRST_INNER, 2 * number);
-  return { server, client: addToIp(server, 1) };
-}
-
-/** The key pair and secret are the ones that everybody knows from the documentation. */
-function serverConfig(number: number, plane: Plane): readonly string[] {
-  return [
-    'server',
-    `number ${number}`,
-    'fou-dev eth0',
-    `fou-local-port ${10_000 + number}`,
-    `tunl-ip ${innerAddresses(number).server}`,
-    'auth-remote-pubkey-b64 eQYNhD/Xwl6Zaq+z3QXDzNI77x8CEKqY1n5kt9bKeEI=',
-    'auth-secret topsecret',
-    'auth-lifetime 3600',
-    'reply-on-auth-ok',
-    `dataplane ${plane}`,
-    'verb 3',
-  ];
-}
-
-function clientConfig(number: number, plane: Plane): readonly string[] {
-  return [
-    'client',
-    `number ${number}`,
-    'fou-local @eth0',
-    `fou-remote ${SERVER_ADDRESS}:${10_000 + number}`,
-    `tunl-ip ${innerAddresses(number).client}`,
-    'auth-key-b64 RuBZkT23na2Q4QH1xfmZCfRgSgPt5s362UPAFbecTso=',
-    'auth-secret topsecret',
-    'keepalive 27',
-    `dataplane ${plane}`,
-    'verb 3',
-  ];
+/** Whether the kernel speaks IPv6 at all. */
+function hasIpv6(): boolean {
+  return existsSync('/proc/net/if_inet6');
 }
 
 const DRAWING = `
 server 203.0.113.1 ─── 203.0.113.2 NAT router 192.168.0.1 ─┬─ 192.168.0.2 client 0
                                                            └─ 192.168.0.3 client 1`;
+
+const DRAWING6 = `
+       2001:db8::1 ─── 2001:db8::2 firewall 2001:db8:1::1 ─── 2001:db8:1::4 client 2`;
 
 const MEGABYTE = 1_000_000;
 const SENT_BYTES = 32 * MEGABYTE;
@@ -102,32 +68,37 @@ async function show(lab: Topology, folder: string, plane: Plane, report: Report)
     new Host(name, namespace, lab, folder, main);
   const server = host('server', lab.server);
   const clients = lab.clients.map((namespace, index) => host(`client ${index}`, namespace));
-  const [first, second] = clients;
+  const [first, second, third] = clients;
   if (first === undefined || second === undefined) throw new RangeError('a demo has two clients');
+  const tunnel = (number: number): DemoTunnel => demoTunnel(number, plane, lab.serverAddress());
 
-  report.heading('A server, and two clients behind one NAT:');
-  report.detail(DRAWING.slice(1));
+  report.heading('A server, and clients behind one router:');
+  report.detail(DRAWING.slice(1) + (third === undefined ? '' : DRAWING6));
 
   report.heading('Without a tunnel');
-  await report.step('client 0 reaches the server', async () => expectPing(first, SERVER_ADDRESS));
+  await report.step('client 0 reaches the server', async () =>
+    expectPing(first, lab.serverAddress()),
+  );
   await report.step('the server cannot reach client 0', async () => {
-    for (const target of [lab.clientAddress(0), innerAddresses(0).client]) {
-      if ((await server.ping(target, 1)).code === 0) throw new StepFailed(`${target} answers`);
-    }
+    await expectNoPing(server, [lab.clientAddress(0), ...tunnel(0).inside.client]);
     return 'neither at its own address nor at the tunnel’s';
   });
 
   report.heading('A tunnel');
-  report.detail(`the server's config:\n${indent(serverConfig(0, plane))}`);
-  report.detail(`the client's config:\n${indent(clientConfig(0, plane))}`);
-  await connect(0, { server, client: first }, plane, report);
-  await transferBothWays(lab, report);
+  report.detail(`the server's config:\n${indent(tunnel(0).server)}`);
+  report.detail(`the client's config:\n${indent(tunnel(0).client)}`);
+  await connect(tunnel(0), { server, client: first }, report);
+  await transferBothWays(lab, tunnel(0), report);
 
   report.heading('A second client behind the same public address');
-  await connect(1, { server, client: second }, plane, report);
+  await connect(tunnel(1), { server, client: second }, report);
   await report.step('the first one goes on', async () =>
-    expectPing(server, innerAddresses(0).client),
+    expectPings(server, tunnel(0).inside.client),
   );
+
+  report.heading('A client that has IPv6 alone, and both families inside');
+  if (third === undefined) report.detail('left out: this kernel has no IPv6');
+  else await showIpv6(lab, { server, client: third }, plane, report);
 
   report.heading('What there is to see');
   for (const each of [server, first]) {
@@ -140,7 +111,8 @@ async function show(lab: Topology, folder: string, plane: Plane, report: Report)
   }
   let mappings: readonly NatMapping[] = [];
   await report.step('the router knows only UDP', async () => {
-    mappings = await lab.natMappings();
+    const families = third === undefined ? (['ipv4'] as const) : (['ipv4', 'ipv6'] as const);
+    mappings = (await Promise.all(families.map(async (each) => lab.natMappings(each)))).flat();
     return 'inside, outside, remote';
   });
   for (const { inside, outside, remote } of mappings) {
@@ -148,7 +120,7 @@ async function show(lab: Topology, folder: string, plane: Plane, report: Report)
   }
 
   report.heading('Down again');
-  for (const each of [first, second, server]) {
+  for (const each of [...clients, server]) {
     await report.step(`${each.name}: every daemon ends and leaves nothing`, async () => {
       await each.stop();
       return undefined;
@@ -160,36 +132,57 @@ function indent(lines: readonly string[]): string {
   return lines.map((line) => `  ${line}`).join('\n');
 }
 
-/** Brings up tunnel `number` and pings through it both ways. */
+/** What only a client without IPv4 has to show. */
+async function showIpv6(lab: Topology, ends: Ends, plane: Plane, report: Report): Promise<void> {
+  const { server, client } = ends;
+  const tunnel = demoTunnel(2, plane, lab.serverAddress('ipv6'), { ipv6Inside: true });
+  await report.step('the firewall lets nobody in to client 2', async () => {
+    await expectPing(client, lab.serverAddress('ipv6'));
+    await expectNoPing(server, [lab.clientAddress(2, 'ipv6')]);
+    return 'what it sends is answered, no more';
+  });
+  report.detail(`the client's config:\n${indent(tunnel.client)}`);
+  await connect(tunnel, ends, report);
+}
+
+type Ends = { readonly server: Host; readonly client: Host };
+
+/** Brings a tunnel up and pings through it both ways. */
 async function connect(
-  number: number,
-  { server, client }: { readonly server: Host; readonly client: Host },
-  plane: Plane,
+  tunnel: DemoTunnel,
+  { server, client }: Ends,
   report: Report,
 ): Promise<void> {
-  const device = `ipipou${number}`;
-  const inner = innerAddresses(number);
+  const { device, inside } = tunnel;
   await report.step(`${client.name} and the server are connected`, async () => {
     const begin = performance.now();
-    await server.start(device, serverConfig(number, plane));
-    await client.start(device, clientConfig(number, plane));
+    await server.start(device, tunnel.server);
+    await client.start(device, tunnel.client);
     await client.established(device);
     await server.established(device);
     return `${((performance.now() - begin) / 1000).toFixed(1)} s after their start`;
   });
-  await report.step(`the server reaches ${client.name} at ${inner.client}`, async () =>
-    expectPing(server, inner.client),
+  await report.step(
+    `the server reaches ${client.name} at ${inside.client.join(' and ')}`,
+    async () => expectPings(server, inside.client),
   );
-  await report.step(`${client.name} reaches the server at ${inner.server}`, async () =>
-    expectPing(client, inner.server),
+  await report.step(
+    `${client.name} reaches the server at ${inside.server.join(' and ')}`,
+    async () => expectPings(client, inside.server),
   );
 }
 
-async function transferBothWays(lab: Topology, report: Report): Promise<void> {
-  const inner = innerAddresses(0);
+async function transferBothWays(
+  lab: Topology,
+  { inside }: DemoTunnel,
+  report: Report,
+): Promise<void> {
+  const [server] = inside.server;
+  const [client] = inside.client;
+  if (server === undefined || client === undefined) throw new RangeError('a tunnel has addresses');
   const ways = [
-    { name: 'client 0 to the server', from: lab.client(0), to: lab.server, address: inner.server },
-    { name: 'the server to client 0', from: lab.server, to: lab.client(0), address: inner.client },
+    { name: 'client 0 to the server', from: lab.client(0), to: lab.server, address: server },
+    { name: 'the server to client 0', from: lab.server, to: lab.client(0), address: client },
   ];
   for (const { name, ...ends } of ways) {
     await report.step(`TCP from ${name}`, async () => {
@@ -198,6 +191,18 @@ async function transferBothWays(lab: Topology, report: Report): Promise<void> {
       const megabits = (8 * bytes) / MEGABYTE / seconds;
       return `${(bytes / MEGABYTE).toFixed(1)} MB, ${megabits.toFixed(0)} Mbit/s`;
     });
+  }
+}
+
+async function expectPings(host: Host, targets: readonly Ip[]): Promise<string> {
+  let last = '';
+  for (const target of targets) last = await expectPing(host, target);
+  return last;
+}
+
+async function expectNoPing(host: Host, targets: readonly Ip[]): Promise<void> {
+  for (const target of targets) {
+    if ((await host.ping(target, 1, 1)).code === 0) throw new StepFailed(`${target} answers`);
   }
 }
 

@@ -64,10 +64,11 @@ export class Host {
     return shown.stdout;
   }
 
-  async ping(target: string, count = 3): Promise<Finished> {
+  /** Whether so many are answered, within so many seconds. */
+  async ping(target: string, count = 3, deadline = 5): Promise<Finished> {
     return this.#lab.exec(this.namespace, [
       'ping',
-      ...['-c', String(count), '-i', '0.2', '-w', '5', target],
+      ...['-c', String(count), '-i', '0.2', '-w', String(deadline), target],
     ]);
   }
 
