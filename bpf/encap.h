@@ -5,15 +5,17 @@
  * On the tunnel device's egress an inner packet gets its outer headers and leaves by the peer's outer
  * device. Aggregates (GSO) get them once; the kernel cuts them up behind, as late as the device allows.
  *
- * With UDP checksums that is not possible: the kernel has no way for a program to have the checksum
- * of each segment filled in. Nor is it with aggregates of datagrams (UDP_SEGMENT): a receiver in this
- * same kernel could not take them apart. Such aggregates pass on to the far end of the pair; the tunnel
- * device has segmentation off, so the kernel cuts them up on that way, and the same program on the far
- * end's ingress gets single packets.
- *
- * A single packet's checksum costs no pass over the data where the inner one is known or will be
+ * A packet's UDP checksum costs no pass over the data where the inner one is known or will be
  * filled in by the device (local checksum offload of Documentation/networking/checksum-offloads.rst):
- * a segment and its own checksum sum up to what its pseudo header says.
+ * a segment and its own checksum sum up to what its pseudo header says. That is the same for all
+ * segments of one length, whatever is in them, and the kernel has no way for a program to have the
+ * checksum of each filled in, but copies what it finds: so an aggregate whose segments are all of one
+ * length leaves with the checksum of each.
+ *
+ * Of others the last one's would be wrong. Nor can aggregates of datagrams (UDP_SEGMENT) leave: a
+ * receiver in this same kernel could not take them apart. Such aggregates pass on to the far end of the
+ * pair; the tunnel device has segmentation off, so the kernel cuts them up on that way, and the same
+ * program on the far end's ingress gets single packets.
  *
  * What has come out of a tunnel whose other end is in this same kernel (containers) is still marked as
  * tunnelled, and no program can take the mark away. The kernel marks nothing twice. A single packet needs
@@ -103,8 +105,9 @@ struct outbound {
 	__u32 ipv6; /* inside */
 	__u8 tos;
 	__u8 syn;
-	__u16 reserved;
-	__s64 sum; /* of the inner packet, where checksums are on; else -1 */
+	__u8 near; /* it is on the near end */
+	__u8 reserved;
+	__s64 sum; /* of the inner packet, or of each of an aggregate, where checksums are on; else -1 */
 };
 
 static __always_inline int is_fragment(const struct iphdr *ip)
@@ -113,12 +116,13 @@ static __always_inline int is_fragment(const struct iphdr *ip)
 }
 
 /*
- * Sum of an inner packet, modulo 0xffff: its header sums up to nothing, and so does, with its pseudo
+ * Sum of an inner packet of `total` bytes, modulo 0xffff: its header sums up to nothing, and so does, with its pseudo
  * header, a segment that carries a checksum. Others are summed.
  */
-static __always_inline __s64 inner_sum(struct __sk_buff *skb, const struct iphdr *ip, void *end)
+static __always_inline __s64 inner_sum(struct __sk_buff *skb, const struct iphdr *ip, void *end,
+				       __u32 total)
 {
-	__u32 header = ip->ihl * 4, length = bpf_ntohs(ip->tot_len) - header;
+	__u32 header = ip->ihl * 4, length = total - header;
 	const struct udphdr *udp = (void *)ip + header;
 	int whole = !is_fragment(ip);
 
@@ -137,24 +141,27 @@ static __always_inline __s64 inner_sum(struct __sk_buff *skb, const struct iphdr
  * The same of IPv6, whose header has no checksum. The addresses are in the header and, taken away, in the
  * pseudo header, so what is left are the header's first eight bytes and the rest of the pseudo header.
  */
-static __always_inline __s64 inner_sum6(struct __sk_buff *skb, const struct ipv6hdr *ip, void *end)
+static __always_inline __s64 inner_sum6(struct __sk_buff *skb, const struct ipv6hdr *ip, void *end,
+					__u32 total)
 {
 	const struct udphdr *udp = (void *)(ip + 1);
-	const __u32 *words = (const __u32 *)ip;
+	__be16 length = bpf_htons(total - sizeof(*ip));
 
 	if (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_ICMPV6 ||
 	    (ip->nexthdr == IPPROTO_UDP && (void *)(udp + 1) <= end && udp->check)) {
-		__u64 pseudo = (__u64)ip->payload_len + bpf_htons(ip->nexthdr);
+		__u64 pseudo = (__u64)length + bpf_htons(ip->nexthdr);
 
-		return (__u64)words[0] + words[1] + (__u16)~fold(pseudo);
+		return (__u64)*(const __u32 *)ip + length + *(const __u16 *)&ip->nexthdr +
+		       (__u16)~fold(pseudo);
 	}
-	return sum_bytes(skb, ETH_HLEN, sizeof(*ip) + bpf_ntohs(ip->payload_len));
+	return sum_bytes(skb, ETH_HLEN, total);
 }
 
-/* What a UDP header carries for a sum over it, its pseudo header and what it is before of. */
-static __always_inline __u16 udp_checksum(__u64 sum)
+/* What a UDP header carries; `sum` is of its ports and of its pseudo header, but for the length that is in both. */
+static __always_inline __u16 udp_checksum(const struct outbound *out, __u64 sum)
 {
-	__u16 check = ~fold(sum);
+	__be16 length = bpf_htons(out->segment + sizeof(struct udphdr));
+	__u16 check = ~fold(sum + 2 * (__u64)length + out->sum);
 
 	return check ? check : 0xffff;
 }
@@ -185,9 +192,9 @@ static __always_inline void write_outer(struct outer *outer, const struct ipipou
 	outer->udp.check = 0;
 	if (out->sum >= 0) {
 		__u64 sum = (__u64)peer->local_ip + remote.ip + bpf_htons(IPPROTO_UDP) +
-			    2 * (__u64)outer->udp.len + outer->udp.source + remote.port + out->sum;
+			    outer->udp.source + remote.port;
 
-		outer->udp.check = udp_checksum(sum);
+		outer->udp.check = udp_checksum(out, sum);
 	}
 }
 
@@ -214,9 +221,10 @@ static __always_inline void write_outer6(struct outer6 *outer, const struct ipip
 	outer->udp.len = outer->ip.payload_len;
 	outer->udp.check = 0;
 	if (out->sum >= 0)
-		outer->udp.check = udp_checksum(sum_of6(&end->local_ip) + sum_of6(&end->remote_ip) +
-						bpf_htons(IPPROTO_UDP) + 2 * (__u64)outer->udp.len +
-						outer->udp.source + outer->udp.dest + out->sum);
+		outer->udp.check =
+			udp_checksum(out, sum_of6(&end->local_ip) + sum_of6(&end->remote_ip) +
+						  bpf_htons(IPPROTO_UDP) + outer->udp.source +
+						  outer->udp.dest);
 }
 
 static __always_inline void count_out(struct ipipou_counters *counters, const struct outbound *out)
@@ -283,11 +291,10 @@ static __always_inline long make_room(struct __sk_buff *skb, int ipv6, int inner
 }
 
 /* Whom a packet could not be given room for: an aggregate may be by the other way. */
-static __always_inline int without_room(const struct __sk_buff *skb,
-					const struct ipipou_config *config,
+static __always_inline int without_room(const struct outbound *out,
 					struct ipipou_counters *counters, long failed)
 {
-	if (failed == -EALREADY && skb->ifindex != config->far_ifindex)
+	if (failed == -EALREADY && out->near)
 		return cut_up(counters);
 	return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 }
@@ -311,7 +318,7 @@ JUDGED_ALONE int wrap6(struct __sk_buff *skb, struct ipipou_config *config,
 	flow = bpf_get_hash_recalc(skb);
 	failed = make_room(skb, 1, out->ipv6);
 	if (failed)
-		return without_room(skb, config, counters, failed);
+		return without_room(out, counters, failed);
 	outer = (void *)(long)skb->data + ETH_HLEN;
 	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
 		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
@@ -337,7 +344,7 @@ static __always_inline int wrap(struct __sk_buff *skb, struct ipipou_config *con
 		return wrap6(skb, config, peer, counters, out);
 	failed = make_room(skb, 0, ipv6);
 	if (failed)
-		return without_room(skb, config, counters, failed);
+		return without_room(out, counters, failed);
 	outer = (void *)(long)skb->data + ETH_HLEN;
 	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
 		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
@@ -353,6 +360,14 @@ static __always_inline int has_checksum(const struct ipipou_config *config,
 	return config->flags & (out->remote.port ? IPIPOU_UDP_CHECKSUM : IPIPOU_UDP_CHECKSUM6);
 }
 
+/* Whether the segments of an aggregate are all of one length. */
+static __always_inline int is_even(const struct __sk_buff *skb, const struct outbound *out)
+{
+	__u32 size = skb->gso_size;
+
+	return size && out->length > out->headers && (out->length - out->headers) % size == 0;
+}
+
 /* What becomes of a packet before it gets outer headers. */
 enum way {
 	DIRECT,	     /* it gets them here */
@@ -365,11 +380,12 @@ static __always_inline enum way way_of(const struct __sk_buff *skb,
 				       struct ipipou_counters *counters,
 				       const struct outbound *out, __u8 protocol)
 {
-	if (skb->ifindex == config->far_ifindex)
+	if (!out->near)
 		return skb->gso_size ? AGGREGATED : DIRECT;
 	if (!skb->gso_size)
 		return follows_a_cut(counters) ? BY_FAR_END : DIRECT;
-	if (!has_checksum(config, out) && protocol == IPPROTO_TCP && out->length <= MAX_INNER)
+	if (protocol == IPPROTO_TCP && out->length <= MAX_INNER &&
+	    (!has_checksum(config, out) || is_even(skb, out)))
 		return DIRECT;
 	cut_up(counters);
 	return BY_FAR_END;
@@ -435,15 +451,16 @@ JUDGED_ALONE int encap6(struct __sk_buff *skb, struct ipipou_config *config)
 	out.remote.word = *(volatile __u64 *)peer;
 	if (out.remote.inner_mtu < IPIPOU_IPV6_MIN_MTU)
 		return refuse_out(counters, IPIPOU_REASON_NO_IPV6);
+	out.near = skb->ifindex != config->far_ifindex;
+	note_segments(skb, &out, tcp, end, ip->nexthdr);
 	way = way_of(skb, config, counters, &out, ip->nexthdr);
 	if (way != DIRECT)
 		return way == BY_FAR_END ? TC_ACT_OK : refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	if (out.length > MAX_INNER)
 		return refuse_out(counters, IPIPOU_REASON_TOO_BIG);
-	note_segments(skb, &out, tcp, end, ip->nexthdr);
 	out.syn = ip->nexthdr == IPPROTO_TCP && (void *)(tcp + 1) <= end && tcp->syn;
 	if (has_checksum(config, &out))
-		out.sum = inner_sum6(skb, ip, end);
+		out.sum = inner_sum6(skb, ip, end, out.segment);
 	return wrap(skb, config, peer, counters, &out, 1);
 }
 
@@ -488,17 +505,18 @@ static __always_inline int encap(struct __sk_buff *skb)
 	if (!peer || !counters)
 		return refuse_out(0, IPIPOU_REASON_NO_PEER);
 	out.remote.word = *(volatile __u64 *)peer;
+	tcp = (void *)ip + out.header_length;
+	out.near = skb->ifindex != config->far_ifindex;
+	note_segments(skb, &out, tcp, end, ip->protocol);
 	way = way_of(skb, config, counters, &out, ip->protocol);
 	if (way != DIRECT)
 		return way == BY_FAR_END ? TC_ACT_OK : refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	if (out.length > MAX_INNER)
 		return refuse_out(counters, IPIPOU_REASON_TOO_BIG);
-	tcp = (void *)ip + out.header_length;
-	note_segments(skb, &out, tcp, end, ip->protocol);
 	out.syn = ip->protocol == IPPROTO_TCP && !(ip->frag_off & bpf_htons(IP_OFFSET)) &&
 		  (void *)(tcp + 1) <= end && tcp->syn;
 	if (has_checksum(config, &out))
-		out.sum = inner_sum(skb, ip, end);
+		out.sum = inner_sum(skb, ip, end, out.segment);
 	return wrap(skb, config, peer, counters, &out, 0);
 }
 
