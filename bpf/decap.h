@@ -3,9 +3,9 @@
  * In: from an outer device to the tunnel device. Theory of operation:
  *
  * A packet to the port, on the exact path (both addresses, both ports) of an admitted peer, that holds
- * a sane inner packet from one of that peer's addresses, comes out of the tunnel device. Nothing else
- * ever does. What is not to the port is not looked at further; the rest goes up to the socket on the
- * port within budgets (strangers.h), or is refused.
+ * a sane inner packet from one of that peer's addresses, comes out of the tunnel device, whichever of
+ * IPv4 and IPv6 is outside and inside. Nothing else ever does. What is not to the port is not looked at
+ * further; the rest goes up to the socket on the port within budgets (strangers.h), or is refused.
  *
  * Two ways lead to the tunnel device. TCP segments are sent out of the far end of its pair, so that
  * they arrive by NAPI, where the kernel joins them (GRO). What is joined already would be cut up
