@@ -98,8 +98,9 @@ struct ipipou_config {
 	__u32 default_peer; /* takes inner destinations of nobody else, or IPIPOU_NO_PEER */
 	__be16 local_port;
 	__u8 near_mac[6];
-	__u8 ttl;
-	__u8 reserved[11];
+	__u8 ttl;	/* of outer packets of IPv4 */
+	__u8 hop_limit; /* and of IPv6 */
+	__u8 reserved[10];
 	struct ipipou_rate rate_peer;            /* a peer's authentication packets */
 	struct ipipou_rate rate_stranger_data;   /* strangers' packets that look like data */
 	struct ipipou_rate rate_stranger_source; /* one strange source */

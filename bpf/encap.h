@@ -213,7 +213,7 @@ static __always_inline void write_outer6(struct outer6 *outer, const struct ipip
 	*(__be32 *)outer = bpf_htonl(first);
 	outer->ip.payload_len = bpf_htons(out->length + sizeof(struct udphdr));
 	outer->ip.nexthdr = IPPROTO_UDP;
-	outer->ip.hop_limit = config->ttl;
+	outer->ip.hop_limit = config->hop_limit;
 	__builtin_memcpy(&outer->ip.saddr, &end->local_ip, sizeof(outer->ip.saddr));
 	__builtin_memcpy(&outer->ip.daddr, &end->remote_ip, sizeof(outer->ip.daddr));
 	outer->udp.source = config->local_port;

@@ -140,13 +140,13 @@ describe.each(COMBINATIONS)('%s outside, %s inside', (outer, innerFamily) => {
   });
 
   test('hop limit and ECN are as they are to be, a too big packet does not leave', async () => {
-    pair = await open({ config: { ttl: 9 }, peer: { innerMtu: 1300 } });
+    pair = await open({ config: { ttl: 9, hopLimit: 11 }, peer: { innerMtu: 1300 } });
     using tap = NamespaceSocket.tapAll(pair.b.namespace);
     await pair.sure(0, 'ping', '-c1', '-w5', '-Q', '1', there);
     const [packet = new Uint8Array(48)] = tunnelled(tap.received(), outer);
     const [ecn, hops] =
       outer === 'ipv4' ? [packet[1] ?? 0, packet[8]] : [getU32be(packet, 0) >> 20, packet[7]];
-    expect([ecn & 3, hops]).toEqual([1, 9]);
+    expect([ecn & 3, hops]).toEqual([1, outer === 'ipv4' ? 9 : 11]);
     const header = innerFamily === 'ipv4' ? 28 : 48;
     await pair.exec(0, 'ping', '-c1', '-W1', '-s', String(1301 - header), there);
     expect(pair.a.programs.reasons()['too-big']).toBeGreaterThan(0n);

@@ -27,6 +27,7 @@ const PLENTY = { perSecond: 100_000, burst: 100_000 };
 export const QUIET_CONFIG: Omit<ProgramConfig, 'near' | 'far' | 'nearMac'> = {
   localPort: BPF_PORT,
   ttl: 64,
+  hopLimit: 64,
   udpChecksum: false,
   udpChecksum6: false,
   outside: ['ipv4'],

@@ -75,7 +75,8 @@ export const STRUCTS = {
     local_port: 'be16',
     near_mac: 6,
     ttl: 'u8',
-    reserved: 11,
+    hop_limit: 'u8',
+    reserved: 10,
     rate_peer: 16,
     rate_stranger_data: 16,
     rate_stranger_source: 16,
@@ -202,8 +203,10 @@ export type ProgramConfig = {
   /** MAC address of the near end, 6 bytes. */
   readonly nearMac: Uint8Array;
   readonly localPort: number;
-  /** Of outer packets, 1..255. */
+  /** Of outer packets of IPv4, 1..255. */
   readonly ttl: number;
+  /** And of IPv6. */
+  readonly hopLimit: number;
   /** Whether outer packets carry UDP checksums: over IPv4, and over IPv6. */
   readonly udpChecksum: boolean;
   readonly udpChecksum6: boolean;

@@ -26,8 +26,8 @@ import type { Ends } from './tunnel-pair.ts';
 export type Fixed = {
   readonly config: TunnelConfig;
   readonly authLengths: ReadonlySet<number>;
-  /** Of outer packets. */
-  readonly ttl: number;
+  /** Of outer packets: the TTL, or hop limit. */
+  readonly ttl: Readonly<Record<Family, number>>;
   /** Families that the tunnel has a port in. */
   readonly outside: readonly Family[];
 };
@@ -248,7 +248,8 @@ export class PeerMaps implements Disposable {
       far: far.index,
       nearMac: near.address?.subarray(0, 6) ?? new Uint8Array(6),
       localPort: config.outer.localPort,
-      ttl,
+      ttl: ttl.ipv4,
+      hopLimit: ttl.ipv6,
       udpChecksum: config.outer.udpChecksum ?? false,
       udpChecksum6: config.outer.udpChecksum ?? true,
       outside,

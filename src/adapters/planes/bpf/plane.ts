@@ -84,8 +84,8 @@ export class BpfPlane implements DataPlane {
     });
     this.#route = openRouteNetlink();
     const fixed: Fixed = {
-      ...{ config, authLengths: this.#authLengths, ttl: defaultTtl() },
-      outside: this.#outside,
+      ...{ config, authLengths: this.#authLengths, outside: this.#outside },
+      ttl: { ipv4: defaultTtl('ipv4'), ipv6: defaultTtl('ipv6') },
     };
     this.#installation = new Installation(context, this.#route, { fixed, socket: this.#socket });
     this.#ways = new Ways({

@@ -52,6 +52,7 @@ export function encodeConfig(config: ProgramConfig): Uint8Array {
     local_port: config.localPort,
     near_mac: config.nearMac,
     ttl: config.ttl,
+    hop_limit: config.hopLimit,
     rate_peer: encodeRate(config.rates.peer),
     rate_stranger_data: encodeRate(config.rates.strangerData),
     rate_stranger_source: encodeRate(config.rates.strangerSource),
