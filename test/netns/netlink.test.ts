@@ -465,7 +465,11 @@ describe('openHostNetwork', () => {
     });
     expect(await host.routeTo(addr('192.0.2.9'), 'd0')).toMatchObject({ device: 'd0' });
     expect(await host.routeTo(addr('192.0.2.9'), 'nosuch0')).toBeUndefined();
-    expect(await host.routeTo(addr('203.0.113.9'), undefined)).toBeUndefined();
+    for (const device of [undefined, 'd0']) {
+      expect(await host.routeTo(addr('203.0.113.9'), device)).toBeUndefined();
+    }
+    run('ip route add 203.0.113.0/24 dev d0');
+    expect(await host.routeTo(addr('203.0.113.9'), 'd0')).toMatchObject({ device: 'd0' });
   });
 
   it('knows ways out over IPv6, and none from an address that is of one link only', async () => {
