@@ -50,8 +50,10 @@ const TABLE: Table = {
   },
   'no-route': {
     level: 'warn',
-    words: ({ remote, why }) =>
-      `no route to ${remote}${why ? `: ${noRouteWords(remote, why)}` : ''}`,
+    words: ({ remote, why, others = [] }) =>
+      [{ remote, why }, ...others]
+        .map((one, index) => `${index === 0 ? 'no route to' : 'nor to'} ${routeWords(one)}`)
+        .join('; '),
   },
   'no-key': { level: 'error', words: () => 'cannot authenticate: auth-key-b64 is not set' },
   'no-answer': { level: 'warn', words: noAnswerWords },
@@ -165,6 +167,10 @@ const UNUSABLE_WORDS: Readonly<Record<Unusable, string>> = {
   broadcast: 'which is a broadcast address',
   own: 'which is an address of this host',
 };
+
+function routeWords({ remote, why }: Pick<TroubleOf<'no-route'>, 'remote' | 'why'>): string {
+  return why ? `${remote}: ${noRouteWords(remote, why)}` : remote;
+}
 
 function noRouteWords(remote: OuterIp, why: NoRoute): string {
   switch (why.kind) {

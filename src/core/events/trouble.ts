@@ -21,7 +21,13 @@ export type Trouble =
       readonly address: OuterIp;
       readonly why: Unusable;
     }
-  | { readonly kind: 'no-route'; readonly remote: OuterIp; readonly why: NoRoute | undefined }
+  /** There is no way to the server; `others`: nor to these addresses of it, absent where it has no other. */
+  | {
+      readonly kind: 'no-route';
+      readonly remote: OuterIp;
+      readonly why: NoRoute | undefined;
+      readonly others?: readonly { readonly remote: OuterIp; readonly why: NoRoute | undefined }[];
+    }
   | { readonly kind: 'no-key' }
   /**
    * `sent` requests since `since` have had no answer; `network`: what was said of them on the way. `others`:

@@ -1,6 +1,6 @@
 /** What a client says is wrong: of the way to its server, and of the answers that do not come. */
 import type { Endpoint } from '../addr.ts';
-import type { Trouble } from '../events/trouble.ts';
+import type { Trouble, TroubleOf } from '../events/trouble.ts';
 import { millis, type Instant, type Millis } from '../units.ts';
 import { ipv6Trouble } from './mtu-effects.ts';
 import { NO_ANSWER_AFTER } from './limits.ts';
@@ -30,11 +30,18 @@ export function standing(
   const { remote, local, unresolved } = state;
   if (remote === undefined) return unresolved;
   if (local === undefined) {
-    return state.noRoute && { kind: 'no-route', remote, ...state.noRoute };
+    return state.noRoute && { kind: 'no-route', remote, ...state.noRoute, ...otherRoutes(state) };
   }
   if (state.keyless) return { kind: 'no-key' };
   if (state.notice) return { kind: 'server-refuses', notice: state.notice };
   return noAnswer({ ip: remote, port: config.remotePort ?? config.localPort }, state, now);
+}
+
+/** Why there is no way to the server's other addresses either, where it has any. */
+function otherRoutes({ ways, remote }: ClientState): Pick<TroubleOf<'no-route'>, 'others'> {
+  const others = ways.filter((way) => way.remote !== remote);
+  if (others.length === 0) return {};
+  return { others: others.map((way) => ({ remote: way.remote, why: way.why })) };
 }
 
 function noAnswer(remote: Endpoint, state: ClientState, now: Instant): Trouble | undefined {

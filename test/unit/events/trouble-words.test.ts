@@ -100,6 +100,15 @@ test.each([
   expect(troubleWords(trouble)).toContain(expected);
 });
 
+test('of a server without a way to any of its addresses say so of each', () => {
+  const missing = { kind: 'missing', device: undefined } as const;
+  const others = [{ remote: ip('192.0.2.1'), why: missing }];
+  const trouble = { kind: 'no-route', remote: ip('2001:db8::1'), why: missing, others } as const;
+  expect(troubleWords(trouble)).toBe(
+    'no route to 2001:db8::1: check the default route (ip -6 route); nor to 192.0.2.1: check the default route (ip route)',
+  );
+});
+
 test('of IPv6 have endpoints in brackets', () => {
   const trouble = { ...noAnswer, remote: endpoint('2001:db8::1', 10_000), network: undefined };
   expect(troubleWords(trouble)).toContain('no answer from [2001:db8::1]:10000 since');

@@ -225,6 +225,15 @@ describe('a client that works by one family', () => {
     expect(bench.status.path).toEqual(PATH);
   });
 
+  it('says of each of them that it has no route, when none has', () => {
+    const bench = established();
+    bench.located();
+    const others = [{ remote: SERVER.ip, why: undefined }];
+    expect(bench.status.troubles).toEqual([
+      { kind: 'no-route', remote: SERVER6.ip, why: undefined, others },
+    ]);
+  });
+
   it('goes to the first that has a route after it had none', () => {
     const bench = established();
     bench.located();
