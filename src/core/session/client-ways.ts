@@ -72,6 +72,17 @@ export function interleave(addresses: readonly OuterIp[]): readonly OuterIp[] {
   });
 }
 
+/** The addresses that are tried, `kept` among them where the name has it. */
+function candidatesOf(
+  addresses: readonly OuterIp[],
+  kept: OuterIp | undefined,
+): readonly OuterIp[] {
+  const all = interleave(addresses);
+  const first = all.slice(0, CANDIDATES_MAX);
+  if (kept === undefined || first.includes(kept) || !all.includes(kept)) return first;
+  return [...first.slice(0, -1), kept];
+}
+
 /** Chooses an address and asks for the ways to all. */
 function aim(turn: ClientTurn, addresses: readonly OuterIp[], remote: OuterIp): void {
   const unknown = { local: undefined, via: undefined, noRoute: undefined, attempts: 0 };
@@ -88,9 +99,11 @@ export function locate(turn: ClientTurn): void {
 }
 
 export function takeAddresses(turn: ClientTurn, event: EventOf<'resolved'>): void {
-  const { life, resolveAt, remote } = turn.state;
+  const { life, resolveAt, remote, admitted } = turn.state;
   if (resolveAt === undefined) return;
-  const found = interleave(event.addresses).slice(0, CANDIDATES_MAX);
+  // Of a name's addresses, the one that the plane of an earlier run carries has worked.
+  const kept = remote ?? admitted?.remote.ip;
+  const found = candidatesOf(event.addresses, kept);
   const [first] = found;
   if (first === undefined) {
     const resolveFailures = turn.state.resolveFailures + 1;
@@ -102,9 +115,7 @@ export function takeAddresses(turn: ClientTurn, event: EventOf<'resolved'>): voi
   const again = life === 'alive' ? undefined : after(turn, RESOLVE_AGAIN);
   turn.state = { ...turn.state, resolveFailures: 0, unresolved: undefined, resolveAt: again };
   if (remote !== undefined && found.includes(remote)) return refine(turn, found);
-  // Of a name's addresses, the one that the plane of an earlier run carries has worked.
-  const carried = turn.state.admitted?.remote.ip;
-  const chosen = remote === undefined && carried && found.includes(carried) ? carried : first;
+  const chosen = kept !== undefined && found.includes(kept) ? kept : first;
   tell(turn, { kind: 'resolved', host: hostOf(turn), address: chosen, before: remote });
   aim(turn, found, chosen);
 }

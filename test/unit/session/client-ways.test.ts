@@ -112,6 +112,20 @@ describe('the addresses of a name', () => {
   });
 });
 
+describe('a name of more addresses than are tried, in another order every time', () => {
+  const many = Array.from({ length: 50 }, (_unused, i) => ip(`198.51.100.${i + 1}`));
+
+  it('keeps the one in use among them', () => {
+    const bench = client(many, [LOCAL]);
+    bench.pass(60_500);
+    const before = bench.status.path?.remote.ip;
+    bench.do({ kind: 'resolved', addresses: many.toReversed() });
+    expect(bench.told('resolved')).toHaveLength(1);
+    expect(bench.status.path?.remote.ip).toBe(before);
+    expect(bench.state).toMatchObject({ addresses: { length: CANDIDATES_MAX } });
+  });
+});
+
 describe('a client of a server with both families', () => {
   it.each([
     ['the first that the system names', [LOCAL, LOCAL6], PATH6],
