@@ -7,6 +7,7 @@ import { describeOverIpv6 } from './bpf-cases/over-ipv6.ts';
 import { describeEncap } from './bpf-cases/encap.ts';
 import { describeFuzz } from './bpf-cases/fuzz.ts';
 import { load, reset, unload } from './bpf-cases/shared.ts';
+import { withIpv6 } from './bpf-cases/shared6.ts';
 import { describeStrangers } from './bpf-cases/strangers.ts';
 
 /**
@@ -33,6 +34,7 @@ export function describePrograms({ fuzz }: { readonly fuzz: number }): void {
     describeEncap();
   });
   describe('with IPv6', () => {
+    beforeAll(withIpv6);
     describeFamilies();
     describeOverIpv6();
     describeInsideIpv6();

@@ -1,3 +1,6 @@
-/* The plane's cases of this kernel, on Debian's. */
+/* The plane's cases of this kernel, on Debian's; of IPv6 what carries it. */
 import '../netns/bpf-plane.test.ts';
 import '../netns/bpf-plane-many.test.ts';
+import { describeMix, WITH_IPV6 } from '../rig/family-cases.ts';
+
+describeMix('bpf', 'bpf', WITH_IPV6);

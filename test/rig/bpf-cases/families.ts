@@ -39,7 +39,7 @@ import {
   TCP_ACK,
   TCP_SYN,
 } from './shared.ts';
-import { CONFIG6, withIpv6, admitOver } from './shared6.ts';
+import { CONFIG6, admitOver } from './shared6.ts';
 
 export function describeFamilies(): void {
   describe.each(COMBINATIONS)('$outside outside, $inside inside', ({ outside, inside }) => {
@@ -47,7 +47,6 @@ export function describeFamilies(): void {
     const { peer, own } = innerEnds(inside);
 
     beforeEach(() => {
-      withIpv6();
       admitOver(outside);
     });
 

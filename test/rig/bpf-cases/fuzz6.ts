@@ -20,12 +20,11 @@ import {
   outerFrame6,
   REMOTE6,
 } from '../bpf-packets6.ts';
-import { SHORTEST6, BOTH, withIpv6, admitOver, mapped, expectFateOver } from './shared6.ts';
+import { SHORTEST6, BOTH, admitOver, mapped, expectFateOver } from './shared6.ts';
 
 export function describeFuzz6(runs: number): void {
   describe.each(BOTH)('made-up packets, the peer over %s', (outside) => {
     beforeEach(() => {
-      withIpv6();
       admitOver(outside);
     });
 

@@ -11,12 +11,11 @@ import {
   outerEnds,
 } from '../bpf-packets6.ts';
 import { arrive, leave, loaded, PEER } from './shared.ts';
-import { CONFIG6, withIpv6, admitOver, mapped } from './shared6.ts';
+import { CONFIG6, admitOver, mapped } from './shared6.ts';
 
 export function describeInsideIpv6(): void {
   describe('inside, of IPv6', () => {
     beforeEach(() => {
-      withIpv6();
       admitOver('ipv4');
     });
     const fate = (fields: Parameters<typeof innerPacket6>[0], payload = filler(50)): string => {

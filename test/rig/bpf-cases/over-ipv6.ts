@@ -12,7 +12,7 @@ import {
   REMOTE6,
 } from '../bpf-packets6.ts';
 import { arrive, CONFIG, loaded } from './shared.ts';
-import { SHORTEST6, CONFIG6, withIpv6, admitOver, mapped, expectFateOver } from './shared6.ts';
+import { SHORTEST6, CONFIG6, admitOver, mapped, expectFateOver } from './shared6.ts';
 
 const HEADERS = {
   'hop-by-hop': { nextHeader: 0, extensions: Uint8Array.of(17, 0, 1, 4, 0, 0, 0, 0) },
@@ -36,7 +36,6 @@ const HEADERS = {
 export function describeOverIpv6(): void {
   describe('over IPv6', () => {
     beforeEach(() => {
-      withIpv6();
       admitOver('ipv6');
     });
     const packet = innerPacket6();
