@@ -18,7 +18,7 @@ export function formatHelp(commands: readonly CommandHelp[] = []): string {
     ...(commands.length === 0 ? [] : ['       ipipou COMMAND [ARGUMENT]...']),
     '',
     ...wrap(
-      'Bring up one end of an authenticated IPv4-in-UDP tunnel and keep it up until SIGTERM or ' +
+      'Bring up one end of an authenticated IP-in-UDP tunnel and keep it up until SIGTERM or ' +
         'SIGINT. SIGUSR1 makes a client authenticate again; SIGHUP reads the config again first.',
       WIDTH,
     ),

@@ -27,7 +27,7 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
   const lines = [
     `.TH IPIPOU 8 "" "${roff(version === '' ? 'ipipou' : `ipipou ${version}`)}" ""`,
     '.SH NAME',
-    'ipipou \\- authenticated IPv4-in-UDP tunnels that the kernel forwards',
+    'ipipou \\- authenticated IP-in-UDP tunnels that the kernel forwards',
     '.SH SYNOPSIS',
     '.B ipipou',
     '.RI [ OPTION ]...',
