@@ -124,7 +124,7 @@ export const CONTROL_LIMITS = {
  */
 export const STORM = { from: 2000, until: 1000, pass: 500 } as const;
 
-/** ICMPv6 errors to who sends what does not go on by the tunnel, on the `tun` plane (RFC 4443, section 2.4 (f)). */
+/** ICMP errors to who sends what does not go on by the tunnel, on the `tun` plane (RFC 4443, section 2.4 (f)). */
 export const INNER_ERROR_RATE: Rate = { perSecond: 100, burst: 50 };
 
 // Our own zeal.

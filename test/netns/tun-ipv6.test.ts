@@ -286,6 +286,21 @@ describe('a path that takes little', () => {
     await expectTcp(cable.a, cable.b, SIX.innerB, MIB);
   });
 
+  test('tells IPv4 what fits, too, by a route that is not ours: the device keeps 1280', async () => {
+    const { a, cable } = pair;
+    const behind = '192.0.2.77';
+    await openBoth();
+    await cable.sure(cable.b, 'ip', 'addr', 'add', `${behind}/32`, 'dev', 'lo');
+    await cable.sure(cable.a, 'ip', 'route', 'add', `${behind}/32`, 'dev', 'ipipou0');
+    await a.limitMtu(1000);
+    expect((await a.describe()).mtu).toBe(1280);
+    const ping = ['ping', '-c2', '-i0.2', '-w2', '-Mdo', '-s1000', behind];
+    const { stdout, stderr } = await cable.exec(cable.a, ...ping);
+    expect(`${stdout}${stderr}`).toMatch(/mtu ?= ?1000/);
+    await expectTcp(cable.a, cable.b, inner(behind), MIB);
+    await cable.sure(cable.b, 'ip', 'addr', 'del', `${behind}/32`, 'dev', 'lo');
+  });
+
   test('is told to who sends too much, also by a route that is not ours', async () => {
     const { a, cable } = pair;
     await openBoth();

@@ -4,7 +4,8 @@ import { SharedCounters, type Loss } from '../../../src/adapters/planes/tun/coun
 import { DeviceChannel } from '../../../src/adapters/planes/tun/device-channel.ts';
 import { Inbound } from '../../../src/adapters/planes/tun/inbound.ts';
 import { ipv6Words } from '../../../src/adapters/planes/tun/ipv6-words.ts';
-import { Outbound, type Ipv6Refusal } from '../../../src/adapters/planes/tun/outbound.ts';
+import type { Refusal } from '../../../src/adapters/planes/tun/icmp-answer.ts';
+import { Outbound } from '../../../src/adapters/planes/tun/outbound.ts';
 import type { PacketCalls } from '../../../src/adapters/planes/tun/packet-calls.ts';
 import { PeerTable } from '../../../src/adapters/planes/tun/peer-table.ts';
 import { Sender } from '../../../src/adapters/planes/tun/sender.ts';
@@ -45,7 +46,7 @@ export class BothFamilies {
   readonly written: Uint8Array[] = [];
   readonly control: { readonly path: Path; readonly payload: Uint8Array }[] = [];
   readonly losses: (readonly [Loss, string, number])[] = [];
-  readonly refused: { readonly packet: Uint8Array; readonly why: Ipv6Refusal }[] = [];
+  readonly refused: { readonly packet: Uint8Array; readonly why: Refusal }[] = [];
   readonly device: DevicePacket[] = [];
   readonly arriving: Record<Family, Arriving[]> = { ipv4: [], ipv6: [] };
   /** Families whose sockets are full. */

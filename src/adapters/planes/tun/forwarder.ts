@@ -28,11 +28,11 @@ import { sendControl } from '../../udp/control-sender.ts';
 import type { TunnelSocket } from '../../udp/tunnel-socket.ts';
 import type { Loss, SharedCounters } from './counters.ts';
 import { DeviceChannel } from './device-channel.ts';
-import { icmpv6Answer } from './icmpv6-answer.ts';
+import { icmpAnswer, type Refusal } from './icmp-answer.ts';
 import { Inbound } from './inbound.ts';
 import { ipv6Words } from './ipv6-words.ts';
 import { INNER_ERROR_RATE, TOO_BIG_RATE, TROUBLE_RATE } from '../../../core/budgets.ts';
-import { Outbound, type Ipv6Refusal } from './outbound.ts';
+import { Outbound } from './outbound.ts';
 import { PACKET_CALLS } from './packet-calls.ts';
 import { Sender } from './sender.ts';
 import { Storm } from './storm.ts';
@@ -63,8 +63,8 @@ export type ForwarderOptions = {
   readonly localPort: Port;
   readonly authLengths: ReadonlySet<number>;
   readonly carried: Carried;
-  /** This end's own inner address of IPv6, where the tunnel carries that. */
-  readonly innerIpv6: InnerIp | undefined;
+  /** This end's own inner addresses. */
+  readonly innerIps: readonly InnerIp[];
   readonly counters: SharedCounters;
   readonly events: ForwarderEvents;
   /** Monotonic milliseconds of the main thread's clock. */
@@ -83,7 +83,7 @@ type Side = {
   full: boolean;
 };
 
-/** Bytes of the longest ICMPv6 error, and some to spare. */
+/** Bytes of the longest ICMP error, and some to spare. */
 const ANSWER_BYTES = 2048;
 /** asm-generic/errno.h */
 const EAFNOSUPPORT = 97;
@@ -321,11 +321,11 @@ export class Forwarder {
     this.#options.events.deviceLost();
   }
 
-  /** Tells who sent an IPv6 packet into the tunnel why it does not go on. */
-  #tellInner(packet: Uint8Array, why: Ipv6Refusal): void {
-    const { innerIpv6, now } = this.#options;
-    if (innerIpv6 === undefined || !this.#innerErrors.take(now())) return;
-    const answer = icmpv6Answer(packet, why, innerIpv6);
+  /** Tells who sent a packet into the tunnel why it does not go on. */
+  #tellInner(packet: Uint8Array, why: Refusal): void {
+    const { innerIps, now } = this.#options;
+    if (!this.#innerErrors.take(now())) return;
+    const answer = icmpAnswer(packet, why, innerIps);
     if (!answer) return;
     this.#answer.bytes.set(answer);
     this.#outbound.device.write(this.#answer, 0, answer.length);

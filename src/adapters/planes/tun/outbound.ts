@@ -16,6 +16,7 @@ import type { Loss, SharedCounters } from './counters.ts';
 import type { DeviceChannel } from './device-channel.ts';
 import { ecnOf } from './ecn.ts';
 import { flowLabel } from './flow-label.ts';
+import type { Refusal } from './icmp-answer.ts';
 import { IPV6_WORDS } from './ipv6-words.ts';
 import { BATCHES_PER_TURN, MAX_DATAGRAMS, MAX_OUTBOUND_PACKETS, OUTBOUND_BYTES } from './limits.ts';
 import type { PacketCalls } from './packet-calls.ts';
@@ -38,10 +39,6 @@ const ALIGNMENT = 16;
 /** `done`: there is nothing more now; `more`: the other direction has its turn first; `full`: a socket is. */
 export type OutboundState = 'done' | 'more' | 'full' | 'device-lost';
 
-/** Why an IPv6 packet does not go on, of what its sender is told. */
-export type Ipv6Refusal =
-  { readonly kind: 'no-ipv6' } | { readonly kind: 'too-big'; readonly mtu: number };
-
 export type OutboundOptions = {
   /** Of one family each; to a peer at an address of another one nothing is sent. */
   readonly senders: readonly Sender[];
@@ -50,8 +47,8 @@ export type OutboundOptions = {
   readonly counters: SharedCounters;
   readonly calls: PacketCalls;
   readonly lose: (loss: Loss, operation: string, errno: number, packets?: number) => void;
-  /** An IPv6 packet, whole or of several, does not go on: a view, good until this returns. */
-  readonly refuse: (packet: Uint8Array, why: Ipv6Refusal) => void;
+  /** A packet, whole or of several, does not go on: a view, good until this returns. */
+  readonly refuse: (packet: Uint8Array, why: Refusal) => void;
 };
 
 export class Outbound {
@@ -187,7 +184,7 @@ export class Outbound {
       counters.lost('malformed');
       return undefined;
     }
-    if (ipv6 && !this.#fits(peer, at, length)) return undefined;
+    if (!this.#fits(peer, at, length)) return undefined;
     return this.#address(peer, at) ? peer : undefined;
   }
 
@@ -201,14 +198,15 @@ export class Outbound {
     return peers.ipv6Recipient(this.#destination);
   }
 
-  /** Whether an IPv6 packet that is being cut fits the path to a peer; who sent it is told when not. */
+  /** Whether the packet that is being cut fits the path to a peer, where that is known; who sent it is told when not. */
   #fits(peer: Peer, at: number, length: number): boolean {
-    const { counters, peers, refuse } = this.#options;
     const { mtu } = peer.member;
     if (mtu === undefined) return true;
-    if (mtu >= IPV6_MIN_MTU && this.#segmenter.largest <= mtu) return true;
+    const noIpv6 = mtu < IPV6_MIN_MTU && ipVersion(this.#packets, at) === 6;
+    if (!noIpv6 && this.#segmenter.largest <= mtu) return true;
+    const { counters, peers, refuse } = this.#options;
     const packet = this.#packets.bytes.subarray(at, at + length);
-    if (mtu < IPV6_MIN_MTU) {
+    if (noIpv6) {
       counters.lost('no-ipv6');
       refuse(packet, { kind: 'no-ipv6' });
     } else {

@@ -1,4 +1,4 @@
-import { ofFamily, type Path } from '../../../core/addr.ts';
+import type { Path } from '../../../core/addr.ts';
 import { carriedBy, carries } from '../../../core/config/families.ts';
 import { asError, IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
@@ -118,7 +118,7 @@ export class TunPlane implements DataPlane {
         localPort: config.outer.localPort,
         authLengths,
         carried: carriedBy(config),
-        innerIpv6: ofFamily(config.inner.ips, 'ipv6'),
+        innerIps: config.inner.ips,
         counters: this.#counters.memory,
         epoch: monotonicEpoch(),
       },

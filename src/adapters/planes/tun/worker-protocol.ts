@@ -17,8 +17,8 @@ export type WorkerStart = {
   readonly localPort: number;
   readonly authLengths: readonly number[];
   readonly carried: Carried;
-  /** This end's own inner address of IPv6, where the tunnel carries that. */
-  readonly innerIpv6: InnerIp | undefined;
+  /** This end's own inner addresses. */
+  readonly innerIps: readonly InnerIp[];
   /** Memory of SharedCounters. */
   readonly counters: SharedArrayBuffer;
   /** The system's monotonic clock (process.hrtime) at zero of the main thread's, milliseconds. */

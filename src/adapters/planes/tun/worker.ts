@@ -31,7 +31,7 @@ function run(owner: NonNullable<typeof parentPort>): void {
     localPort: port(start.localPort),
     authLengths,
     carried: start.carried,
-    innerIpv6: start.innerIpv6,
+    innerIps: start.innerIps,
     counters,
     now: () => performance.now() + ahead,
     events: {
