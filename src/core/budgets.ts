@@ -14,13 +14,13 @@ export type Rate = { readonly perSecond: number; readonly burst: number };
 
 // The session core: what may reach the test of a proof.
 
-/** One source address of strangers. */
+/** One source of strangers: an address, of IPv6 its /64 (core/source-key.ts). */
 export const SOURCE_RATE: Rate = { perSecond: 5, burst: 10 };
 /** All strangers together: 100 signatures are 17 ms of processor time. */
 export const OVERALL_RATE: Rate = { perSecond: 100, burst: 100 };
 /** A peer's own path, apart from all strangers. */
 export const OWN_RATE: Rate = { perSecond: 5, burst: 10 };
-/** Addresses that a peer was admitted at before, for one peer: its NAT may have chosen another port. */
+/** Sources where a peer was admitted before, for one peer: its NAT may have chosen another port. */
 export const KNOWN_RATE: Rate = { perSecond: 5, burst: 10 };
 /** Packets from elsewhere that carry the hint of a peer's key, for one peer. */
 export const HINTED_RATE: Rate = { perSecond: 5, burst: 10 };
@@ -31,7 +31,7 @@ export const OVERALL_HINTED_RATE: Rate = { perSecond: 1000, burst: 1000 };
 /** Words to who signed a packet that is refused, for one peer, and for all: a signature each to check. */
 export const NOTICE_RATE: Rate = { perSecond: 1, burst: 3 };
 export const OVERALL_NOTICE_RATE: Rate = { perSecond: 50, burst: 50 };
-/** Source addresses remembered; the one unseen for longest is forgotten. */
+/** Sources remembered; the one unseen for longest is forgotten. */
 export const SOURCES_MAX = 256;
 /** What the network says about our packets (ICMP) that is looked at, for the whole tunnel. */
 export const OUTER_ERROR_RATE: Rate = { perSecond: 100, burst: 100 };

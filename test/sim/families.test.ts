@@ -13,7 +13,7 @@ function familyIn({ tunnel: { client } }: World): Family | undefined {
   return client.admitted && familyOf(client.admitted.remote.ip);
 }
 
-/** A client's v6 address is there no more, or is back. */
+/** The client's address of a family is there no more, or is back. */
 const lose = (world: World, family: Family, told = true): void =>
   world.moveClientBy(family, world.tunnel, undefined, told);
 const regain = (world: World, family: Family): void => {
@@ -151,6 +151,16 @@ describe('a client with both families', () => {
       expect(familyIn(world)).toBe('ipv4');
     },
   );
+
+  it('goes by the other where its plane cannot carry the one', () => {
+    const world = new World({ seed: 1, families: DUAL });
+    world.tunnel.client.admitFailure = ({ remote }) => familyOf(remote.ip) === 'ipv6';
+    world.start();
+    world.clockwork.advance(3 * SECOND);
+    expect(familyIn(world)).toBe('ipv4');
+    expect(isReachable(world, world.tunnel)).toBe(true);
+    expect(secondsUntilEcho(world, world.tunnel)).toBeLessThan(1.1);
+  });
 
   it('keeps its server from one restart to the next, by the family that worked', () => {
     const world = startedWorld({ families: DUAL });

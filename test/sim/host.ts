@@ -110,8 +110,8 @@ export class Host {
   running = false;
   /** Milliseconds that this machine's clock is ahead of true time. */
   skew = 0;
-  /** Probability that the plane refuses an `admit`. */
-  admitFailure = (): boolean => false;
+  /** Whether the plane refuses to carry a path. */
+  admitFailure: (path: Path) => boolean = () => false;
   readonly logged: string[] = [];
   readonly peers: readonly SimulatedPeer[];
   table: SessionTable<SimulatedPeer>;
@@ -327,7 +327,7 @@ export class Host {
         peer.memory = effect.memory;
         break;
       case 'admit':
-        if (this.admitFailure()) return { kind: 'admit-failed', path: effect.path };
+        if (this.admitFailure(effect.path)) return { kind: 'admit-failed', path: effect.path };
         this.#admit(peer, effect.path);
         break;
       case 'evict':
