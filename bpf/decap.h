@@ -410,15 +410,22 @@ static __always_inline __u32 sender_of6(const struct outer6 *outer)
 
 /*
  * Makes readable as much as is wanted of a packet whose link and outer headers have `outer` bytes: these, and
- * the inner ones as far as there are any. False when not even the outer ones are there.
+ * the inner ones as far as there are any. False when not even the outer ones are there. No more is asked for
+ * than there is of IPv4, since behind its headers the data may be in pages, and copying costs.
  */
 static __always_inline int headers_readable(struct __sk_buff *skb, __u32 outer)
 {
-	const __u32 inner = outer + sizeof(struct iphdr);
+	const __u32 inner = outer + sizeof(struct iphdr), inner6 = inner + IPV6_EXTRA;
+	const __u8 *first;
 
-	return readable(skb, inner + IPV6_EXTRA + sizeof(struct tcphdr)) ||
-	       readable(skb, inner + sizeof(struct tcphdr)) || readable(skb, inner) ||
-	       readable(skb, outer);
+	if (!readable(skb, inner + sizeof(struct tcphdr)) && !readable(skb, inner) &&
+	    !readable(skb, outer))
+		return 0;
+	first = (void *)(long)skb->data + outer;
+	if ((void *)(first + 1) <= (void *)(long)skb->data_end && *first >> 4 == 6 &&
+	    !readable(skb, inner6 + sizeof(struct tcphdr)))
+		readable(skb, inner6);
+	return 1;
 }
 
 #endif
