@@ -2,7 +2,7 @@ import { runInVm } from './machine.ts';
 
 /*
  * npm run vm -- CMD [ARG…]: one command in a guest, for people. VM_TIMEOUT: seconds, default 600.
- * VM_KERNEL: another kernel package to boot (machine.ts).
+ * VM_KERNEL: another kernel package to boot (machine.ts). VM_ARGUMENTS: more for its command line.
  */
 
 const command = process.argv.slice(2);

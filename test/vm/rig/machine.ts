@@ -142,6 +142,7 @@ function kernelArguments(modules: string, tscKhz: number): string {
     ...['mitigations=off', 'nokaslr', 'cryptomgr.notests', 'random.trust_cpu=on', 'audit=0'],
     ...['selinux=0', 'apparmor=0', 'rcupdate.rcu_expedited=1', 'transparent_hugepage=never'],
     ...['net.ifnames=0', `vm.modules=${modules}`],
+    ...(process.env['VM_ARGUMENTS']?.split(' ') ?? []),
   ].join(' ');
 }
 
