@@ -327,7 +327,7 @@ describe('who is not the peer', () => {
     await a.send({ path: ends.aToB, payload: gue, ttl: undefined });
     // Without UDP, between the same addresses.
     const [kind, mode] = combination.outside === 'ipv6' ? ['ip6tnl', 'any'] : ['sit', 'any'];
-    await cable.sure(cable.a, 'ip', 'link', 'del', 'ipipou0');
+    await a.close('remove');
     const argv = `type ${kind} mode ${mode} local ${ends.a.ip} remote ${ends.b.ip}`;
     const limit = kind === 'ip6tnl' ? ' encaplimit none' : '';
     await ipBatch(cable.a, [
