@@ -22,7 +22,7 @@ export class Ipv6PrefixTable<Owner> {
   set(address: Uint32Array, length: number, owner: Owner): void {
     this.#known = false;
     const networks = this.#ofLength(length) ?? this.#add(length);
-    networks.owners.set(this.#network(address, networks.mask), owner);
+    networks.owners.set(this.#network(address, networks.mask).slice(), owner);
   }
 
   /** Takes a prefix from its owner; no effect when it is another's. */

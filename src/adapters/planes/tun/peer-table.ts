@@ -334,10 +334,11 @@ function makePeer(member: Member, slot: number, path: Path): Peer {
     remoteIp: ipv4 ? ipv4ToNumber(path.remote.ip) : 0,
     remotePort: path.remote.port,
     pathWords: ipv4 ? NO_WORDS : pathWords(path),
+    // A copy has no room to spare.
     words: [
       ...hostWords(ipv4 ? name.subarray(0, SOCKADDR_IN_LENGTH - ZEROS) : name),
       ...hostWords(encodeIp(path.local.ip)),
-    ],
+    ].slice(),
     marked: false,
     rxPackets: 0,
     rxBytes: 0,

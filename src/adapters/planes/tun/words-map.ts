@@ -33,7 +33,7 @@ export class WordsMap<Value> {
     return entry?.value;
   }
 
-  /** `words` may be changed afterwards. */
+  /** Keeps `words`, which are as many as a key has, and must not be changed afterwards. */
   set(words: Uint32Array, value: Value): void {
     const place = this.#hash(words);
     const first = this.#places.get(place);
@@ -42,7 +42,7 @@ export class WordsMap<Value> {
       entry.value = value;
       return;
     }
-    this.#places.set(place, { words: words.slice(0, this.#length), value, next: first });
+    this.#places.set(place, { words, value, next: first });
     this.#size += 1;
   }
 
