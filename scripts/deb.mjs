@@ -1,5 +1,6 @@
-// npm run deb [-- --version VERSION] [--out FOLDER (this clone's)]: a Debian package for this machine's architecture, from what is
-// built (`npm run build`). It needs nothing but Debian's own packages, here (dpkg-deb) and where it is installed. The same sources give the same bytes: all times are SOURCE_DATE_EPOCH, else that of the last commit.
+// npm run deb [-- --version VERSION] [--out FOLDER (this clone's)]: a Debian package for this machine's architecture,
+// from what is built (`npm run build`). It needs nothing but Debian's own packages, here (dpkg-deb) and where it is
+// installed. The same sources give the same bytes (source-epoch.mjs).
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -20,6 +21,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { PROJECT } from './setup.mjs';
+import { sourceEpoch } from './source-epoch.mjs';
 
 /** What the program asks for at run time; which libraries koffi's module needs is in Debian's essential set but one. */
 const DEPENDS = [
@@ -68,7 +70,8 @@ function layOut(root, { version, epoch }) {
   }
 
   const docs = 'usr/share/doc/ipipou';
-  for (const page of ['MANUAL.md', 'OPTIONS.md', 'JSON.md'])
+  const pages = ['MANUAL.md', 'OPTIONS.md', 'JSON.md', 'METRICS.md'];
+  for (const page of [...pages, 'alerts.yml', 'grafana-dashboard.json'])
     copy(`docs/${page}`, `${docs}/${page}`);
   const words = read('LICENSE').split('\n\n').slice(2).join('\n\n').trim();
   const indented = words
@@ -199,15 +202,6 @@ function capture(command, args, options = {}) {
   );
 }
 
-function lastCommit() {
-  const { status, stdout } = spawnSync('git', ['-C', PROJECT, 'log', '-1', '--format=%ct'], {
-    encoding: 'utf8',
-  });
-  return status === 0 && stdout !== ''
-    ? Number(stdout)
-    : Math.trunc(statSync(at('package.json')).mtimeMs / 1000);
-}
-
 try {
   const { values } = parseArgs({
     options: { version: { type: 'string' }, out: { type: 'string' } },
@@ -218,7 +212,7 @@ try {
   const file = buildPackage({
     out: path.resolve(values.out ?? PROJECT),
     version: values.version ?? JSON.parse(read('package.json')).version,
-    epoch: Number(process.env.SOURCE_DATE_EPOCH ?? lastCommit()),
+    epoch: sourceEpoch(),
   });
   console.log(file);
 } catch (error) {

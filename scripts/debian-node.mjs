@@ -33,7 +33,7 @@ export function debianNode(cache) {
 }
 
 /** Debian's nodejs is a small package before a library; what others publish under that name is one piece. */
-function ownVersion({ fresh = false } = {}) {
+export function ownVersion({ fresh = false } = {}) {
   if (fresh) updateLists();
   const shown = spawnSync('apt-cache', ['show', 'nodejs'], { encoding: 'utf8' }).stdout ?? '';
   const own = shown.split('\n\n').find((text) => /^Depends:.*\blibnode\d+ \(= /m.test(text));
