@@ -41,6 +41,15 @@ import {
   RTM_NEWLINK,
   RTM_NEWROUTE,
 } from '../../core/netlink/rtnetlink.ts';
+import {
+  decodeRule,
+  encodeDelRule,
+  encodeGetRules,
+  encodeNewRule,
+  RTM_NEWRULE,
+  type Rule,
+  type RuleSpec,
+} from '../../core/netlink/rule.ts';
 import type { IfIndex } from '../../core/units.ts';
 import { readAnswer, unless } from './answers.ts';
 import { openNetlink, type NetlinkRequest, type NetlinkSocket } from './socket.ts';
@@ -106,6 +115,11 @@ export interface RouteNetlink extends Disposable {
   /** Adds a route, or puts it in the place of the one to the same destination, priority and table. */
   replaceRoute(spec: RouteSpec): Promise<void>;
   removeRoute(spec: RouteSpec): Promise<void>;
+  /** Rules of policy routing of a family; none where the kernel has not the family. */
+  rules(family: Family): Promise<readonly Rule[]>;
+  /** Adds a rule; no failure where there is the same. */
+  addRule(spec: RuleSpec): Promise<void>;
+  removeRule(spec: RuleSpec): Promise<void>;
   /** Many of the above at once, in this order; those that failed. A removal of what is gone is no failure. */
   changeRoutes(changes: readonly RouteChange[]): Promise<readonly RouteFailure[]>;
   close(): void;
@@ -296,6 +310,27 @@ class RouteClient implements RouteNetlink {
     await unless(ROUTE_IS_GONE, undefined, this.#socket.request(request));
   }
 
+  async rules(family: Family): Promise<readonly Rule[]> {
+    const messages = await unless(
+      ['EOPNOTSUPP', 'EAFNOSUPPORT'],
+      [],
+      this.#socket.dump(encodeGetRules(family)),
+    );
+    return messages
+      .filter(({ type, payload }) => type === RTM_NEWRULE && decodeFamily(payload[0]) === family)
+      .map((message) => readAnswer(decodeRule, message, 'RTM_GETRULE', 'generic'));
+  }
+
+  async addRule(spec: RuleSpec): Promise<void> {
+    const request = { ...encodeNewRule(spec), subject: subjectOfRule(spec) };
+    await unless(['EEXIST'], undefined, this.#socket.request(request));
+  }
+
+  async removeRule(spec: RuleSpec): Promise<void> {
+    const request = { ...encodeDelRule(spec), subject: subjectOfRule(spec) };
+    await unless(['ENOENT'], undefined, this.#socket.request(request));
+  }
+
   async changeRoutes(changes: readonly RouteChange[]): Promise<readonly RouteFailure[]> {
     const failures: RouteFailure[] = [];
     for (let start = 0; start < changes.length; start += ROUTES_PER_DATAGRAM) {
@@ -332,6 +367,10 @@ function isGone(change: RouteChange, error: Error): boolean {
   return (
     change.kind === 'remove' && error instanceof KernelError && ROUTE_IS_GONE.includes(error.errno)
   );
+}
+
+function subjectOfRule({ family, priority, table }: RuleSpec): string {
+  return `rule ${priority} of ${family}, table ${table}`;
 }
 
 function subjectOfRoute(spec: RouteSpec): string {
