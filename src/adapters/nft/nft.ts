@@ -49,6 +49,8 @@ export interface Nft extends Disposable {
   ): ReadonlySet<string> | undefined;
   /** What has a name in a table, by kind ("chain", "set", "map", …); empty when there is no such table. */
   objects(family: string, table: string): readonly NftObject[];
+  /** The tables of a family, by name. */
+  tables(family: string): readonly string[];
   /** Whether there is such a table and nothing is in it. */
   tableIsEmpty(family: string, table: string): boolean;
   /**
@@ -140,6 +142,12 @@ class NftLibrary implements Nft {
     const listed = this.#listIfAny({ table: { family, name: table } }, subject) ?? [];
     return listed.flatMap(({ kind, fields: { name } }) =>
       kind === 'table' || typeof name !== 'string' ? [] : [{ kind, name }],
+    );
+  }
+
+  tables(family: string): readonly string[] {
+    return this.#list({ tables: { family } }, `nftables tables of ${family}`).flatMap(
+      ({ kind, fields: { name } }) => (kind === 'table' && typeof name === 'string' ? [name] : []),
     );
   }
 
