@@ -115,6 +115,14 @@ export async function openScene(
     clock,
     log: () => undefined,
     tell: () => undefined,
+    reach: {
+      open: async () => ({
+        expose: async () => undefined,
+        counts: () => [],
+        close: async () => undefined,
+      }),
+      clean: async () => undefined,
+    },
     resolver: { resolve: async () => [] },
     host: {
       firstAddress: async () => undefined,

@@ -42,7 +42,7 @@ function __ipipou_at
     for token in $tokens[3..]
         if test $value = yes
             set value no
-        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --verb --wait --listen --plane --rounds --seconds --only --links --out --slow
+        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --verb --wait --listen --plane --rounds --seconds --only --links --out --slow
             set value yes
         else if not string match -q -- '-*' $token
             set place (math $place + 1)
@@ -114,6 +114,11 @@ complete -c ipipou -n '__ipipou_is run' -l tunl-ip -x -d 'Own address inside the
 complete -c ipipou -n '__ipipou_is run' -l tunl-peer-ip -x -d 'The other side\'s address inside the tunnel, or one of each family.'
 complete -c ipipou -n '__ipipou_is run' -l allowed-ips -x -d 'Networks behind the other side: it may send from them, and what is sent to them goes to it, the longest prefix first. tunl-peer-ip is always among them.'
 complete -c ipipou -n '__ipipou_is run' -l mtu -x -d 'MTU of the tunnel device; auto: that of the path, which is probed and followed, and where that cannot be done it is said.'
+complete -c ipipou -n '__ipipou_is run' -l expose -x -d 'Services of the peer\'s that visitors reach at this host\'s addresses, and that see the visitors\' own addresses: [IP:]PROTOCOL/PORT[-PORT][:TARGET][:PORT]. TARGET is a host behind the peer, of its allowed-ips.'
+complete -c ipipou -n '__ipipou_is run' -l expose-from -x -d 'Where visitors of the exposed services may come from.'
+complete -c ipipou -n '__ipipou_is run' -l return-path -x -a 'tunnel route' -d 'With tunnel, what comes in by the tunnel is answered by it, by this host and by those behind it, whatever its default route is: for services that the server exposes.'
+complete -c ipipou -n '__ipipou_is run' -l return-path-table -x -d 'Number of the routing table of return-path.'
+complete -c ipipou -n '__ipipou_is run' -l return-path-mark -x -d 'Mark of the connections, and packets, of return-path: only the bits of MASK are touched.'
 complete -c ipipou -n '__ipipou_is run' -l dataplane -x -a 'auto fou bpf tun' -d 'What carries the packets: fou is the kernel\'s Foo-over-UDP, bpf programs of this program in the kernel, tun is user space; auto takes the best that works here and says which.'
 complete -c ipipou -n '__ipipou_is run' -s q -l queue-number -x -d 'NFQUEUE number. With N 0 and a value from 1 to 999 here, N becomes this.'
 complete -c ipipou -n '__ipipou_is run' -l nfq-max-len -x -d 'How many packets may wait in the queue; more are dropped.'
@@ -152,8 +157,8 @@ complete -c ipipou -n '__ipipou_is metrics' -l openmetrics
 complete -c ipipou -n '__ipipou_is metrics' -l listen -x
 complete -c ipipou -n '__ipipou_at set 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at set 1' -a 'peer'
-complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips remove'
-complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips'
+complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove'
+complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from'
 complete -c ipipou -n '__ipipou_at syncconf 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at syncconf 1' -F
 complete -c ipipou -n '__ipipou_at reload 0' -F -a '(__ipipou_of config tunnel)'

@@ -20,11 +20,12 @@ export class RunKeeper {
   }
 
   /** Writes the first record of this run; what the plane of the last one noted carries over. */
-  begin(record: Omit<RunRecord, 'process' | 'life' | 'path' | 'journal'>): void {
+  begin(record: Omit<RunRecord, 'process' | 'life' | 'path' | 'journal' | 'reach'>): void {
     const { previous } = this.#claim;
     const journal = previous?.plane === record.plane ? previous.journal : undefined;
     const { process } = this.#claim;
-    this.#write({ ...record, process, life: 'starting', path: undefined, journal });
+    const reach = previous?.reach;
+    this.#write({ ...record, process, life: 'starting', path: undefined, journal, reach });
   }
 
   get record(): RunRecord {
@@ -36,6 +37,12 @@ export class RunKeeper {
   readonly journal: PlaneJournal = {
     load: () => this.record.journal,
     save: (journal) => this.#write({ ...this.record, journal }),
+  };
+
+  /** That of what is changed of the host, whatever the plane. */
+  readonly reach: PlaneJournal = {
+    load: () => this.record.reach,
+    save: (reach) => this.#write({ ...this.record, reach }),
   };
 
   /** Writes the record again: it is gone. */
@@ -60,7 +67,10 @@ export class RunKeeper {
 
   release(): void {
     const noted = this.#record === undefined ? this.#claim.previous : this.#record.journal;
-    const left = this.#plane === 'stuck' || (this.#plane === 'open' && isNoted(noted));
+    const left =
+      this.#plane === 'stuck' ||
+      (this.#plane === 'open' && isNoted(noted)) ||
+      isNoted(this.#record?.reach);
     this.#claim.release(left ? 'keep' : 'remove');
   }
 

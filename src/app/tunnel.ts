@@ -18,9 +18,11 @@ import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { Tell } from '../ports/tell.ts';
+import type { ReachHost } from '../ports/reach.ts';
 import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
 import { choosePlane } from './choose-plane.ts';
 import { Driver } from './driver.ts';
+import { Exposures } from './exposures.ts';
 import { cleanOtherPlane, forRecord } from './earlier-run.ts';
 import { explain } from './explain.ts';
 import { Inbox } from './inbox.ts';
@@ -57,6 +59,7 @@ export type TunnelPorts = {
   readonly runs: RunStore;
   readonly memory: MemoryStore;
   readonly control: ControlListener;
+  readonly reach: ReachHost;
   /** What the operator wants done before anything is made; rejects when the tunnel is not to be. */
   readonly preUp?: () => Promise<void>;
   readonly notify: Notify;
@@ -88,27 +91,34 @@ export class Tunnel {
 
   /** Makes the tunnel's peers those of a list; the others are not touched. Rejects as the plane does. */
   syncPeers(peers: readonly PeerConfig[]): Promise<PeerChanges> {
-    return syncPeers(this.#driver, peers, this.#parts.ports.clock);
+    return this.#parts.exposures.replace(peers, () =>
+      syncPeers(this.#driver, peers, this.#parts.ports.clock),
+    );
   }
 
   /** Adds a peer or changes one; with an unchanged proof its session goes on. Rejects as the plane does. */
   setPeer(peer: PeerConfig): Promise<void> {
-    return setPeer(this.#driver, peer, this.#parts.ports.clock);
+    return this.#parts.exposures.set(peer, () =>
+      setPeer(this.#driver, peer, this.#parts.ports.clock),
+    );
   }
 
   /** Lets a peer go; whether there was one. What protects from replays of its packets stays. */
   removePeer(id: PeerId): Promise<boolean> {
-    return removePeer(this.#driver, id);
+    return this.#parts.exposures.remove(id, () => removePeer(this.#driver, id));
   }
 
   /** Up to `limit` peers (PEERS_TOLD at most) after the one named, in the config's order. */
-  peerStatuses(after: PeerId | undefined, limit: number): Promise<readonly PeerStatus[]> {
-    return peerStatuses(this.#driver, after, limit, this.#parts.ports.clock);
+  async peerStatuses(after: PeerId | undefined, limit: number): Promise<readonly PeerStatus[]> {
+    const { exposures, ports } = this.#parts;
+    return exposures.tellOf(await peerStatuses(this.#driver, after, limit, ports.clock));
   }
 
   /** One peer; undefined when there is none of that name. */
-  peerStatus(id: PeerId): Promise<PeerStatus | undefined> {
-    return statusOfPeer(this.#driver, id, this.#parts.ports.clock);
+  async peerStatus(id: PeerId): Promise<PeerStatus | undefined> {
+    const { exposures, ports } = this.#parts;
+    const status = await statusOfPeer(this.#driver, id, ports.clock);
+    return status && exposures.tellOf([status])[0];
   }
 
   /** Answers one request of the control socket. */
@@ -145,6 +155,7 @@ type TunnelParts = {
   readonly config: TunnelConfig;
   readonly ports: TunnelPorts;
   readonly keeper: RunKeeper;
+  readonly exposures: Exposures;
   /** Aborted when the end must not wait for work in hand. */
   readonly hurry: AbortController;
 };
@@ -206,6 +217,11 @@ async function acquire(
   undo.push('data plane', () => closePlane(plane, keeper));
   undo.push('packets in hand', () => inbox.close());
 
+  const reach = await ports.reach.open({ config, journal: keeper.reach, tell });
+  undo.push('exposed services and return path', () => reach.close());
+  const exposures = new Exposures(reach, tell);
+  await exposures.begin(config.peers);
+
   const { failure, fail } = firstFailure();
   const hurry = new AbortController();
   const paths = new PathBook(keeper, notify, clock);
@@ -240,7 +256,7 @@ async function acquire(
 
   const stopWatching = ports.host.onChange(() => void followNetwork(driver, tell));
   undo.push('network watch', stopWatching);
-  const tunnel = new Tunnel({ config, ports, keeper, hurry }, driver, undo, failure);
+  const tunnel = new Tunnel({ config, ports, keeper, exposures, hurry }, driver, undo, failure);
   const { control } = ports;
   const handler: ControlHandler = (request) => tunnel.answer(request);
   const watch = await RunWatch.open({ claim, keeper, control, handler, clock, tell });

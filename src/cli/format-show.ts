@@ -31,6 +31,7 @@ function formatClassic(tunnel: AnsweringTunnel, now: number): string {
     ['local', path ? formatEndpoint(path.local) : `port ${tunnel.localPort}`],
     ['local alternative', tunnel.localAlt],
     ['remote', path ? formatEndpoint(path.remote) : (tunnel.remote ?? 'not known yet')],
+    ...tunnel.peers.flatMap(exposedLines),
     ...sessionLines(tunnel, tunnel.role, now),
     ['refused', formatRefused(tunnel)],
     ['authentication', formatAuthentication(tunnel, tunnel.role)],
@@ -65,6 +66,7 @@ export function formatPeer(peer: PeerStatus, role: TunnelStatus['role'], now: nu
   return block(`peer ${peer.id}: ${peer.phase}`, [
     ['inner', mtu === undefined ? list(peer.innerIps) : `${list(peer.innerIps)}, MTU ${mtu}`],
     ['allowed', formatAllowed(peer)],
+    ...exposedLines(peer),
     ['local', path && formatEndpoint(path.local)],
     ['local alternative', peer.localAlt],
     ['remote', path ? formatEndpoint(path.remote) : (peer.remote ?? 'not known yet')],
@@ -74,6 +76,15 @@ export function formatPeer(peer: PeerStatus, role: TunnelStatus['role'], now: nu
     ['keepalive', formatKeepalive(peer)],
     ...troubleLines(peer),
   ]);
+}
+
+/** A line a service. */
+function exposedLines({ exposed = [] }: Pick<PeerStatus, 'exposed'>): readonly Line[] {
+  return exposed.map(({ service, connections, packets, bytes, shadows }) => {
+    const begun = `${connections} ${connections === 1 ? 'connection' : 'connections'}`;
+    const hides = shadows ? '; what listens there on this host is not reached' : '';
+    return ['exposed', `${service}: ${begun}, ${formatTraffic(bytes, packets)}${hides}`];
+  });
 }
 
 /** Prefixes that are shown of a peer. */

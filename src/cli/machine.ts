@@ -6,6 +6,7 @@ import type { OutgoingControl, PlaneFactory } from '../ports/data-plane.ts';
 import type { HookRunner } from '../ports/hooks.ts';
 import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Notify } from '../ports/notify.ts';
+import type { ReachHost } from '../ports/reach.ts';
 import type { MemoryStore, RunStore } from '../ports/run-store.ts';
 
 /** One statement about this machine that no single data plane makes. */
@@ -23,6 +24,7 @@ export type Machine = {
   readonly notify: Notify;
   readonly sessionCrypto: (proof: Proof) => SessionCrypto;
   readonly hooks: HookRunner;
+  readonly reach: ReachHost;
   /** Addresses and routes; the caller closes it. */
   readonly openHost: () => HostNetwork & { close(): void };
   /** Sends one packet from a port that somebody else may have; throws with exit `sendAuth`. */

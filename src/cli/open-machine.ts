@@ -7,6 +7,7 @@ import { bpfPlane } from '../adapters/planes/bpf/index.ts';
 import { fouPlane } from '../adapters/planes/fou/index.ts';
 import { tunPlane } from '../adapters/planes/tun/index.ts';
 import { openRawUdp } from '../adapters/raw-socket.ts';
+import { reachHost } from '../adapters/reach/index.ts';
 import { openResolver } from '../adapters/resolver.ts';
 import { hookRunner } from '../adapters/system/hook-runner.ts';
 import { systemClock } from '../adapters/system/clock.ts';
@@ -33,6 +34,7 @@ export function openMachine(env: Env): Machine {
     memory: createMemoryStore(stateFolder(env)),
     control: { ...controlListener, ...controlClient },
     hooks: hookRunner,
+    reach: reachHost,
     resolver: openResolver(),
     clock: systemClock,
     notify: createNotify(env['NOTIFY_SOCKET']),

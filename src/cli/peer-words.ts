@@ -36,7 +36,8 @@ export async function readPeerWords(
 }
 
 function valueOf(option: Option, word: string | undefined): string {
-  if (word !== undefined && word !== '') return word;
+  // Nothing is a value where the option takes it for one, as a list without members.
+  if (word !== undefined && (word !== '' || option.read('').ok)) return word;
   const expected = option.value?.expected ?? 'a value';
   throw new ConfigError([{ ...place, key: option.name, value: undefined, expected }]);
 }

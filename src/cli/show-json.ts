@@ -91,6 +91,7 @@ function peerJson(peer: PeerStatus) {
     repliesVerified: peer.repliesVerified,
     requestsAccepted: peer.requestsAccepted,
     troubles: peer.troubles,
+    exposed: peer.exposed?.map(({ peer: _peer, ...counts }) => counts),
   };
 }
 

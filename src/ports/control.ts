@@ -8,6 +8,7 @@ import type { SessionStatus } from '../core/session/types.ts';
 import type { Millis, Seconds } from '../core/units.ts';
 import type { PlaneName } from './data-plane.ts';
 import type { LogFields } from './log.ts';
+import type { ExposureCounts } from './reach.ts';
 
 /** Inner traffic, as JSON numbers (exact to 2^53). */
 export type TrafficCounts = {
@@ -89,6 +90,8 @@ export type PeerStatus = {
   readonly requestsAccepted: number;
   /** What is wrong with its session now. */
   readonly troubles: readonly TroubleReport[];
+  /** Its services that this server exposes; undefined where there are none. */
+  readonly exposed?: readonly ExposureCounts[] | undefined;
 };
 
 /** How many peers a change of the config touched. */

@@ -37,6 +37,8 @@ export type RunRecord = {
   readonly path: Path | undefined;
   /** What the plane wrote down (PlaneJournal). */
   readonly journal: unknown;
+  /** What was changed of the host around the tunnel (ReachContext.journal); undefined = nothing. */
+  readonly reach?: unknown;
 };
 
 /** A run directory as somebody else sees it. */

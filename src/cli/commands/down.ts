@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLog } from '../../adapters/system/log.ts';
 import { IpipouError } from '../../core/errors.ts';
+import type { TunnelEvent } from '../../core/events/event.ts';
+import { wordsOf } from '../../core/events/words.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import type { PlaneJournal } from '../../ports/data-plane.ts';
 import type { ProcessId, RunEntry, RunStore } from '../../ports/run-store.ts';
@@ -62,17 +64,16 @@ async function hasEnded(process: ProcessId, runs: RunStore): Promise<boolean> {
 async function cleanUp(entry: RunEntry, machine: Machine, context: CommandContext): Promise<void> {
   const claim = machine.runs.claim(entry.device);
   const { record } = entry;
-  let journal = record.journal;
-  const held: PlaneJournal = {
-    load: () => journal,
-    save(next) {
-      journal = next;
-    },
-  };
   const log = createLog(context.stderr, { level: 'info', time: false, pid: false });
   try {
+    const { config } = record;
+    const tell = (event: TunnelEvent): void => {
+      const { level, words, fields } = wordsOf(event);
+      log(level, words, fields);
+    };
+    await machine.reach.clean({ config, journal: held(record.reach), tell });
     const factory = machine.planes.find(({ name }) => name === record.plane);
-    await factory?.clean({ config: record.config, journal: held, log });
+    await factory?.clean({ config, journal: held(record.journal), log });
   } catch (error) {
     claim.release('keep');
     const message = error instanceof Error ? error.message : String(error);
@@ -80,4 +81,15 @@ async function cleanUp(entry: RunEntry, machine: Machine, context: CommandContex
     throw new IpipouError('cleanUp', message, { ...hint, cause: error });
   }
   claim.release('remove');
+}
+
+/** What a dead run has noted; what is saved to it is not kept. */
+function held(noted: unknown): PlaneJournal {
+  let journal = noted;
+  return {
+    load: () => journal,
+    save(next) {
+      journal = next;
+    },
+  };
 }

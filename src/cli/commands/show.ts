@@ -49,9 +49,11 @@ mtu, keepalive.`,
     const entries = word === undefined ? machine.runs.list() : [findRun(word, machine.runs)];
     const json = flags.has('json');
     const most = json || flags.has('all') ? Infinity : PEERS_SHOWN;
-    const howMany = ({ peer }: TunnelStatus): number =>
-      // A person reads of a peer without name in what is said of its tunnel.
-      peer === DEFAULT_PEER && !json ? 0 : most;
+    const howMany = ({ peer, role }: TunnelStatus): number => {
+      // A person reads of a peer without name in what is said of its tunnel, but for what it exposes.
+      if (peer === DEFAULT_PEER && !json) return role === 'server' ? 1 : 0;
+      return most;
+    };
     const tunnels = await surveyTunnels(entries, machine, howMany);
     const now = Date.now();
     context.stdout(

@@ -34,7 +34,14 @@ export function buildPeer(view: PeerView, innerIps: readonly InnerIp[]): PeerCon
     remotePort: own.remotePort,
     innerIps,
     allowedIps: allowedIpsOf(view, innerIps),
+    ...exposedOf(view),
   };
+}
+
+/** Nothing of a peer that exposes nothing: there may be a hundred thousand of them. */
+function exposedOf({ own }: PeerView): Pick<PeerConfig, 'exposed'> {
+  const { expose: services = [], exposeFrom: from = [] } = own;
+  return services.length === 0 ? {} : { exposed: { services, from } };
 }
 
 /** Where nothing is verified and nothing signed there is nothing that keys could prove. */

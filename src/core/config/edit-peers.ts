@@ -1,6 +1,7 @@
 import { addToIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers, sharedSecret } from './build-peer.ts';
+import { ExposureTable, otherPortsThan } from './exposure.ts';
 import { MAX_TIME_DISCREPANCY } from './limits.ts';
 import { readSettings } from './merge.ts';
 import { OPTIONS } from './options.ts';
@@ -61,7 +62,7 @@ export function editPeer(
   if (view.innerIps.length === 0) found.push(...suggestAddress(view, peers));
   refuse(found);
   const peer = buildPeer(view, view.innerIps);
-  refuse(checkOthers(peer, view, peers));
+  refuse([...checkOthers(peer, view, peers), ...checkExposures(peer, view, peers)]);
   const warnings = new PeerWarnings();
   warnings.look(view, peer);
   const next = before ? peers.map((other) => (other === before ? peer : other)) : [...peers, peer];
@@ -205,4 +206,26 @@ function checkOthers(
     }
   }
   return found;
+}
+
+/** What of a peer's services another one has already. */
+function checkExposures(
+  peer: PeerConfig,
+  view: PeerView,
+  peers: readonly PeerConfig[],
+): readonly ConfigProblem[] {
+  if (peer.exposed === undefined) return [];
+  const table = new ExposureTable<PeerConfig>();
+  for (const other of peers) {
+    if (other.id !== peer.id && other.exposed) table.add(other.exposed.services, other);
+  }
+  const found = table.add(peer.exposed.services, peer);
+  if (found === undefined) return [];
+  const { id } = found.holder;
+  const who = id === DEFAULT_PEER ? 'the default peer' : `peer \`${id}\``;
+  const expected = otherPortsThan(found.service, who);
+  const origin = view.origins.get('expose');
+  return [
+    origin ? problemAt(origin, expected) : { ...place, key: 'expose', value: undefined, expected },
+  ];
 }

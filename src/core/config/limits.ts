@@ -67,3 +67,8 @@ export const NFT_NAME_MAX_BYTES = 255;
 export const DEVICE_NAME_MAX_BYTES = 15;
 /** RFC 1035, 2.3.4, as text. */
 export const HOST_NAME_MAX = 253;
+
+/** Services that one peer exposes, at most. */
+export const EXPOSURES_MAX = 256;
+/** Routing tables and rules of `return-path`: numbers that are tried, the first first. */
+export const RETURN_TABLE_FIRST = 14_800;

@@ -9,6 +9,7 @@ export const GROUPS = {
   timing: 'Timing',
   outer: 'Outer side (UDP)',
   inner: 'Inner side (tunnel device)',
+  reach: 'Services behind a client',
   planes: 'Data plane, queue and nftables',
   hooks: 'Hooks',
   log: 'Log',

@@ -9,7 +9,9 @@ import {
   QUEUE_LENGTH,
   QUEUE_LENGTH_MAX,
   QUEUE_NUMBER_MAX,
+  RETURN_TABLE_FIRST,
 } from './limits.ts';
+import { exposureList, sourceList } from './exposure.ts';
 import { flag, parted, valued, type Option } from './option.ts';
 import { mtuValue, prefixList } from './syntax-peers.ts';
 import {
@@ -25,6 +27,7 @@ import {
   remoteEndpoint,
   wholeNumber,
 } from './syntax.ts';
+import { formatMark, markValue } from './syntax-reach.ts';
 import type { PeerConfig } from './tunnel-config.ts';
 
 /** Addresses, ports, devices and what carries the packets. */
@@ -237,6 +240,76 @@ export const INNER_OPTIONS: readonly Option[] = [
     },
     mtuValue,
     'mtu',
+  ),
+];
+
+/** Services behind a client, and the way of their answers. */
+export const REACH_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'expose',
+      group: 'reach',
+      role: 'server',
+      peer: 'own',
+      fallback: 'none',
+      kept: ({ exposed }) => exposed?.services,
+      help:
+        "Services of the peer's that visitors reach at this host's addresses, and that see the visitors' own " +
+        'addresses: [IP:]PROTOCOL/PORT[-PORT][:TARGET][:PORT]. TARGET is a host behind the peer, of its allowed-ips.',
+    },
+    exposureList,
+    'expose',
+  ),
+  valued(
+    {
+      name: 'expose-from',
+      group: 'reach',
+      role: 'server',
+      peer: 'own',
+      fallback: 'none: from anywhere',
+      kept: ({ exposed }) => exposed?.from,
+      help: 'Where visitors of the exposed services may come from.',
+    },
+    sourceList,
+    'exposeFrom',
+  ),
+  valued(
+    {
+      name: 'return-path',
+      group: 'reach',
+      role: 'client',
+      fallback: 'route: what the routes of this host say',
+      fixed: ({ config }) => config.returnPath !== undefined,
+      help:
+        'With tunnel, what comes in by the tunnel is answered by it, by this host and by those behind it, ' +
+        'whatever its default route is: for services that the server exposes.',
+    },
+    oneOf('WAY', ['tunnel', 'route'] as const),
+    'returnPath',
+  ),
+  valued(
+    {
+      name: 'return-path-table',
+      group: 'reach',
+      role: 'client',
+      fallback: `the first free one from ${RETURN_TABLE_FIRST}`,
+      fixed: ({ config }) => config.returnPath?.table,
+      help: 'Number of the routing table of return-path.',
+    },
+    wholeNumber('N', 256, 0xffff_ffff),
+    'returnTable',
+  ),
+  valued(
+    {
+      name: 'return-path-mark',
+      group: 'reach',
+      role: 'client',
+      fallback: 'the first free one from 0x1000000/0x3f000000',
+      fixed: ({ config }) => config.returnPath?.mark && formatMark(config.returnPath.mark),
+      help: 'Mark of the connections, and packets, of return-path: only the bits of MASK are touched.',
+    },
+    markValue,
+    'returnMark',
   ),
 ];
 

@@ -2,7 +2,7 @@ import { NUMBER_MAX, VERBOSITY, VERBOSITY_MAX } from './limits.ts';
 import { flag, valued, type Option } from './option.ts';
 import { AUTHENTICATION_OPTIONS, TIMING_OPTIONS } from './options-authentication.ts';
 import { HOOK_OPTIONS } from './options-hooks.ts';
-import { INNER_OPTIONS, OUTER_OPTIONS, PLANE_OPTIONS } from './options-network.ts';
+import { INNER_OPTIONS, OUTER_OPTIONS, PLANE_OPTIONS, REACH_OPTIONS } from './options-network.ts';
 import { configReference, wholeNumber } from './syntax.ts';
 import { peerName } from './syntax-peers.ts';
 
@@ -132,6 +132,7 @@ export const OPTIONS: readonly Option[] = [
   ...TIMING_OPTIONS,
   ...OUTER_OPTIONS,
   ...INNER_OPTIONS,
+  ...REACH_OPTIONS,
   ...PLANE_OPTIONS,
   ...HOOK_OPTIONS,
   ...LOG_OPTIONS,

@@ -1,7 +1,15 @@
-import { familyOf, formatPrefix, parseOuterIp, type InnerIp } from '../addr.ts';
+import {
+  familyOf,
+  formatPrefix,
+  ofFamily,
+  parseOuterIp,
+  prefixHolds,
+  type InnerIp,
+} from '../addr.ts';
 import { formatBase64 } from '../base64.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { isHostOf } from './build-peer.ts';
+import { familiesAsked, formatExposure, type Exposure } from './exposure.ts';
 import { carries, familyName } from './families.ts';
 import { heard, type PeerView } from './peer-view.ts';
 import { COMMAND_LINE, problemAt, sayAt, type Setting } from './setting.ts';
@@ -11,7 +19,12 @@ import { DEFAULT_PEER, type TunnelConfig } from './tunnel-config.ts';
 
 /** Everything that is wrong with one peer though each of its options by itself is right. */
 export function checkPeer(view: PeerView): readonly ConfigProblem[] {
-  return [...checkAuthentication(view), ...checkRemote(view), ...checkInner(view)];
+  return [
+    ...checkAuthentication(view),
+    ...checkRemote(view),
+    ...checkInner(view),
+    ...checkExposed(view),
+  ];
 }
 
 /** Options that the other role has. */
@@ -184,4 +197,31 @@ function checkInner(view: PeerView): readonly ConfigProblem[] {
 function familyWithout(ip: InnerIp): string {
   const name = familyName(familyOf(ip));
   return `no ${name} while \`tunl-ip\` has no ${name} address`;
+}
+
+/** What a peer exposes has to be the peer's, and must not take what the tunnel itself needs. */
+function checkExposed(view: PeerView): readonly ConfigProblem[] {
+  const origin = view.origins.get('expose');
+  const { own } = view;
+  if (origin === undefined || view.innerIps.length === 0) return [];
+  return (own.expose ?? [])
+    .map((service) => wrongWith(service, view))
+    .filter((sentence) => sentence !== undefined)
+    .map((sentence) => sayAt(origin, sentence));
+}
+
+function wrongWith(service: Exposure, { innerIps, own, base }: PeerView): string | undefined {
+  const name = formatExposure(service);
+  const { targetIp: target, protocol, first, last } = service;
+  if (protocol === 'udp' && first <= base.localPort && base.localPort <= last) {
+    return `${name}: UDP port ${base.localPort} is the tunnel's own (fou-local-port)`;
+  }
+  if (target !== undefined) {
+    const theirs = innerIps.includes(target);
+    if (theirs || own.allowedIps?.some((prefix) => prefixHolds(prefix, target))) return undefined;
+    return `${name}: ${target} is not behind the peer: put it into the peer's allowed-ips`;
+  }
+  const family = familiesAsked(service);
+  if (family === undefined || ofFamily(innerIps, family) !== undefined) return undefined;
+  return `${name}: the peer has no ${familyName(family)} address inside the tunnel (tunl-peer-ip)`;
 }

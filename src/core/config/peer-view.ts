@@ -1,5 +1,6 @@
 import { addToIp, type Family, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
+import type { Port } from '../units.ts';
 import { readSettings, type Layer } from './merge.ts';
 import { OPTIONS } from './options.ts';
 import { parseSection } from './parse-file.ts';
@@ -16,6 +17,8 @@ import {
 /** What all sections of a tunnel have in common. Holds secrets. */
 export type PeerBase = {
   readonly role: TunnelConfig['role'];
+  /** The tunnel's own UDP port. */
+  readonly localPort: Port;
   /** `tunl-ip`; none where it is missing. */
   readonly tunnelIps: readonly InnerIp[];
   /** What the outer side may be of. */

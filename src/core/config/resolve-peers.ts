@@ -1,6 +1,7 @@
 import { addToIp, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers } from './build-peer.ts';
+import { ExposureTable, otherPortsThan } from './exposure.ts';
 import { ClaimTable, claimsOf, otherThan, type Claim } from './peer-claims.ts';
 import { checkPeer, checkRoles, missing } from './peer-rules.ts';
 import { viewDefault, viewSection, type PeerView } from './peer-view.ts';
@@ -35,7 +36,10 @@ function hasDefaultPeer({ sections, slots, base }: Situation): boolean {
   return base.role === 'client' && (slots.remoteHost ?? slots.remotePort) !== undefined;
 }
 
-const DEFAULT_PEERS_OWN = ['remoteHost', 'remotePort', 'innerPeerIps', 'allowedIps'] as const;
+const DEFAULT_PEERS_OWN = [
+  ...(['remoteHost', 'remotePort', 'innerPeerIps', 'allowedIps'] as const),
+  ...(['expose', 'exposeFrom'] as const),
+];
 
 /** What only a default peer could have, where there is none. */
 function refuseStray({ origins }: Situation): readonly ConfigProblem[] {
@@ -65,6 +69,7 @@ class Gathering {
   readonly #at: Situation;
   readonly #ids = new Map<PeerId, Holder>();
   readonly #claims = new ClaimTable<Holder>();
+  readonly #exposures = new ExposureTable<Holder>();
   readonly #withoutAddress: Section[] = [];
 
   constructor(at: Situation) {
@@ -93,6 +98,7 @@ class Gathering {
     // What is wrong by itself would only be found wrong a second time.
     if (this.problems.length > before || view.problems.length > 0) return;
     for (const claim of claimsOf(peer, role)) this.#claim(claim, holder, view);
+    this.#expose(peer, holder, view);
   }
 
   #note(problems: readonly ConfigProblem[]): void {
@@ -125,6 +131,17 @@ class Gathering {
     // Only an inner address is claimed without being said.
     const { source, line } = view.place;
     this.problems.push({ source, line, key: 'tunl-peer-ip', value: undefined, expected });
+  }
+
+  #expose({ exposed }: PeerConfig, holder: Holder, view: PeerView): void {
+    const other = exposed && this.#exposures.add(exposed.services, holder);
+    const origin = view.origins.get('expose');
+    if (other === undefined || origin === undefined) return;
+    const { base, place } = this.#at;
+    const theirs = 'body' in other.holder ? viewSection(other.holder, base) : undefined;
+    const where = (theirs?.origins ?? this.#at.origins).get('expose') ?? place;
+    const name = `in ${this.#nameOf(where, view.place)}`;
+    this.problems.push(problemAt(origin, otherPortsThan(other.service, name)));
   }
 
   /** Where exactly another peer claims the same. */

@@ -1,11 +1,9 @@
 import { addToIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { LIFE_HOOKS, PEER_HOOKS, type Hooks } from '../hooks.ts';
-import { port } from '../units.ts';
 import {
   DEVICE_PREFIX,
   FIRST_LOCAL_IP_ALT,
-  FIRST_LOCAL_PORT,
   NFT_TABLE,
   QUEUE_LENGTH,
   VERBOSITY,
@@ -131,7 +129,7 @@ function buildConfig(
     outer: {
       localIps: slots.localIps ?? [],
       family: slots.outerFamily ?? 'auto',
-      localPort: slots.localPort ?? port(FIRST_LOCAL_PORT + number),
+      localPort: base.localPort,
       device: slots.outerDevice,
       localIpAlt: slots.localIpAlt ?? addToIp(FIRST_LOCAL_IP_ALT, number),
       forceLocalIpAlt: slots.forceLocalIpAlt ?? false,
@@ -144,6 +142,16 @@ function buildConfig(
     },
     hooks: hooksOf(slots),
     nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
+    ...returnPathOf(slots),
     peers,
   };
+}
+
+function returnPathOf({
+  returnPath,
+  returnTable,
+  returnMark,
+}: Filled): Pick<TunnelConfig, 'returnPath'> {
+  if (returnPath !== 'tunnel') return {};
+  return { returnPath: { table: returnTable, mark: returnMark } };
 }

@@ -1,9 +1,16 @@
 import { addToIp, familyOf, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
+import { port } from '../units.ts';
 import { expandHook, LIFE_HOOKS, PEER_HOOKS } from '../hooks.ts';
 import { authOf, timersOf } from './build-peer.ts';
 import { carries, familyName, outerFamilies } from './families.ts';
-import { DEVICE_PREFIX, FIRST_INNER_IP, IPV6_MIN_MTU, NUMBER_FROM_QUEUE_MAX } from './limits.ts';
+import {
+  DEVICE_PREFIX,
+  FIRST_INNER_IP,
+  FIRST_LOCAL_PORT,
+  IPV6_MIN_MTU,
+  NUMBER_FROM_QUEUE_MAX,
+} from './limits.ts';
 import type { Merged } from './merge.ts';
 import { checkRoles, missing } from './peer-rules.ts';
 import { inheritedOf, type PeerBase, type PeerView } from './peer-view.ts';
@@ -32,6 +39,7 @@ export function situate(merged: Merged, lastSource: string): Situation {
     number,
     base: {
       role,
+      localPort: slots.localPort ?? port(FIRST_LOCAL_PORT + number),
       tunnelIps,
       outerFamilies: outerFamilies({
         family: slots.outerFamily ?? 'auto',

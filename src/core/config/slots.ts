@@ -1,7 +1,9 @@
 import type { Family, InnerIp, OuterIp, Prefix } from '../addr.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Port, Seconds } from '../units.ts';
+import type { Exposure } from './exposure.ts';
 import type { ConfigReference } from './syntax.ts';
+import type { Mark } from './syntax-reach.ts';
 import type { PeerId } from './tunnel-config.ts';
 
 /**
@@ -52,6 +54,12 @@ export type Slots = {
   readonly innerPeerIps: readonly InnerIp[];
   readonly allowedIps: readonly Prefix[];
   readonly mtu: number | 'auto';
+
+  readonly expose: readonly Exposure[];
+  readonly exposeFrom: readonly Prefix<OuterIp>[];
+  readonly returnPath: 'tunnel' | 'route';
+  readonly returnTable: number;
+  readonly returnMark: Mark;
 
   readonly queueNumber: number;
   readonly queueLength: number;

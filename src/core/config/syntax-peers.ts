@@ -1,4 +1,12 @@
-import { bitsOf, familyOf, formatPrefix, parseInnerIp, prefixOf, type Prefix } from '../addr.ts';
+import {
+  bitsOf,
+  familyOf,
+  formatPrefix,
+  parseInnerIp,
+  prefixOf,
+  type Ip,
+  type Prefix,
+} from '../addr.ts';
 import { ALLOWED_IPS_MAX, MTU_MAX, MTU_MIN, PEER_NAME_MAX } from './limits.ts';
 import { parseDecimal, syntax, wrong, type Reading, type Syntax } from './syntax.ts';
 import { DEFAULT_PEER, type PeerId } from './tunnel-config.ts';
@@ -24,26 +32,37 @@ const PREFIXES = `prefixes as in 10.1.0.0/16, fd28:1::/32, 10.2.3.4: at most ${A
 export const prefixList: Syntax<readonly Prefix[]> = {
   placeholder: 'PREFIXES',
   expected: PREFIXES,
-  read(text) {
-    const parts = text.split(/[\s,]+/).filter((part) => part !== '');
-    if (parts.length === 0 || parts.length > ALLOWED_IPS_MAX) return wrong(PREFIXES);
-    const prefixes = new Map<string, Prefix>();
-    for (const part of parts) {
-      const reading = readPrefix(part);
-      if (!reading.ok) return reading;
-      prefixes.set(formatPrefix(reading.value), reading.value);
-    }
-    return { ok: true, value: [...prefixes.values()] };
-  },
+  read: (text) => readPrefixes(text, parseInnerIp, PREFIXES),
 };
 
-function readPrefix(text: string): Reading<Prefix> {
+/** Networks with commas or spaces between, each once. */
+export function readPrefixes<Kind extends Ip>(
+  text: string,
+  parse: (text: string) => Kind | undefined,
+  expected: string,
+): Reading<readonly Prefix<Kind>[]> {
+  const parts = text.split(/[\s,]+/).filter((part) => part !== '');
+  if (parts.length === 0 || parts.length > ALLOWED_IPS_MAX) return wrong(expected);
+  const prefixes = new Map<string, Prefix<Kind>>();
+  for (const part of parts) {
+    const reading = readPrefix(part, parse, expected);
+    if (!reading.ok) return reading;
+    prefixes.set(formatPrefix(reading.value), reading.value);
+  }
+  return { ok: true, value: [...prefixes.values()] };
+}
+
+function readPrefix<Kind extends Ip>(
+  text: string,
+  parse: (text: string) => Kind | undefined,
+  expected: string,
+): Reading<Prefix<Kind>> {
   const slash = text.indexOf('/');
-  const ip = parseInnerIp(slash < 0 ? text : text.slice(0, slash));
-  if (ip === undefined) return wrong(PREFIXES);
+  const ip = parse(slash < 0 ? text : text.slice(0, slash));
+  if (ip === undefined) return wrong(expected);
   const bits = bitsOf(familyOf(ip));
   const length = slash < 0 ? bits : parseDecimal(text.slice(slash + 1), 0, bits);
-  if (length === undefined) return wrong(PREFIXES);
+  if (length === undefined) return wrong(expected);
   const prefix = prefixOf(ip, length);
   if (prefix.ip === ip) return { ok: true, value: prefix };
   return wrong(`${formatPrefix(prefix)}: no bits of ${ip} lie behind the length`);

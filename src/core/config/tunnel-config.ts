@@ -2,6 +2,8 @@ import type { Family, InnerIp, OuterIp, Prefix } from '../addr.ts';
 import type { Hooks } from '../hooks.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
+import type { Exposed } from './exposure.ts';
+import type { Mark } from './syntax-reach.ts';
 
 /** Names a peer within one tunnel: 1..64 letters, digits, `.`, `_`, `-`. */
 export type PeerId = Brand<string, 'PeerId'>;
@@ -22,6 +24,8 @@ export type TunnelConfig = {
   readonly queue: { readonly number: number; readonly maxLength: number };
   readonly nft: { readonly table: string; readonly counters: boolean };
   readonly hooks: Hooks;
+  /** `return-path`; undefined where the host's routes decide. */
+  readonly returnPath?: ReturnPath | undefined;
   /** In the order of the file, the default peer first. Their ids and inner addresses are unique. */
   readonly peers: readonly PeerConfig[];
 };
@@ -42,6 +46,8 @@ export type PeerConfig = {
    * `any`: every source is taken, and what no other peer's prefix matches is sent to it.
    */
   readonly allowedIps: readonly Prefix[] | 'any';
+  /** Services of this host's addresses that are behind the peer; undefined where there are none. */
+  readonly exposed?: Exposed | undefined;
 };
 
 /** How the other side proves who it is, and how this side does. */
@@ -79,6 +85,14 @@ export type TimerConfig = {
   readonly connectionIdle: Seconds;
   /** Client: silence of the server, while we send, after which it counts as dead; 0 = never. */
   readonly deadPeerTimeout: Seconds;
+};
+
+/** Client: what comes in by the tunnel is answered by it. */
+export type ReturnPath = {
+  /** Number of the routing table; undefined = one that is free. */
+  readonly table: number | undefined;
+  /** Mark of connections and packets; undefined = one that is free. */
+  readonly mark: Mark | undefined;
 };
 
 export type OuterConfig = {

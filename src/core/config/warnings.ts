@@ -21,10 +21,13 @@ export class PeerWarnings {
   withDefaultSecret = 0;
   verifying = 0;
   signingReplies = 0;
+  /** Whose packets may come from anywhere. */
+  takingAny = 0;
 
-  look(view: PeerView, { id, proof, auth }: PeerConfig): void {
+  look(view: PeerView, { id, proof, auth, allowedIps }: PeerConfig): void {
     const keys = proof.kind === 'ed25519' ? proof : undefined;
     if (keys) this.withKeys += 1;
+    if (allowedIps === 'any' || allowedIps.some(({ length }) => length === 0)) this.takingAny += 1;
     if (keys && heard(view, 'secret') === undefined) this.withDefaultSecret += 1;
     if (keys?.peerPublicKey) this.verifying += 1;
     if (keys?.privateSeed && auth.replyOnAuthOk) this.signingReplies += 1;
@@ -51,6 +54,8 @@ export class PeerWarnings {
       warnAt('maxTimeDiscrepancy', 'no effect without auth-remote-pubkey-b64');
     }
     if (base.role !== 'server') return;
+    if (!own.expose?.length && own.exposeFrom?.length)
+      warnAt('exposeFrom', 'no effect without expose');
     if (!isDefault && !heard(view, 'replyOnAuthOk')) {
       warnAt('privateSeed', 'no effect without reply-on-auth-ok');
     }
@@ -107,6 +112,15 @@ export function findWarnings(
   }
   if (base.role === 'server' && peers.signingReplies === 0) {
     warnAt('privateSeed', 'no effect without reply-on-auth-ok');
+  }
+  if (slots.returnPath !== 'tunnel') {
+    warnAt('returnTable', 'no effect without return-path tunnel');
+    warnAt('returnMark', 'no effect without return-path tunnel');
+  } else if (peers.takingAny === 0) {
+    warnAt(
+      'returnPath',
+      'visitors come from anywhere, and allowed-ips lets in what it names: leave it out, or add 0.0.0.0/0 (::/0)',
+    );
   }
   return [
     ...found,

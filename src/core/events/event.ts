@@ -172,8 +172,30 @@ type OfWork =
   | ({ readonly kind: 'not-remembered'; readonly again: boolean } & Failure)
   | { readonly kind: 'remembers-again' };
 
+/** What makes services behind a client reachable. */
+type OfReach =
+  /** Visitors of that service are sent on to the peer, or no longer. */
+  | { readonly kind: 'exposed'; readonly service: string }
+  | { readonly kind: 'unexposed'; readonly service: string }
+  /** Something on this host listens there. */
+  | { readonly kind: 'shadowed'; readonly service: string; readonly listener: Endpoint }
+  /** A setting of the kernel's, by the name that sysctl(8) has for it. */
+  | {
+      readonly kind: 'host-setting';
+      readonly setting: string;
+      readonly value: string;
+      readonly before: string;
+    }
+  | ({
+      readonly kind: 'host-setting-refused';
+      readonly setting: string;
+      readonly value: string;
+    } & Failure)
+  /** What comes by the tunnel is answered by it: `mark` as nft writes it. */
+  | { readonly kind: 'return-path'; readonly table: number; readonly mark: string };
+
 /** What a session tells. */
 export type SessionTold = Common | OfServer | OfClient;
-export type TunnelEvent = SessionTold | OfDaemon | OfWork;
+export type TunnelEvent = SessionTold | OfDaemon | OfWork | OfReach;
 export type EventKind = TunnelEvent['kind'];
 export type EventOf<Kind extends EventKind> = Extract<TunnelEvent, { readonly kind: Kind }>;

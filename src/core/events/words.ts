@@ -136,6 +136,23 @@ const TABLE: Table = {
     repaired
       ? line('warn', 'put back what was changed from outside', { what })
       : line('error', 'changed from outside and not put back', { what }),
+  exposed: ({ service }) => line('info', 'exposed to visitors', { service }),
+  unexposed: ({ service }) => line('info', 'exposed no longer', { service }),
+  shadowed: ({ service, listener }) =>
+    line('warn', 'visitors of what is exposed no longer reach what listens there on this host', {
+      service,
+      listener: formatEndpoint(listener),
+    }),
+  'host-setting': ({ setting, value, before }) =>
+    line('info', 'setting of this host changed', { setting, value, before }),
+  'host-setting-refused': ({ setting, value, ...failure }) =>
+    line('error', 'setting of this host cannot be changed, and exposing needs it', {
+      setting,
+      value,
+      ...because(failure),
+    }),
+  'return-path': ({ table, mark }) =>
+    line('info', 'what comes by the tunnel is answered by it', { table, mark }),
   'network-says': ({ remote, says: { kind, ...said } }) =>
     line('debug', `the network says: ${kind}`, { ...at(remote), ...said }),
   'route-not-found': ({ remote, ...failure }) =>

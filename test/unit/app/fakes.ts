@@ -25,6 +25,7 @@ import type {
   PeerProperties,
   PlaneDescription,
 } from '../../../src/ports/data-plane.ts';
+import type { ReachHost } from '../../../src/ports/reach.ts';
 import type { MemoryJournal, MemoryStore } from '../../../src/ports/run-store.ts';
 import type { Log, LogFields, LogLevel } from '../../../src/ports/log.ts';
 import type { Tell } from '../../../src/ports/tell.ts';
@@ -275,3 +276,13 @@ export function keepLog(): { readonly log: Log; readonly tell: Tell; readonly li
   const log: Log = (level, event, fields = {}) => void lines.push({ level, event, fields });
   return { lines, log, tell: toldTo(log) };
 }
+
+/** A host on which nothing is exposed. */
+export const unreachable: ReachHost = {
+  open: async () => ({
+    expose: async () => undefined,
+    counts: () => [],
+    close: async () => undefined,
+  }),
+  clean: async () => undefined,
+};

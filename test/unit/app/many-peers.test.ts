@@ -20,6 +20,7 @@ import {
   pathTo,
   peerConfig,
   settle,
+  unreachable,
 } from './fakes.ts';
 
 const REFUSED = new KernelError('link', { operation: 'op', errno: 'EIO', subject: 'link x' });
@@ -131,6 +132,7 @@ class World {
       clock: this.clock,
       log: this.kept.log,
       tell: this.kept.tell,
+      reach: unreachable,
       resolver: { resolve: async (name) => this.names.get(name) ?? [] },
       host: {
         firstAddress: async () => undefined,

@@ -11,7 +11,16 @@ import { seconds } from '../../../src/core/units.ts';
 import type { ControlHandler } from '../../../src/ports/control.ts';
 import type { PlaneContext, PlaneFactory, Requirement } from '../../../src/ports/data-plane.ts';
 import type { RunRecord } from '../../../src/ports/run-store.ts';
-import { FakeClock, FakeMemory, FakePlane, ip, keepLog, pathTo, settle } from './fakes.ts';
+import {
+  FakeClock,
+  FakeMemory,
+  FakePlane,
+  ip,
+  keepLog,
+  pathTo,
+  settle,
+  unreachable,
+} from './fakes.ts';
 
 const SECRET = 'correct-horse';
 
@@ -43,6 +52,7 @@ class World {
   previous: RunRecord | undefined;
   written: RunRecord | undefined;
   readonly memory = new FakeMemory();
+  readonly reach = unreachable;
   intact = true;
   openFails: Error | undefined;
   context: PlaneContext | undefined;
@@ -57,6 +67,7 @@ class World {
       clock: this.clock,
       log: this.kept.log,
       tell: this.kept.tell,
+      reach: this.reach,
       resolver: { resolve: async () => [] },
       host: {
         firstAddress: async () => ip('192.0.2.1'),

@@ -215,6 +215,37 @@ const EFFECTS: Readonly<Record<string, Case>> = {
     'home.example',
   ),
   'fou-remote-port': at(SERVER, 'fou-remote-port 9', 'config.peers.0.remotePort', undefined, 9),
+  expose: at(TOKEN_SERVER, 'expose tcp/2222:22', 'config.peers.0.exposed.services', undefined, [
+    {
+      ...{ publicIp: undefined, protocol: 'tcp', first: 2222, last: 2222 },
+      ...{ targetIp: undefined, targetPort: 22 },
+    },
+  ]),
+  'expose-from': at(
+    `${TOKEN_SERVER}expose tcp/443\n`,
+    'expose-from 203.0.113.0/24',
+    'config.peers.0.exposed.from',
+    [],
+    [{ ip: '203.0.113.0', length: 24 }],
+  ),
+  'return-path': at(CLIENT, 'return-path tunnel', 'config.returnPath', undefined, {
+    table: undefined,
+    mark: undefined,
+  }),
+  'return-path-table': at(
+    `${CLIENT}return-path tunnel\n`,
+    'return-path-table 5000',
+    'config.returnPath.table',
+    undefined,
+    5000,
+  ),
+  'return-path-mark': at(
+    `${CLIENT}return-path tunnel\n`,
+    'return-path-mark 0x100/0xff00',
+    'config.returnPath.mark',
+    undefined,
+    { value: 0x100, mask: 0xff00 },
+  ),
   'tunl-dev': at(SERVER, 'tunl-dev home', 'config.inner.device', 'ipipou0', 'home'),
   'tunl-ip': at(
     SERVER,

@@ -230,6 +230,8 @@ test('an option fills the slots that its row names', () => {
     'none',
     'ed25519',
     'auto',
+    'tunnel',
+    '5000',
   ];
   for (const { name, slots, read } of OPTIONS) {
     const filled = values

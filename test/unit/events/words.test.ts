@@ -169,6 +169,24 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'disturbed', what: 'nftables rules', repaired: true },
     'warn put back what was changed from outside what="nftables rules"',
   ],
+  exposed: [{ kind: 'exposed', service: 'tcp/443' }, 'info exposed to visitors service=tcp/443'],
+  unexposed: [{ kind: 'unexposed', service: 'tcp/443' }, 'info exposed no longer service=tcp/443'],
+  shadowed: [
+    { kind: 'shadowed', service: 'tcp/443', listener: remote },
+    'warn visitors of what is exposed no longer reach what listens there on this host service=tcp/443 listener=192.0.2.1:10000',
+  ],
+  'host-setting': [
+    { kind: 'host-setting', setting: 'net.ipv4.ip_forward', value: '1', before: '0' },
+    'info setting of this host changed setting=net.ipv4.ip_forward value=1 before=0',
+  ],
+  'host-setting-refused': [
+    { kind: 'host-setting-refused', setting: 'net.ipv4.ip_forward', value: '1', ...FAILURE },
+    'error setting of this host cannot be changed, and exposing needs it setting=net.ipv4.ip_forward value=1 error=EBUSY hint="ipipou doctor"',
+  ],
+  'return-path': [
+    { kind: 'return-path', table: 14_800, mark: '0x1000000/0x3f000000' },
+    'info what comes by the tunnel is answered by it table=14800 mark=0x1000000/0x3f000000',
+  ],
   'network-says': [
     { kind: 'network-says', remote, says: { kind: 'too-big', mtu: 1400 } },
     'debug the network says: too-big remote=192.0.2.1:10000 mtu=1400',

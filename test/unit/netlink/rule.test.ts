@@ -60,10 +60,11 @@ describe('decoding', () => {
     });
     fc.assert(
       fc.property(aRule, ({ own, ...rest }) => {
-        const [text, length] = rest.family === 'ipv4' ? ['192.0.2.1', 32] : ['2001:db8::1', 128];
+        const [text, length] =
+          rest.family === 'ipv4' ? (['192.0.2.1', 32] as const) : (['2001:db8::1', 128] as const);
         const rule = {
           ...rest,
-          source: own ? { ip: ip(String(text)), length: Number(length) } : undefined,
+          source: own ? { ip: ip(text), length } : undefined,
         };
         const decoded = decodeRule(encodeNewRule(rule).payload);
         expect(decoded).toEqual(succeed(rule));

@@ -1,0 +1,158 @@
+import { readFileSync } from 'node:fs';
+import { isOwnTable, ownTableName } from '../../core/nft/own-table.ts';
+import { countersOf, exposeScript } from '../../core/nft/expose-rules.ts';
+import { isShadowed, parseListeners, type Listener } from '../../core/reach/listening.ts';
+import {
+  familiesOf,
+  servicesOf,
+  type ExposingPeer,
+  type Service,
+} from '../../core/reach/services.ts';
+import type { ExposureCounts, ReachContext } from '../../ports/reach.ts';
+import { openNft, type Nft } from '../nft/nft.ts';
+import { OwnTable } from './own-table.ts';
+import { readRecord, writeRecord } from './record.ts';
+import { forward, leave, notForwarding, restore, switchedOn } from './settings.ts';
+
+type Counted = { readonly packets: number; readonly bytes: number };
+
+const NONE: Counted = { packets: 0, bytes: 0 };
+
+/** The services that a server exposes: a table of nftables, and forwarding. */
+export class Exposing {
+  readonly #context: ReachContext;
+  readonly #name: string;
+  #nft: Nft | undefined;
+  #table: OwnTable | undefined;
+  #services: readonly Service[] = [];
+
+  constructor(context: ReachContext) {
+    this.#context = context;
+    this.#name = ownTableName('expose', context.config.inner.device);
+  }
+
+  /** Makes these peers' services what is exposed. Throws as nft does, and nothing has changed then. */
+  set(peers: readonly ExposingPeer[]): void {
+    const { tell } = this.#context;
+    const services = servicesOf(peers);
+    const before = new Set(this.#services.map(keyOf));
+    const after = new Set(services.map(keyOf));
+    if (services.length > 0) this.#put(services);
+    else if (this.#services.length > 0 || readRecord(this.#context.journal).exposes) this.#remove();
+    const gone = this.#services.filter((service) => !after.has(keyOf(service)));
+    this.#services = services;
+    for (const { peer, text } of gone) tell({ kind: 'unexposed', service: text }, peer);
+    for (const service of services) {
+      if (before.has(keyOf(service))) continue;
+      tell({ kind: 'exposed', service: service.text }, service.peer);
+      for (const listener of shadowedBy(service, listeners(service.exposure.protocol))) {
+        tell({ kind: 'shadowed', service: service.text, listener }, service.peer);
+      }
+    }
+  }
+
+  counts(): readonly ExposureCounts[] {
+    const nft = this.#nft;
+    if (nft === undefined || this.#services.length === 0) return [];
+    const counted = new Map<string, Counted>();
+    for (const { kind, fields } of nft.list('inet', this.#name)) {
+      const { name, packets, bytes } = fields;
+      if (kind !== 'counter' || typeof name !== 'string') continue;
+      counted.set(name, { packets: numberOf(packets), bytes: numberOf(bytes) });
+    }
+    const listening = { tcp: listeners('tcp'), udp: listeners('udp') };
+    return this.#services.map((service) => {
+      const names = countersOf(service);
+      const { packets, bytes } = counted.get(names.bytes) ?? NONE;
+      return {
+        peer: service.peer,
+        service: service.text,
+        connections: (counted.get(names.connections) ?? NONE).packets,
+        packets,
+        bytes,
+        shadows: shadowedBy(service, listening[service.exposure.protocol]).length > 0,
+      };
+    });
+  }
+
+  /** Takes everything back, also what an earlier run has left. */
+  close(): void {
+    try {
+      if (readRecord(this.#context.journal).exposes) this.#remove();
+    } finally {
+      this.#table?.close();
+      this.#nft?.close();
+      this.#nft = undefined;
+    }
+  }
+
+  #put(services: readonly Service[]): void {
+    const { journal, config } = this.#context;
+    const { nft, table } = this.#open();
+    const anew = !readRecord(journal).exposes;
+    writeRecord(journal, { exposes: true });
+    const { device, ips: innerIps } = config.inner;
+    const script = (closed: ReturnType<typeof switchedOn>) => (): string => {
+      const wanted = new Set(services.flatMap((service) => Object.values(countersOf(service))));
+      const stale = nft
+        .objects('inet', this.#name)
+        .filter(({ kind, name }) => kind === 'counter' && !wanted.has(name))
+        .map(({ name }) => name);
+      return exposeScript({ table: this.#name, device, innerIps, services, closed, stale });
+    };
+    const families = familiesOf(services);
+    // What this host has not forwarded before it must not forward for a moment.
+    const closed = new Set([...switchedOn(this.#context), ...notForwarding(families)]);
+    try {
+      table.put(script([...closed]));
+    } catch (error) {
+      if (anew) writeRecord(journal, { exposes: false });
+      throw error;
+    }
+    forward(families, this.#context);
+  }
+
+  #remove(): void {
+    const { journal } = this.#context;
+    const { nft, table } = this.#open();
+    // Others that expose need what we have switched on: who comes last cannot know that it was off.
+    const others = nft
+      .tables('inet')
+      .some((name) => name !== this.#name && isOwnTable('expose', name));
+    if (others) leave(this.#context);
+    else restore(this.#context);
+    table.remove();
+    writeRecord(journal, { exposes: false });
+  }
+
+  #open(): { readonly nft: Nft; readonly table: OwnTable } {
+    this.#nft ??= openNft();
+    this.#table ??= new OwnTable(this.#name, this.#nft, this.#context.tell);
+    return { nft: this.#nft, table: this.#table };
+  }
+}
+
+function keyOf({ peer, text, ways }: Service): string {
+  const targets = ways.map(({ target }) => target).join();
+  return `${peer} ${text} ${targets}`;
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === 'number' ? value : 0;
+}
+
+function shadowedBy({ exposure }: Service, found: readonly Listener[]): readonly Listener[] {
+  return found.filter((listener) => isShadowed(listener, exposure));
+}
+
+/** In this thread's network namespace. */
+function listeners(protocol: 'tcp' | 'udp'): readonly Listener[] {
+  return [protocol, `${protocol}6`].flatMap((name) => {
+    try {
+      return parseListeners(readFileSync(`/proc/thread-self/net/${name}`, 'utf8'), protocol);
+    } catch {
+      // A kernel without IPv6.
+      return [];
+    }
+  });
+}

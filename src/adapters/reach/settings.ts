@@ -1,0 +1,123 @@
+import { readFileSync, writeFileSync, readdirSync } from 'node:fs';
+import type { Family } from '../../core/addr.ts';
+import type { PlaneJournal } from '../../ports/data-plane.ts';
+import type { Tell } from '../../ports/tell.ts';
+import { readRecord, writeRecord, type HeldSetting } from './record.ts';
+
+/*
+ * Settings of the kernel that exposing needs. Each is written down before it is changed, told, and at the end
+ * put back, unless somebody has changed it since.
+ */
+
+const SYS = '/proc/sys/';
+const IPV4 = 'net/ipv4/ip_forward';
+const IPV6 = 'net/ipv6/conf/all/forwarding';
+
+type Ports = { readonly journal: PlaneJournal; readonly tell: Tell };
+
+/** Has this host forward packets of these families. What the kernel does not let us set is told. */
+export function forward(families: readonly Family[], ports: Ports): void {
+  if (families.includes('ipv4') && read(IPV4) === '0') {
+    const devices = forwardingDevices('ipv4');
+    change(IPV4, '1', ports);
+    hold(devices, ports);
+  }
+  if (families.includes('ipv6') && read(IPV6) === '0') {
+    const devices = forwardingDevices('ipv6');
+    // A host that forwards takes no default route from its router, unless it is told to.
+    for (const device of devicesOf('ipv6')) {
+      const path = `net/ipv6/conf/${device}/accept_ra`;
+      if (read(path) === '1') change(path, '2', ports);
+    }
+    change(IPV6, '1', ports);
+    hold(devices, ports);
+  }
+}
+
+/** The families that this host forwards only since we have it. */
+export function switchedOn({ journal }: Ports): readonly Family[] {
+  const paths = new Set(readRecord(journal).settings.map(({ path }) => path));
+  return [
+    ...(paths.has(IPV4) ? (['ipv4'] as const) : []),
+    ...(paths.has(IPV6) ? (['ipv6'] as const) : []),
+  ];
+}
+
+/** Those of these families in which this host forwards nothing now. */
+export function notForwarding(families: readonly Family[]): readonly Family[] {
+  return families.filter((family) => read(family === 'ipv4' ? IPV4 : IPV6) === '0');
+}
+
+/** Puts back what was changed. */
+export function restore({ journal, tell }: Ports): void {
+  const { settings } = readRecord(journal);
+  for (const { path, before, value } of settings) {
+    if (read(path) !== value) continue;
+    writeFileSync(`${SYS}${path}`, before);
+    if (before !== value)
+      tell({ kind: 'host-setting', setting: nameOf(path), value: before, before: value });
+  }
+  writeRecord(journal, { settings: [] });
+}
+
+/** Leaves settings as they are, since others need them. */
+export function leave({ journal }: Ports): void {
+  writeRecord(journal, { settings: [] });
+}
+
+function change(path: string, value: string, { journal, tell }: Ports): void {
+  const before = read(path);
+  if (before === undefined || before === value) return;
+  const { settings } = readRecord(journal);
+  writeRecord(journal, { settings: [...settings, { path, before, value }] });
+  try {
+    writeFileSync(`${SYS}${path}`, value);
+  } catch (error) {
+    writeRecord(journal, { settings });
+    tell({
+      kind: 'host-setting-refused',
+      setting: nameOf(path),
+      value,
+      error: error instanceof Error ? error.message : String(error),
+      hint: `sysctl -w ${nameOf(path)}=${value}, or what runs this container must set it`,
+    });
+    return;
+  }
+  tell({ kind: 'host-setting', setting: nameOf(path), value, before });
+}
+
+/** Devices that forward by themselves lose that when the host is put back: they get it again. */
+function hold(devices: readonly string[], { journal }: Ports): void {
+  const held = devices.map((path): HeldSetting => ({ path, before: '1', value: '0' }));
+  if (held.length === 0) return;
+  writeRecord(journal, { settings: [...readRecord(journal).settings, ...held] });
+}
+
+function forwardingDevices(family: Family): readonly string[] {
+  return devicesOf(family)
+    .map((device) => `net/${family}/conf/${device}/forwarding`)
+    .filter((path) => read(path) === '1');
+}
+
+function devicesOf(family: Family): readonly string[] {
+  const folder = `${SYS}net/${family}/conf`;
+  try {
+    return readdirSync(folder).filter((name) => name !== 'all');
+  } catch {
+    // A kernel without the family.
+    return [];
+  }
+}
+
+/** Undefined where there is no such setting. */
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(`${SYS}${path}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function nameOf(path: string): string {
+  return path.replaceAll('.', ':').replaceAll('/', '.').replaceAll(':', '/');
+}

@@ -1,0 +1,35 @@
+/** What listens on this host, as /proc/net/tcp, tcp6, udp and udp6 tell (proc(5)). */
+import { decodeOuterIpv4, decodeOuterIpv6, parsePort, type OuterIp } from '../addr.ts';
+import type { Exposure } from '../config/exposure.ts';
+import type { Port } from '../units.ts';
+
+export type Listener = { readonly ip: OuterIp; readonly port: Port };
+
+/** TCP_LISTEN and, of UDP, TCP_CLOSE (net/tcp_states.h): a socket that has no other end. */
+const STATES = { tcp: '0A', udp: '07' } as const;
+
+/** The sockets of one such file that wait for anybody. Lines of another form are left out. */
+export function parseListeners(text: string, protocol: keyof typeof STATES): readonly Listener[] {
+  return text.split('\n').flatMap((line) => {
+    const found = /^\s*\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) /.exec(line);
+    const [, ipText = '', portText = '', state] = found ?? [];
+    if (found === null || state !== STATES[protocol]) return [];
+    const port = parsePort(String(Number.parseInt(portText, 16)));
+    return port === undefined ? [] : [{ ip: addressOf(ipText), port }];
+  });
+}
+
+/** Words of four bytes, each printed as a number of this host, which is a little-endian one. */
+function addressOf(hex: string): OuterIp {
+  const bytes = Uint8Array.from({ length: hex.length / 2 }, (_, index) => {
+    const at = (index & ~3) + (3 - (index & 3));
+    return Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16);
+  });
+  return bytes.length === 4 ? decodeOuterIpv4(bytes) : decodeOuterIpv6(bytes);
+}
+
+/** Whether visitors of a service no longer reach a listener, who is not only there for this host. */
+export function isShadowed({ ip, port }: Listener, { publicIp, first, last }: Exposure): boolean {
+  if (port < first || port > last || ip.startsWith('127.') || ip === '::1') return false;
+  return publicIp === undefined || ip === '0.0.0.0' || ip === '::' || ip === publicIp;
+}

@@ -1,0 +1,45 @@
+import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { ExposingPeer } from '../core/reach/services.ts';
+import type { PeerId } from '../core/config/tunnel-config.ts';
+import type { PlaneJournal } from './data-plane.ts';
+import type { Tell } from './tell.ts';
+
+/** What one exposed service has seen. */
+export type ExposureCounts = {
+  readonly peer: PeerId;
+  /** As the option spells it. */
+  readonly service: string;
+  /** Connections that began since the tunnel came up. */
+  readonly connections: number;
+  /** Of packets that this host has forwarded, both ways. */
+  readonly packets: number;
+  readonly bytes: number;
+  /** Whether something on this host listens there, which visitors no longer reach. */
+  readonly shadows: boolean;
+};
+
+export type ReachContext = {
+  readonly config: Pick<TunnelConfig, 'inner' | 'returnPath'>;
+  /** What is about to be changed of the host is written down here before; undefined = nothing is. */
+  readonly journal: PlaneJournal;
+  readonly tell: Tell;
+};
+
+/** How services behind a client are reached: rules and settings of this host around the tunnel device. */
+export interface Reach {
+  /** Server: sends visitors of what these peers expose to them, and of nothing else. Nothing is changed when it rejects. */
+  expose(peers: readonly ExposingPeer[]): Promise<void>;
+  counts(): readonly ExposureCounts[];
+  /** Takes everything back. */
+  close(): Promise<void>;
+}
+
+export interface ReachHost {
+  /**
+   * Goes on from what an earlier run has left, and on a client with `return-path tunnel` has what came by the
+   * tunnel answered by it. Rejects with an IpipouError.
+   */
+  open(context: ReachContext): Promise<Reach>;
+  /** Takes away what a run that is dead has left. */
+  clean(context: ReachContext): Promise<void>;
+}

@@ -1,0 +1,113 @@
+import { expect, test } from 'vitest';
+import { parseExposure, type Exposure } from '../../../src/core/config/exposure.ts';
+import { exposeScript } from '../../../src/core/nft/expose-rules.ts';
+import { isOwnTable, ownTableName } from '../../../src/core/nft/own-table.ts';
+import { returnScript } from '../../../src/core/nft/return-rules.ts';
+import { servicesOf } from '../../../src/core/reach/services.ts';
+import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
+import { inner, ip } from '../../rig/addresses.ts';
+
+const services = (...texts: readonly string[]): readonly Exposure[] =>
+  texts.map((text) => parseExposure(text) as Exposure);
+
+const home = {
+  id: 'home' as PeerId,
+  innerIps: [inner('172.28.0.1'), inner('fd28::1')],
+  exposed: {
+    services: services('tcp/443', 'udp/27015-27030:192.168.1.9', '198.51.100.7:tcp/2222:22'),
+    from: [
+      { ip: ip('10.0.0.0'), length: 8 },
+      { ip: ip('10.1.0.0'), length: 16 },
+      { ip: ip('2001:db8::'), length: 32 },
+    ],
+  },
+};
+
+test('rules of what is exposed', () => {
+  const script = exposeScript({
+    ...{ table: 't', device: 'ipipou0', innerIps: [inner('172.28.0.0'), inner('fd28::')] },
+    ...{ services: servicesOf([home]), closed: ['ipv6'], stale: ['n-home-tcp/1'] },
+  });
+  const head = (line: string): string => line.replace(' inet t', '');
+  expect(script.trim().split('\n').map(head)).toEqual([
+    'add table',
+    'flush table',
+    'delete counter n-home-tcp/1',
+    'add counter n-home-tcp/443',
+    'add counter b-home-tcp/443',
+    'add counter n-home-udp/27015-27030',
+    'add counter b-home-udp/27015-27030',
+    'add counter n-home-tcp/2222-198.51.100.7',
+    'add counter b-home-tcp/2222-198.51.100.7',
+    'add chain at-address',
+    'add rule at-address meta nfproto ipv4 ip daddr 198.51.100.7 ip saddr { 10.0.0.0/8 } tcp dport 2222 counter name "n-home-tcp/2222-198.51.100.7" dnat ip to 172.28.0.1:22',
+    'add chain at-any',
+    'add rule at-any meta nfproto ipv4 ip saddr { 10.0.0.0/8 } tcp dport 443 counter name "n-home-tcp/443" dnat ip to 172.28.0.1',
+    'add rule at-any meta nfproto ipv6 ip6 saddr { 2001:db8::/32 } tcp dport 443 counter name "n-home-tcp/443" dnat ip6 to fd28::1',
+    'add rule at-any meta nfproto ipv4 ip saddr { 10.0.0.0/8 } udp dport 27015-27030 counter name "n-home-udp/27015-27030" dnat ip to 192.168.1.9',
+    'add chain arriving { type nat hook prerouting priority dstnat - 10; policy accept; }',
+    'add rule arriving ip daddr { 172.28.0.0 } return',
+    'add rule arriving ip6 daddr { fd28:: } return',
+    'add rule arriving ip daddr { 198.51.100.7 } jump at-address',
+    'add rule arriving meta nfproto ipv4 tcp dport { 443 } fib daddr type local jump at-any',
+    'add rule arriving meta nfproto ipv4 udp dport { 27015-27030 } fib daddr type local jump at-any',
+    'add rule arriving meta nfproto ipv6 tcp dport { 443 } fib daddr type local jump at-any',
+    'add chain from-here { type nat hook output priority -110; policy accept; }',
+    'add rule from-here ip daddr 127.0.0.0/8 return',
+    'add rule from-here ip6 daddr ::1 return',
+    'add rule from-here ip daddr { 172.28.0.0 } return',
+    'add rule from-here ip6 daddr { fd28:: } return',
+    'add rule from-here ip daddr { 198.51.100.7 } jump at-address',
+    'add rule from-here meta nfproto ipv4 tcp dport { 443 } fib daddr type local jump at-any',
+    'add rule from-here meta nfproto ipv4 udp dport { 27015-27030 } fib daddr type local jump at-any',
+    'add rule from-here meta nfproto ipv6 tcp dport { 443 } fib daddr type local jump at-any',
+    'add chain counted',
+    'add rule counted meta nfproto ipv6 ct status & dnat != dnat drop',
+    'add rule counted ct status & dnat != dnat return',
+    'add rule counted ct original ip daddr 198.51.100.7 meta l4proto tcp ct original proto-dst 2222 counter name "b-home-tcp/2222-198.51.100.7" return',
+    'add rule counted meta nfproto ipv4 meta l4proto tcp counter name ct original proto-dst map { 443 : "b-home-tcp/443" }',
+    'add rule counted meta nfproto ipv4 meta l4proto udp counter name ct original proto-dst map { 27015-27030 : "b-home-udp/27015-27030" }',
+    'add rule counted meta nfproto ipv6 meta l4proto tcp counter name ct original proto-dst map { 443 : "b-home-tcp/443" }',
+    'add chain passing { type filter hook forward priority filter + 10; policy accept; }',
+    'add rule passing iifname "ipipou0" goto counted',
+    'add rule passing oifname "ipipou0" goto counted',
+    'add rule passing iifname "ipipou0-*" goto counted',
+    'add rule passing oifname "ipipou0-*" goto counted',
+    'add chain fitted',
+    'add rule fitted ct status & dnat == dnat tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu',
+    'add chain leaving { type filter hook postrouting priority mangle; policy accept; }',
+    'add rule leaving oifname "ipipou0" goto fitted',
+    'add rule leaving oifname "ipipou0-*" goto fitted',
+    'add rule leaving ip daddr { 172.28.0.1, 192.168.1.9 } ct status & dnat == dnat ct direction original drop',
+    'add rule leaving ip6 daddr { fd28::1 } ct status & dnat == dnat ct direction original drop',
+  ]);
+});
+
+test('rules of the return path', () => {
+  const script = returnScript({
+    ...{ table: 't', device: 'ipipou0', mark: { value: 0x0100_0000, mask: 0x3f00_0000 } },
+    answerers: [{ inner: inner('172.28.0.1'), chosen: ip('192.168.0.2') }],
+  });
+  expect(script).toMatchInlineSnapshot(`
+    "add table inet t
+    flush table inet t
+    add chain inet t arriving { type filter hook prerouting priority mangle; policy accept; }
+    add rule inet t arriving iifname "ipipou0" ct direction original ct mark & 0x3f000000 != 0x1000000 ct mark set ct mark & 0xc0ffffff | 0x1000000
+    add rule inet t arriving iifname != "ipipou0" ct direction reply ct mark & 0x3f000000 == 0x1000000 meta mark set meta mark & 0xc0ffffff | 0x1000000
+    add chain inet t unbound { type nat hook prerouting priority dstnat + 10; policy accept; }
+    add rule inet t unbound iifname "ipipou0" ip daddr 172.28.0.1 meta l4proto udp socket wildcard 1 dnat ip to 192.168.0.2
+    add chain inet t from-here { type route hook output priority mangle; policy accept; }
+    add rule inet t from-here ct direction reply ct mark & 0x3f000000 == 0x1000000 meta mark set meta mark & 0xc0ffffff | 0x1000000
+    add chain inet t leaving { type filter hook postrouting priority mangle; policy accept; }
+    add rule inet t leaving oifname "ipipou0" ct mark & 0x3f000000 == 0x1000000 tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+    add rule inet t leaving oifname "ipipou0" meta mark & 0x3f000000 == 0x1000000 meta mark set meta mark & 0xc0ffffff
+    "
+  `);
+});
+
+test('a table is named by its device, whatever that is called', () => {
+  expect(ownTableName('expose', 'ipipou0')).toBe('ipipou-expose-ipipou0');
+  expect(ownTableName('return', 'a+é')).toBe('ipipou-return-a/2b/c3/a9');
+  expect(isOwnTable('expose', 'ipipou-expose-x')).toBe(true);
+  expect(isOwnTable('expose', 'ipipou-return-x')).toBe(false);
+});
