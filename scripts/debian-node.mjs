@@ -28,8 +28,14 @@ export function debianNode(cache) {
   const version = ownVersion() ?? (known.length > 0 ? undefined : ownVersion({ fresh: true }));
   if (version === undefined && known.length === 0) throw new Error('apt knows no nodejs of Debian');
   const home = path.join(cache, version ?? known.toSorted().at(-1));
-  if (!existsSync(home)) fetchInto(home, version);
-  return home;
+  try {
+    if (!existsSync(home)) fetchInto(home, version);
+    return home;
+  } catch (error) {
+    // Without a network an older one will do.
+    if (known.length === 0) throw error;
+    return path.join(cache, known.toSorted().at(-1));
+  }
 }
 
 /** Debian's nodejs is a small package before a library; what others publish under that name is one piece. */

@@ -24,14 +24,13 @@ const NETNS_PACKAGES = [
   ...DEMO_PACKAGES,
   'prometheus',
   ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools', 'openssh-client'],
-  // The shells that completions are for, and what finds fault with packages.
-  ...['zsh', 'fish', 'lintian'],
+  // The shells that completions are for, what finds fault with packages, and what runs the package's service.
+  ...['zsh', 'fish', 'lintian', 'systemd'],
 ];
 /** Of a virtual machine with Debian's kernel. */
 const TEST_PACKAGES = [
   ...NETNS_PACKAGES,
   ...['iptables', 'qemu-system-x86', 'busybox-static', 'cpio', 'binutils', 'xz-utils'],
-  'systemd',
 ];
 const PACKAGES = {
   ...{ code: [], demo: DEMO_PACKAGES, netns: NETNS_PACKAGES, test: TEST_PACKAGES },

@@ -6,7 +6,8 @@ import { debianNode } from '../rig/debian-node.ts';
 import { patience } from '../rig/patience.ts';
 import { PROJECT } from '../vm/rig/project.ts';
 
-/* The Debian package as a file: what is in it, and that it is the same wherever it is built. Installed it is in test/vm. */
+/* The Debian package as a file: what is in it, and that it is the same wherever it is built. How it is to have
+   it installed: debian-service.test.ts. */
 
 /** What builds the program and the package. */
 const SOURCES = [
