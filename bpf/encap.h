@@ -106,7 +106,7 @@ struct outbound {
 	__u8 tos;
 	__u8 syn;
 	__u8 near; /* it is on the near end */
-	__u8 reserved;
+	__u8 even; /* it is an aggregate of TCP whose segments are all of one length */
 	__s64 sum; /* of the inner packet, or of each of an aggregate, where checksums are on; else -1 */
 };
 
@@ -360,14 +360,6 @@ static __always_inline int has_checksum(const struct ipipou_config *config,
 	return config->flags & (out->remote.port ? IPIPOU_UDP_CHECKSUM : IPIPOU_UDP_CHECKSUM6);
 }
 
-/* Whether the segments of an aggregate are all of one length. */
-static __always_inline int is_even(const struct __sk_buff *skb, const struct outbound *out)
-{
-	__u32 size = skb->gso_size;
-
-	return size && out->length > out->headers && (out->length - out->headers) % size == 0;
-}
-
 /* What becomes of a packet before it gets outer headers. */
 enum way {
 	DIRECT,	     /* it gets them here */
@@ -385,23 +377,25 @@ static __always_inline enum way way_of(const struct __sk_buff *skb,
 	if (!skb->gso_size)
 		return follows_a_cut(counters) ? BY_FAR_END : DIRECT;
 	if (protocol == IPPROTO_TCP && out->length <= MAX_INNER &&
-	    (!has_checksum(config, out) || is_even(skb, out)))
+	    (!has_checksum(config, out) || out->even))
 		return DIRECT;
 	cut_up(counters);
 	return BY_FAR_END;
 }
 
-/* Length of the headers of what may be an aggregate of a transport protocol. */
+/* What is to be known of the segments of what may be an aggregate. */
 static __always_inline void note_segments(const struct __sk_buff *skb, struct outbound *out,
 					  const struct tcphdr *tcp, void *end, __u8 protocol)
 {
+	__u32 size = skb->gso_size;
+	int is_tcp = protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end;
+
 	out->segment = out->length;
-	if (!skb->gso_size)
+	if (!size)
 		return;
-	out->headers = out->header_length + (protocol == IPPROTO_TCP && (void *)(tcp + 1) <= end
-						     ? tcp->doff * 4
-						     : sizeof(struct udphdr));
-	out->segment = skb->gso_size + out->headers;
+	out->headers = out->header_length + (is_tcp ? tcp->doff * 4 : sizeof(struct udphdr));
+	out->segment = size + out->headers;
+	out->even = is_tcp && out->length > out->headers && (out->length - out->headers) % size == 0;
 }
 
 static __always_inline int refuse_foreign(const struct ipipou_config *config)
