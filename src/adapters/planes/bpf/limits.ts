@@ -4,7 +4,7 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 
 export const CAPABILITIES: PlaneCapabilities = { maxPeers: undefined };
 
-/** Peers that there is room for without making the maps anew; 170 bytes of kernel memory each. */
+/** Peers that there is room for without making the maps anew; 170 bytes of kernel memory each, 280 with IPv6. */
 export const MIN_CAPACITY = 256;
 /** Room beyond the peers that are known when the maps are made. */
 export const HEADROOM = 1.25;

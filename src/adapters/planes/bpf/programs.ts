@@ -52,7 +52,7 @@ export function objectFile(): string {
 }
 
 export type LoadOptions = {
-  /** How many peers there is room for: indexes 0 to `maxPeers` - 1; about 170 bytes each at once. */
+  /** How many peers there is room for: indexes 0 to `maxPeers` - 1; about 170 bytes each at once, 280 with IPv6. */
   readonly maxPeers: number;
   /** Inner addresses and prefixes of all peers together; default 2 for each peer. */
   readonly maxInner?: number;
