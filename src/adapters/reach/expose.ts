@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { KernelError } from '../../core/errors.ts';
 import { isOwnTable, ownTableName } from '../../core/nft/own-table.ts';
 import { countersOf, exposeScript } from '../../core/nft/expose-rules.ts';
 import { isShadowed, parseListeners, type Listener } from '../../core/reach/listening.ts';
@@ -55,7 +56,7 @@ export class Exposing {
     const nft = this.#nft;
     if (nft === undefined || this.#services.length === 0) return [];
     const counted = new Map<string, Counted>();
-    for (const { kind, fields } of nft.list('inet', this.#name)) {
+    for (const { kind, fields } of this.#listed(nft)) {
       const { name, packets, bytes } = fields;
       if (kind !== 'counter' || typeof name !== 'string') continue;
       counted.set(name, { packets: numberOf(packets), bytes: numberOf(bytes) });
@@ -73,6 +74,16 @@ export class Exposing {
         shadows: shadowedBy(service, listening[service.exposure.protocol]).length > 0,
       };
     });
+  }
+
+  /** Nothing while somebody has flushed the table and it is not put back yet. */
+  #listed(nft: Nft): ReturnType<Nft['list']> {
+    try {
+      return nft.list('inet', this.#name);
+    } catch (error) {
+      if (error instanceof KernelError && error.errno === 'ENOENT') return [];
+      throw error;
+    }
   }
 
   /** Takes everything back, also what an earlier run has left. */
