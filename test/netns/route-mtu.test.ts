@@ -69,3 +69,18 @@ it('of IPv6, too', async () => {
   using host = inNamespace(HOST, openHostNetwork);
   expect(await host.routeTo(THERE6, undefined)).toMatchObject({ source: '2001:db8::1', mtu: 1400 });
 });
+
+it('takes a route by several gateways for a route, of which the kernel names no device', async () => {
+  run(
+    HOST,
+    `ip link add g0 type veth peer name g1; ip addr add 198.18.0.1/24 dev g0
+     ip addr add 2001:db8:18::1/64 dev g0 nodad; ip link set g1 up; ip link set g0 up
+     ip route add 198.19.0.0/24 nexthop via 192.0.2.254 nexthop via 198.18.0.254
+     ip route add 2001:db8:19::/64 nexthop via 2001:db8::fe nexthop via 2001:db8:18::fe`,
+  );
+  using host = inNamespace(HOST, openHostNetwork);
+  const mtu = 1500;
+  expect(await host.routeTo('198.19.0.9' as OuterIp, undefined)).toMatchObject({ mtu });
+  expect(await host.routeTo('198.19.0.9' as OuterIp, 'd0')).toMatchObject({ mtu });
+  expect(await host.routeTo('2001:db8:19::9' as OuterIp, undefined)).toMatchObject({ mtu });
+});

@@ -271,7 +271,10 @@ class RouteClient implements RouteNetlink {
   ): Promise<number | undefined> {
     const route = await this.#lookUp(remote, options.oif, 'table');
     if (!route) return undefined;
-    return route.mtu ?? (route.oif && (await this.linkByIndex(route.oif))?.mtu);
+    if (route.mtu !== undefined) return route.mtu;
+    // An entry with several gateways names no device; the way that is chosen of them does.
+    const oif = route.oif ?? (await this.#lookUp(remote, options.oif, 'path'))?.oif;
+    return oif && (await this.linkByIndex(oif))?.mtu;
   }
 
   async #lookUp(
