@@ -17,10 +17,12 @@ import type { Tell } from '../ports/tell.ts';
 export const HOOK_LIMIT = 30_000 as Millis;
 /** Commands about peers that may wait for their turn; more are left out, and told. */
 export const HOOKS_WAITING_MAX = 256;
+/** At the end of the tunnel no more of them are begun after so long. */
+const END_PATIENCE = 10_000 as Millis;
 
 /**
  * Runs a tunnel's hooks: those of its life when they are called for, those of peers by what is told, one after
- * the other in its order. Their failure is told and stops nothing, but `pre-up`'s.
+ * the other in its order, from `post-up` on. Their failure is told and stops nothing, but `pre-up`'s.
  */
 export class TunnelHooks {
   readonly #hooks: Hooks;
@@ -30,12 +32,16 @@ export class TunnelHooks {
   readonly #there = new PeersThere();
   #tell: Tell = () => undefined;
   #waiting = 0;
-  #last: Promise<void> = Promise.resolve();
+  /** Whether those that wait are not to be begun any more. */
+  #late = false;
+  #begin: () => void = () => undefined;
+  #last: Promise<void>;
 
   constructor(config: TunnelConfig, runner: HookRunner) {
     this.#hooks = config.hooks;
     this.#runner = runner;
     this.#device = config.inner.device;
+    this.#last = new Promise((resolve) => (this.#begin = resolve));
     this.#common = {
       IPIPOU_DEVICE: config.inner.device,
       IPIPOU_NAME: config.name,
@@ -63,9 +69,16 @@ export class TunnelHooks {
     });
   }
 
-  /** Waits for those of peers that are under way, at the end of the tunnel. */
+  /** At the end of the tunnel those of peers come before, as far as they are quick. */
   async run(hook: Exclude<LifeHook, 'pre-up'>): Promise<void> {
+    if (hook === 'post-up') {
+      await this.#runAndTell(hook, {});
+      this.#begin();
+      return;
+    }
+    const patience = setTimeout(() => (this.#late = true), END_PATIENCE);
     await this.#last;
+    clearTimeout(patience);
     await this.#runAndTell(hook, {});
   }
 
@@ -78,7 +91,8 @@ export class TunnelHooks {
     }
     this.#waiting += 1;
     this.#last = this.#last.then(async () => {
-      await this.#runAndTell(change.hook, change.environment);
+      if (this.#late) this.#tell({ kind: 'hook-left-out', hook: change.hook }, peer);
+      else await this.#runAndTell(change.hook, change.environment);
       this.#waiting -= 1;
     });
   }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { hookRunner } from '../../src/adapters/system/hook-runner.ts';
 import { HOOKS_WAITING_MAX, TunnelHooks } from '../../src/app/hooks.ts';
 import type { PeerId, TunnelConfig } from '../../src/core/config/tunnel-config.ts';
@@ -130,6 +130,7 @@ describe('a tunnel', () => {
     const told: TunnelEvent[] = [];
     const hooks = new TunnelHooks(resolveRun('server\npeer-up a\n').config, runner);
     const tell = hooks.besides((event) => void told.push(event));
+    await hooks.run('post-up');
     for (let peer = 0; peer < HOOKS_WAITING_MAX + 3; peer += 1) {
       tell({ kind: 'established', remote: home }, `peer-${peer}` as PeerId);
     }
@@ -137,6 +138,49 @@ describe('a tunnel', () => {
     finish();
     await hooks.run('post-down');
     expect([most, count]).toEqual([1, HOOKS_WAITING_MAX]);
+  });
+
+  /** Each command takes `seconds` of the fake clock. */
+  function slowScene(lines: string, seconds: number) {
+    const ran: string[] = [];
+    const told: TunnelEvent[] = [];
+    const runner: HookRunner = {
+      run: async (command) => {
+        ran.push(command);
+        await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+        return { failure: undefined, said: '' };
+      },
+    };
+    const hooks = new TunnelHooks(resolveRun(`server\n${lines}`).config, runner);
+    return { ran, told, hooks, tell: hooks.besides((event) => void told.push(event)) };
+  }
+
+  test('does not wait for hooks of peers before post-up', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const { ran, hooks, tell } = slowScene('post-up a\npeer-up b\n', 1);
+    for (const peer of ['one', 'two']) tell({ kind: 'resumed', remote: home }, peer as PeerId);
+    const up = hooks.run('post-up');
+    await vi.advanceTimersByTimeAsync(1000);
+    await up;
+    expect(ran[0]).toBe('a');
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(ran).toEqual(['a', 'b', 'b']);
+  });
+
+  test('ends soon, however many hooks of peers wait', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const { ran, told, hooks, tell } = slowScene('peer-up a\npre-down b\n', 4);
+    await hooks.run('post-up');
+    for (let peer = 0; peer < HOOKS_WAITING_MAX; peer += 1) {
+      tell({ kind: 'established', remote: home }, `peer-${peer}` as PeerId);
+    }
+    let ended = false;
+    void hooks.run('pre-down').then(() => (ended = true));
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect([ended, ran]).toEqual([true, ['a', 'a', 'a', 'b']]);
+    expect(told.filter(({ kind }) => kind === 'hook-left-out')).toHaveLength(HOOKS_WAITING_MAX - 3);
   });
 });
 

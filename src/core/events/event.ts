@@ -138,7 +138,7 @@ type OfDaemon =
   | Failed<'config-refused'>
   /** A command of the operator. */
   | ({ readonly kind: 'hook-failed'; readonly hook: HookName } & Failure)
-  /** Too many were to be run. */
+  /** Too many wait, or the tunnel ends. */
   | { readonly kind: 'hook-left-out'; readonly hook: HookName }
   | { readonly kind: 'reauthenticating' }
   | Failed<'not-reauthenticating'>

@@ -125,7 +125,7 @@ const TABLE: Table = {
   'hook-failed': ({ hook, ...failure }) =>
     line('warn', `the hook ${hook} failed`, because(failure)),
   'hook-left-out': ({ hook }) =>
-    line('warn', `the hook ${hook} was left out: too many are waiting`),
+    line('warn', `the hook ${hook} was left out: those before it take too long`),
   'not-recorded': (failure) => line('warn', 'cannot write the run record', because(failure)),
   'run-directory-remade': () =>
     line('warn', 'the run directory was deleted and has been made anew'),

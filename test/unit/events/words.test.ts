@@ -40,7 +40,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   ],
   'hook-left-out': [
     { kind: 'hook-left-out', hook: 'peer-up' },
-    'warn the hook peer-up was left out: too many are waiting',
+    'warn the hook peer-up was left out: those before it take too long',
   ],
   trouble: [
     { kind: 'trouble', trouble: { kind: 'no-key' } },
