@@ -41,10 +41,10 @@ const refusals: readonly {
     says: /fou-local-port: "99999": expected a port[^]*nonsense/,
   },
   {
-    what: 'IPv6 is asked for',
-    lines: changed(CLIENT, 'fou-remote [2001:db8::1]:10000'),
+    what: 'keys of another type are asked for',
+    lines: changed(CLIENT, 'auth-key-type rsa'),
     code: EXIT.notImplemented,
-    says: /IPv6 is not implemented/,
+    says: /ed25519, the only type implemented/,
   },
   {
     what: 'a device of that name is not ours',
