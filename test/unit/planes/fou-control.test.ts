@@ -14,6 +14,7 @@ import { endpoint } from '../session/bench.ts';
  * them answers when it is told to.
  */
 const LOCAL = { ip: ip('203.0.113.1'), port: port(10_000) };
+const OWN = new Set([LOCAL.ip, ip('2001:db8::1')]);
 const ONE = endpoint('192.0.2.1', 4001);
 const OTHER = endpoint('192.0.2.2', 4002);
 const HEADER = { ttl: 64, dontFragment: false, checksum: true };
@@ -42,7 +43,7 @@ class Bench {
       };
     };
     const owner = {
-      publicLocal: ({ local }: Path) => (local.ip === LOCAL.ip ? local.ip : undefined),
+      publicLocal: ({ local }: Path) => (OWN.has(local.ip) ? local.ip : undefined),
       packet: ({ path }: ControlPacket) =>
         new Promise<void>((end) => {
           this.inHand.push({ from: formatEndpoint(path.remote), end });
@@ -130,4 +131,13 @@ test("no more are in hand than the queue's length, and each gets one verdict", a
     await bench.end(sender);
   }
   expect(bench.verdicts.map(([id]) => id)).toEqual([1, 2, 3, 4, 5]);
+});
+
+test('a packet over IPv6 without a checksum is looked at: sockets of the other planes send such with no-encap-csum', async () => {
+  const bench = new Bench(24);
+  const remote = { ip: ip('2001:db8::2'), port: port(4001) };
+  const path = { local: remote, remote: { ...LOCAL, ip: ip('2001:db8::1') } };
+  const sent = { ...HEADER, path, payload: AUTHENTICATION, checksum: false };
+  await bench.putBytes(encodeUdpPacket(sent));
+  expect(bench.inHand.map(({ from }) => from)).toEqual(['[2001:db8::2]:4001']);
 });

@@ -1,11 +1,14 @@
 import { looksLikeData, type Carried } from '../../../core/wire/inner-packet.ts';
-import { decodeUdp, type UdpDatagram, type UdpRules } from '../../../core/wire/udp.ts';
+import { decodeUdp, type UdpDatagram } from '../../../core/wire/udp.ts';
 import { formatEndpoint, type OuterIp, type Path } from '../../../core/addr.ts';
 import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { ControlPacket } from '../../../ports/data-plane.ts';
 import { openQueue, type PacketQueue, type QueuedPacket } from '../../nfqueue.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
+
+/** As the sockets of the other planes take them (RFC 6935): whoever leaves checksums out does so in all that it sends. */
+const RULES = { zeroChecksum: true };
 
 /** What the queue needs of the plane. */
 export type QueueOwner = {
@@ -31,20 +34,14 @@ export class ControlQueue {
   readonly #owner: QueueOwner;
   readonly #inFlight: InFlight;
   readonly #carried: Carried;
-  readonly #rules: UdpRules;
   /** The last packet in hand of each sender. */
   readonly #last = new Map<string, Promise<void>>();
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(
-    config: Pick<TunnelConfig, 'queue' | 'inner' | 'outer'>,
-    owner: QueueOwner,
-    open = openQueue,
-  ) {
+  constructor(config: Pick<TunnelConfig, 'queue' | 'inner'>, owner: QueueOwner, open = openQueue) {
     const { number, maxLength } = config.queue;
-    const { inner, outer } = config;
+    const { inner } = config;
     this.#carried = { ipv4: carries(inner, 'ipv4'), ipv6: carries(inner, 'ipv6') };
-    this.#rules = { zeroChecksum: outer.udpChecksum === false };
     this.#owner = owner;
     this.#inFlight = new InFlight(Math.min(maxLength, PACKETS_IN_FLIGHT));
     // The kernel lets no more than `maxLength` packets wait for a verdict, those behind the tail among them.
@@ -55,7 +52,7 @@ export class ControlQueue {
 
   /** Resolves when the packet has its verdict. */
   #take({ id, payload }: QueuedPacket): Promise<void> {
-    const datagram = decodeUdp(payload, this.#rules);
+    const datagram = decodeUdp(payload, RULES);
     if (!datagram.ok) {
       this.#queue.verdict(id, 'drop');
       return Promise.resolve();
