@@ -280,6 +280,12 @@ describe('opening and closing', () => {
     expect(await cable.pings(cable.a, INNER_B)).toBe(true);
   });
 
+  test('a port that is taken in IPv6 is no end of IPv4', async () => {
+    using _holder = NamespaceSocket.udp(cable.b, { ...B, ip: ip('::1') });
+    await pair.openBoth();
+    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+  });
+
   test('what the plane needs is there', async () => {
     const requirements = await pair.b.probe();
     expect(requirements.map(({ met, detail }) => [met, detail])).toEqual([

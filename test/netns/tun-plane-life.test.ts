@@ -136,6 +136,12 @@ describe('opening and closing', () => {
     expect(await cable.state(cable.a)).toBe(before);
   });
 
+  test('a port that is taken in IPv6 is no end of IPv4', async () => {
+    using _holder = NamespaceSocket.udp(cable.a, { ...A, ip: ip('::1') });
+    await pair.openBoth();
+    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
+  });
+
   test('a process that exits without closing does so with its own code, and nothing is left', async () => {
     const before = await cable.state(cable.a);
     await pair.openA();

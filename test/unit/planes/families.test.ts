@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { listenFamilies } from '../../../src/adapters/planes/families.ts';
+import { listenFamilies, openInFamilies } from '../../../src/adapters/planes/families.ts';
 import type { Family } from '../../../src/core/addr.ts';
+import { KernelError } from '../../../src/core/errors.ts';
 import { resolveRun } from '../config/resolve-texts.ts';
 
 const both: readonly Family[] = ['ipv4', 'ipv6'];
@@ -47,4 +48,33 @@ test.each([
 ])('$what listens on $on', ({ lines, here, on }) => {
   const { config } = resolveRun(lines.join('\n'));
   expect(listenFamilies(config, (family) => here.includes(family))).toEqual(on);
+});
+
+test.each([
+  { lines: server, taken: 'ipv6', open: ['ipv4'] },
+  { lines: server, taken: 'ipv4', open: undefined },
+  { lines: [...server, 'fou-family ipv6'], taken: 'ipv6', open: undefined },
+  {
+    lines: [...server, 'fou-local-ip 192.0.2.1, 2001:db8::1'],
+    taken: 'ipv6',
+    open: undefined,
+  },
+])('where another program has the port in $taken, $lines has it in $open', (scene) => {
+  const { config } = resolveRun(scene.lines.join('\n'));
+  const warned: string[] = [];
+  const log = (level: string) => void warned.push(level);
+  const open = () =>
+    openInFamilies(
+      listenFamilies(config, () => true),
+      { outer: config.outer, log },
+      (family) => {
+        const subject = `port in ${family}`;
+        if (family === scene.taken)
+          throw new KernelError('fou', { operation: 'bind', errno: 'EADDRINUSE', subject });
+        return subject;
+      },
+    );
+  if (scene.open === undefined) expect(open).toThrow('EADDRINUSE');
+  else expect([...open().keys()]).toEqual(scene.open);
+  expect(warned).toEqual(scene.open ? ['warn'] : []);
 });

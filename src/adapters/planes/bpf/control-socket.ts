@@ -20,6 +20,7 @@ import { DEAF_TO_ERRORS, ERRORS_PER_TURN, OUTER_ERROR_RATE } from '../../../core
 import { unusableBy } from '../../../core/session/usable-address.ts';
 import { port } from '../../../core/units.ts';
 import type { ControlPacket, OutgoingControl } from '../../../ports/data-plane.ts';
+import type { Log } from '../../../ports/log.ts';
 import { checked, errnoName } from '../../ffi/errno.ts';
 import { close, setsockopt } from '../../ffi/libc.ts';
 import { watch, type Watch } from '../../ffi/poll.ts';
@@ -27,6 +28,7 @@ import { arrivedAt, receivedError, sentTo } from '../../udp/control-messages.ts'
 import { sendControl, sendFailure } from '../../udp/control-sender.ts';
 import { MessageReceiver, MSG_ERRQUEUE } from '../../udp/message-receiver.ts';
 import { hearErrors, openTunnelSocket } from '../../udp/tunnel-socket.ts';
+import { openInFamilies } from '../families.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { PACKETS_PER_TURN, SEND_TRIES } from './limits.ts';
@@ -50,19 +52,29 @@ export type ControlHandlers = {
 export class ControlSockets {
   readonly #sockets: ReadonlyMap<Family, ControlSocket>;
 
-  constructor(outer: OuterConfig, families: readonly Family[], handlers: ControlHandlers) {
+  constructor(
+    families: readonly Family[],
+    { outer, log }: { readonly outer: OuterConfig; readonly log: Log },
+    handlers: ControlHandlers,
+  ) {
     // One peer's packet may wait for a disk; those of others do not.
     const inFlight = new InFlight(PACKETS_IN_FLIGHT);
-    const sockets = new Map<Family, ControlSocket>();
-    this.#sockets = sockets;
+    const made: ControlSocket[] = [];
     try {
-      for (const family of families) {
-        sockets.set(family, new ControlSocket(outer, family, { ...handlers, inFlight }));
-      }
+      this.#sockets = openInFamilies(families, { outer, log }, (family) => {
+        const socket = new ControlSocket(outer, family, { ...handlers, inFlight });
+        made.push(socket);
+        return socket;
+      });
     } catch (error) {
-      void this.close();
+      for (const socket of made) void socket.close();
       throw error;
     }
+  }
+
+  /** Those that there is a socket of. */
+  get families(): readonly Family[] {
+    return [...this.#sockets.keys()];
   }
 
   /** Throws KernelError (exit `sendAuth`), also where the tunnel has no socket of the family. */

@@ -70,18 +70,23 @@ export class BpfPlane implements DataPlane {
   #closed = false;
 
   private constructor(context: PlaneContext) {
-    const { config, authLengths } = context;
+    const { config, authLengths, log } = context;
     this.#context = context;
     this.#authLengths = new Set(authLengths);
-    this.#outside = listenFamilies(config);
     this.#carried = {
       ipv4: carries(config.inner, 'ipv4'),
       ipv6: carries(config.inner, 'ipv6'),
     };
-    this.#socket = new ControlSockets(config.outer, this.#outside, {
-      packet: (packet) => this.#control(packet),
-      icmp: (path, error) => context.listener.outerError({ remote: path.remote, ...error }),
-    });
+    const { outer } = config;
+    this.#socket = new ControlSockets(
+      listenFamilies(config),
+      { outer, log },
+      {
+        packet: (packet) => this.#control(packet),
+        icmp: (path, error) => context.listener.outerError({ remote: path.remote, ...error }),
+      },
+    );
+    this.#outside = this.#socket.families;
     this.#route = openRouteNetlink();
     const fixed: Fixed = {
       ...{ config, authLengths: this.#authLengths, outside: this.#outside },

@@ -18,7 +18,7 @@ import type {
 import { close } from '../../ffi/libc.ts';
 import { watchRoutes, type RouteEvent } from '../../netlink/monitor.ts';
 import { openRouteNetlink, type RouteNetlink } from '../../netlink/route.ts';
-import { listenFamilies } from '../families.ts';
+import { listenFamilies, openInFamilies } from '../families.ts';
 import { openOuterErrors } from '../icmp-errors.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { putBack, RepairTimer } from '../repairs.ts';
@@ -96,13 +96,15 @@ export class TunPlane implements DataPlane {
   }
 
   async #open(): Promise<void> {
-    const { config, authLengths } = this.#context;
-    const sockets = listenFamilies(config).map((family) => {
-      const socket = openTunnelSocket(config.outer, family, this.#offloads);
+    const { config, authLengths, log } = this.#context;
+    const { outer } = config;
+    const opened = openInFamilies(listenFamilies(config), { outer, log }, (family) => {
+      const socket = openTunnelSocket(outer, family, this.#offloads);
       this.#undo.push('UDP socket', () => void close(socket.fd));
       hearMarks(socket.fd, family);
       return socket;
     });
+    const sockets = [...opened.values()];
     const tunFd = await this.#device.create();
     this.#undo.push('tunnel device', () => {
       this.#device.remove();
