@@ -35,6 +35,16 @@ test('a running server exposes more, and less, and says what that hides', async 
   expect(shown).toMatch(/exposed +tcp\/443: 2 connections.*not reached$/m);
   await own.stop();
 
+  const other = await scene.base.start(
+    lab.server,
+    ['server', 'number 1', 'dataplane tun', 'fou-dev eth0', 'auth-token t', 'expose tcp/400-500'],
+    'ipipou1',
+  );
+  await other.ready();
+  expect(other.program.output()).toMatch(/another tunnel exposes the same.*device=ipipou0/);
+  expect(await other.stop()).toBe(0);
+  expect(await scene.visit('tcp/443')).toEqual(themselves(two));
+
   // Only from where it is said; and what is named otherwise stays.
   expect(await set('expose-from', `${two[1]}, 2001:db8:51::/64`)).toMatchObject({ code: 0 });
   expect(await scene.visit('tcp/443', { seconds: 2 })).toEqual({

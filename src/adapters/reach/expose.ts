@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { overlap, type Exposure } from '../../core/config/exposure.ts';
 import { KernelError } from '../../core/errors.ts';
-import { isOwnTable, ownTableName } from '../../core/nft/own-table.ts';
-import { countersOf, exposeScript } from '../../core/nft/expose-rules.ts';
+import { deviceOfTable, ownTableName } from '../../core/nft/own-table.ts';
+import { countedService, countersOf, exposeScript } from '../../core/nft/expose-rules.ts';
 import { isShadowed, parseListeners, type Listener } from '../../core/reach/listening.ts';
 import {
   familiesOf,
@@ -42,12 +43,17 @@ export class Exposing {
     else if (this.#services.length > 0 || readRecord(this.#context.journal).exposes) this.#remove();
     const gone = this.#services.filter((service) => !after.has(keyOf(service)));
     this.#services = services;
+    const elsewhere = services.length > 0 ? this.#elsewhere() : [];
     for (const { peer, text } of gone) tell({ kind: 'unexposed', service: text }, peer);
     for (const service of services) {
       if (before.has(keyOf(service))) continue;
       tell({ kind: 'exposed', service: service.text }, service.peer);
       for (const listener of shadowedBy(service, listeners(service.exposure.protocol))) {
         tell({ kind: 'shadowed', service: service.text, listener }, service.peer);
+      }
+      for (const { device, exposure } of elsewhere) {
+        if (!overlap(exposure, service.exposure)) continue;
+        tell({ kind: 'exposed-twice', service: service.text, device }, service.peer);
       }
     }
   }
@@ -127,13 +133,29 @@ export class Exposing {
     const { journal } = this.#context;
     const { nft, table } = this.#open();
     // Others that expose need what we have switched on: who comes last cannot know that it was off.
-    const others = nft
-      .tables('inet')
-      .some((name) => name !== this.#name && isOwnTable('expose', name));
-    if (others) leave(this.#context);
+    if (this.#others(nft).length > 0) leave(this.#context);
     else restore(this.#context);
     table.remove();
     writeRecord(journal, { exposes: false });
+  }
+
+  /** Tables of other tunnels. */
+  #others(nft: Nft): readonly string[] {
+    return nft
+      .tables('inet')
+      .filter((name) => name !== this.#name && deviceOfTable('expose', name) !== undefined);
+  }
+
+  /** What other tunnels of this host expose. */
+  #elsewhere(): readonly { readonly device: string; readonly exposure: Exposure }[] {
+    const { nft } = this.#open();
+    return this.#others(nft).flatMap((table) =>
+      nft.objects('inet', table).flatMap(({ name }) => {
+        const exposure = countedService(name);
+        const device = deviceOfTable('expose', table);
+        return exposure === undefined || device === undefined ? [] : [{ device, exposure }];
+      }),
+    );
   }
 
   #open(): { readonly nft: Nft; readonly table: OwnTable } {

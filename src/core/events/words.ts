@@ -143,6 +143,11 @@ const TABLE: Table = {
       service,
       listener: formatEndpoint(listener),
     }),
+  'exposed-twice': ({ service, device }) =>
+    line('warn', 'another tunnel exposes the same ports: visitors reach one of the two', {
+      service,
+      device,
+    }),
   'host-setting': ({ setting, value, before }) =>
     line('info', 'setting of this host changed', { setting, value, before }),
   'host-setting-refused': ({ setting, value, ...failure }) =>

@@ -6,7 +6,7 @@
  */
 import type { Family, InnerIp } from '../addr.ts';
 import { familyOf, formatPrefix } from '../addr.ts';
-import { bracketed, type Exposure } from '../config/exposure.ts';
+import { bracketed, parseExposure, type Exposure } from '../config/exposure.ts';
 import type { Service, ServiceWay } from '../reach/services.ts';
 
 export type ExposeRules = {
@@ -28,6 +28,20 @@ export function countersOf({ peer, exposure }: Service): { connections: string; 
   const at = publicIp === undefined ? '' : `-${publicIp.replaceAll(':', '_')}`;
   const name = `${peer}-${protocol}/${first}${last === first ? '' : `-${last}`}${at}`;
   return { connections: `n-${name}`, bytes: `b-${name}` };
+}
+
+const counterName = /^n-.*-(tcp|udp)\/(\d+)(?:-(\d+))?(?:-([0-9a-f._]+))?$/;
+
+/** What a counter of connections counts, which may be another tunnel's; undefined of any other name. */
+export function countedService(name: string): Exposure | undefined {
+  const [, protocol, firstText = '', lastText = firstText, at] = counterName.exec(name) ?? [];
+  if (protocol === undefined) return undefined;
+  return parseExposure(
+    [
+      ...(at === undefined ? [] : [at.includes('_') ? `[${at.replaceAll('_', ':')}]:` : `${at}:`]),
+      `${protocol}/${firstText}-${lastText}`,
+    ].join(''),
+  );
 }
 
 /** One transaction that makes the table what it is to be; counters that stay keep what they have counted. */

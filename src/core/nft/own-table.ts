@@ -14,9 +14,9 @@ export function ownTableName(kind: keyof typeof KINDS, device: string): string {
   return `${KINDS[kind]}${escaped.join('')}`;
 }
 
-/** Whether a table is one of that kind, of whichever tunnel. */
-export function isOwnTable(kind: keyof typeof KINDS, name: string): boolean {
-  return name.startsWith(KINDS[kind]);
+/** The device whose table of that kind it is, as the name has it; undefined of others' tables. */
+export function deviceOfTable(kind: keyof typeof KINDS, name: string): string | undefined {
+  return name.startsWith(KINDS[kind]) ? name.slice(KINDS[kind].length) : undefined;
 }
 
 /** Takes a table away; no failure where there is none. */

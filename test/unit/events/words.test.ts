@@ -175,6 +175,10 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'shadowed', service: 'tcp/443', listener: remote },
     'warn visitors of what is exposed no longer reach what listens there on this host service=tcp/443 listener=192.0.2.1:10000',
   ],
+  'exposed-twice': [
+    { kind: 'exposed-twice', service: 'tcp/443', device: 'ipipou1' },
+    'warn another tunnel exposes the same ports: visitors reach one of the two service=tcp/443 device=ipipou1',
+  ],
   'host-setting': [
     { kind: 'host-setting', setting: 'net.ipv4.ip_forward', value: '1', before: '0' },
     'info setting of this host changed setting=net.ipv4.ip_forward value=1 before=0',

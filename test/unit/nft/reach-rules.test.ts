@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { parseExposure, type Exposure } from '../../../src/core/config/exposure.ts';
-import { exposeScript } from '../../../src/core/nft/expose-rules.ts';
-import { isOwnTable, ownTableName } from '../../../src/core/nft/own-table.ts';
+import { formatExposure, parseExposure, type Exposure } from '../../../src/core/config/exposure.ts';
+import { countedService, countersOf, exposeScript } from '../../../src/core/nft/expose-rules.ts';
+import { deviceOfTable, ownTableName } from '../../../src/core/nft/own-table.ts';
 import { returnScript } from '../../../src/core/nft/return-rules.ts';
 import { servicesOf } from '../../../src/core/reach/services.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
@@ -108,6 +108,16 @@ test('rules of the return path', () => {
 test('a table is named by its device, whatever that is called', () => {
   expect(ownTableName('expose', 'ipipou0')).toBe('ipipou-expose-ipipou0');
   expect(ownTableName('return', 'a+é')).toBe('ipipou-return-a/2b/c3/a9');
-  expect(isOwnTable('expose', 'ipipou-expose-x')).toBe(true);
-  expect(isOwnTable('expose', 'ipipou-return-x')).toBe(false);
+  expect(deviceOfTable('expose', 'ipipou-expose-x')).toBe('x');
+  expect(deviceOfTable('expose', 'ipipou-return-x')).toBeUndefined();
+});
+
+test('what a counter counts is read from its name', () => {
+  for (const text of ['tcp/443', 'udp/5-9', '198.51.100.7:tcp/22', '[2001:db8::7]:udp/5-9']) {
+    const [service] = servicesOf([{ ...home, exposed: { services: services(text), from: [] } }]);
+    const name = service && countersOf(service).connections;
+    const counted = countedService(name ?? '');
+    expect(counted && formatExposure(counted), name).toBe(text);
+  }
+  expect(countedService('b-home-tcp/443')).toBeUndefined();
 });
