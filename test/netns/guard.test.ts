@@ -429,7 +429,7 @@ describe('a tunnel of both families', () => {
     for (const source of ['fd28::1', 'fd50::9', '2001:db8::1']) {
       expect(await passes(source), source).toBe(1);
     }
-    for (const source of ['fd50:0:1::9', 'fe80::1']) {
+    for (const source of ['fd50:0:1::9', 'fe80::1', '::102:304']) {
       const before = strays();
       send(ip(source), 9, new Uint8Array(1));
       await holds(() => strays() === before + 1n);

@@ -347,7 +347,10 @@ function foreignRules(spec: GuardSpec, family: Family): string[] {
   const word = WORD[family];
   return [
     ...(family === 'ipv6'
-      ? [`ip6 saddr { ${NO_SOURCE.join(', ')} } goto ${stray}`, `ip6 daddr ${MAPPED} goto ${stray}`]
+      ? [
+          `ip6 saddr { ${[...RESERVED, ...NO_HOST].join(', ')} } goto ${stray}`,
+          `ip6 daddr { ${RESERVED.join(', ')} } goto ${stray}`,
+        ]
       : []),
     ...spec.prefixLengths[family].flatMap((length) => {
       const whole = length === bitsOf(family);
@@ -413,3 +416,5 @@ const MAPPED = '::ffff:0:0/96';
 const NO_HOST = ['fe80::/10', 'ff00::/8'];
 /** What no packet comes from that a tunnel has to do with. */
 const NO_SOURCE = ['::', MAPPED, ...NO_HOST];
+/** IPv4 addresses in both clothes of IPv6 (RFC 4291, 2.5.5), the loopback address, or none: nobody's inside. */
+const RESERVED = ['::/96', MAPPED];

@@ -470,8 +470,8 @@ describe('a tunnel of both families', () => {
 
   it('takes sources inside by prefixes of both, and none that no host has', () => {
     expect(rules6(installGuard(both, []), names.foreign)).toEqual([
-      'ip6 saddr { ::, ::ffff:0:0/96, fe80::/10, ff00::/8 } goto p10000_stray',
-      'ip6 daddr ::ffff:0:0/96 goto p10000_stray',
+      'ip6 saddr { ::/96, ::ffff:0:0/96, fe80::/10, ff00::/8 } goto p10000_stray',
+      'ip6 daddr { ::/96, ::ffff:0:0/96 } goto p10000_stray',
       'iifname . ip6 saddr @p10000_inner128 accept',
       'ip6 saddr @p10000_claimed128 goto p10000_stray',
       'iifname . ip6 saddr & ffff:ffff:ffff:ffff:: @p10000_inner64 accept',
