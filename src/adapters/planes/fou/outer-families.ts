@@ -78,15 +78,14 @@ export class OuterFamilies {
     }
   }
 
-  /** Removes what an earlier run had in families that are not open now: the listener, then the rules before it. */
-  async closeOthers(): Promise<void> {
-    const { context, fou, guard, record } = this.#parts;
+  /** Removes the listeners that an earlier run had in other families than these, while its rules still stand before them. */
+  async closeOthers(families: readonly Family[]): Promise<void> {
+    const { context, fou, record } = this.#parts;
     for (const family of record.madeListeners) {
-      if (this.#open.includes(family)) continue;
+      if (families.includes(family)) continue;
       await fou.remove({ family, port: context.config.outer.localPort });
       record.removeMadeListener(family);
     }
-    guard.removeOthers();
   }
 
   /** Whether the port may be open in the family of an address. */

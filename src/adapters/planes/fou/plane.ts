@@ -95,13 +95,14 @@ export class FouPlane implements DataPlane {
     this.#undo.push('queue', () => this.#queue?.close());
     await this.#configuration.begin(context.config.peers.map(planePeer), adoption);
     const families = await outer.first(adoption.kept.map(({ path }) => path.remote.ip));
+    await outer.closeOthers(families);
     guard.listenIn(families);
     guard.install(new Map(peers.all().map((peer) => [peer.id, peer.guarded()])));
     // Rules that could not be made are not ours to remove.
     this.#undo.push('nftables rules', () => guard.remove());
     this.#undo.push('FOU port', () => outer.close());
     await outer.openFirst(families);
-    if (adoption.kept.length > 0) await outer.closeOthers();
+    if (adoption.kept.length > 0) guard.removeOthers();
     this.#undo.push('alternative addresses', () => alts.removeAll());
     this.#undo.push('routes of the last resort', () => unreachable.set([]));
     this.#undo.push('tunnel devices', () => this.#removeDevices());
