@@ -44,6 +44,20 @@ export async function innerMtu(
   return leaves(await outerMtu(route, remote, config), overheadOf(familyOf(remote)));
 }
 
+/**
+ * The largest inner packets for a peer: what is configured, else what the route to it leaves. A number is for whatever
+ * the peer is reached by, and the longer header of IPv6 leaves less room.
+ */
+export async function allowedMtu(
+  route: RouteNetlink,
+  remote: OuterIp,
+  config: TunnelConfig,
+): Promise<number> {
+  const { mtu } = config.inner;
+  if (typeof mtu !== 'number') return innerMtu(route, remote, config);
+  return familyOf(remote) === 'ipv4' ? mtu : Math.min(mtu, await innerMtu(route, remote, config));
+}
+
 /** What a route of `mtu` bytes leaves on the way to a peer; where nothing is known of that, the most that it can. */
 export function innerMtuOf(
   mtu: number,

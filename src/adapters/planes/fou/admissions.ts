@@ -3,12 +3,12 @@ import { KernelError } from '../../../core/errors.ts';
 import { pairOf, type Admission } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
+import { allowedMtu } from '../inner-mtu.ts';
 import { warnOfRoutes } from '../peer-routing.ts';
 import { firstAlt } from './alt-addresses.ts';
 import { outerDevice } from './outer-side.ts';
 import type { PlaneParts } from './parts.ts';
 import type { Peer } from './peer.ts';
-import { allowedMtu } from './room.ts';
 
 /**
  * Lets peers in, re-points them and puts them out; each call touches what is of that peer and nothing

@@ -1,8 +1,4 @@
-import type { OuterIp } from '../../../core/addr.ts';
-import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { IPV6_MIN_MTU } from '../../../core/wire/ipv6.ts';
-import type { RouteNetlink } from '../../netlink/route.ts';
-import { innerMtu } from '../inner-mtu.ts';
 
 /** What the path to a peer takes, as the kernel is to know it (bytes). */
 export type Room = {
@@ -11,16 +7,6 @@ export type Room = {
   /** MTU of the routes out of it; undefined = the device's. */
   readonly route: number | undefined;
 };
-
-/** The largest inner packets for a peer, by what is configured, else by the route to it. */
-export async function allowedMtu(
-  route: RouteNetlink,
-  remote: OuterIp,
-  config: TunnelConfig,
-): Promise<number> {
-  const { mtu } = config.inner;
-  return typeof mtu === 'number' ? mtu : innerMtu(route, remote, config);
-}
 
 /**
  * `allowed` is what the route to the peer leaves, `limit` what the path takes, where that is less. A device

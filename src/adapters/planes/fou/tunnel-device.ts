@@ -7,10 +7,11 @@ import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
 import type { IpTunnelSpec, Link, RouteNetlink } from '../../netlink/route.ts';
 import { addAddress, isAddress, missingAddresses, type DeviceAddress } from '../device-address.ts';
 import { withIpv6, withoutIpv6 } from '../device-ipv6.ts';
+import { allowedMtu } from '../inner-mtu.ts';
 import type { DeviceCounters } from './counter-ledger.ts';
 import { hasChecksum, isTunnelOfPort, kindOf } from './kinds.ts';
 import { outerDevice } from './outer-side.ts';
-import { allowedMtu, roomOf, sameRoom, type Room } from './room.ts';
+import { roomOf, sameRoom, type Room } from './room.ts';
 
 /** What all devices of a tunnel have in common. */
 export type DeviceEnvironment = {

@@ -1,6 +1,7 @@
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
 import {
+  allowedMtu,
   configuredRemote,
   deviceMtuOf,
   ETHERNET_MTU,
@@ -56,9 +57,7 @@ export class PathMtus {
       this.forget(peer);
       return;
     }
-    const { mtu } = this.#config.inner;
-    const way =
-      typeof mtu === 'number' ? mtu : await innerMtu(this.#route, path.remote.ip, this.#config);
+    const way = await allowedMtu(this.#route, path.remote.ip, this.#config);
     this.#set(peer, Math.min(way, limit ?? way));
   }
 
