@@ -233,6 +233,24 @@ describe('a command', () => {
     await expect.poll(state).toMatch(/gone|Z|X/);
   });
 
+  test('is heard to its last word, however much there is to do', async () => {
+    const words = [];
+    for (let round = 0; round < 3; round += 1) {
+      const many = Array.from({ length: 30 }, () => run('echo no >&2; exit 3'));
+      words.push(...(await Promise.all(many)).map(({ said }) => said));
+    }
+    expect(words.filter((said) => said !== 'no')).toEqual([]);
+  });
+
+  test('is not waited for where what it has started got away', async () => {
+    const away = `setsid sh -c 'echo $$ > "$F"; exec sleep 1000'`;
+    const { failure, said } = await run(
+      `export F=$(mktemp); ${away} & until [ -s "$F" ]; do :; done; cat "$F"; rm "$F"`,
+    );
+    expect(failure).toBeUndefined();
+    process.kill(Number(said), 'SIGKILL');
+  });
+
   test('what it says is kept to an end of a thousand characters', async () => {
     const { said } = await run('yes | head -c 100000; echo end');
     expect(said.length).toBeLessThanOrEqual(1000);

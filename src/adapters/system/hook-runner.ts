@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import process from 'node:process';
-import type { HookResult, HookRunner } from '../../ports/hooks.ts';
+import type { HookRunner } from '../../ports/hooks.ts';
 
 /** Bytes that are kept of what a command says. */
 const SAID_MAX = 1000;
+/** How long its last words are waited for, milliseconds: what it has started may have left its group, and hold the pipe. */
+const LAST_WORDS = 1000;
 /** What is passed on of this process's environment. */
 const PASSED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ'] as const;
 
@@ -43,8 +45,14 @@ export const hookRunner: HookRunner = {
       const end = (failure: string | undefined): void => {
         clearTimeout(timer);
         kill();
-        const result: HookResult = { failure, said: said.trim() };
-        resolve(result);
+        const finish = (): void => {
+          clearTimeout(patience);
+          child.stdout.destroy();
+          child.stderr.destroy();
+          resolve({ failure, said: said.trim() });
+        };
+        const patience = setTimeout(finish, LAST_WORDS);
+        child.once('close', finish);
       };
       child.on('error', (error) => end(error.message));
       child.on('exit', (code, signal) => {
