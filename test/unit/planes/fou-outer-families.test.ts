@@ -142,6 +142,16 @@ test('a family is opened behind its guard when a peer comes by it, or the host g
   );
 });
 
+test('a family that cannot be opened is told once, however often the host gets addresses of it', async () => {
+  refuses = 'ipv6';
+  const { outer } = familiesOf(SERVER);
+  await outer.openFirst(['ipv4']);
+  await expect(outer.follow()).rejects.toThrow('EADDRINUSE');
+  expect(await outer.follow()).toEqual([]);
+  refuses = undefined;
+  expect(await outer.follow()).toEqual(['ipv6']);
+});
+
 test('a listener of ours is made anew where the tunnel carries other families now; of others it is an error', async () => {
   const { outer, record } = familiesOf([...SERVER, BOTH]);
   listeners = [{ family: 'ipv4', port: 10_000, ipproto: 4, type: 'direct' }];

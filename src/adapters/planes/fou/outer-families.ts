@@ -36,6 +36,8 @@ export class OuterFamilies {
   readonly #missing: Machine['missing'];
   readonly #allowed: readonly Family[];
   #open: readonly Family[] = [];
+  /** Why a family could not be opened, where that was told. */
+  readonly #told = new Map<Family, string>();
 
   constructor(
     parts: Parts,
@@ -73,6 +75,7 @@ export class OuterFamilies {
         const spare = family === 'ipv6' && others.length > 0 && this.#allowed.length > 1;
         if (!spare) throw error;
         this.#parts.guard.listenIn(others);
+        this.#told.set(family, String(error));
         this.#parts.context.log('warn', 'the port is not open for IPv6', { error: String(error) });
       }
     }
@@ -105,14 +108,23 @@ export class OuterFamilies {
     await this.#listen(family);
   }
 
-  /** Opens what the config allows and the host has an address of since; says what was opened. */
+  /**
+   * Opens what the config allows and the host has an address of since; says what was opened. Routers renew addresses
+   * all the time, so the same failure is told once.
+   */
   async follow(): Promise<readonly Family[]> {
     const opened: Family[] = [];
     if (this.#parts.context.config.role !== 'server') return opened;
     for (const family of this.#allowed) {
       if (this.#open.includes(family) || !(await this.#hostHas(family))) continue;
-      await this.ensure(family);
-      opened.push(family);
+      try {
+        await this.ensure(family);
+        opened.push(family);
+      } catch (error) {
+        if (this.#told.get(family) === String(error)) continue;
+        this.#told.set(family, String(error));
+        throw error;
+      }
     }
     return opened;
   }
