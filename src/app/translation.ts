@@ -22,12 +22,15 @@ const SAMPLE = translated('192.0.2.1' as OuterIp, { ip: '64:ff9b::' as OuterIp, 
 
 /**
  * Ways through the translator of a network of IPv6 alone, found by its name servers (RFC 7050). What they say is
- * remembered for a while, until the network changes.
+ * remembered for a while, until the network changes; where they do not answer, what they said last is good.
  */
 export class Translation {
   readonly #ports: TranslationPorts;
   #known:
     { readonly prefixes: Promise<readonly Prefix<OuterIp>[]>; readonly until: Millis } | undefined;
+
+  /** What was said last. */
+  #said: readonly Prefix<OuterIp>[] = [];
 
   constructor(ports: TranslationPorts) {
     this.#ports = ports;
@@ -66,12 +69,20 @@ export class Translation {
       patience.abort('no answer in time'),
     );
     try {
-      return translationPrefixes(await resolver.resolve(IPV4_ONLY_NAME, ['ipv6'], patience.signal));
-    } catch {
-      // Without a translator the name has no IPv6 address, and where nobody answers there is none to be had.
-      return [];
+      const answers = await resolver.resolve(IPV4_ONLY_NAME, ['ipv6'], patience.signal);
+      this.#said = translationPrefixes(answers);
+    } catch (error) {
+      // Without a translator the name has no IPv6 address.
+      if (!patience.signal.aborted && !isSilence(error)) this.#said = [];
     } finally {
       cancel();
     }
+    return this.#said;
   }
+}
+
+/** Whether a name could not be resolved because nobody has answered (EAI_AGAIN of getaddrinfo(3)). */
+function isSilence(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && cause.code === 'EAI_AGAIN';
 }

@@ -190,6 +190,22 @@ describe('on a network of IPv6 alone', () => {
     expect(asked).toHaveLength(3);
   });
 
+  test('a way that was found stays where name servers do not answer for once, until they say that there is none', async () => {
+    const { driver, core, outside } = await scene([ip('2001:db8:64::c000:aa')]);
+    const found = core.events.at(-1);
+    const fail = (code: string) => async () => {
+      throw new Error('no address now', { cause: Object.assign(new Error(code), { code }) });
+    };
+    outside.resolve = fail('EAI_AGAIN');
+    await driver.relocate();
+    await settle();
+    expect(core.events.at(-1)).toBe(found);
+    outside.resolve = fail('ENOTFOUND');
+    await driver.relocate();
+    await settle();
+    expect(core.events.at(-1)).toMatchObject({ ways: [{ local: undefined }] });
+  });
+
   test('nobody is asked where there is no IPv6 either', async () => {
     const { asked } = await scene([], NO_ROUTE);
     expect(asked).toEqual([]);
