@@ -21,3 +21,11 @@ export function healthOf(tunnel: Tunnel, everyPeer: boolean): Health {
   if (establishedCount < needed) return { exit: 'notEstablished', words: told };
   return troubles.length > 0 ? { exit: 'troubled', words: told } : { exit: 'ok', words };
 }
+
+/** In a word or two. A tunnel with a trouble carries what it is for all the same. */
+export const VERDICTS = {
+  ok: 'works',
+  troubled: 'works, but something is wrong',
+  notEstablished: 'does not work',
+  generic: 'does not work',
+} as const satisfies Record<Health['exit'], string>;

@@ -1,4 +1,4 @@
-import { healthOf, type Health } from '../../app/health.ts';
+import { healthOf, VERDICTS, type Health } from '../../app/health.ts';
 import { surveyTunnels } from '../../app/survey.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
@@ -39,7 +39,7 @@ are but something is wrong, ${EXIT.generic} when a daemon does not answer or the
       return EXIT.generic;
     }
     for (const { device, exit, words } of found) {
-      context.stdout(`${device}: ${exit === 'ok' ? 'works' : 'does not work'}: ${words}\n`);
+      context.stdout(`${device}: ${VERDICTS[exit]}: ${words}\n`);
     }
     const gravest = GRAVITY.find((exit) => found.some((health) => health.exit === exit));
     return EXIT[gravest ?? 'generic'];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { healthOf } from '../../../src/app/health.ts';
+import { healthOf, VERDICTS } from '../../../src/app/health.ts';
 import type { Tunnel } from '../../../src/app/survey.ts';
 
 function tunnel(known: object): Tunnel {
@@ -69,4 +69,11 @@ test.each([
   ],
 ] as const)('%s', (_, known, everyPeer, exit, words) => {
   expect(healthOf(tunnel(known), everyPeer)).toEqual({ exit, words });
+});
+
+test('a trouble is not told as a tunnel that does not work', () => {
+  const verdict = (known: object) => VERDICTS[healthOf(tunnel(known), false).exit];
+  expect(verdict({})).toBe('works');
+  expect(verdict({ troubles: [FULL] })).toBe('works, but something is wrong');
+  expect(verdict({ establishedCount: 0 })).toBe('does not work');
 });
