@@ -93,8 +93,8 @@ cat > /run/peer.conf <<'END'
 server
 fou-local-ip 10.9.0.2
 auth-token words of a token
-tunl-ip 172.28.0.0
-tunl-peer-ip 172.28.0.1
+tunl-ip 172.28.0.0, fd28::
+tunl-peer-ip 172.28.0.1, fd28::1
 dataplane tun
 END
 chmod 600 /run/peer.conf
@@ -103,8 +103,8 @@ cat > /etc/ipipou/home.conf <<'END'
 client
 fou-local @out
 fou-remote 10.9.0.2:10000
-tunl-ip 172.28.0.1
-tunl-peer-ip 172.28.0.0
+tunl-ip 172.28.0.1, fd28::1
+tunl-peer-ip 172.28.0.0, fd28::
 auth-token words of a token
 dataplane bpf
 END
@@ -112,6 +112,9 @@ chmod 600 /etc/ipipou/home.conf
 systemctl enable --now ipipou@home 2> /dev/null
 echo "started: $(active)"
 ip netns exec peer ping -n -c 1 -w 30 172.28.0.1 > /dev/null; echo "reached: $?"
+ip netns exec peer ping -n -c 1 -w 30 fd28::1 > /dev/null; echo "reached by IPv6: $?"
+# The unit lets it set what belongs to its device.
+echo "router advertisements: $(cat /proc/sys/net/ipv6/conf/ipipou0/accept_ra)"
 
 ip netns exec peer ping -n -i 0.02 172.28.0.1 > FOLDER/ping &
 ping=$!
@@ -178,6 +181,8 @@ it('is installed, started, upgraded without a lost packet, removed and purged', 
       'installed: ipipou 0.0.1, 700 root, target enabled',
       'started: active',
       'reached: 0',
+      'reached by IPv6: 0',
+      'router advertisements: 0',
       'upgraded: ipipou 0.0.2, another process, active',
       'lost: 0, many: 1',
       'removed: home.conf, inactive, 0, 0',
