@@ -41,7 +41,8 @@ export async function expectNothingLost(
   const lost = sent.filter((number) => !came.has(number));
   const where = lost.length === 0 ? '' : await told();
   expect(lost, `lost of ${sent.length} packets: ${where}`).toEqual([]);
-  expect(seen, 'came twice or in another order').toEqual(sent);
+  // The guard has the daemon look at one packet of a path now and then: those behind it may overtake it.
+  expect(seen.length, 'came twice').toBe(came.size);
 }
 
 /** The sequence numbers of the answers that a ping has printed. */
