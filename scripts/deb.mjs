@@ -143,7 +143,8 @@ function maintainer() {
 
 /** Everything below a folder, in order. */
 function files(root) {
-  return readdirSync(root, { recursive: true }).toSorted();
+  // By code units, whatever the language is.
+  return readdirSync(root, { recursive: true }).toSorted((a, b) => (a < b ? -1 : 1));
 }
 
 /** Modes and times that do not depend on who builds, and when. */

@@ -8,7 +8,7 @@ import {
   type Prefix,
 } from '../addr.ts';
 import { ALLOWED_IPS_MAX, MTU_MAX, MTU_MIN, PEER_NAME_MAX } from './limits.ts';
-import { parseDecimal, syntax, wrong, type Reading, type Syntax } from './syntax.ts';
+import { isUnicast, parseDecimal, syntax, wrong, type Reading, type Syntax } from './syntax.ts';
 import { DEFAULT_PEER, type PeerId } from './tunnel-config.ts';
 
 const nameOfPeer = new RegExp(`^[A-Za-z0-9._-]{1,${PEER_NAME_MAX}}$`);
@@ -63,6 +63,9 @@ function readPrefix<Kind extends Ip>(
   const bits = bitsOf(familyOf(ip));
   const length = slash < 0 ? bits : parseDecimal(text.slice(slash + 1), 0, bits);
   if (length === undefined) return wrong(expected);
+  if (/^f[ef]/.test(ip) && !isUnicast(ip)) {
+    return wrong(`${expected}, none of fe80::/10 or multicast`);
+  }
   const prefix = prefixOf(ip, length);
   if (prefix.ip === ip) return { ok: true, value: prefix };
   return wrong(`${formatPrefix(prefix)}: no bits of ${ip} lie behind the length`);

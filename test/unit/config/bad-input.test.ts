@@ -89,6 +89,10 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
     'tunl-ip fd28::1\nallowed-ips fd28::1, fd29::/16',
     is('allowed-ips', 'fd28::1, fd29::/16', 'prefixes without fd28::1, which is `tunl-ip`'),
   ),
+  server(
+    'tunl-ip fd28::1\nallowed-ips fe80::/64',
+    is('allowed-ips', 'fe80::/64', 'none of fe80::/10 or multicast'),
+  ),
   server('tunl-ip fd28::1\nmtu 1279', is('mtu', '1279', '1280 or more: IPv6 inside needs it')),
   server('post-up', is('post-up', undefined, 'a command of 1 to 4096 characters')),
   server('post-up echo %p', is('post-up', 'echo %p', '%i (the device, of letters')),
