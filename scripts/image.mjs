@@ -1,4 +1,4 @@
-// npm run image [-- --out FOLDER (this clone's)]: a container image for this machine's architecture, as an archive with
+// npm run image [-- --out FOLDER (this clone's)] [--fetch]: a container image for this machine's architecture, as an archive with
 // an OCI layout, which `podman load`, `docker load` (25 or later) and skopeo take. No container tool is needed: one
 // layer is what apt says that the Debian package depends on, the other is the package. The same sources and the same
 // state of Debian's archive give the same bytes.
@@ -115,8 +115,8 @@ function addJson(value, blobs, mediaType) {
   return addFile(file, blobs, mediaType);
 }
 
-/** The image by the OCI image specification 1.0. */
-function buildImage({ out, epoch }) {
+/** The image by the OCI image specification 1.0; with `fetch` only what it needs is fetched. */
+function buildImage({ out, epoch, fetch }) {
   const work = mkdtempSync(path.join(tmpdir(), 'ipipou-image-'));
   try {
     const make = [path.join(PROJECT, 'scripts/deb.mjs'), '--out', work];
@@ -126,6 +126,7 @@ function buildImage({ out, epoch }) {
     const depends = field('Depends')
       .split(', ')
       .map((term) => term.split(' ')[0]);
+    if (fetch) return `${closure(depends).length} packages in ${CACHE}`;
 
     const layout = path.join(work, 'layout');
     const blobs = path.join(layout, 'blobs/sha256');
@@ -198,8 +199,9 @@ function capture(command, args, options = {}) {
 }
 
 try {
-  const { values } = parseArgs({ options: { out: { type: 'string' } } });
-  console.log(buildImage({ out: path.resolve(values.out ?? PROJECT), epoch: sourceEpoch() }));
+  const options = { out: { type: 'string' }, fetch: { type: 'boolean', default: false } };
+  const { out = PROJECT, fetch } = parseArgs({ options }).values;
+  console.log(buildImage({ out: path.resolve(out), epoch: sourceEpoch(), fetch }));
 } catch (error) {
   console.error(`image: ${error.message}`);
   process.exitCode = 1;

@@ -54,6 +54,7 @@ export function setUp(purpose) {
   if (purpose === 'test' || purpose === 'bench') requireKernelSource();
   installModules();
   if (purpose !== 'code') build();
+  if (purpose === 'netns' || purpose === 'test') fetchImageParts();
 }
 
 /**
@@ -95,6 +96,13 @@ function installMissing(wanted) {
 function requireDebianNode() {
   requireApt("Debian's own Node is tried, too");
   debianNode(path.join(PROJECT, '.cache/debian-node'));
+}
+
+/** A suite has a network of its own, from which the parts of the container image cannot be had. */
+function fetchImageParts() {
+  if (existsSync(path.join(PROJECT, '.cache/image'))) return;
+  say('fetching the parts of the container image');
+  run(process.execPath, [path.join(PROJECT, 'scripts/image.mjs'), '--fetch']);
 }
 
 /** The guest's kernel is a Debian package that apt downloads: apt must know it. */

@@ -72,7 +72,13 @@ export class TwoHosts implements AsyncDisposable {
       ['ip', 'route', 'show', 'table', 'all'],
     ];
     const shown = await Promise.all(views.map((argv) => this.sure(namespace, ...argv)));
-    return shown.join('\n').replaceAll(/ (valid|preferred)_lft \S+/g, '');
+    return (
+      shown
+        .join('\n')
+        .replaceAll(/ (valid|preferred)_lft \S+/g, '')
+        // The kernel makes it when it has seen that the link is there, in its own time.
+        .replaceAll(/^multicast ff00::\/8 .*\n?/gm, '')
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
