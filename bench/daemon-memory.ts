@@ -136,6 +136,7 @@ async function admitAll(
   await lab.exec(lab.server, ['ip', 'route', 'replace', addresses, ...way]);
   if (share !== 'none') {
     await lab.exec(lab.router, ['ip', '-6', 'route', 'replace', 'local', NETWORK6, 'dev', 'lo']);
+    await lab.exec(lab.router, ['sysctl', '-qw', 'net.ipv6.ip_nonlocal_bind=1']);
     const via = ['via', ROUTER_WAN_ADDRESS6];
     await lab.exec(lab.server, ['ip', '-6', 'route', 'replace', NETWORK6, ...via]);
   }

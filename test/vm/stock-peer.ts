@@ -72,11 +72,16 @@ export async function addStockPeer(peer: StockPeer): Promise<void> {
     // 4: `ipproto ipip` would mean protocol 94.
     `fou add ${listener(peer)} ${kindOf(peer).listen} local ${peer.local}`,
     `link add name ${peer.device} ${kindOf(peer).link} ${endpoints(peer)} dev ${peer.outerDevice}`,
+    // Else the kernel says things of its own from an address of the link.
+    ...(kindOf(peer).inside.some((family) => family === 'ipv6')
+      ? [`link set ${peer.device} addrgenmode none`]
+      : []),
+    // Before the addresses: of IPv6 the route to the other end is made on a device that is up.
+    `link set ${peer.device} up`,
     ...pairs.map(
       (pair) =>
         `addr add ${pair.innerIp} peer ${pair.innerPeerIp} dev ${peer.device}${nodad(pair)}`,
     ),
-    `link set ${peer.device} up`,
   ]);
 }
 
@@ -113,7 +118,7 @@ function nodad({ innerIp }: { readonly innerIp: InnerIp }): string {
 
 /** encap, sport and dport are always given together: a port alone changes the other one's bytes. */
 function endpoints(peer: StockPeer): string {
-  const which = kindOf(peer).outside === 'ipv6' ? 'csum6' : 'csum';
+  const which = kindOf(peer).outside === 'ipv6' ? 'udp6-csum' : 'csum';
   const checksum = peer.checksum === false ? `noencap-${which}` : `encap-${which}`;
   const ports = `encap-sport ${peer.localPort} encap-dport ${peer.remotePort}`;
   const encap = `encap ${peer.encap ?? 'fou'} ${checksum} ${ports}`;
