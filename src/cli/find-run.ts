@@ -28,6 +28,14 @@ export function findRun(word: string, runs: RunStore): RunEntry {
   return one;
 }
 
+/** The tunnels that a command is about: that of a word, or without one all of this network namespace. */
+export function findRuns(word: string | undefined, runs: RunStore): readonly RunEntry[] {
+  return word === undefined ? runs.list() : [findRun(word, runs)];
+}
+
+/** What is said where there are none. */
+export const NO_TUNNELS = 'no tunnels in this network namespace\n';
+
 function isNamed({ record }: RunEntry, word: string): boolean {
   if (record.config.name === word) return true;
   const path = configPathOf(word);

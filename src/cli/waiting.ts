@@ -18,3 +18,11 @@ export async function whileWorking<T>(
     clearTimeout(timer);
   }
 }
+
+/** Resolves when a signal is aborted, or was. */
+export function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}

@@ -5,7 +5,7 @@ import type { FeedLine, ToldEvent } from '../../ports/control.ts';
 import type { RunEntry } from '../../ports/run-store.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { findRun } from '../find-run.ts';
+import { findRuns, NO_TUNNELS } from '../find-run.ts';
 import type { Machine } from '../machine.ts';
 
 export const eventsCommand: Command = {
@@ -21,9 +21,9 @@ as docs/JSON.md describes. Exit code 0 when interrupted, 1 when the last daemon 
     const { flags, names } = readGiven('events', args, shape);
     const machine = await context.machine();
     const [word] = names;
-    const entries = word === undefined ? machine.runs.list() : [findRun(word, machine.runs)];
+    const entries = findRuns(word, machine.runs);
     if (entries.length === 0) {
-      context.stderr('no tunnels in this network namespace\n');
+      context.stderr(NO_TUNNELS);
       return EXIT.generic;
     }
     const print = flags.has('json') ? jsonOf : textFor(flags.has('debug'));

@@ -8,6 +8,7 @@ import { EXIT } from '../../core/exit-codes.ts';
 import { misuse, readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { versionLine } from '../version.ts';
+import { aborted } from '../waiting.ts';
 
 export const metricsCommand: Command = {
   name: 'metrics',
@@ -89,10 +90,7 @@ async function serve(place: Place, perPeer: boolean, context: CommandContext): P
   });
   if (typeof place === 'string') chmodSync(place, 0o660);
   context.stderr(`metrics at ${typeof place === 'string' ? name : `http://${name}/metrics`}\n`);
-  await new Promise<void>((resolve) => {
-    if (context.signal.aborted) resolve();
-    context.signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await aborted(context.signal);
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 }

@@ -19,6 +19,7 @@ import { exitCodeOf, formatError } from '../print-error.ts';
 import { keyPairText } from '../key-text.ts';
 import { reauthenticateOnce } from './reauth-only.ts';
 import { versionLine } from '../version.ts';
+import { aborted } from '../waiting.ts';
 
 /** How long `up` still hears of warnings after the tunnel is ready, milliseconds. */
 const GRACE = 1000;
@@ -204,11 +205,4 @@ async function reauthenticate(tunnel: Tunnel, tell: Tell): Promise<void> {
   const reply = await tunnel.answer({ request: 'reauthenticate' });
   if (reply.ok) tell({ kind: 'reauthenticating' });
   else tell({ kind: 'not-reauthenticating', error: reply.error });
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
 }

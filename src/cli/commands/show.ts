@@ -7,7 +7,7 @@ import type { TunnelStatus } from '../../ports/control.ts';
 import type { RunEntry } from '../../ports/run-store.ts';
 import { misuse, readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
-import { findRun } from '../find-run.ts';
+import { findRun, findRuns, NO_TUNNELS } from '../find-run.ts';
 import { formatPeer, formatTunnel } from '../format-show.ts';
 import { formatField } from '../show-fields.ts';
 import { peersJson, tunnelsJson } from '../show-json.ts';
@@ -46,7 +46,7 @@ mtu, keepalive.`,
       await showPeer(findRun(word, machine.runs), peer, flags.has('json'), context);
       return EXIT.ok;
     }
-    const entries = word === undefined ? machine.runs.list() : [findRun(word, machine.runs)];
+    const entries = findRuns(word, machine.runs);
     const json = flags.has('json');
     const most = json || flags.has('all') ? Infinity : PEERS_SHOWN;
     const howMany = ({ peer, role }: TunnelStatus): number => {
@@ -59,7 +59,7 @@ mtu, keepalive.`,
     context.stdout(
       json ? tunnelsJson(tunnels) : tunnels.map((one) => formatTunnel(one, now)).join('\n'),
     );
-    if (tunnels.length === 0 && !json) context.stderr('no tunnels in this network namespace\n');
+    if (tunnels.length === 0 && !json) context.stderr(NO_TUNNELS);
     return tunnels.every(({ daemon }) => daemon === 'answers') ? EXIT.ok : EXIT.generic;
   },
 };

@@ -3,7 +3,7 @@ import { surveyTunnels } from '../../app/survey.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import { findRun } from '../find-run.ts';
+import { findRuns, NO_TUNNELS } from '../find-run.ts';
 
 /** The gravest first. */
 const GRAVITY = [
@@ -28,14 +28,14 @@ are but something is wrong, ${EXIT.generic} when a daemon does not answer or the
     const { flags, names } = readGiven('status', args, shape);
     const machine = await context.machine();
     const [word] = names;
-    const entries = word === undefined ? machine.runs.list() : [findRun(word, machine.runs)];
+    const entries = findRuns(word, machine.runs);
     const tunnels = await surveyTunnels(entries, machine, () => 0);
     const found = tunnels.map((tunnel) => ({
       device: tunnel.device,
       ...healthOf(tunnel, flags.has('every-peer')),
     }));
     if (found.length === 0) {
-      context.stderr('no tunnels in this network namespace\n');
+      context.stderr(NO_TUNNELS);
       return EXIT.generic;
     }
     for (const { device, exit, words } of found) {

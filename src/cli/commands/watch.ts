@@ -3,7 +3,7 @@ import { EXIT } from '../../core/exit-codes.ts';
 import type { PeerStatus } from '../../ports/control.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import { findRun } from '../find-run.ts';
+import { findRuns, NO_TUNNELS } from '../find-run.ts';
 import { formatLines, type Rate } from '../peer-lines.ts';
 
 /** Milliseconds between two looks. */
@@ -30,8 +30,7 @@ peers as the terminal has lines for, those with most traffic first.`,
   async run(args, context) {
     const [word] = readGiven('watch', args, { names: [0, 1], what: 'a tunnel' }).names;
     const machine = await context.machine();
-    const entries = () =>
-      word === undefined ? machine.runs.list() : [findRun(word, machine.runs)];
+    const entries = () => findRuns(word, machine.runs);
     const rates = new Rates();
     context.stdout(CLEAR);
     for (;;) {
@@ -49,7 +48,7 @@ function screenOf(tunnels: readonly Tunnel[], rates: Rates, now: number, height:
   const most = Math.max(1, rows - ROWS_BESIDES);
   const text =
     tunnels.length === 0
-      ? 'no tunnels in this network namespace\n'
+      ? NO_TUNNELS
       : tunnels
           .map((tunnel) => {
             const rateOf = (peer: PeerStatus): Rate | undefined => rates.of(tunnel, peer);
