@@ -1,4 +1,4 @@
-import { familyOf, ofFamily, type Family, type InnerIp } from '../../core/addr.ts';
+import { familyOf, ofFamily, type InnerIp } from '../../core/addr.ts';
 import { defaultPeer } from '../../core/config/peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { KernelError, refile, withExit } from '../../core/errors.ts';
@@ -16,13 +16,6 @@ export type DeviceAddress = { readonly ip: InnerIp; readonly peer: InnerIp | und
 export function tunnelAddresses(config: TunnelConfig): readonly DeviceAddress[] {
   const other = ofFamily(defaultPeer(config)?.innerIps ?? [], 'ipv4');
   return config.inner.ips.map((ip) => ({ ip, peer: familyOf(ip) === 'ipv4' ? other : undefined }));
-}
-
-/** That of one family. Throws where the tunnel has none. */
-export function tunnelAddress(config: TunnelConfig, family: Family): DeviceAddress {
-  const address = tunnelAddresses(config).find(({ ip }) => familyOf(ip) === family);
-  if (address === undefined) throw new RangeError(`no inner address of ${family}`);
-  return address;
 }
 
 export function isAddress(there: Address, { ip, peer }: DeviceAddress): boolean {
