@@ -156,6 +156,11 @@ export function hostPrefix<Kind extends Ip>(address: Kind): Prefix<Kind> {
   return { ip: address, length: bitsOf(familyOf(address)) };
 }
 
+/** Whether a prefix is one of these addresses alone. */
+export function isHostOf({ ip, length }: Prefix<Ip>, addresses: readonly Ip[]): boolean {
+  return length === bitsOf(familyOf(ip)) && addresses.includes(ip);
+}
+
 /** `address/length`. */
 export function formatPrefix(prefix: Prefix<Ip>): string {
   return `${prefix.ip}/${prefix.length}`;

@@ -1,5 +1,5 @@
 import { seconds } from '../units.ts';
-import { bitsOf, familyOf, hostPrefix, type InnerIp, type Prefix } from '../addr.ts';
+import { hostPrefix, isHostOf, type InnerIp, type Prefix } from '../addr.ts';
 import {
   CONNECTION_IDLE,
   DEAD_PEER_TIMEOUT,
@@ -92,11 +92,6 @@ function allowedIpsOf(
   const itself = innerIps.map((ip) => hostPrefix(ip));
   if (own.allowedIps === undefined) return itself;
   return [...itself, ...own.allowedIps.filter((prefix) => !isHostOf(prefix, innerIps))];
-}
-
-/** Whether a prefix is one of these addresses alone. */
-export function isHostOf({ ip, length }: Prefix, addresses: readonly InnerIp[]): boolean {
-  return length === bitsOf(familyOf(ip)) && addresses.includes(ip);
 }
 
 /** The secret of peers that say no other. */

@@ -54,8 +54,6 @@ export const TEN_YEARS = 315_360_000;
 /** Inner MTU: every IPv4 host takes 576 (RFC 791); the outer packet's length has 16 bits, 28 are overhead. */
 export const MTU_MIN = 576;
 export const MTU_MAX = 65_507;
-/** What every link of IPv6 takes (RFC 8200, section 5): less, and a device can have none. */
-export const IPV6_MIN_MTU = 1280;
 
 export const VERBOSITY = 2;
 export const VERBOSITY_MAX = 3;

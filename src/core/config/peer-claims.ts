@@ -1,6 +1,5 @@
-import { formatPrefix, hostPrefix, type InnerIp, type Prefix } from '../addr.ts';
+import { formatPrefix, hostPrefix, isHostOf, type InnerIp, type Prefix } from '../addr.ts';
 import { PrefixMap } from '../prefix-map.ts';
-import { isHostOf } from './build-peer.ts';
 import type { SlotName } from './slots.ts';
 import type { PeerConfig, TunnelConfig } from './tunnel-config.ts';
 

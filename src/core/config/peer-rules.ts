@@ -1,4 +1,5 @@
 import {
+  isHostOf,
   familyOf,
   formatPrefix,
   ofFamily,
@@ -8,7 +9,6 @@ import {
 } from '../addr.ts';
 import { formatBase64 } from '../base64.ts';
 import type { ConfigProblem } from '../errors.ts';
-import { isHostOf } from './build-peer.ts';
 import { familiesAsked, formatExposure, type Exposure } from './exposure.ts';
 import { carries, familyName } from './families.ts';
 import { heard, type PeerView } from './peer-view.ts';

@@ -8,7 +8,6 @@ import {
   DEVICE_PREFIX,
   FIRST_INNER_IP,
   FIRST_LOCAL_PORT,
-  IPV6_MIN_MTU,
   NUMBER_FROM_QUEUE_MAX,
 } from './limits.ts';
 import type { Merged } from './merge.ts';
@@ -16,6 +15,7 @@ import { checkRoles, missing } from './peer-rules.ts';
 import { inheritedOf, type PeerBase, type PeerView } from './peer-view.ts';
 import { problemAt } from './setting.ts';
 import type { Filled, SlotName } from './slots.ts';
+import { IPV6_MIN_MTU } from '../wire/ipv6.ts';
 
 /** What the rules look at: the merged settings, and what depends on several of them. */
 export type Situation = Merged & {

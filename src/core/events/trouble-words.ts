@@ -2,7 +2,7 @@
 import { bitsOf, familyOf, formatEndpoint, type OuterIp } from '../addr.ts';
 import type { Notice } from '../auth/refusal.ts';
 import { familyName } from '../config/families.ts';
-import { IPV6_MIN_MTU } from '../config/limits.ts';
+import { IPV6_MIN_MTU } from '../wire/ipv6.ts';
 import type { PeerId } from '../config/tunnel-config.ts';
 import type { Millis } from '../units.ts';
 import type {

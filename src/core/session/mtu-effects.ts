@@ -1,5 +1,5 @@
 /** What both roles do about the size of the path. Rules in path-mtu.ts. */
-import { IPV6_MIN_MTU } from '../config/limits.ts';
+import { IPV6_MIN_MTU } from '../wire/ipv6.ts';
 import type { TroubleOf } from '../events/trouble.ts';
 import { millis, type Millis } from '../units.ts';
 import { IPV6_OFF_AFTER } from './path-mtu-limits.ts';

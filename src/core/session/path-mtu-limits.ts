@@ -1,7 +1,7 @@
 /** Every limit of path MTU discovery, with its unit; sizes are inner bytes. What they are for: path-mtu.ts. */
 import type { Family } from '../addr.ts';
-import { IPV6_MIN_MTU } from '../config/limits.ts';
 import { millis } from '../units.ts';
+import { IPV6_MIN_MTU } from '../wire/ipv6.ts';
 import { overheadOf } from '../wire/overhead.ts';
 
 /** Every size that a path may be of, and which are tried first. */
@@ -29,7 +29,7 @@ const COMMON_OUTER: readonly number[] = [
 /** Jumbo frames are the largest that a way between hosts has. */
 const OUTER_MAX = 9000;
 /** What every link of IPv6 carries (RFC 8200, section 5): less is not believed (RFC 8201, section 4). */
-const IPV6_OUTER_MIN = 1280;
+const IPV6_OUTER_MIN = IPV6_MIN_MTU;
 
 /** Of paths by their family, for tunnels that carry IPv6 inside (1280 decides whether they can) and for others. */
 const SIZES: Readonly<

@@ -1,5 +1,11 @@
-import { hostPrefix, ofFamily, type InnerIp, type Path, type Prefix } from '../../../core/addr.ts';
-import { isHostOf } from '../../../core/config/build-peer.ts';
+import {
+  hostPrefix,
+  isHostOf,
+  ofFamily,
+  type InnerIp,
+  type Path,
+  type Prefix,
+} from '../../../core/addr.ts';
 import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import { Slots } from '../slots.ts';

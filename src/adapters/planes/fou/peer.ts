@@ -1,4 +1,5 @@
 import {
+  isHostOf,
   familyOf,
   hostPrefix,
   ofFamily,
@@ -10,7 +11,6 @@ import {
   type PathKey,
 } from '../../../core/addr.ts';
 import { capturesOuter } from '../../../core/captures-outer.ts';
-import { isHostOf } from '../../../core/config/build-peer.ts';
 import { carries } from '../../../core/config/families.ts';
 import { DEFAULT_PEER, type TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import {
