@@ -1,5 +1,5 @@
 import type { Path } from '../core/addr.ts';
-import type { PeerConfig, Proof } from '../core/config/tunnel-config.ts';
+import type { PeerConfig, PeerId, Proof } from '../core/config/tunnel-config.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
 import { reportTrouble } from '../core/events/trouble-words.ts';
 import { SessionTable, type Outcome, type SessionCore } from '../core/session/table.ts';
@@ -146,6 +146,12 @@ export class Driver {
   /** The network complains of packets to a remote. */
   outerError(error: OuterError): void {
     if (this.#outerErrors.add(error)) void this.#outcomes.event(() => this.#takeOuterErrors());
+  }
+
+  /** The plane has taken a peer's tagged packet from another path. */
+  roamed(peer: PeerId, path: Path): void {
+    const slot = this.table.get(peer);
+    if (slot) void this.dispatch(slot, { kind: 'roamed', path });
   }
 
   #takeOuterErrors(): readonly Outcome<PeerSlot>[] {

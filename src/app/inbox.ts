@@ -1,3 +1,5 @@
+import type { Path } from '../core/addr.ts';
+import type { PeerId } from '../core/config/tunnel-config.ts';
 import type { ControlPacket, OuterError, PlaneListener } from '../ports/data-plane.ts';
 import type { Tell } from '../ports/tell.ts';
 
@@ -5,6 +7,7 @@ import type { Tell } from '../ports/tell.ts';
 type Recipient = {
   receive(packet: ControlPacket): Promise<void>;
   outerError(error: OuterError): void;
+  roamed(peer: PeerId, path: Path): void;
   fail(error: Error): void;
 };
 
@@ -46,6 +49,10 @@ export class Inbox implements PlaneListener {
     const { remote, ...says } = error;
     this.#tell({ kind: 'network-says', remote, says });
     this.#running?.outerError(error);
+  }
+
+  roamed(peer: PeerId, path: Path): void {
+    void this.#pass((recipient) => recipient.roamed(peer, path));
   }
 
   disturbed(what: string, repaired: boolean): void {

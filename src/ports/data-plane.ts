@@ -2,6 +2,7 @@ import type { OuterIp, Endpoint, Path } from '../core/addr.ts';
 import type { PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { ExitName } from '../core/exit-codes.ts';
 import type { PlanePeer } from '../core/plane-peer.ts';
+import type { Integrity, TagKeys } from '../core/tag/types.ts';
 import type { Millis } from '../core/units.ts';
 import type { IcmpError } from '../core/wire/icmp-error.ts';
 import type { Log } from './log.ts';
@@ -26,7 +27,14 @@ export type OutgoingControl = {
 };
 
 /** What a plane is told of a peer it admits; grows by properties, not by arguments. Passed on whole. */
-export type PeerProperties = { readonly path: Path };
+export type PeerProperties = {
+  readonly path: Path;
+  /**
+   * Its packets carry tags; undefined = they carry none. Admitting the same path with other keys loses no
+   * packet. The counter and the window of an index that the plane has already go on.
+   */
+  readonly tags?: TagKeys | undefined;
+};
 
 /** Inner bytes and packets since the device was made. */
 export type PeerCounters = {
@@ -39,6 +47,9 @@ export type PeerCounters = {
    * asked for its counters only when a silence would decide something, else every few seconds.
    */
   readonly heardAt?: Millis | undefined;
+  /** Packets whose tag was wrong, and those that had come before; absent = the plane knows no tags. */
+  readonly tagFailures?: bigint | undefined;
+  readonly replays?: bigint | undefined;
 };
 
 /** What `show` prints of one peer. */
@@ -74,6 +85,11 @@ export interface PlaneListener {
   packet(packet: ControlPacket): Promise<void>;
   /** The network says that a packet of ours did not arrive; `fou` and `tun` tell clients, and not what is too big. */
   outerError(error: OuterError): void;
+  /**
+   * A packet with a valid tag, that had not come before, came on another path than the peer's. It was
+   * taken; where packets to the peer go is for the core to say. At most once in 100 ms for a path.
+   */
+  roamed(peer: PeerId, path: Path): void;
   /** Something of ours was changed from outside; `repaired` says whether it has been put back. */
   disturbed(what: string, repaired: boolean): void;
   /** The plane cannot go on (its device was deleted and cannot be made again, its worker died). */
@@ -94,6 +110,11 @@ export type PlaneContext = {
   readonly config: TunnelConfig;
   /** UDP payload lengths that can be authentication packets at the start; such packets are never taken for data unseen. */
   readonly authLengths: readonly number[];
+  /**
+   * A server's, 16 bytes: the plane refuses first messages of session 2 whose mac1 is wrong under it
+   * (docs/PROTOCOL.md). Undefined where there is none, or several: then they go up untested.
+   */
+  readonly mac1Key?: Uint8Array | undefined;
   readonly journal: PlaneJournal;
   readonly listener: PlaneListener;
   readonly log: Log;
@@ -103,6 +124,8 @@ export type PlaneContext = {
 export type PlaneCapabilities = {
   /** Peers of one tunnel at most; undefined = as many as there is memory for. */
   readonly maxPeers: number | undefined;
+  /** What it can prove of each packet. */
+  readonly integrity: readonly Integrity[];
 };
 
 /**
@@ -120,8 +143,8 @@ export interface DataPlane {
    * prefixes changed. Nothing is changed when it rejects.
    */
   configure(peers: readonly PlanePeer[]): Promise<void>;
-  /** Hands up packets of these payload lengths as well from now on; see PlaneContext.authLengths. */
-  watch(lengths: readonly number[]): Promise<void>;
+  /** Hands up packets of these payload lengths as well from now on; see PlaneContext. */
+  watch(lengths: readonly number[], mac1Key?: Uint8Array): Promise<void>;
   /** Evicts peers and forgets them; unknown ones do no harm. */
   remove(peers: readonly PeerId[]): Promise<void>;
   /** Admits a known peer, or re-points it when it is admitted already; a failure leaves it as it was. */

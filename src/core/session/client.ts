@@ -123,6 +123,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
     case 'too-big':
       if (currentPath(turn) !== undefined) heedTooBig(turn, event.mtu);
       return;
+    case 'roamed':
     case 'wake':
       return;
   }

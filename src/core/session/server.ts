@@ -130,6 +130,7 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
       return;
     case 'unreachable':
     case 'located':
+    case 'roamed':
     case 'wake':
       return;
   }

@@ -119,6 +119,8 @@ export type SessionEvent =
   | { readonly kind: 'admit-failed'; readonly path: Path }
   /** Another peer has proved itself on the path that was this one's. */
   | { readonly kind: 'displaced'; readonly path: Path }
+  /** The plane has taken a packet with a valid tag, that had not come before, from this other path. */
+  | { readonly kind: 'roamed'; readonly path: Path }
   /** Somebody on the way (or who says so) says that packets to the peer do not arrive. */
   | ({ readonly kind: 'unreachable' } & Undelivered)
   /** The same, because they are too big; `mtu`: what the next hop takes, inner bytes, where it was told. */

@@ -14,6 +14,7 @@ function heardBy(inbox: Inbox): string[] {
   inbox.deliverTo({
     receive: async () => void heard.push('packet'),
     outerError: () => heard.push('error'),
+    roamed: () => void heard.push('roamed'),
     fail: () => heard.push('failure'),
   });
   return heard;

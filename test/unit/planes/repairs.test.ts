@@ -60,6 +60,7 @@ test.each([
   const listener: PlaneListener = {
     packet: async () => undefined,
     outerError: () => undefined,
+    roamed: () => undefined,
     disturbed: (what, repaired) => void heard.push(`${what} ${repaired}`),
     failed: () => undefined,
   };

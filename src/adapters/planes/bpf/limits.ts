@@ -2,7 +2,7 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 
 /** Every bound of the bpf plane on one page, but for those of bpf/abi.h and the rates (core/budgets.ts). */
 
-export const CAPABILITIES: PlaneCapabilities = { maxPeers: undefined };
+export const CAPABILITIES: PlaneCapabilities = { maxPeers: undefined, integrity: ['none'] };
 
 /** Peers that there is room for without making the maps anew; 170 bytes of kernel memory each, 280 with IPv6. */
 export const MIN_CAPACITY = 256;

@@ -6,4 +6,4 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
  */
 export const MAX_PEERS = 1024;
 
-export const CAPABILITIES: PlaneCapabilities = { maxPeers: MAX_PEERS };
+export const CAPABILITIES: PlaneCapabilities = { maxPeers: MAX_PEERS, integrity: ['none'] };

@@ -3,7 +3,7 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 
 /** Every bound of the tun plane on one page, but for the rates (core/budgets.ts). */
 
-export const CAPABILITIES: PlaneCapabilities = { maxPeers: undefined };
+export const CAPABILITIES: PlaneCapabilities = { maxPeers: undefined, integrity: ['none'] };
 
 /** Slots of the shared counters that are made at once: 64 bytes each, for peers that are admitted. */
 export const CHUNK_SLOTS = 1024;
