@@ -12,7 +12,7 @@ export const SIPHASH_KEY_BYTES = 16;
 export function sipHash64(
   key: Uint8Array,
   message: Uint8Array,
-  out = new Uint8Array(8),
+  out: Uint8Array = new Uint8Array(8),
   at = 0,
 ): Uint8Array {
   return hash(key, message, out, at, false);
