@@ -19,7 +19,7 @@ _ipipou() {
   local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --verb --wait --listen --plane --rounds --seconds --only --links --out --slow '
   COMPREPLY=()
   case ${COMP_WORDS[1]} in
-    run | up | down | show | status | watch | events | logs | metrics | set | syncconf | reload | check | doctor | demo | bench | keygen | pubkey | service | help | version)
+    run | up | down | show | status | watch | events | logs | metrics | set | syncconf | reload | save | check | doctor | demo | bench | keygen | pubkey | service | help | version)
       if ((COMP_CWORD > 1)); then command=${COMP_WORDS[1]} first=2; fi ;;
   esac
   case $command in
@@ -35,6 +35,7 @@ _ipipou() {
     set) flags='' ;;
     syncconf) flags='' ;;
     reload) flags='' ;;
+    save) flags='' ;;
     check) flags='' ;;
     doctor) flags='--json' ;;
     demo) flags='--plane' ;;
@@ -68,7 +69,7 @@ _ipipou() {
   elif [[ $word == -* ]]; then
     words=$flags
   elif ((COMP_CWORD == 1)); then
-    words='run up down show status watch events logs metrics set syncconf reload check doctor demo bench keygen pubkey service help version'
+    words='run up down show status watch events logs metrics set syncconf reload save check doctor demo bench keygen pubkey service help version'
   else
     case "$command $place" in
       'up 0') kinds='config file' ;;
@@ -86,12 +87,13 @@ _ipipou() {
       'syncconf 0') kinds='config file tunnel' ;;
       'syncconf 1') kinds='file' ;;
       'reload 0') kinds='config file tunnel' ;;
+      'save 0') kinds='config file tunnel' ;;
       'check 0') kinds='config file' ;;
       'bench 0') words='show compare charts' ;;
       'bench 1') kinds='file' ;;
       'bench '*) kinds='file' ;;
       'service 0') words='install uninstall' ;;
-      'help 0') words='run up down show status watch events logs metrics set syncconf reload check doctor demo bench keygen pubkey service help version' ;;
+      'help 0') words='run up down show status watch events logs metrics set syncconf reload save check doctor demo bench keygen pubkey service help version' ;;
     esac
   fi
   # Names of files may have anything in them: they are never given to what expands words.

@@ -22,7 +22,7 @@ end
 # The command that the line names, else run.
 function __ipipou_command
     set -l tokens (commandline -opc)
-    if contains -- "$tokens[2]" run up down show status watch events logs metrics set syncconf reload check doctor demo bench keygen pubkey service help version
+    if contains -- "$tokens[2]" run up down show status watch events logs metrics set syncconf reload save check doctor demo bench keygen pubkey service help version
         echo $tokens[2]
     else
         echo run
@@ -64,6 +64,7 @@ complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a metrics -d 'tel
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a set -d 'add, change or remove one peer of a running tunnel'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a syncconf -d 'make a running tunnel\'s peers those of a file'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a reload -d 'read a tunnel\'s config again; a client also authenticates again'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a save -d 'write a running tunnel\'s live changes into its file'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a check -d 'say what is wrong with a config, or unwise'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a doctor -d 'say what this machine has and lacks'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a demo -d 'show tunnels through a NAT at work, in namespaces of this machine'
@@ -162,6 +163,7 @@ complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote
 complete -c ipipou -n '__ipipou_at syncconf 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at syncconf 1' -F
 complete -c ipipou -n '__ipipou_at reload 0' -F -a '(__ipipou_of config tunnel)'
+complete -c ipipou -n '__ipipou_at save 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at check 0' -F -a '(__ipipou_of config)'
 complete -c ipipou -n '__ipipou_is doctor' -l json
 complete -c ipipou -n '__ipipou_is demo' -l plane -x -a 'auto fou bpf tun'
@@ -183,4 +185,4 @@ complete -c ipipou -n '__ipipou_at bench 2 +' -F
 complete -c ipipou -n '__ipipou_is keygen' -s v
 complete -c ipipou -n '__ipipou_at service 0' -a 'install uninstall'
 complete -c ipipou -n '__ipipou_is help' -l man
-complete -c ipipou -n '__ipipou_at help 0' -a 'run up down show status watch events logs metrics set syncconf reload check doctor demo bench keygen pubkey service help version'
+complete -c ipipou -n '__ipipou_at help 0' -a 'run up down show status watch events logs metrics set syncconf reload save check doctor demo bench keygen pubkey service help version'

@@ -1,4 +1,5 @@
 import { dropPeer, editPeer, type PeersEdit } from '../core/config/edit-peers.ts';
+import { notingRemoval, notingSet, type SectionEdits } from '../core/config/edit-text.ts';
 import { resolveText, type Loaded, type Origin } from '../core/config/loaded.ts';
 import type { PeerBase } from '../core/config/peer-view.ts';
 import type { Resolved } from '../core/config/resolve.ts';
@@ -14,7 +15,9 @@ import type {
   PeerChanges,
   PeerStatus,
 } from '../ports/control.ts';
+import type { ConfigStore } from '../ports/config-store.ts';
 import type { Tell } from '../ports/tell.ts';
+import { writeEdits } from './config-saver.ts';
 import { boundLines, fitReply } from './reply-bounds.ts';
 
 /*
@@ -44,31 +47,44 @@ type PeerRequest = Exclude<
 >;
 type ChangeRequest = Extract<
   PeerRequest,
-  { readonly request: 'sync' | 'set-peer' | 'remove-peer' }
+  { readonly request: 'sync' | 'set-peer' | 'remove-peer' | 'save' }
 >;
+
+const NO_EDITS: SectionEdits = new Map();
 
 type Wanted = Extract<Resolved, { readonly action: 'run' | 'reauthenticate' }>;
 
 export class LiveConfig {
   readonly #load: () => Promise<Loaded>;
   readonly #tunnel: LivePeers;
+  readonly #store: ConfigStore;
   readonly #tell: Tell;
   /** What the tunnel was started with, and cannot change. */
   readonly #running: FixedConfig;
   #peers: readonly PeerConfig[];
   #base: PeerBase;
   #origin: Origin;
+  /** What was changed since the tunnel's own files were read. */
+  #edits: SectionEdits = NO_EDITS;
+  /** The file that the peers were made those of since, where it is another one. */
+  #other: string | undefined;
   /** What was said about the files themselves: once is enough. */
   #told: readonly string[];
   /** Settles when the change in hand is done. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** `load` reads the tunnel's own files again; `loaded` is what it was started with. */
-  constructor(load: () => Promise<Loaded>, loaded: Loaded, tunnel: LivePeers, tell: Tell) {
+  constructor(
+    load: () => Promise<Loaded>,
+    loaded: Loaded,
+    tunnel: LivePeers,
+    { store, tell }: { readonly store: ConfigStore; readonly tell: Tell },
+  ) {
     const { config, base, log: levels } = wantedOf(loaded.resolved);
     const { peers, ...fixed } = config;
     this.#load = load;
     this.#tunnel = tunnel;
+    this.#store = store;
     this.#tell = tell;
     this.#running = { config: fixed, log: levels };
     this.#peers = peers;
@@ -88,20 +104,42 @@ export class LiveConfig {
   async #change(request: ChangeRequest): Promise<ControlReply> {
     if (request.request === 'sync') {
       const { resolved, origin } = resolveText(request.text, request.source, this.#origin);
-      return this.#take(wantedOf(resolved), origin, []);
+      const own = this.#origin.files.some(({ source }) => source === request.source);
+      const reply = await this.#take(wantedOf(resolved), origin, []);
+      this.#edits = NO_EDITS;
+      this.#other = own ? undefined : request.source;
+      return reply;
     }
+    if (request.request === 'save') return this.#save();
     const { peer } = request;
     if (request.request === 'set-peer') {
       const edit = editPeer(this.#peers, this.#base, peer, request.options);
       await this.#apply(edit);
+      this.#edits = notingSet(this.#edits, peer as PeerId, request.options);
       this.#tell({ kind: 'peer-set' }, peer as PeerId);
       return { ok: true, warnings: edit.warnings };
     }
     const edit = dropPeer(this.#peers, this.#base, peer);
     await this.#tunnel.removePeer(edit.removed);
     await this.#apply(edit);
+    this.#edits = notingRemoval(this.#edits, edit.removed);
     this.#tell({ kind: 'peer-removed' }, edit.removed);
     return { ok: true };
+  }
+
+  /** Writes what was changed since into the tunnel's file. */
+  async #save(): Promise<ControlReply> {
+    if (this.#other !== undefined) {
+      throw new IpipouError(
+        'arguments',
+        `the peers are those of ${this.#other} since syncconf: nothing is written`,
+        { hint: 'copy that file, or ipipou reload' },
+      );
+    }
+    const saved = [...this.#edits.keys()];
+    if (saved.length > 0) await writeEdits(this.#store, this.#origin, this.#edits, this.#peers);
+    this.#edits = NO_EDITS;
+    return { ok: true, saved: saved.length };
   }
 
   /** Reads the tunnel's own files again; a client authenticates again as well. Never rejects. */
@@ -111,6 +149,8 @@ export class LiveConfig {
       const news = warnings.filter((warning) => !this.#told.includes(warning));
       const reply = await this.#take(wantedOf(resolved), origin, news);
       this.#told = warnings;
+      this.#edits = NO_EDITS;
+      this.#other = undefined;
       if (this.#running.config.role === 'client') await this.#tunnel.reauthenticate();
       return reply;
     });

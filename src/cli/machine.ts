@@ -1,6 +1,7 @@
 import type { Proof } from '../core/config/tunnel-config.ts';
 import type { SessionCrypto } from '../core/session/types.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { ConfigStore } from '../ports/config-store.ts';
 import type { ControlClient, ControlListener, TrafficCounts } from '../ports/control.ts';
 import type { OutgoingControl, PlaneFactory } from '../ports/data-plane.ts';
 import type { HookRunner } from '../ports/hooks.ts';
@@ -18,6 +19,7 @@ export type Machine = {
   readonly planes: readonly PlaneFactory[];
   readonly runs: RunStore;
   readonly memory: MemoryStore;
+  readonly configs: ConfigStore;
   readonly control: ControlListener & ControlClient;
   readonly resolver: Resolver;
   readonly clock: Clock;

@@ -10,6 +10,7 @@ import { openRawUdp } from '../adapters/raw-socket.ts';
 import { reachHost } from '../adapters/reach/index.ts';
 import { openResolver } from '../adapters/resolver.ts';
 import { hookRunner } from '../adapters/system/hook-runner.ts';
+import { configStore } from '../adapters/system/config-store.ts';
 import { systemClock } from '../adapters/system/clock.ts';
 import { controlClient, controlListener } from '../adapters/system/control-socket.ts';
 import { forbidCoreDumps } from '../adapters/system/core-dumps.ts';
@@ -32,6 +33,7 @@ export function openMachine(env: Env): Machine {
     planes: [fouPlane, bpfPlane, tunPlane],
     runs: createRunStore(env['IPIPOU_RUN_DIR'] || '/run/ipipou'),
     memory: createMemoryStore(stateFolder(env)),
+    configs: configStore,
     control: { ...controlListener, ...controlClient },
     hooks: hookRunner,
     reach: reachHost,

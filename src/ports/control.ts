@@ -140,6 +140,8 @@ export type ControlRequest =
   | { readonly request: 'remove-peer'; readonly peer: string }
   /** Makes the peers those of a file; `source` is its name, for messages. */
   | { readonly request: 'sync'; readonly source: string; readonly text: string }
+  /** Writes what `set-peer` and `remove-peer` have changed into the tunnel's own file. */
+  | { readonly request: 'save' }
   /** Reads the tunnel's own files again. */
   | { readonly request: 'reload' };
 
@@ -154,6 +156,8 @@ export type ControlReply =
       /** There are more peers behind the last one of `peers`. */
       readonly more?: boolean;
       readonly changes?: PeerChanges;
+      /** How many peers were written. */
+      readonly saved?: number;
       readonly warnings?: readonly string[];
     }
   | {

@@ -157,6 +157,7 @@ function parseRequest(line: string): ControlRequest | FollowRequest | undefined 
     case 'status':
     case 'reauthenticate':
     case 'reload':
+    case 'save':
     case 'events':
       return { request };
     case 'peers':
@@ -246,7 +247,8 @@ function isReply(value: unknown): value is ControlReply {
 const HEARING: Patience = { silence: CONTROL_TIMEOUT, total: CONTROL_PATIENCE.changes.total };
 
 function patienceFor({ request }: ControlRequest): Patience {
-  if (request === 'sync' || request === 'reload') return CONTROL_PATIENCE.changes;
+  if (request === 'sync' || request === 'reload' || request === 'save')
+    return CONTROL_PATIENCE.changes;
   const changes = request === 'set-peer' || request === 'remove-peer';
   return changes ? CONTROL_PATIENCE.change : CONTROL_PATIENCE.question;
 }

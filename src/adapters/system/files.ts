@@ -36,7 +36,8 @@ export function replaceFile(path: string, content: string, durable: boolean): vo
   }
 }
 
-function syncFolder(path: string): void {
+/** Has a folder's entries on the disk. */
+export function syncFolder(path: string): void {
   const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);

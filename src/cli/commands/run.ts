@@ -150,7 +150,10 @@ async function stayUp(options: Running): Promise<ExitCode> {
       ...{ ...machine, control, host, log, tell },
       preUp: () => hooks.preUp(),
     });
-    const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, tell);
+    const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, {
+      store: machine.configs,
+      tell,
+    });
     later.live = live;
     tell({ kind: 'ready', role: config.role, device: config.inner.device });
     await hooks.run('post-up');

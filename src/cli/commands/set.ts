@@ -16,9 +16,9 @@ export const setCommand: Command = {
 ipipou set NAME|FILE|DEVICE peer PEER remove
 
 Options are those of a \`peer\` section. A new peer inherits what its section would; a change keeps
-what is not named, and the traffic of other peers goes on. Files are left as they are: the next
-reload forgets what they do not say. Others see the arguments of a command: a secret is better given
-as @PATH, the file that holds it, or as -, for standard input.`,
+what is not named, and the traffic of other peers goes on. Files are left as they are until
+\`ipipou save\`; without it the next reload forgets what they do not say. Others see the arguments of
+a command: a secret is better given as @PATH, the file that holds it, or as -, for standard input.`,
   endsAtOnce: true,
   async run(args, context) {
     const [tunnel, keyword, peer, ...words] = args;

@@ -12,6 +12,7 @@ import { metricsCommand } from './metrics.ts';
 import { pubkeyCommand } from './pubkey.ts';
 import { reloadCommand } from './reload.ts';
 import { runCommand } from './run.ts';
+import { saveCommand } from './save.ts';
 import { setCommand } from './set.ts';
 import { serviceCommand } from './service.ts';
 import { showCommand } from './show.ts';
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   setCommand,
   syncconfCommand,
   reloadCommand,
+  saveCommand,
   checkCommand,
   doctorCommand,
   demoCommand,

@@ -154,6 +154,13 @@ const PROOF_ENDS: { readonly [Name in SlotName]?: readonly SlotName[] } = {
   maxTimeDiscrepancy: ['token'],
 };
 
+/** The slots that are emptied when these are filled. */
+export function endedBy(filled: readonly SlotName[]): readonly SlotName[] {
+  return (Object.keys(PROOF_ENDS) as SlotName[]).filter((slot) =>
+    PROOF_ENDS[slot]?.some((other) => filled.includes(other)),
+  );
+}
+
 /** The same peer if it said nothing that it can inherit. */
 function inheritingPeer(peer: PeerConfig, base: PeerBase): PeerConfig {
   const proof = {

@@ -52,6 +52,18 @@ function wireGuardFile(place: Place): ConfigProblem {
 /** A line that begins with the word `peer`, as a file's lines may begin. */
 const SECTION_HEAD = /^[ \t-]*peer(?![A-Za-z0-9-])[^\n]*/gm;
 
+/** Whether a line begins a section. */
+export function isSectionHead(line: string): boolean {
+  return /^peer(?![A-Za-z0-9-])/.test(contentOf(line));
+}
+
+/** The word that a line begins with. */
+export function wordOf(line: string): string {
+  const content = contentOf(line);
+  const space = content.indexOf(' ');
+  return space < 0 ? content : content.slice(0, space);
+}
+
 type Cut = { readonly at: number; readonly head: string; readonly body: string };
 
 /** Every `peer` line, where it begins, and the lines behind it. */
@@ -114,7 +126,8 @@ function parseLines(text: string, first: Place): Lines {
   return { settings, problems };
 }
 
-function contentOf(raw: string): string {
+/** A line without what does not count. */
+export function contentOf(raw: string): string {
   return raw.replace(/\r$/, '').replace(/^[ \t-]+/, '');
 }
 

@@ -1,0 +1,34 @@
+import { askDaemon } from '../../app/ask-daemon.ts';
+import { EXIT } from '../../core/exit-codes.ts';
+import { readGiven } from '../arguments.ts';
+import type { Command } from '../command.ts';
+import { findRun } from '../find-run.ts';
+import { whileWorking } from '../waiting.ts';
+
+export const saveCommand: Command = {
+  name: 'save',
+  summary: "write a running tunnel's live changes into its file",
+  usage: `ipipou save NAME|FILE|DEVICE
+
+Writes what \`ipipou set\` has changed since the file was read: peers added, removed, changed. All
+other lines, comments and their order stay. Where the file says something else of such a peer by
+now, nothing is written. The file is replaced as a whole, with its mode and owner.`,
+  endsAtOnce: true,
+  async run(args, context) {
+    const shape = { names: [1, 1] as const, what: 'a tunnel' };
+    const [tunnel = ''] = readGiven('save', args, shape).names;
+    const machine = await context.machine();
+    const entry = findRun(tunnel, machine.runs);
+    const { saved = 0 } = await whileWorking(
+      askDaemon(entry, machine, { request: 'save' }),
+      context,
+    );
+    const what = saved === 1 ? 'one peer' : `${saved} peers`;
+    context.stdout(
+      saved === 0
+        ? `${entry.device}: nothing was changed since its file was read\n`
+        : `${entry.device}: ${what} written to ${entry.record.configPath}\n`,
+    );
+    return EXIT.ok;
+  },
+};
