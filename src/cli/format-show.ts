@@ -80,21 +80,27 @@ export function formatPeer(peer: PeerStatus, role: TunnelStatus['role'], now: nu
 
 /** A line a service. */
 function exposedLines({ exposed = [] }: Pick<PeerStatus, 'exposed'>): readonly Line[] {
-  return exposed.map(({ service, connections, packets, bytes, shadows }) => {
+  return exposed.map((counts) => {
+    const { service, connections, refused, packets, bytes, shadows, leavesOut } = counts;
     const begun = `${connections} ${connections === 1 ? 'connection' : 'connections'}`;
+    const beyond = refused === 0 ? '' : `, ${refused} refused`;
     const hides = shadows ? '; what listens there on this host is not reached' : '';
-    return ['exposed', `${service}: ${begun}, ${formatTraffic(bytes, packets)}${hides}`];
+    const without = leavesOut.length === 0 ? '' : `; without ${someOf(leavesOut)}`;
+    const traffic = formatTraffic(bytes, packets);
+    return ['exposed', `${service}: ${begun}${beyond}, ${traffic}${hides}${without}`];
   });
 }
 
-/** Prefixes that are shown of a peer. */
-const PREFIXES_SHOWN = 8;
-
 function formatAllowed({ allowedIps }: PeerStatus): string {
-  if (allowedIps === 'any') return allowedIps;
-  const untold = allowedIps.length - PREFIXES_SHOWN;
-  const more = untold > 0 ? [`and ${untold} more`] : [];
-  return [...allowedIps.slice(0, PREFIXES_SHOWN), ...more].join(', ');
+  return allowedIps === 'any' ? allowedIps : someOf(allowedIps);
+}
+
+/** How many of a list are shown. */
+const SHOWN = 8;
+
+function someOf(all: readonly string[]): string {
+  const untold = all.length - SHOWN;
+  return [...all.slice(0, SHOWN), ...(untold > 0 ? [`and ${untold} more`] : [])].join(', ');
 }
 
 type Session = Pick<

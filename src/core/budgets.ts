@@ -127,6 +127,18 @@ export const STORM = { from: 2000, until: 1000, pass: 500 } as const;
 /** ICMP errors to who sends what does not go on by the tunnel, on the `tun` plane (RFC 4443, section 2.4 (f)). */
 export const INNER_ERROR_RATE: Rate = { perSecond: 100, burst: 50 };
 
+// Visitors of exposed services (nftables).
+
+/**
+ * New connections to one exposed service, where its `rate` says no other. Each takes an entry of the host's
+ * conntrack table, for a minute when nobody answers, and a packet of the tunnel.
+ */
+export const EXPOSED_RATE: Rate = { perSecond: 1000, burst: 1000 };
+/** Of that, the part that one visitor (an address, of IPv6 its /64) may have. */
+export const VISITOR_SHARE = 1 / 4;
+/** Visitors remembered at once in each family, and for how long after their last new connection, in seconds. */
+export const VISITORS = { size: 16_384, timeout: 10 } as const;
+
 // Our own zeal.
 
 /** Repairs when something outside keeps changing what is ours; the next one waits its turn. */

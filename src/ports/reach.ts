@@ -11,15 +11,19 @@ export type ExposureCounts = {
   readonly service: string;
   /** Connections that began since the tunnel came up. */
   readonly connections: number;
+  /** New connections beyond its limits. */
+  readonly refused: number;
   /** Of packets that this host has forwarded, both ways. */
   readonly packets: number;
   readonly bytes: number;
   /** Whether something on this host listens there, which visitors no longer reach. */
   readonly shadows: boolean;
+  /** Ports that `all` leaves to this host, where something listens there, as `tcp/22`. */
+  readonly leavesOut: readonly string[];
 };
 
 export type ReachContext = {
-  readonly config: Pick<TunnelConfig, 'inner' | 'returnPath'>;
+  readonly config: Pick<TunnelConfig, 'inner' | 'outer' | 'returnPath'>;
   /** What is about to be changed of the host is written down here before; undefined = nothing is. */
   readonly journal: PlaneJournal;
   readonly tell: Tell;

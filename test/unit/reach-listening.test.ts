@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { parseExposure } from '../../src/core/config/exposure.ts';
-import { isShadowed, parseListeners } from '../../src/core/reach/listening.ts';
+import { parseService } from '../../src/core/config/exposure.ts';
+import { leftOut, parseListeners, shadowedBy } from '../../src/core/reach/listening.ts';
 
 /** /proc/net/tcp of Linux 6.18: `nc -l 127.0.0.1 8080`, a web server at 0.0.0.0:80, a connection. */
 const TCP = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -22,16 +22,29 @@ test('sockets that wait for anybody', () => {
 });
 
 test('a service hides who listens at its port for others than this host', () => {
-  const [own, web] = parseListeners(TCP, 'tcp');
-  const hides = (text: string, listener = web): boolean => {
-    const service = parseExposure(text);
-    return service !== undefined && listener !== undefined && isShadowed(listener, service);
+  const tcp = parseListeners(TCP, 'tcp');
+  const tcp6 = parseListeners(TCP6, 'tcp');
+  const hides = (text: string, found = tcp): boolean => {
+    const service = parseService(text);
+    return service !== undefined && shadowedBy(service, { tcp: found, udp: [] }).length > 0;
   };
   expect(hides('tcp/80')).toBe(true);
   expect(hides('198.51.100.7:tcp/80')).toBe(true);
-  expect(hides('tcp/8000-8100', own)).toBe(false);
+  expect(hides('tcp/8000-8100')).toBe(false);
   expect(hides('tcp/81')).toBe(false);
-  const [named] = parseListeners(TCP6, 'tcp');
-  expect(hides('[2001:db8::7]:tcp/443', named)).toBe(false);
-  expect(hides('[2001:db8::1]:tcp/443', named)).toBe(true);
+  expect(hides('udp/80')).toBe(false);
+  expect(hides('[2001:db8::7]:tcp/443', tcp6)).toBe(false);
+  expect(hides('[2001:db8::1]:tcp/443', tcp6)).toBe(true);
+  expect(hides('all')).toBe(false);
+});
+
+test('all leaves out what others than this host reach, and says which', () => {
+  const tcp = [...parseListeners(TCP, 'tcp'), ...parseListeners(TCP6, 'tcp')];
+  const kept = (text: string) => {
+    const service = parseService(text);
+    return service && leftOut(service, { tcp, udp: parseListeners('', 'udp') });
+  };
+  expect(kept('all')).toEqual(['tcp/80', 'tcp/443']);
+  expect(kept('198.51.100.7:all')).toEqual(['tcp/80']);
+  expect(kept('tcp/80')).toEqual([]);
 });

@@ -1,9 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { overlap, type Exposure } from '../../core/config/exposure.ts';
+import { overlap, type Exposure, type Transport } from '../../core/config/exposure.ts';
 import { KernelError } from '../../core/errors.ts';
 import { deviceOfTable, ownTableName } from '../../core/nft/own-table.ts';
-import { countedService, countersOf, exposeScript } from '../../core/nft/expose-rules.ts';
-import { isShadowed, parseListeners, type Listener } from '../../core/reach/listening.ts';
+import { countedService, countersOf } from '../../core/nft/expose-counters.ts';
+import { exposeScript, staleObjects } from '../../core/nft/expose-rules.ts';
+import {
+  leftOut,
+  parseListeners,
+  shadowedBy,
+  type Listener,
+  type Listeners,
+} from '../../core/reach/listening.ts';
 import {
   familiesOf,
   servicesOf,
@@ -48,9 +55,13 @@ export class Exposing {
     for (const service of services) {
       if (before.has(keyOf(service))) continue;
       tell({ kind: 'exposed', service: service.text }, service.peer);
-      for (const listener of shadowedBy(service, listeners(service.exposure.protocol))) {
+      const listening = listeners();
+      for (const listener of shadowedBy(service.exposure, listening)) {
         tell({ kind: 'shadowed', service: service.text, listener }, service.peer);
       }
+      const kept = leftOut(service.exposure, listening);
+      if (kept.length > 0)
+        tell({ kind: 'left-out', service: service.text, ports: kept }, service.peer);
       for (const { device, exposure } of elsewhere) {
         if (!overlap(exposure, service.exposure)) continue;
         tell({ kind: 'exposed-twice', service: service.text, device }, service.peer);
@@ -67,7 +78,7 @@ export class Exposing {
       if (kind !== 'counter' || typeof name !== 'string') continue;
       counted.set(name, { packets: numberOf(packets), bytes: numberOf(bytes) });
     }
-    const listening = { tcp: listeners('tcp'), udp: listeners('udp') };
+    const listening = listeners();
     return this.#services.map((service) => {
       const names = countersOf(service);
       const { packets, bytes } = counted.get(names.bytes) ?? NONE;
@@ -75,9 +86,11 @@ export class Exposing {
         peer: service.peer,
         service: service.text,
         connections: (counted.get(names.connections) ?? NONE).packets,
+        refused: (counted.get(names.refused) ?? NONE).packets,
         packets,
         bytes,
-        shadows: shadowedBy(service, listening[service.exposure.protocol]).length > 0,
+        shadows: shadowedBy(service.exposure, listening).length > 0,
+        leavesOut: leftOut(service.exposure, listening),
       };
     });
   }
@@ -109,13 +122,13 @@ export class Exposing {
     const anew = !readRecord(journal).exposes;
     writeRecord(journal, { exposes: true });
     const { device, ips: innerIps } = config.inner;
+    const { localPort } = config.outer;
     const script = (closed: ReturnType<typeof switchedOn>) => (): string => {
-      const wanted = new Set(services.flatMap((service) => Object.values(countersOf(service))));
-      const stale = nft
-        .objects('inet', this.#name)
-        .filter(({ kind, name }) => kind === 'counter' && !wanted.has(name))
-        .map(({ name }) => name);
-      return exposeScript({ table: this.#name, device, innerIps, services, closed, stale });
+      const stale = staleObjects(nft.objects('inet', this.#name), services);
+      return exposeScript({
+        ...{ table: this.#name, device, innerIps, localPort },
+        ...{ services, closed, stale },
+      });
     };
     const families = familiesOf(services);
     // What this host has not forwarded before it must not forward for a moment.
@@ -174,12 +187,12 @@ function numberOf(value: unknown): number {
   return typeof value === 'number' ? value : 0;
 }
 
-function shadowedBy({ exposure }: Service, found: readonly Listener[]): readonly Listener[] {
-  return found.filter((listener) => isShadowed(listener, exposure));
+/** In this thread's network namespace. */
+function listeners(): Listeners {
+  return { tcp: listenersOf('tcp'), udp: listenersOf('udp') };
 }
 
-/** In this thread's network namespace. */
-function listeners(protocol: 'tcp' | 'udp'): readonly Listener[] {
+function listenersOf(protocol: Transport): readonly Listener[] {
   return [protocol, `${protocol}6`].flatMap((name) => {
     try {
       return parseListeners(readFileSync(`/proc/thread-self/net/${name}`, 'utf8'), protocol);

@@ -1,6 +1,7 @@
 /** How services that are exposed to the internet are written, and what of them overlaps. */
 import {
   familyOf,
+  formatPrefix,
   parseInnerIp,
   parseOuterIp,
   parsePort,
@@ -9,15 +10,14 @@ import {
   type Prefix,
 } from '../addr.ts';
 import type { Port } from '../units.ts';
-import { EXPOSURES_MAX } from './limits.ts';
-import { isUnicast, wrong, type Reading, type Syntax } from './syntax.ts';
-import { readPrefixes } from './syntax-peers.ts';
+import { isUnicast } from './syntax.ts';
 
 /** Ports of this host whose visitors are sent on to a peer. */
 export type Exposure = {
   /** The address of this host that they come to; undefined = any. */
   readonly publicIp: OuterIp | undefined;
-  readonly protocol: 'tcp' | 'udp';
+  /** `all` = every port of both that nothing else has. */
+  readonly protocol: Transport | 'all';
   readonly first: Port;
   /** Not below `first`. */
   readonly last: Port;
@@ -25,6 +25,19 @@ export type Exposure = {
   readonly targetIp: InnerIp | undefined;
   /** The port there; undefined = the same, as it is of a range. */
   readonly targetPort: Port | undefined;
+  readonly limits: ExposureLimits;
+};
+
+export type Transport = 'tcp' | 'udp';
+
+/** What of visitors is let in; what is undefined has its default. */
+export type ExposureLimits = {
+  /** Where they may come from; undefined = as of the peer's other services. */
+  readonly from: readonly Prefix<OuterIp>[] | undefined;
+  /** New connections a second. */
+  readonly rate: number | 'none' | undefined;
+  /** Connections at one time; undefined = any number. */
+  readonly connections: number | undefined;
 };
 
 /** What a peer exposes, and to whom. */
@@ -34,60 +47,24 @@ export type Exposed = {
   readonly from: readonly Prefix<OuterIp>[];
 };
 
-/** What stands for an empty list. */
-const NONE = 'none';
-
-const SERVICES =
-  'none, or services as in tcp/443, tcp/2222:22, udp/27015-27030, tcp/8443:192.168.1.10:443 or ' +
-  `198.51.100.7:tcp/443: at most ${EXPOSURES_MAX}, with commas or spaces between; IPv6 addresses in brackets`;
-
-/** `expose`. */
-export const exposureList: Syntax<readonly Exposure[]> = {
-  placeholder: 'SERVICES',
-  expected: SERVICES,
-  read(text) {
-    const parts = text.split(/[\s,]+/).filter((part) => part !== '' && part !== NONE);
-    if (parts.length > EXPOSURES_MAX) return wrong(SERVICES);
-    const services: Exposure[] = [];
-    for (const part of parts) {
-      const service = parseExposure(part);
-      if (service === undefined) return wrong(SERVICES);
-      const other = services.find((one) => overlap(one, service));
-      if (other) return wrong(`ports that differ: ${formatExposure(other)} has those of ${part}`);
-      services.push(service);
-    }
-    return { ok: true, value: services };
-  },
-};
-
-const SOURCES = 'none, or prefixes as in 203.0.113.0/24, 2001:db8::/32';
-
-/** `expose-from`. */
-export const sourceList: Syntax<readonly Prefix<OuterIp>[]> = {
-  placeholder: 'PREFIXES',
-  expected: SOURCES,
-  read(text): Reading<readonly Prefix<OuterIp>[]> {
-    if (text === '' || text === NONE) return { ok: true, value: [] };
-    return readPrefixes(text, parseOuterIp, SOURCES);
-  },
-};
-
 const address = String.raw`(\[[0-9a-fA-F:.]+\]|[0-9]+(?:\.[0-9]+){3})`;
 const port = '([0-9]+)';
-/** `[PUBLIC:]PROTOCOL/PORT[-PORT][:TARGET][:PORT]`. */
+/** `[PUBLIC:]PROTOCOL/PORT[-PORT][:TARGET][:PORT]`, `[PUBLIC:]all[:TARGET]`. */
 const shape = new RegExp(
-  `^(?:${address}:)?(tcp|udp)/${port}(?:-${port})?(?::${address})?(?::${port})?$`,
+  `^(?:${address}:)?(?:(tcp|udp)/${port}(?:-${port})?|all)(?::${address})?(?::${port})?$`,
 );
 
-/** One service; undefined for anything else. */
-export function parseExposure(text: string): Exposure | undefined {
+const [PORT_MIN, PORT_MAX] = ['1', '65535'];
+
+/** One service without limits; undefined for anything else. */
+export function parseService(text: string): Exposure | undefined {
   const found = shape.exec(text);
   if (found === null) return undefined;
-  const [, publicText, protocol, firstText = '', lastText, targetText, portText] = found;
+  const [, publicText, protocol, firstText = PORT_MIN, lastText, targetText, portText] = found;
   const publicIp = read(publicText, (bare) => unicast(parseOuterIp(bare)));
   const targetIp = read(targetText, (bare) => unicast(parseInnerIp(bare)));
   const first = parsePort(firstText);
-  const last = lastText === undefined ? first : parsePort(lastText);
+  const last = parsePort(lastText ?? (protocol === undefined ? PORT_MAX : firstText));
   const targetPort = portText === undefined ? undefined : parsePort(portText);
   if (publicIp === false || targetIp === false || first === undefined) return undefined;
   if (last === undefined || last < first) return undefined;
@@ -95,14 +72,21 @@ export function parseExposure(text: string): Exposure | undefined {
   if (publicIp && targetIp && familyOf(publicIp) !== familyOf(targetIp)) return undefined;
   return {
     publicIp,
-    protocol: protocol === 'tcp' ? 'tcp' : 'udp',
+    protocol: protocol === 'tcp' || protocol === 'udp' ? protocol : 'all',
     first,
     last,
     targetIp,
     // The same port is what stands for itself.
     targetPort: targetPort === first ? undefined : targetPort,
+    limits: NO_LIMITS,
   };
 }
+
+export const NO_LIMITS: ExposureLimits = {
+  from: undefined,
+  rate: undefined,
+  connections: undefined,
+};
 
 /** `false` for an address that is wrong; one of IPv6 stands in brackets, and no other. */
 function read<T>(
@@ -119,15 +103,31 @@ function unicast<Kind extends InnerIp | OuterIp>(ip: Kind | undefined): Kind | u
   return ip !== undefined && isUnicast(ip) ? ip : undefined;
 }
 
-/** As `parseExposure` reads it. */
-export function formatExposure(service: Exposure): string {
-  const { publicIp, protocol, first, last, targetIp, targetPort } = service;
+/** As `parseService` reads it: what a service is called. */
+export function formatService(service: Exposure): string {
+  const { publicIp, targetIp, targetPort } = service;
   return [
     ...(publicIp === undefined ? [] : [bracketed(publicIp)]),
-    `${protocol}/${first}${last === first ? '' : `-${last}`}`,
+    formatPorts(service),
     ...(targetIp === undefined ? [] : [bracketed(targetIp)]),
     ...(targetPort === undefined ? [] : [targetPort]),
   ].join(':');
+}
+
+function formatPorts({ protocol, first, last }: Exposure): string {
+  if (protocol === 'all') return protocol;
+  return `${protocol}/${first}${last === first ? '' : `-${last}`}`;
+}
+
+/** With its limits, as `expose` takes it. */
+export function formatExposure(service: Exposure): string {
+  const { from, rate, connections } = service.limits;
+  return [
+    formatService(service),
+    ...(from === undefined ? [] : ['from', ...from.map(formatPrefix)]),
+    ...(rate === undefined ? [] : ['rate', rate]),
+    ...(connections === undefined ? [] : ['connections', connections]),
+  ].join(' ');
 }
 
 /** An IPv6 address in brackets. */
@@ -137,6 +137,7 @@ export function bracketed(ip: InnerIp | OuterIp): string {
 
 /** Whether a visitor could mean either. */
 export function overlap(a: Exposure, b: Exposure): boolean {
+  // What has its port by name has it before `all`.
   if (a.protocol !== b.protocol || a.last < b.first || b.last < a.first) return false;
   const one = familiesAsked(a);
   const other = familiesAsked(b);
@@ -178,10 +179,14 @@ export class ExposureTable<Holder> {
 }
 
 function* keysOf({ protocol, first, last }: Exposure): Generator<string> {
+  if (protocol === 'all') {
+    yield protocol;
+    return;
+  }
   for (let number: number = first; number <= last; number += 1) yield `${protocol}/${number}`;
 }
 
 /** What a message expects instead of a service that another peer has. */
 export function otherPortsThan(service: Exposure, where: string): string {
-  return `other ports than ${where}, which has ${formatExposure(service)}`;
+  return `other ports than ${where}, which has ${formatService(service)}`;
 }

@@ -1,4 +1,5 @@
 import type { Prefix } from '../addr.ts';
+import { EXPOSED_RATE } from '../budgets.ts';
 import {
   DEVICE_PREFIX,
   FIRST_INNER_IP,
@@ -11,7 +12,7 @@ import {
   QUEUE_NUMBER_MAX,
   RETURN_TABLE_FIRST,
 } from './limits.ts';
-import { exposureList, sourceList } from './exposure.ts';
+import { exposureList, sourceList } from './exposure-list.ts';
 import { flag, parted, valued, type Option } from './option.ts';
 import { mtuValue, prefixList } from './syntax-peers.ts';
 import {
@@ -255,7 +256,10 @@ export const REACH_OPTIONS: readonly Option[] = [
       kept: ({ exposed }) => exposed?.services,
       help:
         "Services of the peer's that visitors reach at this host's addresses, and that see the visitors' own " +
-        'addresses: [IP:]PROTOCOL/PORT[-PORT][:TARGET][:PORT]. TARGET is a host behind the peer, of its allowed-ips.',
+        'addresses: [IP:]PROTOCOL/PORT[-PORT][:TARGET][:PORT], or [IP:]all[:TARGET] for every port that nothing else ' +
+        'on this host has. TARGET is a host behind the peer, of its allowed-ips. Behind a service stand its limits: ' +
+        '`from PREFIXES` instead of expose-from, `rate N` new connections a second (none: any; without, ' +
+        `${EXPOSED_RATE.perSecond}), of one visitor a quarter of that; \`connections N\` at one time.`,
     },
     exposureList,
     'expose',
@@ -268,7 +272,7 @@ export const REACH_OPTIONS: readonly Option[] = [
       peer: 'own',
       fallback: 'none: from anywhere',
       kept: ({ exposed }) => exposed?.from,
-      help: 'Where visitors of the exposed services may come from.',
+      help: 'Where visitors of the exposed services may come from; those with a `from` of their own have that.',
     },
     sourceList,
     'exposeFrom',

@@ -9,7 +9,7 @@ import {
 } from '../addr.ts';
 import { formatBase64 } from '../base64.ts';
 import type { ConfigProblem } from '../errors.ts';
-import { familiesAsked, formatExposure, type Exposure } from './exposure.ts';
+import { familiesAsked, formatService, type Exposure } from './exposure.ts';
 import { carries, familyName } from './families.ts';
 import { heard, type PeerView } from './peer-view.ts';
 import { COMMAND_LINE, problemAt, sayAt, type Setting } from './setting.ts';
@@ -211,7 +211,7 @@ function checkExposed(view: PeerView): readonly ConfigProblem[] {
 }
 
 function wrongWith(service: Exposure, { innerIps, own, base }: PeerView): string | undefined {
-  const name = formatExposure(service);
+  const name = formatService(service);
   const { targetIp: target, protocol, first, last } = service;
   if (protocol === 'udp' && first <= base.localPort && base.localPort <= last) {
     return `${name}: UDP port ${base.localPort} is the tunnel's own (fou-local-port)`;

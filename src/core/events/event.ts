@@ -179,6 +179,8 @@ type OfReach =
   | { readonly kind: 'unexposed'; readonly service: string }
   /** Something on this host listens there. */
   | { readonly kind: 'shadowed'; readonly service: string; readonly listener: Endpoint }
+  /** Something on this host listens there, and goes on to be reached: `tcp/22`. */
+  | { readonly kind: 'left-out'; readonly service: string; readonly ports: readonly string[] }
   /** Another tunnel of this host exposes the same: visitors reach that of which the kernel asks the rules first. */
   | { readonly kind: 'exposed-twice'; readonly service: string; readonly device: string }
   /** A setting of the kernel's, by the name that sysctl(8) has for it. */

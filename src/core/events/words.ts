@@ -143,6 +143,11 @@ const TABLE: Table = {
       service,
       listener: formatEndpoint(listener),
     }),
+  'left-out': ({ service, ports }) =>
+    line('info', 'ports where something listens on this host stay its own', {
+      service,
+      ports: ports.join(' '),
+    }),
   'exposed-twice': ({ service, device }) =>
     line('warn', 'another tunnel exposes the same ports: visitors reach one of the two', {
       service,

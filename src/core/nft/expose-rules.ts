@@ -4,10 +4,12 @@
  * does the same with the rest, and the reverse with answers. The forward chain counts, and where this program has
  * switched forwarding on, keeps all else out of the tunnel; what goes into it has segments that fit.
  */
-import type { Family, InnerIp } from '../addr.ts';
-import { familyOf, formatPrefix } from '../addr.ts';
-import { bracketed, parseExposure, type Exposure } from '../config/exposure.ts';
-import type { Service, ServiceWay } from '../reach/services.ts';
+import { familyOf, type Family, type InnerIp, type Ip, type OuterIp } from '../addr.ts';
+import type { Exposure, Transport } from '../config/exposure.ts';
+import type { Service } from '../reach/services.ts';
+import type { Port } from '../units.ts';
+import { countersOf } from './expose-counters.ts';
+import { chainOf, serviceRules, VISITOR_SETS, visitorSet } from './expose-service.ts';
 
 export type ExposeRules = {
   readonly table: string;
@@ -18,54 +20,55 @@ export type ExposeRules = {
   readonly services: readonly Service[];
   /** The families in which this host forwarded nothing before. */
   readonly closed: readonly Family[];
-  /** Counters that are there and no longer wanted. */
-  readonly stale: readonly string[];
+  /** The tunnel's own. */
+  readonly localPort: Port;
+  /** What is there and no longer wanted (staleObjects). */
+  readonly stale: readonly ExposeObject[];
 };
 
-/** Names of the two counters of a service. */
-export function countersOf({ peer, exposure }: Service): { connections: string; bytes: string } {
-  const { publicIp, protocol, first, last } = exposure;
-  const at = publicIp === undefined ? '' : `-${publicIp.replaceAll(':', '_')}`;
-  const name = `${peer}-${protocol}/${first}${last === first ? '' : `-${last}`}${at}`;
-  return { connections: `n-${name}`, bytes: `b-${name}` };
-}
+/** Something in a table that has a name. */
+export type ExposeObject = { readonly kind: string; readonly name: string };
 
-const counterName = /^n-.*-(tcp|udp)\/(\d+)(?:-(\d+))?(?:-([0-9a-f._]+))?$/;
-
-/** What a counter of connections counts, which may be another tunnel's; undefined of any other name. */
-export function countedService(name: string): Exposure | undefined {
-  const [, protocol, firstText = '', lastText = firstText, at] = counterName.exec(name) ?? [];
-  if (protocol === undefined) return undefined;
-  return parseExposure(
-    [
-      ...(at === undefined ? [] : [at.includes('_') ? `[${at.replaceAll('_', ':')}]:` : `${at}:`]),
-      `${protocol}/${firstText}-${lastText}`,
-    ].join(''),
-  );
-}
+/** Of this one nobody must be locked out, not even while its server is started anew. */
+export const SSH = 22;
 
 /** One transaction that makes the table what it is to be; counters that stay keep what they have counted. */
 export function exposeScript(rules: ExposeRules): string {
   const { table, services, innerIps } = rules;
-  const at = services.filter(({ exposure }) => exposure.publicIp !== undefined);
-  const any = services.filter(({ exposure }) => exposure.publicIp === undefined);
-  const counters = services.flatMap((service) => Object.values(countersOf(service)));
+  const named = services.filter(({ exposure }) => exposure.protocol !== 'all');
+  const at = named.filter(({ exposure }) => exposure.publicIp !== undefined);
+  const any = named.filter(({ exposure }) => exposure.publicIp === undefined);
+  // An address by name goes before any.
+  const all = services
+    .filter(({ exposure }) => exposure.protocol === 'all')
+    .toSorted((a, b) => Number(!a.exposure.publicIp) - Number(!b.exposure.publicIp));
+  const { counters, sets } = objectsOf(services);
   const entry = [
     ...addressesIn(innerIps, 'return'),
-    ...addressesIn(
-      at.flatMap(({ exposure }) => exposure.publicIp ?? []),
-      'jump at-address',
-    ),
+    ...addressesIn(publicIpsOf(at), 'jump at-address'),
     ...portsOf(any).map((ports) => `${ports} fib daddr type local jump at-any`),
   ];
   return [
     `add table inet ${table}`,
     `flush table inet ${table}`,
-    ...rules.stale.map((name) => `delete counter inet ${table} ${name}`),
+    ...rules.stale.map(({ kind, name }) => `delete ${kind} inet ${table} ${name}`),
     ...counters.map((name) => `add counter inet ${table} ${name}`),
-    ...chain(table, 'at-address', undefined, at.flatMap(natRules)),
-    ...chain(table, 'at-any', undefined, any.flatMap(natRules)),
-    ...chain(table, 'arriving', 'type nat hook prerouting priority dstnat - 10', entry),
+    ...sets.map(({ name, family }) => `add set inet ${table} ${name} ${visitorSet(family)}`),
+    ...services.flatMap((service) =>
+      chain(table, chainOf(service), undefined, serviceRules(service)),
+    ),
+    ...chain(
+      table,
+      'at-address',
+      undefined,
+      publicIpsOf(at).flatMap((ip) => mapsAt(ip, at)),
+    ),
+    ...chain(table, 'at-any', undefined, mapsOf(any)),
+    ...(all.length === 0 ? [] : chain(table, 'at-rest', undefined, restRules(rules, all))),
+    ...chain(table, 'arriving', 'type nat hook prerouting priority dstnat - 10', [
+      ...entry,
+      ...(all.length === 0 ? [] : [`meta l4proto { tcp, udp } jump at-rest`]),
+    ]),
     ...chain(table, 'from-here', 'type nat hook output priority -110', [
       'ip daddr 127.0.0.0/8 return',
       'ip6 daddr ::1 return',
@@ -76,6 +79,7 @@ export function exposeScript(rules: ExposeRules): string {
       'ct status & dnat != dnat return',
       ...at.flatMap(countRule),
       ...countMaps(any),
+      ...countRest(any, all),
     ]),
     ...chain(
       table,
@@ -99,6 +103,37 @@ export function exposeScript(rules: ExposeRules): string {
     '',
   ].join('\n');
 }
+
+/** What of the table has a name by its services, apart from its rules. */
+function objectsOf(services: readonly Service[]): {
+  readonly counters: readonly string[];
+  readonly chains: readonly string[];
+  readonly sets: readonly { readonly name: string; readonly family: Family }[];
+} {
+  return {
+    counters: services.flatMap((service) => Object.values(countersOf(service))),
+    chains: services.map(chainOf),
+    sets: FAMILIES.map((family) => ({ name: VISITOR_SETS[family], family })),
+  };
+}
+
+/** Of what is in the table, what these services have no use for. */
+export function staleObjects(
+  there: readonly ExposeObject[],
+  services: readonly Service[],
+): readonly ExposeObject[] {
+  const { counters, chains } = objectsOf(services);
+  const wanted = { counter: new Set(counters), chain: new Set([...chains, ...CHAINS]) };
+  return there.filter(
+    ({ kind, name }) => (kind === 'counter' || kind === 'chain') && !wanted[kind].has(name),
+  );
+}
+
+/** Those that every table has; `at-rest` stays when it is empty. */
+const CHAINS = [
+  ...['at-address', 'at-any', 'at-rest', 'arriving', 'from-here'],
+  ...['counted', 'passing', 'fitted', 'leaving'],
+];
 
 const SEGMENTS =
   'ct status & dnat == dnat tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu';
@@ -138,19 +173,20 @@ function addressesIn(ips: readonly string[], verdict: string): readonly string[]
 }
 
 const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
-const PROTOCOLS: readonly Exposure['protocol'][] = ['tcp', 'udp'];
+const PROTOCOLS: readonly Transport[] = ['tcp', 'udp'];
 
 /** The services of each family and protocol, where there are any: within one, no ports overlap. */
 function byKind(services: readonly Service[]): readonly {
   readonly family: Family;
-  readonly protocol: Exposure['protocol'];
+  readonly protocol: Transport;
   readonly members: readonly Service[];
 }[] {
   return FAMILIES.flatMap((family) =>
     PROTOCOLS.flatMap((protocol) => {
       const members = services.filter(
-        ({ exposure, ways }) =>
-          exposure.protocol === protocol && ways.some((way) => way.family === family),
+        ({ exposure, ways, barred }) =>
+          exposure.protocol === protocol &&
+          (ways.some((way) => way.family === family) || barred.includes(family)),
       );
       return members.length === 0 ? [] : [{ family, protocol, members }];
     }),
@@ -169,22 +205,45 @@ function portText({ first, last }: Exposure): string {
   return first === last ? `${first}` : `${first}-${last}`;
 }
 
-function natRules(service: Service): readonly string[] {
-  return service.ways.map((way) => natRule(service, way));
+/** Which chain takes what comes to which port. */
+function mapsOf(services: readonly Service[]): readonly string[] {
+  return byKind(services).map(({ family, protocol, members }) => {
+    const pairs = members.map((service) => {
+      const verdict = service.barred.includes(family) ? 'accept' : `goto ${chainOf(service)}`;
+      return `${portText(service.exposure)} : ${verdict}`;
+    });
+    return `meta nfproto ${family} ${protocol} dport vmap { ${pairs.join(', ')} }`;
+  });
 }
 
-function natRule(service: Service, { family, target, from }: ServiceWay): string {
-  const { exposure } = service;
-  const ip = family === 'ipv4' ? 'ip' : 'ip6';
-  const { publicIp, protocol, targetPort } = exposure;
+function mapsAt(ip: OuterIp, services: readonly Service[]): readonly string[] {
+  const there = services.filter(({ exposure }) => exposure.publicIp === ip);
+  return mapsOf(there).map((rule) => `${destination(ip)} ${rule}`);
+}
+
+/** What nothing on this host has: what a socket takes, and what must come in whatever listens, goes no further. */
+function restRules({ localPort }: ExposeRules, all: readonly Service[]): readonly string[] {
   return [
-    `meta nfproto ${family}`,
-    ...(publicIp === undefined ? [] : [`${ip} daddr ${publicIp}`]),
-    ...(from.length === 0 ? [] : [`${ip} saddr { ${from.map(formatPrefix).join(', ')} }`]),
-    `${protocol} dport ${portText(exposure)}`,
-    `counter name "${countersOf(service).connections}"`,
-    `dnat ${ip} to ${targetPort === undefined ? target : `${bracketed(target)}:${targetPort}`}`,
-  ].join(' ');
+    `tcp dport ${SSH} return`,
+    `udp dport ${localPort} return`,
+    'socket wildcard 0 return',
+    'socket wildcard 1 return',
+    ...all.flatMap((service) => {
+      const { publicIp } = service.exposure;
+      if (publicIp !== undefined) return [`${destination(publicIp)} goto ${chainOf(service)}`];
+      return service.ways.map(
+        ({ family }) => `meta nfproto ${family} fib daddr type local goto ${chainOf(service)}`,
+      );
+    }),
+  ];
+}
+
+function publicIpsOf(services: readonly Service[]): readonly OuterIp[] {
+  return [...new Set(services.flatMap(({ exposure }) => exposure.publicIp ?? []))];
+}
+
+function destination(ip: Ip): string {
+  return `${familyOf(ip) === 'ipv4' ? 'ip' : 'ip6'} daddr ${ip}`;
 }
 
 function countRule(service: Service): readonly string[] {
@@ -205,4 +264,26 @@ function countMaps(services: readonly Service[]): readonly string[] {
       .join(', ');
     return `meta nfproto ${family} meta l4proto ${protocol} counter name ct original proto-dst map { ${pairs} }`;
   });
+}
+
+/** What is left by those that have their ports by name. */
+function countRest(named: readonly Service[], all: readonly Service[]): readonly string[] {
+  const kinds = byKind(named);
+  return all.flatMap((service) =>
+    service.ways.flatMap(({ family }) =>
+      PROTOCOLS.map((protocol) => {
+        const members =
+          kinds.find((kind) => kind.family === family && kind.protocol === protocol)?.members ?? [];
+        const ports = members.map(({ exposure }) => portText(exposure)).join(', ');
+        const { publicIp } = service.exposure;
+        const ip = family === 'ipv4' ? 'ip' : 'ip6';
+        return [
+          `meta nfproto ${family} meta l4proto ${protocol}`,
+          ...(publicIp === undefined ? [] : [`ct original ${ip} daddr ${publicIp}`]),
+          ...(ports === '' ? [] : [`ct original proto-dst != { ${ports} }`]),
+          `counter name "${countersOf(service).bytes}" return`,
+        ].join(' ');
+      }),
+    ),
+  );
 }

@@ -1,9 +1,10 @@
 /** What listens on this host, as /proc/net/tcp, tcp6, udp and udp6 tell (proc(5)). */
 import { decodeOuterIpv4, decodeOuterIpv6, parsePort, type OuterIp } from '../addr.ts';
-import type { Exposure } from '../config/exposure.ts';
+import type { Exposure, Transport } from '../config/exposure.ts';
 import type { Port } from '../units.ts';
 
 export type Listener = { readonly ip: OuterIp; readonly port: Port };
+export type Listeners = Readonly<Record<Transport, readonly Listener[]>>;
 
 /** TCP_LISTEN and, of UDP, TCP_CLOSE (net/tcp_states.h): a socket that has no other end. */
 const STATES = { tcp: '0A', udp: '07' } as const;
@@ -28,8 +29,26 @@ function addressOf(hex: string): OuterIp {
   return bytes.length === 4 ? decodeOuterIpv4(bytes) : decodeOuterIpv6(bytes);
 }
 
-/** Whether visitors of a service no longer reach a listener, who is not only there for this host. */
-export function isShadowed({ ip, port }: Listener, { publicIp, first, last }: Exposure): boolean {
+/** Those whom visitors of a service no longer reach. */
+export function shadowedBy(service: Exposure, listeners: Listeners): readonly Listener[] {
+  if (service.protocol === 'all') return [];
+  return listeners[service.protocol].filter((listener) => concerns(listener, service));
+}
+
+/** Ports of this host that `all` leaves to it, as `tcp/22`; none of another service. */
+export function leftOut(service: Exposure, listeners: Listeners): readonly string[] {
+  if (service.protocol !== 'all') return [];
+  return TRANSPORTS.flatMap((protocol) => {
+    const found = listeners[protocol].filter((listener) => concerns(listener, service));
+    const ports = new Set(found.map((listener): number => listener.port));
+    return [...ports].toSorted((a, b) => a - b).map((number) => `${protocol}/${number}`);
+  });
+}
+
+const TRANSPORTS: readonly Transport[] = ['tcp', 'udp'];
+
+/** Whether visitors of a service could mean a listener, who is not only there for this host. */
+function concerns({ ip, port }: Listener, { publicIp, first, last }: Exposure): boolean {
   if (port < first || port > last || ip.startsWith('127.') || ip === '::1') return false;
   return publicIp === undefined || ip === '0.0.0.0' || ip === '::' || ip === publicIp;
 }

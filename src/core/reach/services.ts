@@ -8,7 +8,7 @@ import {
   type OuterIp,
   type Prefix,
 } from '../addr.ts';
-import { familiesAsked, formatExposure, type Exposure } from '../config/exposure.ts';
+import { familiesAsked, formatService, type Exposure } from '../config/exposure.ts';
 import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';
 
 /** Of a peer what exposing needs. */
@@ -21,6 +21,8 @@ export type Service = {
   /** As the option spells it. */
   readonly text: string;
   readonly ways: readonly ServiceWay[];
+  /** Families in which it is there and nobody is let in. */
+  readonly barred: readonly Family[];
 };
 
 export type ServiceWay = {
@@ -36,22 +38,34 @@ const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
 export function servicesOf(peers: Iterable<ExposingPeer>): readonly Service[] {
   const services: Service[] = [];
   for (const { id, innerIps, exposed } of peers) {
-    if (exposed === undefined) continue;
-    for (const exposure of exposed.services) {
-      const asked = familiesAsked(exposure);
-      const ways = FAMILIES.filter((family) => asked === undefined || asked === family).flatMap(
-        (family): readonly ServiceWay[] => {
-          const target = exposure.targetIp ?? ofFamily(innerIps, family);
-          const from = widest(exposed.from.filter(({ ip }) => familyOf(ip) === family));
-          // Where only visitors of the other family are let in, this one has none.
-          const nobody = exposed.from.length > 0 && from.length === 0;
-          return target === undefined || nobody ? [] : [{ family, target, from }];
-        },
-      );
-      services.push({ peer: id, exposure, text: formatExposure(exposure), ways });
+    for (const exposure of exposed?.services ?? []) {
+      const sources = exposure.limits.from ?? exposed?.from ?? [];
+      services.push({
+        ...{ peer: id, exposure, text: formatService(exposure) },
+        ...waysOf(exposure, sources, innerIps),
+      });
     }
   }
   return services;
+}
+
+function waysOf(
+  exposure: Exposure,
+  sources: readonly Prefix<OuterIp>[],
+  innerIps: readonly InnerIp[],
+): Pick<Service, 'ways' | 'barred'> {
+  const asked = familiesAsked(exposure);
+  const ways: ServiceWay[] = [];
+  const barred: Family[] = [];
+  for (const family of FAMILIES) {
+    const target = exposure.targetIp ?? ofFamily(innerIps, family);
+    if (target === undefined || (asked !== undefined && asked !== family)) continue;
+    const from = widest(sources.filter(({ ip }) => familyOf(ip) === family));
+    // Where only visitors of the other family are let in, this one has none.
+    if (sources.length > 0 && from.length === 0) barred.push(family);
+    else ways.push({ family, target, from });
+  }
+  return { ways, barred };
 }
 
 /** Prefixes that no other one holds: a set of nftables takes no overlaps. */

@@ -1,15 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  exposureList,
   formatExposure,
   overlap,
-  parseExposure,
-  sourceList,
   type Exposure,
+  type ExposureLimits,
 } from '../../../src/core/config/exposure.ts';
+import { exposureList, parseExposure, sourceList } from '../../../src/core/config/exposure-list.ts';
 import { formatMark, markValue } from '../../../src/core/config/syntax-reach.ts';
-import { familyOf, parseInnerIp, parseOuterIp } from '../../../src/core/addr.ts';
+import { familyOf, parseInnerIp, parseOuterIp, type OuterIp } from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
 import { PRIVATE_KEY, configError, resolveRun } from './resolve-texts.ts';
 
@@ -19,20 +18,39 @@ const anIpv4 = fc
   .map(([first, last]) => `${first}.0.2.${last}`);
 const anIpv6 = fc.integer({ min: 1, max: 65_535 }).map((last) => `2001:db8::${last.toString(16)}`);
 
+const aPrefix = fc.oneof(anIpv4, anIpv6).map((text) => {
+  const ip = parseOuterIp(text);
+  return { ip: ip as OuterIp, length: text.includes(':') ? 128 : 32 };
+});
+const someLimits: fc.Arbitrary<ExposureLimits> = fc
+  .record({
+    from: fc.option(
+      fc.uniqueArray(aPrefix, { minLength: 1, maxLength: 3, selector: ({ ip }) => ip }),
+    ),
+    rate: fc.option(fc.oneof(fc.constant('none' as const), fc.integer({ min: 1, max: 9999 }))),
+    connections: fc.option(fc.integer({ min: 1, max: 65_536 })),
+  })
+  .map(({ from, rate, connections }) => ({
+    from: from ?? undefined,
+    rate: rate ?? undefined,
+    connections: connections ?? undefined,
+  }));
+
 /** Services of one family or of both. */
 const aService: fc.Arbitrary<Exposure> = fc
   .record({
     ipv6: fc.boolean(),
     addresses: fc.tuple(fc.option(anIpv4), fc.option(anIpv4)),
     addresses6: fc.tuple(fc.option(anIpv6), fc.option(anIpv6)),
-    protocol: fc.constantFrom('tcp' as const, 'udp' as const),
+    protocol: fc.constantFrom('tcp' as const, 'udp' as const, 'all' as const),
     ports: fc.tuple(aPort, aPort),
     targetPort: fc.option(aPort),
+    limits: someLimits,
   })
-  .map(({ ipv6, addresses, addresses6, protocol, ports, targetPort }) => {
+  .map(({ ipv6, addresses, addresses6, protocol, ports, targetPort, limits }) => {
     const [publicText, targetText] = ipv6 ? addresses6 : addresses;
-    const first = port(Math.min(...ports));
-    const last = port(Math.max(...ports));
+    const first = port(protocol === 'all' ? 1 : Math.min(...ports));
+    const last = port(protocol === 'all' ? 65_535 : Math.max(...ports));
     const elsewhere =
       first === last && targetPort !== first ? (targetPort ?? undefined) : undefined;
     return {
@@ -40,6 +58,7 @@ const aService: fc.Arbitrary<Exposure> = fc
       ...{ protocol, first, last },
       targetIp: targetText === null ? undefined : parseInnerIp(targetText),
       targetPort: elsewhere,
+      limits,
     };
   });
 
@@ -85,6 +104,14 @@ describe('services as they are written', () => {
     ['198.51.100.7:tcp/443', '198.51.100.7:tcp/443'],
     ['[2001:DB8:0::7]:tcp/443:[fd00::2]:80', '[2001:db8::7]:tcp/443:[fd00::2]:80'],
     ['tcp/80, tcp/443  udp/443', 'tcp/80 tcp/443 udp/443'],
+    ['all', 'all'],
+    ['tcp/22, all:192.168.1.10', 'tcp/22 all:192.168.1.10'],
+    ['198.51.100.7:all, [2001:db8::7]:all', '198.51.100.7:all [2001:db8::7]:all'],
+    [
+      'tcp/443 from 203.0.113.0/24, 2001:db8::/32 rate 200 connections 1000, udp/53 rate none',
+      'tcp/443 from 203.0.113.0/24 2001:db8::/32 rate 200 connections 1000 udp/53 rate none',
+    ],
+    ['tcp/443 connections 5 from 10.0.0.1 tcp/80', 'tcp/443 from 10.0.0.1/32 connections 5 tcp/80'],
     ['none', ''],
     ['', ''],
   ])('%s', (text, canonical) => {
@@ -101,6 +128,16 @@ describe('services as they are written', () => {
       '2001:db8::7:tcp/1',
       '[10.0.0.1]:tcp/1',
     ],
+    ...[
+      'all:7',
+      'all/7',
+      'all, all',
+      '10.0.0.1:all 10.0.0.1:all:10.0.0.2',
+      'from 10.0.0.1',
+      'rate 5',
+    ],
+    ...['tcp/1 from', 'tcp/1 from all', 'tcp/1 rate', 'tcp/1 rate 0', 'tcp/1 connections none'],
+    ...['tcp/1 from 10.0.0.1/8', 'tcp/1 rate tcp/2', 'tcp/1 limit 5'],
     ...['10.0.0.1:tcp/1:[fd00::1]', 'tcp/1:224.0.0.1', 'tcp/80-90, tcp/85', 'tcp/1:10.0.0.256:1'],
   ])('%s is refused', (text) => {
     expect(exposureList.read(text).ok).toBe(false);

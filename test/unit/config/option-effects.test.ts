@@ -219,6 +219,7 @@ const EFFECTS: Readonly<Record<string, Case>> = {
     {
       ...{ publicIp: undefined, protocol: 'tcp', first: 2222, last: 2222 },
       ...{ targetIp: undefined, targetPort: 22 },
+      limits: { from: undefined, rate: undefined, connections: undefined },
     },
   ]),
   'expose-from': at(

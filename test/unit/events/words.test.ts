@@ -175,6 +175,10 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'shadowed', service: 'tcp/443', listener: remote },
     'warn visitors of what is exposed no longer reach what listens there on this host service=tcp/443 listener=192.0.2.1:10000',
   ],
+  'left-out': [
+    { kind: 'left-out', service: 'all', ports: ['tcp/22', 'udp/10000'] },
+    'info ports where something listens on this host stay its own service=all ports="tcp/22 udp/10000"',
+  ],
   'exposed-twice': [
     { kind: 'exposed-twice', service: 'tcp/443', device: 'ipipou1' },
     'warn another tunnel exposes the same ports: visitors reach one of the two service=tcp/443 device=ipipou1',

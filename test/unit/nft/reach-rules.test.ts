@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest';
-import { formatExposure, parseExposure, type Exposure } from '../../../src/core/config/exposure.ts';
-import { countedService, countersOf, exposeScript } from '../../../src/core/nft/expose-rules.ts';
+import { formatExposure, type Exposure } from '../../../src/core/config/exposure.ts';
+import { parseExposure } from '../../../src/core/config/exposure-list.ts';
+import { countedService, countersOf } from '../../../src/core/nft/expose-counters.ts';
+import { exposeScript, staleObjects } from '../../../src/core/nft/expose-rules.ts';
 import { deviceOfTable, ownTableName } from '../../../src/core/nft/own-table.ts';
 import { returnScript } from '../../../src/core/nft/return-rules.ts';
-import { servicesOf } from '../../../src/core/reach/services.ts';
+import { servicesOf, type ExposingPeer } from '../../../src/core/reach/services.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
+import { port } from '../../../src/core/units.ts';
 import { inner, ip } from '../../rig/addresses.ts';
 
 const services = (...texts: readonly string[]): readonly Exposure[] =>
@@ -23,64 +26,182 @@ const home = {
   },
 };
 
-test('rules of what is exposed', () => {
-  const script = exposeScript({
+const head = (line: string): string => line.replace(' inet t', '');
+const script = (peers: readonly ExposingPeer[]): readonly string[] =>
+  exposeScript({
     ...{ table: 't', device: 'ipipou0', innerIps: [inner('172.28.0.0'), inner('fd28::')] },
-    ...{ services: servicesOf([home]), closed: ['ipv6'], stale: ['n-home-tcp/1'] },
-  });
-  const head = (line: string): string => line.replace(' inet t', '');
-  expect(script.trim().split('\n').map(head)).toEqual([
-    'add table',
-    'flush table',
-    'delete counter n-home-tcp/1',
-    'add counter n-home-tcp/443',
-    'add counter b-home-tcp/443',
-    'add counter n-home-udp/27015-27030',
-    'add counter b-home-udp/27015-27030',
-    'add counter n-home-tcp/2222-198.51.100.7',
-    'add counter b-home-tcp/2222-198.51.100.7',
-    'add chain at-address',
-    'add rule at-address meta nfproto ipv4 ip daddr 198.51.100.7 ip saddr { 10.0.0.0/8 } tcp dport 2222 counter name "n-home-tcp/2222-198.51.100.7" dnat ip to 172.28.0.1:22',
-    'add chain at-any',
-    'add rule at-any meta nfproto ipv4 ip saddr { 10.0.0.0/8 } tcp dport 443 counter name "n-home-tcp/443" dnat ip to 172.28.0.1',
-    'add rule at-any meta nfproto ipv6 ip6 saddr { 2001:db8::/32 } tcp dport 443 counter name "n-home-tcp/443" dnat ip6 to fd28::1',
-    'add rule at-any meta nfproto ipv4 ip saddr { 10.0.0.0/8 } udp dport 27015-27030 counter name "n-home-udp/27015-27030" dnat ip to 192.168.1.9',
-    'add chain arriving { type nat hook prerouting priority dstnat - 10; policy accept; }',
-    'add rule arriving ip daddr { 172.28.0.0 } return',
-    'add rule arriving ip6 daddr { fd28:: } return',
-    'add rule arriving ip daddr { 198.51.100.7 } jump at-address',
-    'add rule arriving meta nfproto ipv4 tcp dport { 443 } fib daddr type local jump at-any',
-    'add rule arriving meta nfproto ipv4 udp dport { 27015-27030 } fib daddr type local jump at-any',
-    'add rule arriving meta nfproto ipv6 tcp dport { 443 } fib daddr type local jump at-any',
-    'add chain from-here { type nat hook output priority -110; policy accept; }',
-    'add rule from-here ip daddr 127.0.0.0/8 return',
-    'add rule from-here ip6 daddr ::1 return',
-    'add rule from-here ip daddr { 172.28.0.0 } return',
-    'add rule from-here ip6 daddr { fd28:: } return',
-    'add rule from-here ip daddr { 198.51.100.7 } jump at-address',
-    'add rule from-here meta nfproto ipv4 tcp dport { 443 } fib daddr type local jump at-any',
-    'add rule from-here meta nfproto ipv4 udp dport { 27015-27030 } fib daddr type local jump at-any',
-    'add rule from-here meta nfproto ipv6 tcp dport { 443 } fib daddr type local jump at-any',
-    'add chain counted',
-    'add rule counted meta nfproto ipv6 ct status & dnat != dnat drop',
-    'add rule counted ct status & dnat != dnat return',
-    'add rule counted ct original ip daddr 198.51.100.7 meta l4proto tcp ct original proto-dst 2222 counter name "b-home-tcp/2222-198.51.100.7" return',
-    'add rule counted meta nfproto ipv4 meta l4proto tcp counter name ct original proto-dst map { 443 : "b-home-tcp/443" }',
-    'add rule counted meta nfproto ipv4 meta l4proto udp counter name ct original proto-dst map { 27015-27030 : "b-home-udp/27015-27030" }',
-    'add rule counted meta nfproto ipv6 meta l4proto tcp counter name ct original proto-dst map { 443 : "b-home-tcp/443" }',
-    'add chain passing { type filter hook forward priority filter + 10; policy accept; }',
-    'add rule passing iifname "ipipou0" goto counted',
-    'add rule passing oifname "ipipou0" goto counted',
-    'add rule passing iifname "ipipou0-*" goto counted',
-    'add rule passing oifname "ipipou0-*" goto counted',
-    'add chain fitted',
-    'add rule fitted ct status & dnat == dnat tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu',
-    'add chain leaving { type filter hook postrouting priority mangle; policy accept; }',
-    'add rule leaving oifname "ipipou0" goto fitted',
-    'add rule leaving oifname "ipipou0-*" goto fitted',
-    'add rule leaving ip daddr { 172.28.0.1, 192.168.1.9 } ct status & dnat == dnat ct direction original drop',
-    'add rule leaving ip6 daddr { fd28::1 } ct status & dnat == dnat ct direction original drop',
-  ]);
+    ...{ localPort: port(10_000), services: servicesOf(peers), closed: ['ipv6'] },
+    stale: [{ kind: 'counter', name: 'n-home-tcp/1' }],
+  })
+    .trim()
+    .split('\n')
+    .map(head);
+/** Rules of one chain. */
+const rulesOf = (chain: string, peers: readonly ExposingPeer[]): readonly string[] =>
+  script(peers)
+    .filter((line) => line.startsWith(`add rule ${chain} `))
+    .map((line) => line.slice(`add rule ${chain} `.length));
+
+test('rules of what is exposed', () => {
+  expect(script([home])).toMatchInlineSnapshot(`
+    [
+      "add table",
+      "flush table",
+      "delete counter n-home-tcp/1",
+      "add counter n-home-tcp/443",
+      "add counter b-home-tcp/443",
+      "add counter r-home-tcp/443",
+      "add counter n-home-udp/27015-27030",
+      "add counter b-home-udp/27015-27030",
+      "add counter r-home-udp/27015-27030",
+      "add counter n-home-tcp/2222-198.51.100.7",
+      "add counter b-home-tcp/2222-198.51.100.7",
+      "add counter r-home-tcp/2222-198.51.100.7",
+      "add set visitors { type ipv4_addr . inet_proto . inet_service; size 16384; flags dynamic,timeout; timeout 10s; }",
+      "add set visitors6 { type ipv6_addr . inet_proto . inet_service; size 16384; flags dynamic,timeout; timeout 10s; }",
+      "add chain to-home-tcp/443",
+      "add rule to-home-tcp/443 ip saddr != { 10.0.0.0/8 } accept",
+      "add rule to-home-tcp/443 ip6 saddr != { 2001:db8::/32 } accept",
+      "add rule to-home-tcp/443 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 443 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/443" drop",
+      "add rule to-home-tcp/443 meta nfproto ipv6 update @visitors6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta l4proto . th dport & 0x0 | 443 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/443" drop",
+      "add rule to-home-tcp/443 limit rate over 1000/second burst 1000 packets counter name "r-home-tcp/443" drop",
+      "add rule to-home-tcp/443 meta nfproto ipv4 counter name "n-home-tcp/443" dnat ip to 172.28.0.1",
+      "add rule to-home-tcp/443 meta nfproto ipv6 counter name "n-home-tcp/443" dnat ip6 to fd28::1",
+      "add chain to-home-udp/27015-27030",
+      "add rule to-home-udp/27015-27030 ip saddr != { 10.0.0.0/8 } accept",
+      "add rule to-home-udp/27015-27030 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 27015 limit rate over 250/second burst 250 packets } counter name "r-home-udp/27015-27030" drop",
+      "add rule to-home-udp/27015-27030 limit rate over 1000/second burst 1000 packets counter name "r-home-udp/27015-27030" drop",
+      "add rule to-home-udp/27015-27030 meta nfproto ipv4 counter name "n-home-udp/27015-27030" dnat ip to 192.168.1.9",
+      "add chain to-home-tcp/2222-198.51.100.7",
+      "add rule to-home-tcp/2222-198.51.100.7 ip saddr != { 10.0.0.0/8 } accept",
+      "add rule to-home-tcp/2222-198.51.100.7 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 2222 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/2222-198.51.100.7" drop",
+      "add rule to-home-tcp/2222-198.51.100.7 limit rate over 1000/second burst 1000 packets counter name "r-home-tcp/2222-198.51.100.7" drop",
+      "add rule to-home-tcp/2222-198.51.100.7 meta nfproto ipv4 meta l4proto tcp counter name "n-home-tcp/2222-198.51.100.7" dnat ip to 172.28.0.1:22",
+      "add chain at-address",
+      "add rule at-address ip daddr 198.51.100.7 meta nfproto ipv4 tcp dport vmap { 2222 : goto to-home-tcp/2222-198.51.100.7 }",
+      "add chain at-any",
+      "add rule at-any meta nfproto ipv4 tcp dport vmap { 443 : goto to-home-tcp/443 }",
+      "add rule at-any meta nfproto ipv4 udp dport vmap { 27015-27030 : goto to-home-udp/27015-27030 }",
+      "add rule at-any meta nfproto ipv6 tcp dport vmap { 443 : goto to-home-tcp/443 }",
+      "add chain arriving { type nat hook prerouting priority dstnat - 10; policy accept; }",
+      "add rule arriving ip daddr { 172.28.0.0 } return",
+      "add rule arriving ip6 daddr { fd28:: } return",
+      "add rule arriving ip daddr { 198.51.100.7 } jump at-address",
+      "add rule arriving meta nfproto ipv4 tcp dport { 443 } fib daddr type local jump at-any",
+      "add rule arriving meta nfproto ipv4 udp dport { 27015-27030 } fib daddr type local jump at-any",
+      "add rule arriving meta nfproto ipv6 tcp dport { 443 } fib daddr type local jump at-any",
+      "add chain from-here { type nat hook output priority -110; policy accept; }",
+      "add rule from-here ip daddr 127.0.0.0/8 return",
+      "add rule from-here ip6 daddr ::1 return",
+      "add rule from-here ip daddr { 172.28.0.0 } return",
+      "add rule from-here ip6 daddr { fd28:: } return",
+      "add rule from-here ip daddr { 198.51.100.7 } jump at-address",
+      "add rule from-here meta nfproto ipv4 tcp dport { 443 } fib daddr type local jump at-any",
+      "add rule from-here meta nfproto ipv4 udp dport { 27015-27030 } fib daddr type local jump at-any",
+      "add rule from-here meta nfproto ipv6 tcp dport { 443 } fib daddr type local jump at-any",
+      "add chain counted",
+      "add rule counted meta nfproto ipv6 ct status & dnat != dnat drop",
+      "add rule counted ct status & dnat != dnat return",
+      "add rule counted ct original ip daddr 198.51.100.7 meta l4proto tcp ct original proto-dst 2222 counter name "b-home-tcp/2222-198.51.100.7" return",
+      "add rule counted meta nfproto ipv4 meta l4proto tcp counter name ct original proto-dst map { 443 : "b-home-tcp/443" }",
+      "add rule counted meta nfproto ipv4 meta l4proto udp counter name ct original proto-dst map { 27015-27030 : "b-home-udp/27015-27030" }",
+      "add rule counted meta nfproto ipv6 meta l4proto tcp counter name ct original proto-dst map { 443 : "b-home-tcp/443" }",
+      "add chain passing { type filter hook forward priority filter + 10; policy accept; }",
+      "add rule passing iifname "ipipou0" goto counted",
+      "add rule passing oifname "ipipou0" goto counted",
+      "add rule passing iifname "ipipou0-*" goto counted",
+      "add rule passing oifname "ipipou0-*" goto counted",
+      "add chain fitted",
+      "add rule fitted ct status & dnat == dnat tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
+      "add chain leaving { type filter hook postrouting priority mangle; policy accept; }",
+      "add rule leaving oifname "ipipou0" goto fitted",
+      "add rule leaving oifname "ipipou0-*" goto fitted",
+      "add rule leaving ip daddr { 172.28.0.1, 192.168.1.9 } ct status & dnat == dnat ct direction original drop",
+      "add rule leaving ip6 daddr { fd28::1 } ct status & dnat == dnat ct direction original drop",
+    ]
+  `);
+});
+
+test('a service has limits of its own, or those of all', () => {
+  const limited = (text: string): readonly string[] => {
+    const [service] = services(text);
+    return rulesOf(`to-home-tcp/443`, [
+      { ...home, exposed: { services: service ? [service] : [], from: [] } },
+    ]);
+  };
+  expect(limited('tcp/443 rate 30 connections 7')).toMatchInlineSnapshot(`
+    [
+      "meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 443 limit rate over 8/second burst 8 packets } counter name "r-home-tcp/443" drop",
+      "meta nfproto ipv6 update @visitors6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta l4proto . th dport & 0x0 | 443 limit rate over 8/second burst 8 packets } counter name "r-home-tcp/443" drop",
+      "limit rate over 30/second burst 30 packets counter name "r-home-tcp/443" drop",
+      "ct count over 7 counter name "r-home-tcp/443" drop",
+      "meta nfproto ipv4 counter name "n-home-tcp/443" dnat ip to 172.28.0.1",
+      "meta nfproto ipv6 counter name "n-home-tcp/443" dnat ip6 to fd28::1",
+    ]
+  `);
+  expect(limited('tcp/443 rate none from 10.0.0.0/8')).toMatchInlineSnapshot(`
+    [
+      "ip saddr != { 10.0.0.0/8 } accept",
+      "meta nfproto ipv4 counter name "n-home-tcp/443" dnat ip to 172.28.0.1",
+    ]
+  `);
+});
+
+test('all takes what no name, no socket and no lock-out has', () => {
+  const office = { ...home, id: 'office' as PeerId, innerIps: [inner('172.28.0.2')] };
+  const peers = [
+    { ...home, exposed: { services: services('all', 'tcp/443 from 2001:db8::/32'), from: [] } },
+    { ...office, exposed: { services: services('198.51.100.7:all'), from: [] } },
+  ];
+  expect(rulesOf('at-any', peers)).toMatchInlineSnapshot(`
+    [
+      "meta nfproto ipv4 tcp dport vmap { 443 : accept }",
+      "meta nfproto ipv6 tcp dport vmap { 443 : goto to-home-tcp/443 }",
+    ]
+  `);
+  expect(rulesOf('at-rest', peers)).toMatchInlineSnapshot(`
+    [
+      "tcp dport 22 return",
+      "udp dport 10000 return",
+      "socket wildcard 0 return",
+      "socket wildcard 1 return",
+      "ip daddr 198.51.100.7 goto to-office-all-198.51.100.7",
+      "meta nfproto ipv4 fib daddr type local goto to-home-all",
+      "meta nfproto ipv6 fib daddr type local goto to-home-all",
+    ]
+  `);
+  expect(rulesOf('counted', peers)).toMatchInlineSnapshot(`
+    [
+      "meta nfproto ipv6 ct status & dnat != dnat drop",
+      "ct status & dnat != dnat return",
+      "meta nfproto ipv4 meta l4proto tcp counter name ct original proto-dst map { 443 : "b-home-tcp/443" }",
+      "meta nfproto ipv6 meta l4proto tcp counter name ct original proto-dst map { 443 : "b-home-tcp/443" }",
+      "meta nfproto ipv4 meta l4proto tcp ct original ip daddr 198.51.100.7 ct original proto-dst != { 443 } counter name "b-office-all-198.51.100.7" return",
+      "meta nfproto ipv4 meta l4proto udp ct original ip daddr 198.51.100.7 counter name "b-office-all-198.51.100.7" return",
+      "meta nfproto ipv4 meta l4proto tcp ct original proto-dst != { 443 } counter name "b-home-all" return",
+      "meta nfproto ipv4 meta l4proto udp counter name "b-home-all" return",
+      "meta nfproto ipv6 meta l4proto tcp ct original proto-dst != { 443 } counter name "b-home-all" return",
+      "meta nfproto ipv6 meta l4proto udp counter name "b-home-all" return",
+    ]
+  `);
+});
+
+test('what nobody has use for any longer is found by its name', () => {
+  const there = [
+    ...[
+      { kind: 'counter', name: 'n-home-tcp/443' },
+      { kind: 'counter', name: 'n-home-tcp/1' },
+    ],
+    ...[
+      { kind: 'chain', name: 'to-home-tcp/443' },
+      { kind: 'chain', name: 'to-home-tcp/1' },
+    ],
+    ...[
+      { kind: 'chain', name: 'arriving' },
+      { kind: 'set', name: 'visitors' },
+    ],
+  ];
+  expect(staleObjects(there, servicesOf([home]))).toEqual([there[1], there[3]]);
 });
 
 test('rules of the return path', () => {
@@ -113,7 +234,14 @@ test('a table is named by its device, whatever that is called', () => {
 });
 
 test('what a counter counts is read from its name', () => {
-  for (const text of ['tcp/443', 'udp/5-9', '198.51.100.7:tcp/22', '[2001:db8::7]:udp/5-9']) {
+  for (const text of [
+    'tcp/443',
+    'udp/5-9',
+    '198.51.100.7:tcp/22',
+    '[2001:db8::7]:udp/5-9',
+    'all',
+    '[2001:db8::7]:all',
+  ]) {
     const [service] = servicesOf([{ ...home, exposed: { services: services(text), from: [] } }]);
     const name = service && countersOf(service).connections;
     const counted = countedService(name ?? '');
