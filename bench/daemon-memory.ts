@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { generateKeyPair, openSessionCrypto, type KeyPair } from '../src/adapters/crypto.ts';
 import { ROUTER_WAN_ADDRESS6, SERVER_ADDRESS6 } from '../src/adapters/lab/ipv6.ts';
 import { NAT_ADDRESSES, SERVER_ADDRESS, up, type Topology } from '../src/adapters/lab/topology.ts';
-import { controlClient } from '../src/adapters/system/control-socket.ts';
+import { controlClient } from '../src/adapters/control/client.ts';
 import {
   addToIp,
   innerIpv4FromNumber,

@@ -115,6 +115,7 @@ export async function openScene(
     clock,
     log: () => undefined,
     tell: () => undefined,
+    groupNumber: () => undefined,
     reach: {
       open: async () => ({
         expose: async () => undefined,
@@ -136,6 +137,8 @@ export async function openScene(
       claim: () => ({
         previous: undefined,
         controlPath: '',
+        statusPath: '',
+        share: () => undefined,
         process: { pid: 1, startTime: '' },
         write: () => undefined,
         intact: () => true,

@@ -42,7 +42,7 @@ function __ipipou_at
     for token in $tokens[3..]
         if test $value = yes
             set value no
-        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --verb --wait --listen --plane --rounds --seconds --only --links --out --slow
+        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --listen --plane --rounds --seconds --only --links --out --slow
             set value yes
         else if not string match -q -- '-*' $token
             set place (math $place + 1)
@@ -133,6 +133,7 @@ complete -c ipipou -n '__ipipou_is run' -l peer-up -x -d 'When a peer has proved
 complete -c ipipou -n '__ipipou_is run' -l peer-moved -x -d 'When a peer has come to another endpoint.'
 complete -c ipipou -n '__ipipou_is run' -l peer-down -x -d 'When a peer has fallen silent, or is gone.'
 complete -c ipipou -n '__ipipou_is run' -l mtu-changed -x -d 'When another size of packets passes to a peer.'
+complete -c ipipou -n '__ipipou_is run' -l status-group -x -d 'Members of this group of the system may run show, status, events and watch without being root: they are told, and change nothing. none: root alone.'
 complete -c ipipou -n '__ipipou_is run' -l verb -x -d 'How much to log: 0 errors, 1 warnings, 2 information, 3 everything.'
 complete -c ipipou -n '__ipipou_is run' -s v -d 'Log one level more; may be repeated, up to 3.'
 complete -c ipipou -n '__ipipou_is run' -l no-log-time -d 'Leave the time out of log lines.'

@@ -26,6 +26,7 @@ import { sourceEpoch } from './source-epoch.mjs';
 /** What the program asks for at run time; which libraries koffi's module needs is in Debian's essential set but one. */
 const DEPENDS = [
   'nodejs (>= 18.13)',
+  'adduser',
   'libnftables1',
   'libbpf1 (>= 1:1.0)',
   'kmod',
@@ -70,7 +71,7 @@ function layOut(root, { version, epoch }) {
   }
 
   const docs = 'usr/share/doc/ipipou';
-  const pages = ['MANUAL.md', 'OPTIONS.md', 'JSON.md', 'METRICS.md'];
+  const pages = ['MANUAL.md', 'OPTIONS.md', 'JSON.md', 'CONTROL.md', 'METRICS.md'];
   for (const page of [...pages, 'alerts.yml', 'grafana-dashboard.json'])
     copy(`docs/${page}`, `${docs}/${page}`);
   const words = read('LICENSE').split('\n\n').slice(2).join('\n\n').trim();

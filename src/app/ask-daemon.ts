@@ -1,6 +1,7 @@
 import { IpipouError, NoAnswer } from '../core/errors.ts';
 import type { ExitName } from '../core/exit-codes.ts';
-import type { ControlClient, ControlReply, ControlRequest } from '../ports/control.ts';
+import type { ControlRequest } from '../core/management/requests.ts';
+import type { ControlClient, ControlReply } from '../ports/control.ts';
 import type { ProcessState, RunEntry, RunStore } from '../ports/run-store.ts';
 
 export type Granted = Extract<ControlReply, { readonly ok: true }>;

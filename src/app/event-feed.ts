@@ -38,5 +38,5 @@ export class LiveFeed implements EventFeed {
 
 /** A listener whose clients may follow a feed. */
 export function withFeed(listener: ControlListener, feed: EventFeed): ControlListener {
-  return { listen: (path, handler) => listener.listen(path, handler, feed) };
+  return { listen: (place, handler) => listener.listen(place, handler, feed) };
 }

@@ -6,12 +6,12 @@ import type { Resolved } from '../core/config/resolve.ts';
 import { needsRestart } from '../core/config/restart.ts';
 import type { FixedConfig, PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
+import type { ControlRequest } from '../core/management/requests.ts';
 import { sameValue } from '../core/same-value.ts';
 import type {
   ControlHandler,
   ControlListener,
   ControlReply,
-  ControlRequest,
   PeerChanges,
   PeerStatus,
 } from '../ports/control.ts';
@@ -220,7 +220,7 @@ export function withLiveConfig(
       }
       return (await live()?.answer(request)) ?? notYet;
     };
-  return { listen: (path, handler) => listener.listen(path, route(handler)) };
+  return { listen: (place, handler, feed) => listener.listen(place, route(handler), feed) };
 }
 
 function wantedOf(resolved: Resolved): Wanted {

@@ -1,6 +1,6 @@
 import { millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { ControlHandler, ControlListener } from '../ports/control.ts';
+import type { ControlHandler, ControlListener, ControlPlace } from '../ports/control.ts';
 import type { Tell } from '../ports/tell.ts';
 import type { RunClaim } from '../ports/run-store.ts';
 import { explain } from './explain.ts';
@@ -12,12 +12,14 @@ type Options = {
   readonly keeper: Pick<RunKeeper, 'rewrite'>;
   readonly control: ControlListener;
   readonly handler: ControlHandler;
+  /** Whose members are told at `claim.statusPath`. */
+  readonly group: number | undefined;
   readonly clock: Clock;
   readonly tell: Tell;
 };
 
 /**
- * Listens at a tunnel's control socket, and looks now and then whether its run directory is still there:
+ * Listens at a tunnel's sockets, and looks now and then whether its run directory is still there:
  * without it nobody finds the tunnel, so one that somebody has deleted is made anew.
  */
 export class RunWatch {
@@ -35,8 +37,7 @@ export class RunWatch {
   }
 
   static async open(options: Options): Promise<RunWatch> {
-    const { control, claim, handler } = options;
-    return new RunWatch(options, await control.listen(claim.controlPath, handler));
+    return new RunWatch(options, await listen(options));
   }
 
   async close(): Promise<void> {
@@ -54,14 +55,14 @@ export class RunWatch {
   }
 
   async #look(): Promise<void> {
-    const { claim, keeper, control, handler, tell } = this.#options;
+    const { claim, keeper, tell } = this.#options;
     try {
       if (claim.intact()) return;
       claim.renew();
       keeper.rewrite();
       await this.#stopListening();
       this.#stopListening = async () => undefined;
-      const stop = await control.listen(claim.controlPath, handler);
+      const stop = await listen(this.#options);
       this.#stopListening = stop;
       if (this.#closed) await stop();
       this.#trouble = undefined;
@@ -73,4 +74,20 @@ export class RunWatch {
       tell({ kind: 'run-directory-lost', ...failure });
     }
   }
+}
+
+async function listen({ claim, control, handler, group }: Options): Promise<() => Promise<void>> {
+  const places: readonly ControlPlace[] = [
+    { path: claim.controlPath },
+    ...(group === undefined ? [] : [{ path: claim.statusPath, group }]),
+  ];
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => void (await Promise.all(stops.map((one) => one())));
+  try {
+    for (const place of places) stops.push(await control.listen(place, handler));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return stop;
 }

@@ -1,7 +1,9 @@
+import { STATUS_GROUP } from '../core/config/limits.ts';
 import { carries, outerFamilies } from '../core/config/families.ts';
 import type { PeerConfig, PeerId, Proof, TunnelConfig } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import { createSession, step } from '../core/session/step.ts';
+import type { ControlRequest } from '../core/management/requests.ts';
 import type { SessionCrypto } from '../core/session/types.ts';
 import { UndoStack } from '../core/undo-stack.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -9,7 +11,6 @@ import type {
   ControlHandler,
   ControlListener,
   ControlReply,
-  ControlRequest,
   PeerChanges,
   PeerStatus,
 } from '../ports/control.ts';
@@ -60,6 +61,8 @@ export type TunnelPorts = {
   readonly memory: MemoryStore;
   readonly control: ControlListener;
   readonly reach: ReachHost;
+  /** The number of a group of this system; undefined when there is none of that name. */
+  readonly groupNumber: (name: string) => number | undefined;
   /** What the operator wants done before anything is made; rejects when the tunnel is not to be. */
   readonly preUp?: () => Promise<void>;
   readonly notify: Notify;
@@ -190,6 +193,7 @@ async function acquire(
   const claim = ports.runs.claim(config.inner.device);
   const keeper = new RunKeeper(claim, tell);
   undo.push('run directory', () => keeper.release());
+  const group = share(claim, config, ports);
   await ports.preUp?.();
 
   const memories = await openMemories(config, claim, ports);
@@ -259,11 +263,30 @@ async function acquire(
   const tunnel = new Tunnel({ config, ports, keeper, exposures, hurry }, driver, undo, failure);
   const { control } = ports;
   const handler: ControlHandler = (request) => tunnel.answer(request);
-  const watch = await RunWatch.open({ claim, keeper, control, handler, clock, tell });
+  const watch = await RunWatch.open({ claim, keeper, control, handler, group, clock, tell });
   undo.push('control socket', () => watch.close());
   keeper.setLife('up');
   notify.ready(`${config.role} on ${config.inner.device}, data plane ${factory.name}`);
   return tunnel;
+}
+
+/** The group whose members may be told of the tunnel; undefined where there is none, which stops nothing. */
+function share(
+  claim: RunClaim,
+  { statusGroup }: TunnelConfig,
+  { groupNumber, tell }: TunnelPorts,
+): number | undefined {
+  const group = statusGroup === undefined ? undefined : groupNumber(statusGroup);
+  if (statusGroup !== undefined && group === undefined) {
+    tell({ kind: 'no-status-group', group: statusGroup, asked: statusGroup !== STATUS_GROUP });
+  }
+  try {
+    claim.share(group);
+    return group;
+  } catch (error) {
+    tell({ kind: 'not-shared', group: statusGroup ?? 'none', ...explain(error) });
+    return undefined;
+  }
 }
 
 /**

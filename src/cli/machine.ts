@@ -27,6 +27,8 @@ export type Machine = {
   readonly sessionCrypto: (proof: Proof) => SessionCrypto;
   readonly hooks: HookRunner;
   readonly reach: ReachHost;
+  /** The number of a group of this system; undefined when there is none of that name. */
+  readonly groupNumber: (name: string) => number | undefined;
   /** Addresses and routes; the caller closes it. */
   readonly openHost: () => HostNetwork & { close(): void };
   /** Sends one packet from a port that somebody else may have; throws with exit `sendAuth`. */

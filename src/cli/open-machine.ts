@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import process from 'node:process';
+import { controlClient } from '../adapters/control/client.ts';
+import { controlListener } from '../adapters/control/listener.ts';
 import { openSessionCrypto } from '../adapters/crypto.ts';
 import { openHostNetwork } from '../adapters/host-network.ts';
 import { bpfPlane } from '../adapters/planes/bpf/index.ts';
@@ -9,10 +11,10 @@ import { tunPlane } from '../adapters/planes/tun/index.ts';
 import { openRawUdp } from '../adapters/raw-socket.ts';
 import { reachHost } from '../adapters/reach/index.ts';
 import { openResolver } from '../adapters/resolver.ts';
+import { groupNumber } from '../adapters/system/groups.ts';
 import { hookRunner } from '../adapters/system/hook-runner.ts';
 import { configStore } from '../adapters/system/config-store.ts';
 import { systemClock } from '../adapters/system/clock.ts';
-import { controlClient, controlListener } from '../adapters/system/control-socket.ts';
 import { forbidCoreDumps } from '../adapters/system/core-dumps.ts';
 import { defaultTtl } from '../adapters/system/default-ttl.ts';
 import { hasFamily } from '../adapters/udp/tunnel-socket.ts';
@@ -20,6 +22,7 @@ import { beginLogFile, logFileOf } from '../adapters/system/log-files.ts';
 import { createMemoryStore } from '../adapters/system/memory-store.ts';
 import { createNotify } from '../adapters/system/notify.ts';
 import { createRunStore } from '../adapters/system/run-store.ts';
+import { STATUS_GROUP } from '../core/config/limits.ts';
 import { familyOf } from '../core/addr.ts';
 import type { TrafficCounts } from '../ports/control.ts';
 import type { Fact, Machine } from './machine.ts';
@@ -37,6 +40,7 @@ export function openMachine(env: Env): Machine {
     control: { ...controlListener, ...controlClient },
     hooks: hookRunner,
     reach: reachHost,
+    groupNumber,
     resolver: openResolver(),
     clock: systemClock,
     notify: createNotify(env['NOTIFY_SOCKET']),
@@ -100,7 +104,16 @@ function facts(): readonly Fact[] {
         lacking.length === 0 ? Object.keys(CAPABILITIES).join(', ') : `no ${lacking.join(', ')}`,
     },
     outsideFact(networkInterfaces(), hasFamily),
+    statusGroupFact(),
   ];
+}
+
+function statusGroupFact(): Fact {
+  const met = groupNumber(STATUS_GROUP) !== undefined;
+  const detail = met
+    ? 'its members may see tunnels without being root'
+    : `not there: root alone sees tunnels (groupadd --system ${STATUS_GROUP} mends it)`;
+  return { what: `group ${STATUS_GROUP}`, met, detail };
 }
 
 /** CapEff of /proc/self/status. */

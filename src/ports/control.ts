@@ -4,6 +4,7 @@ import type { TroubleReport } from '../core/events/trouble.ts';
 import type { EventKind } from '../core/events/event.ts';
 import type { Level } from '../core/events/words.ts';
 import type { ExitName } from '../core/exit-codes.ts';
+import type { ControlRequest } from '../core/management/requests.ts';
 import type { SessionStatus } from '../core/session/types.ts';
 import type { Millis, Seconds } from '../core/units.ts';
 import type { PlaneName } from './data-plane.ts';
@@ -124,30 +125,6 @@ export interface EventFeed {
 /** What a follower is sent: an event, or how many were left out since it did not read fast enough. */
 export type FeedLine = { readonly told: ToldEvent } | { readonly lost: number };
 
-/** One request to a running daemon; a line of JSON each way. Root's alone: options hold secrets. */
-export type ControlRequest =
-  | { readonly request: 'status' }
-  | { readonly request: 'reauthenticate' }
-  /** A page of peers: those behind `after` in the tunnel's order, from the first without it. */
-  | { readonly request: 'peers'; readonly after?: string }
-  | { readonly request: 'peer'; readonly peer: string }
-  /** Adds or changes one. */
-  | {
-      readonly request: 'set-peer';
-      readonly peer: string;
-      readonly options: readonly (readonly [name: string, value: string])[];
-    }
-  | { readonly request: 'remove-peer'; readonly peer: string }
-  /** Makes the peers those of a file; `source` is its name, for messages. */
-  | { readonly request: 'sync'; readonly source: string; readonly text: string }
-  /** Writes what `set-peer` and `remove-peer` have changed into the tunnel's own file. */
-  | { readonly request: 'save' }
-  /** Reads the tunnel's own files again. */
-  | { readonly request: 'reload' };
-
-/** Asks for all events from now on: a FeedLine a line after the reply, until somebody hangs up. */
-export type FollowRequest = { readonly request: 'events' };
-
 export type ControlReply =
   | {
       readonly ok: true;
@@ -170,10 +147,17 @@ export type ControlReply =
 /** Answers requests; never rejects. */
 export type ControlHandler = (request: ControlRequest) => Promise<ControlReply>;
 
-/** The daemon's end of the control socket. */
+/** A socket of the daemon's, and who may speak there: root, and ask everything, or a group, and be told. */
+export type ControlPlace = { readonly path: string; readonly group?: number };
+
+/** The daemon's end of a socket. */
 export interface ControlListener {
-  /** Listens at `path`; returns what stops it. Rejects with an IpipouError. Without `feed` nobody can follow. */
-  listen(path: string, handler: ControlHandler, feed?: EventFeed): Promise<() => Promise<void>>;
+  /** Listens; returns what stops it. Rejects with an IpipouError. Without `feed` nobody can follow. */
+  listen(
+    place: ControlPlace,
+    handler: ControlHandler,
+    feed?: EventFeed,
+  ): Promise<() => Promise<void>>;
 }
 
 /** The other end. */
@@ -188,6 +172,8 @@ export interface ControlClient {
 export const CONTROL_REQUEST_MAX = 65_536;
 export const CONTROL_SYNC_MAX = 96 * 1024 * 1024;
 export const CONTROL_REPLY_MAX = 65_536;
+/** Connections to one socket at a time. */
+export const CONTROL_CONNECTIONS_MAX = 32;
 /** Who may follow at one time, and how many bytes wait for one of them before it is sent no more. */
 export const FOLLOWERS_MAX = 8;
 export const FOLLOWER_BEHIND_MAX = 262_144;

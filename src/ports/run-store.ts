@@ -47,6 +47,7 @@ export type RunEntry = {
   readonly record: RunRecord;
   /** Undefined when the recorded process lives no more. */
   readonly state: ProcessState | undefined;
+  /** Its socket: the one for root, or that which only tells, to who may speak there alone. */
   readonly controlPath: string;
 };
 
@@ -55,7 +56,14 @@ export interface RunClaim {
   /** What a daemon that no longer lives left here. */
   readonly previous: RunRecord | undefined;
   readonly controlPath: string;
+  /** Where those listen to the daemon who may only be told. */
+  readonly statusPath: string;
   readonly process: ProcessId;
+  /**
+   * Lets a group see the record and what lies at `statusPath`, undefined: nobody but root. Throws when that cannot
+   * be; it is nobody then.
+   */
+  share(group: number | undefined): void;
   /** Replaces the record as a whole. */
   write(record: RunRecord): void;
   /** Whether the directory, and all that a running daemon has there, is still there. */

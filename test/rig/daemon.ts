@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Finished, Program } from '../../src/adapters/lab/process.ts';
 import type { Topology } from '../../src/adapters/lab/topology.ts';
-import { controlClient } from '../../src/adapters/system/control-socket.ts';
+import { controlClient } from '../../src/adapters/control/client.ts';
 import { millis, type Millis } from '../../src/core/units.ts';
 import type { PeerStatus, TunnelStatus } from '../../src/ports/control.ts';
 import { PROJECT } from '../vm/rig/project.ts';

@@ -344,6 +344,7 @@ function hostConfig(options: HostOptions): TunnelConfig {
     queue: { number: 0, maxLength: 24 },
     nft: { table: 'ipipou', counters: true },
     hooks: {},
+    statusGroup: undefined,
     peers: options.peers.map(peerConfig),
   };
 }

@@ -1,3 +1,4 @@
+import { REQUESTS } from '../../src/core/management/requests.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands/table.ts';
@@ -54,9 +55,19 @@ it.each([
   'docs/OPTIONS.md',
   'docs/ARCHITECTURE.md',
   'docs/METRICS.md',
+  'docs/CONTROL.md',
+  'docs/JSON.md',
 ])('every link of %s to a file or a heading of ours leads somewhere', (page) =>
   expect(deadLinks(page)).toEqual([]),
 );
+
+it('docs/CONTROL.md says of every request who may ask it', () => {
+  const page = read('docs/CONTROL.md');
+  for (const [name, { access }] of Object.entries(REQUESTS)) {
+    const who = access === 'read' ? 'group, root' : 'root';
+    expect(page).toMatch(new RegExp(`^\\| \`${name}\` +\\| ${who} `, 'm'));
+  }
+});
 
 it('the manual says what every reason of a refusal means', () => {
   const manual = read('docs/MANUAL.md');

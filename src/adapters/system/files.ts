@@ -1,5 +1,7 @@
 import {
   closeSync,
+  fchmodSync,
+  fchownSync,
   fstatSync,
   lstatSync,
   fsyncSync,
@@ -14,15 +16,27 @@ import { dirname, resolve } from 'node:path';
 import { IpipouError } from '../../core/errors.ts';
 import { flock } from '../ffi/libc.ts';
 
+/** chown(2). */
+export const OWNER_STAYS = -1;
+
 /**
  * Replaces a file (mode 0600) so that a reader, or a crash, sees the old or the new content and
- * nothing between. With `durable` it is on the disk when this returns.
+ * nothing between. With `durable` it is on the disk when this returns. `readers`: a group that may read it.
  */
-export function replaceFile(path: string, content: string, durable: boolean): void {
+export function replaceFile(
+  path: string,
+  content: string,
+  durable: boolean,
+  readers?: number,
+): void {
   const temporary = `${path}.new`;
   try {
     const fd = openSync(temporary, 'w', 0o600);
     try {
+      if (readers !== undefined) {
+        fchownSync(fd, OWNER_STAYS, readers);
+        fchmodSync(fd, 0o640);
+      }
       const bytes = Buffer.from(content);
       for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
       if (durable) fsyncSync(fd);

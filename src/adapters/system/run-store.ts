@@ -1,5 +1,9 @@
 import {
+  accessSync,
+  chmodSync,
+  chownSync,
   closeSync,
+  constants,
   existsSync,
   ftruncateSync,
   openSync,
@@ -18,6 +22,7 @@ import {
   isErrno,
   isSameFile,
   makePrivateFolder,
+  OWNER_STAYS,
   readFileIfAny,
   replaceFile,
   tryLock,
@@ -29,11 +34,14 @@ import { ownProcess, processState } from './process-id.ts';
  * BASE/NAMESPACE/DEVICE/, where NAMESPACE is the inode of the network namespace:
  *   lock          flock(2)ed by the daemon that has the device
  *   run.json      what it runs, replaced as a whole
- *   control.sock  its control socket
+ *   control.sock  its control socket, root's alone
+ *   status.sock   where a group may ask; then the group may enter the folder and read run.json, too
  * It lies on a tmpfs (/run): it outlives the process, not the machine.
  */
 
 const RECORD_MAX = 256 * 1024;
+const CONTROL_SOCKET = 'control.sock';
+const STATUS_SOCKET = 'status.sock';
 
 /** The folder of the tunnels of this process's network namespace. */
 function namespaceFolder(base: string): string {
@@ -51,16 +59,14 @@ export function createRunStore(base: string): RunStore {
       device,
       record,
       state: processState(record.process),
-      controlPath: join(folder, 'control.sock'),
+      controlPath: join(folder, isForOthers(folder) ? STATUS_SOCKET : CONTROL_SOCKET),
     };
   };
   return {
     find,
     stateOf: processState,
     list: () =>
-      devicesIn(namespaceFolder(base))
-        .map(find)
-        .filter((entry) => entry !== undefined),
+      visible(devicesIn(namespaceFolder(base)), find).filter((entry) => entry !== undefined),
     claim: (device) => claim(folderOf(device), device),
   };
 }
@@ -70,11 +76,40 @@ function devicesIn(folder: string): readonly string[] {
     return readdirSync(folder).toSorted();
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return [];
-    if (!isErrno(error, 'EACCES')) throw error;
-    throw new IpipouError('generic', 'whether there are tunnels is for root to know', {
-      hint: 'run as root to see them (sudo ipipou …)',
-      cause: error,
-    });
+    throw isErrno(error, 'EACCES') ? forRoot(error) : error;
+  }
+}
+
+function forRoot(cause: unknown): IpipouError {
+  return new IpipouError('generic', 'whether there are tunnels is for root to know', {
+    hint: 'run as root to see them (sudo ipipou …), or as a member of their status-group',
+    cause,
+  });
+}
+
+/** What is found of each device that this user may look at; throws where there are some, and he may look at none. */
+function visible<T>(devices: readonly string[], find: (device: string) => T): readonly T[] {
+  const found: T[] = [];
+  let hidden: unknown;
+  for (const device of devices) {
+    try {
+      found.push(find(device));
+    } catch (error) {
+      if (!(error instanceof IpipouError && isErrno(error.cause, 'EACCES'))) throw error;
+      hidden = error;
+    }
+  }
+  if (hidden !== undefined && found.length === 0) throw forRoot(hidden);
+  return found;
+}
+
+/** Whether this user may not speak to the control socket. */
+function isForOthers(folder: string): boolean {
+  try {
+    accessSync(join(folder, CONTROL_SOCKET), constants.W_OK);
+    return false;
+  } catch (error) {
+    return isErrno(error, 'EACCES');
   }
 }
 
@@ -109,24 +144,39 @@ function claim(folder: string, device: string): RunClaim {
     const former = lock;
     lock = lockFolder(folder, device);
     closeSync(former);
+    share(readers);
+  };
+  let readers: number | undefined;
+  const share = (group: number | undefined): void => {
+    readers = undefined;
+    try {
+      shareFolder(folder, group);
+    } catch (error) {
+      throw fileError(error, `cannot share ${folder}`);
+    }
+    readers = group;
   };
   return {
     previous: readRecord(folder),
-    controlPath: join(folder, 'control.sock'),
+    controlPath: join(folder, CONTROL_SOCKET),
+    statusPath: join(folder, STATUS_SOCKET),
     process: own,
+    share,
     write(record) {
       const text = JSON.stringify(record);
       try {
-        replaceFile(join(folder, 'run.json'), text, false);
+        replaceFile(join(folder, 'run.json'), text, false, readers);
       } catch (error) {
         if (!(error instanceof Error && isErrno(error.cause, 'ENOENT'))) throw error;
         renew();
-        replaceFile(join(folder, 'run.json'), text, false);
+        replaceFile(join(folder, 'run.json'), text, false, readers);
       }
     },
     intact: () =>
       isSameFile(lock, join(folder, 'lock')) &&
-      ['run.json', 'control.sock'].every((name) => existsSync(join(folder, name))),
+      ['run.json', CONTROL_SOCKET, ...(readers === undefined ? [] : [STATUS_SOCKET])].every(
+        (name) => existsSync(join(folder, name)),
+      ),
     renew,
     release(mode) {
       // The lock file goes while it is still locked, so that nobody locks one that is going.
@@ -137,6 +187,23 @@ function claim(folder: string, device: string): RunClaim {
       closeSync(lock);
     },
   };
+}
+
+/**
+ * Only what the group needs: to pass the folders above, to list the devices there, which anybody sees by their links,
+ * and to enter this one.
+ */
+function shareFolder(folder: string, group: number | undefined): void {
+  rmSync(join(folder, STATUS_SOCKET), { force: true });
+  if (group === undefined) {
+    chmodSync(folder, 0o700);
+    return;
+  }
+  const devices = dirname(folder);
+  chownSync(folder, OWNER_STAYS, group);
+  chmodSync(folder, 0o710);
+  chmodSync(devices, 0o755);
+  chmodSync(dirname(devices), 0o711);
 }
 
 function removeIfEmpty(folder: string): void {

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { run, type Finished, type Program } from '../../adapters/lab/process.ts';
-import { controlClient } from '../../adapters/system/control-socket.ts';
+import { controlClient } from '../../adapters/control/client.ts';
 import { BUILT_MAIN, packageFile } from '../../adapters/system/package-files.ts';
 import { formatEndpoint } from '../../core/addr.ts';
 import { millis, port } from '../../core/units.ts';

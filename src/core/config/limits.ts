@@ -20,6 +20,9 @@ export const NUMBER_MAX = 32_767;
 /** Queue numbers that `number` follows when it is 0: 1 to this. */
 export const NUMBER_FROM_QUEUE_MAX = 999;
 
+/** Its members may see tunnels, where there is such a group. */
+export const STATUS_GROUP = 'ipipou';
+
 /** Characters of a hook's command. */
 export const HOOK_MAX = 4096;
 

@@ -12,7 +12,7 @@ export const GROUPS = {
   reach: 'Services behind a client',
   planes: 'Data plane, queue and nftables',
   hooks: 'Hooks',
-  log: 'Log',
+  log: 'Log, and who may look',
 } as const;
 
 export type GroupName = keyof typeof GROUPS;

@@ -1,9 +1,9 @@
-import { NUMBER_MAX, VERBOSITY, VERBOSITY_MAX } from './limits.ts';
+import { NUMBER_MAX, STATUS_GROUP, VERBOSITY, VERBOSITY_MAX } from './limits.ts';
 import { flag, valued, type Option } from './option.ts';
 import { AUTHENTICATION_OPTIONS, TIMING_OPTIONS } from './options-authentication.ts';
 import { HOOK_OPTIONS } from './options-hooks.ts';
 import { INNER_OPTIONS, OUTER_OPTIONS, PLANE_OPTIONS, REACH_OPTIONS } from './options-network.ts';
-import { configReference, wholeNumber } from './syntax.ts';
+import { configReference, groupName, wholeNumber } from './syntax.ts';
 import { peerName } from './syntax-peers.ts';
 
 const GENERAL_OPTIONS: readonly Option[] = [
@@ -85,6 +85,19 @@ const GENERAL_OPTIONS: readonly Option[] = [
 ];
 
 const LOG_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'status-group',
+      group: 'log',
+      fallback: STATUS_GROUP,
+      fixed: ({ config }) => config.statusGroup,
+      help:
+        'Members of this group of the system may run show, status, events and watch without being ' +
+        'root: they are told, and change nothing. none: root alone.',
+    },
+    groupName,
+    'statusGroup',
+  ),
   valued(
     {
       name: 'verb',

@@ -6,6 +6,7 @@ import {
   FIRST_LOCAL_IP_ALT,
   NFT_TABLE,
   QUEUE_LENGTH,
+  STATUS_GROUP,
   VERBOSITY,
   VERBOSITY_MAX,
 } from './limits.ts';
@@ -141,10 +142,15 @@ function buildConfig(
       maxLength: slots.queueLength ?? QUEUE_LENGTH,
     },
     hooks: hooksOf(slots),
+    statusGroup: statusGroupOf(slots),
     nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
     ...returnPathOf(slots),
     peers,
   };
+}
+
+function statusGroupOf({ statusGroup = STATUS_GROUP }: Filled): string | undefined {
+  return statusGroup === 'none' ? undefined : statusGroup;
 }
 
 function returnPathOf({

@@ -66,6 +66,8 @@ export type Slots = {
   readonly nftTable: string;
   readonly nftCounters: false;
 
+  readonly statusGroup: string;
+
   readonly 'pre-up': string;
   readonly 'post-up': string;
   readonly 'pre-down': string;

@@ -202,6 +202,10 @@ const DEVICE_EXPECTED =
 export const deviceName = syntax('DEVICE', DEVICE_EXPECTED, parseDevice);
 
 /** Identifiers as nft's scanner takes them without quotes. */
+export const groupName = syntax('GROUP', 'the name of a group, or none', (text) =>
+  /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(text) ? text : undefined,
+);
+
 export const nftName = syntax(
   'NAME',
   'an nftables identifier: a letter or underscore, then letters, digits, and any of _ . -',

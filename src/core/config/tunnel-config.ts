@@ -24,6 +24,8 @@ export type TunnelConfig = {
   readonly queue: { readonly number: number; readonly maxLength: number };
   readonly nft: { readonly table: string; readonly counters: boolean };
   readonly hooks: Hooks;
+  /** Whose members may be told of the tunnel without being root; undefined = nobody. */
+  readonly statusGroup: string | undefined;
   /** `return-path`; undefined where the host's routes decide. */
   readonly returnPath?: ReturnPath | undefined;
   /** In the order of the file, the default peer first. Their ids and inner addresses are unique. */

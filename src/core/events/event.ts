@@ -144,7 +144,10 @@ type OfDaemon =
   | Failed<'not-reauthenticating'>
   | Failed<'not-recorded'>
   | { readonly kind: 'run-directory-remade' }
-  | Failed<'run-directory-lost'>;
+  | Failed<'run-directory-lost'>
+  /** Root alone can ask for the tunnel's status: this system has no such group; `asked`: by the config. */
+  | { readonly kind: 'no-status-group'; readonly group: string; readonly asked: boolean }
+  | (Failed<'not-shared'> & { readonly group: string });
 
 /** What goes wrong, and right again, where the daemon carries out what sessions want. */
 type OfWork =

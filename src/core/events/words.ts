@@ -131,6 +131,15 @@ const TABLE: Table = {
     line('warn', 'the run directory was deleted and has been made anew'),
   'run-directory-lost': (failure) =>
     line('error', 'the run directory was deleted and cannot be made anew', because(failure)),
+  'no-status-group': ({ group, asked }) =>
+    line(asked ? 'warn' : 'info', 'root alone can see the tunnel: there is no such group', {
+      group,
+    }),
+  'not-shared': ({ group, ...failure }) =>
+    line('warn', 'root alone can see the tunnel: it cannot be shared with a group', {
+      group,
+      ...because(failure),
+    }),
 
   disturbed: ({ what, repaired }) =>
     repaired

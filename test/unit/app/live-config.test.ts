@@ -2,7 +2,8 @@ import { rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { withLiveConfig, type LiveConfig } from '../../../src/app/live-config.ts';
 import { loadConfig } from '../../../src/cli/load-config.ts';
-import type { ControlHandler, ControlRequest } from '../../../src/ports/control.ts';
+import type { ControlRequest } from '../../../src/core/management/requests.ts';
+import type { ControlHandler } from '../../../src/ports/control.ts';
 import { CONTROL_REPLY_MAX } from '../../../src/ports/control.ts';
 import { A, B, live, TOP, type Told } from './live-rig.ts';
 
@@ -258,7 +259,10 @@ test('requests about peers go to the config once it is there, others to the tunn
     },
     () => later.live,
   );
-  await listener.listen('', async ({ request }) => ({ ok: false, error: `tunnel ${request}` }));
+  await listener.listen({ path: '' }, async ({ request }) => ({
+    ok: false,
+    error: `tunnel ${request}`,
+  }));
   const ask = (request: ControlRequest) => handler?.(request);
   expect(await ask({ request: 'peers' })).toEqual({ ok: false, error: 'the tunnel is not up yet' });
   later.live = config;

@@ -133,6 +133,7 @@ class World {
       log: this.kept.log,
       tell: this.kept.tell,
       reach: unreachable,
+      groupNumber: () => undefined,
       resolver: { resolve: async (name) => this.names.get(name) ?? [] },
       host: {
         firstAddress: async () => undefined,
@@ -147,6 +148,8 @@ class World {
         claim: () => ({
           previous: this.previous,
           controlPath: '/run/control.sock',
+          statusPath: '/run/status.sock',
+          share: () => undefined,
           process: { pid: 1, startTime: '2' },
           intact: () => true,
           renew: () => undefined,

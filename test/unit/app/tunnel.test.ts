@@ -54,6 +54,8 @@ class World {
   readonly memory = new FakeMemory();
   readonly reach = unreachable;
   intact = true;
+  group: number | undefined;
+  cannotShare: Error | undefined;
   openFails: Error | undefined;
   context: PlaneContext | undefined;
   handler: ControlHandler | undefined;
@@ -68,6 +70,7 @@ class World {
       log: this.kept.log,
       tell: this.kept.tell,
       reach: this.reach,
+      groupNumber: () => this.group,
       resolver: { resolve: async () => [] },
       host: {
         firstAddress: async () => ip('192.0.2.1'),
@@ -86,6 +89,10 @@ class World {
           return {
             previous: this.previous,
             controlPath: '/run/control.sock',
+            statusPath: '/run/status.sock',
+            share: () => {
+              if (this.cannotShare) throw this.cannotShare;
+            },
             process: { pid: 1, startTime: '2' },
             intact: () => this.intact,
             renew: () => void done.push('renew'),
@@ -98,8 +105,8 @@ class World {
       },
       memory: this.memory,
       control: {
-        listen: async (path, handler) => {
-          done.push(`listen ${path}`);
+        listen: async ({ path, group }, handler) => {
+          done.push(`listen ${path}${group === undefined ? '' : ` for ${group}`}`);
           this.handler = handler;
           return async () => void done.push('hang up');
         },
@@ -168,6 +175,41 @@ describe('the life of a tunnel', () => {
     expect(world.done.slice(4)).toEqual(['stopping', 'hang up', 'unwatch', 'release remove']);
     expect(world.plane.calls).toEqual(['close remove']);
     expect(world.clock.pending).toEqual([]);
+  });
+
+  describe('is shared with its status group', () => {
+    const shared = async (world: World): Promise<readonly string[]> => {
+      const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
+      await tunnel.close();
+      return world.done.filter((what) => what.startsWith('listen'));
+    };
+
+    test('by a socket of its own', async () => {
+      const world = new World();
+      world.group = 7;
+      expect(await shared(world)).toEqual([
+        'listen /run/control.sock',
+        'listen /run/status.sock for 7',
+      ]);
+    });
+
+    test('but not where there is no such group, which is told once', async () => {
+      const world = new World();
+      expect(await shared(world)).toEqual(['listen /run/control.sock']);
+      expect(world.kept.lines.filter(({ event }) => /no such group/.test(event))).toEqual([
+        expect.objectContaining({ level: 'info', fields: { group: 'ipipou' } }),
+      ]);
+    });
+
+    test('but not where that is forbidden, which is told', async () => {
+      const world = new World();
+      world.group = 7;
+      world.cannotShare = new Error('EPERM');
+      expect(await shared(world)).toEqual(['listen /run/control.sock']);
+      expect(world.kept.lines).toContainEqual(
+        expect.objectContaining({ level: 'warn', fields: { group: 'ipipou', error: 'EPERM' } }),
+      );
+    });
   });
 
   test('an authentic packet points the plane; status and run record say so, without the secret', async () => {

@@ -56,6 +56,7 @@ test("the description's server config resolves as it stands", () => {
       },
       inner: { device: 'ipipou0', ips: ['172.28.0.0'], mtu: undefined },
       queue: { number: 0, maxLength: 24 },
+      statusGroup: 'ipipou',
       nft: { table: 'ipipou', counters: true },
       hooks: {},
       peers: [
@@ -107,6 +108,7 @@ test("the description's client config resolves as it stands", () => {
       },
       inner: { device: 'ipipou0', ips: ['172.28.0.1'], mtu: undefined },
       queue: { number: 0, maxLength: 24 },
+      statusGroup: 'ipipou',
       nft: { table: 'ipipou', counters: true },
       hooks: {},
       peers: [

@@ -283,6 +283,7 @@ const EFFECTS: Readonly<Record<string, Case>> = {
   mtu: at(SERVER, 'mtu 1400', 'config.inner.mtu', undefined, 1400),
   'no-encap-csum': at(SERVER, 'no-encap-csum', 'config.outer.udpChecksum', undefined, false),
   dataplane: at(SERVER, 'dataplane tun', 'config.dataplane', 'auto', 'tun'),
+  'status-group': at(SERVER, 'status-group adm', 'config.statusGroup', 'ipipou', 'adm'),
   'nft-table': at(SERVER, 'nft-table my_table-2', 'config.nft.table', 'ipipou', 'my_table-2'),
   'no-nft-counter': at(SERVER, 'no-nft-counter', 'config.nft.counters', true, false),
   verb: at(SERVER, 'verb 0', 'log.level', 'info', 'error'),
@@ -375,6 +376,10 @@ test('every option of the table has a case here', () => {
 
 test('mtu may be left to the path', () => {
   expect(resolveRun(`${SERVER}mtu auto\n`).config.inner.mtu).toBe('auto');
+});
+
+test('status-group none leaves the tunnel to root', () => {
+  expect(resolveRun(`${SERVER}status-group none\n`).config.statusGroup).toBeUndefined();
 });
 
 test('names and short forms are unique, and short forms are the documented ones', () => {

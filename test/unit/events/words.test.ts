@@ -165,6 +165,14 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'run-directory-lost', ...FAILURE },
     'error the run directory was deleted and cannot be made anew error=EBUSY hint="ipipou doctor"',
   ],
+  'no-status-group': [
+    { kind: 'no-status-group', group: 'ipipou', asked: false },
+    'info root alone can see the tunnel: there is no such group group=ipipou',
+  ],
+  'not-shared': [
+    { kind: 'not-shared', group: 'adm', ...FAILURE },
+    'warn root alone can see the tunnel: it cannot be shared with a group group=adm error=EBUSY hint="ipipou doctor"',
+  ],
   disturbed: [
     { kind: 'disturbed', what: 'nftables rules', repaired: true },
     'warn put back what was changed from outside what="nftables rules"',
@@ -256,6 +264,10 @@ test.each<[TunnelEvent, string]>([
   [
     { kind: 'disturbed', what: 'nftables rules', repaired: false },
     'error changed from outside and not put back what="nftables rules"',
+  ],
+  [
+    { kind: 'no-status-group', group: 'adm', asked: true },
+    'warn root alone can see the tunnel: there is no such group group=adm',
   ],
   [
     { kind: 'not-sent', purpose: 'reply', again: true, error: 'ENETUNREACH' },

@@ -5,16 +5,23 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { bind, close, recv, socket } from '../../../src/adapters/ffi/libc.ts';
-import { controlClient, controlListener } from '../../../src/adapters/system/control-socket.ts';
+import { controlClient } from '../../../src/adapters/control/client.ts';
+import { controlListener } from '../../../src/adapters/control/listener.ts';
 import { LiveFeed } from '../../../src/app/event-feed.ts';
-import { createNotify, encodeUnixAddress } from '../../../src/adapters/system/notify.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
+import type { ControlRequest } from '../../../src/core/management/requests.ts';
 import { port, type Millis } from '../../../src/core/units.ts';
 import type { Clock } from '../../../src/ports/clock.ts';
-import type { ControlRequest, FeedLine } from '../../../src/ports/control.ts';
-import { CONTROL_PATIENCE, CONTROL_SIGN_EVERY, FOLLOWERS_MAX } from '../../../src/ports/control.ts';
+import {
+  CONTROL_PATIENCE,
+  CONTROL_SIGN_EVERY,
+  FOLLOWERS_MAX,
+  type FeedLine,
+} from '../../../src/ports/control.ts';
 import { ip } from '../../rig/addresses.ts';
+
+/** What every reply begins with. */
+const SPOKEN = { protocol: 'ipipou', version: 1 };
 
 let folder: string;
 let stop: (() => Promise<void>) | undefined;
@@ -37,13 +44,15 @@ describe('the control socket', () => {
   test('answers requests, one a connection, and is its owner’s alone', async () => {
     const file = path.join(folder, 'control.sock');
     const asked: ControlRequest[] = [];
-    stop = await controlListener.listen(file, async (request) => {
+    stop = await controlListener.listen({ path: file }, async (request) => {
       asked.push(request);
       return { ok: true };
     });
     expect(statSync(file).mode & 0o777).toBe(0o600);
-    expect(await controlClient.ask(file, { request: 'reauthenticate' })).toEqual({ ok: true });
-    expect(await controlClient.ask(file, { request: 'status' })).toEqual({ ok: true });
+    expect(await controlClient.ask(file, { request: 'reauthenticate' })).toMatchObject({
+      ok: true,
+    });
+    expect(await controlClient.ask(file, { request: 'status' })).toMatchObject({ ok: true });
     expect(asked).toEqual([{ request: 'reauthenticate' }, { request: 'status' }]);
   });
 
@@ -66,13 +75,13 @@ describe('the control socket', () => {
   ])('refuses %j without asking its handler', async (words) => {
     const file = path.join(folder, 'control.sock');
     let asked = 0;
-    stop = await controlListener.listen(file, async () => {
+    stop = await controlListener.listen({ path: file }, async () => {
       asked += 1;
       return { ok: true };
     });
     expect(JSON.parse(await say(file, `${words}\n`))).toEqual({
-      ok: false,
-      error: 'unknown request',
+      ...SPOKEN,
+      ...{ ok: false, error: 'unknown request' },
     });
     expect(asked).toBe(0);
   });
@@ -87,7 +96,7 @@ describe('the control socket', () => {
 
     async function following(): Promise<string> {
       const file = path.join(folder, 'control.sock');
-      stop = await controlListener.listen(file, async () => ({ ok: true }), feed);
+      stop = await controlListener.listen({ path: file }, async () => ({ ok: true }), feed);
       return file;
     }
 
@@ -163,14 +172,14 @@ describe('the control socket', () => {
       );
       const late = controlClient.follow(file, new AbortController().signal)[Symbol.asyncIterator]();
       await expect(late.next()).rejects.toThrow('8 follow what happens already');
-      expect(await controlClient.ask(file, { request: 'status' })).toEqual({ ok: true });
+      expect(await controlClient.ask(file, { request: 'status' })).toMatchObject({ ok: true });
       for (const connection of connections) connection.destroy();
     });
   });
 
   test('hangs up on a request without an end', async () => {
     const file = path.join(folder, 'control.sock');
-    stop = await controlListener.listen(file, async () => ({ ok: true }));
+    stop = await controlListener.listen({ path: file }, async () => ({ ok: true }));
     expect(await say(file, 'x'.repeat(70_000))).toBe('');
     expect(await say(file, `{"request":"status","text":"${'x'.repeat(70_000)}`)).toBe('');
   });
@@ -178,12 +187,12 @@ describe('the control socket', () => {
   test('a request that brings a file may be as long as one', async () => {
     const file = path.join(folder, 'control.sock');
     const asked: ControlRequest[] = [];
-    stop = await controlListener.listen(file, async (request) => {
+    stop = await controlListener.listen({ path: file }, async (request) => {
       asked.push(request);
       return { ok: true };
     });
     const request = { request: 'sync', source: '/a', text: 'peer a\n'.repeat(200_000) } as const;
-    expect(await controlClient.ask(file, request)).toEqual({ ok: true });
+    expect(await controlClient.ask(file, request)).toMatchObject({ ok: true });
     expect(asked).toEqual([request]);
   });
 
@@ -204,12 +213,12 @@ describe('the control socket', () => {
   ] as const)('brings %j to its handler as it is', async (request) => {
     const file = path.join(folder, 'control.sock');
     const asked: ControlRequest[] = [];
-    stop = await controlListener.listen(file, async (heard) => {
+    stop = await controlListener.listen({ path: file }, async (heard) => {
       asked.push(heard);
       return { ok: false, error: 'e', exit: 'arguments', hint: 'h' };
     });
     const reply = await controlClient.ask(file, request);
-    expect(reply).toEqual({ ok: false, error: 'e', exit: 'arguments', hint: 'h' });
+    expect(reply).toMatchObject({ ok: false, error: 'e', exit: 'arguments', hint: 'h' });
     expect(asked).toEqual([request]);
   });
 
@@ -217,8 +226,8 @@ describe('the control socket', () => {
     const file = path.join(folder, 'control.sock');
     writeFileSync(file, '');
     chmodSync(file, 0o600);
-    stop = await controlListener.listen(file, async () => ({ ok: true }));
-    expect(await controlClient.ask(file, { request: 'status' })).toEqual({ ok: true });
+    stop = await controlListener.listen({ path: file }, async () => ({ ok: true }));
+    expect(await controlClient.ask(file, { request: 'status' })).toMatchObject({ ok: true });
     await stop();
     stop = undefined;
     expect(existsSync(file)).toBe(false);
@@ -227,18 +236,18 @@ describe('the control socket', () => {
 
   test('who works on a request for long sends signs of it, which do not change the answer', async () => {
     const file = path.join(folder, 'control.sock');
-    stop = await controlListener.listen(file, async () => {
+    stop = await controlListener.listen({ path: file }, async () => {
       await delay(CONTROL_SIGN_EVERY * 1.5);
       return { ok: true };
     });
     const heard = await say(file, '{"request":"reload"}\n');
     expect(heard).toMatch(/^ +\{/);
-    expect(JSON.parse(heard)).toEqual({ ok: true });
+    expect(JSON.parse(heard)).toEqual({ ...SPOKEN, ok: true });
   });
 
   test('who gets no answer to a question waits for seconds only, signs of work or not', async () => {
     const file = path.join(folder, 'control.sock');
-    stop = await controlListener.listen(file, () => new Promise(() => undefined));
+    stop = await controlListener.listen({ path: file }, () => new Promise(() => undefined));
     const { total } = CONTROL_PATIENCE.question;
     await expect(controlClient.ask(file, { request: 'status' })).rejects.toMatchObject({
       name: 'NoAnswer',
@@ -248,47 +257,10 @@ describe('the control socket', () => {
 
   test('a path that a socket address cannot hold is an error that says how to mend it', async () => {
     const long = path.join(folder, 'x'.repeat(100));
-    await expect(controlListener.listen(long, async () => ({ ok: true }))).rejects.toMatchObject({
+    await expect(
+      controlListener.listen({ path: long }, async () => ({ ok: true })),
+    ).rejects.toMatchObject({
       hint: expect.stringContaining('IPIPOU_RUN_DIR'),
     });
-  });
-});
-
-describe('sd_notify', () => {
-  test('socket addresses: a path ends with a zero, an abstract name begins with one', () => {
-    expect(encodeUnixAddress('/a')).toEqual(Buffer.from([1, 0, 0x2f, 0x61, 0]));
-    expect(encodeUnixAddress('@ab')).toEqual(Buffer.from([1, 0, 0, 0x61, 0x62]));
-    expect(encodeUnixAddress('')).toBeUndefined();
-    expect(encodeUnixAddress(`/${'x'.repeat(107)}`)).toBeUndefined();
-  });
-
-  test.each(['path', 'abstract'])('tells the manager on a socket with a %s', (kind) => {
-    const name =
-      kind === 'path' ? path.join(folder, 'notify') : `@ipipou-test-${process.pid}-${Date.now()}`;
-    const address = encodeUnixAddress(name);
-    if (!address) throw new Error(name);
-    const fd = socket(1, 2 | 0o4000 | 0o2000000, 0); // AF_UNIX, SOCK_DGRAM
-    try {
-      expect(bind(fd, address, address.length)).toBe(0);
-      const notify = createNotify(name);
-      notify.ready('up\nand running');
-      notify.stopping();
-      const heard = [0, 1].map(() => {
-        const buffer = Buffer.alloc(500);
-        return buffer.toString('utf8', 0, recv(fd, buffer, buffer.length, 0));
-      });
-      expect(heard).toEqual([
-        `READY=1\nMAINPID=${process.pid}\nSTATUS=up and running`,
-        'STOPPING=1\nSTATUS=taking the tunnel down',
-      ]);
-    } finally {
-      close(fd);
-    }
-  });
-
-  test('says nothing where nobody listens', () => {
-    createNotify(undefined).ready('x');
-    createNotify(path.join(folder, 'gone')).status('x');
-    expect(existsSync(path.join(folder, 'gone'))).toBe(false);
   });
 });
