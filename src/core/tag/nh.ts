@@ -17,17 +17,17 @@ export const NH_ROUND_LENGTH = 64;
 export const NH_LENGTH = 16;
 
 /** Between the passes, bytes of key. */
-const SHIFT = 8;
+export const NH_SHIFT = 8;
 
 /**
- * Writes x and y, low bytes first. `key` begins with the words of NH and is SHIFT bytes longer at least than whole
+ * Writes x and y, low bytes first. `key` begins with the words of NH and is NH_SHIFT bytes longer at least than whole
  * rounds of `message`.
  */
 export function nh(key: Uint8Array, message: Uint8Array, into: Uint8Array, at: number): void {
   const rounds = Math.max(1, Math.ceil(message.length / NH_ROUND_LENGTH));
   for (const [place, shift] of [
     [at, 0],
-    [at + 8, SHIFT],
+    [at + 8, NH_SHIFT],
   ] as const) {
     const sum: Sum = { low: 0, high: 0 };
     for (let round = 0; round < rounds; round += 1) {

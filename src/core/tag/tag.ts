@@ -32,10 +32,22 @@ export function writeTag(
   into: Uint8Array,
   at: number,
 ): void {
-  proved.set(header.subarray(0, TAG_OFFSET));
   const covered = packet.subarray(0, coveredLength(level, packet.length));
+  writeTagOf(key, header, covered, packet.length, into, at);
+}
+
+/** The same of the bytes that NH goes over, and of how long their packet is; `key` may end where they do. */
+export function writeTagOf(
+  key: Uint8Array,
+  header: Uint8Array,
+  covered: Uint8Array,
+  length: number,
+  into: Uint8Array,
+  at: number,
+): void {
+  proved.set(header.subarray(0, TAG_OFFSET));
   nh(key.subarray(SIPHASH_KEY_BYTES), covered, proved, TAG_OFFSET);
-  setU32le(proved, TAG_OFFSET + NH_LENGTH, packet.length);
+  setU32le(proved, TAG_OFFSET + NH_LENGTH, length);
   sipHash64(key.subarray(0, SIPHASH_KEY_BYTES), proved, into, at);
 }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Arena } from '../../../src/adapters/planes/tun/arena.ts';
 import { fold, sumBytes, word16 } from '../../../src/adapters/planes/tun/packet-sum.ts';
-import { vectorMemory } from '../../../src/adapters/planes/tun/vector-sum.ts';
+import { vectorMemory } from '../../../src/adapters/planes/tun/vector-memory.ts';
 import { pattern, slowSum } from './tun-packets.ts';
 
 const LENGTH = 70_000;

@@ -1,6 +1,8 @@
 import { HOST_IS_LITTLE_ENDIAN } from '../../../core/bytes.ts';
 import type { AddressOf } from '../../udp/message-headers.ts';
-import type { VectorMemory, VectorSum } from './vector-sum.ts';
+import type { VectorMemory } from './vector-memory.ts';
+import type { VectorSum } from './vector-sum.ts';
+import type { VectorTag } from './vector-tag.ts';
 
 /** Where the halves of a 64-bit word lie, in 32-bit words. */
 const LOW = HOST_IS_LITTLE_ENDIAN ? 0 : 1;
@@ -20,11 +22,14 @@ export class Arena {
   readonly address: number;
   /** Sums much at once; undefined where that is not to be had. */
   readonly vectorSum: VectorSum | undefined;
+  /** Makes a tag; undefined in the same way. */
+  readonly vectorTag: VectorTag | undefined;
 
   /** `length` is a multiple of 8. */
   constructor(length: number, addressOf: AddressOf, vectors?: VectorMemory) {
     const memory = vectors?.memory ?? new ArrayBuffer(length);
     this.vectorSum = HOST_IS_LITTLE_ENDIAN ? vectors?.sum : undefined;
+    this.vectorTag = HOST_IS_LITTLE_ENDIAN ? vectors?.tag : undefined;
     this.bytes = new Uint8Array(memory, 0, length);
     this.u16 = new Uint16Array(memory, 0, length / 2);
     this.u32 = new Uint32Array(memory, 0, length / 4);

@@ -23,7 +23,7 @@ import {
 } from '../../udp/message-headers.ts';
 import { IPV4_MESSAGES, type MessageShape } from './message-shape.ts';
 import { IPV6_WORDS } from './ipv6-words.ts';
-import { vectorMemory } from './vector-sum.ts';
+import { vectorMemory } from './vector-memory.ts';
 
 /** linux/in.h: one byte. */
 const IP_TOS = 1;

@@ -30,7 +30,7 @@ import {
   Segmenter,
 } from './segmentation.ts';
 import type { Sender } from './sender.ts';
-import { vectorMemory } from './vector-sum.ts';
+import { vectorMemory } from './vector-memory.ts';
 
 const MAX_PACKET_BYTES = 0xffff;
 /** Packets begin at multiples of this, after the virtio_net_hdr, so that most words lie aligned. */
