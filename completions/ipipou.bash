@@ -19,7 +19,7 @@ _ipipou() {
   local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --listen --plane --rounds --seconds --only --links --out --slow '
   COMPREPLY=()
   case ${COMP_WORDS[1]} in
-    run | up | down | show | status | watch | events | logs | metrics | set | syncconf | reload | save | check | doctor | demo | bench | keygen | pubkey | service | help | version)
+    run | up | down | show | status | watch | events | logs | metrics | set | expose | unexpose | syncconf | reload | save | check | doctor | demo | bench | keygen | pubkey | service | help | version)
       if ((COMP_CWORD > 1)); then command=${COMP_WORDS[1]} first=2; fi ;;
   esac
   case $command in
@@ -33,6 +33,8 @@ _ipipou() {
     logs) flags='-f -n' ;;
     metrics) flags='--no-peers --openmetrics --listen' ;;
     set) flags='' ;;
+    expose) flags='' ;;
+    unexpose) flags='' ;;
     syncconf) flags='' ;;
     reload) flags='' ;;
     save) flags='' ;;
@@ -69,7 +71,7 @@ _ipipou() {
   elif [[ $word == -* ]]; then
     words=$flags
   elif ((COMP_CWORD == 1)); then
-    words='run up down show status watch events logs metrics set syncconf reload save check doctor demo bench keygen pubkey service help version'
+    words='run up down show status watch events logs metrics set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version'
   else
     case "$command $place" in
       'up 0') kinds='config file' ;;
@@ -84,6 +86,8 @@ _ipipou() {
       'set 1') words='peer' ;;
       'set 3') words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove' ;;
       'set '*) words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from' ;;
+      'expose 0') kinds='config file tunnel' ;;
+      'unexpose 0') kinds='config file tunnel' ;;
       'syncconf 0') kinds='config file tunnel' ;;
       'syncconf 1') kinds='file' ;;
       'reload 0') kinds='config file tunnel' ;;
@@ -93,7 +97,7 @@ _ipipou() {
       'bench 1') kinds='file' ;;
       'bench '*) kinds='file' ;;
       'service 0') words='install uninstall' ;;
-      'help 0') words='run up down show status watch events logs metrics set syncconf reload save check doctor demo bench keygen pubkey service help version' ;;
+      'help 0') words='run up down show status watch events logs metrics set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version' ;;
     esac
   fi
   # Names of files may have anything in them: they are never given to what expands words.

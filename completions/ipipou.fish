@@ -22,7 +22,7 @@ end
 # The command that the line names, else run.
 function __ipipou_command
     set -l tokens (commandline -opc)
-    if contains -- "$tokens[2]" run up down show status watch events logs metrics set syncconf reload save check doctor demo bench keygen pubkey service help version
+    if contains -- "$tokens[2]" run up down show status watch events logs metrics set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version
         echo $tokens[2]
     else
         echo run
@@ -62,6 +62,8 @@ complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a events -d 'foll
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a logs -d 'show a tunnel\'s log, wherever it is'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a metrics -d 'tell Prometheus how the tunnels of this network namespace are'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a set -d 'add, change or remove one peer of a running tunnel'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a expose -d 'expose services of a peer of a running server'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a unexpose -d 'expose services of a peer no longer'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a syncconf -d 'make a running tunnel\'s peers those of a file'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a reload -d 'read a tunnel\'s config again; a client also authenticates again'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a save -d 'write a running tunnel\'s live changes into its file'
@@ -161,6 +163,8 @@ complete -c ipipou -n '__ipipou_at set 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at set 1' -a 'peer'
 complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove'
 complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from'
+complete -c ipipou -n '__ipipou_at expose 0' -F -a '(__ipipou_of config tunnel)'
+complete -c ipipou -n '__ipipou_at unexpose 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at syncconf 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at syncconf 1' -F
 complete -c ipipou -n '__ipipou_at reload 0' -F -a '(__ipipou_of config tunnel)'
@@ -186,4 +190,4 @@ complete -c ipipou -n '__ipipou_at bench 2 +' -F
 complete -c ipipou -n '__ipipou_is keygen' -s v
 complete -c ipipou -n '__ipipou_at service 0' -a 'install uninstall'
 complete -c ipipou -n '__ipipou_is help' -l man
-complete -c ipipou -n '__ipipou_at help 0' -a 'run up down show status watch events logs metrics set syncconf reload save check doctor demo bench keygen pubkey service help version'
+complete -c ipipou -n '__ipipou_at help 0' -a 'run up down show status watch events logs metrics set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version'

@@ -1,3 +1,4 @@
+import { amendExposures } from '../core/config/amend-exposures.ts';
 import { dropPeer, editPeer, type PeersEdit } from '../core/config/edit-peers.ts';
 import { notingRemoval, notingSet, type SectionEdits } from '../core/config/edit-text.ts';
 import { resolveText, type Loaded, type Origin } from '../core/config/loaded.ts';
@@ -113,9 +114,11 @@ export class LiveConfig {
     if (request.request === 'save') return this.#save();
     const { peer } = request;
     if (request.request === 'set-peer') {
-      const edit = editPeer(this.#peers, this.#base, peer, request.options);
+      const before = this.#peers.find(({ id }) => id === peer);
+      const options = amendExposures(request.options, before?.exposed);
+      const edit = editPeer(this.#peers, this.#base, peer, options);
       await this.#apply(edit);
-      this.#edits = notingSet(this.#edits, peer as PeerId, request.options);
+      this.#edits = notingSet(this.#edits, peer as PeerId, options);
       this.#tell({ kind: 'peer-set' }, peer as PeerId);
       return { ok: true, warnings: edit.warnings };
     }

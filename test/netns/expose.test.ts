@@ -69,8 +69,19 @@ test('a running server exposes more, and less, and says what that hides', async 
   }
   expect(await scene.visit('tcp/443', { from: [two[1]] })).toEqual(themselves([two[1]]));
 
-  expect(await set('expose', '')).toMatchObject({ code: 0 });
+  // One more, and one less; the rest stays.
+  const change = (...words: readonly string[]) => scene.base.hosts.run(lab.server, words);
+  const more = ['expose', 'ipipou0', 'home', 'udp/27015', 'from', '198.51.100.0/24'];
+  expect(await change(...more)).toMatchObject({ code: 0 });
+  expect(await scene.visit('udp/27015')).toEqual(themselves(two));
+  expect(await change('unexpose', 'ipipou0', 'home', 'tcp/443')).toMatchObject({ code: 0 });
   expect(await scene.visit('tcp/443', { seconds: 2 })).toEqual(nobody(two));
+  expect(await scene.visit('udp/27015')).toEqual(themselves(two));
+  const again = await change('unexpose', 'ipipou0', 'home', 'tcp/443');
+  expect(again).toMatchObject({ code: 2 });
+  expect(again.stderr).toContain('services that the peer exposes: udp/27015');
+
+  expect(await set('expose', '')).toMatchObject({ code: 0 });
   expect(await scene.sure(lab.server, ['nft', 'list', 'tables'])).not.toContain('expose');
   expect((await scene.sure(lab.server, ['sysctl', '-n', 'net.ipv4.ip_forward'])).trim()).toBe('0');
 });

@@ -5,6 +5,7 @@ import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { downCommand } from './down.ts';
 import { eventsCommand } from './events.ts';
+import { exposeCommand, unexposeCommand } from './expose.ts';
 import { helpCommand } from './help.ts';
 import { keygenCommand } from './keygen.ts';
 import { logsCommand } from './logs.ts';
@@ -34,6 +35,8 @@ export const COMMANDS: readonly Command[] = [
   logsCommand,
   metricsCommand,
   setCommand,
+  exposeCommand,
+  unexposeCommand,
   syncconfCommand,
   reloadCommand,
   saveCommand,
