@@ -24,7 +24,7 @@ ip link set lo up
 mount -t tmpfs tmpfs /run
 mkdir -p /run/folder /run/systemd/system /run/netns
 mount --bind FOLDER /run/folder
-dpkg-query -s base-files libnftables1 libbpf1 kmod libc6 libstdc++6 init-system-helpers > /run/packages
+dpkg-query -s base-files adduser libnftables1 libbpf1 kmod libc6 libstdc++6 init-system-helpers > /run/packages
 { echo; cat NODE/packages; } >> /run/packages
 # Whose the folders are that packages share.
 cp /var/lib/dpkg/info/base-files.list /run
@@ -111,6 +111,8 @@ END
 chmod 600 /etc/ipipou/home.conf
 systemctl enable --now ipipou@home 2> /dev/null
 echo "started: $(active)"
+echo "a member: $(setpriv --reuid=nobody --regid=ipipou --clear-groups ipipou status home)"
+echo "another: $(setpriv --reuid=nobody --regid=nogroup --clear-groups ipipou status home 2> /dev/null)"
 ip netns exec peer ping -n -c 1 -w 30 172.28.0.1 > /dev/null; echo "reached: $?"
 ip netns exec peer ping -n -c 1 -w 30 fd28::1 > /dev/null; echo "reached by IPv6: $?"
 # The unit lets it set what belongs to its device.
@@ -180,6 +182,8 @@ it('is installed, started, upgraded without a lost packet, removed and purged', 
     ).toEqual([
       'installed: ipipou 0.0.1, 700 root, target enabled',
       'started: active',
+      expect.stringMatching(/^a member: ipipou0: [a-z ]+: client, /),
+      'another:',
       'reached: 0',
       'reached by IPv6: 0',
       'router advertisements: 0',
