@@ -19,7 +19,7 @@ import type {
 import type { ConfigStore } from '../ports/config-store.ts';
 import type { Tell } from '../ports/tell.ts';
 import { writeEdits } from './config-saver.ts';
-import { boundLines, fitReply } from './reply-bounds.ts';
+import { boundLines, fitReply } from './management/reply-bounds.ts';
 
 /*
  * The config of a running tunnel. Its peers change by requests of the control socket and by reading

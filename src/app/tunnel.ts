@@ -30,13 +30,13 @@ import { Inbox } from './inbox.ts';
 import { createLocator, isOwnAddress } from './locator.ts';
 import { Memories } from './memories.ts';
 import { removePeer, setPeer, syncPeers } from './peer-changes.ts';
-import { peerStatuses, statusOfPeer } from './peer-status.ts';
+import { peerStatuses, statusOfPeer } from './management/peer-status.ts';
 import { PathBook } from './path-book.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { requireRoom } from './peer-room.ts';
 import { RunKeeper } from './run-keeper.ts';
 import { RunWatch } from './run-watch.ts';
-import { tunnelStatus } from './status.ts';
+import { tunnelStatus } from './management/status.ts';
 import { watchedLengths } from './watched-lengths.ts';
 
 /*

@@ -1,4 +1,4 @@
-import type { Granted } from '../app/ask-daemon.ts';
+import type { Granted } from '../app/management/ask-daemon.ts';
 import type { PeerChanges } from '../ports/control.ts';
 
 /** `ipipou0: peers: 1 added, 2 changed, 0 removed, 97 as before`. */

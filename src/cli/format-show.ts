@@ -1,4 +1,4 @@
-import type { AnsweringTunnel, RecordedTunnel, Tunnel } from '../app/survey.ts';
+import type { AnsweringTunnel, RecordedTunnel, Tunnel } from '../app/management/survey.ts';
 import { formatEndpoint, type InnerIp } from '../core/addr.ts';
 import { DEFAULT_PEER } from '../core/config/tunnel-config.ts';
 import { seconds } from '../core/units.ts';

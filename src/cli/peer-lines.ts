@@ -1,5 +1,5 @@
 /** A line a peer: what `watch` shows of a tunnel. */
-import type { AnsweringTunnel, Tunnel } from '../app/survey.ts';
+import type { AnsweringTunnel, Tunnel } from '../app/management/survey.ts';
 import { formatEndpoint } from '../core/addr.ts';
 import type { PeerStatus } from '../ports/control.ts';
 import { formatBytes, formatSpan } from './format-show.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Finished, Program } from '../../src/adapters/lab/process.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
-import type { AnsweringTunnel } from '../../src/app/survey.ts';
+import type { AnsweringTunnel } from '../../src/app/management/survey.ts';
 import { inner, ip } from '../rig/addresses.ts';
 import { Hosts, type Daemon } from '../rig/daemon.ts';
 import { expectNoPing, expectNothingLost, expectPing } from '../rig/traffic.ts';

@@ -10,7 +10,7 @@ import {
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
-import type { AnsweringTunnel, Tunnel } from '../../src/app/survey.ts';
+import type { AnsweringTunnel, Tunnel } from '../../src/app/management/survey.ts';
 import { DESCRIBED, Hosts, IPIPOU, changed, type Daemon } from '../rig/daemon.ts';
 import { PROJECT } from '../vm/rig/project.ts';
 import { innerAddresses } from '../rig/addresses.ts';

@@ -1,4 +1,4 @@
-import { askDaemon } from '../../app/ask-daemon.ts';
+import { askDaemon } from '../../app/management/ask-daemon.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { warningsText } from '../changes-text.ts';

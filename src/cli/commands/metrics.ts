@@ -1,7 +1,12 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { chmodSync, rmSync, statSync } from 'node:fs';
-import { CONTENT_TYPE, formatFor, formatMetrics, type Format } from '../../app/metrics/text.ts';
-import { surveyTunnels } from '../../app/survey.ts';
+import {
+  CONTENT_TYPE,
+  formatFor,
+  formatMetrics,
+  type Format,
+} from '../../app/management/metrics/text.ts';
+import { surveyTunnels } from '../../app/management/survey.ts';
 import { formatEndpoint, parseOuterIp, parsePort, type Endpoint } from '../../core/addr.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';

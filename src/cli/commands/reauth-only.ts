@@ -1,4 +1,4 @@
-import { askDaemon } from '../../app/ask-daemon.ts';
+import { askDaemon } from '../../app/management/ask-daemon.ts';
 import { createLocator } from '../../app/locator.ts';
 import type { OuterIp } from '../../core/addr.ts';
 import { packetSeconds, schemeOf } from '../../core/auth/schemes.ts';

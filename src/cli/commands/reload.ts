@@ -1,4 +1,4 @@
-import { askDaemon } from '../../app/ask-daemon.ts';
+import { askDaemon } from '../../app/management/ask-daemon.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import { changesText, hasChanged, warningsText } from '../changes-text.ts';

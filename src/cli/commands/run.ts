@@ -1,5 +1,5 @@
 import { TunnelHooks } from '../../app/hooks.ts';
-import { LiveFeed, withFeed } from '../../app/event-feed.ts';
+import { LiveFeed, withFeed } from '../../app/management/event-feed.ts';
 import { LiveConfig, withLiveConfig } from '../../app/live-config.ts';
 import { toldTo } from '../../app/told-to.ts';
 import { openTunnel, type Tunnel } from '../../app/tunnel.ts';

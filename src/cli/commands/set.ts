@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { askDaemon } from '../../app/ask-daemon.ts';
+import { askDaemon } from '../../app/management/ask-daemon.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { warningsText } from '../changes-text.ts';

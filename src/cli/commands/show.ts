@@ -1,5 +1,5 @@
-import { askDaemon } from '../../app/ask-daemon.ts';
-import { surveyTunnels } from '../../app/survey.ts';
+import { askDaemon } from '../../app/management/ask-daemon.ts';
+import { surveyTunnels } from '../../app/management/survey.ts';
 import { DEFAULT_PEER } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
@@ -9,8 +9,8 @@ import { misuse, readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRun, findRuns, NO_TUNNELS } from '../find-run.ts';
 import { formatPeer, formatTunnel } from '../format-show.ts';
-import { formatField } from '../show-fields.ts';
-import { peersJson, tunnelsJson } from '../show-json.ts';
+import { formatField } from '../../app/management/fields.ts';
+import { peersJson, tunnelsJson } from '../../app/management/json.ts';
 
 /** Peers of a tunnel that are shown to a person who does not ask for all. */
 const PEERS_SHOWN = 50;

@@ -1,5 +1,5 @@
-import { healthOf, VERDICTS, type Health } from '../../app/health.ts';
-import { surveyTunnels } from '../../app/survey.ts';
+import { healthOf, VERDICTS, type Health } from '../../app/management/health.ts';
+import { surveyTunnels } from '../../app/management/survey.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';

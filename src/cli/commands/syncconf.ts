@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { askDaemon } from '../../app/ask-daemon.ts';
+import { askDaemon } from '../../app/management/ask-daemon.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import { changesText, warningsText } from '../changes-text.ts';

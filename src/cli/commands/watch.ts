@@ -1,4 +1,4 @@
-import { surveyTunnels, type Tunnel } from '../../app/survey.ts';
+import { surveyTunnels, type Tunnel } from '../../app/management/survey.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import type { PeerStatus } from '../../ports/control.ts';
 import { readGiven } from '../arguments.ts';

@@ -7,8 +7,8 @@ import {
   formatTime,
   formatTunnel,
 } from '../../../src/cli/format-show.ts';
-import { peersJson, tunnelsJson } from '../../../src/cli/show-json.ts';
-import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/survey.ts';
+import { peersJson, tunnelsJson } from '../../../src/app/management/json.ts';
+import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/management/survey.ts';
 import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
 import { millis, seconds } from '../../../src/core/units.ts';

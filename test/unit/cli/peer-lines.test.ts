@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/survey.ts';
+import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/management/survey.ts';
 import { formatLines } from '../../../src/cli/peer-lines.ts';
-import { formatField, PEER_FIELDS } from '../../../src/cli/show-fields.ts';
+import { formatField, PEER_FIELDS } from '../../../src/app/management/fields.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
 import { inner, ip } from '../../rig/addresses.ts';
 

@@ -1,6 +1,6 @@
 /** Single fields of a tunnel's peers for scripts, a line a peer, as `wg show` has them. */
-import { formatEndpoint } from '../core/addr.ts';
-import type { PeerStatus } from '../ports/control.ts';
+import { formatEndpoint } from '../../core/addr.ts';
+import type { PeerStatus } from '../../ports/control.ts';
 
 const SECOND = 1000;
 const NONE = '(none)';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { formatRemote } from '../../../src/app/peer-status.ts';
+import { formatRemote } from '../../../src/app/management/peer-status.ts';
 import { port } from '../../../src/core/units.ts';
-import { peerConfig } from './fakes.ts';
+import { peerConfig } from '../app/fakes.ts';
 
 test.each([
   ['192.0.2.1', 10_000, '192.0.2.1:10000'],

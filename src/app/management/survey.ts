@@ -1,8 +1,8 @@
-import type { InnerIp, Path } from '../core/addr.ts';
-import type { Millis } from '../core/units.ts';
-import type { PeerStatus, TrafficCounts, TunnelStatus } from '../ports/control.ts';
-import type { PlaneName } from '../ports/data-plane.ts';
-import type { ProcessState, RunEntry } from '../ports/run-store.ts';
+import type { InnerIp, Path } from '../../core/addr.ts';
+import type { Millis } from '../../core/units.ts';
+import type { PeerStatus, TrafficCounts, TunnelStatus } from '../../ports/control.ts';
+import type { PlaneName } from '../../ports/data-plane.ts';
+import type { ProcessState, RunEntry } from '../../ports/run-store.ts';
 import { explainHindrance, tryDaemon, type AskPorts, type Hindrance } from './ask-daemon.ts';
 
 /*

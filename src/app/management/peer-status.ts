@@ -1,15 +1,15 @@
-import { formatEndpoint, formatPrefix, parseOuterIp } from '../core/addr.ts';
-import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
-import { IpipouError } from '../core/errors.ts';
-import { reportTrouble } from '../core/events/trouble-words.ts';
-import { createSession, sessionStatus } from '../core/session/step.ts';
-import type { SessionConfig, SessionStatus } from '../core/session/types.ts';
-import type { Clock } from '../ports/clock.ts';
-import type { PeerStatus, TrafficCounts } from '../ports/control.ts';
-import type { DataPlane, PeerCounters, PeerDescription } from '../ports/data-plane.ts';
-import type { Driver } from './driver.ts';
-import { PEERS_TOLD } from './limits.ts';
-import type { PeerSlot } from './peer-slot.ts';
+import { formatEndpoint, formatPrefix, parseOuterIp } from '../../core/addr.ts';
+import type { PeerConfig, PeerId } from '../../core/config/tunnel-config.ts';
+import { IpipouError } from '../../core/errors.ts';
+import { reportTrouble } from '../../core/events/trouble-words.ts';
+import { createSession, sessionStatus } from '../../core/session/step.ts';
+import type { SessionConfig, SessionStatus } from '../../core/session/types.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { PeerStatus, TrafficCounts } from '../../ports/control.ts';
+import type { DataPlane, PeerCounters, PeerDescription } from '../../ports/data-plane.ts';
+import type { Driver } from '../driver.ts';
+import { PEERS_TOLD } from '../limits.ts';
+import type { PeerSlot } from '../peer-slot.ts';
 
 /** What a peer's session says of itself now; of one that has not begun, what it would begin with. */
 export function sessionOf(driver: Driver, slot: PeerSlot, clock: Clock): SessionStatus {

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { controlClient } from '../../../src/adapters/control/client.ts';
 import { controlListener } from '../../../src/adapters/control/listener.ts';
-import { LiveFeed } from '../../../src/app/event-feed.ts';
+import { LiveFeed } from '../../../src/app/management/event-feed.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
 import type { ControlRequest } from '../../../src/core/management/requests.ts';
 import { port, type Millis } from '../../../src/core/units.ts';

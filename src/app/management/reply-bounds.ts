@@ -1,4 +1,4 @@
-import { CONTROL_REPLY_MAX, type ControlReply, type PeerStatus } from '../ports/control.ts';
+import { CONTROL_REPLY_MAX, type ControlReply, type PeerStatus } from '../../ports/control.ts';
 
 /** Room of a reply for all but the peers, bytes. */
 const REPLY_REST = 1024;

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { askDaemon, type Hindrance } from '../../../src/app/ask-daemon.ts';
-import { surveyTunnels } from '../../../src/app/survey.ts';
+import { askDaemon, type Hindrance } from '../../../src/app/management/ask-daemon.ts';
+import { surveyTunnels } from '../../../src/app/management/survey.ts';
 import { NoAnswer } from '../../../src/core/errors.ts';
 import type { ControlReply, TunnelStatus } from '../../../src/ports/control.ts';
 import type { RunEntry, RunRecord } from '../../../src/ports/run-store.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';
 import type { TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
-import { pathTo } from './fakes.ts';
+import { pathTo } from '../app/fakes.ts';
 
 function serverConfig(): TunnelConfig {
   const resolved = resolveConfig({

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { healthOf, VERDICTS } from '../../../src/app/health.ts';
-import type { Tunnel } from '../../../src/app/survey.ts';
+import { healthOf, VERDICTS } from '../../../src/app/management/health.ts';
+import type { Tunnel } from '../../../src/app/management/survey.ts';
 
 function tunnel(known: object): Tunnel {
   const one = { daemon: 'answers', role: 'client', phase: 'established', peerCount: 1 };

@@ -5,11 +5,11 @@ import {
   formatAlerts,
   formatDashboard,
   PANELS,
-} from '../../../src/app/metrics/dashboard.ts';
-import { replaceMetricsTable } from '../../../src/app/metrics/page.ts';
-import { METRICS, type Scene } from '../../../src/app/metrics/table.ts';
-import { formatFor, formatMetrics } from '../../../src/app/metrics/text.ts';
-import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/survey.ts';
+} from '../../../src/app/management/metrics/dashboard.ts';
+import { replaceMetricsTable } from '../../../src/app/management/metrics/page.ts';
+import { METRICS, type Scene } from '../../../src/app/management/metrics/table.ts';
+import { formatFor, formatMetrics } from '../../../src/app/management/metrics/text.ts';
+import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/management/survey.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
 import { ip } from '../../rig/addresses.ts';
 

@@ -1,8 +1,8 @@
-import type { TunnelConfig } from '../core/config/tunnel-config.ts';
-import type { Clock } from '../ports/clock.ts';
-import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
-import type { RunRecord } from '../ports/run-store.ts';
-import type { Driver } from './driver.ts';
+import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { PeerStatus, TunnelStatus } from '../../ports/control.ts';
+import type { RunRecord } from '../../ports/run-store.ts';
+import type { Driver } from '../driver.ts';
 import { numbers, peerStatus, waitingPhase } from './peer-status.ts';
 
 /**

@@ -1,5 +1,5 @@
-import type { AnsweringTunnel, RecordedTunnel, Tunnel } from '../app/survey.ts';
-import type { PeerStatus } from '../ports/control.ts';
+import type { AnsweringTunnel, RecordedTunnel, Tunnel } from './survey.ts';
+import type { PeerStatus } from '../../ports/control.ts';
 
 /*
  * What `show --json` prints, described in docs/JSON.md: a version, every key always there, null for what

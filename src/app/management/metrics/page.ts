@@ -1,4 +1,4 @@
-import { formatTable } from '../../core/config/text/markdown.ts';
+import { formatTable } from '../../../core/config/text/markdown.ts';
 import { METRICS } from './table.ts';
 
 const BEGIN = '<!-- metrics: begin -->';

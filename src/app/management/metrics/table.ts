@@ -3,8 +3,8 @@
  * Names and units follow the Prometheus naming rules. What changes as a peer moves is a label of
  * `ipipou_peer_info` alone, so that no other series begins anew.
  */
-import { formatEndpoint } from '../../core/addr.ts';
-import type { PeerStatus, TrafficCounts } from '../../ports/control.ts';
+import { formatEndpoint } from '../../../core/addr.ts';
+import type { PeerStatus, TrafficCounts } from '../../../ports/control.ts';
 import type { AnsweringTunnel, Tunnel } from '../survey.ts';
 
 export type Labels = Readonly<Record<string, string>>;

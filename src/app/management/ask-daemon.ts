@@ -1,8 +1,8 @@
-import { IpipouError, NoAnswer } from '../core/errors.ts';
-import type { ExitName } from '../core/exit-codes.ts';
-import type { ControlRequest } from '../core/management/requests.ts';
-import type { ControlClient, ControlReply } from '../ports/control.ts';
-import type { ProcessState, RunEntry, RunStore } from '../ports/run-store.ts';
+import { IpipouError, NoAnswer } from '../../core/errors.ts';
+import type { ExitName } from '../../core/exit-codes.ts';
+import type { ControlRequest } from '../../core/management/requests.ts';
+import type { ControlClient, ControlReply } from '../../ports/control.ts';
+import type { ProcessState, RunEntry, RunStore } from '../../ports/run-store.ts';
 
 export type Granted = Extract<ControlReply, { readonly ok: true }>;
 

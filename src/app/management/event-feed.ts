@@ -1,9 +1,9 @@
-import type { PeerId } from '../core/config/tunnel-config.ts';
-import type { TunnelEvent } from '../core/events/event.ts';
-import { wordsOf } from '../core/events/words.ts';
-import type { Clock } from '../ports/clock.ts';
-import type { ControlListener, EventFeed, ToldEvent } from '../ports/control.ts';
-import type { Tell } from '../ports/tell.ts';
+import type { PeerId } from '../../core/config/tunnel-config.ts';
+import type { TunnelEvent } from '../../core/events/event.ts';
+import { wordsOf } from '../../core/events/words.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { ControlListener, EventFeed, ToldEvent } from '../../ports/control.ts';
+import type { Tell } from '../../ports/tell.ts';
 
 /** Passes on what a tunnel tells of itself to whoever follows it. Nobody does: it costs nothing. */
 export class LiveFeed implements EventFeed {

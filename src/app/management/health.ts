@@ -1,4 +1,4 @@
-import type { ExitName } from '../core/exit-codes.ts';
+import type { ExitName } from '../../core/exit-codes.ts';
 import type { Tunnel } from './survey.ts';
 
 /** Whether a tunnel does what it is for: in words, and as an exit code. */
