@@ -29,7 +29,7 @@ const CACHE = path.join(PROJECT, '.cache/image');
 /** What a container has no use for; who holds the copyright stays. */
 const USELESS = ['man', 'locale', 'lintian', 'bash-completion', 'zsh', 'fish', 'info'];
 /** What only the package's scripts need, which do not run here. */
-const FOR_SCRIPTS = ['adduser'];
+const FOR_SCRIPTS = new Set(['adduser']);
 const MERGED = ['bin', 'lib', 'lib64', 'sbin'];
 
 /** The layer of everything that the package needs, from libc upwards. */
@@ -128,7 +128,7 @@ function buildImage({ out, epoch, fetch }) {
     const depends = field('Depends')
       .split(', ')
       .map((term) => term.split(' ')[0])
-      .filter((name) => !FOR_SCRIPTS.includes(name));
+      .filter((name) => !FOR_SCRIPTS.has(name));
     if (fetch) return `${closure(depends).length} packages in ${CACHE}`;
 
     const layout = path.join(work, 'layout');
