@@ -3,7 +3,10 @@
 // With --check it writes nothing and fails when one of them is not as the code has it.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
-import { formatAlerts, formatDashboard } from '../.cache/modules/app/management/metrics/dashboard.js';
+import {
+  formatAlerts,
+  formatDashboard,
+} from '../.cache/modules/app/management/metrics/dashboard.js';
 import { replaceMetricsTable } from '../.cache/modules/app/management/metrics/page.js';
 import { COMMANDS } from '../.cache/modules/cli/commands/table.js';
 import { completionFiles } from '../.cache/modules/cli/completions/files.js';
