@@ -45,6 +45,12 @@ export function ipBytes(text: string): Uint8Array {
   return bytes;
 }
 
+/** The same, an IPv4 address as an IPv6 one: always 16. */
+export function mappedBytes(text: string): Uint8Array {
+  const bytes = ipBytes(text);
+  return bytes.length === IPV6_LENGTH ? bytes : Uint8Array.of(...MAPPED, ...bytes);
+}
+
 /** First 12 bytes of an IPv4 address as an IPv6 one. */
 const MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
 const GROUPS = 8;
