@@ -120,6 +120,10 @@ export async function openScene(
       open: async () => ({
         expose: async () => undefined,
         counts: () => [],
+        lead: async () => undefined,
+        keepOutside: async () => undefined,
+        lookingUp: (work) => work(),
+        facts: () => [],
         close: async () => undefined,
       }),
       clean: async () => undefined,

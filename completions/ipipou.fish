@@ -42,7 +42,7 @@ function __ipipou_at
     for token in $tokens[3..]
         if test $value = yes
             set value no
-        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --listen --plane --rounds --seconds --only --links --out --slow
+        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --listen --plane --rounds --seconds --only --links --out --slow
             set value yes
         else if not string match -q -- '-*' $token
             set place (math $place + 1)
@@ -122,6 +122,8 @@ complete -c ipipou -n '__ipipou_is run' -l expose-from -x -d 'Where visitors of 
 complete -c ipipou -n '__ipipou_is run' -l return-path -x -a 'tunnel route' -d 'With tunnel, what comes in by the tunnel is answered by it, by this host and by those behind it, whatever its default route is: for services that the server exposes.'
 complete -c ipipou -n '__ipipou_is run' -l return-path-table -x -d 'Number of the routing table of return-path.'
 complete -c ipipou -n '__ipipou_is run' -l return-path-mark -x -d 'Mark of the connections, and packets, of return-path: only the bits of MASK are touched.'
+complete -c ipipou -n '__ipipou_is run' -l table -x -a 'main auto off' -d 'Where the routes to allowed-ips are made. main: in the main table, but none that could take the outer packets of the tunnel in. auto: those as well (0.0.0.0/0, ::/0), in a table of their own by rules of policy routing, which keep the outer path outside. A number: all in that table, without rules. off: none.'
+complete -c ipipou -n '__ipipou_is run' -l masquerade -d 'Forward what comes out of the tunnel for others than this host, with this host\'s address: for clients with table auto.'
 complete -c ipipou -n '__ipipou_is run' -l dataplane -x -a 'auto fou bpf tun' -d 'What carries the packets: fou is the kernel\'s Foo-over-UDP, bpf programs of this program in the kernel, tun is user space; auto takes the best that works here and says which.'
 complete -c ipipou -n '__ipipou_is run' -s q -l queue-number -x -d 'NFQUEUE number. With N 0 and a value from 1 to 999 here, N becomes this.'
 complete -c ipipou -n '__ipipou_is run' -l nfq-max-len -x -d 'How many packets may wait in the queue; more are dropped.'

@@ -19,7 +19,7 @@ import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { Tell } from '../ports/tell.ts';
-import type { ReachHost } from '../ports/reach.ts';
+import type { Reach, ReachHost } from '../ports/reach.ts';
 import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
 import { choosePlane } from './choose-plane.ts';
 import { Driver } from './driver.ts';
@@ -94,16 +94,21 @@ export class Tunnel {
 
   /** Makes the tunnel's peers those of a list; the others are not touched. Rejects as the plane does. */
   syncPeers(peers: readonly PeerConfig[]): Promise<PeerChanges> {
-    return this.#parts.exposures.replace(peers, () =>
-      syncPeers(this.#driver, peers, this.#parts.ports.clock),
-    );
+    const { exposures, reach, ports } = this.#parts;
+    return exposures.replace(peers, async () => {
+      const changes = await syncPeers(this.#driver, peers, ports.clock);
+      await reach.lead(peers);
+      return changes;
+    });
   }
 
   /** Adds a peer or changes one; with an unchanged proof its session goes on. Rejects as the plane does. */
   setPeer(peer: PeerConfig): Promise<void> {
-    return this.#parts.exposures.set(peer, () =>
-      setPeer(this.#driver, peer, this.#parts.ports.clock),
-    );
+    const { exposures, reach, ports } = this.#parts;
+    return exposures.set(peer, async () => {
+      await setPeer(this.#driver, peer, ports.clock);
+      await reach.lead([peer]);
+    });
   }
 
   /** Lets a peer go; whether there was one. What protects from replays of its packets stays. */
@@ -128,9 +133,9 @@ export class Tunnel {
   async answer(request: ControlRequest): Promise<ControlReply> {
     try {
       if (request.request === 'status') {
-        const { config, keeper, ports } = this.#parts;
+        const { config, keeper, ports, reach } = this.#parts;
         const status = await tunnelStatus(config, keeper.record, this.#driver, ports.clock);
-        return { ok: true, status };
+        return { ok: true, status: { ...status, around: reach.facts() } };
       }
       await this.reauthenticate();
       return { ok: true };
@@ -159,6 +164,7 @@ type TunnelParts = {
   readonly ports: TunnelPorts;
   readonly keeper: RunKeeper;
   readonly exposures: Exposures;
+  readonly reach: Reach;
   /** Aborted when the end must not wait for work in hand. */
   readonly hurry: AbortController;
 };
@@ -222,14 +228,16 @@ async function acquire(
   undo.push('packets in hand', () => inbox.close());
 
   const reach = await ports.reach.open({ config, journal: keeper.reach, tell });
-  undo.push('exposed services and return path', () => reach.close());
+  undo.push('what is around the tunnel', () => reach.close());
   const exposures = new Exposures(reach, tell);
   await exposures.begin(config.peers);
+  await reach.lead(config.peers);
 
   const { failure, fail } = firstFailure();
   const hurry = new AbortController();
   const paths = new PathBook(keeper, notify, clock);
   undo.push('status', () => paths.close());
+  const locate = createLocator(config, ports.host);
   const driver = new Driver(
     {
       core: { create: createSession, step },
@@ -241,9 +249,14 @@ async function acquire(
       plane,
       clock,
       tell,
-      resolver: ports.resolver,
+      resolver: {
+        resolve: (...asked) => reach.lookingUp(() => ports.resolver.resolve(...asked)),
+      },
       families: outerFamilies(config.outer),
-      locate: createLocator(config, ports.host),
+      locate: async (remote) => {
+        await reach.keepOutside(remote);
+        return locate(remote);
+      },
       isOwn: (address) => isOwnAddress(ports.host, address),
       memories,
       onPath: (path) => paths.note(path, driver.count),
@@ -260,7 +273,12 @@ async function acquire(
 
   const stopWatching = ports.host.onChange(() => void followNetwork(driver, tell));
   undo.push('network watch', stopWatching);
-  const tunnel = new Tunnel({ config, ports, keeper, exposures, hurry }, driver, undo, failure);
+  const tunnel = new Tunnel(
+    { config, ports, keeper, exposures, reach, hurry },
+    driver,
+    undo,
+    failure,
+  );
   const { control } = ports;
   const handler: ControlHandler = (request) => tunnel.answer(request);
   const watch = await RunWatch.open({ claim, keeper, control, handler, group, clock, tell });

@@ -121,6 +121,7 @@ function sessionLines(session: Session, role: TunnelStatus['role'], now: number)
 
 function daemonLines(tunnel: AnsweringTunnel, now: number): readonly Line[] {
   return [
+    ...(tunnel.around ?? []).map((fact): Line => ['around it', fact]),
     ['daemon', `process ${tunnel.pid}, since ${formatTime(tunnel.since, now)}`],
     ['config', tunnel.configPath],
     ['log', formatLog(tunnel)],

@@ -63,6 +63,8 @@ export type TunnelStatus = {
   readonly requestsAccepted: number;
   /** What is wrong now though the tunnel runs; empty when nothing is. */
   readonly troubles: readonly TroubleReport[];
+  /** What the host has for the tunnel besides its device, in words; absent from daemons of before. */
+  readonly around?: readonly string[];
 };
 
 /** What a running tunnel tells about one peer. Holds no secrets. Times are unix milliseconds. */

@@ -1,6 +1,6 @@
-import type { TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { OuterIp } from '../core/addr.ts';
+import type { PeerConfig, PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { ExposingPeer } from '../core/reach/services.ts';
-import type { PeerId } from '../core/config/tunnel-config.ts';
 import type { PlaneJournal } from './data-plane.ts';
 import type { Tell } from './tell.ts';
 
@@ -23,7 +23,7 @@ export type ExposureCounts = {
 };
 
 export type ReachContext = {
-  readonly config: Pick<TunnelConfig, 'inner' | 'outer' | 'returnPath'>;
+  readonly config: Pick<TunnelConfig, 'inner' | 'outer' | 'returnPath' | 'table' | 'masquerade'>;
   /** What is about to be changed of the host is written down here before; undefined = nothing is. */
   readonly journal: PlaneJournal;
   readonly tell: Tell;
@@ -34,6 +34,14 @@ export interface Reach {
   /** Server: sends visitors of what these peers expose to them, and of nothing else. Nothing is changed when it rejects. */
   expose(peers: readonly ExposingPeer[]): Promise<void>;
   counts(): readonly ExposureCounts[];
+  /** Client: leads what its peer is allowed into the tunnel as `table` says, once it is known what must stay outside. */
+  lead(peers: readonly PeerConfig[]): Promise<void>;
+  /** Before an address is sent to outside: it will never be reached through the tunnel. */
+  keepOutside(ip: OuterIp): Promise<void>;
+  /** Does work that asks name servers: it must not need the tunnel. */
+  lookingUp<T>(work: () => Promise<T>): Promise<T>;
+  /** What this host has around the tunnel, in words for `show`. */
+  facts(): readonly string[];
   /** Takes everything back. */
   close(): Promise<void>;
 }

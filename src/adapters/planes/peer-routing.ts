@@ -1,14 +1,31 @@
-import { formatPrefix, hostPrefix, type OuterIp, type Path, type Prefix } from '../../core/addr.ts';
+import {
+  formatPrefix,
+  hostPrefix,
+  isHostOf,
+  type OuterIp,
+  type Path,
+  type Prefix,
+} from '../../core/addr.ts';
+import { capturesOuter } from '../../core/captures-outer.ts';
+import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import type { PlanePeer } from '../../ports/data-plane.ts';
 import type { Log } from '../../ports/log.ts';
 import type { PeerRouteFailure } from './peer-routes.ts';
 
-/** What a peer gets routes to: where everything may be behind it, the others are the administrator's. */
-export function routedPrefixes({
-  innerIps,
-  allowedIps,
-}: Pick<PlanePeer, 'innerIps' | 'allowedIps'>): readonly Prefix[] {
-  return allowedIps === 'any' ? innerIps.map((ip) => hostPrefix(ip)) : allowedIps;
+/**
+ * What a peer gets routes to in the main table. Where everything may be behind it, the others are the
+ * administrator's. With `table` they are led elsewhere (adapters/reach/policy-routing.ts), with `auto` only what could
+ * take the outer path in: what is narrower has to compete with the routes that the host has.
+ */
+export function routedPrefixes(
+  { innerIps, allowedIps, remote }: Pick<PlanePeer, 'innerIps' | 'allowedIps' | 'remote'>,
+  { table }: Pick<TunnelConfig, 'table'>,
+): readonly Prefix[] {
+  if (allowedIps === 'any') return innerIps.map((ip) => hostPrefix(ip));
+  if (table === undefined) return allowedIps;
+  return allowedIps.filter(
+    (prefix) => isHostOf(prefix, innerIps) || (table === 'auto' && !capturesOuter(prefix, remote)),
+  );
 }
 
 /** Where a peer's outer packets go, as far as is known: where it is admitted, else where its config has it. */

@@ -19,6 +19,7 @@ import {
 } from '../../core/reach/services.ts';
 import type { ExposureCounts, ReachContext } from '../../ports/reach.ts';
 import { openNft, type Nft } from '../nft/nft.ts';
+import { othersForward } from './masquerade.ts';
 import { OwnTable } from './own-table.ts';
 import { readRecord, writeRecord } from './record.ts';
 import { forward, leave, notForwarding, restore, switchedOn } from './settings.ts';
@@ -132,7 +133,9 @@ export class Exposing {
     };
     const families = familiesOf(services);
     // What this host has not forwarded before it must not forward for a moment.
-    const closed = new Set([...switchedOn(this.#context), ...notForwarding(families)]);
+    const closed = new Set(
+      config.masquerade ? [] : [...switchedOn(this.#context), ...notForwarding(families)],
+    );
     try {
       table.put(script([...closed]));
     } catch (error) {
@@ -145,9 +148,10 @@ export class Exposing {
   #remove(): void {
     const { journal } = this.#context;
     const { nft, table } = this.#open();
-    // Others that expose need what we have switched on: who comes last cannot know that it was off.
-    if (this.#others(nft).length > 0) leave(this.#context);
-    else restore(this.#context);
+    if (!readRecord(journal).masquerades) {
+      if (othersForward(nft, this.#context)) leave(this.#context);
+      else restore(this.#context);
+    }
     table.remove();
     writeRecord(journal, { exposes: false });
   }

@@ -1,40 +1,74 @@
 import type { Reach, ReachContext, ReachHost } from '../../ports/reach.ts';
+import { UndoStack } from '../../core/undo-stack.ts';
 import { Exposing } from './expose.ts';
-import { readRecord } from './record.ts';
+import { cleanMasquerading, Masquerading } from './masquerade.ts';
+import { cleanPolicyRouting, PolicyRouting } from './policy-routing.ts';
+import { readRecord, type ReachRecord } from './record.ts';
 import { cleanReturnPath, ReturnPath } from './return-path.ts';
 
 /** Rules and settings of the calling thread's network namespace. */
 export const reachHost: ReachHost = {
   async open(context: ReachContext): Promise<Reach> {
-    const { config, journal } = context;
-    const { returnPath } = readRecord(journal);
-    // One that was chosen goes on; one of another config does not.
-    if (returnPath && !goesOn(config, returnPath)) await cleanReturnPath(context);
-    const path = config.returnPath && (await ReturnPath.open(context));
-    const exposing = new Exposing(context);
-    return {
-      async expose(peers) {
-        exposing.set(peers);
-      },
-      counts: () => exposing.counts(),
-      async close() {
-        try {
-          exposing.close();
-        } finally {
-          await path?.close();
-        }
-      },
-    };
+    const undo = new UndoStack();
+    try {
+      return await open(context, undo);
+    } catch (error) {
+      await undo.release().catch(() => undefined);
+      throw error;
+    }
   },
   async clean(context) {
     new Exposing(context).close();
+    cleanMasquerading(context);
+    await cleanPolicyRouting(context);
     await cleanReturnPath(context);
   },
 };
 
+async function open(context: ReachContext, undo: UndoStack): Promise<Reach> {
+  const { config, journal } = context;
+  const { returnPath, routing } = readRecord(journal);
+  // What was chosen goes on; that of another config does not.
+  if (returnPath && !goesOn(config, returnPath)) await cleanReturnPath(context);
+  if (routing && !routesOn(config, routing)) await cleanPolicyRouting(context);
+  if (config.masquerade !== true) cleanMasquerading(context);
+  const path = config.returnPath && (await ReturnPath.open(context));
+  undo.push('return path', () => path?.close());
+  const { table } = config;
+  const leads = table !== undefined && table !== 'off';
+  const policy = leads ? await PolicyRouting.open(context) : undefined;
+  undo.push('routing of allowed-ips', () => policy?.close());
+  const masquerading = config.masquerade === true ? Masquerading.open(context) : undefined;
+  undo.push('masquerading', () => masquerading?.close());
+  const exposing = new Exposing(context);
+  undo.push('exposed services', () => exposing.close());
+  return {
+    async expose(peers) {
+      exposing.set(peers);
+    },
+    counts: () => exposing.counts(),
+    lead: async (peers) => policy?.lead(peers),
+    keepOutside: async (ip) => policy?.keepOutside(ip),
+    lookingUp: (work) => (policy ? policy.lookingUp(work) : work()),
+    facts: () => [
+      ...(policy?.facts() ?? []),
+      ...(masquerading ? ['what comes out of the tunnel is masqueraded'] : []),
+    ],
+    close: () => undo.release(),
+  };
+}
+
+function routesOn(
+  { table }: ReachContext['config'],
+  record: NonNullable<ReachRecord['routing']>,
+): boolean {
+  if (table === 'auto') return record.priority !== undefined;
+  return table === record.table && record.priority === undefined;
+}
+
 function goesOn(
   { returnPath: wanted }: ReachContext['config'],
-  { table, mark }: NonNullable<ReturnType<typeof readRecord>['returnPath']>,
+  { table, mark }: NonNullable<ReachRecord['returnPath']>,
 ): boolean {
   if (wanted === undefined) return false;
   const sameTable = wanted.table === undefined || wanted.table === table;

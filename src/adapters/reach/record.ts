@@ -1,3 +1,5 @@
+import type { OuterIp } from '../../core/addr.ts';
+import { sameValue } from '../../core/same-value.ts';
 import type { Mark } from '../../core/config/syntax-reach.ts';
 import type { PlaneJournal } from '../../ports/data-plane.ts';
 
@@ -8,14 +10,32 @@ export type HeldSetting = {
   readonly value: string;
 };
 
+/** Where what allowed-ips names is led into the tunnel. */
+export type RoutingRecord = {
+  readonly table: number;
+  /** Of the first of two rules that lead there; undefined where there are none. */
+  readonly priority: number | undefined;
+  /** Addresses that have been the server's, the latest last: they stay outside. */
+  readonly outside: readonly OuterIp[];
+};
+
 /** What a run has changed of the host, for its end or for a later one that cleans up. */
 export type ReachRecord = {
   readonly exposes: boolean;
   readonly settings: readonly HeldSetting[];
   readonly returnPath: { readonly table: number; readonly mark: Mark } | undefined;
+  readonly routing: RoutingRecord | undefined;
+  /** Whether what comes out of the tunnel is masqueraded. */
+  readonly masquerades: boolean;
 };
 
-const NOTHING: ReachRecord = { exposes: false, settings: [], returnPath: undefined };
+const NOTHING: ReachRecord = {
+  exposes: false,
+  settings: [],
+  returnPath: undefined,
+  routing: undefined,
+  masquerades: false,
+};
 
 /** The record of a journal, which only runs of this program write. */
 export function readRecord(journal: PlaneJournal): ReachRecord {
@@ -26,6 +46,5 @@ export function readRecord(journal: PlaneJournal): ReachRecord {
 
 export function writeRecord(journal: PlaneJournal, news: Partial<ReachRecord>): void {
   const record = { ...readRecord(journal), ...news };
-  const empty = !record.exposes && record.settings.length === 0 && record.returnPath === undefined;
-  journal.save(empty ? undefined : record);
+  journal.save(sameValue(record, NOTHING) ? undefined : record);
 }

@@ -34,6 +34,17 @@ export function forward(families: readonly Family[], ports: Ports): void {
   }
 }
 
+/**
+ * A filter that asks whether packets come from where their answers would go (rp_filter 1) drops on the outer device
+ * what routers on the way say about a tunnel that takes everything. Of this setting and that of all devices the kernel
+ * takes the larger one (ip-sysctl.rst), and 2 is loose.
+ */
+export function loosen(device: string, ports: Ports): void {
+  const own = `net/ipv4/conf/${device}/rp_filter`;
+  const strict = Math.max(Number(read('net/ipv4/conf/all/rp_filter')), Number(read(own))) === 1;
+  if (strict) change(own, '2', ports);
+}
+
 /** The families that this host forwards only since we have it. */
 export function switchedOn({ journal }: Ports): readonly Family[] {
   const paths = new Set(readRecord(journal).settings.map(({ path }) => path));

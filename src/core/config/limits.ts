@@ -76,3 +76,5 @@ export const EXPOSURE_RATE_MAX = 1_000_000;
 export const EXPOSURE_CONNECTIONS_MAX = 65_536;
 /** Routing tables and rules of `return-path`: numbers that are tried, the first first. */
 export const RETURN_TABLE_FIRST = 14_800;
+/** Likewise of `table auto`. */
+export const ROUTING_TABLE_FIRST = 14_900;

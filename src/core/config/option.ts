@@ -10,6 +10,7 @@ export const GROUPS = {
   outer: 'Outer side (UDP)',
   inner: 'Inner side (tunnel device)',
   reach: 'Services behind a client',
+  everything: 'Everything through the tunnel',
   planes: 'Data plane, queue and nftables',
   hooks: 'Hooks',
   log: 'Log, and who may look',

@@ -2,6 +2,7 @@ import { NUMBER_MAX, STATUS_GROUP, VERBOSITY, VERBOSITY_MAX } from './limits.ts'
 import { flag, valued, type Option } from './option.ts';
 import { AUTHENTICATION_OPTIONS, TIMING_OPTIONS } from './options-authentication.ts';
 import { HOOK_OPTIONS } from './options-hooks.ts';
+import { EVERYTHING_OPTIONS } from './options-everything.ts';
 import { INNER_OPTIONS, OUTER_OPTIONS, PLANE_OPTIONS, REACH_OPTIONS } from './options-network.ts';
 import { configReference, groupName, wholeNumber } from './syntax.ts';
 import { peerName } from './syntax-peers.ts';
@@ -146,6 +147,7 @@ export const OPTIONS: readonly Option[] = [
   ...OUTER_OPTIONS,
   ...INNER_OPTIONS,
   ...REACH_OPTIONS,
+  ...EVERYTHING_OPTIONS,
   ...PLANE_OPTIONS,
   ...HOOK_OPTIONS,
   ...LOG_OPTIONS,

@@ -145,12 +145,20 @@ function buildConfig(
     statusGroup: statusGroupOf(slots),
     nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
     ...returnPathOf(slots),
+    ...everythingOf(slots),
     peers,
   };
 }
 
 function statusGroupOf({ statusGroup = STATUS_GROUP }: Filled): string | undefined {
   return statusGroup === 'none' ? undefined : statusGroup;
+}
+
+function everythingOf({ table, masquerade }: Filled): Pick<TunnelConfig, 'table' | 'masquerade'> {
+  return {
+    ...(table === undefined || table === 'main' ? {} : { table }),
+    ...(masquerade === undefined ? {} : { masquerade }),
+  };
 }
 
 function returnPathOf({

@@ -105,6 +105,9 @@ function checkAddresses(at: Situation): readonly ConfigProblem[] {
       );
     }
   }
+  if (slots.table !== undefined && at.sections.length > 0) {
+    refuseAt('table', 'no sections `peer` in this file: it is for a client with one server');
+  }
   const { outerFamily = 'auto', localIps = [] } = slots;
   if (outerFamily !== 'auto' && localIps.some((ip) => familyOf(ip) !== outerFamily)) {
     refuseAt('localIps', `no other than ${familyName(outerFamily)}: fou-family says so`);

@@ -4,6 +4,7 @@ import type { Port, Seconds } from '../units.ts';
 import type { Exposure } from './exposure.ts';
 import type { ConfigReference } from './syntax.ts';
 import type { Mark } from './syntax-reach.ts';
+import type { RoutingTable } from './syntax-everything.ts';
 import type { PeerId } from './tunnel-config.ts';
 
 /**
@@ -60,6 +61,9 @@ export type Slots = {
   readonly returnPath: 'tunnel' | 'route';
   readonly returnTable: number;
   readonly returnMark: Mark;
+
+  readonly table: RoutingTable;
+  readonly masquerade: true;
 
   readonly queueNumber: number;
   readonly queueLength: number;

@@ -122,6 +122,9 @@ export function findWarnings(
       'visitors come from anywhere, and allowed-ips lets in what it names: leave it out, or add 0.0.0.0/0 (::/0)',
     );
   }
+  if (slots.table !== undefined && slots.allowedIps === undefined) {
+    warnAt('table', 'no effect without allowed-ips, as in `allowed-ips 0.0.0.0/0`');
+  }
   return [
     ...found,
     ...at.settings.flatMap(textWarnings),

@@ -199,7 +199,10 @@ type OfReach =
       readonly value: string;
     } & Failure)
   /** What comes by the tunnel is answered by it: `mark` as nft writes it. */
-  | { readonly kind: 'return-path'; readonly table: number; readonly mark: string };
+  | { readonly kind: 'return-path'; readonly table: number; readonly mark: string }
+  /** What allowed-ips names goes into the tunnel, and by which table. */
+  | { readonly kind: 'led-in'; readonly what: string }
+  | { readonly kind: 'masquerading' };
 
 /** What a session tells. */
 export type SessionTold = Common | OfServer | OfClient;

@@ -165,13 +165,16 @@ const TABLE: Table = {
   'host-setting': ({ setting, value, before }) =>
     line('info', 'setting of this host changed', { setting, value, before }),
   'host-setting-refused': ({ setting, value, ...failure }) =>
-    line('error', 'setting of this host cannot be changed, and exposing needs it', {
+    line('error', 'setting of this host cannot be changed, and the config needs it', {
       setting,
       value,
       ...because(failure),
     }),
   'return-path': ({ table, mark }) =>
     line('info', 'what comes by the tunnel is answered by it', { table, mark }),
+  'led-in': ({ what }) => line('info', 'led into the tunnel', { what }),
+  masquerading: () =>
+    line('info', "what comes out of the tunnel for elsewhere goes there with this host's address"),
   'network-says': ({ remote, says: { kind, ...said } }) =>
     line('debug', `the network says: ${kind}`, { ...at(remote), ...said }),
   'route-not-found': ({ remote, ...failure }) =>

@@ -30,10 +30,13 @@ const HEADER = { family: 0, srcLen: 2, table: 4, action: 7, length: 12 } as cons
 const FRA_SRC = 2;
 const FRA_PRIORITY = 6;
 const FRA_FWMARK = 10;
+const FRA_SUPPRESS_PREFIXLEN = 14;
 const FRA_TABLE = 15;
 const FRA_FWMASK = 16;
 const FRA_PROTOCOL = 21;
 const FR_ACT_TO_TBL = 1;
+/** What a rule that leaves nothing out says. */
+const SUPPRESS_NONE = 0xffff_ffff;
 
 /** A rule that looks a table up. */
 export type RuleSpec = {
@@ -47,13 +50,15 @@ export type RuleSpec = {
   readonly mark?: Mark | undefined;
   /** only those from this address. */
   readonly source?: { readonly ip: Ip; readonly length: number } | undefined;
+  /** Routes of the table with prefixes of this length or shorter do not count: 0 leaves the default route out. */
+  readonly suppressLength?: number | undefined;
 };
 
 /** As the kernel lists one; `table` is 0 where it looks none up. */
 export type Rule = RuleSpec;
 
 function encode(spec: RuleSpec): Uint8Array {
-  const { family, priority, table, protocol, mark, source } = spec;
+  const { family, priority, table, protocol, mark, source, suppressLength } = spec;
   const header = new Uint8Array(HEADER.length);
   header[HEADER.family] = encodeFamily(family);
   header[HEADER.srcLen] = source?.length ?? 0;
@@ -66,6 +71,7 @@ function encode(spec: RuleSpec): Uint8Array {
     ...(mark === undefined
       ? []
       : [attrU32host(FRA_FWMARK, mark.value), attrU32host(FRA_FWMASK, mark.mask)]),
+    ...(suppressLength === undefined ? [] : [attrU32host(FRA_SUPPRESS_PREFIXLEN, suppressLength)]),
     attrU32host(FRA_TABLE, table),
     attrBytes(FRA_PROTOCOL, Uint8Array.of(protocol)),
   ]);
@@ -100,6 +106,7 @@ export function decodeRule(payload: Uint8Array): Decoded<Rule> {
   const reader = attributeReader(payload.subarray(HEADER.length), 'rule');
   const value = reader.u32host(FRA_FWMARK);
   const mask = reader.u32host(FRA_FWMASK);
+  const suppressed = reader.u32host(FRA_SUPPRESS_PREFIXLEN);
   const ip = reader.as(FRA_SRC, decodeIpAttribute(family));
   return reader.done({
     family,
@@ -108,6 +115,7 @@ export function decodeRule(payload: Uint8Array): Decoded<Rule> {
     protocol: reader.bytes(FRA_PROTOCOL)?.[0] ?? 0,
     mark: mask ? { value: value ?? 0, mask } : undefined,
     source: ip && { ip, length: payload[HEADER.srcLen] ?? 0 },
+    suppressLength: suppressed === SUPPRESS_NONE ? undefined : suppressed,
   });
 }
 
@@ -119,6 +127,7 @@ export function sameRule(a: RuleSpec, b: RuleSpec): boolean {
     a.mark?.value === b.mark?.value &&
     a.mark?.mask === b.mark?.mask &&
     a.source?.ip === b.source?.ip &&
-    a.source?.length === b.source?.length
+    a.source?.length === b.source?.length &&
+    a.suppressLength === b.suppressLength
   );
 }

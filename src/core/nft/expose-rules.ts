@@ -154,7 +154,8 @@ function chain(
 /** IFNAMSIZ less what a number of a peer's device may take (fou/device-names.ts). */
 const NAME_LEFT = 9;
 
-function devicesOf(device: string): readonly string[] {
+/** The tunnel device and those of its peers, as nft matches names. */
+export function devicesOf(device: string): readonly string[] {
   // A name without room loses its end to the number.
   const start = device.length > NAME_LEFT ? device.slice(0, NAME_LEFT) : `${device}-`;
   return [device, `${start}*`];

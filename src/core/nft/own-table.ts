@@ -1,6 +1,10 @@
 /** Tables (family inet) that hold the rules of one tunnel and nothing else. */
 
-const KINDS = { expose: 'ipipou-expose-', return: 'ipipou-return-' } as const;
+const KINDS = {
+  expose: 'ipipou-expose-',
+  return: 'ipipou-return-',
+  masquerade: 'ipipou-masquerade-',
+} as const;
 
 /**
  * The table of a tunnel device. What nft's scanner takes for no part of a name stands as its bytes, each behind

@@ -282,6 +282,10 @@ export const unreachable: ReachHost = {
   open: async () => ({
     expose: async () => undefined,
     counts: () => [],
+    lead: async () => undefined,
+    keepOutside: async () => undefined,
+    lookingUp: (work) => work(),
+    facts: () => [],
     close: async () => undefined,
   }),
   clean: async () => undefined,

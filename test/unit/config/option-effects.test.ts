@@ -247,6 +247,8 @@ const EFFECTS: Readonly<Record<string, Case>> = {
     undefined,
     { value: 0x100, mask: 0xff00 },
   ),
+  table: at(`${CLIENT}allowed-ips 0.0.0.0/0\n`, 'table auto', 'config.table', undefined, 'auto'),
+  masquerade: at(TOKEN_SERVER, 'masquerade', 'config.masquerade', undefined, true),
   'tunl-dev': at(SERVER, 'tunl-dev home', 'config.inner.device', 'ipipou0', 'home'),
   'tunl-ip': at(
     SERVER,

@@ -197,11 +197,19 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   ],
   'host-setting-refused': [
     { kind: 'host-setting-refused', setting: 'net.ipv4.ip_forward', value: '1', ...FAILURE },
-    'error setting of this host cannot be changed, and exposing needs it setting=net.ipv4.ip_forward value=1 error=EBUSY hint="ipipou doctor"',
+    'error setting of this host cannot be changed, and the config needs it setting=net.ipv4.ip_forward value=1 error=EBUSY hint="ipipou doctor"',
   ],
   'return-path': [
     { kind: 'return-path', table: 14_800, mark: '0x1000000/0x3f000000' },
     'info what comes by the tunnel is answered by it table=14800 mark=0x1000000/0x3f000000',
+  ],
+  'led-in': [
+    { kind: 'led-in', what: '0.0.0.0/0 by routing table 14900, but 203.0.113.1' },
+    'info led into the tunnel what="0.0.0.0/0 by routing table 14900, but 203.0.113.1"',
+  ],
+  masquerading: [
+    { kind: 'masquerading' },
+    "info what comes out of the tunnel for elsewhere goes there with this host's address",
   ],
   'network-says': [
     { kind: 'network-says', remote, says: { kind: 'too-big', mtu: 1400 } },

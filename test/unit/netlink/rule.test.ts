@@ -15,6 +15,7 @@ import { holdsAgainstBadBytes } from './decoder-checks.ts';
 import { hex } from './hex.ts';
 
 const HEADER = 12;
+const PLAIN = { mark: undefined, source: undefined } as const;
 const spec: RuleSpec = {
   ...{ family: 'ipv4', priority: 14_800, table: 14_801, protocol: 148 },
   mark: { value: 0x0100_0000, mask: 0x3f00_0000 },
@@ -32,6 +33,10 @@ describe.runIf(HOST_IS_LITTLE_ENDIAN)('encoding', () => {
         0800 0200 ac1c0001  0800 0600 d0390000  0800 0a00 00000001  0800 1000 0000003f
         0800 0f00 d1390000  0500 1500 94 000000`),
     });
+    expect(encodeNewRule({ ...spec, ...PLAIN, table: 254, suppressLength: 0 }).payload).toEqual(
+      hex(`02000000 fe000001 00000000
+        0800 0600 d0390000  0800 0e00 00000000  0800 0f00 fe000000  0500 1500 94 000000`),
+    );
     expect(encodeDelRule(spec)).toMatchObject({ type: 33, flags: 0 });
   });
 
@@ -57,6 +62,7 @@ describe('decoding', () => {
         },
       ),
       own: fc.boolean(),
+      suppressLength: fc.option(fc.nat(128), { nil: undefined }),
     });
     fc.assert(
       fc.property(aRule, ({ own, ...rest }) => {

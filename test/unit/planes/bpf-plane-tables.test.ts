@@ -7,6 +7,7 @@ import { routedPrefixes } from '../../../src/adapters/planes/peer-routing.ts';
 import { slices } from '../../../src/adapters/planes/slices.ts';
 import { parseRecord } from '../../../src/adapters/planes/bpf/record.ts';
 import { farName } from '../../../src/adapters/planes/bpf/tunnel-pair.ts';
+import { inner, ip } from '../../rig/addresses.ts';
 
 const address = (number: number): InnerIp => innerIpv4FromNumber(0x0a000000 + number);
 const peer = (number: number) => ({
@@ -71,8 +72,24 @@ describe('inner addresses', () => {
     { what: 'a network only', allowedIps: [net], inner: [own, net], routed: [net] },
   ] as const)('of a peer with $what', ({ allowedIps, inner, routed }) => {
     expect(innerOf({ innerIps: [address(1)], allowedIps })).toEqual(inner);
-    expect(routedPrefixes({ innerIps: [address(1)], allowedIps })).toEqual(routed);
+    expect(routedPrefixes({ innerIps: [address(1)], allowedIps }, {})).toEqual(routed);
   });
+});
+
+it.each([
+  ['auto', [address(1), address(256)]],
+  ['off', [address(1)]],
+  [77, [address(1)]],
+] as const)('table %s leaves the planes routes to', (table, routed) => {
+  const remote = ip('10.9.0.9');
+  const allowedIps = [
+    { ip: address(1), length: 32 },
+    { ip: address(256), length: 24 },
+    { ip: inner('0.0.0.0'), length: 0 },
+    { ip: inner('10.9.0.0'), length: 16 },
+  ];
+  const peer = { innerIps: [address(1)], allowedIps, remote };
+  expect(routedPrefixes(peer, { table }).map((prefix) => prefix.ip)).toEqual(routed);
 });
 
 it('tags are FNV-1a', () => {

@@ -24,20 +24,20 @@ describe('devicePrefixes', () => {
     ['not what the kernel makes', peerOf(DEFAULT_PEER, [own, home]), [home]],
     ['nothing of the only peer', peerOf(DEFAULT_PEER, 'any'), []],
   ])('are %s', (_what, peer, routed) => {
-    expect(devicePrefixes(peer)).toEqual(routed);
+    expect(devicePrefixes(peer, {})).toEqual(routed);
   });
 });
 
 it('claims what a peer may send from, and the inner address of one that takes what is left', () => {
-  expect(claimedPrefixes(peerOf(DEFAULT_PEER, [own, home]))).toEqual([own, home]);
-  expect(claimedPrefixes(peerOf(DEFAULT_PEER, 'any'))).toEqual([own]);
+  expect(claimedPrefixes(peerOf(DEFAULT_PEER, [own, home]), {})).toEqual([own, home]);
+  expect(claimedPrefixes(peerOf(DEFAULT_PEER, 'any'), {})).toEqual([own]);
 });
 
 it('claims nothing that the outer path could be stopped by', () => {
   const peer = peerOf('a', [own, home, everything]);
-  expect(claimedPrefixes(peer)).toEqual([own, home]);
-  expect(claimedPrefixes({ ...peer, remote: ip('10.7.0.9') })).toEqual([own]);
-  expect(claimedPrefixes(peer, ip('10.7.0.9'))).toEqual([own]);
+  expect(claimedPrefixes(peer, {})).toEqual([own, home]);
+  expect(claimedPrefixes({ ...peer, remote: ip('10.7.0.9') }, {})).toEqual([own]);
+  expect(claimedPrefixes(peer, {}, ip('10.7.0.9'))).toEqual([own]);
 });
 
 describe('PeerTable', () => {

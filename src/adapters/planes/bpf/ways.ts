@@ -163,7 +163,7 @@ export class Ways {
   async clear(peer: Peer, { remote }: Path): Promise<void> {
     const before = outerOf(peer);
     if (before === remote.ip) return;
-    const concerned = routedPrefixes(peer).some(
+    const concerned = routedPrefixes(peer, this.#parts.config).some(
       (prefix) => capturesOuter(prefix, before) !== capturesOuter(prefix, remote.ip),
     );
     if (concerned) await this.makeRoutes([peer], remote.ip);
@@ -177,7 +177,7 @@ export class Ways {
       for (const peer of slice) {
         routings.set(peer.id, {
           device,
-          prefixes: routedPrefixes(peer),
+          prefixes: routedPrefixes(peer, this.#parts.config),
           mtu: peer.routeMtu,
           outer: outer ?? outerOf(peer),
         });

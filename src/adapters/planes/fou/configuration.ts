@@ -6,7 +6,7 @@ import type { Admissions } from './admissions.ts';
 import type { Adoption } from './adoption.ts';
 import { freeDeviceName } from './device-names.ts';
 import type { PlaneParts } from './parts.ts';
-import { claimedPrefixes, Peer } from './peer.ts';
+import { Peer } from './peer.ts';
 import { isTunnelOfPort } from './kinds.ts';
 
 /**
@@ -34,7 +34,7 @@ export class Configuration {
 
   /** Prefixes that lead nowhere while nobody is admitted. */
   claimed(): readonly Prefix[] {
-    return this.#parts.peers.all().flatMap((peer) => claimedPrefixes(peer.known, peer.outer));
+    return this.#parts.peers.all().flatMap((peer) => peer.claimed);
   }
 
   /** Makes peers known, or what is known of them this. When it rejects, nothing has changed. */

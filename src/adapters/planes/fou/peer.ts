@@ -72,7 +72,12 @@ export class Peer {
 
   /** Prefixes that get a route out of its device. */
   get prefixes(): readonly Prefix[] {
-    return devicePrefixes(this.known, carries(this.#config.inner, 'ipv6'));
+    return devicePrefixes(this.known, this.#config, carries(this.#config.inner, 'ipv6'));
+  }
+
+  /** Prefixes that lead nowhere while it is not admitted. */
+  get claimed(): readonly Prefix[] {
+    return claimedPrefixes(this.known, this.#config, this.outer);
   }
 
   /** Those of its device: the default peer's IPv4 one has the other end as well, as the description has it. */
@@ -106,9 +111,13 @@ export class Peer {
  * Prefixes that get a route out of a peer's device. To the other end of the device's IPv4 address the kernel
  * makes one itself, which is good where the device has the MTU of the path: where IPv4 is all that is carried.
  */
-export function devicePrefixes(peer: PlanePeer, carriesIpv6 = false): readonly Prefix[] {
+export function devicePrefixes(
+  peer: PlanePeer,
+  config: Pick<TunnelConfig, 'table'>,
+  carriesIpv6 = false,
+): readonly Prefix[] {
   const { id, innerIps } = peer;
-  return routedPrefixes(peer).filter(
+  return routedPrefixes(peer, config).filter(
     (prefix) => carriesIpv6 || !(id === DEFAULT_PEER && isHostOf(prefix, innerIps)),
   );
 }
@@ -133,9 +142,10 @@ const EVERYTHING: readonly Prefix[] = ['0.0.0.0', '::'].flatMap((text) => {
 /** Prefixes that lead nowhere while their peer is not admitted, of one that takes what is left its own address. */
 export function claimedPrefixes(
   peer: PlanePeer,
+  config: Pick<TunnelConfig, 'table'>,
   outer: OuterIp | undefined = peer.remote,
 ): readonly Prefix[] {
-  return routedPrefixes(peer).filter((prefix) => !capturesOuter(prefix, outer));
+  return routedPrefixes(peer, config).filter((prefix) => !capturesOuter(prefix, outer));
 }
 
 /** The path of data as it reaches the guard. */

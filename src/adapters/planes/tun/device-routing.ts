@@ -23,6 +23,7 @@ export class DeviceRouting {
   readonly #routes: PeerRoutes;
   readonly #mtus: PathMtus;
   readonly #peers: KnownPeers;
+  readonly #config: TunnelConfig;
   readonly #log: Log;
   readonly #resized: (mtu: number) => void;
   /** The MTU that the device was given last. */
@@ -44,6 +45,7 @@ export class DeviceRouting {
     this.#routes = new PeerRoutes(route, lastResort(route, config));
     this.#mtus = new PathMtus(route, config);
     this.#peers = peers;
+    this.#config = config;
     this.#log = options.log;
     this.#resized = options.resized;
   }
@@ -112,7 +114,7 @@ export class DeviceRouting {
       peer.id,
       {
         device,
-        prefixes: routedPrefixes(peer),
+        prefixes: routedPrefixes(peer, this.#config),
         mtu: this.#mtus.ofRoutes(peer),
         outer: outerOf(peer),
       },

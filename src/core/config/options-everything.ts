@@ -1,0 +1,33 @@
+import { flag, valued, type Option } from './option.ts';
+import { tableValue } from './syntax-everything.ts';
+
+/** A tunnel that takes everything: the default route, and what belongs to that. */
+export const EVERYTHING_OPTIONS: readonly Option[] = [
+  valued(
+    {
+      name: 'table',
+      group: 'everything',
+      role: 'client',
+      fallback: 'main',
+      fixed: ({ config }) => config.table,
+      help:
+        'Where the routes to allowed-ips are made. main: in the main table, but none that could take the outer ' +
+        'packets of the tunnel in. auto: those as well (0.0.0.0/0, ::/0), in a table of their own by rules of policy ' +
+        'routing, which keep the outer path outside. A number: all in that table, without rules. off: none.',
+    },
+    tableValue,
+    'table',
+  ),
+  flag(
+    {
+      name: 'masquerade',
+      group: 'everything',
+      role: 'server',
+      fixed: ({ config }) => config.masquerade,
+      help:
+        "Forward what comes out of the tunnel for others than this host, with this host's address: for clients " +
+        'with table auto.',
+    },
+    { masquerade: true },
+  ),
+];

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { tableValue } from '../../../src/core/config/syntax-everything.ts';
+import { configError, resolveRun } from './resolve-texts.ts';
+
+const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
+
+test.each([
+  ['main', 'main'],
+  ['auto', 'auto'],
+  ['off', 'off'],
+  ['100', 100],
+  ['4294967295', 4_294_967_295],
+])('table %s', (text, value) => {
+  expect(tableValue.read(text)).toEqual({ ok: true, value });
+});
+
+test.each(['', 'AUTO', '0', '253', '254', '255', '4294967296', '-1', '0x10'])(
+  'no table: "%s"',
+  (text) => {
+    expect(tableValue.read(text)).toMatchObject({ ok: false });
+  },
+);
+
+test('table main is what happens without', () => {
+  expect(resolveRun(`${CLIENT}table main\n`).config).not.toHaveProperty('table');
+});
+
+test('table is for a client with one server, and says what it lacks', () => {
+  expect(configError('server\nauth none\ntable auto\n').message).toContain('table is for a client');
+  const two = `${CLIENT}table auto\npeer a\nfou-remote 192.0.2.2:1\ntunl-peer-ip 10.9.0.7\n`;
+  expect(configError(two).message).toContain('no sections `peer`');
+  expect(resolveRun(`${CLIENT}table auto\n`).warnings.join()).toContain('allowed-ips 0.0.0.0/0');
+  expect(resolveRun(`${CLIENT}table auto\nallowed-ips 0.0.0.0/0\n`).warnings).toEqual([]);
+});
+
+test('masquerade is for a server', () => {
+  expect(configError(`${CLIENT}masquerade\n`).message).toContain('masquerade is for a server');
+});
