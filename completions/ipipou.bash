@@ -84,7 +84,7 @@ _ipipou() {
       'events 0') kinds='config file tunnel' ;;
       'logs 0') kinds='config file tunnel' ;;
       'set 0') kinds='config file tunnel' ;;
-      'set 1') words='peer' ;;
+      'set 1') words='peer verb' ;;
       'set 3') words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove' ;;
       'set '*) words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from' ;;
       'expose 0') kinds='config file tunnel' ;;

@@ -61,7 +61,7 @@ complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a watch -d 'show 
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a events -d 'follow what happens to the tunnels of this network namespace'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a logs -d 'show a tunnel\'s log, wherever it is'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a metrics -d 'tell Prometheus how the tunnels of this network namespace are'
-complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a set -d 'add, change or remove one peer of a running tunnel'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a set -d 'add, change or remove one peer of a running tunnel, or change how much it logs'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a expose -d 'expose services of a peer of a running server'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a unexpose -d 'expose services of a peer no longer'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a syncconf -d 'make a running tunnel\'s peers those of a file'
@@ -162,7 +162,7 @@ complete -c ipipou -n '__ipipou_is metrics' -l no-peers
 complete -c ipipou -n '__ipipou_is metrics' -l openmetrics
 complete -c ipipou -n '__ipipou_is metrics' -l listen -x
 complete -c ipipou -n '__ipipou_at set 0' -F -a '(__ipipou_of config tunnel)'
-complete -c ipipou -n '__ipipou_at set 1' -a 'peer'
+complete -c ipipou -n '__ipipou_at set 1' -a 'peer verb'
 complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove'
 complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from'
 complete -c ipipou -n '__ipipou_at expose 0' -F -a '(__ipipou_of config tunnel)'

@@ -5,17 +5,12 @@ import { resolveText, type Loaded, type Origin } from '../core/config/loaded.ts'
 import type { PeerBase } from '../core/config/peer-view.ts';
 import type { Resolved } from '../core/config/resolve.ts';
 import { needsRestart } from '../core/config/restart.ts';
-import type { FixedConfig, PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
+import { levelOf } from '../core/config/log-level.ts';
+import type { FixedConfig, LogConfig, PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import type { ControlRequest } from '../core/management/requests.ts';
 import { sameValue } from '../core/same-value.ts';
-import type {
-  ControlHandler,
-  ControlListener,
-  ControlReply,
-  PeerChanges,
-  PeerStatus,
-} from '../ports/control.ts';
+import type { ControlReply, PeerChanges, PeerStatus } from '../ports/control.ts';
 import type { ConfigStore } from '../ports/config-store.ts';
 import type { Tell } from '../ports/tell.ts';
 import { writeEdits } from './config-saver.ts';
@@ -48,20 +43,28 @@ type PeerRequest = Exclude<
 >;
 type ChangeRequest = Extract<
   PeerRequest,
-  { readonly request: 'sync' | 'set-peer' | 'remove-peer' | 'save' }
+  { readonly request: 'sync' | 'set-peer' | 'remove-peer' | 'set-verb' | 'save' }
 >;
 
 const NO_EDITS: SectionEdits = new Map();
 
 type Wanted = Extract<Resolved, { readonly action: 'run' | 'reauthenticate' }>;
 
+export type LivePorts = {
+  readonly store: ConfigStore;
+  readonly tell: Tell;
+  /** Has the log take lines up to this level from now on. */
+  readonly setLevel: (level: LogConfig['level']) => void;
+};
+
 export class LiveConfig {
   readonly #load: () => Promise<Loaded>;
   readonly #tunnel: LivePeers;
   readonly #store: ConfigStore;
   readonly #tell: Tell;
-  /** What the tunnel was started with, and cannot change. */
-  readonly #running: FixedConfig;
+  readonly #setLevel: LivePorts['setLevel'];
+  /** What the tunnel was started with, and cannot change, but for the level of its log. */
+  #running: FixedConfig;
   #peers: readonly PeerConfig[];
   #base: PeerBase;
   #origin: Origin;
@@ -79,7 +82,7 @@ export class LiveConfig {
     load: () => Promise<Loaded>,
     loaded: Loaded,
     tunnel: LivePeers,
-    { store, tell }: { readonly store: ConfigStore; readonly tell: Tell },
+    { store, tell, setLevel }: LivePorts,
   ) {
     const { config, base, log: levels } = wantedOf(loaded.resolved);
     const { peers, ...fixed } = config;
@@ -87,6 +90,7 @@ export class LiveConfig {
     this.#tunnel = tunnel;
     this.#store = store;
     this.#tell = tell;
+    this.#setLevel = setLevel;
     this.#running = { config: fixed, log: levels };
     this.#peers = peers;
     this.#base = base;
@@ -112,6 +116,10 @@ export class LiveConfig {
       return reply;
     }
     if (request.request === 'save') return this.#save();
+    if (request.request === 'set-verb') {
+      this.#changeLevel(levelOf(request.verb));
+      return { ok: true };
+    }
     const { peer } = request;
     if (request.request === 'set-peer') {
       const before = this.#peers.find(({ id }) => id === peer);
@@ -179,6 +187,7 @@ export class LiveConfig {
       ? { ...base, timers: this.#base.timers }
       : base;
     this.#origin = origin;
+    this.#changeLevel(log.level);
     this.#tell({ kind: 'config-read', ...changes });
     const said = [
       ...changed.map((option) => `${option}: takes effect after a restart`),
@@ -187,6 +196,16 @@ export class LiveConfig {
     ];
     for (const words of said) this.#tell({ kind: 'config-warning', words });
     return { ok: true, changes, warnings: boundLines(said) };
+  }
+
+  /** Told whatever is logged before and after. */
+  #changeLevel(level: LogConfig['level']): void {
+    const before = this.#running.log.level;
+    if (level === before) return;
+    this.#running = { ...this.#running, log: { ...this.#running.log, level } };
+    this.#setLevel('debug');
+    this.#tell({ kind: 'log-level', level, before });
+    this.#setLevel(level);
   }
 
   async #page(after: string | undefined): Promise<ControlReply> {
@@ -207,23 +226,6 @@ export class LiveConfig {
     this.#last = done;
     return done;
   }
-}
-
-/** A listener whose requests about peers go to `live`, which is there once the tunnel is up. */
-export function withLiveConfig(
-  listener: ControlListener,
-  live: () => LiveConfig | undefined,
-): ControlListener {
-  const notYet: ControlReply = { ok: false, error: 'the tunnel is not up yet' };
-  const route =
-    (handler: ControlHandler): ControlHandler =>
-    async (request) => {
-      if (request.request === 'status' || request.request === 'reauthenticate') {
-        return handler(request);
-      }
-      return (await live()?.answer(request)) ?? notYet;
-    };
-  return { listen: (place, handler, feed) => listener.listen(place, route(handler), feed) };
 }
 
 function wantedOf(resolved: Resolved): Wanted {

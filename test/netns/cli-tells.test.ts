@@ -148,6 +148,28 @@ test('show tells single fields, a line a peer', async () => {
   });
 });
 
+test('how much is logged changes while it runs', async () => {
+  const { server } = scene.lab;
+  const s = await scene.start(server, changed(SERVER, 'verb 1'));
+  await s.ready();
+  const run = (...args: readonly string[]) => scene.hosts.run(server, args);
+  const before = s.program.output();
+  expect(await run('set', 'ipipou0', 'verb', '3')).toMatchObject({
+    ...{ code: 0, stderr: '', stdout: 'ipipou0: logs up to level debug\n' },
+  });
+  await s.program.waitFor(/info log level changed level=debug before=warn/);
+  const c = await scene.start(scene.lab.client(), CLIENT);
+  await Promise.all([s.established(), c.established()]);
+  await s.program.waitFor(/info established/);
+  expect(before).not.toContain('info ');
+  expect(await run('reload', 'ipipou0')).toMatchObject({ code: 0 });
+  await s.program.waitFor(/info log level changed level=warn before=debug/);
+  expect(await run('set', 'ipipou0', 'verb', '4')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('verb takes a number from 0 to 3') as string,
+  });
+});
+
 test('watch shows a line a peer with what passes, until it is interrupted', async () => {
   const s = await scene.start(scene.lab.server, SERVER);
   await s.ready();

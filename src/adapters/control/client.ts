@@ -3,8 +3,8 @@ import { NoAnswer } from '../../core/errors.ts';
 import {
   formatRequest,
   parseObject,
+  REQUESTS,
   whyForeignReply,
-  type ControlRequest,
 } from '../../core/management/requests.ts';
 import {
   CONTROL_PATIENCE,
@@ -12,7 +12,6 @@ import {
   type ControlClient,
   type ControlReply,
   type FeedLine,
-  type Patience,
 } from '../../ports/control.ts';
 import { readLine } from './first-line.ts';
 
@@ -22,9 +21,10 @@ const replyMax = (): number => CONTROL_REPLY_MAX;
 export const controlClient: ControlClient = {
   async ask(path, request) {
     const socket = createConnection(path);
+    const patience = CONTROL_PATIENCE[REQUESTS[request.request].wait];
     try {
       socket.write(`${formatRequest(request)}\n`);
-      return readReply(await readLine(socket, replyMax, patienceFor(request)));
+      return readReply(await readLine(socket, replyMax, patience));
     } catch (error) {
       throw noAnswer(path, error);
     } finally {
@@ -80,11 +80,4 @@ function readReply(line: string): ControlReply {
   const foreign = whyForeignReply(reply);
   if (foreign !== undefined) return { ok: false, error: foreign };
   return reply as ControlReply;
-}
-
-function patienceFor({ request }: ControlRequest): Patience {
-  const all = request === 'sync' || request === 'reload' || request === 'save';
-  if (all) return CONTROL_PATIENCE.changes;
-  const changes = request === 'set-peer' || request === 'remove-peer';
-  return changes ? CONTROL_PATIENCE.change : CONTROL_PATIENCE.question;
 }

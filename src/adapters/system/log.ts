@@ -16,7 +16,7 @@ const PRIORITY: Readonly<Record<LogLevel, number>> = { error: 3, warn: 4, info: 
 
 const RANK: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
 
-/** A log that gives lines to `write`. */
+/** A log that gives lines to `write`; the options are looked at for every line. */
 export function createLog(write: (line: string) => void, options: LogOptions): Log {
   return (level, event, fields) => {
     if (RANK[level] > RANK[options.level]) return;

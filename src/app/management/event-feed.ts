@@ -2,7 +2,7 @@ import type { PeerId } from '../../core/config/tunnel-config.ts';
 import type { TunnelEvent } from '../../core/events/event.ts';
 import { wordsOf } from '../../core/events/words.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { ControlListener, EventFeed, ToldEvent } from '../../ports/control.ts';
+import type { EventFeed, ToldEvent } from '../../ports/control.ts';
 import type { Tell } from '../../ports/tell.ts';
 
 /** Passes on what a tunnel tells of itself to whoever follows it. Nobody does: it costs nothing. */
@@ -34,9 +34,4 @@ export class LiveFeed implements EventFeed {
     const told = { at: this.#clock.now().unix, peer, kind, level, words, fields, values };
     for (const take of this.#followers) take(told);
   }
-}
-
-/** A listener whose clients may follow a feed. */
-export function withFeed(listener: ControlListener, feed: EventFeed): ControlListener {
-  return { listen: (place, handler) => listener.listen(place, handler, feed) };
 }

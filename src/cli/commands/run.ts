@@ -1,6 +1,7 @@
 import { TunnelHooks } from '../../app/hooks.ts';
-import { LiveFeed, withFeed } from '../../app/management/event-feed.ts';
-import { LiveConfig, withLiveConfig } from '../../app/live-config.ts';
+import { LiveConfig } from '../../app/live-config.ts';
+import { atDesk } from '../../app/management/desk.ts';
+import { LiveFeed } from '../../app/management/event-feed.ts';
 import { toldTo } from '../../app/told-to.ts';
 import { openTunnel, type Tunnel } from '../../app/tunnel.ts';
 import { limitGarbage } from '../../adapters/system/heap.ts';
@@ -9,7 +10,7 @@ import type { Loaded } from '../../core/config/loaded.ts';
 import type { Resolved } from '../../core/config/resolve.ts';
 import { formatHelp } from '../../core/config/text/help.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
-import type { Log } from '../../ports/log.ts';
+import type { Log, LogLevel } from '../../ports/log.ts';
 import type { Tell } from '../../ports/tell.ts';
 import { reporterOf, type Reporter } from '../background.ts';
 import type { Command, CommandContext } from '../command.ts';
@@ -76,7 +77,7 @@ async function bringUp(
   const machine = await context.machine();
   machine.forbidCoreDumps();
   const inJournal = writesToJournal(context.env['JOURNAL_STREAM']);
-  const log = makeLog(resolved, reporter, inJournal);
+  const { log, setLevel } = makeLog(resolved, reporter, inJournal);
   const feed = new LiveFeed(machine.clock);
   const told = feed.besides(toldTo(log));
   const hooks = new TunnelHooks(resolved.config, machine.hooks);
@@ -92,6 +93,7 @@ async function bringUp(
       resolved,
       machine,
       log,
+      setLevel,
       feed,
       hooks,
       tell,
@@ -106,18 +108,28 @@ async function bringUp(
 
 type Wanted = Extract<Resolved, { readonly action: 'run' | 'reauthenticate' }>;
 
-function makeLog({ log }: Wanted, reporter: Reporter | undefined, inJournal: boolean): Log {
-  if (reporter === undefined) return createLog(writeStderr, { ...log, priority: inJournal });
-  const file = createLog(openLogFile(reporter.logPath), log);
+/** A log, and what changes its level. */
+function makeLog(
+  wanted: Wanted,
+  reporter: Reporter | undefined,
+  inJournal: boolean,
+): Pick<Running, 'log' | 'setLevel'> {
+  const options = { ...wanted.log, priority: reporter === undefined && inJournal };
+  const setLevel = (level: LogLevel): void => {
+    options.level = level;
+  };
+  if (reporter === undefined) return { log: createLog(writeStderr, options), setLevel };
+  const file = createLog(openLogFile(reporter.logPath), options);
   const warnings = createLog((line) => reporter.said(line.trimEnd()), {
-    level: log.level === 'error' ? 'error' : 'warn',
+    level: wanted.log.level === 'error' ? 'error' : 'warn',
     time: false,
     pid: false,
   });
-  return (level, event, fields) => {
+  const log: Log = (level, event, fields) => {
     file(level, event, fields);
     warnings(level, event, fields);
   };
+  return { log, setLevel };
 }
 
 type Running = {
@@ -127,6 +139,7 @@ type Running = {
   readonly resolved: Wanted;
   readonly machine: Machine;
   readonly log: Log;
+  readonly setLevel: (level: LogLevel) => void;
   readonly feed: LiveFeed;
   readonly hooks: TunnelHooks;
   readonly tell: Tell;
@@ -142,7 +155,7 @@ async function stayUp(options: Running): Promise<ExitCode> {
   const { context, reporter } = options;
   const { config } = resolved;
   const later: { live?: LiveConfig } = {};
-  const control = withLiveConfig(withFeed(machine.control, feed), () => later.live);
+  const control = atDesk(machine.control, { feed, live: () => later.live });
   const host = machine.openHost();
   try {
     const origin = { configPath: loaded.configPath, log: logPlace };
@@ -153,6 +166,7 @@ async function stayUp(options: Running): Promise<ExitCode> {
     const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, {
       store: machine.configs,
       tell,
+      setLevel: options.setLevel,
     });
     later.live = live;
     tell({ kind: 'ready', role: config.role, device: config.inner.device });

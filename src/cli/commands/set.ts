@@ -1,7 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { askDaemon } from '../../app/management/ask-daemon.ts';
+import { VERBOSITY_MAX } from '../../core/config/limits.ts';
+import { levelOf } from '../../core/config/log-level.ts';
+import { parseDecimal } from '../../core/config/syntax.ts';
 import { IpipouError } from '../../core/errors.ts';
-import { EXIT } from '../../core/exit-codes.ts';
+import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
+import { misuse } from '../arguments.ts';
 import { warningsText } from '../changes-text.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRun } from '../find-run.ts';
@@ -11,21 +15,30 @@ import { reasonOf } from '../print-error.ts';
 
 export const setCommand: Command = {
   name: 'set',
-  summary: 'add, change or remove one peer of a running tunnel',
+  summary: 'add, change or remove one peer of a running tunnel, or change how much it logs',
   usage: `ipipou set NAME|FILE|DEVICE peer PEER OPTION [VALUE] …
 ipipou set NAME|FILE|DEVICE peer PEER remove
+ipipou set NAME|FILE|DEVICE verb N
 
 Options are those of a \`peer\` section. A new peer inherits what its section would; a change keeps
 what is not named, and the traffic of other peers goes on. Files are left as they are until
 \`ipipou save\`; without it the next reload forgets what they do not say. Others see the arguments of
-a command: a secret is better given as @PATH, the file that holds it, or as -, for standard input.`,
+a command: a secret is better given as @PATH, the file that holds it, or as -, for standard input.
+\`verb\` is the option of that name: what is logged, from now on and until the next reload.`,
   endsAtOnce: true,
   async run(args, context) {
     const [tunnel, keyword, peer, ...words] = args;
+    if (tunnel !== undefined && keyword === 'verb' && words.length === 0) {
+      return setVerb(tunnel, peer ?? '', context);
+    }
     if (tunnel === undefined || keyword !== 'peer' || peer === undefined || words.length === 0) {
-      throw new IpipouError('arguments', 'set: expected a tunnel, `peer`, its name, and options', {
-        hint: 'ipipou help set',
-      });
+      throw new IpipouError(
+        'arguments',
+        'set: expected a tunnel, and `peer`, its name, and options, or `verb N`',
+        {
+          hint: 'ipipou help set',
+        },
+      );
     }
     const remove = words.length === 1 && words[0] === 'remove';
     const { options, openSecrets } = remove
@@ -52,6 +65,16 @@ a command: a secret is better given as @PATH, the file that holds it, or as -, f
     return EXIT.ok;
   },
 };
+
+async function setVerb(tunnel: string, text: string, context: CommandContext): Promise<ExitCode> {
+  const verb = parseDecimal(text, 0, VERBOSITY_MAX);
+  if (verb === undefined) throw misuse('set', `verb takes a number from 0 to ${VERBOSITY_MAX}`);
+  const machine = await context.machine();
+  const entry = findRun(tunnel, machine.runs);
+  await askDaemon(entry, machine, { request: 'set-verb', verb });
+  context.stdout(`${entry.device}: logs up to level ${levelOf(verb)}\n`);
+  return EXIT.ok;
+}
 
 /** Reads what `@PATH` or `-` stands for; standard input once. */
 function secretReader(context: CommandContext): (where: string) => Promise<string> {

@@ -104,7 +104,6 @@ const LOG_OPTIONS: readonly Option[] = [
       name: 'verb',
       group: 'log',
       fallback: `${VERBOSITY}`,
-      fixed: ({ log }) => log.level,
       help: 'How much to log: 0 errors, 1 warnings, 2 information, 3 everything.',
     },
     wholeNumber('N', 0, VERBOSITY_MAX),

@@ -8,8 +8,8 @@ import {
   QUEUE_LENGTH,
   STATUS_GROUP,
   VERBOSITY,
-  VERBOSITY_MAX,
 } from './limits.ts';
+import { levelOf } from './log-level.ts';
 import { mergeSources, type Merged } from './merge.ts';
 import type { ParsedArguments } from './parse-argv.ts';
 import { FOREIGN } from './parse-file.ts';
@@ -106,7 +106,7 @@ function countMore({ settings }: Merged): number {
 
 function chooseLevel(merged: Merged): LogConfig['level'] {
   const wanted = (merged.slots.verbosity ?? VERBOSITY) + countMore(merged);
-  return (['error', 'warn', 'info', 'debug'] as const)[Math.min(wanted, VERBOSITY_MAX)] ?? 'debug';
+  return levelOf(wanted);
 }
 
 function hooksOf(slots: Filled): Hooks {

@@ -5,6 +5,7 @@
  */
 import type { Endpoint, OuterIp } from '../addr.ts';
 import type { Refused } from '../auth/refusal.ts';
+import type { LogConfig } from '../config/tunnel-config.ts';
 import type { HookName } from '../hooks.ts';
 import type { Millis, Seconds } from '../units.ts';
 import type { IcmpError } from '../wire/icmp-error.ts';
@@ -95,6 +96,8 @@ type OfClient =
   /** Somebody on the way says that packets to a server that had answered do not arrive. */
   | ({ readonly kind: 'unreachable'; readonly remote: Endpoint } & Undelivered);
 
+type LogLevel = LogConfig['level'];
+
 /** Something failed: what, and what to do about it where that is known. */
 export type Failure = { readonly error: string; readonly hint?: string | undefined };
 type Failed<Kind extends string> = { readonly kind: Kind } & Failure;
@@ -136,6 +139,8 @@ type OfDaemon =
   /** What is said about options, in words. */
   | { readonly kind: 'config-warning'; readonly words: string }
   | Failed<'config-refused'>
+  /** The most talkative level that is logged. */
+  | { readonly kind: 'log-level'; readonly level: LogLevel; readonly before: LogLevel }
   /** A command of the operator. */
   | ({ readonly kind: 'hook-failed'; readonly hook: HookName } & Failure)
   /** Too many wait, or the tunnel ends. */

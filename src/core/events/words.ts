@@ -120,6 +120,7 @@ const TABLE: Table = {
     line('info', 'config read again', { added, changed, kept, removed }),
   'config-warning': ({ words }) => line('warn', words),
   'config-refused': (failure) => line('error', 'the config stays as it was', because(failure)),
+  'log-level': ({ level, before }) => line('info', 'log level changed', { level, before }),
   reauthenticating: () => line('info', 'authenticating again, as asked'),
   'not-reauthenticating': (failure) => line('warn', 'not authenticating again', because(failure)),
   'hook-failed': ({ hook, ...failure }) =>

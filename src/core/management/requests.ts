@@ -3,6 +3,8 @@
  * line. docs/CONTROL.md describes it for programs.
  */
 
+import { VERBOSITY_MAX } from '../config/limits.ts';
+
 /** Name and version stand in every reply. A request or reply that means something else than before makes one more. */
 export const PROTOCOL = 'ipipou';
 export const PROTOCOL_VERSION = 1;
@@ -23,6 +25,8 @@ export type ControlRequest =
   | { readonly request: 'remove-peer'; readonly peer: string }
   /** Makes the peers those of a file; `source` is its name, for messages. */
   | { readonly request: 'sync'; readonly source: string; readonly text: string }
+  /** How much is logged from now on: `verb` as the option has it. */
+  | { readonly request: 'set-verb'; readonly verb: number }
   /** Writes what `set-peer` and `remove-peer` have changed into the tunnel's own file. */
   | { readonly request: 'save' }
   /** Reads the tunnel's own files again. */
@@ -40,14 +44,17 @@ export type Access = 'read' | 'root';
 
 type Row<N extends Name> = {
   readonly access: Access;
+  /** How long its answer may take: it is about what is known, one change, or as many as there may be. */
+  readonly wait: 'question' | 'change' | 'changes';
   /** The request that the fields of a line spell; undefined when they spell none. */
   readonly read: (fields: Fields) => Extract<AnyRequest, { readonly request: N }> | undefined;
 };
 
 export const REQUESTS: { readonly [N in Name]: Row<N> } = {
-  status: { access: 'read', read: () => ({ request: 'status' }) },
+  status: { access: 'read', wait: 'question', read: () => ({ request: 'status' }) },
   peers: {
     access: 'read',
+    wait: 'question',
     read: ({ after }) => {
       if (after === undefined) return { request: 'peers' };
       return typeof after === 'string' ? { request: 'peers', after } : undefined;
@@ -55,14 +62,16 @@ export const REQUESTS: { readonly [N in Name]: Row<N> } = {
   },
   peer: {
     access: 'read',
+    wait: 'question',
     read: ({ peer }) => (typeof peer === 'string' ? { request: 'peer', peer } : undefined),
   },
-  events: { access: 'read', read: () => ({ request: 'events' }) },
-  reauthenticate: { access: 'root', read: () => ({ request: 'reauthenticate' }) },
-  reload: { access: 'root', read: () => ({ request: 'reload' }) },
-  save: { access: 'root', read: () => ({ request: 'save' }) },
+  events: { access: 'read', wait: 'question', read: () => ({ request: 'events' }) },
+  reauthenticate: { access: 'root', wait: 'question', read: () => ({ request: 'reauthenticate' }) },
+  reload: { access: 'root', wait: 'changes', read: () => ({ request: 'reload' }) },
+  save: { access: 'root', wait: 'changes', read: () => ({ request: 'save' }) },
   'set-peer': {
     access: 'root',
+    wait: 'change',
     read: ({ peer, options }) => {
       if (typeof peer !== 'string' || !Array.isArray(options)) return undefined;
       return options.every(isOption) ? { request: 'set-peer', peer, options } : undefined;
@@ -70,10 +79,20 @@ export const REQUESTS: { readonly [N in Name]: Row<N> } = {
   },
   'remove-peer': {
     access: 'root',
+    wait: 'change',
     read: ({ peer }) => (typeof peer === 'string' ? { request: 'remove-peer', peer } : undefined),
+  },
+  'set-verb': {
+    access: 'root',
+    wait: 'change',
+    read: ({ verb }) => {
+      if (typeof verb !== 'number' || !Number.isInteger(verb)) return undefined;
+      return verb >= 0 && verb <= VERBOSITY_MAX ? { request: 'set-verb', verb } : undefined;
+    },
   },
   sync: {
     access: 'root',
+    wait: 'changes',
     read: ({ source, text }) => {
       if (typeof source !== 'string' || typeof text !== 'string') return undefined;
       return { request: 'sync', source, text };

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { withLiveConfig, type LiveConfig } from '../../../src/app/live-config.ts';
+import type { LiveConfig } from '../../../src/app/live-config.ts';
+import { atDesk } from '../../../src/app/management/desk.ts';
 import { loadConfig } from '../../../src/cli/load-config.ts';
 import type { ControlRequest } from '../../../src/core/management/requests.ts';
 import type { ControlHandler } from '../../../src/ports/control.ts';
@@ -109,10 +110,10 @@ describe('syncconf', () => {
 
   test('what only a restart can change is named', async () => {
     const { config, logged } = await live(TOP + A);
-    const reply = await config.answer(sync(`${TOP}fou-local-port 7\nverb 3\n${A}`));
+    const reply = await config.answer(sync(`${TOP}fou-local-port 7\nno-log-pid\n${A}`));
     const words = [
       'fou-local-port: takes effect after a restart',
-      'verb: takes effect after a restart',
+      'no-log-pid: takes effect after a restart',
     ];
     expect(reply).toMatchObject({ ok: true, warnings: words });
     expect(logged.filter((line) => line.startsWith('warn'))).toHaveLength(2);
@@ -132,6 +133,26 @@ describe('syncconf', () => {
     if (text === 'auth-keygen') expect(reply).toMatchObject({ ok: false });
     else expect(reply).toMatchObject({ ok: false, error: expect.stringContaining(words) });
     expect(tunnel.calls).toEqual([]);
+  });
+});
+
+describe('how much is logged', () => {
+  test('changes by request, and is told once, whatever is logged before and after', async () => {
+    const { config, levels, logged } = await live(TOP + A);
+    expect(await config.answer({ request: 'set-verb', verb: 0 })).toEqual({ ok: true });
+    expect(await config.answer({ request: 'set-verb', verb: 0 })).toEqual({ ok: true });
+    expect(levels).toEqual(['debug', 'error']);
+    expect(logged).toEqual(['info log level changed {"level":"error","before":"info"}']);
+  });
+
+  test('is what the file says again after a reload', async () => {
+    const { config, levels, rewrite } = await live(TOP + A);
+    await config.answer({ request: 'set-verb', verb: 3 });
+    await config.reload();
+    expect(levels).toEqual(['debug', 'debug', 'debug', 'info']);
+    rewrite(`${TOP}verb 1\n${A}`);
+    expect(await config.reload()).toMatchObject({ ok: true, warnings: [] });
+    expect(levels.at(-1)).toBe('warn');
   });
 });
 
@@ -250,14 +271,16 @@ test('requests about peers go to the config once it is there, others to the tunn
   const { config } = await live(TOP + A);
   const later: { live?: LiveConfig } = {};
   let handler: ControlHandler | undefined;
-  const listener = withLiveConfig(
+  const feed = { follow: () => () => undefined };
+  const listener = atDesk(
     {
-      async listen(_, given) {
+      async listen(_, given, followed) {
         handler = given;
+        expect(followed).toBe(feed);
         return async () => undefined;
       },
     },
-    () => later.live,
+    { live: () => later.live, feed },
   );
   await listener.listen({ path: '' }, async ({ request }) => ({
     ok: false,

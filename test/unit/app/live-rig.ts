@@ -89,13 +89,15 @@ export async function live(text: string, ...more: readonly string[]) {
   const tunnel = new Told();
   for (const peer of loaded.resolved.config.peers) tunnel.peers.set(peer.id, peer);
   const logged: string[] = [];
+  const levels: string[] = [];
   const config = new LiveConfig(() => loadConfig(argv), loaded, tunnel, {
     store: configStore,
+    setLevel: (level) => void levels.push(level),
     tell: toldTo((level, event, fields) => {
       logged.push(`${level} ${event} ${JSON.stringify(fields)}`);
     }),
   });
   const rewrite = (next: string): void => writeFileSync(file, next);
   const read = (): string => readFileSync(file, 'utf8');
-  return { config, tunnel, logged, file, rewrite, read };
+  return { config, tunnel, levels, logged, file, rewrite, read };
 }

@@ -248,7 +248,7 @@ test('what an option changes in a running tunnel stands in one row for each slot
   const untold = OPTIONS.flatMap(({ name, slots }) =>
     slots.filter((slot) => !told.includes(slot)).map((slot) => `${name}: ${slot}`),
   );
-  // What is no part of a tunnel's config, or follows from it.
+  // What is no part of a tunnel's config, follows from it, or changes while it runs.
   expect(untold).toEqual([
     'config: configFile',
     'peer: peer',
@@ -258,6 +258,7 @@ test('what an option changes in a running tunnel stands in one row for each slot
     'auth: auth',
     'auth-key-type: keyType',
     'auth-keygen: keygen',
+    'verb: verbosity',
     'v: moreVerbose',
   ]);
 });

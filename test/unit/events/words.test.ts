@@ -148,6 +148,10 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'config-refused', error: 'no such file' },
     'error the config stays as it was error="no such file"',
   ],
+  'log-level': [
+    { kind: 'log-level', level: 'debug', before: 'info' },
+    'info log level changed level=debug before=info',
+  ],
   reauthenticating: [{ kind: 'reauthenticating' }, 'info authenticating again, as asked'],
   'not-reauthenticating': [
     { kind: 'not-reauthenticating', error: 'a server does not authenticate; its clients do' },

@@ -20,6 +20,7 @@ const ALL: { readonly [Name in AnyRequest['request']]: AnyRequest } = {
   save: { request: 'save' },
   'set-peer': { request: 'set-peer', peer: 'a', options: [['keepalive', '5']] },
   'remove-peer': { request: 'remove-peer', peer: 'a' },
+  'set-verb': { request: 'set-verb', verb: 3 },
   sync: { request: 'sync', source: '/a', text: 'peer a\n' },
 };
 
