@@ -22,6 +22,8 @@ const DEMO_PACKAGES = [
 /** Of the other tunnels in the contest, and of what reads the metrics. */
 const NETNS_PACKAGES = [
   ...DEMO_PACKAGES,
+  // Another implementation of Noise.
+  'python3-dissononce',
   'prometheus',
   ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools', 'openssh-client'],
   // The shells that completions are for, what finds fault with packages, and what runs the package's service.
