@@ -28,6 +28,8 @@ const NETNS_PACKAGES = [
   ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools', 'openssh-client'],
   // The shells that completions are for, what finds fault with packages, and what runs the package's service.
   ...['zsh', 'fish', 'lintian', 'systemd'],
+  // What people have at home.
+  ...['nginx-light', 'openssh-server', 'curl'],
 ];
 /** Of a virtual machine with Debian's kernel. */
 const TEST_PACKAGES = [
@@ -36,7 +38,7 @@ const TEST_PACKAGES = [
 ];
 const PACKAGES = {
   ...{ code: [], demo: DEMO_PACKAGES, netns: NETNS_PACKAGES, test: TEST_PACKAGES },
-  bench: [...TEST_PACKAGES, 'openssh-server', 'linux-perf'],
+  bench: [...TEST_PACKAGES, 'haproxy', 'socat', 'linux-perf'],
 };
 /**
  * The oldest releases that will do, one of a major version; later major versions than the last will, too.

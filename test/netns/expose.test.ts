@@ -95,7 +95,7 @@ test('a service takes as many connections as it has room for, and no more', asyn
   expect(seen).toContain('no answer');
   expect(await scene.visit('udp/27015', { from: VISITORS })).toEqual(themselves(VISITORS));
   expect(await shown()).toMatch(/exposed +tcp\/443: \d+ connections?, \d+ refused, /);
-  expect(await shown()).toMatch(/exposed +udp\/27015: 20 connections, \d/);
+  expect(await shown()).toMatch(/exposed +udp\/27015: 50 connections, \d/);
 
   // Those that are open count, whoever has them; here the server itself.
   expect(await set('expose', 'tcp/443 rate none connections 2')).toMatchObject({ code: 0 });

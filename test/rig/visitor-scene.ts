@@ -12,12 +12,12 @@ import { patience } from './patience.ts';
  * Services behind NAT that visitors reach at the server's address. To the lab (src/adapters/lab/topology.ts) come
  *
  *   VISITOR                              SERVER            CLIENT                       CONTAINER
- *   v0 198.51.100.10 … .29 ───────── v0 198.51.100.1       c0 172.20.0.1 ──────────── c0 172.20.0.2
+ *   v0 198.51.100.10 … .59 ───────── v0 198.51.100.1       c0 172.20.0.1 ──────────── c0 172.20.0.2
  *      2001:db8:51::10 …                2001:db8:51::1        publishes 8080 as Docker does
  *
  * Nobody at home has a route to visitors: an answer that takes the default route is lost.
  */
-export const VISITORS = Array.from({ length: 20 }, (_, number) => `198.51.100.${10 + number}`);
+export const VISITORS = Array.from({ length: 50 }, (_, number) => `198.51.100.${10 + number}`);
 export const VISITORS6 = ['2001:db8:51::10', '2001:db8:51::11'];
 export const SERVER = '203.0.113.1';
 export const SERVER6 = '2001:db8::1';
@@ -25,6 +25,8 @@ export const SERVER6 = '2001:db8::1';
 /** The lab with visitors, and what runs at home: at 443 and, over UDP, 27015 of the client, 8080 and 444 of the container. */
 export type VisitorScene = {
   readonly base: LabScene;
+  /** The namespace of visitors. */
+  readonly visitor: string;
   readonly services: readonly Program[];
   /** Standard output of a program that must succeed. */
   readonly sure: (namespace: string, argv: readonly string[]) => Promise<string>;
@@ -153,5 +155,5 @@ export function visitorScene(): VisitorScene {
     return daemons;
   }
 
-  return { base: scene, services, sure, serve, visit, both };
+  return { base: scene, visitor, services, sure, serve, visit, both };
 }
