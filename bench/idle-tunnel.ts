@@ -126,6 +126,9 @@ export async function openScene(
         facts: () => [],
         close: async () => undefined,
       }),
+      killSwitch: () => {
+        throw new Error('none is asked for');
+      },
       clean: async () => undefined,
     },
     resolver: { resolve: async () => [] },

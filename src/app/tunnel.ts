@@ -19,7 +19,7 @@ import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { Tell } from '../ports/tell.ts';
-import type { Reach, ReachHost } from '../ports/reach.ts';
+import type { KillSwitchGuard, Reach, ReachHost } from '../ports/reach.ts';
 import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
 import { choosePlane } from './choose-plane.ts';
 import { Driver } from './driver.ts';
@@ -94,7 +94,8 @@ export class Tunnel {
 
   /** Makes the tunnel's peers those of a list; the others are not touched. Rejects as the plane does. */
   syncPeers(peers: readonly PeerConfig[]): Promise<PeerChanges> {
-    const { exposures, reach, ports } = this.#parts;
+    const { exposures, reach, ports, killSwitch } = this.#parts;
+    killSwitch?.allow(peers);
     return exposures.replace(peers, async () => {
       const changes = await syncPeers(this.#driver, peers, ports.clock);
       await reach.lead(peers);
@@ -104,7 +105,8 @@ export class Tunnel {
 
   /** Adds a peer or changes one; with an unchanged proof its session goes on. Rejects as the plane does. */
   setPeer(peer: PeerConfig): Promise<void> {
-    const { exposures, reach, ports } = this.#parts;
+    const { exposures, reach, ports, killSwitch } = this.#parts;
+    killSwitch?.allow([peer]);
     return exposures.set(peer, async () => {
       await setPeer(this.#driver, peer, ports.clock);
       await reach.lead([peer]);
@@ -133,9 +135,12 @@ export class Tunnel {
   async answer(request: ControlRequest): Promise<ControlReply> {
     try {
       if (request.request === 'status') {
-        const { config, keeper, ports, reach } = this.#parts;
+        const { config, keeper, ports, reach, killSwitch } = this.#parts;
         const status = await tunnelStatus(config, keeper.record, this.#driver, ports.clock);
-        return { ok: true, status: { ...status, around: reach.facts() } };
+        return {
+          ok: true,
+          status: { ...status, around: [...reach.facts(), ...(killSwitch?.facts() ?? [])] },
+        };
       }
       await this.reauthenticate();
       return { ok: true };
@@ -146,9 +151,10 @@ export class Tunnel {
 
   /**
    * Takes everything down that the tunnel made; after `hurry` aborts without waiting for packets
-   * in hand. Rejects with exit `cleanUp` when something stays.
+   * in hand. Rejects with exit `cleanUp` when something stays. A kill switch stays where the tunnel has failed.
    */
-  async close(hurry?: AbortSignal): Promise<void> {
+  async close(hurry?: AbortSignal, why: 'down' | 'failed' = 'down'): Promise<void> {
+    this.#parts.ending.why = why;
     this.#parts.ports.notify.stopping();
     this.#parts.keeper.setLife('ending');
     const hasten = (): void => this.#parts.hurry.abort();
@@ -158,6 +164,9 @@ export class Tunnel {
   }
 }
 
+/** Why a tunnel ends; a start that does not get far enough has failed. */
+type Ending = { why: 'down' | 'failed' };
+
 /** What a tunnel was opened with. */
 type TunnelParts = {
   readonly config: TunnelConfig;
@@ -165,6 +174,8 @@ type TunnelParts = {
   readonly keeper: RunKeeper;
   readonly exposures: Exposures;
   readonly reach: Reach;
+  readonly killSwitch: KillSwitchGuard | undefined;
+  readonly ending: Ending;
   /** Aborted when the end must not wait for work in hand. */
   readonly hurry: AbortController;
 };
@@ -216,6 +227,13 @@ async function acquire(
     since: clock.now().unix,
   });
 
+  const around = { config, journal: keeper.reach, tell };
+  const ending: Ending = { why: 'failed' };
+  const killSwitch = config.killSwitch && ports.reach.killSwitch(around, config.peers);
+  undo.push('kill switch', () =>
+    ending.why === 'down' ? killSwitch?.remove() : killSwitch?.leave(),
+  );
+
   const inbox = new Inbox(tell);
   const plane = await factory.open({
     config,
@@ -227,7 +245,7 @@ async function acquire(
   undo.push('data plane', () => closePlane(plane, keeper));
   undo.push('packets in hand', () => inbox.close());
 
-  const reach = await ports.reach.open({ config, journal: keeper.reach, tell });
+  const reach = await ports.reach.open(around);
   undo.push('what is around the tunnel', () => reach.close());
   const exposures = new Exposures(reach, tell);
   await exposures.begin(config.peers);
@@ -274,7 +292,7 @@ async function acquire(
   const stopWatching = ports.host.onChange(() => void followNetwork(driver, tell));
   undo.push('network watch', stopWatching);
   const tunnel = new Tunnel(
-    { config, ports, keeper, exposures, reach, hurry },
+    { config, ports, keeper, exposures, reach, killSwitch, ending, hurry },
     driver,
     undo,
     failure,

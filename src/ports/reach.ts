@@ -23,7 +23,10 @@ export type ExposureCounts = {
 };
 
 export type ReachContext = {
-  readonly config: Pick<TunnelConfig, 'inner' | 'outer' | 'returnPath' | 'table' | 'masquerade'>;
+  readonly config: Pick<
+    TunnelConfig,
+    'inner' | 'outer' | 'returnPath' | 'table' | 'killSwitch' | 'masquerade'
+  >;
   /** What is about to be changed of the host is written down here before; undefined = nothing is. */
   readonly journal: PlaneJournal;
   readonly tell: Tell;
@@ -46,7 +49,20 @@ export interface Reach {
   close(): Promise<void>;
 }
 
+/** Lets nothing leave this host but by a tunnel. */
+export interface KillSwitchGuard {
+  /** These peers' own addresses and ports are where the tunnel's packets may go. Throws as nft does; nothing changed then. */
+  allow(peers: readonly PeerConfig[]): void;
+  facts(): readonly string[];
+  /** The tunnel is taken down in order. */
+  remove(): void;
+  /** It has failed: the rules stay, until somebody takes it down. */
+  leave(): void;
+}
+
 export interface ReachHost {
+  /** Before anything is sent. Throws an IpipouError. */
+  killSwitch(context: ReachContext, peers: readonly PeerConfig[]): KillSwitchGuard;
   /**
    * Goes on from what an earlier run has left, and on a client with `return-path tunnel` has what came by the
    * tunnel answered by it. Rejects with an IpipouError.

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { changed, DESCRIBED, type Daemon } from './daemon.ts';
-import { NAME, SEEN, SEEN6, WORLD6, type FullTunnelScene } from './full-tunnel-scene.ts';
+import { NAME, SEEN, SEEN6, WORLD, WORLD6, type FullTunnelScene } from './full-tunnel-scene.ts';
 import { succeeds } from './patience.ts';
 import { expectPing, whatIsThere } from './traffic.ts';
 import { ip } from './addresses.ts';
@@ -163,6 +163,105 @@ export function describeFullTunnel(plane: string, scene: FullTunnelScene): void 
       );
       await other.kill();
       expect(await hosts.run(name, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
+      expect(await whatIsThere(lab, name)).toEqual(before);
+    });
+  });
+}
+
+/** Whatever becomes of the tunnel, nothing leaves beside it. */
+export function describeKillSwitch(plane: string, scene: FullTunnelScene): void {
+  const { base, sure, seenAs, connect, container, watchLeaks } = scene;
+  const TABLE = ['nft', 'list', 'table', 'inet', 'ipipou-kill-ipipou0'];
+
+  /** Everything that a host may want to send, again and again, until the lab is taken down or it is stopped. */
+  async function chatter(): Promise<AsyncDisposable> {
+    const { lab } = base;
+    const hosts = [WORLD, WORLD6, '192.168.0.1', '192.168.9.1', '203.0.113.1', '2001:db8:1::1'];
+    const programs = [
+      ...hosts.map((host) => lab.spawn(lab.client(), ['ping', '-qi0.2', host])),
+      ...[WORLD, '192.168.0.1'].map((host) => lab.spawn(container(), ['ping', '-qi0.2', host])),
+      lab.spawn(lab.client(), ['ping', '-qi0.2', '-I', 'eth1', WORLD]),
+    ];
+    return {
+      async [Symbol.asyncDispose]() {
+        await Promise.all(programs.map((program) => program.stop('SIGINT')));
+      },
+    };
+  }
+
+  const throughTunnel = async (): Promise<void> => {
+    await succeeds(async () => expect(await seenAs(base.lab.client())).toBe(SEEN), 20_000);
+  };
+
+  describe(`kill switch with ${plane}`, () => {
+    beforeEach(connect);
+
+    test('keeps everything in, while the tunnel starts, runs, is killed, roams and is dead', async () => {
+      const { lab, hosts, start } = base;
+      const name = lab.client();
+      // A link that was down has its routes in another order.
+      const sorted = async () => (await whatIsThere(lab, name)).split('\n').toSorted();
+      const before = await sorted();
+      const server = await start(lab.server, fullServer(plane));
+      const config = fullClient(plane, 'kill-switch strict');
+      const client = await start(name, config);
+      await succeeds(async () => sure(name, TABLE));
+      const leaks = await watchLeaks();
+      {
+        await using _ = await chatter();
+        await client.established();
+        await throughTunnel();
+        await client.kill();
+        if (plane === 'tun') expect(await seenAs(name)).toBe('no answer');
+        else await throughTunnel();
+        const again = await start(name, config);
+        await again.established();
+        await throughTunnel();
+        await lab.changeClientAddress();
+        await connect();
+        await throughTunnel();
+        await sure(name, ['ip', 'link', 'set', 'eth0', 'down']);
+        await throughTunnel();
+        await connect();
+        await server.stop();
+        expect(await seenAs(name)).toBe('no answer');
+        const shown = (await hosts.run(name, ['show', 'ipipou0'])).stdout;
+        expect(shown).toMatch(/around it +kill switch: [1-9]\d* packets were kept from leaving/);
+        await again.kill();
+        expect(await seenAs(name)).toBe('no answer');
+        expect(await leaks.end()).toEqual([]);
+        // Who watches would have seen it.
+        const open = await watchLeaks();
+        expect(await hosts.run(name, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
+        await seenAs(name);
+        expect(await open.end()).not.toEqual([]);
+      }
+      await lab.changeClientAddress();
+      await connect();
+      expect(await sorted()).toEqual(before);
+    });
+
+    test('stays when the tunnel cannot be, and lets the networks at home be', async () => {
+      const { lab, hosts, start } = base;
+      const name = lab.client();
+      const before = await whatIsThere(lab, name);
+      await sure(name, ['ip', 'link', 'add', 'ipipou0', 'type', 'bridge']);
+      const failed = await start(name, fullClient(plane, 'kill-switch lan'));
+      expect((await failed.program.finished).code).not.toBe(0);
+      expect(failed.program.output()).toContain('nothing leaves until the tunnel runs again');
+      await sure(name, ['ip', 'link', 'del', 'ipipou0']);
+      await sure(name, TABLE);
+      const server = await start(lab.server, fullServer(plane));
+      const client = await start(name, fullClient(plane, 'kill-switch lan'));
+      await client.established();
+      await throughTunnel();
+      await expectPing(lab, name, ip('192.168.0.1'));
+      await expectPing(lab, container(), ip('192.168.0.1'));
+      await sure(name, ['nft', 'delete', 'table', 'inet', 'ipipou-kill-ipipou0']);
+      await succeeds(async () => sure(name, TABLE));
+      expect(await client.stop()).toBe(0);
+      expect(await server.stop()).toBe(0);
+      expect(await hosts.run(name, ['down', 'ipipou0'])).not.toMatchObject({ code: 0 });
       expect(await whatIsThere(lab, name)).toEqual(before);
     });
   });

@@ -1,6 +1,7 @@
 import type { Reach, ReachContext, ReachHost } from '../../ports/reach.ts';
 import { UndoStack } from '../../core/undo-stack.ts';
 import { Exposing } from './expose.ts';
+import { cleanKillSwitch, KillSwitch } from './kill-switch.ts';
 import { cleanMasquerading, Masquerading } from './masquerade.ts';
 import { cleanPolicyRouting, PolicyRouting } from './policy-routing.ts';
 import { readRecord, type ReachRecord } from './record.ts';
@@ -17,11 +18,13 @@ export const reachHost: ReachHost = {
       throw error;
     }
   },
+  killSwitch: (context, peers) => KillSwitch.open(context, peers),
   async clean(context) {
     new Exposing(context).close();
     cleanMasquerading(context);
     await cleanPolicyRouting(context);
     await cleanReturnPath(context);
+    cleanKillSwitch(context);
   },
 };
 
@@ -32,6 +35,7 @@ async function open(context: ReachContext, undo: UndoStack): Promise<Reach> {
   if (returnPath && !goesOn(config, returnPath)) await cleanReturnPath(context);
   if (routing && !routesOn(config, routing)) await cleanPolicyRouting(context);
   if (config.masquerade !== true) cleanMasquerading(context);
+  if (config.killSwitch === undefined) cleanKillSwitch(context);
   const path = config.returnPath && (await ReturnPath.open(context));
   undo.push('return path', () => path?.close());
   const { table } = config;

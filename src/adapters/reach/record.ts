@@ -27,6 +27,8 @@ export type ReachRecord = {
   readonly routing: RoutingRecord | undefined;
   /** Whether what comes out of the tunnel is masqueraded. */
   readonly masquerades: boolean;
+  /** Whether nothing may leave but by the tunnel. */
+  readonly killSwitch: boolean;
 };
 
 const NOTHING: ReachRecord = {
@@ -35,6 +37,7 @@ const NOTHING: ReachRecord = {
   returnPath: undefined,
   routing: undefined,
   masquerades: false,
+  killSwitch: false,
 };
 
 /** The record of a journal, which only runs of this program write. */

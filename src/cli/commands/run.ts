@@ -203,7 +203,7 @@ async function takeDown(
   } else tell({ kind: 'ending' });
   await hooks.run('pre-down');
   try {
-    await tunnel.close(context.hurry);
+    await tunnel.close(context.hurry, failure === undefined ? 'down' : 'failed');
   } catch (error) {
     say(error);
     return exitCodeOf(failure ?? error);

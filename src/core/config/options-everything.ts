@@ -1,4 +1,5 @@
 import { flag, valued, type Option } from './option.ts';
+import { oneOf } from './syntax.ts';
 import { tableValue } from './syntax-everything.ts';
 
 /** A tunnel that takes everything: the default route, and what belongs to that. */
@@ -17,6 +18,21 @@ export const EVERYTHING_OPTIONS: readonly Option[] = [
     },
     tableValue,
     'table',
+  ),
+  valued(
+    {
+      name: 'kill-switch',
+      group: 'everything',
+      role: 'client',
+      fallback: 'off',
+      fixed: ({ config }) => config.killSwitch,
+      help:
+        'Let nothing leave this host but by the tunnel, from before its start until `ipipou down`, also while it is ' +
+        "dead: strict passes the tunnel's own packets to fou-remote, which must be an address, DHCP and what IPv6 " +
+        'needs on a link; lan passes private addresses as well.',
+    },
+    oneOf('MODE', ['strict', 'lan', 'off'] as const),
+    'killSwitch',
   ),
   flag(
     {

@@ -154,8 +154,13 @@ function statusGroupOf({ statusGroup = STATUS_GROUP }: Filled): string | undefin
   return statusGroup === 'none' ? undefined : statusGroup;
 }
 
-function everythingOf({ table, masquerade }: Filled): Pick<TunnelConfig, 'table' | 'masquerade'> {
+function everythingOf({
+  table,
+  killSwitch,
+  masquerade,
+}: Filled): Pick<TunnelConfig, 'table' | 'killSwitch' | 'masquerade'> {
   return {
+    ...(killSwitch === undefined || killSwitch === 'off' ? {} : { killSwitch }),
     ...(table === undefined || table === 'main' ? {} : { table }),
     ...(masquerade === undefined ? {} : { masquerade }),
   };

@@ -1,4 +1,4 @@
-import { addToIp, familyOf, type InnerIp } from '../addr.ts';
+import { addToIp, familyOf, parseOuterIp, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { port } from '../units.ts';
 import { expandHook, LIFE_HOOKS, PEER_HOOKS } from '../hooks.ts';
@@ -105,8 +105,16 @@ function checkAddresses(at: Situation): readonly ConfigProblem[] {
       );
     }
   }
-  if (slots.table !== undefined && at.sections.length > 0) {
-    refuseAt('table', 'no sections `peer` in this file: it is for a client with one server');
+  if (at.sections.length > 0) {
+    for (const slot of ['table', 'killSwitch'] as const)
+      refuseAt(slot, 'no sections `peer` in this file: it is for a client with one server');
+  }
+  const { killSwitch = 'off', remoteHost } = slots;
+  if (killSwitch !== 'off' && remoteHost !== undefined && parseOuterIp(remoteHost) === undefined) {
+    refuseAt(
+      'killSwitch',
+      'an address for fou-remote: to find a name, packets would have to leave',
+    );
   }
   const { outerFamily = 'auto', localIps = [] } = slots;
   if (outerFamily !== 'auto' && localIps.some((ip) => familyOf(ip) !== outerFamily)) {

@@ -4,7 +4,7 @@ import type { Port, Seconds } from '../units.ts';
 import type { Exposure } from './exposure.ts';
 import type { ConfigReference } from './syntax.ts';
 import type { Mark } from './syntax-reach.ts';
-import type { RoutingTable } from './syntax-everything.ts';
+import type { KillSwitch, RoutingTable } from './syntax-everything.ts';
 import type { PeerId } from './tunnel-config.ts';
 
 /**
@@ -64,6 +64,7 @@ export type Slots = {
 
   readonly table: RoutingTable;
   readonly masquerade: true;
+  readonly killSwitch: KillSwitch | 'off';
 
   readonly queueNumber: number;
   readonly queueLength: number;

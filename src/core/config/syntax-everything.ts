@@ -3,6 +3,9 @@ import { parseDecimal, syntax } from './syntax.ts';
 /** Where the routes of `allowed-ips` stand; see docs/MANUAL.md. */
 export type RoutingTable = 'main' | 'auto' | 'off' | number;
 
+/** What may leave beside the tunnel. */
+export type KillSwitch = 'strict' | 'lan';
+
 const NAMED = ['main', 'auto', 'off'] as const;
 /** Those of the kernel: default, main and local (linux/rtnetlink.h, rt_class_t). */
 const KERNEL_TABLES = new Set([253, 254, 255]);

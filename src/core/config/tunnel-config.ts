@@ -3,7 +3,7 @@ import type { Hooks } from '../hooks.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
 import type { Exposed } from './exposure.ts';
-import type { RoutingTable } from './syntax-everything.ts';
+import type { KillSwitch, RoutingTable } from './syntax-everything.ts';
 import type { Mark } from './syntax-reach.ts';
 
 /** Names a peer within one tunnel: 1..64 letters, digits, `.`, `_`, `-`. */
@@ -31,6 +31,8 @@ export type TunnelConfig = {
   readonly returnPath?: ReturnPath | undefined;
   /** `table`: where routes to `allowed-ips` are made; undefined = in the main table. */
   readonly table?: Exclude<RoutingTable, 'main'> | undefined;
+  /** Client: what may leave beside the tunnel; undefined = everything. */
+  readonly killSwitch?: KillSwitch | undefined;
   /** Server: what comes out of the tunnel for elsewhere goes there with this host's address. */
   readonly masquerade?: true | undefined;
   /** In the order of the file, the default peer first. Their ids and inner addresses are unique. */

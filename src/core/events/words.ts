@@ -174,6 +174,7 @@ const TABLE: Table = {
   'return-path': ({ table, mark }) =>
     line('info', 'what comes by the tunnel is answered by it', { table, mark }),
   'led-in': ({ what }) => line('info', 'led into the tunnel', { what }),
+  'kill-switch': ({ state }) => line(state === 'stays' ? 'warn' : 'info', KILL_SWITCH_WORDS[state]),
   masquerading: () =>
     line('info', "what comes out of the tunnel for elsewhere goes there with this host's address"),
   'network-says': ({ remote, says: { kind, ...said } }) =>
@@ -251,4 +252,10 @@ const OTHER_ADDRESS_WORDS: Readonly<Record<EventOf<'other-address'>['why'], stri
   'no-route': 'no route to the server by the address before: using another',
   'no-answer': 'no answer from the server by the address before: trying another',
   refused: "the tunnel cannot be pointed at the server's address before: trying another",
+};
+
+const KILL_SWITCH_WORDS: Readonly<Record<EventOf<'kill-switch'>['state'], string>> = {
+  on: 'nothing leaves but by the tunnel',
+  off: 'packets may leave beside the tunnel again',
+  stays: 'nothing leaves until the tunnel runs again, or is taken down (ipipou down)',
 };

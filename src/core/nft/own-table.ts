@@ -4,6 +4,7 @@ const KINDS = {
   expose: 'ipipou-expose-',
   return: 'ipipou-return-',
   masquerade: 'ipipou-masquerade-',
+  kill: 'ipipou-kill-',
 } as const;
 
 /**

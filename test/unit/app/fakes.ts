@@ -288,5 +288,8 @@ export const unreachable: ReachHost = {
     facts: () => [],
     close: async () => undefined,
   }),
+  killSwitch: () => {
+    throw new Error('no kill switch here');
+  },
   clean: async () => undefined,
 };

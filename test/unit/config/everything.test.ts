@@ -36,3 +36,9 @@ test('table is for a client with one server, and says what it lacks', () => {
 test('masquerade is for a server', () => {
   expect(configError(`${CLIENT}masquerade\n`).message).toContain('masquerade is for a server');
 });
+
+test('a kill switch leaves no name to look up', () => {
+  expect(resolveRun(`${CLIENT}kill-switch off\n`).config).not.toHaveProperty('killSwitch');
+  const named = `tunl-ip 10.9.0.1\nfou-remote vpn.example:10000\nkill-switch lan\n`;
+  expect(configError(named).message).toContain('an address for fou-remote');
+});

@@ -248,6 +248,7 @@ const EFFECTS: Readonly<Record<string, Case>> = {
     { value: 0x100, mask: 0xff00 },
   ),
   table: at(`${CLIENT}allowed-ips 0.0.0.0/0\n`, 'table auto', 'config.table', undefined, 'auto'),
+  'kill-switch': at(CLIENT, 'kill-switch strict', 'config.killSwitch', undefined, 'strict'),
   masquerade: at(TOKEN_SERVER, 'masquerade', 'config.masquerade', undefined, true),
   'tunl-dev': at(SERVER, 'tunl-dev home', 'config.inner.device', 'ipipou0', 'home'),
   'tunl-ip': at(

@@ -211,6 +211,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'led-in', what: '0.0.0.0/0 by routing table 14900, but 203.0.113.1' },
     'info led into the tunnel what="0.0.0.0/0 by routing table 14900, but 203.0.113.1"',
   ],
+  'kill-switch': [{ kind: 'kill-switch', state: 'on' }, 'info nothing leaves but by the tunnel'],
   masquerading: [
     { kind: 'masquerading' },
     "info what comes out of the tunnel for elsewhere goes there with this host's address",
