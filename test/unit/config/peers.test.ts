@@ -231,6 +231,7 @@ test('an option fills the slots that its row names', () => {
     'ed25519',
     'auto',
     'tunnel',
+    'lan',
     '5000',
   ];
   for (const { name, slots, read } of OPTIONS) {
