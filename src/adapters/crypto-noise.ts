@@ -8,6 +8,7 @@ import {
   diffieHellman,
   hkdfSync,
   randomBytes,
+  type JsonWebKeyInput,
   type KeyObject,
 } from 'node:crypto';
 import { setU32le } from '../core/bytes.ts';
@@ -18,11 +19,11 @@ const NONCE_BYTES = 12;
 const OPTIONS = { authTagLength: SEAL_BYTES } as const;
 
 /**
- * What OpenSSL has made of keys, for as long as somebody has their bytes: a private one takes 36 microseconds, as
- * much as an operation with it. (From DER it is ten times as much.)
+ * Where the bytes of a key have what OpenSSL has made of them: a private one takes 36 microseconds, as much as an
+ * operation with it. (From DER it is ten times as much; a WeakMap costs the garbage collector a sixth of a handshake.)
  */
-const secrets = new WeakMap<Uint8Array, KeyObject>();
-const publics = new WeakMap<Uint8Array, KeyObject>();
+const MADE = Symbol('made of it');
+type Kept = Uint8Array & { readonly [MADE]?: KeyObject };
 
 export const noiseCrypto: NoiseCrypto = {
   dh(secret, publicKey) {
@@ -77,29 +78,26 @@ export function dhPairOf(seed: Uint8Array): DhPair {
   return { secret, publicKey: noiseCrypto.dhPublic(secret) };
 }
 
-function secretOf(secret: Uint8Array): KeyObject {
-  return kept(secrets, secret, (d) =>
-    // `x` is asked for, and not looked at.
-    createPrivateKey({ key: { kty: 'OKP', crv: 'X25519', d, x: '' }, format: 'jwk' }),
-  );
+function secretOf(secret: Kept): KeyObject {
+  // `x` is asked for, and not looked at.
+  return secret[MADE] ?? keep(secret, createPrivateKey(jwkOf({ d: base64url(secret), x: '' })));
 }
 
-function publicOf(publicKey: Uint8Array): KeyObject {
-  return kept(publics, publicKey, (x) =>
-    createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' }),
-  );
+function publicOf(publicKey: Kept): KeyObject {
+  return publicKey[MADE] ?? keep(publicKey, createPublicKey(jwkOf({ x: base64url(publicKey) })));
 }
 
-function kept(
-  keys: WeakMap<Uint8Array, KeyObject>,
-  bytes: Uint8Array,
-  make: (base64: string) => KeyObject,
-): KeyObject {
-  const known = keys.get(bytes);
-  if (known) return known;
-  const key = make(Buffer.from(bytes).toString('base64url'));
-  keys.set(bytes, key);
+function keep(bytes: Kept, key: KeyObject): KeyObject {
+  Object.defineProperty(bytes, MADE, { value: key });
   return key;
+}
+
+function jwkOf(numbers: { readonly d?: string; readonly x: string }): JsonWebKeyInput {
+  return { key: { kty: 'OKP', crv: 'X25519', ...numbers }, format: 'jwk' };
+}
+
+function base64url(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url');
 }
 
 function nonceOf(counter: number): Uint8Array {
