@@ -95,6 +95,7 @@ _ipipou() {
       'reload 0') kinds='config file tunnel' ;;
       'save 0') kinds='config file tunnel' ;;
       'check 0') kinds='config file' ;;
+      'doctor 0') kinds='config file tunnel' ;;
       'bench 0') words='show compare charts' ;;
       'bench 1') kinds='file' ;;
       'bench '*) kinds='file' ;;

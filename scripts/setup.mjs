@@ -30,11 +30,13 @@ const NETNS_PACKAGES = [
   ...['zsh', 'fish', 'lintian', 'systemd'],
   // What people have at home.
   ...['nginx-light', 'openssh-server', 'curl'],
+  // Firewalls of both kinds.
+  'iptables',
 ];
 /** Of a virtual machine with Debian's kernel. */
 const TEST_PACKAGES = [
   ...NETNS_PACKAGES,
-  ...['iptables', 'qemu-system-x86', 'busybox-static', 'cpio', 'binutils', 'xz-utils'],
+  ...['qemu-system-x86', 'busybox-static', 'cpio', 'binutils', 'xz-utils'],
 ];
 const PACKAGES = {
   ...{ code: [], demo: DEMO_PACKAGES, netns: NETNS_PACKAGES, test: TEST_PACKAGES },

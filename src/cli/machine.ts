@@ -6,6 +6,7 @@ import type { ControlClient, ControlListener, TrafficCounts } from '../ports/con
 import type { OutgoingControl, PlaneFactory } from '../ports/data-plane.ts';
 import type { HookRunner } from '../ports/hooks.ts';
 import type { HostNetwork, Resolver } from '../ports/host-network.ts';
+import type { HostInspection } from '../ports/inspection.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { ReachHost } from '../ports/reach.ts';
 import type { MemoryStore, RunStore } from '../ports/run-store.ts';
@@ -31,6 +32,8 @@ export type Machine = {
   readonly groupNumber: (name: string) => number | undefined;
   /** Addresses and routes; the caller closes it. */
   readonly openHost: () => HostNetwork & { close(): void };
+  /** What else can be seen of this host; the caller closes it. */
+  readonly openInspection: () => HostInspection;
   /** Sends one packet from a port that somebody else may have; throws with exit `sendAuth`. */
   readonly sendOnce: (packet: OutgoingControl, device: string | undefined) => void;
   readonly signalProcess: (pid: number, signal: 'SIGTERM' | 'SIGCONT') => void;

@@ -5,6 +5,7 @@ import { controlClient } from '../adapters/control/client.ts';
 import { controlListener } from '../adapters/control/listener.ts';
 import { openSessionCrypto } from '../adapters/crypto.ts';
 import { openHostNetwork } from '../adapters/host-network.ts';
+import { openInspection } from '../adapters/inspection/index.ts';
 import { bpfPlane } from '../adapters/planes/bpf/index.ts';
 import { fouPlane } from '../adapters/planes/fou/index.ts';
 import { tunPlane } from '../adapters/planes/tun/index.ts';
@@ -46,6 +47,7 @@ export function openMachine(env: Env): Machine {
     notify: createNotify(env['NOTIFY_SOCKET']),
     sessionCrypto: openSessionCrypto,
     openHost: openHostNetwork,
+    openInspection,
     sendOnce(packet, device) {
       const socket = openRawUdp();
       try {

@@ -27,8 +27,6 @@ test.each(['bpf', 'tun'])(
     expect(stdout).toMatch(/✓ client 1 and the server are connected/);
     expect(stdout).toMatch(/✓ the server reaches client 2 at 172\.28\.0\.5 and fd28::5/);
     expect(stdout).toMatch(/✓ client 2 reaches the server at 172\.28\.0\.4 and fd28::4/);
-    expect(stdout).toMatch(/✓ 203\.0\.113\.80 visits http:\/\/203\.0\.113\.1\/hello/);
-    expect(stdout).toMatch(/✓ the web server knows who came: .*203\.0\.113\.80 GET/);
     expect(stdout).toMatch(/✓ this machine is as it was/);
     expect(leftovers()).toEqual(before);
   },

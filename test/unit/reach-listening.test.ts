@@ -14,10 +14,10 @@ const TCP6 = `  sl  local_address                         remote_address        
 
 test('sockets that wait for anybody', () => {
   expect(parseListeners(TCP, 'tcp')).toEqual([
-    { ip: '127.0.0.1', port: 8080 },
-    { ip: '0.0.0.0', port: 80 },
+    { ip: '127.0.0.1', port: 8080, inode: 1 },
+    { ip: '0.0.0.0', port: 80, inode: 2 },
   ]);
-  expect(parseListeners(TCP6, 'tcp')).toEqual([{ ip: '2001:db8::1', port: 443 }]);
+  expect(parseListeners(TCP6, 'tcp')).toEqual([{ ip: '2001:db8::1', port: 443, inode: 4 }]);
   expect(parseListeners('nonsense\n', 'udp')).toEqual([]);
 });
 

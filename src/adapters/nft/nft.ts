@@ -16,8 +16,11 @@ const AF_NETLINK = 16;
 
 // nftables/libnftables.h
 const NFT_CTX_DEFAULT = 0;
+const NFT_CTX_OUTPUT_HANDLE = 1 << 3;
 const NFT_CTX_OUTPUT_JSON = 1 << 4;
 const NFT_CTX_INPUT_NO_DNS = 1 << 0;
+
+const RULESET = 'nftables ruleset';
 
 /**
  * nftables in this process. Every call is one transaction with the kernel and synchronous. Measured
@@ -34,6 +37,10 @@ export interface Nft extends Disposable {
   runScript(script: string): void;
   /** What is in a table: the table itself first, then chains, sets, rules; throws when there is none. */
   list(family: string, table: string): readonly NftListed[];
+  /** All tables of all families, and what is in them. */
+  listAll(): readonly NftListed[];
+  /** The same in nft's own words, with handles. */
+  printAll(): string;
   /** Packets of a named counter; undefined when there is none. */
   counterPackets(family: string, table: string, name: string): bigint | undefined;
   /** Packets that each element of a set of single values has counted; empty when there is no such set. */
@@ -110,6 +117,14 @@ class NftLibrary implements Nft {
 
   list(family: string, table: string): readonly NftListed[] {
     return this.#list({ table: { family, name: table } }, `nftables table ${family} ${table}`);
+  }
+
+  listAll(): readonly NftListed[] {
+    return this.#list({ ruleset: null }, RULESET);
+  }
+
+  printAll(): string {
+    return this.#run('list ruleset', NFT_CTX_OUTPUT_HANDLE, RULESET);
   }
 
   counterPackets(family: string, table: string, name: string): bigint | undefined {

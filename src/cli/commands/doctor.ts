@@ -7,14 +7,26 @@ import { printable } from '../print-error.ts';
 
 export const doctorCommand: Command = {
   name: 'doctor',
-  summary: 'say what this machine has and lacks',
-  usage: `ipipou doctor [--json]
+  summary: 'say what this machine has and lacks, or what is wrong with a tunnel',
+  usage: `ipipou doctor [NAME|FILE|DEVICE] [--json]
 
 For each data plane what it needs, whether that is here, and what to do about it. Changes
-nothing and loads no modules. Exit code 0 when at least one data plane works, else 1.`,
+nothing and loads no modules. Exit code 0 when at least one data plane works, else 1.
+
+With a name it looks at that tunnel, whether it runs or not: its name, device and route, who has
+its port, the rules of this host (nftables, both kinds of iptables, and so those of ufw, firewalld
+and Docker), clocks, keys, NAT, MTU, and settings of the kernel. A line a check: ok, warning, wrong,
+or unknown where it cannot be told from here; under it the command that mends it. Exit code 0 when
+nothing is wrong, ${EXIT.troubled} when there are warnings alone, ${EXIT.generic} when something is wrong, ${EXIT.arguments} when the config
+cannot be taken.`,
   endsAtOnce: true,
   async run(args, context) {
-    const { flags } = readGiven('doctor', args, { flags: ['json'], names: [0, 0] });
+    const { flags, names } = readGiven('doctor', args, { flags: ['json'], names: [0, 1] });
+    const [word] = names;
+    if (word !== undefined) {
+      const { examineNamed } = await import('./doctor-tunnel.ts');
+      return examineNamed(word, flags.has('json'), context);
+    }
     const machine = await context.machine();
     const planes = await Promise.all(machine.planes.map(examine));
     const facts = machine.facts();

@@ -12,7 +12,6 @@ import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { CommandContext } from '../command.ts';
 import { demoTunnel, type DemoTunnel } from './configs.ts';
-import { EXPOSING, showExposed } from './exposed.ts';
 import { Host } from './host.ts';
 import { Report, StepFailed } from './report.ts';
 import { transfer } from './transfer.ts';
@@ -72,7 +71,6 @@ async function show(lab: Topology, folder: string, plane: Plane, report: Report)
   const [first, second, third] = clients;
   if (first === undefined || second === undefined) throw new RangeError('a demo has two clients');
   const tunnel = (number: number): DemoTunnel => demoTunnel(number, plane, lab.serverAddress());
-  const exposing = withLines(tunnel(0), EXPOSING);
 
   report.heading('A server, and clients behind one router:');
   report.detail(DRAWING.slice(1) + (third === undefined ? '' : DRAWING6));
@@ -87,13 +85,10 @@ async function show(lab: Topology, folder: string, plane: Plane, report: Report)
   });
 
   report.heading('A tunnel');
-  report.detail(`the server's config:\n${indent(exposing.server)}`);
-  report.detail(`the client's config:\n${indent(exposing.client)}`);
-  await connect(exposing, { server, client: first }, report);
-  await transferBothWays(lab, exposing, report);
-
-  report.heading('A web server behind NAT, at the server’s address');
-  await showExposed(lab, lab.serverAddress(), report);
+  report.detail(`the server's config:\n${indent(tunnel(0).server)}`);
+  report.detail(`the client's config:\n${indent(tunnel(0).client)}`);
+  await connect(tunnel(0), { server, client: first }, report);
+  await transferBothWays(lab, tunnel(0), report);
 
   report.heading('A second client behind the same public address');
   await connect(tunnel(1), { server, client: second }, report);
@@ -131,17 +126,6 @@ async function show(lab: Topology, folder: string, plane: Plane, report: Report)
       return undefined;
     });
   }
-}
-
-function withLines(
-  tunnel: DemoTunnel,
-  { server, client }: Pick<DemoTunnel, 'server' | 'client'>,
-): DemoTunnel {
-  return {
-    ...tunnel,
-    server: [...tunnel.server, ...server],
-    client: [...tunnel.client, ...client],
-  };
 }
 
 function indent(lines: readonly string[]): string {

@@ -3,7 +3,12 @@ import { decodeOuterIpv4, decodeOuterIpv6, parsePort, type OuterIp } from '../ad
 import type { Exposure, Transport } from '../config/exposure.ts';
 import type { Port } from '../units.ts';
 
-export type Listener = { readonly ip: OuterIp; readonly port: Port };
+export type Listener = {
+  readonly ip: OuterIp;
+  readonly port: Port;
+  /** Of the socket, as the descriptors of its processes name it. */
+  readonly inode: number;
+};
 export type Listeners = Readonly<Record<Transport, readonly Listener[]>>;
 
 /** TCP_LISTEN and, of UDP, TCP_CLOSE (net/tcp_states.h): a socket that has no other end. */
@@ -12,11 +17,14 @@ const STATES = { tcp: '0A', udp: '07' } as const;
 /** The sockets of one such file that wait for anybody. Lines of another form are left out. */
 export function parseListeners(text: string, protocol: keyof typeof STATES): readonly Listener[] {
   return text.split('\n').flatMap((line) => {
-    const found = /^\s*\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) /.exec(line);
-    const [, ipText = '', portText = '', state] = found ?? [];
+    const found =
+      /^\s*\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) \S+ ([0-9A-F]{2}) \S+ \S+ \S+ +\d+ +\d+ (\d+)/.exec(
+        line,
+      );
+    const [, ipText = '', portText = '', state, inode] = found ?? [];
     if (found === null || state !== STATES[protocol]) return [];
     const port = parsePort(String(Number.parseInt(portText, 16)));
-    return port === undefined ? [] : [{ ip: addressOf(ipText), port }];
+    return port === undefined ? [] : [{ ip: addressOf(ipText), port, inode: Number(inode) }];
   });
 }
 
