@@ -1,5 +1,5 @@
 // npm run docs: writes what is made of tables in the code: options, man pages, the shells' completions, metrics,
-// dashboard and alerts.
+// dashboard, alerts, the vectors of the protocol.
 // With --check it writes nothing and fails when one of them is not as the code has it.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
@@ -13,6 +13,7 @@ import { completionFiles } from '../.cache/modules/cli/completions/files.js';
 import { replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
 import { formatManPage } from '../.cache/modules/core/config/text/man.js';
 import { formatConfigPage } from '../.cache/modules/core/config/text/man-config.js';
+import { replaceVectors } from './protocol-vectors.mjs';
 
 const at = (name) => new URL(`../${name}`, import.meta.url);
 const read = (name) => readFileSync(at(name), { encoding: 'utf8', flag: 'a+' });
@@ -22,6 +23,7 @@ mkdirSync(at('completions'), { recursive: true });
 const texts = {
   'docs/OPTIONS.md': replaceOptionTable(read('docs/OPTIONS.md')),
   'docs/ipipou.8': formatManPage(version, COMMANDS),
+  'docs/PROTOCOL.md': replaceVectors(read('docs/PROTOCOL.md')),
   'docs/METRICS.md': replaceMetricsTable(read('docs/METRICS.md')),
   'docs/grafana-dashboard.json': formatDashboard(),
   'docs/alerts.yml': formatAlerts(),
