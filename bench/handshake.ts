@@ -83,6 +83,11 @@ const initOf = (from: typeof keys) => () =>
   createInit(crypto, from, { index: 5, payload: initPayload }).packet;
 const who = (packet: Uint8Array) => edwardsYOf(introduced(packet).client);
 
+measure(
+  'X25519, one operation, for comparison',
+  () => client.secret,
+  (own) => crypto.dh(own, server.publicKey),
+);
 const parts = [
   measure('server, INIT to RESPONSE', initOf(keys), (packet) => {
     const introduction = introduced(packet);

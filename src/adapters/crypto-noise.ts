@@ -3,6 +3,7 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
+  createHmac,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
@@ -16,6 +17,9 @@ import { SEAL_BYTES, type DhPair, type NoiseCrypto } from '../core/noise/types.t
 
 const CIPHER = 'chacha20-poly1305';
 const NONCE_BYTES = 12;
+const HASH_BYTES = 32;
+/** As much as Noise derives at once. */
+const SHORT = 3 * HASH_BYTES;
 const OPTIONS = { authTagLength: SEAL_BYTES } as const;
 
 /**
@@ -66,9 +70,36 @@ export const noiseCrypto: NoiseCrypto = {
     for (const part of parts) hash.update(part);
     return bytesOf(hash.digest());
   },
-  hkdf: (key, salt, info, length) => new Uint8Array(hkdfSync('sha256', key, salt, info, length)),
+  hkdf: (key, salt, info, length) =>
+    length <= SHORT
+      ? shortHkdf(key, salt, info, length)
+      : new Uint8Array(hkdfSync('sha256', key, salt, info, length)),
   random: (length) => bytesOf(randomBytes(length)),
 };
+
+/** Without the objects that hkdfSync makes of its keys: a third less time, eight times in a handshake. */
+function shortHkdf(
+  key: Uint8Array,
+  salt: Uint8Array,
+  info: Uint8Array,
+  length: number,
+): Uint8Array {
+  const derived = new Uint8Array(SHORT);
+  const extracted = createHmac('sha256', salt).update(key).digest();
+  for (let block = 0; block * HASH_BYTES < length; block += 1) {
+    const at = block * HASH_BYTES;
+    const hmac = createHmac('sha256', extracted);
+    if (block > 0) hmac.update(derived.subarray(at - HASH_BYTES, at));
+    derived.set(
+      hmac
+        .update(info)
+        .update(Uint8Array.of(block + 1))
+        .digest(),
+      at,
+    );
+  }
+  return derived.subarray(0, length);
+}
 
 /** The X25519 pair of an ed25519 seed: RFC 8032, 5.1.5, as far as the secret number. */
 export function dhPairOf(seed: Uint8Array): DhPair {

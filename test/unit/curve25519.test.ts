@@ -1,3 +1,4 @@
+import { hkdfSync } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { publicKeyOf } from '../../src/adapters/crypto.ts';
@@ -102,6 +103,17 @@ describe('what Noise is made of', () => {
     expect(noiseCrypto.sha256(utf8('a'), utf8(''), utf8('bc'))).toEqual(
       noiseCrypto.sha256(utf8('abc')),
     );
+  });
+
+  it("is OpenSSL's HKDF at every length", () => {
+    const [key, salt, info] = [32, 32, 7].map((length) => noiseCrypto.random(length));
+    if (!key || !salt || !info) return;
+    for (let length = 1; length <= 200; length += 1) {
+      for (const some of [salt, new Uint8Array()]) {
+        const derived = hkdfSync('sha256', key, some, info, length);
+        expect(noiseCrypto.hkdf(key, some, info, length)).toEqual(new Uint8Array(derived));
+      }
+    }
   });
 
   it('takes nonces of 64 bits, the low byte first', () => {
