@@ -16,7 +16,7 @@ _ipipou_of() {
 _ipipou() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   local command=run first=1 place=0 words='' kinds='' flags='' i
-  local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --listen --plane --rounds --seconds --only --links --out --slow '
+  local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --plane --rounds --seconds --only --links --out --slow '
   COMPREPLY=()
   case ${COMP_WORDS[1]} in
     run | up | down | show | status | watch | events | logs | metrics | set | expose | unexpose | syncconf | reload | save | check | doctor | demo | bench | keygen | pubkey | service | help | version)
@@ -26,9 +26,9 @@ _ipipou() {
     run) flags='-c --client -s --server -n --number --config --reauth-only --version -h --help --auth --auth-by-remote-ip --auth-by-remote-port --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-keygen --auth-max-time-discrepancy --auth-packet-ttl --reply-on-auth-ok --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt --force-fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --encap-csum --no-encap-csum --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --masquerade --dataplane -q --queue-number --nfq-max-len --nft-table --no-nft-counter --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb -v --no-log-time --no-log-pid' ;;
     up) flags='--wait' ;;
     down) flags='' ;;
-    show) flags='--all --json' ;;
+    show) flags='--limit --color --json --after' ;;
     status) flags='--every-peer' ;;
-    watch) flags='' ;;
+    watch) flags='--color' ;;
     events) flags='--debug --json' ;;
     logs) flags='-f -n' ;;
     metrics) flags='--no-peers --openmetrics --listen' ;;
@@ -79,7 +79,6 @@ _ipipou() {
       'up 0') kinds='config file' ;;
       'down 0') kinds='config file tunnel' ;;
       'show 0') kinds='config file tunnel' ;;
-      'show 1') words='peer' ;;
       'status 0') kinds='config file tunnel' ;;
       'watch 0') kinds='config file tunnel' ;;
       'events 0') kinds='config file tunnel' ;;

@@ -42,7 +42,7 @@ function __ipipou_at
     for token in $tokens[3..]
         if test $value = yes
             set value no
-        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --listen --plane --rounds --seconds --only --links --out --slow
+        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --plane --rounds --seconds --only --links --out --slow
             set value yes
         else if not string match -q -- '-*' $token
             set place (math $place + 1)
@@ -146,12 +146,14 @@ complete -c ipipou -n '__ipipou_is run' -l no-log-pid -d 'Leave the process numb
 complete -c ipipou -n '__ipipou_is up' -l wait -x
 complete -c ipipou -n '__ipipou_at up 0' -F -a '(__ipipou_of config)'
 complete -c ipipou -n '__ipipou_at down 0' -F -a '(__ipipou_of config tunnel)'
-complete -c ipipou -n '__ipipou_is show' -l all
+complete -c ipipou -n '__ipipou_is show' -l limit -x
+complete -c ipipou -n '__ipipou_is show' -l color -x
 complete -c ipipou -n '__ipipou_is show' -l json
+complete -c ipipou -n '__ipipou_is show' -l after -x
 complete -c ipipou -n '__ipipou_at show 0' -F -a '(__ipipou_of config tunnel)'
-complete -c ipipou -n '__ipipou_at show 1' -a 'peer'
 complete -c ipipou -n '__ipipou_is status' -l every-peer
 complete -c ipipou -n '__ipipou_at status 0' -F -a '(__ipipou_of config tunnel)'
+complete -c ipipou -n '__ipipou_is watch' -l color -x
 complete -c ipipou -n '__ipipou_at watch 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_is events' -l debug
 complete -c ipipou -n '__ipipou_is events' -l json

@@ -26,14 +26,14 @@ export function readGiven(command: string, args: readonly string[], shape: Shape
   const names: string[] = [];
   const left = args.values();
   for (const argument of left) {
-    const flag = argument.replace(/^--?/, '');
+    const [, flag = '', given] = /^--?([^=]*)(?:=(.*))?$/s.exec(argument) ?? [];
     const wanted = shape.valued?.[flag];
     if (!argument.startsWith('-')) names.push(argument);
     else if (wanted !== undefined) {
-      const { value } = left.next();
+      const value = given ?? left.next().value;
       if (value === undefined) throw misuse(command, `expected ${wanted} after ${argument}`);
       values.set(flag, value);
-    } else if (shape.flags?.includes(flag)) flags.add(flag);
+    } else if (given === undefined && shape.flags?.includes(flag)) flags.add(flag);
     else throw misuse(command, `unknown option ${JSON.stringify(argument)}`);
   }
   const [least, most] = shape.names;

@@ -10,6 +10,8 @@ export type CommandContext = {
   readonly stderr: (text: string) => void;
   /** Lines of the terminal that stdout is; undefined where it is none. */
   readonly rows: () => number | undefined;
+  /** Resolves when stdout takes more without keeping it: whether anybody still reads. */
+  readonly flushed: () => Promise<boolean>;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted by SIGINT and SIGTERM; a command then cleans up and returns. */
   readonly signal: AbortSignal;

@@ -9,16 +9,23 @@ import { configPathOf } from './load-config.ts';
  * path of its config. Throws when there is none, or more than one.
  */
 export function findRun(word: string, runs: RunStore): RunEntry {
+  const one = findRunIfAny(word, runs);
+  if (one !== undefined) return one;
+  const others = runs
+    .list()
+    .map(({ device }) => device)
+    .join(', ');
+  throw new IpipouError('generic', `no tunnel ${JSON.stringify(word)} in this namespace`, {
+    hint: others === '' ? 'none is running; ipipou up starts one' : `there is: ${others}`,
+  });
+}
+
+/** The same, undefined when there is none. */
+export function findRunIfAny(word: string, runs: RunStore): RunEntry | undefined {
   const all = runs.list();
   const byDevice = all.filter(({ device }) => device === word);
   const found = byDevice.length > 0 ? byDevice : all.filter((entry) => isNamed(entry, word));
   const [one, another] = found;
-  if (one === undefined) {
-    const others = all.map(({ device }) => device).join(', ');
-    throw new IpipouError('generic', `no tunnel ${JSON.stringify(word)} in this namespace`, {
-      hint: others === '' ? 'none is running; ipipou up starts one' : `there is: ${others}`,
-    });
-  }
   if (another !== undefined) {
     const devices = found.map(({ device }) => device).join(', ');
     throw new IpipouError('arguments', `${JSON.stringify(word)} names several tunnels`, {

@@ -3,14 +3,33 @@ import { formatEndpoint, type InnerIp } from '../core/addr.ts';
 import { DEFAULT_PEER } from '../core/config/tunnel-config.ts';
 import { seconds } from '../core/units.ts';
 import type { PeerStatus, TunnelStatus } from '../ports/control.ts';
+import { PLAIN, type Paint } from './paint.ts';
 import { printable } from './print-error.ts';
 
 type Line = readonly [key: string, value: string | 0 | undefined];
 
-/** A tunnel for a person; `now` is unix time in milliseconds. */
-export function formatTunnel(tunnel: Tunnel, now: number): string {
-  if (tunnel.daemon !== 'answers') return formatRecorded(tunnel, now);
-  return tunnel.peer === DEFAULT_PEER ? formatClassic(tunnel, now) : formatMany(tunnel, now);
+/** A tunnel for a person, all of it; `now` is unix time in milliseconds. */
+export function formatTunnel(tunnel: Tunnel, now: number, paint: Paint = PLAIN): string {
+  if (tunnel.daemon !== 'answers') return formatRecorded(tunnel, now, paint);
+  return tunnel.peer === DEFAULT_PEER
+    ? formatClassic(tunnel, now, paint)
+    : formatMany(tunnel, now, paint);
+}
+
+/** What a tunnel is and does, in a line. */
+export function titleOf(tunnel: Tunnel, paint: Paint = PLAIN): string {
+  const { device, name, role } = tunnel;
+  const [state, dye] = stateOf(tunnel);
+  return `${paint.title(printable(`${device} (${name})`))}: ${role}, ${paint[dye](state)}`;
+}
+
+function stateOf(tunnel: Tunnel): readonly [state: string, dye: keyof Paint] {
+  if (tunnel.daemon !== 'answers') return [DAEMONS[tunnel.daemon], 'bad'];
+  const { peer, phase, peerCount, establishedCount } = tunnel;
+  const dye = phase === 'established' ? 'good' : 'waiting';
+  if (peer === DEFAULT_PEER) return [phase, dye];
+  const peers = peerCount === 1 ? 'peer' : 'peers';
+  return [`${establishedCount} of ${peerCount} ${peers} established`, dye];
 }
 
 function list(addresses: readonly InnerIp[]): string {
@@ -23,59 +42,87 @@ function pairs({ innerIps, innerPeerIps = [] }: Pick<Tunnel, 'innerIps' | 'inner
 }
 
 /** The one peer of a tunnel without sections, and the tunnel, are one thing. */
-function formatClassic(tunnel: AnsweringTunnel, now: number): string {
+function formatClassic(tunnel: AnsweringTunnel, now: number, paint: Paint): string {
   const { path } = tunnel;
-  return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${tunnel.phase}`, [
-    ['plane', formatPlane(tunnel)],
-    ['inner', `${pairs(tunnel)}, MTU ${tunnel.mtu}`],
-    ['local', path ? formatEndpoint(path.local) : `port ${tunnel.localPort}`],
-    ['local alternative', tunnel.localAlt],
-    ['remote', path ? formatEndpoint(path.remote) : (tunnel.remote ?? 'not known yet')],
-    ...tunnel.peers.flatMap(exposedLines),
-    ...sessionLines(tunnel, tunnel.role, now),
-    ['refused', formatRefused(tunnel)],
-    ['authentication', formatAuthentication(tunnel, tunnel.role)],
-    ['keepalive', formatKeepalive(tunnel)],
-    ...daemonLines(tunnel, now),
-  ]);
+  return block(
+    titleOf(tunnel, paint),
+    [
+      ['plane', formatPlane(tunnel)],
+      ['inner', `${pairs(tunnel)}, MTU ${tunnel.mtu}`],
+      ['local', path ? formatEndpoint(path.local) : `port ${tunnel.localPort}`],
+      ['local alternative', tunnel.localAlt],
+      ['remote', path ? formatEndpoint(path.remote) : (tunnel.remote ?? 'not known yet')],
+      ...tunnel.peers.flatMap(exposedLines),
+      ...sessionLines(tunnel, tunnel.role, now),
+      ['refused', formatRefused(tunnel)],
+      ['authentication', formatAuthentication(tunnel, tunnel.role)],
+      ['keepalive', formatKeepalive(tunnel)],
+      ...daemonLines(tunnel, now),
+    ],
+    paint,
+  );
 }
 
-function formatMany(tunnel: AnsweringTunnel, now: number): string {
-  const { peerCount, establishedCount, peers } = tunnel;
-  const count = `${establishedCount} of ${peerCount} ${peerCount === 1 ? 'peer' : 'peers'} established`;
-  const sole = peerCount === 1;
-  const head = block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${count}`, [
-    ['plane', formatPlane(tunnel)],
-    ['inner', `${list(tunnel.innerIps)}, MTU ${tunnel.mtu}`],
-    ['local', `port ${tunnel.localPort}`],
-    // A sole peer's own are with the peer; its troubles are the tunnel's.
-    ['refused', formatRefused(sole ? { ...tunnel, refused: {} } : tunnel)],
-    ...daemonLines(tunnel, now),
-  ]);
-  const blocks = peers.map((peer) =>
-    formatPeer(sole ? { ...peer, troubles: [] } : peer, tunnel.role, now).replace(/^(?=.)/gm, '  '),
+function formatMany(tunnel: AnsweringTunnel, now: number, paint: Paint): string {
+  const sole = tunnel.peerCount === 1;
+  // The troubles of a sole peer are the tunnel's.
+  const blocks = tunnel.peers.map((peer) =>
+    formatPeer(sole ? { ...peer, troubles: [] } : peer, tunnel.role, now, paint).replace(
+      /^(?=.)/gm,
+      '  ',
+    ),
   );
-  const untold = peerCount - peers.length;
-  const more = untold > 0 ? [`  and ${untold} more: --all shows them, peer NAME one\n`] : [];
-  return [head, ...blocks, ...more].join('\n');
+  return [formatTunnelAlone(tunnel, now, paint), ...blocks].join('\n');
+}
+
+/** A tunnel without its peers. */
+export function formatTunnelAlone(
+  tunnel: AnsweringTunnel,
+  now: number,
+  paint: Paint = PLAIN,
+): string {
+  const sole = tunnel.peerCount === 1;
+  return block(
+    titleOf(tunnel, paint),
+    [
+      ['plane', formatPlane(tunnel)],
+      ['inner', `${list(tunnel.innerIps)}, MTU ${tunnel.mtu}`],
+      ['local', `port ${tunnel.localPort}`],
+      // A sole peer's own are with the peer.
+      ['refused', formatRefused(sole ? { ...tunnel, refused: {} } : tunnel)],
+      ...daemonLines(tunnel, now),
+    ],
+    paint,
+  );
 }
 
 /** One peer of several. */
-export function formatPeer(peer: PeerStatus, role: TunnelStatus['role'], now: number): string {
+export function formatPeer(
+  peer: PeerStatus,
+  role: TunnelStatus['role'],
+  now: number,
+  paint: Paint = PLAIN,
+): string {
   const { path, mtu } = peer;
-  return block(`peer ${peer.id}: ${peer.phase}`, [
-    ['inner', mtu === undefined ? list(peer.innerIps) : `${list(peer.innerIps)}, MTU ${mtu}`],
-    ['allowed', formatAllowed(peer)],
-    ...exposedLines(peer),
-    ['local', path && formatEndpoint(path.local)],
-    ['local alternative', peer.localAlt],
-    ['remote', path ? formatEndpoint(path.remote) : (peer.remote ?? 'not known yet')],
-    ...sessionLines(peer, role, now),
-    ['refused', formatRefused({ refused: peer.refused, refusedBelow: {} })],
-    ['authentication', formatAuthentication(peer, role)],
-    ['keepalive', formatKeepalive(peer)],
-    ...troubleLines(peer),
-  ]);
+  const dye = peer.phase === 'established' ? 'good' : 'waiting';
+  return block(
+    `${paint.title(printable(`peer ${peer.id}`))}: ${paint[dye](peer.phase)}`,
+    [
+      ['inner', mtu === undefined ? list(peer.innerIps) : `${list(peer.innerIps)}, MTU ${mtu}`],
+      ['allowed', formatAllowed(peer)],
+      ...exposedLines(peer),
+      ['local', path && formatEndpoint(path.local)],
+      ['local alternative', peer.localAlt],
+      ['remote', path ? formatEndpoint(path.remote) : (peer.remote ?? 'not known yet')],
+      ...sessionLines(peer, role, now),
+      ['session', formatSession(peer)],
+      ['refused', formatRefused({ refused: peer.refused, refusedBelow: {} })],
+      ['authentication', formatAuthentication(peer, role)],
+      ['keepalive', formatKeepalive(peer)],
+      ...troubleLines(peer),
+    ],
+    paint,
+  );
 }
 
 /** A line a service. */
@@ -151,24 +198,28 @@ function formatKeepalive({ keepalive = seconds(0) }: Pick<TunnelStatus, 'keepali
 }
 
 /** A tunnel whose daemon does not answer. */
-function formatRecorded(tunnel: RecordedTunnel, now: number): string {
+function formatRecorded(tunnel: RecordedTunnel, now: number, paint: Paint): string {
   const { path, traffic, forwarding } = tunnel;
-  return block(`${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${DAEMONS[tunnel.daemon]}`, [
-    ['state', tunnel.why],
+  return block(
+    titleOf(tunnel, paint),
     [
-      'packets',
-      forwarding === undefined ? undefined : PACKETS[forwarding ? 'forwarded' : 'stopped'],
+      ['state', tunnel.why],
+      [
+        'packets',
+        forwarding === undefined ? undefined : PACKETS[forwarding ? 'forwarded' : 'stopped'],
+      ],
+      ['plane', formatPlane(tunnel)],
+      ['inner', pairs(tunnel)],
+      ['remote', path ? formatEndpoint(path.remote) : undefined],
+      ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],
+      ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],
+      ['since', tunnel.daemon === 'dead' ? undefined : formatTime(tunnel.since, now)],
+      ['config', tunnel.configPath],
+      ['log', formatLog(tunnel)],
+      ['hint', tunnel.hint],
     ],
-    ['plane', formatPlane(tunnel)],
-    ['inner', pairs(tunnel)],
-    ['remote', path ? formatEndpoint(path.remote) : undefined],
-    ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],
-    ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],
-    ['since', tunnel.daemon === 'dead' ? undefined : formatTime(tunnel.since, now)],
-    ['config', tunnel.configPath],
-    ['log', formatLog(tunnel)],
-    ['hint', tunnel.hint],
-  ]);
+    paint,
+  );
 }
 
 const DAEMONS = {
@@ -185,11 +236,22 @@ const PACKETS = {
   stopped: 'nothing is forwarded',
 } as const;
 
-function block(title: string, lines: readonly Line[]): string {
+/** `title`: as it is printed. */
+function block(title: string, lines: readonly Line[], paint: Paint): string {
   const shown = lines.filter(([, value]) => value !== undefined && value !== 0);
   const width = Math.max(...shown.map(([key]) => key.length));
-  const body = shown.map(([key, value]) => `  ${key.padEnd(width)}  ${printable(String(value))}\n`);
-  return `${printable(title)}\n${body.join('')}`;
+  const body = shown.map(([key, value]) => {
+    const dye = key === 'trouble' || key === 'state' ? paint.bad : String;
+    return `  ${paint.faint(key.padEnd(width))}  ${dye(printable(String(value)))}\n`;
+  });
+  return `${title}\n${body.join('')}`;
+}
+
+function formatSession({ session, integrity }: PeerStatus): string | undefined {
+  if (session === undefined) return undefined;
+  return integrity === undefined
+    ? `version ${session}`
+    : `version ${session}, integrity ${integrity}`;
 }
 
 function formatRemembered(

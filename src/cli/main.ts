@@ -62,6 +62,7 @@ const context: CommandContext = {
     // Words for a person are about what went wrong: priority 3 in systemd's journal (sd-daemon(3)).
     void process.stderr.write(inJournal ? text.replaceAll(/^(?=.)/gm, '<3>') : text),
   rows: () => (process.stdout.isTTY ? process.stdout.rows : undefined),
+  flushed,
   env: process.env,
   signal: end.signal,
   hurry: hurry.signal,
@@ -76,6 +77,18 @@ const context: CommandContext = {
     return openMachine(process.env);
   },
 };
+
+function flushed(): Promise<boolean> {
+  const { stdout } = process;
+  if (stdout.destroyed || !stdout.writableNeedDrain) return Promise.resolve(!stdout.destroyed);
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      stdout.off('drain', settle).off('close', settle);
+      resolve(!stdout.destroyed);
+    };
+    stdout.on('drain', settle).on('close', settle);
+  });
+}
 
 async function readStdin(): Promise<string> {
   let text = '';

@@ -1,83 +1,141 @@
-/** A line a peer: what `watch` shows of a tunnel. */
-import type { AnsweringTunnel, Tunnel } from '../app/management/survey.ts';
+/** A line a peer: what `show` and `watch` tell of a tunnel. */
+import type { AnsweringTunnel } from '../app/management/survey.ts';
 import { formatEndpoint } from '../core/addr.ts';
+import type { Rate } from '../app/management/rates.ts';
 import type { PeerStatus } from '../ports/control.ts';
 import { formatBytes, formatSpan } from './format-show.ts';
+import { PLAIN, type Paint } from './paint.ts';
 import { printable } from './print-error.ts';
 
-/** Bytes a second from and to a peer. */
-export type Rate = { readonly received: number; readonly sent: number };
+type About = {
+  /** Unix time in milliseconds. */
+  readonly now: number;
+  /** What passes now, where that is known. */
+  readonly rateOf?: (peer: PeerStatus) => Rate | undefined;
+  readonly paint?: Paint;
+};
 
-const HEAD = [
-  'PEER',
-  'STATE',
-  'ENDPOINT',
-  'HEARD',
-  'RECEIVED',
-  'SENT',
-  'IN',
-  'OUT',
-  'MTU',
-] as const;
+type Column = {
+  readonly title: string;
+  /** Undefined: there is nothing to say. */
+  readonly cell: (peer: PeerStatus, about: About) => string | undefined;
+  readonly dye?: (peer: PeerStatus) => keyof Paint;
+  /** It is left out where the first peers say nothing of it. */
+  readonly optional?: true;
+};
 
-/** A tunnel, and of its peers `most` lines at most; `rateOf` tells what passes now, where that is known. */
-export function formatLines(
-  tunnel: Tunnel,
+const ALWAYS: readonly Column[] = [
+  { title: 'PEER', cell: ({ id }) => id },
   {
-    now,
-    most,
-    rateOf,
-  }: {
-    readonly now: number;
-    readonly most: number;
-    readonly rateOf: (peer: PeerStatus) => Rate | undefined;
+    title: 'STATE',
+    cell: ({ phase }) => phase,
+    dye: ({ phase }) => (phase === 'established' ? 'good' : 'waiting'),
   },
-): string {
-  const title = `${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${tunnel.plane}`;
-  if (tunnel.daemon !== 'answers') return `${printable(`${title}: ${tunnel.why}`)}\n`;
-  const shown = tunnel.peers.slice(0, most);
-  const rows = shown.map((peer) => cellsOf(peer, rateOf(peer), now));
-  const untold = tunnel.peers.length - shown.length;
-  const lines = [
-    `${title}, ${tunnel.establishedCount} of ${tunnel.peerCount} established`,
-    ...aligned([HEAD, ...rows]).map((line) => `  ${line}`),
-    ...(untold > 0 ? [`  and ${untold} more`] : []),
-    ...troublesOf(tunnel),
-  ];
-  return lines.map((line) => `${printable(line)}\n`).join('');
+  {
+    title: 'ENDPOINT',
+    cell: ({ path, remote }) => (path ? formatEndpoint(path.remote) : remote),
+  },
+  {
+    title: 'HEARD',
+    cell: ({ lastHeardAt }, { now }) => {
+      if (!lastHeardAt) return undefined;
+      return `${formatSpan(Math.max(0, Math.round((now - lastHeardAt) / 1000)))} ago`;
+    },
+  },
+  { title: 'RECEIVED', cell: ({ traffic }) => traffic && formatBytes(traffic.rxBytes) },
+  { title: 'SENT', cell: ({ traffic }) => traffic && formatBytes(traffic.txBytes) },
+  {
+    title: 'IN',
+    cell: (peer, { rateOf }) => perSecond(rateOf?.(peer)?.received),
+    optional: true,
+  },
+  { title: 'OUT', cell: (peer, { rateOf }) => perSecond(rateOf?.(peer)?.sent), optional: true },
+  { title: 'MTU', cell: ({ mtu }) => (mtu === undefined ? undefined : String(mtu)) },
+  {
+    title: 'SESSION',
+    cell: ({ session }) => (session === undefined ? undefined : `v${session}`),
+    optional: true,
+  },
+  { title: 'INTEGRITY', cell: ({ integrity }) => integrity, optional: true },
+  {
+    title: 'TROUBLE',
+    cell: ({ troubles }) =>
+      troubles.length === 0 ? undefined : troubles.map(({ words }) => words).join('; '),
+    dye: ({ troubles }) => (troubles.length === 0 ? 'faint' : 'bad'),
+  },
+];
+
+function perSecond(bytes: number | undefined): string | undefined {
+  return bytes === undefined ? undefined : `${formatBytes(bytes)}/s`;
 }
 
-function cellsOf(peer: PeerStatus, rate: Rate | undefined, now: number): readonly string[] {
-  const { id, phase, path, lastHeardAt, traffic, mtu } = peer;
-  const heard = lastHeardAt && formatSpan(Math.max(0, Math.round((now - lastHeardAt) / 1000)));
-  return [
-    id,
-    phase,
-    path ? formatEndpoint(path.remote) : (peer.remote ?? '-'),
-    heard ? `${heard} ago` : '-',
-    traffic ? formatBytes(traffic.rxBytes) : '-',
-    traffic ? formatBytes(traffic.txBytes) : '-',
-    rate ? `${formatBytes(rate.received)}/s` : '-',
-    rate ? `${formatBytes(rate.sent)}/s` : '-',
-    mtu === undefined ? '-' : String(mtu),
-  ];
+/** A table whose lines come in portions; its columns grow as wider words come, and never narrow. */
+export class PeerTable {
+  readonly #about: About;
+  readonly #paint: Paint;
+  #columns: readonly Column[] | undefined;
+  readonly #widths = new Map<Column, number>();
+
+  constructor(about: About) {
+    this.#about = about;
+    this.#paint = about.paint ?? PLAIN;
+  }
+
+  /** Lines of the next peers, the head before the first ones; none of no peers. */
+  add(peers: readonly PeerStatus[]): readonly string[] {
+    if (peers.length === 0) return [];
+    const isFirst = this.#columns === undefined;
+    const columns = (this.#columns ??= ALWAYS.filter((column) => this.#isOf(column, peers)));
+    const rows = peers.map((peer) => columns.map((column) => this.#cell(column, peer) ?? '-'));
+    for (const [place, column] of columns.entries()) {
+      const longest = Math.max(...rows.map((cells) => cells[place]?.length ?? 0));
+      const before = this.#widths.get(column) ?? column.title.length;
+      this.#widths.set(column, Math.max(before, longest));
+    }
+    const head = isFirst
+      ? [
+          this.#line(
+            columns,
+            columns.map(({ title }) => title),
+          ),
+        ]
+      : [];
+    return [...head, ...rows.map((cells, row) => this.#line(columns, cells, peers[row]))];
+  }
+
+  #isOf(column: Column, peers: readonly PeerStatus[]): boolean {
+    return !column.optional || peers.some((peer) => this.#cell(column, peer) !== undefined);
+  }
+
+  #cell(column: Column, peer: PeerStatus): string | undefined {
+    const text = column.cell(peer, this.#about);
+    return text === undefined ? undefined : printable(text);
+  }
+
+  /** The head where no peer is given. */
+  #line(columns: readonly Column[], cells: readonly string[], peer?: PeerStatus): string {
+    const last = cells.length - 1;
+    const padded = cells.map((cell, place) => {
+      const column = columns[place];
+      const width = column && place < last ? (this.#widths.get(column) ?? 0) : 0;
+      const dye = peer ? column?.dye?.(peer) : 'faint';
+      const painted = dye === undefined ? cell : this.#paint[dye](cell);
+      return painted + ' '.repeat(Math.max(0, width - cell.length));
+    });
+    return `  ${padded.join('  ')}`;
+  }
 }
 
-function troublesOf({ troubles, peers }: AnsweringTunnel): readonly string[] {
-  // Those of a sole peer are the tunnel's.
-  const ofPeers = peers.length > 1 ? peers.flatMap(({ troubles: theirs }) => theirs) : [];
-  return [...new Set([...troubles, ...ofPeers].map(({ words }) => `  trouble: ${words}`))];
-}
-
-function aligned(rows: readonly (readonly string[])[]): readonly string[] {
-  const [head = []] = rows;
-  const widths = head.map((_, column) =>
-    Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
+/** What is wrong with a tunnel; what is wrong with its peers stands with them. */
+export function troubleLines(
+  { troubles, peers }: Pick<AnsweringTunnel, 'troubles' | 'peers'>,
+  paint: Paint = PLAIN,
+): readonly string[] {
+  const ofPeers = new Set(
+    peers.flatMap(({ troubles: theirs }) => theirs.map(({ words }) => words)),
   );
-  return rows.map((cells) =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
+  const own = troubles.filter(({ words }) => !ofPeers.has(words));
+  return [...new Set(own.map(({ words }) => words))].map(
+    (words) => `  ${paint.bad('trouble')}: ${printable(words)}`,
   );
 }

@@ -7,6 +7,7 @@ import type { ExitName } from '../core/exit-codes.ts';
 import type { ControlRequest } from '../core/management/requests.ts';
 import type { SessionStatus } from '../core/session/types.ts';
 import type { Millis, Seconds } from '../core/units.ts';
+import type { Integrity } from '../core/tag/types.ts';
 import type { PlaneName } from './data-plane.ts';
 import type { LogFields } from './log.ts';
 import type { ExposureCounts } from './reach.ts';
@@ -93,6 +94,10 @@ export type PeerStatus = {
   readonly requestsAccepted: number;
   /** What is wrong with its session now. */
   readonly troubles: readonly TroubleReport[];
+  /** Version of the session; undefined where the daemon does not say. */
+  readonly session?: number | undefined;
+  /** What its data carry to prove whose they are; likewise. */
+  readonly integrity?: Integrity | undefined;
   /** Its services that this server exposes; undefined where there are none. */
   readonly exposed?: readonly ExposureCounts[] | undefined;
 };

@@ -271,7 +271,10 @@ async function expectSaid(
 }
 
 async function showOf(scene: Scene, side: Side): Promise<string> {
-  const done = await scene.hosts.run(namespaceOf(scene, side), ['show']);
+  const show = (...names: readonly string[]) =>
+    scene.hosts.run(namespaceOf(scene, side), ['show', ...names]);
+  const list = await show();
+  const done = list.stdout === '' ? list : await show('ipipou0');
   return `${done.stdout}${done.stderr}(exit code ${done.code})\n`;
 }
 

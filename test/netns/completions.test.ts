@@ -119,7 +119,7 @@ describe.each([
   test.each([
     ['ipipou ', COMMAND_NAMES],
     ['ipipou help ', COMMAND_NAMES],
-    ['ipipou show --', ['--all', '--json']],
+    ['ipipou show --', ['--after', '--color', '--json', '--limit']],
     ['ipipou show home ', ['peer']],
     ['ipipou service ', ['install', 'uninstall']],
     ['ipipou demo --plane ', ['auto', 'bpf', 'fou', 'tun']],

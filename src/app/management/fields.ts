@@ -18,6 +18,11 @@ export const PEER_FIELDS: Readonly<Record<string, (peer: PeerStatus) => string>>
   keepalive: ({ keepalive }) => (keepalive > 0 ? String(keepalive) : 'off'),
 };
 
+/** Whether there is such a field. */
+export function isField(name: string): boolean {
+  return name === 'peers' || Object.hasOwn(PEER_FIELDS, name);
+}
+
 /** A field of every peer; undefined when there is none of that name. */
 export function formatField(field: string, peers: readonly PeerStatus[]): string | undefined {
   if (field === 'peers') return peers.map(({ id }) => `${id}\n`).join('');

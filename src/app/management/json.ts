@@ -17,9 +17,48 @@ export function peersJson(peers: readonly PeerStatus[]): string {
   return text({ version: VERSION, peers: peers.map(peerJson) });
 }
 
-/** Undefined is null: a key never goes. */
+/** Further peers of a tunnel behind those that it has; undefined where all are there. */
+export type MorePeers = (tunnel: Tunnel) => AsyncIterable<readonly PeerStatus[]> | undefined;
+
+/** The same text as `tunnelsJson` in pieces, for more peers than anybody holds at a time. */
+export async function* tunnelsJsonInPieces(
+  tunnels: readonly Tunnel[],
+  more: MorePeers,
+): AsyncGenerator<string> {
+  const [head = '', tail = ''] = tunnelsJson([]).split('[]');
+  if (tunnels.length === 0) return yield tunnelsJson([]);
+  yield `${head}[`;
+  for (const [place, tunnel] of tunnels.entries()) {
+    yield place === 0 ? '\n' : ',\n';
+    const whole = indented(tunnelJson(tunnel), 4);
+    const pages = more(tunnel);
+    if (pages === undefined) {
+      yield whole;
+      continue;
+    }
+    yield whole.slice(0, -PEERS_END.length);
+    for await (const peers of pages) {
+      yield peers.map((peer) => `,\n${indented(peerJson(peer), 8)}`).join('');
+    }
+    yield PEERS_END;
+  }
+  yield `\n  ]${tail}`;
+}
+
+/** Of a tunnel that has peers, which are its last key. */
+const PEERS_END = '\n      ]\n    }';
+
+function indented(value: unknown, depth: number): string {
+  return format(value).replaceAll(/^/gm, ' '.repeat(depth));
+}
+
 function text(value: unknown): string {
-  return `${JSON.stringify(value, (_, member: unknown) => member ?? null, 2)}\n`;
+  return `${format(value)}\n`;
+}
+
+/** Undefined is null: a key never goes. */
+function format(value: unknown): string {
+  return JSON.stringify(value, (_, member: unknown) => member ?? null, 2);
 }
 
 /** Keys that only a daemon can answer for are undefined where it does not. */
@@ -91,6 +130,8 @@ function peerJson(peer: PeerStatus) {
     repliesVerified: peer.repliesVerified,
     requestsAccepted: peer.requestsAccepted,
     troubles: peer.troubles,
+    session: peer.session,
+    integrity: peer.integrity,
     exposed: peer.exposed?.map(({ peer: _peer, ...counts }) => counts),
   };
 }

@@ -97,6 +97,8 @@ export async function peerStatus(
     repliesVerified: session.repliesVerified,
     requestsAccepted: session.requestsAccepted,
     troubles: session.troubles.map((trouble) => reportTrouble(trouble)),
+    session: 1,
+    integrity: 'none',
   };
 }
 

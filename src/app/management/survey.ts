@@ -1,4 +1,5 @@
 import type { InnerIp, Path } from '../../core/addr.ts';
+import type { PeerId } from '../../core/config/tunnel-config.ts';
 import type { Millis } from '../../core/units.ts';
 import type { PeerStatus, TrafficCounts, TunnelStatus } from '../../ports/control.ts';
 import type { PlaneName } from '../../ports/data-plane.ts';
@@ -52,19 +53,40 @@ export type SurveyPorts = AskPorts & {
   readonly deviceCounters: (device: string) => TrafficCounts | undefined;
 };
 
-/** `howMany` of a tunnel's peers are told, the first ones. */
+/** `howMany` of a tunnel's peers are told, the first ones, or those behind the peer `after`. */
 export function surveyTunnels(
   entries: readonly RunEntry[],
   ports: SurveyPorts,
   howMany: (status: TunnelStatus) => number,
+  after?: PeerId,
 ): Promise<readonly Tunnel[]> {
-  return Promise.all(entries.map((entry) => surveyTunnel(entry, ports, howMany)));
+  return Promise.all(entries.map((entry) => surveyTunnel(entry, ports, howMany, after)));
+}
+
+/** Pages of a tunnel's peers, in its order, behind the peer `after`; returns why there is no next one. */
+export async function* peerPages(
+  entry: RunEntry,
+  ports: SurveyPorts,
+  after: PeerId | undefined,
+): AsyncGenerator<readonly PeerStatus[], RecordedTunnel | undefined> {
+  let last = after;
+  for (;;) {
+    const request = { request: 'peers', ...(last !== undefined && { after: last }) } as const;
+    const page = await tryDaemon(entry, ports, request);
+    if (page.kind === 'none') return recorded(page, ports);
+    if (!page.reply.ok) return refusing(entry, page.reply.error, ports);
+    const { peers = [], more = false } = page.reply;
+    last = peers.at(-1)?.id;
+    if (last !== undefined) yield peers;
+    if (last === undefined || !more) return undefined;
+  }
 }
 
 async function surveyTunnel(
   entry: RunEntry,
   ports: SurveyPorts,
   howMany: (status: TunnelStatus) => number,
+  after: PeerId | undefined,
 ): Promise<Tunnel> {
   const answer = await tryDaemon(entry, ports, { request: 'status' });
   if (answer.kind === 'none') return recorded(answer, ports);
@@ -74,14 +96,12 @@ async function surveyTunnel(
   if (status === undefined) return refusing(entry, 'it gave no status', ports);
   const peers: PeerStatus[] = [];
   const most = Math.min(howMany(status), status.peerCount);
+  const pages = peerPages(entry, ports, after);
   while (peers.length < most) {
-    const after = peers.at(-1)?.id;
-    const request = { request: 'peers', ...(after !== undefined && { after }) } as const;
-    const page = await tryDaemon(entry, ports, request);
-    if (page.kind === 'none') return recorded(page, ports);
-    if (!page.reply.ok) return refusing(entry, page.reply.error, ports);
-    for (const peer of page.reply.peers ?? []) peers.push(peer);
-    if (page.reply.more !== true) break;
+    const { done, value } = await pages.next();
+    if (done === true && value !== undefined) return value;
+    if (done === true) break;
+    for (const peer of value) peers.push(peer);
   }
   const { configPath, log } = entry.record;
   return { daemon: 'answers', configPath, log, ...status, peers: peers.slice(0, most) };

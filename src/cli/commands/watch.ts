@@ -1,10 +1,13 @@
-import { surveyTunnels, type Tunnel } from '../../app/management/survey.ts';
+import { Rates, type Rate } from '../../app/management/rates.ts';
+import { surveyTunnels, type AnsweringTunnel, type Tunnel } from '../../app/management/survey.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import type { PeerStatus } from '../../ports/control.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { findRuns, NO_TUNNELS } from '../find-run.ts';
-import { formatLines, type Rate } from '../peer-lines.ts';
+import { COLOR_FLAG, paintFor, type Paint } from '../paint.ts';
+import { PeerTable, troubleLines } from '../peer-lines.ts';
+import { printable } from '../print-error.ts';
 
 /** Milliseconds between two looks. */
 const LOOK_EVERY = 1000;
@@ -22,13 +25,16 @@ const CLEAR = `${HOME}\u001b[2J`;
 export const watchCommand: Command = {
   name: 'watch',
   summary: 'show the tunnels of this network namespace live, with what passes now',
-  usage: `ipipou watch [NAME|FILE|DEVICE]
+  usage: `ipipou watch [NAME|FILE|DEVICE] [--color WHEN]
 
 A line a peer, renewed every second until interrupted: its state, where it is, when it was heard,
 what it received and sent, how much that is a second now, and the largest packet on its way. As many
 peers as the terminal has lines for, those with most traffic first.`,
   async run(args, context) {
-    const [word] = readGiven('watch', args, { names: [0, 1], what: 'a tunnel' }).names;
+    const shape = { valued: { color: COLOR_FLAG }, names: [0, 1] as const, what: 'a tunnel' };
+    const { names, values } = readGiven('watch', args, shape);
+    const [word] = names;
+    const paint = paintFor('watch', values.get('color'), context);
     const machine = await context.machine();
     const entries = () => findRuns(word, machine.runs);
     const rates = new Rates();
@@ -37,67 +43,55 @@ peers as the terminal has lines for, those with most traffic first.`,
       const tunnels = await surveyTunnels(entries(), machine, () => Infinity);
       const now = Date.now();
       rates.look(tunnels, machine.clock.now().monotonic);
-      context.stdout(screenOf(tunnels, rates, now, context.rows() ?? ROWS));
+      context.stdout(screenOf(tunnels, rates, { now, height: context.rows() ?? ROWS, paint }));
       if (await interrupted(context.signal)) return EXIT.ok;
     }
   },
 };
 
-function screenOf(tunnels: readonly Tunnel[], rates: Rates, now: number, height: number): string {
+function screenOf(
+  tunnels: readonly Tunnel[],
+  rates: Rates,
+  { now, height, paint }: { readonly now: number; readonly height: number; readonly paint: Paint },
+): string {
   const rows = Math.floor(height / Math.max(1, tunnels.length));
   const most = Math.max(1, rows - ROWS_BESIDES);
   const text =
     tunnels.length === 0
       ? NO_TUNNELS
-      : tunnels
-          .map((tunnel) => {
-            const rateOf = (peer: PeerStatus): Rate | undefined => rates.of(tunnel, peer);
-            return formatLines(busiestFirst(tunnel, rateOf), { now, most, rateOf });
-          })
-          .join('\n');
+      : tunnels.map((tunnel) => linesOf(tunnel, rates, { now, most, paint })).join('\n');
   return `${HOME}${text.replaceAll('\n', `${REST_OF_LINE}\n`)}${BELOW}`;
 }
 
-function busiestFirst(tunnel: Tunnel, rateOf: (peer: PeerStatus) => Rate | undefined): Tunnel {
-  if (tunnel.daemon !== 'answers') return tunnel;
+function linesOf(
+  tunnel: Tunnel,
+  rates: Rates,
+  { now, most, paint }: { readonly now: number; readonly most: number; readonly paint: Paint },
+): string {
+  const title = `${tunnel.device} (${tunnel.name}): ${tunnel.role}, ${tunnel.plane}`;
+  if (tunnel.daemon !== 'answers') return `${printable(`${title}: ${tunnel.why}`)}\n`;
+  const rateOf = (peer: PeerStatus): Rate | undefined => rates.of(tunnel, peer);
+  const shown = busiestFirst(tunnel, rateOf).slice(0, most);
+  const untold = tunnel.peers.length - shown.length;
+  const { establishedCount, peerCount } = tunnel;
+  const lines = [
+    printable(`${title}, ${establishedCount} of ${peerCount} established`),
+    ...new PeerTable({ now, rateOf, paint }).add(shown),
+    ...(untold > 0 ? [`  and ${untold} more`] : []),
+    ...troubleLines(tunnel, paint),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function busiestFirst(
+  { peers }: AnsweringTunnel,
+  rateOf: (peer: PeerStatus) => Rate | undefined,
+): readonly PeerStatus[] {
   const load = (peer: PeerStatus): number => {
     const rate = rateOf(peer);
     return rate === undefined ? 0 : rate.received + rate.sent;
   };
-  return { ...tunnel, peers: tunnel.peers.toSorted((a, b) => load(b) - load(a)) };
-}
-
-/** What passes between two looks. */
-class Rates {
-  #before = new Map<string, { readonly at: number; readonly traffic: PeerStatus['traffic'] }>();
-  #rates = new Map<string, Rate>();
-
-  look(tunnels: readonly Tunnel[], at: number): void {
-    const before = this.#before;
-    this.#before = new Map();
-    this.#rates = new Map();
-    for (const tunnel of tunnels) {
-      for (const peer of tunnel.daemon === 'answers' ? tunnel.peers : []) {
-        const key = keyOf(tunnel, peer);
-        this.#before.set(key, { at, traffic: peer.traffic });
-        const last = before.get(key);
-        if (!last?.traffic || !peer.traffic) continue;
-        const seconds = (at - last.at) / 1000;
-        // Counters that begin anew are no traffic.
-        const received = Math.max(0, peer.traffic.rxBytes - last.traffic.rxBytes) / seconds;
-        const sent = Math.max(0, peer.traffic.txBytes - last.traffic.txBytes) / seconds;
-        this.#rates.set(key, { received, sent });
-      }
-    }
-  }
-
-  of(tunnel: Tunnel, peer: PeerStatus): Rate | undefined {
-    return this.#rates.get(keyOf(tunnel, peer));
-  }
-}
-
-function keyOf({ device }: Tunnel, { id }: PeerStatus): string {
-  return `${device} ${id}`;
+  return peers.toSorted((a, b) => load(b) - load(a));
 }
 
 /** Waits for the next look; whether the end comes before. */

@@ -25,6 +25,7 @@ async function run(
     stdout: (text) => void (stdout += text),
     stderr: (text) => void (stderr += text),
     rows: () => undefined,
+    flushed: async () => true,
     env: {},
     signal: new AbortController().signal,
     hurry: new AbortController().signal,

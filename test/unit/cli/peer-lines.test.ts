@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/management/survey.ts';
-import { formatLines } from '../../../src/cli/peer-lines.ts';
+import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
+import { COLOURS, paintFor, PLAIN } from '../../../src/cli/paint.ts';
+import { PeerTable, troubleLines } from '../../../src/cli/peer-lines.ts';
 import { formatField, PEER_FIELDS } from '../../../src/app/management/fields.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
 import { inner, ip } from '../../rig/addresses.ts';
@@ -17,31 +18,78 @@ const OTHER = {
   ...{ id: 'other', phase: 'listening', allowedIps: 'any', innerIps: [inner('10.0.0.3')] },
   ...{ keepalive: 0, troubles: [{ words: 'a' }], remote: undefined },
 } as unknown as PeerStatus;
-const TUNNEL = {
-  ...{ daemon: 'answers', device: 'ipipou0', name: 'home', role: 'server', plane: 'bpf' },
-  ...{ peerCount: 2, establishedCount: 1, troubles: [], peers: [LAPTOP, OTHER] },
-} as unknown as AnsweringTunnel;
+const rateOf = ({ id }: PeerStatus) =>
+  id === 'laptop' ? { received: 1024 * 1024, sent: 0 } : undefined;
+const linesOf = (table: PeerTable, ...peers: readonly PeerStatus[]): string =>
+  table
+    .add(peers)
+    .map((line) => `${line}\n`)
+    .join('');
 
-test('a line a peer, columns aligned', () => {
-  const rateOf = ({ id }: PeerStatus) =>
-    id === 'laptop' ? { received: 1024 * 1024, sent: 0 } : undefined;
-  expect(formatLines(TUNNEL, { now: NOW, most: 9, rateOf })).toBe(
-    `ipipou0 (home): server, bpf, 1 of 2 established
-  PEER    STATE        ENDPOINT          HEARD          RECEIVED  SENT  IN         OUT    MTU
-  laptop  established  [2001:db8::2]:20  1 min 1 s ago  2.0 KiB   5 B   1.0 MiB/s  0 B/s  1452
-  other   listening    -                 -              -         -     -          -      -
-  trouble: a
+test('a line a peer, columns aligned; what passes now where that is known', () => {
+  expect(linesOf(new PeerTable({ now: NOW, rateOf }), LAPTOP, OTHER)).toBe(
+    `  PEER    STATE        ENDPOINT          HEARD          RECEIVED  SENT  IN         OUT    MTU   TROUBLE
+  laptop  established  [2001:db8::2]:20  1 min 1 s ago  2.0 KiB   5 B   1.0 MiB/s  0 B/s  1452  -
+  other   listening    -                 -              -         -     -          -      -     a
 `,
   );
-  expect(formatLines(TUNNEL, { now: NOW, most: 1, rateOf })).toMatch(/laptop[^]*and 1 more/);
-  const dead = {
-    ...TUNNEL,
-    daemon: 'dead',
-    why: 'its daemon is dead',
-  } as unknown as RecordedTunnel;
-  expect(formatLines(dead, { now: NOW, most: 1, rateOf })).toBe(
-    'ipipou0 (home): server, bpf: its daemon is dead\n',
+  expect(linesOf(new PeerTable({ now: NOW }), LAPTOP)).not.toMatch(/ IN | OUT /);
+});
+
+test('session and integrity have columns where the daemon tells them', () => {
+  const table = new PeerTable({ now: NOW });
+  expect(linesOf(table, { ...LAPTOP, session: 1, integrity: 'none' }, OTHER)).toBe(
+    `  PEER    STATE        ENDPOINT          HEARD          RECEIVED  SENT  MTU   SESSION  INTEGRITY  TROUBLE
+  laptop  established  [2001:db8::2]:20  1 min 1 s ago  2.0 KiB   5 B   1452  v1       none       -
+  other   listening    -                 -              -         -     -     -        -          a
+`,
   );
+});
+
+test('in portions: one head, and columns that grow', () => {
+  const table = new PeerTable({ now: NOW });
+  expect(table.add([])).toEqual([]);
+  linesOf(table, OTHER);
+  expect(linesOf(table, { ...OTHER, id: 'a-very-long-name' as PeerId }, OTHER)).toBe(
+    `  a-very-long-name  listening  -         -      -         -     -    a
+  other             listening  -         -      -         -     -    a
+`,
+  );
+});
+
+test('colours are beside the words, and widths do not count them', () => {
+  const plain = linesOf(new PeerTable({ now: NOW }), LAPTOP, OTHER);
+  const painted = linesOf(new PeerTable({ now: NOW, paint: COLOURS }), LAPTOP, OTHER);
+  expect(painted).toContain('\u001b[32mestablished\u001b[0m');
+  // oxlint-disable-next-line no-control-regex -- escapes are what this takes away
+  expect(painted.replaceAll(/\u001b\[\d+m/g, '')).toBe(plain);
+});
+
+test('a terminal gets no control characters of what a daemon says', () => {
+  const evil = { ...OTHER, remote: 'a\u001b[31m' };
+  expect(linesOf(new PeerTable({ now: NOW }), evil)).not.toContain('\u001b');
+});
+
+test('troubles of a tunnel are told once, those of its peers beside them', () => {
+  const troubles = [{ words: 'a' }, { words: 'b' }, { words: 'b' }] as never;
+  expect(troubleLines({ troubles, peers: [OTHER] })).toEqual(['  trouble: b']);
+});
+
+test.each([
+  [undefined, 24, {}, COLOURS],
+  [undefined, undefined, {}, PLAIN],
+  [undefined, 24, { NO_COLOR: '1' }, PLAIN],
+  [undefined, 24, { NO_COLOR: '' }, COLOURS],
+  [undefined, 24, { TERM: 'dumb' }, PLAIN],
+  ['always', undefined, { NO_COLOR: '1' }, COLOURS],
+  ['never', 24, {}, PLAIN],
+])('colour %s, %s rows, %j', (when, rows, env, paint) => {
+  expect(paintFor('show', when, { rows: () => rows, env })).toBe(paint);
+});
+
+test('any other --color is refused', () => {
+  const words = '--color takes auto, always or never, not "red"';
+  expect(() => paintFor('show', 'red', { rows: () => 1, env: {} })).toThrow(words);
 });
 
 test.each([
