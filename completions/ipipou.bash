@@ -79,6 +79,7 @@ _ipipou() {
       'up 0') kinds='config file' ;;
       'down 0') kinds='config file tunnel' ;;
       'show 0') kinds='config file tunnel' ;;
+      'show 1') words='peer' ;;
       'status 0') kinds='config file tunnel' ;;
       'watch 0') kinds='config file tunnel' ;;
       'events 0') kinds='config file tunnel' ;;

@@ -151,6 +151,7 @@ complete -c ipipou -n '__ipipou_is show' -l color -x
 complete -c ipipou -n '__ipipou_is show' -l json
 complete -c ipipou -n '__ipipou_is show' -l after -x
 complete -c ipipou -n '__ipipou_at show 0' -F -a '(__ipipou_of config tunnel)'
+complete -c ipipou -n '__ipipou_at show 1' -a 'peer'
 complete -c ipipou -n '__ipipou_is status' -l every-peer
 complete -c ipipou -n '__ipipou_at status 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_is watch' -l color -x

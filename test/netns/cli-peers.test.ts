@@ -159,7 +159,7 @@ const REFUSED: readonly (readonly [readonly string[], RegExp])[] = [
   [['peer', 'one', 'keepalive', 'x'], /keepalive: "x"/],
   [['peer', 'nobody', 'remove'], /the name of a peer of this tunnel/],
   [['peer', 'one', 'auth-token', '@/does/not/exist'], /cannot read the value/],
-  [['peer', 'one'], /expected a tunnel, `peer`, its name, and options/],
+  [['peer', 'one'], /expected a tunnel, and `peer`, its name, and options, or `verb N`/],
 ];
 
 test('what set refuses is said at the terminal and changes nothing', async () => {

@@ -34,12 +34,13 @@ export const showCommand: Command = {
   summary: 'show the tunnels of this network namespace, and their peers',
   usage: `ipipou show [--limit N] [--color WHEN] [--json]
 ipipou show NAME|FILE|DEVICE [--limit N] [--after PEER] [--color WHEN] [--json]
-ipipou show [NAME|FILE|DEVICE] PEER [--json]
+ipipou show PEER [--json]
+ipipou show NAME|FILE|DEVICE [peer] PEER [--json]
 ipipou show NAME|FILE|DEVICE FIELD
 
 Each tunnel with a line a peer: its state, where it is, when it was heard, what it carried, what is
-wrong. Of a tunnel that is named, all that is known; so of a peer (\`peer PEER\` where its name means
-something else here). Of a tunnel whose daemon does not answer within some seconds (it starts,
+wrong. Of a tunnel that is named, all that is known; so of a peer (\`peer\` goes before a name that
+means something else here). Of a tunnel whose daemon does not answer within some seconds (it starts,
 hangs, is stopped or dead) what is known without it. Exit code 0 when all daemons answered, else 1.
 A terminal is given ${ON_TERMINAL} peers of a tunnel, anything else all of them: --limit N says how many,
 --after PEER behind which one. WHEN is ${COLOR_FLAG}; NO_COLOR is never. With --json

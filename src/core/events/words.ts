@@ -133,7 +133,7 @@ const TABLE: Table = {
   'run-directory-lost': (failure) =>
     line('error', 'the run directory was deleted and cannot be made anew', because(failure)),
   'no-status-group': ({ group, asked }) =>
-    line(asked ? 'warn' : 'info', 'root alone can see the tunnel: there is no such group', {
+    line(asked ? 'warn' : 'debug', 'root alone can see the tunnel: there is no such group', {
       group,
     }),
   'not-shared': ({ group, ...failure }) =>

@@ -197,7 +197,7 @@ describe('the life of a tunnel', () => {
       const world = new World();
       expect(await shared(world)).toEqual(['listen /run/control.sock']);
       expect(world.kept.lines.filter(({ event }) => /no such group/.test(event))).toEqual([
-        expect.objectContaining({ level: 'info', fields: { group: 'ipipou' } }),
+        expect.objectContaining({ level: 'debug', fields: { group: 'ipipou' } }),
       ]);
     });
 

@@ -171,7 +171,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   ],
   'no-status-group': [
     { kind: 'no-status-group', group: 'ipipou', asked: false },
-    'info root alone can see the tunnel: there is no such group group=ipipou',
+    'debug root alone can see the tunnel: there is no such group group=ipipou',
   ],
   'not-shared': [
     { kind: 'not-shared', group: 'adm', ...FAILURE },
