@@ -26,7 +26,6 @@ export async function* tunnelsJsonInPieces(
   more: MorePeers,
 ): AsyncGenerator<string> {
   const [head = '', tail = ''] = tunnelsJson([]).split('[]');
-  if (tunnels.length === 0) return yield tunnelsJson([]);
   yield `${head}[`;
   for (const [place, tunnel] of tunnels.entries()) {
     yield place === 0 ? '\n' : ',\n';
@@ -42,7 +41,7 @@ export async function* tunnelsJsonInPieces(
     }
     yield PEERS_END;
   }
-  yield `\n  ]${tail}`;
+  yield tunnels.length === 0 ? `]${tail}` : `\n  ]${tail}`;
 }
 
 /** Of a tunnel that has peers, which are its last key. */
