@@ -27,16 +27,38 @@ export function edwardsYOf(montgomery: Uint8Array): Uint8Array | undefined {
   return encode((u - 1n + P) * inverse(u + 1n));
 }
 
-/** By Euclid's algorithm. */
-function inverse(value: bigint): bigint {
+/**
+ * By Euclid's algorithm in Lehmer's way (Knuth, The Art of Computer Programming 2, 4.5.2, algorithm L): most quotients
+ * are found by the first LEADING bits alone, in ordinary numbers, and some twenty steps are made at once.
+ */
+export function inverse(value: bigint): bigint {
   let [high, low] = [P, value % P];
   let [before, factor] = [0n, 1n];
   while (low !== 0n) {
-    const quotient = high / low;
-    [high, low] = [low, high - quotient * low];
-    [before, factor] = [factor, before - quotient * factor];
+    const [a, b, c, d] = stepsOf(high, low);
+    [high, low] = [a * high + b * low, c * high + d * low];
+    [before, factor] = [a * before + b * factor, c * before + d * factor];
   }
-  return before < 0n ? before + P : before;
+  const rest = before % P;
+  return rest < 0n ? rest + P : rest;
+}
+
+/** Sums of these, and products with a quotient, are exact in ordinary numbers. */
+const LEADING = 50;
+
+/** Some steps of Euclid's algorithm, one at least: the next two are a·high + b·low and c·high + d·low. */
+function stepsOf(high: bigint, low: bigint): readonly [bigint, bigint, bigint, bigint] {
+  const shift = BigInt(Math.max(0, Math.floor(Math.log2(Number(high))) + 1 - LEADING));
+  let [x, y] = [Number(high >> shift), Number(low >> shift)];
+  let [a, b, c, d] = [1, 0, 0, 1];
+  while (y + c !== 0 && y + d !== 0) {
+    const quotient = Math.floor((x + a) / (y + c));
+    if (quotient !== Math.floor((x + b) / (y + d))) break;
+    [a, c] = [c, a - quotient * c];
+    [b, d] = [d, b - quotient * d];
+    [x, y] = [y, x - quotient * y];
+  }
+  return b === 0 ? [0n, 1n, 1n, -(high / low)] : [BigInt(a), BigInt(b), BigInt(c), BigInt(d)];
 }
 
 /** The highest bit, a sign, counts for nothing. */

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { publicKeyOf } from '../../src/adapters/crypto.ts';
 import { dhPairOf, noiseCrypto } from '../../src/adapters/crypto-noise.ts';
-import { edwardsYOf, montgomeryOf } from '../../src/core/curve25519.ts';
+import { edwardsYOf, inverse, montgomeryOf } from '../../src/core/curve25519.ts';
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'hex'));
 const little = (value: bigint): Uint8Array =>
@@ -27,6 +27,24 @@ describe('keys of ed25519 and X25519', () => {
     const base = bytes('58'.padEnd(64, '6')); // y = 4/5
     expect(montgomeryOf(base)).toEqual(little(9n));
     expect(edwardsYOf(little(9n))).toEqual(base);
+  });
+
+  it('divides by every number but 0', () => {
+    const small = Array.from({ length: 300 }, (_unused, n) => BigInt(n + 1));
+    const powers = Array.from({ length: 255 }, (_unused, n) => 1n << BigInt(n));
+    const near = [...small, ...powers.flatMap((power) => [power - 1n, power, power + 1n])];
+    const value = fc.oneof(
+      fc.bigInt({ min: 1n, max: P - 1n }),
+      fc.constantFrom(...near.flatMap((n) => [n, P - n]).filter((n) => n > 0n && n < P)),
+    );
+    fc.assert(
+      fc.property(value, (value) => {
+        const inverted = inverse(value);
+        expect((value * inverted) % P).toBe(1n);
+        expect(inverted >= 0n && inverted < P).toBe(true);
+      }),
+      { numRuns: 3000 },
+    );
   });
 
   it('is undefined where there is none', () => {
