@@ -16,10 +16,10 @@ _ipipou_of() {
 _ipipou() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   local command=run first=1 place=0 words='' kinds='' flags='' i
-  local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --plane --rounds --seconds --only --links --out --slow '
+  local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --plane --rounds --seconds --only --links --out --slow '
   COMPREPLY=()
   case ${COMP_WORDS[1]} in
-    run | up | down | show | status | watch | events | logs | metrics | set | expose | unexpose | syncconf | reload | save | check | doctor | demo | bench | keygen | pubkey | service | help | version)
+    run | up | down | show | status | watch | events | logs | metrics | ui | set | expose | unexpose | syncconf | reload | save | check | doctor | demo | bench | keygen | pubkey | service | help | version)
       if ((COMP_CWORD > 1)); then command=${COMP_WORDS[1]} first=2; fi ;;
   esac
   case $command in
@@ -32,6 +32,7 @@ _ipipou() {
     events) flags='--debug --json' ;;
     logs) flags='-f -n' ;;
     metrics) flags='--no-peers --openmetrics --listen' ;;
+    ui) flags='--listen --group' ;;
     set) flags='' ;;
     expose) flags='' ;;
     unexpose) flags='' ;;
@@ -73,7 +74,7 @@ _ipipou() {
   elif [[ $word == -* ]]; then
     words=$flags
   elif ((COMP_CWORD == 1)); then
-    words='run up down show status watch events logs metrics set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version'
+    words='run up down show status watch events logs metrics ui set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version'
   else
     case "$command $place" in
       'up 0') kinds='config file' ;;
@@ -100,7 +101,7 @@ _ipipou() {
       'bench 1') kinds='file' ;;
       'bench '*) kinds='file' ;;
       'service 0') words='install uninstall' ;;
-      'help 0') words='run up down show status watch events logs metrics set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version' ;;
+      'help 0') words='run up down show status watch events logs metrics ui set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version' ;;
     esac
   fi
   # Names of files may have anything in them: they are never given to what expands words.

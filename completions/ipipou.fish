@@ -22,7 +22,7 @@ end
 # The command that the line names, else run.
 function __ipipou_command
     set -l tokens (commandline -opc)
-    if contains -- "$tokens[2]" run up down show status watch events logs metrics set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version
+    if contains -- "$tokens[2]" run up down show status watch events logs metrics ui set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version
         echo $tokens[2]
     else
         echo run
@@ -42,7 +42,7 @@ function __ipipou_at
     for token in $tokens[3..]
         if test $value = yes
             set value no
-        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --plane --rounds --seconds --only --links --out --slow
+        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --plane --rounds --seconds --only --links --out --slow
             set value yes
         else if not string match -q -- '-*' $token
             set place (math $place + 1)
@@ -61,6 +61,7 @@ complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a watch -d 'show 
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a events -d 'follow what happens to the tunnels of this network namespace'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a logs -d 'show a tunnel\'s log, wherever it is'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a metrics -d 'tell Prometheus how the tunnels of this network namespace are'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a ui -d 'show the tunnels of this network namespace on a web page'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a set -d 'add, change or remove one peer of a running tunnel, or change how much it logs'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a expose -d 'expose services of a peer of a running server'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a unexpose -d 'expose services of a peer no longer'
@@ -165,6 +166,8 @@ complete -c ipipou -n '__ipipou_at logs 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_is metrics' -l no-peers
 complete -c ipipou -n '__ipipou_is metrics' -l openmetrics
 complete -c ipipou -n '__ipipou_is metrics' -l listen -x
+complete -c ipipou -n '__ipipou_is ui' -l listen -x
+complete -c ipipou -n '__ipipou_is ui' -l group -x
 complete -c ipipou -n '__ipipou_at set 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at set 1' -a 'peer verb'
 complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove'
@@ -197,4 +200,4 @@ complete -c ipipou -n '__ipipou_at bench 2 +' -F
 complete -c ipipou -n '__ipipou_is keygen' -s v
 complete -c ipipou -n '__ipipou_at service 0' -a 'install uninstall'
 complete -c ipipou -n '__ipipou_is help' -l man
-complete -c ipipou -n '__ipipou_at help 0' -a 'run up down show status watch events logs metrics set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version'
+complete -c ipipou -n '__ipipou_at help 0' -a 'run up down show status watch events logs metrics ui set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version'

@@ -1,6 +1,6 @@
 // Joins the compiled modules of .cache/modules into the few files of dist, which are what is shipped: three hundred files
 // of their own take Node longer to find than all else that a start does. What not every command needs stays apart (chunks).
-import { chmodSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { rolldown } from 'rolldown';
 import { PROJECT } from './setup.mjs';
@@ -23,11 +23,18 @@ const { output } = await bundle.write({
   chunkFileNames: 'chunks/[name]-[hash].js',
 });
 await bundle.close();
+const page = await rolldown({ input: path.join(PROJECT, 'ui/page.ts'), platform: 'browser' });
+await page.write({ file: path.join(DIST, 'ui/page.js') });
+await page.close();
+for (const name of ['index.html', 'page.css', 'icon.svg']) {
+  copyFileSync(path.join(PROJECT, 'ui', name), path.join(DIST, 'ui', name));
+}
 chmodSync(path.join(DIST, 'cli/main.js'), 0o755);
 
 // Of an earlier build. The eBPF programs are build-bpf.mjs's.
 const fresh = new Set(output.map(({ fileName }) => fileName));
 for (const entry of readdirSync(DIST, { recursive: true, withFileTypes: true })) {
   const name = path.relative(DIST, path.join(entry.parentPath ?? entry.path, entry.name));
-  if (entry.isFile() && !fresh.has(name) && !name.startsWith('bpf/')) rmSync(path.join(DIST, name));
+  if (entry.isFile() && !fresh.has(name) && !/^(?:bpf|ui)\//.test(name))
+    rmSync(path.join(DIST, name));
 }

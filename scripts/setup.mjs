@@ -144,7 +144,7 @@ function build() {
   const main = path.join(PROJECT, 'dist/cli/main.js');
   const built = existsSync(main) ? statSync(main).mtimeMs : 0;
   const sources = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json'].concat(
-    ['src', 'bpf', 'scripts'].flatMap((folder) =>
+    ['src', 'bpf', 'ui', 'scripts'].flatMap((folder) =>
       readdirSync(path.join(PROJECT, folder), { recursive: true }).map((name) =>
         path.join(folder, name),
       ),

@@ -7,11 +7,12 @@ import {
   type Format,
 } from '../../app/management/metrics/text.ts';
 import { surveyTunnels } from '../../app/management/survey.ts';
-import { formatEndpoint, parseOuterIp, parsePort, type Endpoint } from '../../core/addr.ts';
+import { formatEndpoint, type Endpoint } from '../../core/addr.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { misuse, readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { readLoopback } from '../loopback.ts';
 import { versionLine } from '../version.ts';
 import { aborted } from '../waiting.ts';
 
@@ -61,12 +62,8 @@ type Place = Endpoint | string;
 
 function readPlace(text: string): Place {
   if (text.startsWith('/')) return text;
-  const [, bracketed, plain, portText = ''] =
-    /^(?:\[([^\]]+)\]|([^:]+)):([0-9]+)$/.exec(text) ?? [];
-  const ip = parseOuterIp(bracketed ?? plain ?? '');
-  const port = parsePort(portText);
-  const loopback = ip !== undefined && (ip.startsWith('127.') || ip === '::1');
-  if (loopback && port !== undefined) return { ip, port };
+  const endpoint = readLoopback(text);
+  if (endpoint !== undefined) return endpoint;
   throw misuse(
     'metrics',
     `--listen takes a loopback address and a port, as in 127.0.0.1:9586 or [::1]:9586, or the path of a socket: not ${JSON.stringify(text)}`,

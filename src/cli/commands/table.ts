@@ -19,6 +19,7 @@ import { serviceCommand } from './service.ts';
 import { showCommand } from './show.ts';
 import { statusCommand } from './status.ts';
 import { syncconfCommand } from './syncconf.ts';
+import { uiCommand } from './ui.ts';
 import { upCommand } from './up.ts';
 import { versionCommand } from './version.ts';
 import { watchCommand } from './watch.ts';
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   eventsCommand,
   logsCommand,
   metricsCommand,
+  uiCommand,
   setCommand,
   exposeCommand,
   unexposeCommand,
