@@ -146,6 +146,7 @@ export async function openScene(
         controlPath: '',
         statusPath: '',
         share: () => undefined,
+        sessions: () => ({ load: () => undefined, keep: () => undefined }),
         process: { pid: 1, startTime: '' },
         write: () => undefined,
         intact: () => true,

@@ -16,14 +16,14 @@ _ipipou_of() {
 _ipipou() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   local command=run first=1 place=0 words='' kinds='' flags='' i
-  local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --plane --rounds --seconds --only --links --out --slow '
+  local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --plane --rounds --seconds --only --links --out --slow '
   COMPREPLY=()
   case ${COMP_WORDS[1]} in
     run | up | down | show | status | watch | events | logs | metrics | ui | set | expose | unexpose | syncconf | reload | save | check | doctor | demo | bench | keygen | pubkey | service | help | version)
       if ((COMP_CWORD > 1)); then command=${COMP_WORDS[1]} first=2; fi ;;
   esac
   case $command in
-    run) flags='-c --client -s --server -n --number --config --reauth-only --version -h --help --auth --auth-by-remote-ip --auth-by-remote-port --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-keygen --auth-max-time-discrepancy --auth-packet-ttl --reply-on-auth-ok --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt --force-fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --encap-csum --no-encap-csum --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --masquerade --dataplane -q --queue-number --nfq-max-len --nft-table --no-nft-counter --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb -v --no-log-time --no-log-pid' ;;
+    run) flags='-c --client -s --server -n --number --config --reauth-only --version -h --help --auth --auth-by-remote-ip --auth-by-remote-port --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-keygen --auth-max-time-discrepancy --auth-packet-ttl --reply-on-auth-ok --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt --force-fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --encap-csum --no-encap-csum --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --masquerade --dataplane -q --queue-number --nfq-max-len --nft-table --no-nft-counter --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb -v --no-log-time --no-log-pid' ;;
     up) flags='--wait' ;;
     down) flags='' ;;
     show) flags='--limit --color --json --after' ;;
@@ -61,6 +61,8 @@ _ipipou() {
       'run --config') kinds='config file' ;;
       'run --auth') words='none' ;;
       'run --auth-key-type') words='ed25519' ;;
+      'run --session') words='auto v1 v2' ;;
+      'run --integrity') words='none header full' ;;
       'run --fou-family') words='auto ipv4 ipv6' ;;
       'run --fou-dev') kinds='device' ;;
       'run --tunl-dev') kinds='device' ;;
@@ -87,8 +89,8 @@ _ipipou() {
       'logs 0') kinds='config file tunnel' ;;
       'set 0') kinds='config file tunnel' ;;
       'set 1') words='peer verb' ;;
-      'set 3') words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove' ;;
-      'set '*) words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from' ;;
+      'set 3') words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove' ;;
+      'set '*) words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from' ;;
       'expose 0') kinds='config file tunnel' ;;
       'unexpose 0') kinds='config file tunnel' ;;
       'syncconf 0') kinds='config file tunnel' ;;

@@ -42,7 +42,7 @@ function __ipipou_at
     for token in $tokens[3..]
         if test $value = yes
             set value no
-        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --plane --rounds --seconds --only --links --out --slow
+        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --plane --rounds --seconds --only --links --out --slow
             set value yes
         else if not string match -q -- '-*' $token
             set place (math $place + 1)
@@ -97,6 +97,8 @@ complete -c ipipou -n '__ipipou_is run' -l auth-keygen -d 'Print a new private k
 complete -c ipipou -n '__ipipou_is run' -l auth-max-time-discrepancy -x -d 'Refuse signed packets whose time is further from the own clock than this; 0 = unchecked, for hosts whose clocks are not set.'
 complete -c ipipou -n '__ipipou_is run' -l auth-packet-ttl -x -d 'TTL of authentication packets and replies.'
 complete -c ipipou -n '__ipipou_is run' -l reply-on-auth-ok -d 'Answer an authentic packet: signed, with auth-key-b64; else with the same bytes in reverse order.'
+complete -c ipipou -n '__ipipou_is run' -l session -x -a 'auto v1 v2' -d 'How the two sides agree on a connection. v2: a handshake that proves both, with new keys for every session; v1: signed packets. auto: v2 where auth-key-b64 and auth-remote-pubkey-b64 are given on both sides, else v1.'
+complete -c ipipou -n '__ipipou_is run' -l integrity -x -a 'none header full' -d 'What of each packet is proved, at the least, by 16 bytes more in it: header = its first 64 bytes, full = all of it. Needs session v2 and the plane bpf or tun. The stronger wish of the two sides counts.'
 complete -c ipipou -n '__ipipou_is run' -l auth-lifetime -x -d 'How long a remembered client may go on without authenticating after its connection expired; 0 = forever.'
 complete -c ipipou -n '__ipipou_is run' -l connection-idle -x -d 'Time without a packet from the client after which its connection counts as expired and auth-lifetime starts.'
 complete -c ipipou -n '__ipipou_is run' -l keepalive -x -d 'Client: authenticate again so often, which keeps the mapping of a NAT open. Server: send an empty packet so often. 0 = never.'
@@ -170,8 +172,8 @@ complete -c ipipou -n '__ipipou_is ui' -l listen -x
 complete -c ipipou -n '__ipipou_is ui' -l group -x
 complete -c ipipou -n '__ipipou_at set 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at set 1' -a 'peer verb'
-complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove'
-complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from'
+complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from remove'
+complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose expose-from'
 complete -c ipipou -n '__ipipou_at expose 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at unexpose 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at syncconf 0' -F -a '(__ipipou_of config tunnel)'

@@ -11,10 +11,15 @@ import {
   verify,
   type KeyObject,
 } from 'node:crypto';
+import { montgomeryOf } from '../core/curve25519.ts';
+import { clientKeysOf, pskOf, serverKeysOf, type ServerKeys } from '../core/handshake/keys.ts';
+import type { DhPair } from '../core/noise/types.ts';
+import type { SecureCrypto } from '../core/session/secure/crypto.ts';
 import { encodePublicKey, type PublicKey } from '../core/public-key.ts';
 import type { Proof } from '../core/config/tunnel-config.ts';
 import { LruCache } from '../core/lru-cache.ts';
 import type { SessionCrypto } from '../ports/crypto.ts';
+import { dhPairOf, noiseCrypto } from './crypto-noise.ts';
 
 /** Bytes of a private seed. */
 const SEED_LENGTH = 32;
@@ -31,6 +36,11 @@ const KEYS_MAX = 256;
 const ownKeys = new LruCache<string, OwnKey>(KEYS_MAX);
 const peerKeys = new LruCache<PublicKey, KeyObject>(KEYS_MAX);
 
+/** The same keys for X25519; of a peer's the public one, which may be no good. */
+const ownDhKeys = new LruCache<string, OwnDh>(KEYS_MAX);
+const peerDhKeys = new LruCache<PublicKey, { readonly key: Uint8Array | undefined }>(KEYS_MAX);
+
+type OwnDh = { readonly pair: DhPair; readonly serverKeys: ServerKeys };
 type OwnKey = { readonly key: KeyObject; readonly publicKey: Uint8Array };
 
 export type KeyPair = { readonly privateSeed: Uint8Array; readonly publicKey: Uint8Array };
@@ -39,7 +49,7 @@ export type KeyPair = { readonly privateSeed: Uint8Array; readonly publicKey: Ui
 export function openSessionCrypto(proof: Proof): SessionCrypto {
   const random = (length: number): Uint8Array => randomBytes(length);
   if (proof.kind !== 'ed25519') return { random };
-  const { privateSeed, peerPublicKey } = proof;
+  const { privateSeed, peerPublicKey, secret } = proof;
   if (privateSeed) checkSeed(privateSeed);
   return {
     random,
@@ -52,15 +62,43 @@ export function openSessionCrypto(proof: Proof): SessionCrypto {
         return verify(null, message, peerKey(peerPublicKey), signature);
       },
     }),
+    ...(privateSeed &&
+      peerPublicKey !== undefined && { secure: secureCrypto(privateSeed, peerPublicKey, secret) }),
   };
 }
 
+/** All but the functions are made when they are asked for: most packets need none of it. */
+function secureCrypto(seed: Uint8Array, publicKey: PublicKey, secret: Uint8Array): SecureCrypto {
+  const peer = (): Uint8Array | undefined =>
+    peerDhKeys.get(publicKey, () => ({ key: montgomeryOf(encodePublicKey(publicKey)) })).key;
+  return {
+    noise: noiseCrypto,
+    serverKeys: () => ownDh(seed).serverKeys,
+    clientKeys() {
+      const key = peer();
+      return key && clientKeysOf(noiseCrypto, ownDh(seed).pair, key, secret);
+    },
+    peer,
+    psk: () => pskOf(noiseCrypto, secret),
+  };
+}
+
+function ownDh(seed: Uint8Array): OwnDh {
+  return ownDhKeys.get(nameOf(seed), () => {
+    const pair = dhPairOf(seed);
+    return { pair, serverKeys: serverKeysOf(noiseCrypto, pair) };
+  });
+}
+
 function ownKey(seed: Uint8Array): OwnKey {
-  const name = Buffer.from(seed.buffer, seed.byteOffset, seed.length).toString('latin1');
-  return ownKeys.get(name, () => {
+  return ownKeys.get(nameOf(seed), () => {
     const key = importSeed(seed);
     return { key, publicKey: exportPublic(key) };
   });
+}
+
+function nameOf(seed: Uint8Array): string {
+  return Buffer.from(seed.buffer, seed.byteOffset, seed.length).toString('latin1');
 }
 
 function peerKey(publicKey: PublicKey): KeyObject {

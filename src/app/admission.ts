@@ -2,6 +2,7 @@ import { familyOf, type Family, type Path } from '../core/addr.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
 import { reportTrouble } from '../core/events/trouble-words.ts';
 import { IpipouError } from '../core/errors.ts';
+import type { TagKeys } from '../core/tag/types.ts';
 import { millis, type Millis } from '../core/units.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DataPlane } from '../ports/data-plane.ts';
@@ -69,17 +70,18 @@ export class Admission {
   }
 
   /** Whether the plane carries `path` for a peer now. Never rejects. */
-  async admit(slot: PeerSlot, path: Path): Promise<boolean> {
+  async admit(slot: PeerSlot, path: Path, tags?: TagKeys): Promise<boolean> {
     const family = familyOf(path.remote.ip);
     const { family: refused = family } = this.#failures.get(slot) ?? {};
     if (refused === family && this.#clock.now().monotonic < this.notBefore(slot)) return false;
     try {
-      await this.#plane.admit(slot.peer.id, { path });
+      await this.#plane.admit(slot.peer.id, tags ? { path, tags } : { path });
     } catch (error) {
       this.#failed(slot, 'not-pointed', error, family);
       return false;
     }
     this.carry(slot, path);
+    slot.tags = tags;
     this.#everAdmitted = true;
     this.#succeeded(slot);
     return true;

@@ -76,7 +76,12 @@ export class Driver {
       families: ports.families,
       ipv6Inside: ports.ipv6Inside ?? false,
       crypto: ports.crypto,
-      recall: ({ peer, carried }) => ({ memory: ports.memories.recall(peer), adopted: carried }),
+      planeIntegrity: ports.plane.capabilities.integrity,
+      recall: ({ peer, carried }) => ({
+        memory: ports.memories.recall(peer),
+        adopted: carried,
+        kept: ports.sessions.load(peer.id),
+      }),
     });
     this.#effects = new Effects(ports, {
       isSole: () => this.table.directory.size === 1,

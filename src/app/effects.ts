@@ -5,6 +5,7 @@ import { reportTrouble } from '../core/events/trouble-words.ts';
 import type { Outcome } from '../core/session/table.ts';
 import type { SessionEffect, SessionEvent } from '../core/session/types.ts';
 import type { DataPlane } from '../ports/data-plane.ts';
+import type { SessionKeeper } from '../ports/run-store.ts';
 import { Admission } from './admission.ts';
 import { Evictions } from './evictions.ts';
 import { explain } from './explain.ts';
@@ -14,6 +15,7 @@ import { Sender } from './sender.ts';
 
 export type EffectPorts = LookupPorts & {
   readonly plane: DataPlane;
+  readonly sessions: SessionKeeper;
   /** The plane carries another path of a peer, or none. */
   readonly onPath: (path: Path | undefined) => void;
 };
@@ -63,7 +65,9 @@ export class Effects {
     let refused = !remembered;
     for (const effect of effects) {
       if (effect.kind === 'event') this.#ports.tell(effect.event, this.#named(entry));
-      else if (entry) {
+      else if (entry === undefined) {
+        if (effect.kind === 'send') await this.#sender.turnAway(effect);
+      } else {
         // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
         if (refused && effect.kind === 'send' && effect.purpose === 'reply') continue;
         if (refused && effect.kind === 'admit') {
@@ -105,8 +109,8 @@ export class Effects {
 
   /** Has the plane, which has let a peer go, carry what it did; resolves with what answers a refusal. */
   async readmit(slot: PeerSlot): Promise<SessionEvent | undefined> {
-    const path = slot.carried;
-    if (path === undefined || (await this.#admission.admit(slot, path))) return undefined;
+    const { carried: path, tags } = slot;
+    if (path === undefined || (await this.#admission.admit(slot, path, tags))) return undefined;
     this.#admission.carry(slot, undefined);
     this.#ports.onPath(undefined);
     return { kind: 'admit-failed', path };
@@ -153,7 +157,7 @@ export class Effects {
         break;
       case 'admit': {
         this.#evictions.cancel(slot);
-        const admitted = await this.#admission.admit(slot, effect.path);
+        const admitted = await this.#admission.admit(slot, effect.path, effect.tags);
         if (!admitted) return { kind: 'admit-failed', path: effect.path };
         this.#ports.onPath(effect.path);
         break;
@@ -169,6 +173,9 @@ export class Effects {
         break;
       case 'locate':
         void this.#lookups.locate(slot, effect.remotes);
+        break;
+      case 'keep':
+        this.#ports.sessions.keep(slot.peer.id, effect.record);
         break;
       case 'limit-mtu':
         await this.#limitMtu(slot, effect.mtu);

@@ -5,6 +5,7 @@ import type { SessionState } from '../core/session/step.ts';
 import type { SessionEntry } from '../core/session/table.ts';
 import { NO_RANK } from '../core/ranked-list.ts';
 import { NO_TIMER, type Timed } from '../core/timer-heap.ts';
+import type { TagKeys } from '../core/tag/types.ts';
 import type { Millis } from '../core/units.ts';
 
 /**
@@ -21,6 +22,8 @@ export class PeerSlot implements SessionEntry, Timed {
   timerPlace = NO_TIMER;
   /** What the plane carries. */
   carried: Path | undefined;
+  /** With what tags it carries it. */
+  tags: TagKeys | undefined;
 
   constructor(peer: PeerConfig) {
     this.peer = peer;
@@ -28,5 +31,6 @@ export class PeerSlot implements SessionEntry, Timed {
     this.state = undefined;
     this.wakeAt = undefined;
     this.carried = undefined;
+    this.tags = undefined;
   }
 }

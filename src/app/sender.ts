@@ -42,6 +42,11 @@ export class Sender {
     }
   }
 
+  /** An answer to somebody who is nobody's peer; one that cannot be sent is lost without a word. Never rejects. */
+  async turnAway({ path, payload, ttl }: Send): Promise<void> {
+    await this.#plane.send({ path, payload, ttl }).catch(() => undefined);
+  }
+
   forget(slot: PeerSlot): void {
     this.#troubles.delete(slot);
   }

@@ -265,6 +265,7 @@ async function acquire(
       ipv6Inside: carries(config.inner, 'ipv6'),
       crypto: ports.sessionCrypto,
       plane,
+      sessions: claim.sessions(),
       clock,
       tell,
       resolver: {

@@ -115,7 +115,6 @@ export function formatPeer(
       ['local alternative', peer.localAlt],
       ['remote', path ? formatEndpoint(path.remote) : (peer.remote ?? 'not known yet')],
       ...sessionLines(peer, role, now),
-      ['session', formatSession(peer)],
       ['refused', formatRefused({ refused: peer.refused, refusedBelow: {} })],
       ['authentication', formatAuthentication(peer, role)],
       ['keepalive', formatKeepalive(peer)],
@@ -152,18 +151,28 @@ function someOf(all: readonly string[]): string {
 
 type Session = Pick<
   PeerStatus,
-  'path' | 'authenticatedAt' | 'lastHeardAt' | 'rememberedUntil' | 'traffic'
+  'path' | 'authenticatedAt' | 'lastHeardAt' | 'rememberedUntil' | 'traffic' | 'session'
 >;
 
 function sessionLines(session: Session, role: TunnelStatus['role'], now: number): readonly Line[] {
   const { traffic, authenticatedAt, lastHeardAt } = session;
   return [
+    ['session', formatSession(session, now)],
+    ['seen at', session.session?.observed && formatEndpoint(session.session.observed)],
     ['authenticated', authenticatedAt && formatTime(authenticatedAt, now)],
     ['last heard', lastHeardAt && formatTime(lastHeardAt, now)],
     ['remembered', formatRemembered(session, role, now)],
     ['received', traffic && formatTraffic(traffic.rxBytes, traffic.rxPackets)],
     ['sent', traffic && formatTraffic(traffic.txBytes, traffic.txPackets)],
   ];
+}
+
+/** Of session 1 nothing is said: it is what there is without keys on both sides. */
+function formatSession({ session }: Session, now: number): string | undefined {
+  if (session === undefined || session.version === 1) return undefined;
+  const { integrity, since } = session;
+  const begun = since === undefined ? '' : `, since ${formatTime(since, now)}`;
+  return `v2, integrity ${integrity}${begun}`;
 }
 
 function daemonLines(tunnel: AnsweringTunnel, now: number): readonly Line[] {
@@ -245,13 +254,6 @@ function block(title: string, lines: readonly Line[], paint: Paint): string {
     return `  ${paint.faint(key.padEnd(width))}  ${dye(printable(String(value)))}\n`;
   });
   return `${title}\n${body.join('')}`;
-}
-
-function formatSession({ session, integrity }: PeerStatus): string | undefined {
-  if (session === undefined) return undefined;
-  return integrity === undefined
-    ? `version ${session}`
-    : `version ${session}, integrity ${integrity}`;
 }
 
 function formatRemembered(

@@ -53,10 +53,10 @@ const ALWAYS: readonly Column[] = [
   { title: 'MTU', cell: ({ mtu }) => (mtu === undefined ? undefined : String(mtu)) },
   {
     title: 'SESSION',
-    cell: ({ session }) => (session === undefined ? undefined : `v${session}`),
+    cell: ({ session }) => (session === undefined ? undefined : `v${session.version}`),
     optional: true,
   },
-  { title: 'INTEGRITY', cell: ({ integrity }) => integrity, optional: true },
+  { title: 'INTEGRITY', cell: ({ session }) => session?.integrity, optional: true },
   {
     title: 'TROUBLE',
     cell: ({ troubles }) =>

@@ -28,6 +28,12 @@ export const HINTED_RATE: Rate = { perSecond: 5, burst: 10 };
 export const OVERALL_OWN_RATE: Rate = { perSecond: 2000, burst: 2000 };
 /** All hinted packets from elsewhere together. */
 export const OVERALL_HINTED_RATE: Rate = { perSecond: 1000, burst: 1000 };
+/** First messages of session 2 that carry a cookie, all together: 500 are a tenth of a second of processor time. */
+export const OVERALL_COOKIED_RATE: Rate = { perSecond: 500, burst: 200 };
+/** Cookies for first messages while strangers' budget is spent: 14 microseconds each, 56 bytes for 200. */
+export const OVERALL_COOKIE_RATE: Rate = { perSecond: 1000, burst: 200 };
+/** Words that a session is not known here: 5 microseconds each, 32 bytes for 96 at the least. */
+export const OVERALL_RESET_RATE: Rate = { perSecond: 500, burst: 100 };
 /** Words to who signed a packet that is refused, for one peer, and for all: a signature each to check. */
 export const NOTICE_RATE: Rate = { perSecond: 1, burst: 3 };
 export const OVERALL_NOTICE_RATE: Rate = { perSecond: 50, burst: 50 };

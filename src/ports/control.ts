@@ -5,9 +5,9 @@ import type { EventKind } from '../core/events/event.ts';
 import type { Level } from '../core/events/words.ts';
 import type { ExitName } from '../core/exit-codes.ts';
 import type { ControlRequest } from '../core/management/requests.ts';
+import type { SecureStatus } from '../core/session/secure/state.ts';
 import type { SessionStatus } from '../core/session/types.ts';
 import type { Millis, Seconds } from '../core/units.ts';
-import type { Integrity } from '../core/tag/types.ts';
 import type { PlaneName } from './data-plane.ts';
 import type { LogFields } from './log.ts';
 import type { ExposureCounts } from './reach.ts';
@@ -62,6 +62,8 @@ export type TunnelStatus = {
   readonly repliesVerified: number;
   /** Server: authentic requests. */
   readonly requestsAccepted: number;
+  /** How the two sides have agreed on the connection; undefined where there are several peers. */
+  readonly session?: SecureStatus | undefined;
   /** What is wrong now though the tunnel runs; empty when nothing is. */
   readonly troubles: readonly TroubleReport[];
   /** What the host has for the tunnel besides its device, in words; absent from daemons of before. */
@@ -92,12 +94,10 @@ export type PeerStatus = {
   readonly authPacketsSent: number;
   readonly repliesVerified: number;
   readonly requestsAccepted: number;
+  /** How the two sides have agreed on the connection. */
+  readonly session?: SecureStatus | undefined;
   /** What is wrong with its session now. */
   readonly troubles: readonly TroubleReport[];
-  /** Version of the session; undefined where the daemon does not say. */
-  readonly session?: number | undefined;
-  /** What its data carry to prove whose they are; likewise. */
-  readonly integrity?: Integrity | undefined;
   /** Its services that this server exposes; undefined where there are none. */
   readonly exposed?: readonly ExposureCounts[] | undefined;
 };

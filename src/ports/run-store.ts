@@ -1,5 +1,6 @@
 import type { Path } from '../core/addr.ts';
-import type { PeerConfig, TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { PeerConfig, PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
+import type { KeptSession } from '../core/session/secure/state.ts';
 import type { SessionMemory } from '../core/session/types.ts';
 import type { Millis } from '../core/units.ts';
 import type { PlaneName } from './data-plane.ts';
@@ -64,6 +65,8 @@ export interface RunClaim {
    * be; it is nobody then.
    */
   share(group: number | undefined): void;
+  /** What the earlier run kept of its sessions, and what this one does. */
+  sessions(): SessionKeeper;
   /** Replaces the record as a whole. */
   write(record: RunRecord): void;
   /** Whether the directory, and all that a running daemon has there, is still there. */
@@ -85,6 +88,16 @@ export interface RunStore {
   stateOf(process: ProcessId): ProcessState | undefined;
   /** Takes a device; throws an IpipouError that names the process which has it. */
   claim(device: string): RunClaim;
+}
+
+/**
+ * Sessions that a run leaves for the next one of the same tunnel: in memory of the machine (tmpfs), for root
+ * alone, and gone with it. Holds secrets. Nothing here throws: what cannot be kept is agreed on anew.
+ */
+export interface SessionKeeper {
+  load(peer: PeerId): KeptSession | undefined;
+  /** Undefined: there is none any more. */
+  keep(peer: PeerId, record: KeptSession | undefined): void;
 }
 
 /** What must outlive reboots: replay protection and the last remote, of each peer of a tunnel. */

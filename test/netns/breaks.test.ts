@@ -28,8 +28,8 @@ const SERVER = changed(DESCRIBED.server, '-verb', 'dataplane bpf');
 const CLIENT = changed(DESCRIBED.client, '-verb', 'dataplane bpf');
 /** With keys on both sides, so that the server can sign what it says. */
 const SIGNING = {
-  server: changed(SERVER, `auth-key-b64 ${PRIVATE}`),
-  client: changed(CLIENT, `auth-remote-pubkey-b64 ${PUBLIC}`),
+  server: changed(SERVER, `auth-key-b64 ${PRIVATE}`, 'session v1'),
+  client: changed(CLIENT, `auth-remote-pubkey-b64 ${PUBLIC}`, 'session v1'),
 };
 
 type Side = 'server' | 'client';

@@ -301,6 +301,8 @@ function peerConfig({ hint, ...peer }: HostPeer): PeerConfig {
       byRemotePort: false,
       packetTtl: undefined,
       replyOnAuthOk: false,
+      session: 'v1',
+      integrity: 'none',
     },
     timers: {
       authLifetime: seconds(0),

@@ -32,6 +32,8 @@ import type {
 import { millis, type Instant, type Millis, type Port } from '../../src/core/units.ts';
 import type { Cancel, Clockwork } from './clockwork.ts';
 import { overheadOf } from '../../src/core/wire/overhead.ts';
+import type { KeptSession } from '../../src/core/session/secure/state.ts';
+import type { TagKeys } from '../../src/core/tag/types.ts';
 import { nat64Of, type Datagram } from './network.ts';
 
 /** One call of `step`, as the referee sees it. */
@@ -90,6 +92,10 @@ export class SimulatedPeer implements SessionEntry {
   /** The addresses whose ways are told of. */
   watched: readonly OuterIp[] = [];
   cancelWake: Cancel | undefined;
+  /** What a run leaves for the next one, until the machine is started anew. */
+  kept: KeptSession | undefined;
+  /** With what tags the plane carries it, and the counters that it has taken, by index. */
+  tags: TagKeys | undefined;
 
   constructor(peer: PeerConfig) {
     this.peer = peer;
@@ -201,6 +207,8 @@ export class Host {
     this.kill();
     for (const peer of this.peers) {
       peer.admitted = undefined;
+      peer.tags = undefined;
+      peer.kept = undefined;
       peer.rxPackets = 0n;
       peer.txPackets = 0n;
     }
@@ -282,7 +290,12 @@ export class Host {
       mtu,
       ipv6Inside: this.options.ipv6Inside ?? false,
       crypto,
-      recall: (peer) => ({ memory: readBack(peer.memory), adopted: peer.admitted }),
+      planeIntegrity: ['none', 'header', 'full'],
+      recall: (peer) => ({
+        memory: readBack(peer.memory),
+        adopted: peer.admitted,
+        kept: peer.kept,
+      }),
       core: {
         create: createSession,
         step: (config, tools, before, event, now) => {
@@ -321,7 +334,10 @@ export class Host {
 
   #perform(peer: SimulatedPeer | undefined, effect: SessionEffect): SessionEvent | undefined {
     if (effect.kind === 'event') this.logged.push(wordsOf(effect.event).words);
-    if (peer === undefined) return undefined;
+    if (peer === undefined) {
+      if (effect.kind === 'send') this.#transmit(effect.path, effect.payload);
+      return undefined;
+    }
     switch (effect.kind) {
       case 'remember':
         peer.memory = effect.memory;
@@ -329,6 +345,10 @@ export class Host {
       case 'admit':
         if (this.admitFailure(effect.path)) return { kind: 'admit-failed', path: effect.path };
         this.#admit(peer, effect.path);
+        peer.tags = effect.tags;
+        break;
+      case 'keep':
+        peer.kept = effect.record;
         break;
       case 'evict':
         peer.admitted = undefined;

@@ -4,8 +4,10 @@ import {
   type PeerConfig,
   type PeerId,
   type Proof,
+  type SessionChoice,
   type TimerConfig,
 } from '../../src/core/config/tunnel-config.ts';
+import type { Integrity } from '../../src/core/tag/types.ts';
 import type { SessionCrypto } from '../../src/core/session/types.ts';
 import { port, seconds, type Port } from '../../src/core/units.ts';
 import { Clockwork } from './clockwork.ts';
@@ -51,6 +53,9 @@ export type WorldOptions = {
   /** Whether the server signs its replies; else it reverses requests. */
   readonly signedReplies?: boolean;
   readonly realKeys?: boolean;
+  /** `v1` if nothing is said; others need real keys. */
+  readonly session?: SessionChoice;
+  readonly integrity?: Integrity;
   /** Instead of ed25519, the same for all clients. */
   readonly proof?: Proof;
   /** The server's address in the client's config instead of its name; of IPv4 if nothing is said. */
@@ -266,7 +271,9 @@ export class World {
   #pair(options: WorldOptions, index: number): Pair {
     const keys: Keys = options.realKeys ? realKeys(SECRET) : fakeKeys(this.random);
     const signedReplies = options.signedReplies ?? true;
-    const referee = new Referee((options.proof?.kind ?? 'ed25519') === 'ed25519', signedReplies);
+    const secure = (options.session ?? 'v1') !== 'v1';
+    const signed = (options.proof?.kind ?? 'ed25519') === 'ed25519';
+    const referee = new Referee(signed, signedReplies, secure);
     const [first] = this.#memberId(index, options);
     const peerOf = (role: 'server' | 'client'): PeerConfig => ({
       id: role === 'server' ? first : DEFAULT_PEER,
@@ -276,6 +283,8 @@ export class World {
         byRemotePort: false,
         packetTtl: undefined,
         replyOnAuthOk: options.reply ?? true,
+        session: options.session ?? 'v1',
+        integrity: options.integrity ?? 'none',
       },
       timers: timersOf({ ...options.timers, ...(role === 'server' ? options.serverTimers : {}) }),
       remoteHost: role === 'server' ? undefined : hostIn(options),

@@ -163,8 +163,8 @@ describe('schemes, timers and encapsulation on fou', () => {
     },
     {
       what: 'keys on both sides, with a signed reply',
-      server: ['auth-key-b64 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8='],
-      client: ['auth-remote-pubkey-b64 A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg='],
+      server: ['auth-key-b64 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=', 'session v1'],
+      client: ['auth-remote-pubkey-b64 A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=', 'session v1'],
       checksum: 'no-encap-csum',
     },
   ])(

@@ -92,7 +92,7 @@ export class Journal implements MemoryJournal {
     const newest = memory?.replay?.newest ?? 0;
     if (newest >= this.#floor) return memory;
     const replay = mergeReplay(memory?.replay, { newest: this.#floor, seen: [] });
-    return { remote: memory?.remote, replay, peer: memory?.peer };
+    return { ...memory, remote: memory?.remote, replay };
   }
 
   learn(peers: readonly PeerConfig[]): void {

@@ -92,9 +92,10 @@ export function parseMemory(value: Readonly<Record<string, unknown>>): SessionMe
   const remote = value['remote'] === undefined ? null : parseRemote(value['remote']);
   const replay = value['replay'] === undefined ? null : parseReplay(value['replay']);
   if (remote === undefined || replay === undefined) return undefined;
-  const { peer } = value;
+  const { peer, secured } = value;
   if (peer !== undefined && typeof peer !== 'string') return undefined;
-  return { remote: remote ?? undefined, replay: replay ?? undefined, peer };
+  const memory = { remote: remote ?? undefined, replay: replay ?? undefined, peer };
+  return secured === true ? { ...memory, secured } : memory;
 }
 
 function parseRemote(value: unknown): SessionMemory['remote'] {

@@ -27,6 +27,7 @@ import {
   replaceFile,
   tryLock,
 } from './files.ts';
+import { KeptSessions } from './kept-sessions.ts';
 import { fromFormerRecord } from './former-record.ts';
 import { ownProcess, processState } from './process-id.ts';
 
@@ -36,6 +37,7 @@ import { ownProcess, processState } from './process-id.ts';
  *   run.json      what it runs, replaced as a whole
  *   control.sock  its control socket, root's alone
  *   status.sock   where a group may ask; then the group may enter the folder and read run.json, too
+ *   sessions      what its sessions are, for the next run
  * It lies on a tmpfs (/run): it outlives the process, not the machine.
  */
 
@@ -162,6 +164,7 @@ function claim(folder: string, device: string): RunClaim {
     statusPath: join(folder, STATUS_SOCKET),
     process: own,
     share,
+    sessions: () => new KeptSessions(join(folder, 'sessions')),
     write(record) {
       const text = JSON.stringify(record);
       try {

@@ -103,6 +103,7 @@ function tunnelJson(tunnel: Tunnel) {
     authPacketsSent: known.authPacketsSent,
     repliesVerified: known.repliesVerified,
     requestsAccepted: known.requestsAccepted,
+    session: known.session,
     troubles: known.troubles,
     peers: known.peers?.map(peerJson),
   };
@@ -128,9 +129,8 @@ function peerJson(peer: PeerStatus) {
     authPacketsSent: peer.authPacketsSent,
     repliesVerified: peer.repliesVerified,
     requestsAccepted: peer.requestsAccepted,
-    troubles: peer.troubles,
     session: peer.session,
-    integrity: peer.integrity,
+    troubles: peer.troubles,
     exposed: peer.exposed?.map(({ peer: _peer, ...counts }) => counts),
   };
 }

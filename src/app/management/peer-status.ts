@@ -96,9 +96,8 @@ export async function peerStatus(
     authPacketsSent: session.authPacketsSent,
     repliesVerified: session.repliesVerified,
     requestsAccepted: session.requestsAccepted,
+    session: session.secure,
     troubles: session.troubles.map((trouble) => reportTrouble(trouble)),
-    session: 1,
-    integrity: 'none',
   };
 }
 

@@ -50,6 +50,7 @@ export async function tunnelStatus(
     authPacketsSent: peer?.authPacketsSent ?? 0,
     repliesVerified: peer?.repliesVerified ?? 0,
     requestsAccepted: peer?.requestsAccepted ?? 0,
+    session: peer?.session,
     troubles: [...driver.troubles, ...(peer?.troubles ?? [])],
   };
 }

@@ -1,6 +1,7 @@
 /** The scheme of signed packets; their format is told at the head of v1.ts. */
 import type { Proof } from '../config/tunnel-config.ts';
 import { concatBytes } from '../bytes.ts';
+import { PACKET_LENGTH } from '../handshake/layout.ts';
 import { isInnerPacket } from '../wire/inner-packet.ts';
 import type { Millis, Seconds } from '../units.ts';
 import { constantTimeEqual, formatChecksum } from './bytes.ts';
@@ -32,13 +33,18 @@ import {
   type AuthV1,
 } from './v1.ts';
 
+/** Those of session 1, and of session 2, which the same keys may speak. */
+const SIGNED_LENGTHS: readonly number[] = [
+  ...new Set([...AUTH_V1_LENGTHS, ...Object.values(PACKET_LENGTH)]),
+].toSorted((a, b) => a - b);
+
 type Signed = Extract<Proof, { readonly kind: 'ed25519' }>;
 
 export function ed25519Scheme(proof: Signed): Scheme {
   const { peerPublicKey } = proof;
   const peerKey = (): Uint8Array | undefined => peerPublicKey && encodePublicKey(peerPublicKey);
   return {
-    authLengths: AUTH_V1_LENGTHS,
+    authLengths: SIGNED_LENGTHS,
     extensible: true,
     signedReplies: peerPublicKey !== undefined,
     build({ sign, publicKey, random }, time, { length, pathMtu } = {}) {

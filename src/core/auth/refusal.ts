@@ -16,6 +16,14 @@
  * - `unsolicited`: a reply that answers nothing we asked lately
  * - `wrong-direction`: a reply where requests are expected, or a request where replies are
  * - `bound-elsewhere`: the request was made for a server with another key
+ *
+ * Of session 2 alone:
+ * - `mac1`: an INIT of somebody who does not know this server's key
+ * - `undecipherable`: not authentic
+ * - `malformed`: authentic, and not as the protocol has it
+ * - `unknown-session`: it names no session of ours
+ * - `downgrade`: session 1, from a peer that speaks session 2
+ * - `integrity`: the other side wants more of each packet proved than this one can, or gives less
  */
 export const REFUSALS = [
   'wrong-source',
@@ -34,6 +42,12 @@ export const REFUSALS = [
   'unsolicited',
   'wrong-direction',
   'bound-elsewhere',
+  'mac1',
+  'undecipherable',
+  'malformed',
+  'unknown-session',
+  'downgrade',
+  'integrity',
 ] as const;
 
 export type Refusal = (typeof REFUSALS)[number];

@@ -66,6 +66,8 @@ export function authOf(own: Filled, inherited: Filled): AuthConfig {
     byRemotePort: own.byRemotePort ?? false,
     packetTtl: own.packetTtl ?? inherited.packetTtl,
     replyOnAuthOk: own.replyOnAuthOk ?? inherited.replyOnAuthOk ?? false,
+    session: own.session ?? inherited.session ?? 'auto',
+    integrity: own.integrity ?? inherited.integrity ?? 'none',
   };
 }
 

@@ -14,13 +14,15 @@ import {
   privateKey,
   publicKey,
   keyType,
+  oneOf,
   secondsFrom,
   secretText,
   tokenBase64,
   tokenText,
   wholeNumber,
 } from './syntax.ts';
-import type { Proof } from './tunnel-config.ts';
+import type { Integrity } from '../tag/types.ts';
+import type { Proof, SessionChoice } from './tunnel-config.ts';
 
 const keysOf = (proof: Proof) => (proof.kind === 'ed25519' ? proof : undefined);
 
@@ -176,6 +178,35 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
         'reverse order.',
     },
     { replyOnAuthOk: true },
+  ),
+  valued(
+    {
+      name: 'session',
+      group: 'authentication',
+      peer: 'inherited',
+      fallback: 'auto',
+      kept: ({ auth }) => auth.session,
+      help:
+        'How the two sides agree on a connection. v2: a handshake that proves both, with new keys for ' +
+        'every session; v1: signed packets. auto: v2 where auth-key-b64 and auth-remote-pubkey-b64 are ' +
+        'given on both sides, else v1.',
+    },
+    oneOf<SessionChoice>('VERSION', ['auto', 'v1', 'v2']),
+    'session',
+  ),
+  valued(
+    {
+      name: 'integrity',
+      group: 'authentication',
+      peer: 'inherited',
+      fallback: 'none',
+      kept: ({ auth }) => auth.integrity,
+      help:
+        'What of each packet is proved, at the least, by 16 bytes more in it: header = its first 64 ' +
+        'bytes, full = all of it. Needs session v2 and the plane bpf or tun. The stronger wish of the two sides counts.',
+    },
+    oneOf<Integrity>('LEVEL', ['none', 'header', 'full']),
+    'integrity',
   ),
 ];
 

@@ -21,6 +21,7 @@ import { DEFAULT_PEER, type TunnelConfig } from './tunnel-config.ts';
 export function checkPeer(view: PeerView): readonly ConfigProblem[] {
   return [
     ...checkAuthentication(view),
+    ...checkSession(view),
     ...checkRemote(view),
     ...checkInner(view),
     ...checkExposed(view),
@@ -108,6 +109,28 @@ function checkAuthentication(view: PeerView): readonly ConfigProblem[] {
     found.push(...missing(view, ['auth-key-b64'], expected));
   }
   return found;
+}
+
+/** Session 2 proves both sides, and only what it agrees on can mark packets. */
+function checkSession(view: PeerView): readonly ConfigProblem[] {
+  const { own, origins } = view;
+  const session = heard(view, 'session') ?? 'auto';
+  const integrity = heard(view, 'integrity') ?? 'none';
+  const asks = session === 'v2' ? 'session v2' : `integrity ${integrity}`;
+  if (session !== 'v2' && integrity === 'none') return [];
+  const origin = origins.get(session === 'v2' ? 'session' : 'integrity');
+  if (session === 'v1') {
+    return origin ? [sayAt(origin, `${asks} needs session v2, and this is session v1`)] : [];
+  }
+  if (own.token !== undefined) {
+    return origin ? [sayAt(origin, `${asks} needs keys, and this peer has a token`)] : [];
+  }
+  const lacks = (key: string, whose: string) =>
+    missing(view, [key], `${whose}: ${asks} proves both sides to each other`);
+  return [
+    ...(heard(view, 'privateSeed') ? [] : lacks('auth-key-b64', 'the own private key')),
+    ...(own.peerPublicKey ? [] : lacks('auth-remote-pubkey-b64', "the other side's public key")),
+  ];
 }
 
 const PROOFS = ['auth-remote-pubkey-b64', 'auth-token', 'auth-token-b64', 'auth-by-remote-ip'];

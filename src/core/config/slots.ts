@@ -1,11 +1,12 @@
 import type { Family, InnerIp, OuterIp, Prefix } from '../addr.ts';
 import type { PublicKey } from '../public-key.ts';
+import type { Integrity } from '../tag/types.ts';
 import type { Port, Seconds } from '../units.ts';
 import type { Exposure } from './exposure.ts';
 import type { ConfigReference } from './syntax.ts';
 import type { Mark } from './syntax-reach.ts';
 import type { KillSwitch, RoutingTable } from './syntax-everything.ts';
-import type { PeerId } from './tunnel-config.ts';
+import type { PeerId, SessionChoice } from './tunnel-config.ts';
 
 /**
  * What options say, before defaults: several options may fill one slot (`fou-local` and
@@ -34,6 +35,8 @@ export type Slots = {
   readonly maxTimeDiscrepancy: Seconds;
   readonly packetTtl: number;
   readonly replyOnAuthOk: true;
+  readonly session: SessionChoice;
+  readonly integrity: Integrity;
 
   readonly authLifetime: Seconds;
   readonly connectionIdle: Seconds;

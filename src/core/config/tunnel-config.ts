@@ -1,5 +1,6 @@
 import type { Family, InnerIp, OuterIp, Prefix } from '../addr.ts';
 import type { Hooks } from '../hooks.ts';
+import type { Integrity } from '../tag/types.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
 import type { Exposed } from './exposure.ts';
@@ -83,7 +84,13 @@ export type AuthConfig = {
   /** TTL of authentication packets; undefined = the system's default. */
   readonly packetTtl: number | undefined;
   readonly replyOnAuthOk: boolean;
+  /** `auto`: session 2 where both sides have both keys, else session 1 (docs/PROTOCOL.md). */
+  readonly session: SessionChoice;
+  /** How much of each packet has to be proved, at the least; the other side may ask for more. */
+  readonly integrity: Integrity;
 };
+
+export type SessionChoice = 'auto' | 'v1' | 'v2';
 
 export type TimerConfig = {
   /** How long a remembered remote may go on after its connection expired; 0 = forever. */

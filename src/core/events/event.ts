@@ -8,6 +8,7 @@ import type { Refused } from '../auth/refusal.ts';
 import type { LogConfig } from '../config/tunnel-config.ts';
 import type { HookName } from '../hooks.ts';
 import type { Millis, Seconds } from '../units.ts';
+import type { Integrity } from '../tag/types.ts';
 import type { IcmpError } from '../wire/icmp-error.ts';
 import type { Trouble, Undelivered } from './trouble.ts';
 
@@ -50,6 +51,19 @@ type Common =
       readonly role: 'server' | 'client';
       readonly remote: Endpoint;
     };
+
+/** What session 2 tells. */
+type OfSecure =
+  /** Both sides have proved themselves to each other, and have new keys. */
+  | { readonly kind: 'agreed'; readonly remote: Endpoint; readonly integrity: Integrity }
+  /** Packets of the peer's were sent on from `remote`, and it is still where it was: it stays there. */
+  | { readonly kind: 'relay-suspected'; readonly remote: Endpoint; readonly stays: Endpoint }
+  /** One side wants this, and the other cannot. */
+  | { readonly kind: 'integrity-refused'; readonly level: Integrity }
+  /** The server says that it has forgotten the session. */
+  | { readonly kind: 'session-reset'; readonly remote: Endpoint }
+  /** A client's endpoint as the server sees it is another now. */
+  | { readonly kind: 'observed'; readonly source: Endpoint };
 
 type OfServer =
   /** `again`: it goes to and fro, as was told. */
@@ -212,7 +226,7 @@ type OfReach =
   | { readonly kind: 'kill-switch'; readonly state: 'on' | 'off' | 'stays' };
 
 /** What a session tells. */
-export type SessionTold = Common | OfServer | OfClient;
+export type SessionTold = Common | OfSecure | OfServer | OfClient;
 export type TunnelEvent = SessionTold | OfDaemon | OfWork | OfReach;
 export type EventKind = TunnelEvent['kind'];
 export type EventOf<Kind extends EventKind> = Extract<TunnelEvent, { readonly kind: Kind }>;

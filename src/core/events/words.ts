@@ -59,6 +59,23 @@ const TABLE: Table = {
       ? line('error', 'another peer of this tunnel is at the same address and port', at(remote))
       : line('warn', 'another peer has authenticated from the same address and port', at(remote)),
 
+  agreed: ({ remote, integrity }) =>
+    line('debug', 'new session: both sides are proved', { ...at(remote), integrity }),
+  'relay-suspected': ({ remote, stays }) =>
+    line(
+      'warn',
+      'somebody sends on packets of the peer, which is still where it was: it is not followed there',
+      { ...at(remote), stays: formatEndpoint(stays) },
+    ),
+  'integrity-refused': ({ level }) =>
+    line('error', `integrity ${level} is wanted, and the data plane of one side cannot do it`, {
+      level,
+    }),
+  'session-reset': ({ remote }) =>
+    line('info', 'the server has forgotten the session: beginning anew', at(remote)),
+  observed: ({ source }) =>
+    line('info', 'the server sees this side at', { endpoint: formatEndpoint(source) }),
+
   moved: ({ remote, before, again }) =>
     line(again ? 'debug' : 'info', 'peer has moved', {
       ...at(remote),
@@ -239,6 +256,12 @@ function refusalWords(refusal: Refused, allowed: number): string {
       return 'signed packet cannot be checked: auth-remote-pubkey-b64 is not set here';
     case 'signature':
       return 'wrong signature: the keys do not match, or auth-secret differs';
+    case 'integrity':
+      return 'session refused: one side wants more of each packet proved (integrity) than the other can';
+    case 'undecipherable':
+      return 'packet of session v2 is not authentic: the keys do not match, or it was altered';
+    case 'downgrade':
+      return 'session v1 refused: this peer has spoken v2; if it has an older version now, put session v1 into its config here';
     case 'unknown-peer':
       return 'packet refused: no peer of this tunnel has this key, token or address';
     case 'unresolved':

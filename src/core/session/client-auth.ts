@@ -1,22 +1,15 @@
 /** The client's authentication packets and what the server's signs of life do to them. Rules in client.ts. */
 import type { Path } from '../addr.ts';
+import { currentPath } from './current-path.ts';
 import { millis, toMillis, toSeconds, type Millis } from '../units.ts';
 import { backoff, EAGER_SENDS, eagerPause, REPLY_WINDOW, REQUESTS_MAX } from './limits.ts';
 import { pathReport } from './path-mtu-search.ts';
+import { refusesFirst } from './secure/agreed.ts';
+import { secureRequest } from './secure/client-requests.ts';
 import type { ClientState, Request } from './state.ts';
 import { after, drawSpread, earliest, stampTime, tell, type Turn } from './turn.ts';
 
 type ClientTurn = Turn<ClientState>;
-
-/** The path to the server; undefined while an end of it is unknown. */
-export function currentPath(turn: ClientTurn): Path | undefined {
-  const { config, state } = turn;
-  if (state.local === undefined || state.remote === undefined) return undefined;
-  return {
-    local: { ip: state.local, port: config.localPort },
-    remote: { ip: state.via ?? state.remote, port: config.remotePort ?? config.localPort },
-  };
-}
 
 /** Requests that a reply may still answer. */
 export function openRequests(turn: ClientTurn): readonly Request[] {
@@ -28,7 +21,9 @@ export function authenticate(turn: ClientTurn): void {
   const path = currentPath(turn);
   if (path === undefined) return;
   const wishes = { pathMtu: pathReport(turn.state.pathMtu) };
-  const payload = turn.scheme.build(turn.crypto, stampTime(turn), wishes);
+  const secure = secureRequest(turn, path);
+  const first = secure === undefined && !refusesFirst(turn);
+  const payload = first ? turn.scheme.build(turn.crypto, stampTime(turn), wishes) : secure;
   const at = turn.now.monotonic;
   const attempts = turn.state.attempts + 1;
   const askedHere = turn.state.askedHere + 1;
@@ -47,7 +42,9 @@ export function authenticate(turn: ClientTurn): void {
     turn.state = {
       ...turn.state,
       authPacketsSent: turn.state.authPacketsSent + 1,
-      requests: [...openRequests(turn), { payload, at }].slice(-REQUESTS_MAX),
+      requests: first
+        ? [...openRequests(turn), { payload, at }].slice(-REQUESTS_MAX)
+        : turn.state.requests,
       awaiting: true,
       unanswered: {
         since: turn.state.unanswered?.since ?? turn.now,

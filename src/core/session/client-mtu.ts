@@ -4,12 +4,14 @@ import { schemeOf } from '../auth/schemes.ts';
 import { AUTH_V1_LENGTH } from '../auth/v1.ts';
 import type { Unprobed } from '../events/trouble.ts';
 import type { Millis } from '../units.ts';
-import { currentPath, openRequests } from './client-auth.ts';
+import { openRequests } from './client-auth.ts';
+import { currentPath } from './current-path.ts';
 import { INITIAL_SENDS, REQUESTS_MAX } from './limits.ts';
 import { applyLimit, pathMtuIsDue, setPathMtu, watchIpv6 } from './mtu-effects.ts';
 import { pathSizes, TRAFFIC_POLL, type PathSizes } from './path-mtu-limits.ts';
 import { createPathMtu, pathLimit, setCeiling, takeTraffic } from './path-mtu.ts';
 import { pathReport, runPathMtu, takeAnswer } from './path-mtu-search.ts';
+import { isSecure, secureProbe } from './secure/client-requests.ts';
 import type { ClientState } from './state.ts';
 import { stampTime, tell, type Turn } from './turn.ts';
 import type { PacketCounts, PathMtuStatus, SessionConfig } from './types.ts';
@@ -90,7 +92,10 @@ export function runMtuTimers(turn: ClientTurn): void {
 function sendProbe(turn: ClientTurn, size: number): void {
   const path = currentPath(turn);
   const wishes = { length: size, pathMtu: requestReport(turn.state) };
-  const payload = turn.scheme.build(turn.crypto, stampTime(turn), wishes);
+  const secure = isSecure(turn);
+  const payload = secure
+    ? secureProbe(turn, size)
+    : turn.scheme.build(turn.crypto, stampTime(turn), wishes);
   if (path === undefined || payload === undefined) return;
   const ttl = turn.config.auth.packetTtl;
   turn.effects.push({ kind: 'send', purpose: 'authenticate', path, payload, ttl, probe: true });
@@ -98,7 +103,7 @@ function sendProbe(turn: ClientTurn, size: number): void {
   turn.state = {
     ...turn.state,
     authPacketsSent: turn.state.authPacketsSent + 1,
-    requests: [...openRequests(turn), request].slice(-REQUESTS_MAX),
+    requests: secure ? turn.state.requests : [...openRequests(turn), request].slice(-REQUESTS_MAX),
   };
 }
 

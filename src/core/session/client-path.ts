@@ -1,9 +1,12 @@
 /** The path that a client is on: taken into use, admitted, lost to another peer. Rules in client.ts. */
 import { parseOuterIp, samePath, type Path } from '../addr.ts';
 import { toMillis, type Millis } from '../units.ts';
-import { authenticate, currentPath } from './client-auth.ts';
+import { authenticate } from './client-auth.ts';
+import { currentPath } from './current-path.ts';
 import { trafficPoll } from './client-mtu.ts';
 import { backoff, pollInterval, RESOLVE_AGAIN } from './limits.ts';
+import { noteMoved } from './secure/client-requests.ts';
+import { tagsOf } from './secure/tags.ts';
 import type { ClientState } from './state.ts';
 import { after, drawSpread, earliest, tell, type Turn } from './turn.ts';
 import type { SessionConfig } from './types.ts';
@@ -26,6 +29,7 @@ export function connect(turn: ClientTurn): void {
     // At once, to have something to compare with.
     pollAt: pollGap(turn.config) === undefined ? undefined : turn.now.monotonic,
   };
+  noteMoved(turn);
   admit(turn);
   authenticate(turn);
 }
@@ -56,7 +60,8 @@ export function admit(turn: ClientTurn): void {
   turn.state = { ...turn.state, admitAt: undefined };
   if (path === undefined || (admitted && samePath(admitted, path))) return;
   turn.state = { ...turn.state, admitted: path };
-  turn.effects.push({ kind: 'admit', path });
+  const tags = tagsOf(turn);
+  turn.effects.push({ kind: 'admit', path, ...(tags && { tags }) });
 }
 
 export function retryAdmit(turn: ClientTurn, path: Path): void {

@@ -3,8 +3,10 @@ import { sameEndpoint, type Path } from '../addr.ts';
 import { refused, type Notice } from '../auth/refusal.ts';
 import { isInnerPacket } from '../wire/inner-packet.ts';
 import { charge } from './charge.ts';
-import { currentPath, heard, openRequests, replied } from './client-auth.ts';
+import { heard, openRequests, replied } from './client-auth.ts';
+import { currentPath } from './current-path.ts';
 import { takeReply } from './client-mtu.ts';
+import { receiveSecure } from './secure/client.ts';
 import type { ClientState } from './state.ts';
 import { refuse, type PacketEvent, type Turn } from './turn.ts';
 
@@ -16,6 +18,7 @@ export function receive(turn: ClientTurn, event: PacketEvent): void {
   if (expected === undefined || !sameEndpoint(path.remote, expected.remote)) {
     return refuse(turn, path, refused('wrong-source'));
   }
+  if (receiveSecure(turn, event)) return;
   if (payload.length === 0) return receiveEmpty(turn, path);
   if (isInnerPacket(payload)) return refuse(turn, path, refused('not-authentication'));
   const open = openRequests(turn);
@@ -30,7 +33,13 @@ export function receive(turn: ClientTurn, event: PacketEvent): void {
   if (!proved.ok) return refuse(turn, path, proved);
   const { replay, answers, notice } = proved;
   if (replay !== turn.state.replay) {
-    const memory = { remote: undefined, replay, peer: scheme.mark() };
+    const { secured } = turn.state;
+    const memory = {
+      remote: undefined,
+      replay,
+      peer: scheme.mark(),
+      ...(secured && { secured }),
+    };
     turn.effects.push({ kind: 'remember', memory });
   }
   const requests = answers === undefined ? open : open.filter((_request, i) => i !== answers);

@@ -48,10 +48,14 @@ import { millis, toMillis, type Instant, type Millis } from '../units.ts';
 import { clientPathMtu, compareTraffic, runMtuTimers } from './client-mtu.ts';
 import { admit, pollGap, retryAdmit, yieldPath } from './client-path.ts';
 import { receive } from './client-replies.ts';
-import { authenticate, currentPath, heard } from './client-auth.ts';
+import { authenticate, heard } from './client-auth.ts';
+import { currentPath } from './current-path.ts';
 import { CANDIDATE_ADMITS, CANDIDATE_SENDS, UNREACHABLE_GAP } from './limits.ts';
 import { heedTooBig, ipv6OffAt } from './mtu-effects.ts';
 import { pathMtuWakeAt } from './path-mtu.ts';
+import { clientSecureTimes, countPackets, runClientSecure } from './secure/client.ts';
+import { resumeSecure, secureStatus } from './secure/resume.ts';
+import { NO_CLIENT_SECURE } from './secure/state.ts';
 import { FRESH, type ClientState } from './state.ts';
 import { hostOf, isSpent, locate, moveOn, seek, takeAddresses, takeWays } from './client-ways.ts';
 import { clientTroubles, standing, troubleWakeAt } from './client-troubles.ts';
@@ -96,6 +100,7 @@ export function createClient(): ClientState {
     notice: undefined,
     unreachableAt: undefined,
     mtuTrouble: undefined,
+    secure: NO_CLIENT_SECURE,
   };
 }
 
@@ -124,6 +129,7 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
       if (currentPath(turn) !== undefined) heedTooBig(turn, event.mtu);
       return;
     case 'roamed':
+    case 'stray':
     case 'wake':
       return;
   }
@@ -131,7 +137,14 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
 
 function start(turn: ClientTurn, event: EventOf<'start'>): void {
   const memory = recall(turn, event.memory);
-  turn.state = { ...turn.state, replay: memory?.replay, admitted: event.adopted };
+  turn.state = {
+    ...turn.state,
+    replay: memory?.replay,
+    secured: memory?.secured ?? false,
+    admitted: event.adopted,
+  };
+  const secure = resumeSecure(turn, event);
+  if (secure) turn.state = { ...turn.state, secure: { ...NO_CLIENT_SECURE, ...secure } };
   seek(turn);
 }
 
@@ -167,6 +180,7 @@ function compareCounters(turn: ClientTurn, counts: PacketCounts): void {
   turn.state = { ...turn.state, counts };
   if (last === undefined) return;
   compareTraffic(turn, counts, last);
+  countPackets(turn, counts.rxPackets - last.rxPackets + counts.txPackets - last.txPackets);
   if (counts.rxPackets > last.rxPackets) heard(turn);
   else if (counts.txPackets > last.txPackets) dataSent(turn);
 }
@@ -188,6 +202,7 @@ function dataSent(turn: ClientTurn): void {
 /** Does whatever is due. */
 export function runClientTimers(turn: ClientTurn): void {
   runOwnTimers(turn);
+  runClientSecure(turn);
   runMtuTimers(turn);
   tellTrouble(turn, standing(turn.config, turn.state, turn.now));
 }
@@ -240,6 +255,7 @@ export function clientWakeAt(config: SessionConfig, state: ClientState): Millis 
   return earliest([
     state.resolveAt,
     state.locateAt,
+    ...(online ? clientSecureTimes(state) : []),
     ...(online ? [state.admitAt, state.authAt, state.pollAt, deathAt(config, state)] : []),
     online ? pathMtuWakeAt(state.pathMtu) : undefined,
     ipv6OffAt(state),
@@ -271,6 +287,7 @@ export function clientStatus(
     requestsAccepted: 0,
     tooBig: state.tooBig,
     pathMtu: clientPathMtu(state),
+    secure: secureStatus(state),
     troubles: clientTroubles(config, state, now),
   };
 }

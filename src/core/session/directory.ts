@@ -20,6 +20,7 @@ import {
   endpointKey,
   type OuterIp,
   type Endpoint,
+  type InnerIp,
   type Path,
   type EndpointKey,
 } from '../addr.ts';
@@ -27,7 +28,7 @@ import { constantTimeEqual } from '../auth/bytes.ts';
 import { encodePublicKey } from '../public-key.ts';
 import { HINT_LENGTH, hintOfKey } from '../auth/trailer.ts';
 import { getU32be } from '../bytes.ts';
-import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';
+import type { PeerConfig, PeerId, Proof } from '../config/tunnel-config.ts';
 import { MultiMap } from '../multi-map.ts';
 import { RankedList, type Ranked } from '../ranked-list.ts';
 import { sourceOf, type SourceKey } from '../source-key.ts';
@@ -47,6 +48,9 @@ export const NOWHERE = -1;
 /** Sources for which the last peer without hints is noted. */
 export const NOTES_MAX = 1024;
 
+/** Private keys of this side that a first message of session 2 is tried with. */
+export const OWN_KEYS_MAX = 8;
+
 export class Directory<E extends Entry> {
   readonly #byId = new Map<PeerId, E>();
   readonly #inOrder = new RankedList<E>();
@@ -57,6 +61,10 @@ export class Directory<E extends Entry> {
   readonly #tokenLengths = new Map<number, number>();
   readonly #byAddress = new MultiMap<OuterIp, E>();
   readonly #byPort = new MultiMap<Port, E>();
+  /** By inner addresses; made when it is first asked for. */
+  #byInner: Map<InnerIp, E> | undefined;
+  /** Own private keys, one proof of each, and how many peers have it. */
+  readonly #ownKeys = new Map<Uint8Array, { readonly proof: Proof; peers: number }>();
   /** The addresses under which a peer stands in `byAddress`. */
   readonly #addresses = new Map<E, readonly OuterIp[]>();
   #open: E | undefined;
@@ -111,6 +119,8 @@ export class Directory<E extends Entry> {
 
   #index(entry: E): void {
     const { proof, auth, remoteHost, remotePort } = entry.peer;
+    this.#countOwnKey(proof, 1);
+    for (const ip of entry.peer.innerIps) this.#byInner?.set(ip, entry);
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
       this.#byHint.add(hintKey(encodePublicKey(proof.peerPublicKey)), entry);
       entry.place = this.#hintless.push(entry) - 1;
@@ -133,6 +143,8 @@ export class Directory<E extends Entry> {
   #unindex(entry: E): void {
     this.move(entry, undefined);
     const { proof, remotePort } = entry.peer;
+    this.#countOwnKey(proof, -1);
+    for (const ip of entry.peer.innerIps) this.#byInner?.delete(ip);
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
       this.#byHint.delete(hintKey(encodePublicKey(proof.peerPublicKey)), entry);
       this.usesHints(entry);
@@ -178,6 +190,35 @@ export class Directory<E extends Entry> {
   /** Whose token this may be: equal digests prove nothing yet. */
   byToken(payload: Uint8Array): readonly E[] {
     return this.#byToken.get(tokenKey(payload));
+  }
+
+  /** Whose inner address this is. */
+  byInner(ip: InnerIp): E | undefined {
+    this.#byInner ??= new Map(
+      [...this.#byId.values()].flatMap((entry) =>
+        entry.peer.innerIps.map((each) => [each, entry] as const),
+      ),
+    );
+    return this.#byInner.get(ip);
+  }
+
+  /** A proof for each of this side's private keys, of OWN_KEYS_MAX at most. */
+  *ownProofs(): Generator<Proof> {
+    let left = OWN_KEYS_MAX;
+    for (const { proof } of this.#ownKeys.values()) {
+      if (left-- === 0) return;
+      yield proof;
+    }
+  }
+
+  #countOwnKey(proof: Proof, change: 1 | -1): void {
+    if (proof.kind !== 'ed25519' || !proof.privateSeed || !proof.peerPublicKey) return;
+    const known = this.#ownKeys.get(proof.privateSeed);
+    if (known === undefined) this.#ownKeys.set(proof.privateSeed, { proof, peers: change });
+    else {
+      known.peers += change;
+      if (known.peers === 0) this.#ownKeys.delete(proof.privateSeed);
+    }
   }
 
   /** Who is known by this endpoint alone, or by nothing. */

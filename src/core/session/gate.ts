@@ -14,10 +14,13 @@ import { sourceOf, type SourceKey } from '../source-key.ts';
 import type { Millis } from '../units.ts';
 import {
   OUTER_ERROR_RATE,
+  OVERALL_COOKIED_RATE,
+  OVERALL_COOKIE_RATE,
   OVERALL_HINTED_RATE,
   OVERALL_NOTICE_RATE,
   OVERALL_OWN_RATE,
   OVERALL_RATE,
+  OVERALL_RESET_RATE,
   SOURCE_RATE,
   SOURCES_MAX,
   type Rate,
@@ -39,6 +42,21 @@ export class Gate implements ProofBudget {
 
   stranger(source: OuterIp, now: Millis): boolean {
     return this.#takeFrom(source, OVERALL_RATE, now);
+  }
+
+  /** A first message with a cookie: its sender is where he says he is. */
+  cookied(source: OuterIp, now: Millis): boolean {
+    return this.#takeFrom(source, OVERALL_COOKIED_RATE, now);
+  }
+
+  /** A COOKIE to be made. */
+  cookie(now: Millis): boolean {
+    return this.#take(OVERALL_COOKIE_RATE, now);
+  }
+
+  /** A RESET to be sent. */
+  reset(source: OuterIp, now: Millis): boolean {
+    return this.#takeFrom(source, OVERALL_RESET_RATE, now);
   }
 
   notice(now: Millis): boolean {

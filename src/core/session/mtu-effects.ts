@@ -1,6 +1,7 @@
 /** What both roles do about the size of the path. Rules in path-mtu.ts. */
 import { IPV6_MIN_MTU } from '../wire/ipv6.ts';
 import type { TroubleOf } from '../events/trouble.ts';
+import { TAG_LENGTH } from '../tag/layout.ts';
 import { millis, type Millis } from '../units.ts';
 import { IPV6_OFF_AFTER } from './path-mtu-limits.ts';
 import { pathLimit, pathMtuWakeAt, takeTooBig } from './path-mtu.ts';
@@ -31,9 +32,15 @@ export function setPathMtu<State extends SessionState>(turn: Turn<State>, pathMt
 }
 
 /** What an inner packet may be of at most, as far as this side knows; undefined = nothing is known. */
-function known({ pathMtu }: SessionState): number | undefined {
+function known(state: SessionState): number | undefined {
+  const { pathMtu } = state;
   const sizes = [pathLimit(pathMtu), pathMtu.ceiling].filter((size) => size !== undefined);
-  return sizes.length === 0 ? undefined : Math.min(...sizes);
+  return sizes.length === 0 ? undefined : Math.min(...sizes) - tagRoom(state);
+}
+
+/** What the tag takes of a packet. */
+function tagRoom({ secure: { current } }: SessionState): number {
+  return current === undefined || current.level === 'none' ? 0 : TAG_LENGTH;
 }
 
 /**
@@ -70,7 +77,8 @@ export function ipv6Trouble({ ipv6Off }: SessionState): TroubleOf<'ipv6-off'> | 
 
 /** Tells the plane, when the limit has changed. */
 export function applyLimit<State extends SessionState>(turn: Turn<State>): void {
-  const mtu = pathLimit(turn.state.pathMtu);
+  const limit = pathLimit(turn.state.pathMtu);
+  const mtu = limit === undefined ? undefined : limit - tagRoom(turn.state);
   if (mtu === turn.state.mtuLimit) return;
   turn.state = { ...turn.state, mtuLimit: mtu };
   turn.effects.push({ kind: 'limit-mtu', mtu });

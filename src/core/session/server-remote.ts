@@ -16,6 +16,7 @@ import { pathSizes } from './path-mtu-limits.ts';
 import { LISTENING, listening } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { Remote, ServerState } from './state.ts';
+import { tagsOf } from './secure/tags.ts';
 import { after, drawSpread, isDue, tell, type Turn } from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionMemory } from './types.ts';
 
@@ -31,7 +32,13 @@ export function admit(turn: ServerTurn, remote: Remote, failures: number): void 
   follow(turn, remote, undefined);
   turn.state = { ...turn.state, before };
   remember(turn);
-  turn.effects.push({ kind: 'admit', path: remote.path });
+  pointAgain(turn, remote.path);
+}
+
+/** Has the plane carry a path, with the tags that are agreed on now. */
+export function pointAgain(turn: ServerTurn, path: Path): void {
+  const tags = tagsOf(turn);
+  turn.effects.push({ kind: 'admit', path, ...(tags && { tags }) });
 }
 
 /** Watches over a remote from now on; `counts` are those to compare the next with. */
@@ -128,7 +135,7 @@ export function remember(turn: ServerTurn, how: 'lazily' | 'durably' = 'durably'
 }
 
 /** What is written down of a server's state; `peer` marks the configured proof. */
-export function memoryOf({ remote, replay }: ServerState, peer: string): SessionMemory {
+export function memoryOf({ remote, replay, secured }: ServerState, peer: string): SessionMemory {
   return {
     remote: remote && {
       path: remote.path,
@@ -137,6 +144,7 @@ export function memoryOf({ remote, replay }: ServerState, peer: string): Session
     },
     replay,
     peer,
+    ...(secured && { secured }),
   };
 }
 

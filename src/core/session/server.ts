@@ -48,11 +48,10 @@ import {
   watchIpv6,
 } from './mtu-effects.ts';
 import { PATH_MTU_MIN } from './path-mtu-limits.ts';
-import { pathLimit, pathMtuWakeAt, takeRequest } from './path-mtu.ts';
+import { pathLimit, pathMtuWakeAt } from './path-mtu.ts';
 import { runPathMtu } from './path-mtu-search.ts';
 import {
   admit,
-  backEvent,
   compareCounters,
   expiresAt,
   follow,
@@ -66,7 +65,18 @@ import {
   yieldPath,
   type ServerTurn,
 } from './server-remote.ts';
-import { noteMove, sharedKey } from './server-moves.ts';
+import { sharedKey } from './server-moves.ts';
+import { accept, noteRequest } from './server-welcome.ts';
+import { refusesFirst } from './secure/agreed.ts';
+import {
+  heedStray,
+  receiveSecure,
+  roamed,
+  runServerSecure,
+  serverSecureTimes,
+} from './secure/server.ts';
+import { resumeSecure, secureStatus } from './secure/resume.ts';
+import { NO_SERVER_SECURE } from './secure/state.ts';
 import { takeToken } from './rate-limit.ts';
 import { FRESH, type Remote, type ServerState } from './state.ts';
 import {
@@ -106,6 +116,7 @@ export function createServer(now: Instant): ServerState {
     notices: undefined,
     requestsAccepted: 0,
     shuttle: undefined,
+    secure: NO_SERVER_SECURE,
   };
 }
 
@@ -130,7 +141,12 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
       return;
     case 'unreachable':
     case 'located':
+      return;
     case 'roamed':
+      return roamed(turn, event.path);
+    case 'stray':
+      refuse(turn, event.path, refused('not-authentication'));
+      return heedStray(turn, event.path, event.length);
     case 'wake':
       return;
   }
@@ -139,7 +155,7 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
 function start(turn: ServerTurn, event: EventOf<'start'>): void {
   const { auth, remoteHost } = turn.config;
   const memory = recall(turn, event.memory);
-  turn.state = { ...turn.state, replay: memory?.replay };
+  turn.state = { ...turn.state, replay: memory?.replay, secured: memory?.secured ?? false };
   if (auth.byRemoteIp && remoteHost !== undefined) {
     const literal = parseOuterIp(remoteHost);
     if (literal === undefined) resolveName(turn, remoteHost);
@@ -158,6 +174,8 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
     }
     return;
   }
+  const secure = resumeSecure(turn, event);
+  if (secure) turn.state = { ...turn.state, secure: { ...NO_SERVER_SECURE, ...secure } };
   if (adopted && samePath(adopted, remote.path)) {
     follow(turn, remote, undefined);
     remember(turn, 'lazily');
@@ -191,6 +209,7 @@ function receive(turn: ServerTurn, event: PacketEvent): void {
   const { remote, retry } = turn.state;
   const source = checkSource(turn, path);
   if (!source.ok) return refuse(turn, path, source);
+  if (receiveSecure(turn, event)) return;
   const admitted = remote !== undefined && samePath(remote.path, path);
   const occasion = { crypto: turn.crypto, now: now.unix };
   const look = scheme.takeRequest(turn.state.replay, payload, occasion);
@@ -200,6 +219,7 @@ function receive(turn: ServerTurn, event: PacketEvent): void {
     refuse(turn, path, look);
     return tellRefusal(turn, path, look);
   }
+  if (refusesFirst(turn)) return refuse(turn, path, refused('downgrade'));
   const own = admitted || (retry !== undefined && samePath(retry.remote.path, path));
   const known = turn.state.sources.includes(sourceOf(path.remote.ip));
   const unpaid = charge(turn, event, own ? 'own' : known ? 'known' : 'elsewhere');
@@ -218,32 +238,11 @@ function checkSource(turn: ServerTurn, path: Path): Verdict {
   return allowed.includes(path.remote.ip) ? ACCEPTED : refused('wrong-source');
 }
 
-/** Takes in an authentic packet. */
+/** Takes in an authentic packet of session 1. */
 function welcome(turn: ServerTurn, path: Path, length: number, request: ProvedRequest): void {
-  const { now } = turn;
-  const { remote: earlier, retry } = turn.state;
-  turn.state = {
-    ...turn.state,
-    replay: request.replay,
-    retry: undefined,
-    requestsAccepted: turn.state.requestsAccepted + 1,
-  };
-  const remote: Remote = { path, authenticated: now, heard: now, expired: false };
-  if (earlier && samePath(earlier.path, path)) {
-    follow(turn, remote, turn.state.counts);
-    remember(turn);
-    tell(
-      turn,
-      earlier.expired ? backEvent(turn, earlier) : { kind: 'refreshed', remote: path.remote },
-    );
-  } else {
-    const failures = retry && samePath(retry.remote.path, path) ? retry.attempt : 0;
-    admit(turn, remote, failures);
-    if (earlier) noteMove(turn, earlier.path, path);
-    else tell(turn, { kind: 'established', remote: path.remote });
-  }
-  const told = { length, report: request.pathMtu };
-  setPathMtu(turn, takeRequest(turn.state.pathMtu, told, now.monotonic));
+  turn.state = { ...turn.state, replay: request.replay };
+  accept(turn, path, {});
+  noteRequest(turn, length, request.pathMtu);
   answer(turn, path, request);
 }
 
@@ -310,6 +309,7 @@ export function runServerTimers(turn: ServerTurn): void {
   retryAdmission(turn);
   watchRemote(turn);
   resolveAgain(turn);
+  runServerSecure(turn);
   watchPathMtu(turn);
   tellTrouble(turn, turn.state.unresolved ?? sharedKey(turn.state, turn.now));
 }
@@ -379,6 +379,7 @@ export function serverWakeAt(config: SessionConfig, state: ServerState): Millis 
   return earliest([
     state.resolveAt,
     state.retry?.at,
+    ...serverSecureTimes(state.secure),
     state.keepaliveAt,
     state.pollAt,
     pathMtuWakeAt(state.pathMtu),
@@ -412,6 +413,7 @@ export function serverStatus(
     requestsAccepted: state.requestsAccepted,
     tooBig: state.tooBig,
     pathMtu: { limit: pathLimit(state.pathMtu), proved: undefined },
+    secure: secureStatus(state),
     troubles: serverTroubles(state, now),
   };
 }

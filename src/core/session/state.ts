@@ -12,6 +12,7 @@ import type { Instant, Millis, Seconds } from '../units.ts';
 import { LISTENING } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { Bucket } from './rate-limit.ts';
+import type { ClientSecure, ServerSecure } from './secure/state.ts';
 import type { PacketCounts, Way } from './types.ts';
 
 /** What both roles keep. Bounds: refusals by the list of reasons, replay by its own. */
@@ -19,6 +20,8 @@ type Common = {
   /** Before `start` every event is ignored. */
   readonly started: boolean;
   readonly replay: Replay | undefined;
+  /** The other side has spoken session 2, in this run or before. */
+  readonly secured: boolean;
   /**
    * What may still be looked at from the peer's own path, from addresses that it was at, and with its
    * hint from elsewhere; undefined = all.
@@ -105,6 +108,7 @@ export type ServerState = Common & {
   readonly notices: Bucket | undefined;
   readonly requestsAccepted: number;
   readonly shuttle: Shuttle | undefined;
+  readonly secure: ServerSecure;
 };
 
 export type Request = { readonly payload: Uint8Array; readonly at: Millis };
@@ -170,12 +174,14 @@ export type ClientState = Common & {
   readonly unreachableAt: Millis | undefined;
   /** Why the path is not probed though it should be. */
   readonly mtuTrouble: Unprobed | undefined;
+  readonly secure: ClientSecure;
 };
 
 /** What both roles begin with. */
 export const FRESH: Common = {
   started: false,
   replay: undefined,
+  secured: false,
   own: undefined,
   known: undefined,
   hinted: undefined,

@@ -26,6 +26,7 @@ import type { SessionState } from './state.ts';
 import type { Turn } from './turn.ts';
 import { memoryOf } from './server-remote.ts';
 import type {
+  Indexes,
   ProofBudget,
   SessionConfig,
   SessionCrypto,
@@ -69,11 +70,15 @@ export function step(
 }
 
 /** What a session is handed to work with. */
-export type SessionTools = { readonly crypto: SessionCrypto; readonly gate: ProofBudget };
+export type SessionTools = {
+  readonly crypto: SessionCrypto;
+  readonly gate: ProofBudget;
+  readonly indexes: Indexes;
+};
 
 function openTurn<State extends SessionState>(
   config: SessionConfig,
-  { crypto, gate }: SessionTools,
+  { crypto, gate, indexes }: SessionTools,
   state: State,
   event: SessionEvent,
   now: Instant,
@@ -82,6 +87,7 @@ function openTurn<State extends SessionState>(
     config,
     crypto,
     gate,
+    indexes,
     scheme: schemeOf(config.proof),
     now,
     state: state.started ? state : { ...state, started: true },
@@ -113,7 +119,12 @@ export function sessionMemory(config: SessionConfig, state: SessionState): Sessi
   const peer = schemeOf(config.proof).mark();
   return state.role === 'server'
     ? memoryOf(state, peer)
-    : { remote: undefined, replay: state.replay, peer };
+    : {
+        remote: undefined,
+        replay: state.replay,
+        peer,
+        ...(state.secured && { secured: true }),
+      };
 }
 
 /** What `show` prints. */

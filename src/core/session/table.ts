@@ -17,16 +17,24 @@
  */
 import { familyOf, parseOuterIp, samePath, type Endpoint, type Path } from '../addr.ts';
 import { refused, type Refusal, type Refused } from '../auth/refusal.ts';
+import { constantTimeEqual } from '../auth/bytes.ts';
 import { schemeOf } from '../auth/schemes.ts';
-import { hintOf } from '../auth/trailer.ts';
+import { AUTH_V1_LENGTHS, hintOf, hintOfKey } from '../auth/trailer.ts';
 import { AUTH_V1_LENGTH } from '../auth/v1.ts';
 import type { PeerConfig, PeerId, Proof } from '../config/tunnel-config.ts';
+import { PACKET_LENGTH, packetKind } from '../handshake/layout.ts';
+import { createReset, receiverOf } from '../handshake/reset.ts';
+import { decodeTagHeader } from '../tag/layout.ts';
 import type { Instant, Millis, Port } from '../units.ts';
-import { isInnerPacket } from '../wire/inner-packet.ts';
+import { innerSource, isInnerPacket } from '../wire/inner-packet.ts';
 import { Directory, type Entry } from './directory.ts';
 import { Gate } from './gate.ts';
+import { IndexBook } from './index-book.ts';
+import { Introductions } from './introductions.ts';
 import { HINTLESS_TRIALS } from './limits.ts';
 import { countRefusal } from './refusals.ts';
+import type { SecureCrypto } from './secure/crypto.ts';
+import { indexesOf, type KeptSession } from './secure/state.ts';
 import { NO_REFUSALS, type Refusals } from './state.ts';
 import { sessionPath, sessionPhase, type SessionState, type SessionTools } from './step.ts';
 import type {
@@ -78,7 +86,10 @@ export type TableOptions<E> = {
   readonly recall: (entry: E) => {
     readonly memory: SessionMemory | undefined;
     readonly adopted: Path | undefined;
+    readonly kept?: KeptSession | undefined;
   };
+  /** What of each packet the plane can prove; absent = nothing. */
+  readonly planeIntegrity?: SessionConfig['planeIntegrity'];
 };
 
 type Candidate<E> =
@@ -88,6 +99,8 @@ type Candidate<E> =
 export class SessionTable<E extends SessionEntry> {
   readonly gate = new Gate();
   readonly directory = new Directory<E>();
+  readonly indexes = new IndexBook<E>();
+  readonly #introductions = new Introductions();
   readonly #options: TableOptions<E>;
   #refusals: Refusals = NO_REFUSALS;
   #established = 0;
@@ -112,7 +125,7 @@ export class SessionTable<E extends SessionEntry> {
 
   /** The part of a peer's config that its session decides by. */
   configOf({ peer }: Pick<E, 'peer'>): SessionConfig {
-    const { role, localPort, mtu, families } = this.#options;
+    const { role, localPort, mtu, families, planeIntegrity } = this.#options;
     const { proof, auth, timers, remoteHost, remotePort } = peer;
     const ipv6Inside = this.#options.ipv6Inside === true && takesIpv6(peer);
     return {
@@ -120,6 +133,7 @@ export class SessionTable<E extends SessionEntry> {
       localPort,
       mtu,
       families,
+      planeIntegrity,
       ipv6Inside,
       proof,
       auth,
@@ -156,6 +170,13 @@ export class SessionTable<E extends SessionEntry> {
 
   /** Gives a packet to the peer whose it is. */
   receive(path: Path, payload: Uint8Array, now: Instant): readonly Outcome<E>[] {
+    if (this.#options.role === 'server') {
+      if (packetKind(payload) === 'init') return this.#introduce(path, payload, now);
+      const stray = this.#stray(path, payload);
+      if (stray) return this.advance(stray, { kind: 'stray', path, length: payload.length }, now);
+    }
+    const known = this.#byIndex(path, payload, now);
+    if (known) return known;
     const { sole } = this.directory;
     if (sole) return this.advance(sole, { kind: 'packet', path, payload }, now);
     const outcomes: Outcome<E>[] = [];
@@ -179,6 +200,78 @@ export class SessionTable<E extends SessionEntry> {
     return outcomes;
   }
 
+  /** A first message of session 2. */
+  #introduce(path: Path, payload: Uint8Array, now: Instant): readonly Outcome<E>[] {
+    const admitted = this.directory.at(path) !== undefined;
+    const about = { path, payload, admitted };
+    const read = this.#introductions.read(this.#ownKeys(), about, this.gate, now.monotonic);
+    if (!read.ok) return this.#turnAway(path, read.why, read.answer, now);
+    const { introduction, edwards } = read;
+    const entry = edwards && this.#bySecureKey(edwards, introduction.client);
+    if (!entry) return this.#turnAway(path, refused('unknown-peer'), undefined, now);
+    return this.advance(entry, { kind: 'packet', path, payload, introduction, charged: true }, now);
+  }
+
+  #bySecureKey(edwards: Uint8Array, client: Uint8Array): E | undefined {
+    return this.directory.byHint(hintOfKey(edwards)).find(({ peer }) => {
+      const key = this.#options.crypto(peer.proof).secure?.peer();
+      return key !== undefined && constantTimeEqual(client, key);
+    });
+  }
+
+  *#ownKeys(): Generator<SecureCrypto> {
+    for (const proof of this.directory.ownProofs()) {
+      const { secure } = this.#options.crypto(proof);
+      if (secure) yield secure;
+    }
+  }
+
+  /** A packet that names a session: given to whose it is, or answered by a RESET; undefined where it names none. */
+  #byIndex(path: Path, payload: Uint8Array, now: Instant): readonly Outcome<E>[] | undefined {
+    const index = receiverOf(payload);
+    if (index === undefined) return undefined;
+    const entry = this.indexes.owner(index);
+    if (entry) return this.advance(entry, { kind: 'packet', path, payload }, now);
+    // What has another length may be a packet of session 1, which may begin with anything.
+    const certain = payload.length === PACKET_LENGTH.control && packetKind(payload) === 'control';
+    const tagged = decodeTagHeader(payload) !== undefined && !this.#mayBeFirst(payload.length);
+    if (!certain && !tagged) return undefined;
+    return this.#turnAway(path, refused('unknown-session'), this.#resetOf(path, payload, now), now);
+  }
+
+  #mayBeFirst(length: number): boolean {
+    return AUTH_V1_LENGTHS.includes(length) || this.directory.hasTokenOf(length);
+  }
+
+  #resetOf(path: Path, payload: Uint8Array, now: Instant): Uint8Array | undefined {
+    if (this.#options.role === 'client') return undefined;
+    const [first] = this.#ownKeys();
+    if (!first || !this.gate.reset(path.remote.ip, now.monotonic)) return undefined;
+    return createReset(first.serverKeys(), path.remote, payload);
+  }
+
+  #turnAway(
+    path: Path,
+    why: Refused,
+    answer: Uint8Array | undefined,
+    now: Instant,
+  ): readonly Outcome<E>[] {
+    const counted = countRefusal(this.#refusals, why, { path, now: now.monotonic, allowed: 0 });
+    this.#refusals = counted.refusals;
+    const effects: SessionEffect[] = counted.event ? [{ kind: 'event', event: counted.event }] : [];
+    if (answer) {
+      effects.push({ kind: 'send', purpose: 'reply', path, payload: answer, ttl: undefined });
+    }
+    return [{ entry: undefined, effects }];
+  }
+
+  /** Whose data without proof this seems to be, by its inner source, where it comes from elsewhere. */
+  #stray(path: Path, payload: Uint8Array): E | undefined {
+    if (!isInnerPacket(payload) || this.directory.at(path)) return undefined;
+    const entry = this.directory.byInner(innerSource(payload));
+    return entry?.state?.role === 'server' && entry.state.secure.current ? entry : undefined;
+  }
+
   /** Who is at an endpoint that the network complains of; nobody while it complains too often. */
   atRemote(remote: Endpoint, now: Instant): readonly E[] {
     const found = this.directory.atRemote(remote);
@@ -200,7 +293,8 @@ export class SessionTable<E extends SessionEntry> {
     const { core, crypto } = this.#options;
     const { state: before } = entry;
     if (before === undefined) throw new TypeError('a session that has not begun');
-    const tools = { crypto: crypto(entry.peer.proof), gate: this.gate };
+    const { gate, indexes } = this;
+    const tools = { crypto: crypto(entry.peer.proof), gate, indexes };
     const result = core.step(this.configOf(entry), tools, before, event, now);
     this.#setState(entry, result.state);
     entry.wakeAt = result.wakeAt;
@@ -223,6 +317,10 @@ export class SessionTable<E extends SessionEntry> {
 
   #setState(entry: E, state: SessionState | undefined): void {
     this.#established += Number(isEstablished(state)) - Number(isEstablished(entry.state));
+    if (state?.secure !== entry.state?.secure) {
+      const [before, after] = [entry.state, state].map((each) => each && indexesOf(each.secure));
+      this.indexes.change(entry, before, after);
+    }
     entry.state = state;
   }
 

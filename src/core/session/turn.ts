@@ -12,6 +12,7 @@ import { RESOLVE_TIMEOUT } from './limits.ts';
 import { countRefusal } from './refusals.ts';
 import type { SessionState } from './state.ts';
 import type {
+  Indexes,
   ProofBudget,
   SessionConfig,
   SessionCrypto,
@@ -24,6 +25,8 @@ export type Turn<State extends SessionState> = {
   readonly config: SessionConfig;
   readonly crypto: SessionCrypto;
   readonly gate: ProofBudget;
+  /** Draws the index of a session. */
+  readonly indexes: Indexes;
   readonly scheme: Scheme;
   readonly now: Instant;
   state: State;
@@ -98,7 +101,7 @@ export function recall<State extends SessionState>(
   if (memory === undefined || memory.peer === turn.scheme.mark()) return memory;
   if (memory.peer === undefined) return { ...memory, remote: undefined };
   tell(turn, { kind: 'proof-changed' });
-  return { remote: undefined, replay: memory.replay, peer: turn.scheme.mark() };
+  return { ...memory, remote: undefined, peer: turn.scheme.mark() };
 }
 
 /** Counts a refusal, and tells it unless the same was told a moment ago. */

@@ -4,6 +4,10 @@ import type { Replay } from '../auth/replay.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
 import type { SessionTold } from '../events/event.ts';
 import type { NoRoute, Trouble, Undelivered, Unusable } from '../events/trouble.ts';
+import type { Introduction } from '../handshake/init.ts';
+import type { Integrity, TagKeys } from '../tag/types.ts';
+import type { SecureCrypto } from './secure/crypto.ts';
+import type { KeptSession, SecureStatus } from './secure/state.ts';
 import type { Instant, Millis, Port } from '../units.ts';
 
 /** What a session needs of the config. `remoteIp` is set for a literal address, else `host` is resolved. */
@@ -22,6 +26,8 @@ export type SessionConfig = {
   readonly mtu?: number | 'auto' | 'try' | undefined;
   /** What the tunnel runs over; absent = both families. */
   readonly families?: readonly Family[] | undefined;
+  /** What of each packet the plane can prove; absent = nothing. */
+  readonly planeIntegrity?: readonly Integrity[] | undefined;
   /** Whether IPv6 is carried to and from the other side: then it matters what the path takes. */
   readonly ipv6Inside: boolean;
 };
@@ -42,6 +48,8 @@ export type SessionMemory = {
    * `remote` counts for nothing.
    */
   readonly peer?: string | undefined;
+  /** Whether the other side has ever spoken session 2, with this key: then it is held to it. */
+  readonly secured?: boolean | undefined;
 };
 
 /** The three things the session core cannot do purely; injected, so that a simulation is repeatable. */
@@ -54,6 +62,8 @@ export interface SessionCrypto {
   readonly publicKey?: () => Uint8Array;
   /** `length` fresh random bytes. */
   readonly random: (length: number) => Uint8Array;
+  /** For session 2; absent without both sides' keys. */
+  readonly secure?: SecureCrypto;
 }
 
 /**
@@ -71,6 +81,12 @@ export interface ProofBudget {
   notice(now: Millis): boolean;
 }
 
+/** The numbers by which this side knows its sessions. */
+export interface Indexes {
+  /** One that no session of the tunnel has. */
+  draw(random: (length: number) => Uint8Array): number;
+}
+
 export type PacketCounts = { readonly rxPackets: bigint; readonly txPackets: bigint };
 
 export type SessionEvent =
@@ -79,6 +95,8 @@ export type SessionEvent =
       readonly kind: 'start';
       readonly memory: SessionMemory | undefined;
       readonly adopted: Path | undefined;
+      /** The session that an earlier run had kept. */
+      readonly kept?: KeptSession | undefined;
     }
   /** A packet that was not data of an admitted peer. */
   | {
@@ -89,7 +107,11 @@ export type SessionEvent =
       readonly tentative?: boolean;
       /** Whoever found this peer for it has taken it from the budget. */
       readonly charged?: boolean;
+      /** Of an INIT: whose it says to be. It has been paid for. */
+      readonly introduction?: Introduction | undefined;
     }
+  /** Server: data without proof, from one of the peer's inner addresses, came from somewhere else; UDP payload bytes. */
+  | { readonly kind: 'stray'; readonly path: Path; readonly length: number }
   /**
    * Answer to `poll-counters`. `heardAt`: when data last came (monotonic), from planes that know; such
    * a peer is only looked at when that decides something.
@@ -145,8 +167,10 @@ export type SessionEffect =
    */
   | { readonly kind: 'remember'; readonly memory: SessionMemory; readonly lazy?: boolean }
   /** Create the tunnel towards this path or re-point it. */
-  | { readonly kind: 'admit'; readonly path: Path }
+  | { readonly kind: 'admit'; readonly path: Path; readonly tags?: TagKeys | undefined }
   | { readonly kind: 'evict' }
+  /** Keep where it outlives the process and not the machine; undefined = nothing any more. Holds secrets. */
+  | { readonly kind: 'keep'; readonly record: KeptSession | undefined }
   | {
       readonly kind: 'send';
       readonly purpose: 'authenticate' | 'reply' | 'keepalive';
@@ -186,6 +210,7 @@ export type SessionStatus = {
   /** How often the network said that packets are too big. */
   readonly tooBig: number;
   readonly pathMtu: PathMtuStatus;
+  readonly secure: SecureStatus;
   /** What is wrong now; the gravest first. */
   readonly troubles: readonly Trouble[];
 };

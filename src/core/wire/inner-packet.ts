@@ -12,9 +12,14 @@
  * | one that is shorter, in a payload of an auth length | control |
  * | one that is shorter, in a payload of another length | data    |
  */
+import { decodeInnerIpv4, decodeInnerIpv6, type InnerIp } from '../addr.ts';
 import { getU16be } from '../bytes.ts';
 import { IPV4_HEADER_LENGTH } from './ipv4.ts';
 import { IPV6_HEADER_LENGTH } from './ipv6.ts';
+
+/** Where a packet's source stands (RFC 791, section 3.1; RFC 8200, section 3). */
+const IPV4_SOURCE_AT = 12;
+const IPV6_SOURCE_AT = 8;
 
 /** First halves of first bytes that inner packets have: their IP versions. */
 const VERSIONS: ReadonlySet<number> = new Set([4, 6]);
@@ -46,6 +51,13 @@ export function innerLength(bytes: Uint8Array, at: number, length: number): numb
 /** Whether a payload is a whole inner packet and nothing else. Random bytes pass once in a million. */
 export function isInnerPacket(payload: Uint8Array): boolean {
   return payload.length > 0 && innerLength(payload, 0, payload.length) === payload.length;
+}
+
+/** The source of a whole inner packet (isInnerPacket). */
+export function innerSource(packet: Uint8Array): InnerIp {
+  return (packet[0] ?? 0) >> 4 === 4
+    ? decodeInnerIpv4(packet, IPV4_SOURCE_AT)
+    : decodeInnerIpv6(packet, IPV6_SOURCE_AT);
 }
 
 /** The families whose packets a tunnel carries. */

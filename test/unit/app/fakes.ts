@@ -26,7 +26,8 @@ import type {
   PlaneDescription,
 } from '../../../src/ports/data-plane.ts';
 import type { ReachHost } from '../../../src/ports/reach.ts';
-import type { MemoryJournal, MemoryStore } from '../../../src/ports/run-store.ts';
+import type { KeptSession } from '../../../src/core/session/secure/state.ts';
+import type { MemoryJournal, MemoryStore, SessionKeeper } from '../../../src/ports/run-store.ts';
 import type { Log, LogFields, LogLevel } from '../../../src/ports/log.ts';
 import type { Tell } from '../../../src/ports/tell.ts';
 import { toldTo } from '../../../src/app/told-to.ts';
@@ -170,6 +171,8 @@ export function peerConfig(id: PeerId = DEFAULT_PEER): PeerConfig {
       byRemotePort: false,
       packetTtl: undefined,
       replyOnAuthOk: false,
+      session: 'v1',
+      integrity: 'none',
     },
     timers: {
       authLifetime: seconds(0),
@@ -293,3 +296,17 @@ export const unreachable: ReachHost = {
   },
   clean: async () => undefined,
 };
+
+/** Keeps sessions as a run directory does. */
+export class FakeSessions implements SessionKeeper {
+  readonly kept = new Map<PeerId, KeptSession>();
+
+  load(peer: PeerId): KeptSession | undefined {
+    return this.kept.get(peer);
+  }
+
+  keep(peer: PeerId, record: KeptSession | undefined): void {
+    if (record === undefined) this.kept.delete(peer);
+    else this.kept.set(peer, record);
+  }
+}

@@ -21,6 +21,7 @@ import {
   peerConfig,
   settle,
   unreachable,
+  FakeSessions,
 } from './fakes.ts';
 
 const REFUSED = new KernelError('link', { operation: 'op', errno: 'EIO', subject: 'link x' });
@@ -150,6 +151,7 @@ class World {
           controlPath: '/run/control.sock',
           statusPath: '/run/status.sock',
           share: () => undefined,
+          sessions: () => new FakeSessions(),
           process: { pid: 1, startTime: '2' },
           intact: () => true,
           renew: () => undefined,

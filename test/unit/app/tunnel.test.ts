@@ -20,6 +20,7 @@ import {
   pathTo,
   settle,
   unreachable,
+  FakeSessions,
 } from './fakes.ts';
 
 const SECRET = 'correct-horse';
@@ -93,6 +94,7 @@ class World {
             share: () => {
               if (this.cannotShare) throw this.cannotShare;
             },
+            sessions: () => new FakeSessions(),
             process: { pid: 1, startTime: '2' },
             intact: () => this.intact,
             renew: () => void done.push('renew'),

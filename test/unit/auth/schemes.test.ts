@@ -75,7 +75,7 @@ function signedBy(proof: Signed, extensions: readonly Extension[] = [], length =
 describe.each([
   ['none', none, none, [0]],
   ['token', token, token, [11]],
-  ['ed25519', clientProof, serverProof, [73, 85, 90, 97, 102]],
+  ['ed25519', clientProof, serverProof, [32, 56, 73, 85, 90, 96, 97, 102, 140, 200]],
 ] as const)('scheme %s', (kind, own, peer, lengths) => {
   const sender = schemeOf(own);
   const request = requestOf(own);

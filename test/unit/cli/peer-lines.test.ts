@@ -7,6 +7,7 @@ import type { PeerStatus } from '../../../src/ports/control.ts';
 import { inner, ip } from '../../rig/addresses.ts';
 
 const NOW = 1_000_000;
+const FIRST = { version: 1, integrity: 'none', since: undefined, observed: undefined } as const;
 const LAPTOP = {
   ...{ id: 'laptop', phase: 'established', lastHeardAt: NOW - 61_000, mtu: 1452, keepalive: 25 },
   path: { local: { ip: ip('192.0.2.1'), port: 1 }, remote: { ip: ip('2001:db8::2'), port: 20 } },
@@ -38,7 +39,7 @@ test('a line a peer, columns aligned; what passes now where that is known', () =
 
 test('session and integrity have columns where the daemon tells them', () => {
   const table = new PeerTable({ now: NOW });
-  expect(linesOf(table, { ...LAPTOP, session: 1, integrity: 'none' }, OTHER)).toBe(
+  expect(linesOf(table, { ...LAPTOP, session: FIRST }, OTHER)).toBe(
     `  PEER    STATE        ENDPOINT          HEARD          RECEIVED  SENT  MTU   SESSION  INTEGRITY  TROUBLE
   laptop  established  [2001:db8::2]:20  1 min 1 s ago  2.0 KiB   5 B   1452  v1       none       -
   other   listening    -                 -              -         -     -     -        -          a

@@ -7,6 +7,7 @@ import { PRIVATE_KEY, PUBLIC_KEY, configError, resolveRun, resolveTexts } from '
 
 const SERVER = 'server\n';
 const TOKEN_SERVER = 'server\nauth-token t\n';
+const BOTH_KEYS = `server\nauth-key-b64 ${PRIVATE_KEY}\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\nauth-secret s\n`;
 const KEY_SERVER = `server\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\nauth-secret s\n`;
 const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
 
@@ -118,6 +119,8 @@ const EFFECTS: Readonly<Record<string, Case>> = {
     false,
     true,
   ),
+  session: at(KEY_SERVER, 'session v1', 'config.peers.0.auth.session', 'auto', 'v1'),
+  integrity: at(BOTH_KEYS, 'integrity full', 'config.peers.0.auth.integrity', 'none', 'full'),
   'reauth-only': at(CLIENT, 'reauth-only', 'action', 'run', 'reauthenticate'),
   'fou-local': at(
     SERVER,

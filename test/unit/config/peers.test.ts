@@ -144,6 +144,8 @@ test('who the other side is, and where, is not inherited', () => {
       byRemotePort: false,
       packetTtl: undefined,
       replyOnAuthOk: false,
+      session: 'auto',
+      integrity: 'none',
     },
     timers: { authLifetime: 0, keepalive: 0, connectionIdle: 120, deadPeerTimeout: 30 },
     remoteHost: undefined,

@@ -72,6 +72,26 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'displaced', role: 'server', remote },
     'warn another peer has authenticated from the same address and port remote=192.0.2.1:10000',
   ],
+  agreed: [
+    { kind: 'agreed', remote, integrity: 'full' },
+    'debug new session: both sides are proved remote=192.0.2.1:10000 integrity=full',
+  ],
+  'relay-suspected': [
+    { kind: 'relay-suspected', remote, stays: other },
+    'warn somebody sends on packets of the peer, which is still where it was: it is not followed there remote=192.0.2.1:10000 stays=192.0.2.9:4500',
+  ],
+  'integrity-refused': [
+    { kind: 'integrity-refused', level: 'full' },
+    'error integrity full is wanted, and the data plane of one side cannot do it level=full',
+  ],
+  'session-reset': [
+    { kind: 'session-reset', remote },
+    'info the server has forgotten the session: beginning anew remote=192.0.2.1:10000',
+  ],
+  observed: [
+    { kind: 'observed', source: remote },
+    'info the server sees this side at endpoint=192.0.2.1:10000',
+  ],
   moved: [
     { kind: 'moved', remote, before: other, again: false },
     'info peer has moved remote=192.0.2.1:10000 before=192.0.2.9:4500',

@@ -24,6 +24,7 @@ import type {
   SessionStatus,
 } from '../../../src/core/session/types.ts';
 import type { EventKind, EventOf, TunnelEvent } from '../../../src/core/events/event.ts';
+import { IndexBook } from '../../../src/core/session/index-book.ts';
 import { Gate } from '../../../src/core/session/gate.ts';
 import { millis, port, seconds, type Millis } from '../../../src/core/units.ts';
 
@@ -86,6 +87,8 @@ export function configOf(role: 'server' | 'client', overrides: Overrides = {}): 
       byRemotePort: false,
       packetTtl: undefined,
       replyOnAuthOk: true,
+      session: 'v1',
+      integrity: 'none',
       ...overrides.auth,
     },
     timers: { ...TIMERS, ...overrides.timers },
@@ -123,6 +126,7 @@ export class Bench {
   readonly config: SessionConfig;
   readonly crypto: SessionCrypto;
   readonly gate = new Gate();
+  readonly indexes = new IndexBook<unknown>();
   state: SessionState;
   /** Milliseconds since the beginning. */
   now = 0;
@@ -141,7 +145,7 @@ export class Bench {
   do(event: SessionEvent): readonly SessionEffect[] {
     const { state, effects, wakeAt } = step(
       this.config,
-      { crypto: this.crypto, gate: this.gate },
+      { crypto: this.crypto, gate: this.gate, indexes: this.indexes },
       deepFreeze(this.state),
       event,
       this.#instant(),

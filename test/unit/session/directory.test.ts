@@ -36,6 +36,8 @@ function entry(id: string, proof: Proof, options: Options = {}): Entry {
       byRemotePort: false,
       packetTtl: undefined,
       replyOnAuthOk: false,
+      session: 'v1',
+      integrity: 'none',
       ...auth,
     },
   };

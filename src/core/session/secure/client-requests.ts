@@ -1,0 +1,133 @@
+/** What a client asks in session 2: INITs, and PINGs. Rules in client.ts. */
+import type { Path } from '../../addr.ts';
+import { createInit } from '../../handshake/init.ts';
+import { PACKET_LENGTH } from '../../handshake/layout.ts';
+import type { ControlMessage } from '../../handshake/messages.ts';
+import { CAPABILITY } from '../../handshake/payloads.ts';
+import { insideOf } from '../../wire/overhead.ts';
+import { currentPath } from '../current-path.ts';
+import { pathReport } from '../path-mtu-search.ts';
+import type { ClientState } from '../state.ts';
+import { isDue, type Turn } from '../turn.ts';
+import { keep, kept, mustKeep, refusesFirst, say, secureOf } from './agreed.ts';
+import type { SecureCrypto } from './crypto.ts';
+import { INIT_EVERY, PINGS_MAX, UNANSWERED_MAX, UNHEARD_MAX, VERSION_LOWEST } from './limits.ts';
+import type { Agreed, ClientSecure } from './state.ts';
+
+type ClientTurn = Turn<ClientState>;
+
+export function change(turn: ClientTurn, secure: Partial<ClientSecure>): void {
+  turn.state = { ...turn.state, secure: { ...turn.state.secure, ...secure } };
+}
+
+/** The next request of session 2; undefined where it is session 1's turn. */
+export function secureRequest(turn: ClientTurn, path: Path): Uint8Array | undefined {
+  const secure = secureOf(turn);
+  if (secure === undefined) return undefined;
+  const { current, unheard } = turn.state.secure;
+  if (current && unheard < UNHEARD_MAX) return ping(turn, secure, current, PACKET_LENGTH.control);
+  if (!refusesFirst(turn) && !isTurnOfInit(turn)) return undefined;
+  return init(turn, secure, path);
+}
+
+/** In `session auto`: whether to ask by an INIT now. A server that has not answered some is asked by one now and then. */
+function isTurnOfInit({ state }: ClientTurn): boolean {
+  if (state.secure.unanswered < UNANSWERED_MAX) return state.attempts % 2 === 0;
+  return state.authPacketsSent % INIT_EVERY === 0;
+}
+
+/** A request that fills a packet of `length` bytes; undefined where there is no session that has been shown to be. */
+export function secureProbe(turn: ClientTurn, length: number): Uint8Array | undefined {
+  const secure = secureOf(turn);
+  const { current, challenge } = turn.state.secure;
+  if (secure === undefined || current === undefined || challenge !== undefined) return undefined;
+  return ping(turn, secure, current, length);
+}
+
+/** Whether requests are those of session 2 now. */
+export function isSecure({ state }: ClientTurn): boolean {
+  return state.secure.current !== undefined;
+}
+
+function ping(
+  turn: ClientTurn,
+  { noise }: SecureCrypto,
+  current: Agreed,
+  length: number,
+): Uint8Array {
+  const { challenge, epoch, moved, pings, unheard } = turn.state.secure;
+  const { now } = turn;
+  const id = ((pings.at(-1)?.id ?? 0) + 1) >>> 0;
+  const mtu = pathReport(turn.state.pathMtu);
+  const messages: readonly ControlMessage[] = [
+    { kind: 'ping', id },
+    ...(challenge ? [{ kind: 'path-response', challenge } as const] : []),
+    ...(moved && !challenge ? [moveOf(turn, epoch)] : []),
+    ...(mtu === undefined ? [] : [{ kind: 'mtu', mtu } as const]),
+  ];
+  const said = say(noise, current, messages, length);
+  const asked = { id, length, at: now.monotonic };
+  change(turn, {
+    current: said.agreed,
+    pings: [...pings, asked].slice(-PINGS_MAX),
+    // A probe that is lost tells of the path's size, not of the session.
+    unheard: length === PACKET_LENGTH.control ? unheard + 1 : unheard,
+  });
+  if (mustKeep(said.agreed)) keepNow(turn);
+  return said.packet;
+}
+
+function moveOf(turn: ClientTurn, epoch: number): ControlMessage {
+  const path = currentPath(turn);
+  return { kind: 'move', epoch, source: path?.local, destination: path?.remote };
+}
+
+export function init(
+  turn: ClientTurn,
+  { noise, clientKeys }: SecureCrypto,
+  path: Path,
+): Uint8Array | undefined {
+  const keys = clientKeys();
+  if (keys === undefined) return undefined;
+  const { cookie, epoch } = turn.state.secure;
+  const { auth, timers } = turn.config;
+  const value = cookie && !isDue(turn, cookie.until) ? cookie.value : undefined;
+  const index = turn.indexes.draw(noise.random);
+  const { packet, pending } = createInit(
+    noise,
+    keys,
+    {
+      index,
+      payload: {
+        counter: BigInt(turn.now.unix),
+        capabilities: CAPABILITY.attest,
+        integrity: auth.integrity,
+        lowestVersion: VERSION_LOWEST[auth.session],
+        mtu: pathReport(turn.state.pathMtu) ?? insideOf(path.remote.ip, 1500) ?? 0,
+        source: path.local,
+        epoch,
+        destination: path.remote,
+        keepalive: timers.keepalive,
+      },
+    },
+    value,
+  );
+  change(turn, { pending, unanswered: turn.state.secure.unanswered + 1 });
+  return packet;
+}
+
+/** The path has changed by this side's own will: the server is told, and asked again. */
+export function noteMoved(turn: ClientTurn): void {
+  const { secure } = turn.state;
+  if (secure.current === undefined) return;
+  change(turn, { epoch: (secure.epoch + 1) & 0xffff, moved: true, unheard: 0 });
+}
+
+/** Has kept what a later run needs to go on. */
+export function keepNow(turn: ClientTurn): void {
+  const { current, former, epoch } = turn.state.secure;
+  if (current === undefined) return;
+  const fresh = kept(current);
+  change(turn, { current: fresh });
+  keep(turn, fresh, former?.agreed, epoch);
+}

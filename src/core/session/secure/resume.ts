@@ -1,0 +1,40 @@
+/** What a run makes of the session that an earlier one had kept, and what is told of one. */
+import type { SessionState } from '../state.ts';
+import type { Turn } from '../turn.ts';
+import type { SessionEvent } from '../types.ts';
+import { kept, secureOf } from './agreed.ts';
+import type { Agreed, Former, SecureStatus } from './state.ts';
+import { FORMER_LIFE } from './limits.ts';
+import { after } from '../turn.ts';
+
+type Start = Extract<SessionEvent, { readonly kind: 'start' }>;
+
+/**
+ * The session that goes on. One with tags only where the plane still carries the peer: else its counters would
+ * begin anew under the same keys.
+ */
+export function resumeSecure<State extends SessionState>(
+  turn: Turn<State>,
+  { kept: record, adopted }: Start,
+):
+  | { readonly current: Agreed; readonly former: Former | undefined; readonly epoch: number }
+  | undefined {
+  if (record === undefined || secureOf(turn) === undefined) return undefined;
+  const { current, former, epoch } = record;
+  if (current.level !== 'none' && adopted === undefined) return undefined;
+  return {
+    current: kept(current),
+    former: former && { agreed: former, until: after(turn, FORMER_LIFE) },
+    epoch,
+  };
+}
+
+export function secureStatus({ secure }: SessionState): SecureStatus {
+  const { current } = secure;
+  return {
+    version: current ? 2 : 1,
+    integrity: current?.level ?? 'none',
+    since: current?.since,
+    observed: secure.role === 'client' ? secure.observed : undefined,
+  };
+}

@@ -1,0 +1,372 @@
+/**
+ * The server's half of session 2 (docs/PROTOCOL.md). An INIT moves nothing: it is answered, and who answers the
+ * challenge in the RESPONSE, from where the INIT came, has the session. From then on CONTROL packets are what
+ * requests and replies are in session 1: a PING is a request, its PONG the reply, and what is sent from another path
+ * than the peer's is looked at by the rules of moves.ts.
+ */
+import { samePath, type Path } from '../../addr.ts';
+import { constantTimeEqual } from '../../auth/bytes.ts';
+import { refused } from '../../auth/refusal.ts';
+import { createResponse } from '../../handshake/response.ts';
+import { readInit } from '../../handshake/init.ts';
+import { CAPABILITY } from '../../handshake/payloads.ts';
+import { resetTokenOf } from '../../handshake/reset.ts';
+import { PACKET_LENGTH, packetKind, indexOf } from '../../handshake/layout.ts';
+import { CHALLENGE_BYTES } from '../../handshake/fields.ts';
+import type { ControlMessage } from '../../handshake/messages.ts';
+import { HINTED_RATE } from '../../budgets.ts';
+import type { Millis } from '../../units.ts';
+import { insideOf } from '../../wire/overhead.ts';
+import { pathReport } from '../path-mtu-search.ts';
+import { takeToken } from '../rate-limit.ts';
+import { accept, noteRequest } from '../server-welcome.ts';
+import { hear, pointAgain, type ServerTurn } from '../server-remote.ts';
+import { after, isDue, refuse, tell, type PacketEvent } from '../turn.ts';
+import {
+  keep,
+  kept,
+  listen,
+  messageOf,
+  mustKeep,
+  refusedBy,
+  say,
+  secureOf,
+  stronger,
+} from './agreed.ts';
+import type { SecureCrypto } from './crypto.ts';
+import {
+  FORMER_LIFE,
+  OFFER_LIFE,
+  OFFERS_MAX,
+  REKEY_AFTER,
+  STRAY_GAP,
+  SUSPECT_LIFE,
+} from './limits.ts';
+import {
+  answerMove,
+  beginMove,
+  CHALLENGE_AT,
+  isAbout,
+  moveWakeAt,
+  runMove,
+  type Challenged,
+  type MoveStep,
+} from './moves.ts';
+import { NO_OFFERS, type Agreed, type Offer, type ServerSecure } from './state.ts';
+
+/** Takes a packet that may be one of session 2; false where it is none. */
+export function receiveSecure(turn: ServerTurn, event: PacketEvent): boolean {
+  const { path, payload } = event;
+  const secure = secureOf(turn);
+  const kind = packetKind(payload);
+  if (kind === undefined || secure === undefined) return false;
+  if (kind === 'init') takeInit(turn, event, secure);
+  else if (kind === 'control') return takeControl(turn, event, secure);
+  else refuse(turn, path, refused('wrong-direction'));
+  return true;
+}
+
+function change(turn: ServerTurn, secure: Partial<ServerSecure>): void {
+  turn.state = { ...turn.state, secure: { ...turn.state.secure, ...secure } };
+}
+
+/** Whose it is has been found, and paid for, by the table (introductions.ts). */
+function takeInit(
+  turn: ServerTurn,
+  { path, introduction }: PacketEvent,
+  { noise, psk, serverKeys }: SecureCrypto,
+): void {
+  if (introduction === undefined) return refuse(turn, path, refused('unknown-peer'));
+  const hinted = takeToken(turn.state.hinted, HINTED_RATE, turn.now.monotonic);
+  if (hinted === undefined) return refuse(turn, path, refused('rate-limited'));
+  turn.state = { ...turn.state, hinted };
+  const init = readInit(noise, introduction, psk());
+  if (!init.ok) return refuse(turn, path, refusedBy(init.reason));
+  const { auth, planeIntegrity = ['none'] } = turn.config;
+  const wanted = stronger(init.value.payload.integrity, auth.integrity);
+  // What the plane cannot do is answered by less: the client sees that, and says so.
+  const level = planeIntegrity.includes(wanted) ? wanted : 'none';
+  if (level !== wanted) tell(turn, { kind: 'integrity-refused', level: wanted });
+  const index = turn.indexes.draw(noise.random);
+  const challenge = noise.random(CHALLENGE_BYTES);
+  const { packet, session } = createResponse(noise, init.value, {
+    index,
+    payload: {
+      challenge,
+      observed: path.remote,
+      epoch: init.value.payload.epoch,
+      reached: path.local,
+      integrity: level,
+      rekeyAfter: REKEY_AFTER,
+      mtu: pathReport(turn.state.pathMtu) ?? insideOf(path.remote.ip, 1500) ?? 0,
+      capabilities: CAPABILITY.attest,
+      resetToken: resetTokenOf(serverKeys(), index, path.remote),
+    },
+  });
+  const agreed: Agreed = kept({ control: session, level, since: turn.now.unix, keptUntil: 0 });
+  const offer: Offer = {
+    path,
+    agreed,
+    challenge,
+    epoch: init.value.payload.epoch,
+    until: after(turn, OFFER_LIFE),
+  };
+  const others = turn.state.secure.offers.filter((other) => !samePath(other.path, path));
+  change(turn, { offers: [...others, offer].slice(-OFFERS_MAX) });
+  // What the client sends under new keys, as soon as it has them, must find them here.
+  const { remote, secure } = turn.state;
+  if (remote && samePath(remote.path, path) && secure.current) pointAgain(turn, path);
+  send(turn, path, packet);
+}
+
+/** False where the index is no session's: then it may be a packet of session 1, which may begin with anything. */
+function takeControl(turn: ServerTurn, event: PacketEvent, secure: SecureCrypto): boolean {
+  const { path, payload } = event;
+  const index = indexOf(payload);
+  const { current, former, offers } = turn.state.secure;
+  const isFor = (agreed: Agreed | undefined): agreed is Agreed =>
+    agreed?.control.receiveIndex === index;
+  const offer = offers.find(({ agreed }) => isFor(agreed));
+  const agreed = offer?.agreed ?? [current, former?.agreed].find(isFor);
+  if (agreed === undefined) {
+    if (payload.length !== PACKET_LENGTH.control) return false;
+    refuse(turn, path, refused('unknown-session'));
+    return true;
+  }
+  const heard = listen(secure.noise, agreed, payload);
+  if (!heard.ok) {
+    refuse(turn, path, refusedBy(heard.reason));
+    return true;
+  }
+  const { messages, newest } = heard.value;
+  if (offer) return confirm(turn, event, { ...offer, agreed: heard.value.agreed }, messages);
+  if (isFor(current)) change(turn, { current: heard.value.agreed });
+  else if (former) change(turn, { former: { ...former, agreed: heard.value.agreed } });
+  const { remote } = turn.state;
+  if (remote && samePath(remote.path, path)) takeHere(turn, event, messages);
+  else takeElsewhere(turn, event, messages, newest);
+  return true;
+}
+
+/** A packet under keys that were offered: who sends it from there and answers the challenge has the session. */
+function confirm(
+  turn: ServerTurn,
+  event: PacketEvent,
+  offer: Offer,
+  messages: readonly ControlMessage[],
+): boolean {
+  const { path, payload } = event;
+  const answer = messageOf(messages, 'path-response');
+  const answered = answer && constantTimeEqual(answer.challenge, offer.challenge);
+  if (answered !== true || !samePath(offer.path, path)) {
+    refuse(turn, path, refused('wrong-source'));
+    return true;
+  }
+  const { current } = turn.state.secure;
+  change(turn, {
+    current: offer.agreed,
+    former: current && { agreed: current, until: after(turn, FORMER_LIFE) },
+    offers: NO_OFFERS,
+    epoch: offer.epoch,
+    move: undefined,
+    suspect: undefined,
+  });
+  turn.state = { ...turn.state, secured: true };
+  accept(turn, path, { rekeyed: true });
+  tell(turn, { kind: 'agreed', remote: path.remote, integrity: offer.agreed.level });
+  keepNow(turn);
+  noteRequest(turn, payload.length, messageOf(messages, 'mtu')?.mtu);
+  reply(turn, event, messages);
+  return true;
+}
+
+/** A packet from the peer's own path. */
+function takeHere(turn: ServerTurn, event: PacketEvent, messages: readonly ControlMessage[]): void {
+  const { path, payload } = event;
+  const { remote, secure } = turn.state;
+  const move = messageOf(messages, 'move');
+  if (move && move.epoch > secure.epoch) change(turn, { epoch: move.epoch });
+  const response = messageOf(messages, 'path-response');
+  if (response && secure.move) {
+    follow(turn, answerMove(secure.move, path, response.challenge, turn.now.monotonic));
+  }
+  if (messageOf(messages, 'ping')) {
+    accept(turn, path, { lazily: true });
+    noteRequest(turn, payload.length, messageOf(messages, 'mtu')?.mtu);
+    reply(turn, event, messages);
+  } else if (remote) {
+    hear(turn, turn.state.remote ?? remote);
+  }
+}
+
+/** A packet that the peer has made, from a path that is not its own: moves.ts has the rules. */
+function takeElsewhere(
+  turn: ServerTurn,
+  { path }: PacketEvent,
+  messages: readonly ControlMessage[],
+  newest: boolean,
+): void {
+  const { remote, secure } = turn.state;
+  const now = turn.now.monotonic;
+  const response = messageOf(messages, 'path-response');
+  if (response && secure.move) {
+    return follow(turn, answerMove(secure.move, path, response.challenge, now));
+  }
+  // An older packet that comes late tells nothing of where the peer is.
+  if (!newest || isAbout(secure.move, path)) return;
+  const { random } = turn.crypto;
+  const move = messageOf(messages, 'move');
+  const meant = remote === undefined || (move !== undefined && move.epoch > secure.epoch);
+  if (move && meant) change(turn, { epoch: move.epoch });
+  if (!meant && isSuspect(turn, path)) return;
+  const from = remote?.path ?? path;
+  follow(turn, beginMove({ from, to: path, meant, random }, now));
+}
+
+function isSuspect(turn: ServerTurn, path: Path): boolean {
+  const { suspect } = turn.state.secure;
+  return suspect !== undefined && !isDue(turn, suspect.until) && samePath(suspect.path, path);
+}
+
+/** The plane has taken a packet of the peer's, tagged, from another path. */
+export function roamed(turn: ServerTurn, path: Path): void {
+  const { remote, secure } = turn.state;
+  if (remote === undefined || secure.current === undefined || secure.current.level === 'none')
+    return;
+  if (samePath(remote.path, path) || isSuspect(turn, path)) return;
+  const from = remote.path;
+  accept(turn, path, {});
+  const { random } = turn.crypto;
+  const move = { from, to: path, meant: false, made: true, random };
+  follow(turn, beginMove(move, turn.now.monotonic));
+}
+
+/**
+ * Data without proof from somewhere else, whose inner source is the peer's: most likely a NAT has forgotten its
+ * mapping. Who is there is asked, once in STRAY_GAP, with no more bytes than came.
+ */
+export function heedStray(turn: ServerTurn, path: Path, length: number): void {
+  const { remote, secure } = turn.state;
+  if (remote === undefined || secure.current === undefined || secure.current.level !== 'none')
+    return;
+  if (length < PACKET_LENGTH.control || samePath(remote.path, path)) return;
+  if (secure.move !== undefined || isSuspect(turn, path)) return;
+  const { strayAt } = secure;
+  const now = turn.now.monotonic;
+  if (strayAt !== undefined && now - strayAt < STRAY_GAP) return;
+  change(turn, { strayAt: now });
+  const { random } = turn.crypto;
+  const step = beginMove({ from: remote.path, to: path, meant: false, random }, now);
+  follow(turn, { ...step, move: step.move && { ...step.move, sent: CHALLENGE_AT.length } });
+}
+
+/** Carries out what moves.ts decides. */
+function follow(turn: ServerTurn, step: MoveStep): void {
+  const { move } = turn.state.secure;
+  change(turn, { move: step.move });
+  for (const challenged of step.challenge) challenge(turn, challenged);
+  if (step.verdict === undefined) return;
+  if (step.verdict === 'to') {
+    const to = step.move?.to.path ?? move?.to.path;
+    if (to === undefined) return;
+    accept(turn, to, {});
+    return tellObserved(turn, to);
+  }
+  const { remote } = turn.state;
+  if (move === undefined || remote === undefined) return;
+  const { path } = move.to;
+  change(turn, { suspect: { path, until: after(turn, SUSPECT_LIFE) } });
+  tell(turn, {
+    kind: 'relay-suspected',
+    remote: path.remote,
+    stays: (move.from ?? move.to).path.remote,
+  });
+  if (step.verdict === 'back' && move.from) accept(turn, move.from.path, {});
+}
+
+function challenge(turn: ServerTurn, { path, nonce }: Challenged): void {
+  speak(turn, path, [{ kind: 'path-challenge', challenge: nonce }]);
+}
+
+function tellObserved(turn: ServerTurn, path: Path): void {
+  speak(turn, path, [observed(turn, path)].flat());
+}
+
+function observed(turn: ServerTurn, path: Path): readonly ControlMessage[] {
+  const secure = secureOf(turn);
+  const { current } = turn.state.secure;
+  if (secure === undefined || current === undefined) return [];
+  const { receiveIndex } = current.control;
+  const resetToken = resetTokenOf(secure.serverKeys(), receiveIndex, path.remote);
+  return [{ kind: 'observed', source: path.remote, resetToken }];
+}
+
+/** Answers a PING, by as many bytes. */
+function reply(
+  turn: ServerTurn,
+  { path, payload }: PacketEvent,
+  messages: readonly ControlMessage[],
+): void {
+  const ping = messageOf(messages, 'ping');
+  const pong: readonly ControlMessage[] = ping ? [{ kind: 'pong', id: ping.id }] : [];
+  speak(turn, path, [...pong, ...observed(turn, path)], payload.length);
+}
+
+/** Sends messages under the current session. */
+function speak(
+  turn: ServerTurn,
+  path: Path,
+  messages: readonly ControlMessage[],
+  length?: number,
+): void {
+  const secure = secureOf(turn);
+  const { current } = turn.state.secure;
+  if (secure === undefined || current === undefined) return;
+  const { packet, agreed } = say(secure.noise, current, messages, length);
+  change(turn, { current: agreed });
+  if (mustKeep(agreed)) keepNow(turn);
+  send(turn, path, packet);
+}
+
+function send(turn: ServerTurn, path: Path, payload: Uint8Array): void {
+  const ttl = turn.config.auth.packetTtl;
+  const probe = payload.length > PACKET_LENGTH.init;
+  turn.effects.push({
+    ...{ kind: 'send', purpose: 'reply', path, payload, ttl },
+    ...(probe && { probe }),
+  });
+}
+
+function keepNow(turn: ServerTurn): void {
+  const { current, former, epoch } = turn.state.secure;
+  if (current === undefined) return;
+  const fresh = kept(current);
+  change(turn, { current: fresh });
+  keep(turn, fresh, former?.agreed, epoch);
+}
+
+/** When session 2 wants to be looked at again. */
+export function serverSecureTimes({
+  former,
+  offers,
+  move,
+  suspect,
+}: ServerSecure): readonly (Millis | undefined)[] {
+  return [former?.until, offers[0]?.until, moveWakeAt(move), suspect?.until];
+}
+
+/** Does what is due of session 2. */
+export function runServerSecure(turn: ServerTurn): void {
+  const { former, offers, move, suspect } = turn.state.secure;
+  const now = turn.now.monotonic;
+  if (offers.some(({ until }) => until <= now)) {
+    change(turn, { offers: offers.filter(({ until }) => until > now) });
+  }
+  if (suspect && isDue(turn, suspect.until)) change(turn, { suspect: undefined });
+  if (former && isDue(turn, former.until)) {
+    change(turn, { former: undefined });
+    const { remote, secure } = turn.state;
+    if (remote && secure.current && secure.current.level !== 'none') pointAgain(turn, remote.path);
+  }
+  if (move) follow(turn, runMove(move, now));
+}
