@@ -32,8 +32,8 @@ export class Exposures {
 
   set<T>(peer: PeerConfig, work: () => Promise<T>): Promise<T> {
     const next = new Map(this.#peers);
-    if (peer.exposed === undefined) next.delete(peer.id);
-    else next.set(peer.id, exposingOf(peer));
+    if (exposesAny(peer)) next.set(peer.id, exposingOf(peer));
+    else next.delete(peer.id);
     return this.#change(next, work);
   }
 
@@ -75,10 +75,14 @@ export class Exposures {
 }
 
 function exposing(peers: readonly PeerConfig[]): ReadonlyMap<PeerId, ExposingPeer> {
-  const found = peers.filter(({ exposed }) => exposed !== undefined);
+  const found = peers.filter(exposesAny);
   return new Map(found.map((peer) => [peer.id, exposingOf(peer)]));
 }
 
-function exposingOf({ id, innerIps, exposed }: PeerConfig): ExposingPeer {
-  return { id, innerIps, exposed };
+function exposesAny({ exposed, publicIps }: PeerConfig): boolean {
+  return exposed !== undefined || publicIps !== undefined;
+}
+
+function exposingOf({ id, innerIps, exposed, publicIps }: PeerConfig): ExposingPeer {
+  return { id, innerIps, exposed, publicIps };
 }

@@ -25,7 +25,7 @@ export type ExposureCounts = {
 export type ReachContext = {
   readonly config: Pick<
     TunnelConfig,
-    'inner' | 'outer' | 'returnPath' | 'table' | 'killSwitch' | 'masquerade'
+    'role' | 'inner' | 'outer' | 'returnPath' | 'table' | 'killSwitch' | 'masquerade'
   >;
   /** What is about to be changed of the host is written down here before; undefined = nothing is. */
   readonly journal: PlaneJournal;
@@ -34,7 +34,10 @@ export type ReachContext = {
 
 /** How services behind a client are reached: rules and settings of this host around the tunnel device. */
 export interface Reach {
-  /** Server: sends visitors of what these peers expose to them, and of nothing else. Nothing is changed when it rejects. */
+  /**
+   * Server: sends visitors of what these peers expose to them, and of nothing else. Client: has the public addresses
+   * that they name. Nothing is changed when it rejects with an IpipouError of its own.
+   */
   expose(peers: readonly ExposingPeer[]): Promise<void>;
   counts(): readonly ExposureCounts[];
   /** Client: leads what its peer is allowed into the tunnel as `table` says, once it is known what must stay outside. */

@@ -138,6 +138,10 @@ test('all ports but those that are in use', async () => {
   expect(await scene.visit('tcp/8080')).toEqual(themselves(two));
   expect(other.stdout).toContain(`from ${two[1]}`);
 
+  const mine = await set('public-ip', '198.51.100.1');
+  expect(mine.code).not.toBe(0);
+  expect(mine.stderr).toContain('is an address of this host');
+
   // One address of the server's, and no other.
   expect(await set('expose', '198.51.100.1:all')).toMatchObject({ code: 0 });
   expect(await scene.visit('tcp/443', { to: '198.51.100.1' })).toEqual(themselves(two));

@@ -37,7 +37,10 @@ const everything =
   'expose tcp/443, tcp/2222:443, udp/27010-27020, tcp/8080, tcp/8444:172.20.0.2:444';
 
 /** What visitors see on a data plane, while it works and when it is disturbed. */
-export function describeExposed(plane: string, { base, sure, visit, both }: VisitorScene): void {
+export function describeExposed(
+  plane: string,
+  { base, visitor, sure, serve, visit, both }: VisitorScene,
+): void {
   describe(`dataplane ${plane}`, () => {
     test('services are reached, and see who visits them', async () => {
       const { lab, hosts } = base;
@@ -112,6 +115,52 @@ export function describeExposed(plane: string, { base, sure, visit, both }: Visi
       for (const namespace of [lab.server, lab.client()]) {
         expect(await hosts.run(namespace, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
       }
+      const after = [await whatIsThere(lab, lab.server), await whatIsThere(lab, lab.client())];
+      expect(after).toEqual(before);
+    });
+
+    test('an address of the internet is the client’s own, in and out', async () => {
+      const { lab, hosts } = base;
+      const before = [await whatIsThere(lab, lab.server), await whatIsThere(lab, lab.client())];
+      const [ip, ip6] = ['198.51.100.200', '2001:db8:51::200'];
+      const option = `public-ip ${ip}, ${ip6}`;
+      const daemons = await both(serverConfig(plane, option), clientConfig(plane, option));
+      const outside = await serve(visitor, '446');
+      const works = async (): Promise<void> => {
+        expect(await visit('tcp/443', { to: ip })).toEqual(themselves(VISITORS.slice(0, 2)));
+        expect(await visit('udp/27015', { to: ip })).toEqual(themselves(VISITORS.slice(0, 2)));
+        expect(await visit('tcp/443', { to: ip6, from: VISITORS6 })).toEqual(themselves(VISITORS6));
+        const own = { namespace: lab.client(), from: [ip], to: VISITORS[0] ?? '' };
+        expect(await visit('tcp/446', own)).toEqual({ [ip]: ip });
+        const own6 = { namespace: lab.client(), from: [ip6], to: VISITORS6[0] ?? '' };
+        expect(await visit('tcp/446', own6)).toEqual({ [ip6]: ip6 });
+      };
+      await works();
+      const shown = (await hosts.run(lab.server, ['show', 'ipipou0'])).stdout;
+      expect(shown).toMatch(/exposed +public-ip 198\.51\.100\.200: \d+ connections, /);
+      expect((await hosts.run(lab.client(), ['show', 'ipipou0'])).stdout).toContain(
+        `public address ${ip6}`,
+      );
+
+      await sure(lab.server, ['ip', 'neigh', 'del', 'proxy', ip, 'dev', 'v0']);
+      await sure(lab.server, ['nft', 'delete', 'table', 'inet', 'ipipou-expose-ipipou0']);
+      await sure(lab.client(), ['ip', 'addr', 'del', `${ip}/32`, 'dev', 'ipipou0']);
+      await succeeds(async () => {
+        expect(await sure(lab.server, ['ip', 'neigh', 'show', 'proxy'])).toContain(ip);
+        expect(await visit('tcp/443', { to: ip, seconds: 1 })).toEqual(
+          themselves(VISITORS.slice(0, 2)),
+        );
+      });
+
+      await Promise.all([daemons.server.kill(), daemons.client.kill()]);
+      if (plane !== 'tun') await works();
+      const again = await both(serverConfig(plane, option), clientConfig(plane, option));
+      await works();
+      await outside.stop();
+      expect(await again.server.stop()).toBe(0);
+      expect(await again.client.stop()).toBe(0);
+      expect(await sure(lab.server, ['ip', 'neigh', 'show', 'proxy'])).toBe('');
+      expect(await sure(lab.server, ['sysctl', '-n', 'net.ipv6.conf.v0.proxy_ndp'])).toBe('0\n');
       const after = [await whatIsThere(lab, lab.server), await whatIsThere(lab, lab.client())];
       expect(after).toEqual(before);
     });

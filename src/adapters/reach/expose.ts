@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import type { Ip } from '../../core/addr.ts';
 import { overlap, type Exposure, type Transport } from '../../core/config/exposure.ts';
 import { KernelError } from '../../core/errors.ts';
 import { deviceOfTable, ownTableName } from '../../core/nft/own-table.ts';
-import { countedService, countersOf } from '../../core/nft/expose-counters.ts';
+import { countedService, countersOf, countersOfAddress } from '../../core/nft/expose-counters.ts';
 import { exposeScript, staleObjects } from '../../core/nft/expose-rules.ts';
 import {
   leftOut,
@@ -13,8 +14,10 @@ import {
 } from '../../core/reach/listening.ts';
 import {
   familiesOf,
+  publicAddressesOf,
   servicesOf,
   type ExposingPeer,
+  type PublicAddress,
   type Service,
 } from '../../core/reach/services.ts';
 import type { ExposureCounts, ReachContext } from '../../ports/reach.ts';
@@ -35,6 +38,7 @@ export class Exposing {
   #nft: Nft | undefined;
   #table: OwnTable | undefined;
   #services: readonly Service[] = [];
+  #addresses: readonly PublicAddress[] = [];
 
   constructor(context: ReachContext) {
     this.#context = context;
@@ -47,8 +51,11 @@ export class Exposing {
     const services = servicesOf(peers);
     const before = new Set(this.#services.map(keyOf));
     const after = new Set(services.map(keyOf));
-    if (services.length > 0) this.#put(services);
-    else if (this.#services.length > 0 || readRecord(this.#context.journal).exposes) this.#remove();
+    const addresses = publicAddressesOf(peers);
+    if (services.length + addresses.length > 0) this.#put(services, addresses);
+    else if (readRecord(this.#context.journal).exposes) this.#remove();
+    this.#tellOf(addresses);
+    this.#addresses = addresses;
     const gone = this.#services.filter((service) => !after.has(keyOf(service)));
     this.#services = services;
     const elsewhere = services.length > 0 ? this.#elsewhere() : [];
@@ -70,9 +77,20 @@ export class Exposing {
     }
   }
 
+  #tellOf(addresses: readonly PublicAddress[]): void {
+    const { tell } = this.#context;
+    const [before, after] = [this.#addresses, addresses].map(
+      (list) => new Map(list.map(({ peer, ip }) => [`${peer} ${ip}`, { peer, ip }])),
+    );
+    for (const [key, { peer, ip }] of before ?? [])
+      if (!after?.has(key)) tell({ kind: 'unexposed', service: nameOfAddress(ip) }, peer);
+    for (const [key, { peer, ip }] of after ?? [])
+      if (!before?.has(key)) tell({ kind: 'exposed', service: nameOfAddress(ip) }, peer);
+  }
+
   counts(): readonly ExposureCounts[] {
     const nft = this.#nft;
-    if (nft === undefined || this.#services.length === 0) return [];
+    if (nft === undefined || this.#services.length + this.#addresses.length === 0) return [];
     const counted = new Map<string, Counted>();
     for (const { kind, fields } of this.#listed(nft)) {
       const { name, packets, bytes } = fields;
@@ -80,7 +98,16 @@ export class Exposing {
       counted.set(name, { packets: numberOf(packets), bytes: numberOf(bytes) });
     }
     const listening = listeners();
-    return this.#services.map((service) => {
+    const ofAddresses = this.#addresses.map((address) => {
+      const names = countersOfAddress(address);
+      return {
+        ...{ peer: address.peer, service: nameOfAddress(address.ip), refused: 0 },
+        connections: (counted.get(names.connections) ?? NONE).packets,
+        ...(counted.get(names.bytes) ?? NONE),
+        ...{ shadows: false, leavesOut: [] },
+      };
+    });
+    const ofServices = this.#services.map((service) => {
       const names = countersOf(service);
       const { packets, bytes } = counted.get(names.bytes) ?? NONE;
       return {
@@ -94,6 +121,7 @@ export class Exposing {
         leavesOut: leftOut(service.exposure, listening),
       };
     });
+    return [...ofAddresses, ...ofServices];
   }
 
   /** Nothing while somebody has flushed the table and it is not put back yet. */
@@ -117,7 +145,7 @@ export class Exposing {
     }
   }
 
-  #put(services: readonly Service[]): void {
+  #put(services: readonly Service[], addresses: readonly PublicAddress[]): void {
     const { journal, config } = this.#context;
     const { nft, table } = this.#open();
     const anew = !readRecord(journal).exposes;
@@ -125,13 +153,13 @@ export class Exposing {
     const { device, ips: innerIps } = config.inner;
     const { localPort } = config.outer;
     const script = (closed: ReturnType<typeof switchedOn>) => (): string => {
-      const stale = staleObjects(nft.objects('inet', this.#name), services);
+      const stale = staleObjects(nft.objects('inet', this.#name), services, addresses);
       return exposeScript({
         ...{ table: this.#name, device, innerIps, localPort },
-        ...{ services, closed, stale },
+        ...{ services, addresses, closed, stale },
       });
     };
-    const families = familiesOf(services);
+    const families = familiesOf(services, addresses);
     // What this host has not forwarded before it must not forward for a moment.
     const closed = new Set(
       config.masquerade ? [] : [...switchedOn(this.#context), ...notForwarding(families)],
@@ -180,6 +208,11 @@ export class Exposing {
     this.#table ??= new OwnTable(this.#name, this.#nft, this.#context.tell);
     return { nft: this.#nft, table: this.#table };
   }
+}
+
+/** As the log and `show` have it. */
+function nameOfAddress(ip: Ip): string {
+  return `public-ip ${ip}`;
 }
 
 function keyOf({ peer, text, ways }: Service): string {

@@ -1,9 +1,16 @@
 import type { Reach, ReachContext, ReachHost } from '../../ports/reach.ts';
+import { IpipouError } from '../../core/errors.ts';
+import {
+  publicAddressesOf,
+  type ExposingPeer,
+  type PublicAddress,
+} from '../../core/reach/services.ts';
 import { UndoStack } from '../../core/undo-stack.ts';
 import { Exposing } from './expose.ts';
 import { cleanKillSwitch, KillSwitch } from './kill-switch.ts';
 import { cleanMasquerading, Masquerading } from './masquerade.ts';
 import { cleanPolicyRouting, PolicyRouting } from './policy-routing.ts';
+import { PublicAddresses } from './public-addresses.ts';
 import { readRecord, type ReachRecord } from './record.ts';
 import { cleanReturnPath, ReturnPath } from './return-path.ts';
 
@@ -20,6 +27,7 @@ export const reachHost: ReachHost = {
   },
   killSwitch: (context, peers) => KillSwitch.open(context, peers),
   async clean(context) {
+    await new PublicAddresses(context).close();
     new Exposing(context).close();
     cleanMasquerading(context);
     await cleanPolicyRouting(context);
@@ -44,22 +52,48 @@ async function open(context: ReachContext, undo: UndoStack): Promise<Reach> {
   undo.push('routing of allowed-ips', () => policy?.close());
   const masquerading = config.masquerade === true ? Masquerading.open(context) : undefined;
   undo.push('masquerading', () => masquerading?.close());
+  const publics = new PublicAddresses(context);
+  undo.push('public addresses', () => publics.close());
   const exposing = new Exposing(context);
   undo.push('exposed services', () => exposing.close());
   return {
-    async expose(peers) {
-      exposing.set(peers);
-    },
+    expose: async (peers) =>
+      config.role === 'server'
+        ? exposeTo(exposing, publics, peers)
+        : takeAddresses(path, publicAddressesOf(peers)),
     counts: () => exposing.counts(),
     lead: async (peers) => policy?.lead(peers),
     keepOutside: async (ip) => policy?.keepOutside(ip),
     lookingUp: (work) => (policy ? policy.lookingUp(work) : work()),
     facts: () => [
       ...(policy?.facts() ?? []),
+      ...(path?.facts() ?? []),
       ...(masquerading ? ['what comes out of the tunnel is masqueraded'] : []),
     ],
     close: () => undo.release(),
   };
+}
+
+async function exposeTo(
+  exposing: Exposing,
+  publics: PublicAddresses,
+  peers: readonly ExposingPeer[],
+): Promise<void> {
+  const addresses = publicAddressesOf(peers);
+  await publics.check(addresses);
+  exposing.set(peers);
+  await publics.set(addresses);
+}
+
+async function takeAddresses(
+  path: ReturnPath | undefined,
+  addresses: readonly PublicAddress[],
+): Promise<void> {
+  if (path) return path.take(addresses.map(({ ip }) => ip));
+  if (addresses.length === 0) return;
+  throw new IpipouError('arguments', 'public-ip: this client has been started without any', {
+    hint: 'start it anew with public-ip, or with return-path tunnel',
+  });
 }
 
 function routesOn(

@@ -1,4 +1,4 @@
-import type { OuterIp } from '../../core/addr.ts';
+import type { InnerIp, Ip, OuterIp } from '../../core/addr.ts';
 import { sameValue } from '../../core/same-value.ts';
 import type { Mark } from '../../core/config/syntax-reach.ts';
 import type { PlaneJournal } from '../../ports/data-plane.ts';
@@ -19,11 +19,17 @@ export type RoutingRecord = {
   readonly outside: readonly OuterIp[];
 };
 
+/** An address that a device answers for. */
+export type ProxyRecord = { readonly ip: Ip; readonly device: string };
+
 /** What a run has changed of the host, for its end or for a later one that cleans up. */
 export type ReachRecord = {
   readonly exposes: boolean;
   readonly settings: readonly HeldSetting[];
   readonly returnPath: { readonly table: number; readonly mark: Mark } | undefined;
+  readonly proxies: readonly ProxyRecord[];
+  /** A client's own, on the tunnel device. */
+  readonly publicIps: readonly InnerIp[];
   readonly routing: RoutingRecord | undefined;
   /** Whether what comes out of the tunnel is masqueraded. */
   readonly masquerades: boolean;
@@ -35,6 +41,8 @@ const NOTHING: ReachRecord = {
   exposes: false,
   settings: [],
   returnPath: undefined,
+  proxies: [],
+  publicIps: [],
   routing: undefined,
   masquerades: false,
   killSwitch: false,

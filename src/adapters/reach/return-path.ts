@@ -1,5 +1,5 @@
 import { writeFileSync, readFileSync } from 'node:fs';
-import { bitsOf, familyOf, type Family, type Ip } from '../../core/addr.ts';
+import { bitsOf, familyOf, type Family, type InnerIp, type Ip } from '../../core/addr.ts';
 import { RETURN_TABLE_FIRST } from '../../core/config/limits.ts';
 import { formatMark, type Mark } from '../../core/config/syntax-reach.ts';
 import { NETLINK_ROUTE } from '../../core/netlink/message.ts';
@@ -17,7 +17,7 @@ import { sameValue } from '../../core/same-value.ts';
 import type { IfIndex } from '../../core/units.ts';
 import type { ReachContext } from '../../ports/reach.ts';
 import { watchRoutes } from '../netlink/monitor.ts';
-import { openRouteNetlink, type RouteNetlink } from '../netlink/route.ts';
+import { openRouteNetlink, type AddressSpec, type RouteNetlink } from '../netlink/route.ts';
 import { openNetlink } from '../netlink/socket.ts';
 import { openNft, type Nft } from '../nft/nft.ts';
 import { RepairTimer } from '../planes/repairs.ts';
@@ -51,6 +51,8 @@ export class ReturnPath {
   readonly #timer: RepairTimer;
   readonly #watches: { close(): void }[] = [];
   #way: Way | undefined;
+  /** The client's own addresses of the internet's. */
+  #publicIps: readonly InnerIp[] = [];
   /** As the rules have them. */
   #answerers: readonly Answerer[] | undefined;
 
@@ -102,6 +104,30 @@ export class ReturnPath {
     tell({ kind: 'return-path', table: way.table, mark: formatMark(way.mark) });
   }
 
+  /** Makes these, and no others, this host's own, by the tunnel. */
+  take(ips: readonly InnerIp[]): Promise<void> {
+    const { journal } = this.#context;
+    return this.#serial.run(async () => {
+      const gone = readRecord(journal).publicIps.filter((ip) => !ips.includes(ip));
+      writeRecord(journal, { publicIps: [...gone, ...ips] });
+      this.#publicIps = ips;
+      await removeAddresses(this.#route, this.#context, gone);
+      const way = this.#way;
+      if (way === undefined) return;
+      for (const family of FAMILIES) {
+        for (const rule of await this.#route.rules(family)) {
+          if (rule.table !== way.table || rule.protocol !== RTPROT_IPIPOU) continue;
+          if (gone.some((ip) => rule.source?.ip === ip)) await this.#route.removeRule(rule);
+        }
+      }
+      await this.#mend(way);
+    });
+  }
+
+  facts(): readonly string[] {
+    return this.#publicIps.map((ip) => `public address ${ip}`);
+  }
+
   /** Takes everything back. */
   async close(): Promise<void> {
     this.#timer.close();
@@ -120,6 +146,7 @@ export class ReturnPath {
 
   async #undo(way: Way): Promise<void> {
     this.#rules.remove();
+    await removeAddresses(this.#route, this.#context, readRecord(this.#context.journal).publicIps);
     await removeWay(this.#route, this.#context, way);
   }
 
@@ -147,7 +174,7 @@ export class ReturnPath {
   async #putRules({ mark }: Way): Promise<void> {
     const { device, ips } = this.#context.config.inner;
     const answerers: Answerer[] = [];
-    for (const inner of ips) {
+    for (const inner of [...ips, ...this.#publicIps]) {
       const chosen = (await this.#route.routeTo(ANYWHERE[familyOf(inner)]))?.source;
       if (chosen !== undefined) answerers.push({ inner, chosen });
     }
@@ -155,6 +182,15 @@ export class ReturnPath {
     const table = this.#rules.name;
     this.#rules.put(() => returnScript({ table, device, mark, answerers }));
     this.#answerers = answerers;
+  }
+
+  /** Whether any was missing. */
+  async #putAddresses(index: IfIndex): Promise<boolean> {
+    if (this.#publicIps.length === 0) return false;
+    const there = await this.#route.addresses({ index });
+    const missing = this.#publicIps.filter((ip) => !there.some((one) => one.ip === ip));
+    for (const ip of missing) await this.#route.addAddress(hostAddress(index, ip));
+    return missing.length > 0;
   }
 
   /** The device is there (again). */
@@ -183,7 +219,7 @@ export class ReturnPath {
     await this.#putRules(way);
     for (const family of this.#families) {
       const there = await this.#route.rules(family);
-      for (const rule of rulesOf(this.#context, way, family)) {
+      for (const rule of rulesOf(this.#context, way, this.#publicIps, family)) {
         if (there.some((one) => sameRule(one, rule))) continue;
         await this.#route.addRule(rule);
         mended = true;
@@ -191,6 +227,7 @@ export class ReturnPath {
     }
     const link = await this.#route.linkByName(device);
     if (link?.up !== true) return mended;
+    if (await this.#putAddresses(link.index)) mended = true;
     for (const family of this.#families) {
       const [route] = await this.#route.routes({ family, table: way.table, oif: link.index });
       if (route !== undefined) continue;
@@ -200,6 +237,24 @@ export class ReturnPath {
     if (this.#families.includes('ipv4')) looseFilter(device);
     return mended;
   }
+}
+
+async function removeAddresses(
+  route: RouteNetlink,
+  { config, journal }: ReachContext,
+  ips: readonly InnerIp[],
+): Promise<void> {
+  if (ips.length === 0) return;
+  const link = await route.linkByName(config.inner.device);
+  for (const ip of ips) {
+    if (link) await route.removeAddress(hostAddress(link.index, ip));
+  }
+  const left = readRecord(journal).publicIps.filter((ip) => !ips.includes(ip));
+  writeRecord(journal, { publicIps: left });
+}
+
+function hostAddress(index: IfIndex, ip: InnerIp): AddressSpec {
+  return { index, ip, prefix: bitsOf(familyOf(ip)), noPrefixRoute: true, noDad: true };
 }
 
 /** Looked up, never sent to: what the route there has for a source, answers to anywhere have. */
@@ -213,6 +268,7 @@ export async function cleanReturnPath(context: ReachContext): Promise<void> {
   if (way === undefined) return;
   using nft = openNft();
   using route = openRouteNetlink();
+  await removeAddresses(route, context, readRecord(context.journal).publicIps);
   nft.runScript(removeTableScript(ownTableName('return', context.config.inner.device)));
   await removeWay(route, context, way);
 }
@@ -237,12 +293,16 @@ async function removeWay(route: RouteNetlink, context: ReachContext, way: Way): 
 function rulesOf(
   { config }: ReachContext,
   { table, mark }: Way,
+  publicIps: readonly InnerIp[],
   family: Family,
 ): readonly RuleSpec[] {
   const common = { family, table, protocol: RTPROT_IPIPOU };
   const own = config.inner.ips.filter((ip) => familyOf(ip) === family);
   return [
     { ...common, priority: FIRST, mark },
+    ...publicIps
+      .filter((ip) => familyOf(ip) === family)
+      .map((ip) => ({ ...common, priority: FIRST, source: { ip, length: bitsOf(family) } })),
     ...own.map((ip) => ({ ...common, priority: LAST, source: { ip, length: bitsOf(family) } })),
   ];
 }

@@ -45,6 +45,11 @@ export function loosen(device: string, ports: Ports): void {
   if (strict) change(own, '2', ports);
 }
 
+/** Has a device answer for neighbours of IPv6 that it is told of. */
+export function answerNeighbours(device: string, ports: Ports): void {
+  change(`net/ipv6/conf/${device}/proxy_ndp`, '1', ports);
+}
+
 /** The families that this host forwards only since we have it. */
 export function switchedOn({ journal }: Ports): readonly Family[] {
   const paths = new Set(readRecord(journal).settings.map(({ path }) => path));

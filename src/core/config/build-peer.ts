@@ -34,6 +34,7 @@ export function buildPeer(view: PeerView, innerIps: readonly InnerIp[]): PeerCon
     remotePort: own.remotePort,
     innerIps,
     allowedIps: allowedIpsOf(view, innerIps),
+    ...publicIpsOf(view),
     ...exposedOf(view),
   };
 }
@@ -42,6 +43,10 @@ export function buildPeer(view: PeerView, innerIps: readonly InnerIp[]): PeerCon
 function exposedOf({ own }: PeerView): Pick<PeerConfig, 'exposed'> {
   const { expose: services = [], exposeFrom: from = [] } = own;
   return services.length === 0 ? {} : { exposed: { services, from } };
+}
+
+function publicIpsOf({ own }: PeerView): Pick<PeerConfig, 'publicIps'> {
+  return own.publicIps?.length ? { publicIps: own.publicIps } : {};
 }
 
 /** Where nothing is verified and nothing signed there is nothing that keys could prove. */
@@ -86,14 +91,15 @@ export function timersOf(slots: Filled, role: PeerBase['role']): TimerConfig {
 }
 
 function allowedIpsOf(
-  { id, own }: PeerView,
+  { id, own, base }: PeerView,
   innerIps: readonly InnerIp[],
 ): readonly Prefix[] | 'any' {
   if (own.allowedIps === undefined && id === DEFAULT_PEER) return 'any';
   // `map` leaves no room to grow, and most peers have no more than themselves.
-  const itself = innerIps.map((ip) => hostPrefix(ip));
+  const ips = base.role === 'server' ? [...innerIps, ...(own.publicIps ?? [])] : innerIps;
+  const itself = ips.map((ip) => hostPrefix(ip));
   if (own.allowedIps === undefined) return itself;
-  return [...itself, ...own.allowedIps.filter((prefix) => !isHostOf(prefix, innerIps))];
+  return [...itself, ...own.allowedIps.filter((prefix) => !isHostOf(prefix, ips))];
 }
 
 /** The secret of peers that say no other. */

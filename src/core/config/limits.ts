@@ -71,6 +71,8 @@ export const HOST_NAME_MAX = 253;
 
 /** Services that one peer exposes, at most. */
 export const EXPOSURES_MAX = 256;
+/** Public addresses of one peer, at most. */
+export const PUBLIC_IPS_MAX = 16;
 /** Of one service: what nftables still counts one by one, and what it walks through for each new connection. */
 export const EXPOSURE_RATE_MAX = 1_000_000;
 export const EXPOSURE_CONNECTIONS_MAX = 65_536;

@@ -1,4 +1,4 @@
-import type { Prefix } from '../addr.ts';
+import { isHostOf, type Prefix } from '../addr.ts';
 import { EXPOSED_RATE } from '../budgets.ts';
 import {
   DEVICE_PREFIX,
@@ -14,7 +14,7 @@ import {
 } from './limits.ts';
 import { exposureList, sourceList } from './exposure-list.ts';
 import { flag, parted, valued, type Option } from './option.ts';
-import { mtuValue, prefixList } from './syntax-peers.ts';
+import { mtuValue, prefixList, publicAddresses } from './syntax-peers.ts';
 import {
   deviceName,
   host,
@@ -174,9 +174,14 @@ export const OUTER_OPTIONS: readonly Option[] = [
 ];
 
 /** A peer's own addresses are the first of its prefixes; what is left is what the option says. */
-function othersOf({ allowedIps, innerIps }: PeerConfig): readonly Prefix[] | undefined {
-  const own = innerIps.length;
-  return allowedIps === 'any' || allowedIps.length <= own ? undefined : allowedIps.slice(own);
+function othersOf({
+  allowedIps,
+  innerIps,
+  publicIps = [],
+}: PeerConfig): readonly Prefix[] | undefined {
+  if (allowedIps === 'any') return undefined;
+  const others = allowedIps.slice(innerIps.length).filter((prefix) => !isHostOf(prefix, publicIps));
+  return others.length === 0 ? undefined : others;
 }
 
 export const INNER_OPTIONS: readonly Option[] = [
@@ -263,6 +268,20 @@ export const REACH_OPTIONS: readonly Option[] = [
     },
     exposureList,
     'expose',
+  ),
+  valued(
+    {
+      name: 'public-ip',
+      group: 'reach',
+      peer: 'own',
+      fallback: 'none',
+      kept: ({ publicIps }) => publicIps,
+      help:
+        'Public addresses that are the peer’s own, of a client its own (the same at both ends): whatever comes to them ' +
+        'goes there, and what is sent from them leaves by the server. They are routed to the server, or of a network of its.',
+    },
+    publicAddresses,
+    'publicIps',
   ),
   valued(
     {

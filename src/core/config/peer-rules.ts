@@ -25,6 +25,7 @@ export function checkPeer(view: PeerView): readonly ConfigProblem[] {
     ...checkRemote(view),
     ...checkInner(view),
     ...checkExposed(view),
+    ...checkPublic(view),
   ];
 }
 
@@ -247,4 +248,24 @@ function wrongWith(service: Exposure, { innerIps, own, base }: PeerView): string
   const family = familiesAsked(service);
   if (family === undefined || ofFamily(innerIps, family) !== undefined) return undefined;
   return `${name}: the peer has no ${familyName(family)} address inside the tunnel (tunl-peer-ip)`;
+}
+
+function checkPublic({ id, own, base, innerIps, origins }: PeerView): readonly ConfigProblem[] {
+  const origin = origins.get('publicIps');
+  if (origin === undefined || !own.publicIps?.length) return [];
+  const taken = own.publicIps.find((ip) => base.tunnelIps.includes(ip) || innerIps.includes(ip));
+  if (taken !== undefined) {
+    return [problemAt(origin, `addresses besides those inside the tunnel, which ${taken} is`)];
+  }
+  const strange = own.publicIps.find((ip) => !carries({ ips: base.tunnelIps }, familyOf(ip)));
+  if (strange !== undefined && base.tunnelIps.length > 0) {
+    return [problemAt(origin, `${familyWithout(strange)} (${strange} is one)`)];
+  }
+  if (base.role === 'client' || id !== DEFAULT_PEER || own.allowedIps !== undefined) return [];
+  return [
+    sayAt(
+      origin,
+      'public-ip is for a peer that says what is behind it: put it into a section of its own',
+    ),
+  ];
 }

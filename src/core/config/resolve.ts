@@ -144,7 +144,7 @@ function buildConfig(
     hooks: hooksOf(slots),
     statusGroup: statusGroupOf(slots),
     nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
-    ...returnPathOf(slots),
+    ...returnPathOf(slots, role, peers),
     ...everythingOf(slots),
     peers,
   };
@@ -166,11 +166,13 @@ function everythingOf({
   };
 }
 
-function returnPathOf({
-  returnPath,
-  returnTable,
-  returnMark,
-}: Filled): Pick<TunnelConfig, 'returnPath'> {
-  if (returnPath !== 'tunnel') return {};
+/** Who has an address by the tunnel answers from it by the tunnel. */
+function returnPathOf(
+  { returnPath, returnTable, returnMark }: Filled,
+  role: TunnelConfig['role'],
+  peers: readonly PeerConfig[],
+): Pick<TunnelConfig, 'returnPath'> {
+  const asked = role === 'client' && peers.some(({ publicIps }) => publicIps !== undefined);
+  if (returnPath !== 'tunnel' && !asked) return {};
   return { returnPath: { table: returnTable, mark: returnMark } };
 }

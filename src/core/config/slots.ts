@@ -60,6 +60,7 @@ export type Slots = {
   readonly mtu: number | 'auto';
 
   readonly expose: readonly Exposure[];
+  readonly publicIps: readonly InnerIp[];
   readonly exposeFrom: readonly Prefix<OuterIp>[];
   readonly returnPath: 'tunnel' | 'route';
   readonly returnTable: number;

@@ -4,10 +4,11 @@ import {
   formatPrefix,
   parseInnerIp,
   prefixOf,
+  type InnerIp,
   type Ip,
   type Prefix,
 } from '../addr.ts';
-import { ALLOWED_IPS_MAX, MTU_MAX, MTU_MIN, PEER_NAME_MAX } from './limits.ts';
+import { ALLOWED_IPS_MAX, MTU_MAX, MTU_MIN, PEER_NAME_MAX, PUBLIC_IPS_MAX } from './limits.ts';
 import { isUnicast, parseDecimal, syntax, wrong, type Reading, type Syntax } from './syntax.ts';
 import { DEFAULT_PEER, type PeerId } from './tunnel-config.ts';
 
@@ -34,6 +35,20 @@ export const prefixList: Syntax<readonly Prefix[]> = {
   expected: PREFIXES,
   read: (text) => readPrefixes(text, parseInnerIp, PREFIXES),
 };
+
+const PUBLIC_IPS = `none, or addresses as in 198.51.100.7, 2001:db8::7: at most ${PUBLIC_IPS_MAX}, with commas or spaces between`;
+
+/** `public-ip`. */
+export const publicAddresses = syntax<readonly InnerIp[]>('ADDRESSES', PUBLIC_IPS, (text) => {
+  const parts = text.split(/[\s,]+/).filter((part) => part !== '' && part !== 'none');
+  const ips = new Set<InnerIp>();
+  for (const part of parts) {
+    const ip = parseInnerIp(part);
+    if (ip === undefined || !isUnicast(ip)) return undefined;
+    ips.add(ip);
+  }
+  return ips.size > PUBLIC_IPS_MAX ? undefined : [...ips];
+});
 
 /** Networks with commas or spaces between, each once. */
 export function readPrefixes<Kind extends Ip>(

@@ -56,6 +56,8 @@ export type PeerConfig = {
    * `any`: every source is taken, and what no other peer's prefix matches is sent to it.
    */
   readonly allowedIps: readonly Prefix[] | 'any';
+  /** `public-ip`, any number: of a server's peer among `allowedIps`, of a client its own; undefined where there are none. */
+  readonly publicIps?: readonly InnerIp[] | undefined;
   /** Services of this host's addresses that are behind the peer; undefined where there are none. */
   readonly exposed?: Exposed | undefined;
 };

@@ -1,6 +1,6 @@
 /** Counters of exposed services: what each is called, and what such a name says. */
 import { formatService, parseService, type Exposure } from '../config/exposure.ts';
-import type { Service } from '../reach/services.ts';
+import type { PublicAddress, Service } from '../reach/services.ts';
 
 export type CounterNames = {
   /** New connections that were let in. */
@@ -15,6 +15,12 @@ export type CounterNames = {
 export function countersOf(service: Service): CounterNames {
   const name = nameOf(service);
   return { connections: `n-${name}`, bytes: `b-${name}`, refused: `r-${name}` };
+}
+
+/** Names of the counters of a public address. */
+export function countersOfAddress({ peer, ip }: PublicAddress): Omit<CounterNames, 'refused'> {
+  const name = `${peer}-ip-${ip.replaceAll(':', '_')}`;
+  return { connections: `n-${name}`, bytes: `b-${name}` };
 }
 
 /** What a service is called among all peers' of the tunnel. */

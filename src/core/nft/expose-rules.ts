@@ -6,9 +6,9 @@
  */
 import { familyOf, type Family, type InnerIp, type Ip, type OuterIp } from '../addr.ts';
 import type { Exposure, Transport } from '../config/exposure.ts';
-import type { Service } from '../reach/services.ts';
+import type { PublicAddress, Service } from '../reach/services.ts';
 import type { Port } from '../units.ts';
-import { countersOf } from './expose-counters.ts';
+import { countersOf, countersOfAddress } from './expose-counters.ts';
 import { chainOf, serviceRules, VISITOR_SETS, visitorSet } from './expose-service.ts';
 
 export type ExposeRules = {
@@ -18,6 +18,7 @@ export type ExposeRules = {
   /** Addresses of this host inside the tunnel: what is sent to them is not meant for the public ones. */
   readonly innerIps: readonly InnerIp[];
   readonly services: readonly Service[];
+  readonly addresses: readonly PublicAddress[];
   /** The families in which this host forwarded nothing before. */
   readonly closed: readonly Family[];
   /** The tunnel's own. */
@@ -42,7 +43,8 @@ export function exposeScript(rules: ExposeRules): string {
   const all = services
     .filter(({ exposure }) => exposure.protocol === 'all')
     .toSorted((a, b) => Number(!a.exposure.publicIp) - Number(!b.exposure.publicIp));
-  const { counters, sets } = objectsOf(services);
+  const { addresses } = rules;
+  const { counters, sets } = objectsOf(services, addresses);
   const entry = [
     ...addressesIn(innerIps, 'return'),
     ...addressesIn(publicIpsOf(at), 'jump at-address'),
@@ -75,23 +77,32 @@ export function exposeScript(rules: ExposeRules): string {
       ...entry,
     ]),
     ...chain(table, 'counted', undefined, [
+      ...addresses.flatMap(addressRules),
       ...rules.closed.map((family) => `meta nfproto ${family} ct status & dnat != dnat drop`),
       'ct status & dnat != dnat return',
       ...at.flatMap(countRule),
       ...countMaps(any),
       ...countRest(any, all),
     ]),
-    ...chain(
-      table,
-      'passing',
-      'type filter hook forward priority filter + 10',
-      devicesOf(rules.device).flatMap((name) => [
+    ...chain(table, 'passing', 'type filter hook forward priority filter + 10', [
+      ...devicesOf(rules.device).flatMap((name) => [
         `iifname "${name}" goto counted`,
         `oifname "${name}" goto counted`,
       ]),
-    ),
+      // While its peer is not there it is nobody's.
+      ...addressesIn(
+        addresses.map(({ ip }) => ip),
+        'drop',
+      ),
+    ]),
     // A connection of this host's own began towards the loopback device, whose segments are long.
-    ...chain(table, 'fitted', undefined, [SEGMENTS]),
+    ...chain(table, 'fitted', undefined, [
+      `ct status & dnat == dnat ${SEGMENTS}`,
+      ...addressesIn(
+        addresses.map(({ ip }) => ip),
+        SEGMENTS,
+      ),
+    ]),
     // A peer that is not there has no route: its visitors must not be led elsewhere.
     ...chain(table, 'leaving', 'type filter hook postrouting priority mangle', [
       ...devicesOf(rules.device).map((name) => `oifname "${name}" goto fitted`),
@@ -105,13 +116,19 @@ export function exposeScript(rules: ExposeRules): string {
 }
 
 /** What of the table has a name by its services, apart from its rules. */
-function objectsOf(services: readonly Service[]): {
+function objectsOf(
+  services: readonly Service[],
+  addresses: readonly PublicAddress[],
+): {
   readonly counters: readonly string[];
   readonly chains: readonly string[];
   readonly sets: readonly { readonly name: string; readonly family: Family }[];
 } {
   return {
-    counters: services.flatMap((service) => Object.values(countersOf(service))),
+    counters: [
+      ...services.flatMap((service) => Object.values(countersOf(service))),
+      ...addresses.flatMap((address) => Object.values(countersOfAddress(address))),
+    ],
     chains: services.map(chainOf),
     sets: FAMILIES.map((family) => ({ name: VISITOR_SETS[family], family })),
   };
@@ -121,8 +138,9 @@ function objectsOf(services: readonly Service[]): {
 export function staleObjects(
   there: readonly ExposeObject[],
   services: readonly Service[],
+  addresses: readonly PublicAddress[],
 ): readonly ExposeObject[] {
-  const { counters, chains } = objectsOf(services);
+  const { counters, chains } = objectsOf(services, addresses);
   const wanted = { counter: new Set(counters), chain: new Set([...chains, ...CHAINS]) };
   return there.filter(
     ({ kind, name }) => (kind === 'counter' || kind === 'chain') && !wanted[kind].has(name),
@@ -135,8 +153,7 @@ const CHAINS = [
   ...['counted', 'passing', 'fitted', 'leaving'],
 ];
 
-const SEGMENTS =
-  'ct status & dnat == dnat tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu';
+const SEGMENTS = 'tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu';
 
 function chain(
   table: string,
@@ -236,6 +253,17 @@ function restRules({ localPort }: ExposeRules, all: readonly Service[]): readonl
         ({ family }) => `meta nfproto ${family} fib daddr type local goto ${chainOf(service)}`,
       );
     }),
+  ];
+}
+
+/** In and out: what is a peer's own address is forwarded whatever else is not. */
+function addressRules(address: PublicAddress): readonly string[] {
+  const { connections, bytes } = countersOfAddress(address);
+  const ip = familyOf(address.ip) === 'ipv4' ? 'ip' : 'ip6';
+  return [
+    `${ip} daddr ${address.ip} ct state new counter name "${connections}"`,
+    `${ip} daddr ${address.ip} counter name "${bytes}" return`,
+    `${ip} saddr ${address.ip} counter name "${bytes}" return`,
   ];
 }
 

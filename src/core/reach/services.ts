@@ -12,7 +12,14 @@ import { familiesAsked, formatService, type Exposure } from '../config/exposure.
 import type { PeerConfig, PeerId } from '../config/tunnel-config.ts';
 
 /** Of a peer what exposing needs. */
-export type ExposingPeer = Pick<PeerConfig, 'id' | 'innerIps' | 'exposed'>;
+export type ExposingPeer = Pick<PeerConfig, 'id' | 'innerIps' | 'exposed' | 'publicIps'>;
+
+/** An address of the internet's that is a peer's own. */
+export type PublicAddress = { readonly peer: PeerId; readonly ip: InnerIp };
+
+export function publicAddressesOf(peers: readonly ExposingPeer[]): readonly PublicAddress[] {
+  return peers.flatMap(({ id, publicIps = [] }) => publicIps.map((ip) => ({ peer: id, ip })));
+}
 
 /** One service, and where its visitors of each family go. */
 export type Service = {
@@ -77,8 +84,13 @@ function widest(prefixes: readonly Prefix<OuterIp>[]): readonly Prefix<OuterIp>[
 }
 
 /** The families that anything is exposed in. */
-export function familiesOf(services: readonly Service[]): readonly Family[] {
-  return FAMILIES.filter((family) =>
-    services.some(({ ways }) => ways.some((way) => way.family === family)),
+export function familiesOf(
+  services: readonly Service[],
+  addresses: readonly PublicAddress[],
+): readonly Family[] {
+  return FAMILIES.filter(
+    (family) =>
+      services.some(({ ways }) => ways.some((way) => way.family === family)) ||
+      addresses.some(({ ip }) => familyOf(ip) === family),
   );
 }

@@ -292,3 +292,21 @@ test('no secret of a change is in a message', () => {
     }
   }
 });
+
+test('a public address comes and goes, and other prefixes stay', () => {
+  const { peers } = edit(SERVER, 'a', ['public-ip', '198.51.100.7']);
+  const [a] = peers;
+  expect(a?.allowedIps).toEqual([
+    ...[
+      { ip: '10.0.0.1', length: 32 },
+      { ip: '198.51.100.7', length: 32 },
+    ],
+    { ip: '10.1.0.0', length: 16 },
+  ]);
+  const { base } = resolveRun(SERVER);
+  const kept = editPeer(peers, base, 'a', [['keepalive', '7']]).peers[0];
+  expect(kept).toMatchObject({ publicIps: ['198.51.100.7'], allowedIps: a?.allowedIps });
+  const gone = editPeer(peers, base, 'a', [['public-ip', 'none']]).peers[0];
+  expect(gone?.publicIps).toBeUndefined();
+  expect(gone?.allowedIps).toEqual(resolveRun(SERVER).config.peers[0]?.allowedIps);
+});

@@ -183,6 +183,32 @@ describe('what peers expose together', () => {
     expect(configError(text).message).toContain(words);
   });
 
+  test('an address of the internet is among those that its peer is allowed, or the client’s own', () => {
+    const { config } = resolveRun(`${HOME}public-ip 198.51.100.7\n${OFFICE}`);
+    expect(config.peers[0]).toMatchObject({ publicIps: ['198.51.100.7'] });
+    expect(config.peers[0]?.allowedIps).toContainEqual({ ip: '198.51.100.7', length: 32 });
+    const client = `tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\nauth-key-b64 ${PRIVATE_KEY}\n`;
+    const { config: own } = resolveRun(`client\n${client}auth-secret s\npublic-ip 198.51.100.7`);
+    expect(own.returnPath).toEqual({ table: undefined, mark: undefined });
+    expect(own.peers[0]?.allowedIps).toBe('any');
+  });
+
+  test.each([
+    ['public-ip 172.28.0.2', 'besides those inside the tunnel'],
+    ['public-ip 2001:db8::7', 'no IPv6'],
+    ['public-ip 224.0.0.1', 'addresses as in'],
+  ])('a public address must be one: %s', (line, words) => {
+    expect(configError(`${HOME}${OFFICE}${line}`).message).toContain(words);
+  });
+
+  test('a public address is one peer’s, and needs a section', () => {
+    const both = `${HOME}public-ip 198.51.100.7\n${OFFICE}public-ip 198.51.100.7`;
+    expect(configError(both).message).toContain('198.51.100.7');
+    expect(configError(`${HEAD}auth-token t\npublic-ip 198.51.100.7`).message).toContain(
+      'a section of its own',
+    );
+  });
+
   test('belongs to servers, and the return path to clients', () => {
     const client = `tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\nauth-key-b64 ${PRIVATE_KEY}\n`;
     expect(configError(`client\n${client}expose tcp/1`).message).toContain('is for a server');

@@ -225,6 +225,13 @@ const EFFECTS: Readonly<Record<string, Case>> = {
       limits: { from: undefined, rate: undefined, connections: undefined },
     },
   ]),
+  'public-ip': at(
+    `${TOKEN_SERVER}allowed-ips 10.9.0.0/16\n`,
+    'public-ip 198.51.100.7',
+    'config.peers.0.publicIps',
+    undefined,
+    ['198.51.100.7'],
+  ),
   'expose-from': at(
     `${TOKEN_SERVER}expose tcp/443\n`,
     'expose-from 203.0.113.0/24',

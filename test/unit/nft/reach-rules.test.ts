@@ -5,7 +5,11 @@ import { countedService, countersOf } from '../../../src/core/nft/expose-counter
 import { exposeScript, staleObjects } from '../../../src/core/nft/expose-rules.ts';
 import { deviceOfTable, ownTableName } from '../../../src/core/nft/own-table.ts';
 import { returnScript } from '../../../src/core/nft/return-rules.ts';
-import { servicesOf, type ExposingPeer } from '../../../src/core/reach/services.ts';
+import {
+  publicAddressesOf,
+  servicesOf,
+  type ExposingPeer,
+} from '../../../src/core/reach/services.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
 import { port } from '../../../src/core/units.ts';
 import { inner, ip } from '../../rig/addresses.ts';
@@ -30,7 +34,12 @@ const head = (line: string): string => line.replace(' inet t', '');
 const script = (peers: readonly ExposingPeer[]): readonly string[] =>
   exposeScript({
     ...{ table: 't', device: 'ipipou0', innerIps: [inner('172.28.0.0'), inner('fd28::')] },
-    ...{ localPort: port(10_000), services: servicesOf(peers), closed: ['ipv6'] },
+    ...{
+      localPort: port(10_000),
+      services: servicesOf(peers),
+      addresses: publicAddressesOf(peers),
+      closed: ['ipv6'],
+    },
     stale: [{ kind: 'counter', name: 'n-home-tcp/1' }],
   })
     .trim()
@@ -186,6 +195,21 @@ test('all takes what no name, no socket and no lock-out has', () => {
   `);
 });
 
+test('a public address is forwarded in and out, and nowhere else', () => {
+  const peers = [{ ...home, exposed: undefined, publicIps: [inner('198.51.100.7')] }];
+  expect(rulesOf('counted', peers)).toMatchInlineSnapshot(`
+    [
+      "ip daddr 198.51.100.7 ct state new counter name "n-home-ip-198.51.100.7"",
+      "ip daddr 198.51.100.7 counter name "b-home-ip-198.51.100.7" return",
+      "ip saddr 198.51.100.7 counter name "b-home-ip-198.51.100.7" return",
+      "meta nfproto ipv6 ct status & dnat != dnat drop",
+      "ct status & dnat != dnat return",
+    ]
+  `);
+  expect(rulesOf('passing', peers).at(-1)).toBe('ip daddr { 198.51.100.7 } drop');
+  expect(rulesOf('fitted', peers).at(-1)).toMatch(/^ip daddr { 198.51.100.7 } .*maxseg/);
+});
+
 test('what nobody has use for any longer is found by its name', () => {
   const there = [
     ...[
@@ -201,7 +225,7 @@ test('what nobody has use for any longer is found by its name', () => {
       { kind: 'set', name: 'visitors' },
     ],
   ];
-  expect(staleObjects(there, servicesOf([home]))).toEqual([there[1], there[3]]);
+  expect(staleObjects(there, servicesOf([home]), [])).toEqual([there[1], there[3]]);
 });
 
 test('rules of the return path', () => {
