@@ -7,7 +7,9 @@
  * machine's own. Any change of this file that an older program or daemon would misread takes a new
  * IPIPOU_ABI_VERSION. A daemon loads programs and maps of its own, and takes over from running ones who is
  * admitted and what was counted: the maps `peers`, `paths` and `counters` are the same since version 1, but
- * that version 3 may say of a peer that it is in the map `ends6`, which comes with `paths6`.
+ * that version 3 may say of a peer that it is in the map `ends6`, which comes with `paths6`, and version 4 that
+ * it has tags. From version 4 on the maps `tags_in` and `tags_out` themselves go on: what was sent under a key, and
+ * what has come, is counted in one place for all programs.
  *
  * Whatever is about addresses of IPv6 has maps of its own: what is IPv4 alone finds its own as before.
  */
@@ -16,7 +18,7 @@
 
 #include <linux/types.h>
 
-#define IPIPOU_ABI_VERSION 3
+#define IPIPOU_ABI_VERSION 4
 
 /* config.flags */
 #define IPIPOU_UDP_CHECKSUM 1    /* send with a UDP checksum over IPv4; else it is 0 */
@@ -30,6 +32,8 @@
 #define IPIPOU_OUTSIDE6 512      /* and over IPv6 */
 #define IPIPOU_INSIDE4 1024      /* the tunnel carries IPv4 */
 #define IPIPOU_INSIDE6 2048      /* and IPv6 */
+#define IPIPOU_TAGS 4096         /* there is room for tags: what looks tagged is looked up */
+#define IPIPOU_MAC1 8192         /* first messages of session 2 are tested under mac1_key */
 
 /* peer.flags */
 #define IPIPOU_PEER_ADMITTED 1   /* without it the slot is empty */
@@ -51,6 +55,21 @@
 /* The field of a request that has the hint of a key: where it is in the payload, and its type (core/auth/v1.ts). */
 #define IPIPOU_HINT_AT 73
 #define IPIPOU_HINT_TYPE 1
+
+/* Before a tagged inner packet: type, index of the session, counter, tag (core/tag/layout.ts). */
+#define IPIPOU_TAG_LENGTH 16
+#define IPIPOU_TAG_HEADER 17 /* first byte: the tag is over the first 64 bytes */
+#define IPIPOU_TAG_FULL 18   /* or over all */
+#define IPIPOU_TAG_MAX 1536  /* bytes of the longest inner packet */
+#define IPIPOU_TAG_WORDS 386 /* of NH, in a key */
+
+/* Counters of 32 to a word, one word more than 2048 counters fill, since the newest may begin one. */
+#define IPIPOU_WINDOW_COUNTERS 2048
+#define IPIPOU_WINDOW_WORDS 65
+
+/* The first message of session 2, and where in it its mac1 is. */
+#define IPIPOU_INIT_LENGTH 200
+#define IPIPOU_MAC1_AT 168
 
 /* skb->tc_index of what a program on a device lets go up to the socket. */
 #define IPIPOU_PASSED 26993
@@ -77,8 +96,16 @@
 #define IPIPOU_REASON_UNUSUAL 15         /* in: over IPv6, in fragments, with extension headers, from no host */
 #define IPIPOU_REASON_NO_IPV6 16         /* out: IPv6 to a peer whose path takes less than IPv6 asks for */
 #define IPIPOU_REASON_NOT_IPV6 17        /* out: no IPv6 packet, where the tunnel carries it */
-#define IPIPOU_REASON_PASSED_UP 18       /* no refusal: went up to the socket */
-#define IPIPOU_REASONS 19
+#define IPIPOU_REASON_UNTAGGED 18        /* in: data without a tag, of a peer whose packets carry them */
+#define IPIPOU_REASON_UNKNOWN_SESSION 19 /* in: tagged, of no session that is known */
+#define IPIPOU_REASON_LEVEL 20           /* in: tagged at another level than was agreed on */
+#define IPIPOU_REASON_BAD_TAG 21         /* in: the tag is wrong */
+#define IPIPOU_REASON_REPLAYED 22        /* in: it has come before, or is too old for that to be known */
+#define IPIPOU_REASON_STRANGER_TAG 23    /* in: tagged, from elsewhere, when many such were wrong */
+#define IPIPOU_REASON_MAC1 24            /* in: a first message of session 2 that is not meant for us */
+#define IPIPOU_REASON_EXHAUSTED 25       /* out: no counter is left under the key */
+#define IPIPOU_REASON_PASSED_UP 26       /* no refusal: went up to the socket */
+#define IPIPOU_REASONS 27
 
 /*
  * A token bucket in one number: the time at which it will be full again. A packet costs `interval`
@@ -112,6 +139,9 @@ struct ipipou_config {
 	struct ipipou_rate rate_error_peer;      /* ICMP errors about one peer's packets; about nobody's */
 	struct ipipou_rate rate_error_all;       /* all of those */
 	struct ipipou_rate rate_aside;           /* what reaches the socket by no device of ours */
+	struct ipipou_rate rate_init;            /* first messages of session 2 whose mac1 is right */
+	struct ipipou_rate rate_tag;             /* wrong tags from elsewhere than admitted paths */
+	__u64 mac1_key[2];
 	__u8 auth_lengths[IPIPOU_AUTH_BYTES];    /* bit n: payloads of n bytes may be authentication */
 };
 
@@ -127,7 +157,7 @@ struct ipipou_peer {
 	__be32 local_ip;
 	__u32 outer_ifindex;
 	__u32 flags;
-	__u32 reserved;
+	__u32 tags_out; /* what its packets are tagged by: an entry of that map; 0: they carry no tags */
 	__be32 inner_ip; /* an inner address of the peer, so that the commonest need no lookup; or 0 */
 	__u32 tag;       /* user space's own: whose slot it is */
 };
@@ -154,7 +184,9 @@ struct ipipou_counters {
 	__u64 tx_bytes;
 	__u64 tx_refused;
 	__u64 last_cut; /* when an aggregate had to be cut up last; CLOCK_MONOTONIC, nanoseconds */
-	__u64 reserved_tx[4]; /* each direction has a cache line of its own */
+	__u64 tag_failures; /* in, from its path */
+	__u64 replays;
+	__u64 reserved_tx[2]; /* each direction has a cache line of its own */
 	__u64 rx_packets;
 	__u64 rx_bytes;
 	__u64 rx_refused;
@@ -163,6 +195,53 @@ struct ipipou_counters {
 	__u64 peer_bucket;
 	__u64 last_train; /* when datagrams came last that had been joined; as last_heard */
 	__u64 error_bucket;
+};
+
+/* What proves packets of one direction of one session: 1560 bytes. */
+struct ipipou_tag_key {
+	__u64 siphash[2];
+	__u32 nh[IPIPOU_TAG_WORDS];
+};
+
+/*
+ * Map `tags_in`: hash by the index on the wire, as the three bytes are there. An entry comes whole and its key stays;
+ * the rest is the programs'. A word of the window says which block of 32 counters it is about, and which have come.
+ */
+struct ipipou_tag_in {
+	__u32 owner; /* `tags_out` of its peer, but for the last bit */
+	__u32 type;  /* the first byte of its packets */
+	__u64 newest;
+	__u64 window[IPIPOU_WINDOW_WORDS];
+	__u64 told_at; /* when user space was told that one came from elsewhere, and from where */
+	__u64 told;
+	struct ipipou_tag_key key;
+};
+
+/*
+ * Map `tags_out`: hash by number. A peer has one number and the next, in turns: another key is written under the one
+ * that is not in use.
+ */
+struct ipipou_tag_out {
+	__u32 head;  /* type and index, as they are on the wire */
+	__u32 reserved;
+	__u64 counter; /* of the next packet */
+	struct ipipou_tag_key key;
+};
+
+/* Map `packet`: room for a packet to be hashed, and what it is filled up with. */
+struct ipipou_packet {
+	__u8 bytes[2048];
+};
+
+/* What user space finds in the ring `roamed`: a tagged packet came from elsewhere. */
+struct ipipou_roamed {
+	__u32 owner;
+	__u32 ipv6;
+	struct ipipou_ip6 local_ip; /* of IPv4 in the first word */
+	struct ipipou_ip6 remote_ip;
+	__be16 remote_port;
+	__u16 reserved;
+	__u32 reserved2;
 };
 
 /* Key of the map `paths`: hash to peer index. */
@@ -231,6 +310,8 @@ struct ipipou_common {
 	__u64 bucket_errors;
 	__u64 bucket_lost; /* ICMP errors about packets to nobody who is admitted */
 	__u64 bucket_aside;
+	__u64 bucket_init;
+	__u64 bucket_tag;
 	__u64 here;
 	__u64 here6[2]; /* of IPv6 */
 	__u64 here6_seal; /* by which two that were written at once are told from one */

@@ -7,19 +7,69 @@
 #include "strangers.h"
 #include "trains.h"
 
+/* What looks tagged, from an admitted path. */
+static __always_inline int tagged_from_peer(struct __sk_buff *skb, struct ipipou_config *config,
+					    __u32 index, struct ipipou_counters *counters,
+					    const struct inbound *in, const __u32 link)
+{
+	__u32 zero = 0;
+	struct ipipou_common *common;
+	int fate;
+
+	if (skb->gso_size)
+		counters->last_train = bpf_ktime_get_coarse_ns();
+	if (skb->gso_size || follows_a_train(counters))
+		return take_apart(skb, config, link);
+	fate = tagged(skb, config, index, link + in->headers, in->length);
+	if (fate < TAG_UNKNOWN)
+		return fate;
+	if (fate >= TAG_REFUSED)
+		return refuse_peer(counters, fate - TAG_REFUSED);
+	/* Of nobody's tag a signature may begin so. */
+	if (may_authenticate(config, in->length))
+		return control_of_peer(skb, config, counters, in, link);
+	common = bpf_map_lookup_elem(&ipipou_common, &zero);
+	if (common && bucket_take(&common->bucket_data, &config->rate_stranger_data,
+				  bpf_ktime_get_coarse_ns()))
+		return pass_up(skb);
+	return refuse_peer(counters, IPIPOU_REASON_UNKNOWN_SESSION);
+}
+
+/* What looks tagged, from elsewhere: what tc is to do, or that the stray is to be judged as others are. */
+static __always_inline int tagged_from_elsewhere(struct __sk_buff *skb, struct ipipou_config *config,
+						 struct stray *stray, const __u32 link)
+{
+	int fate;
+
+	stray->looks_like_data = 1;
+	if (stray->unusual)
+		return TAG_UNKNOWN;
+	if (skb->gso_size)
+		return take_apart(skb, config, link);
+	fate = tagged(skb, config, IPIPOU_NO_PEER, stray->payload_at, stray->length);
+	if (fate >= TAG_REFUSED)
+		stray->refused = fate - TAG_REFUSED + 1;
+	return fate;
+}
+
 /* What has come from an admitted path: a train of packets, data, or for the socket. */
 static __always_inline int from_peer(struct __sk_buff *skb, struct ipipou_config *config, __u32 index,
 				     struct ipipou_peer *peer, struct ipipou_counters *counters,
 				     const struct inbound *in, const __u32 link)
 {
-	__u32 total = packet_length(config, in);
+	__u32 total;
 
+	if (looks_tagged(config, in))
+		return tagged_from_peer(skb, config, index, counters, in, link);
+	total = packet_length(config, in);
 	if (is_train(skb, in, total)) {
 		counters->last_train = bpf_ktime_get_coarse_ns();
 		return take_apart(skb, config, link);
 	}
 	if (!is_data(config, in, total))
-		return control_of_peer(skb, config, counters, in->length);
+		return control_of_peer(skb, config, counters, in, link);
+	if (peer->tags_out)
+		return refuse_peer(counters, IPIPOU_REASON_UNTAGGED);
 	if (follows_a_train(counters))
 		return take_apart(skb, config, link);
 	return data_of_peer(skb, config, index, peer, counters, in, link);
@@ -55,6 +105,12 @@ static __always_inline int to_port(struct __sk_buff *skb, struct ipipou_config *
 			.looks_like_data = packet_length(config, &in) != 0,
 		};
 
+		if (looks_tagged(config, &in)) {
+			int fate = tagged_from_elsewhere(skb, config, &stray, link);
+
+			if (fate < TAG_UNKNOWN)
+				return fate;
+		}
 		return stranger(skb, config, &stray);
 	}
 	return from_peer(skb, config, index, peer, counters, &in, link);
@@ -90,6 +146,12 @@ static __always_inline int to_port6(struct __sk_buff *skb, struct ipipou_config 
 
 		__builtin_memcpy(&stray.source, &outer->ip.saddr, sizeof(stray.source));
 		__builtin_memcpy(&stray.destination, &outer->ip.daddr, sizeof(stray.destination));
+		if (looks_tagged(config, &in)) {
+			int fate = tagged_from_elsewhere(skb, config, &stray, link);
+
+			if (fate < TAG_UNKNOWN)
+				return fate;
+		}
 		return stranger(skb, config, &stray);
 	}
 	return from_peer(skb, config, index, peer, counters, &in, link);

@@ -21,13 +21,14 @@
 /* The least that a request is padded to: the smallest inner packet that is worth asking for. */
 #define PADDED_LENGTH 576
 
-/* A packet on its way in. `headers` is known where a function is compiled. */
+/* A packet on its way in. `headers` is known where a function is compiled, where there is no tag. */
 struct inbound {
 	void *frame; /* what is on the way outside, with its link header */
 	void *inner;
 	void *end;     /* of what can be read directly */
-	__u32 length;  /* of the UDP payload */
-	__u32 headers; /* length of those around the payload */
+	__u32 length;  /* of the UDP payload, without a tag */
+	__u32 headers; /* length of those around the payload, without a tag */
+	__u32 tag;     /* and of that */
 	__u8 tos;      /* type of service or traffic class of the outer header */
 };
 
@@ -110,10 +111,15 @@ static __always_inline int refuse_peer(struct ipipou_counters *counters, __u32 r
  * budget, or junk. What is padded to ask whether the path takes its size may be of any length from
  * PADDED_LENGTH on.
  */
-static __always_inline int control_of_peer(struct __sk_buff *skb,
-					   const struct ipipou_config *config,
-					   struct ipipou_counters *counters, __u32 length)
+static __always_inline int control_of_peer(struct __sk_buff *skb, struct ipipou_config *config,
+					   struct ipipou_counters *counters,
+					   const struct inbound *in, __u32 link)
 {
+	__u32 length = in->length;
+
+	if (length == IPIPOU_INIT_LENGTH &&
+	    init_of(skb, config, link + in->headers, length) == FORGED_INIT)
+		return refuse_peer(counters, IPIPOU_REASON_MAC1);
 	if (length && !may_authenticate(config, length) && length < PADDED_LENGTH)
 		return refuse_peer(counters, IPIPOU_REASON_MALFORMED);
 	if (!bucket_take(&counters->peer_bucket, &config->rate_peer, bpf_ktime_get_ns()))
@@ -189,21 +195,21 @@ static __always_inline void readdress(const struct ipipou_config *config, const 
  * the packet for one of the outer family: one that is too short for that, and an aggregate that is not there.
  * What tells it on every kernel exchanges one IP header for one of the other family's length.
  */
-static __always_inline long strip(struct __sk_buff *skb, __u32 headers, int ipv6)
+static __always_inline long strip(struct __sk_buff *skb, const struct inbound *in, int ipv6)
 {
-	int crossed = ipv6 != (headers == OUTER6_LENGTH);
+	int crossed = ipv6 != (in->headers == OUTER6_LENGTH);
+	int length = (ipv6 ? OUTER6_LENGTH : OUTER_LENGTH) + in->tag;
 
 	if (crossed && bpf_skb_change_proto(skb, bpf_htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP), 0))
 		return -1;
-	return bpf_skb_adjust_room(skb, ipv6 ? -OUTER6_LENGTH : -OUTER_LENGTH, BPF_ADJ_ROOM_MAC,
-				   BPF_F_ADJ_ROOM_FIXED_GSO);
+	return bpf_skb_adjust_room(skb, -length, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
 }
 
 /* Strips the outer headers and hands the inner packet to the tunnel device. */
 static __always_inline int deliver(struct __sk_buff *skb, const struct ipipou_config *config,
-				   __u32 link, __u32 headers, int ipv6, int backlog)
+				   __u32 link, const struct inbound *in, int ipv6, int backlog)
 {
-	if (strip(skb, headers, ipv6))
+	if (strip(skb, in, ipv6))
 		return refuse_in(IPIPOU_REASON_NO_ROOM);
 	if (link == 0 && add_link_header(skb, config, bpf_htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP)))
 		return refuse_in(IPIPOU_REASON_NO_ROOM);
@@ -238,8 +244,8 @@ static __always_inline int data4_of_peer(struct __sk_buff *skb, struct ipipou_co
 	if (link)
 		readdress(config, in, bpf_htons(ETH_P_IP));
 	if (syn)
-		clamp_mss(skb, link + in->headers + header, mss_of(peer->inner_mtu, sizeof(*ip)));
-	return deliver(skb, config, link, in->headers, 0, backlog);
+		clamp_mss(skb, link + in->headers + in->tag + header, mss_of(peer->inner_mtu, sizeof(*ip)));
+	return deliver(skb, config, link, in, 0, backlog);
 }
 
 /*
@@ -269,8 +275,8 @@ static __always_inline int data6_of_peer(struct __sk_buff *skb, struct ipipou_co
 	if ((void *)(ip + 1) > in->end)
 		return refuse_peer(counters, IPIPOU_REASON_MALFORMED);
 	if (!is_own6(config, peer, index, ip)) {
-		if (may_authenticate(config, in->length))
-			return control_of_peer(skb, config, counters, in->length);
+		if (!in->tag && may_authenticate(config, in->length))
+			return control_of_peer(skb, config, counters, in, link);
 		return refuse_peer(counters, IPIPOU_REASON_FOREIGN_SOURCE);
 	}
 	ecn = ecn_in(in->tos & ECN_MASK, traffic_class(ip) & ECN_MASK);
@@ -285,9 +291,9 @@ static __always_inline int data6_of_peer(struct __sk_buff *skb, struct ipipou_co
 	if (link)
 		readdress(config, in, bpf_htons(ETH_P_IPV6));
 	if (syn)
-		clamp_mss(skb, link + in->headers + sizeof(*ip),
+		clamp_mss(skb, link + in->headers + in->tag + sizeof(*ip),
 			  mss_of(peer->inner_mtu, sizeof(*ip)));
-	return deliver(skb, config, link, in->headers, 1, backlog);
+	return deliver(skb, config, link, in, 1, backlog);
 }
 
 static __always_inline int data_of_peer(struct __sk_buff *skb, struct ipipou_config *config,

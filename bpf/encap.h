@@ -17,6 +17,9 @@
  * pair; the tunnel device has segmentation off, so the kernel cuts them up on that way, and the same
  * program on the far end's ingress gets single packets.
  *
+ * A tag is of one packet, with its checksums, so all packets of a peer that has tags pass on to the far end, the
+ * tunnel device being told that it fills in no checksums, and are tagged there.
+ *
  * What has come out of a tunnel whose other end is in this same kernel (containers) is still marked as
  * tunnelled, and no program can take the mark away. The kernel marks nothing twice. A single packet needs
  * no more than the mark it has, with the places of its inner headers, which have not moved; of an
@@ -27,6 +30,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "tag.h"
 #include "trains.h"
 
 /* asm-generic/errno.h: bpf_skb_adjust_room() on what is marked as tunnelled. */
@@ -107,7 +111,9 @@ struct outbound {
 	__u8 syn;
 	__u8 near; /* it is on the near end */
 	__u8 even; /* it is an aggregate of TCP whose segments are all of one length */
-	__s64 sum; /* of the inner packet, or of each of an aggregate, where checksums are on; else -1 */
+	__u32 extra; /* bytes of the tag, or 0 */
+	struct tag tag;
+	__s64 sum; /* of the tag and the inner packet, or of each of an aggregate, where checksums are on; else -1 */
 };
 
 static __always_inline int is_fragment(const struct iphdr *ip)
@@ -160,7 +166,7 @@ static __always_inline __s64 inner_sum6(struct __sk_buff *skb, const struct ipv6
 /* What a UDP header carries; `sum` is of its ports and of its pseudo header, but for the length that is in both. */
 static __always_inline __u16 udp_checksum(const struct outbound *out, __u64 sum)
 {
-	__be16 length = bpf_htons(out->segment + sizeof(struct udphdr));
+	__be16 length = bpf_htons(out->segment + out->extra + sizeof(struct udphdr));
 	__u16 check = ~fold(sum + 2 * (__u64)length + out->sum);
 
 	return check ? check : 0xffff;
@@ -172,7 +178,7 @@ static __always_inline void write_outer(struct outer *outer, const struct ipipou
 					const struct outbound *out)
 {
 	union endpoint remote = out->remote;
-	__u16 length = out->length + OUTER_LENGTH, udp_length = length - sizeof(struct iphdr);
+	__u16 length = out->length + out->extra + OUTER_LENGTH, udp_length = length - sizeof(struct iphdr);
 
 	*(__u8 *)outer = IP_VERSION_AND_LENGTH;
 	outer->ip.tos = out->tos & ECN_MASK;
@@ -211,7 +217,7 @@ static __always_inline void write_outer6(struct outer6 *outer, const struct ipip
 	__u32 first = 6 << 28 | (out->tos & ECN_MASK) << 20 | (flow & 0xfffff);
 
 	*(__be32 *)outer = bpf_htonl(first);
-	outer->ip.payload_len = bpf_htons(out->length + sizeof(struct udphdr));
+	outer->ip.payload_len = bpf_htons(out->length + out->extra + sizeof(struct udphdr));
 	outer->ip.nexthdr = IPPROTO_UDP;
 	outer->ip.hop_limit = config->hop_limit;
 	__builtin_memcpy(&outer->ip.saddr, &end->local_ip, sizeof(outer->ip.saddr));
@@ -268,26 +274,74 @@ static __always_inline int follows_a_cut(const struct ipipou_counters *counters)
  * Makes room for the outer headers, of the family that `ipv6` says; 0 or a negative errno. What is marked as
  * tunnelled and leaves by the other family is told so with headers that are exchanged; decap.h does the same.
  */
-static __always_inline long make_room(struct __sk_buff *skb, int ipv6, int inner_ipv6)
+static __always_inline long make_room(struct __sk_buff *skb, int ipv6, int inner_ipv6, int extra)
 {
 	const __u64 flags =
 		ENCAP_FLAGS | (ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
-	const int length = ipv6 ? OUTER6_LENGTH : OUTER_LENGTH;
+	const int length = (ipv6 ? OUTER6_LENGTH : OUTER_LENGTH) + extra;
 	long failed = bpf_skb_adjust_room(skb, length, BPF_ADJ_ROOM_MAC, flags);
 
 	if (failed != -EALREADY || skb->gso_size)
 		return failed;
 	if (ipv6 && !inner_ipv6) {
 		failed = bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0);
-		return failed ? failed : bpf_skb_adjust_room(skb, OUTER_LENGTH, BPF_ADJ_ROOM_MAC,
-							     ENCAP_AGAIN_FLAGS);
+		return failed ? failed : bpf_skb_adjust_room(skb, OUTER_LENGTH + extra,
+							     BPF_ADJ_ROOM_MAC, ENCAP_AGAIN_FLAGS);
 	}
 	if (!ipv6 && inner_ipv6) {
-		failed = bpf_skb_adjust_room(skb, OUTER6_LENGTH, BPF_ADJ_ROOM_MAC,
+		failed = bpf_skb_adjust_room(skb, OUTER6_LENGTH + extra, BPF_ADJ_ROOM_MAC,
 					     ENCAP_AGAIN_FLAGS);
 		return failed ? failed : bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0);
 	}
 	return bpf_skb_adjust_room(skb, length, BPF_ADJ_ROOM_MAC, ENCAP_AGAIN_FLAGS);
+}
+
+/*
+ * Makes the tag of a packet that is to change no more; the reason why it cannot leave, or -1. Where the number that a
+ * peer had is no more there it has another by now.
+ */
+JUDGED_ALONE int add_tag(struct __sk_buff *skb, struct ipipou_peer *peer, struct outbound *out)
+{
+	struct ipipou_tag_out *by;
+	__u32 number;
+	__u64 counter;
+
+	if (!skb || !peer || !out)
+		return IPIPOU_REASON_NO_ROOM;
+	number = *(volatile __u32 *)&peer->tags_out;
+	by = bpf_map_lookup_elem(&ipipou_tags_out, &number);
+	if (!by) {
+		number = *(volatile __u32 *)&peer->tags_out;
+		by = bpf_map_lookup_elem(&ipipou_tags_out, &number);
+	}
+	if (!by)
+		return IPIPOU_REASON_NO_PEER;
+	if (out->length > IPIPOU_TAG_MAX)
+		return IPIPOU_REASON_TOO_BIG;
+	counter = __sync_fetch_and_add(&by->counter, 1);
+	if (counter > 0xffffffff)
+		return IPIPOU_REASON_EXHAUSTED;
+	out->tag.head = (__u64)bpf_htonl(counter) << 32 | by->head;
+	if (!make_tag(skb, ETH_HLEN, out->length, &by->key, &out->tag))
+		return IPIPOU_REASON_NO_ROOM;
+	out->extra = TAG_LENGTH;
+	if (out->sum >= 0)
+		out->sum += (out->tag.head & 0xffffffff) + (out->tag.head >> 32) +
+			    (out->tag.tag & 0xffffffff) + (out->tag.tag >> 32);
+	return -1;
+}
+
+/* Writes the tag, if there is one, into the room for it; false when there is none. */
+static __always_inline int write_tag(struct __sk_buff *skb, void *room, const struct outbound *out)
+{
+	struct tag *tag = room;
+
+	if (!out->extra)
+		return 1;
+	if ((void *)(tag + 1) > (void *)(long)skb->data_end)
+		return 0;
+	*tag = out->tag;
+	return 1;
 }
 
 /* Whom a packet could not be given room for: an aggregate may be by the other way. */
@@ -316,11 +370,13 @@ JUDGED_ALONE int wrap6(struct __sk_buff *skb, struct ipipou_config *config,
 	if (!end)
 		return refuse_out(counters, IPIPOU_REASON_NO_PEER);
 	flow = bpf_get_hash_recalc(skb);
-	failed = make_room(skb, 1, out->ipv6);
+	failed = make_room(skb, 1, out->ipv6, out->extra);
 	if (failed)
 		return without_room(out, counters, failed);
 	outer = (void *)(long)skb->data + ETH_HLEN;
 	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
+		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+	if (!write_tag(skb, outer + 1, out))
 		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	write_outer6(outer, config, end, out, flow);
 	count_out(counters, out);
@@ -340,13 +396,21 @@ static __always_inline int wrap(struct __sk_buff *skb, struct ipipou_config *con
 		clamp_mss(skb, ETH_HLEN + out->header_length,
 			  mss_of(out->remote.inner_mtu,
 				 ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)));
+	if (peer->tags_out) {
+		int failed_by = add_tag(skb, peer, out);
+
+		if (failed_by >= 0)
+			return refuse_out(counters, failed_by);
+	}
 	if (!out->remote.port)
 		return wrap6(skb, config, peer, counters, out);
-	failed = make_room(skb, 0, ipv6);
+	failed = make_room(skb, 0, ipv6, out->extra);
 	if (failed)
 		return without_room(out, counters, failed);
 	outer = (void *)(long)skb->data + ETH_HLEN;
 	if ((void *)(outer + 1) > (void *)(long)skb->data_end)
+		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
+	if (!write_tag(skb, outer + 1, out))
 		return refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	write_outer(outer, config, peer, out);
 	count_out(counters, out);
@@ -369,11 +433,14 @@ enum way {
 
 static __always_inline enum way way_of(const struct __sk_buff *skb,
 				       const struct ipipou_config *config,
+				       const struct ipipou_peer *peer,
 				       struct ipipou_counters *counters,
 				       const struct outbound *out, __u8 protocol)
 {
 	if (!out->near)
 		return skb->gso_size ? AGGREGATED : DIRECT;
+	if (peer->tags_out)
+		return BY_FAR_END;
 	if (!skb->gso_size)
 		return follows_a_cut(counters) ? BY_FAR_END : DIRECT;
 	if (protocol == IPPROTO_TCP && out->length <= MAX_INNER &&
@@ -447,7 +514,7 @@ JUDGED_ALONE int encap6(struct __sk_buff *skb, struct ipipou_config *config)
 		return refuse_out(counters, IPIPOU_REASON_NO_IPV6);
 	out.near = skb->ifindex != config->far_ifindex;
 	note_segments(skb, &out, tcp, end, ip->nexthdr);
-	way = way_of(skb, config, counters, &out, ip->nexthdr);
+	way = way_of(skb, config, peer, counters, &out, ip->nexthdr);
 	if (way != DIRECT)
 		return way == BY_FAR_END ? TC_ACT_OK : refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	if (out.length > MAX_INNER)
@@ -458,9 +525,9 @@ JUDGED_ALONE int encap6(struct __sk_buff *skb, struct ipipou_config *config)
 	return wrap(skb, config, peer, counters, &out, 1);
 }
 
-static __always_inline int encap(struct __sk_buff *skb)
+/* And one of IPv4. */
+JUDGED_ALONE int encap4(struct __sk_buff *skb, struct ipipou_config *config)
 {
-	struct ipipou_config *config = config_of();
 	struct ipipou_counters *counters;
 	struct outbound out = { .sum = -1 };
 	struct ipipou_peer *peer;
@@ -468,14 +535,10 @@ static __always_inline int encap(struct __sk_buff *skb)
 	struct tcphdr *tcp;
 	enum way way;
 	void *end;
-	__u32 index;
+	__u32 index, header;
 
-	if (!config)
+	if (!skb || !config)
 		return TC_ACT_SHOT;
-	if (skb->tc_index == IPIPOU_OUT_OF_TRAIN)
-		return skb->ifindex == config->far_ifindex ? out_of_train(skb, config) : TC_ACT_UNSPEC;
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return encap6(skb, config);
 	if (skb->protocol != bpf_htons(ETH_P_IP) || !(config->flags & IPIPOU_INSIDE4))
 		return refuse_foreign(config);
 	if (!readable(skb, ETH_HLEN + sizeof(*ip) + sizeof(*tcp)) &&
@@ -486,7 +549,10 @@ static __always_inline int encap(struct __sk_buff *skb)
 	if ((void *)(ip + 1) > end)
 		return refuse_out(0, IPIPOU_REASON_NOT_IPV4);
 	out.length = bpf_ntohs(ip->tot_len);
-	out.header_length = ip->ihl * 4;
+	header = ip->ihl * 4;
+	/* The verifier knows its bound, so it has to be what is used. */
+	asm volatile("" : "+r"(header));
+	out.header_length = header;
 	out.tos = ip->tos;
 	if (ip->version != 4 || out.header_length < sizeof(*ip) || out.length < out.header_length ||
 	    out.length != skb->len - ETH_HLEN)
@@ -499,10 +565,10 @@ static __always_inline int encap(struct __sk_buff *skb)
 	if (!peer || !counters)
 		return refuse_out(0, IPIPOU_REASON_NO_PEER);
 	out.remote.word = *(volatile __u64 *)peer;
-	tcp = (void *)ip + out.header_length;
+	tcp = (void *)ip + header;
 	out.near = skb->ifindex != config->far_ifindex;
 	note_segments(skb, &out, tcp, end, ip->protocol);
-	way = way_of(skb, config, counters, &out, ip->protocol);
+	way = way_of(skb, config, peer, counters, &out, ip->protocol);
 	if (way != DIRECT)
 		return way == BY_FAR_END ? TC_ACT_OK : refuse_out(counters, IPIPOU_REASON_NO_ROOM);
 	if (out.length > MAX_INNER)
@@ -512,6 +578,19 @@ static __always_inline int encap(struct __sk_buff *skb)
 	if (has_checksum(config, &out))
 		out.sum = inner_sum(skb, ip, end, out.segment);
 	return wrap(skb, config, peer, counters, &out, 0);
+}
+
+static __always_inline int encap(struct __sk_buff *skb)
+{
+	struct ipipou_config *config = config_of();
+
+	if (!config)
+		return TC_ACT_SHOT;
+	if (skb->tc_index == IPIPOU_OUT_OF_TRAIN)
+		return skb->ifindex == config->far_ifindex ? out_of_train(skb, config) : TC_ACT_UNSPEC;
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return encap6(skb, config);
+	return encap4(skb, config);
 }
 
 #endif

@@ -138,6 +138,45 @@ struct {
 	__type(value, struct ipipou_bucket);
 } ipipou_formers6 SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ipipou_tag_in);
+} ipipou_tags_in SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ipipou_tag_out);
+} ipipou_tags_out SEC(".maps");
+
+/* Who has a number of the above, without its last bit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} ipipou_owners SEC(".maps");
+
+/* The library makes whole pages of it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ipipou_roamed SEC(".maps");
+
+/* A packet that a tag is made of, one for each processor: no program of ours interrupts another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ipipou_packet);
+} ipipou_packet SEC(".maps");
+
 static __always_inline void count_reason(__u32 reason)
 {
 	__u64 *count = bpf_map_lookup_elem(&ipipou_reasons, &reason);

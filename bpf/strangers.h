@@ -15,6 +15,7 @@
 #ifndef IPIPOU_STRANGERS_H
 #define IPIPOU_STRANGERS_H
 
+#include "mac1.h"
 #include "maps.h"
 #include "packet.h"
 
@@ -41,6 +42,7 @@ struct stray {
 	__u32 length;	  /* of the payload */
 	__u32 looks_like_data;
 	__u32 unusual; /* what no sender has reason to send over IPv6 */
+	__u32 refused; /* a reason and one, where it has been told that it is refused if it is to this host */
 };
 
 /* A key hint with what stands before it in a request, so that the key is at a multiple of its size. */
@@ -266,6 +268,19 @@ static __always_inline int known_within(struct __sk_buff *skb, const struct ipip
 }
 
 /*
+ * Whether there is a budget for a first message whose sender knows this server's public key. It is apart from that of
+ * all strangers, whose packets prove nothing.
+ */
+static __always_inline int init_within(const struct ipipou_config *config,
+				       struct ipipou_common *common, const struct stray *stray,
+				       __u64 now)
+{
+	return bucket_has(&common->bucket_init, &config->rate_init, now) &&
+	       source_of_within(stray, 0, &config->rate_stranger_source, now) &&
+	       bucket_take(&common->bucket_init, &config->rate_init, now);
+}
+
+/*
  * What becomes of a packet to the port that is from no admitted path. The cheapest test comes first,
  * and one source's excess does not use up the budget of all.
  */
@@ -273,6 +288,7 @@ JUDGED_ALONE int stranger(struct __sk_buff *skb, struct ipipou_config *config, s
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	struct ipipou_common *common;
+	enum init init;
 	__u32 zero = 0;
 
 	if (!skb || !config || !stray)
@@ -284,6 +300,8 @@ JUDGED_ALONE int stranger(struct __sk_buff *skb, struct ipipou_config *config, s
 		return TC_ACT_UNSPEC;
 	if (stray->unusual)
 		return refuse_in(IPIPOU_REASON_UNUSUAL);
+	if (stray->refused)
+		return refuse_in(stray->refused - 1);
 	if (!(config->flags & IPIPOU_STRANGERS))
 		return refuse_in(IPIPOU_REASON_STRANGER_CLOSED);
 	if (!may_authenticate(config, stray->length)) {
@@ -293,8 +311,15 @@ JUDGED_ALONE int stranger(struct __sk_buff *skb, struct ipipou_config *config, s
 			return refuse_in(IPIPOU_REASON_STRANGER_DATA);
 		return pass_up(skb);
 	}
+	init = init_of(skb, config, stray->payload_at, stray->length);
+	if (init == FORGED_INIT)
+		return refuse_in(IPIPOU_REASON_MAC1);
 	if (known_within(skb, config, common, stray, now))
 		return pass_up(skb);
+	if (init == MEANT_INIT)
+		return init_within(config, common, stray, now)
+			       ? pass_up(skb)
+			       : refuse_in(IPIPOU_REASON_STRANGER_SOURCE);
 	if (!bucket_has(&common->bucket_all, &config->rate_stranger_all, now))
 		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
 	if (!source_of_within(stray, 0, &config->rate_stranger_source, now))

@@ -11,7 +11,7 @@
 #ifndef IPIPOU_TRAINS_H
 #define IPIPOU_TRAINS_H
 
-#include "decap.h"
+#include "tagged.h"
 
 /* tc_index of packets between the ends of the pair that still have their outer headers. */
 #define IPIPOU_OUT_OF_TRAIN 0x6970
@@ -45,11 +45,22 @@ static __always_inline int car_of_peer(struct __sk_buff *skb, struct ipipou_conf
 	struct ipipou_counters *counters = bpf_map_lookup_elem(&ipipou_counters, &index);
 	struct ipipou_peer *peer = peer_at(index);
 
+	if (looks_tagged(config, in) && !skb->gso_size &&
+	    skb->len >= ETH_HLEN + in->headers + in->length) {
+		int fate = tagged(skb, config, index, ETH_HLEN + in->headers, in->length);
+
+		if (fate < TAG_UNKNOWN)
+			return fate;
+		return refuse_in(fate == TAG_UNKNOWN ? IPIPOU_REASON_UNKNOWN_SESSION
+						     : fate - TAG_REFUSED);
+	}
 	if (!peer || !counters)
 		return TC_ACT_SHOT;
 	if (skb->gso_size || !is_data(config, in, packet_length(config, in)) ||
 	    skb->len < ETH_HLEN + in->headers + in->length)
 		return refuse_peer(counters, IPIPOU_REASON_MALFORMED);
+	if (peer->tags_out)
+		return refuse_peer(counters, IPIPOU_REASON_UNTAGGED);
 	return data_of_peer(skb, config, index, peer, counters, in, ETH_HLEN);
 }
 

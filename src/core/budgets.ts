@@ -102,6 +102,13 @@ export const PROGRAM_RATES = {
   errorAll: { perSecond: 100, burst: 100 },
   /** What reaches the socket by no device that has a program: a client on this very host. */
   aside: { perSecond: 50, burst: 100 },
+  /** First messages of session 2 whose sender knows the server's public key: as many as of all strangers. */
+  init: { perSecond: 200, burst: 200 },
+  /**
+   * Wrong tags from elsewhere than admitted paths, of all together: at a quarter of a microsecond each, a fortieth of a
+   * processor. Beyond, a peer that has moved is not heard by its data, but by what it says.
+   */
+  tag: { perSecond: 100_000, burst: 10_000 },
 } as const satisfies Record<string, Rate>;
 
 /** The `tun` plane: what goes up to the session; the classes are those of its control-gate.ts. */

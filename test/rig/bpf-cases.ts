@@ -8,6 +8,9 @@ import { describeEncap } from './bpf-cases/encap.ts';
 import { describeFuzz } from './bpf-cases/fuzz.ts';
 import { load, reset, unload } from './bpf-cases/shared.ts';
 import { withIpv6 } from './bpf-cases/shared6.ts';
+import { describeMac1 } from './bpf-cases/mac1.ts';
+import { describeTagOwners } from './bpf-cases/tag-owners.ts';
+import { describeTags } from './bpf-cases/tags.ts';
 import { describeStrangers } from './bpf-cases/strangers.ts';
 
 /**
@@ -33,8 +36,15 @@ export function describePrograms({ fuzz }: { readonly fuzz: number }): void {
   describe('out', () => {
     describeEncap();
   });
+  describe('in, first messages of session 2', () => {
+    describeMac1();
+  });
   describe('with IPv6', () => {
     beforeAll(withIpv6);
+    describe('tags', () => {
+      describeTags();
+      describeTagOwners();
+    });
     describeFamilies();
     describeOverIpv6();
     describeInsideIpv6();

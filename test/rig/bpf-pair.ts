@@ -39,6 +39,7 @@ export const QUIET_CONFIG: Omit<ProgramConfig, 'near' | 'far' | 'nearMac'> = {
   hasHosts6: false,
   hasPrefixes6: false,
   authLengths: [73],
+  tags: false,
   rates: allRates(PLENTY),
 };
 

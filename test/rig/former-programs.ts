@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import { STRUCTS } from '../../src/adapters/planes/bpf/abi.ts';
+import { AUTH_BYTES, STRUCTS } from '../../src/adapters/planes/bpf/abi.ts';
 import {
   attachedProgram,
   attachFilter,
@@ -14,6 +14,8 @@ import {
 } from '../../src/adapters/planes/bpf/bpf-calls.ts';
 import { encodeU32host } from '../../src/core/bytes.ts';
 
+export type FormerVersion = 1 | 2 | 3;
+
 /** A hook, and the name of the program for it. */
 export type Hung = { readonly hook: Hook; readonly program: string };
 
@@ -25,12 +27,14 @@ const SIZED = new Set([
 ]);
 /** Of a struct ipipou_config, what every version begins with. */
 const COMMON_CONFIG = STRUCTS.ipipou_config.fields.rate_hint_source.offset;
+/** And what those have that know no tags; lengths of authentication are behind it. */
+const BEFORE_TAGS = STRUCTS.ipipou_config.fields.rate_init.offset;
 
 /**
  * Hangs programs of an earlier version (test/fixtures/bpf) in the places of those that are there, with what these
  * have in their maps: as if a run of that version had left them. In the namespace of the calling thread.
  */
-export function hangFormer(version: 1 | 2, hung: readonly Hung[]): void {
+export function hangFormer(version: FormerVersion, hung: readonly Hung[]): void {
   const library = libbpf();
   const file = new URL(`../fixtures/bpf/version-${version}.bpf.o.gz`, import.meta.url);
   const bytes = gunzipSync(readFileSync(file));
@@ -76,9 +80,11 @@ function mapsOf(hung: readonly Hung[]): ReadonlyMap<string, BpfMapHandle> {
 }
 
 /** A config as that version has it: as long, and of it what all have. */
-function configOf(config: Uint8Array, version: 1 | 2, { info }: BpfMapHandle): Uint8Array {
+function configOf(config: Uint8Array, version: FormerVersion, { info }: BpfMapHandle): Uint8Array {
   const value = new Uint8Array(info.valueSize);
-  value.set(version === 1 ? config.subarray(0, COMMON_CONFIG) : config);
+  value.set(config.subarray(0, version === 1 ? COMMON_CONFIG : BEFORE_TAGS));
+  const lengths = config.subarray(-AUTH_BYTES);
+  if (version > 1) value.set(lengths, value.length - lengths.length);
   value.set(encodeU32host(version), STRUCTS.ipipou_config.fields.abi_version.offset);
   return value;
 }

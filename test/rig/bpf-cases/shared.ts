@@ -52,7 +52,7 @@ export function loaded(): Programs {
 
 /** Loads the programs, with budgets that nobody has used. */
 export function load(ipv6: LoadOptions['ipv6'] = { outside: false, inside: false }): void {
-  programs = loadPrograms({ maxPeers: 8, ipv6 });
+  programs = loadPrograms({ maxPeers: 8, ipv6, tags: { receive: 16, send: 16 } });
 }
 
 export function unload(): void {

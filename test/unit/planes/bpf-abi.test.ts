@@ -8,6 +8,8 @@ import {
   readNumber,
   structLayout,
 } from '../../../src/adapters/planes/bpf/struct-layout.ts';
+import { MAX_TAGGED_LENGTH, TAG_LENGTH, TAG_TYPE } from '../../../src/core/tag/layout.ts';
+import { WINDOW_COUNTERS } from '../../../src/core/tag/window.ts';
 
 /* bpf/abi.h and src/adapters/planes/bpf/abi.ts say the same. */
 
@@ -105,6 +107,15 @@ describe('the ABI header', () => {
       IPIPOU_HINT_AT: abi.HINT_AT,
       IPIPOU_HINT_TYPE: abi.HINT_TYPE,
       IPIPOU_PASSED: abi.PASSED,
+      IPIPOU_TAG_LENGTH: TAG_LENGTH,
+      IPIPOU_TAG_HEADER: TAG_TYPE.header,
+      IPIPOU_TAG_FULL: TAG_TYPE.full,
+      IPIPOU_TAG_MAX: MAX_TAGGED_LENGTH,
+      IPIPOU_TAG_WORDS: abi.TAG_WORDS,
+      IPIPOU_WINDOW_COUNTERS: WINDOW_COUNTERS,
+      IPIPOU_WINDOW_WORDS: abi.WINDOW_WORDS,
+      IPIPOU_INIT_LENGTH: abi.INIT_LENGTH,
+      IPIPOU_MAC1_AT: abi.MAC1_AT,
       IPIPOU_REASONS: abi.REASONS.length,
     });
   });
@@ -119,12 +130,14 @@ describe('the ABI header', () => {
       name,
       { key: sizeOf(key), value: sizeOf(value) },
     ]);
-    const known = Object.entries(abi.MAPS).map(([name, { key, value }]) => [name, { key, value }]);
+    const known = Object.entries(abi.MAPS)
+      .filter(([name]) => name !== 'ipipou_roamed')
+      .map(([name, { key, value }]) => [name, { key, value }]);
     expect(Object.fromEntries(shapes)).toEqual(Object.fromEntries(known));
   });
 
   test('has what is taken over from programs of version 1 where they have it', () => {
-    expect(abi.ADOPTED_VERSIONS).toEqual([1, 2, abi.ABI_VERSION]);
+    expect(abi.ADOPTED_VERSIONS).toEqual([1, 2, 3, abi.ABI_VERSION]);
     const offsets = (name: 'ipipou_peer' | 'ipipou_path' | 'ipipou_counters'): object => {
       const { size, fields } = abi.STRUCTS[name];
       const places = Object.entries(fields).map(([field, { offset }]) => [field, offset]);
@@ -133,7 +146,7 @@ describe('the ABI header', () => {
     expect(abi.STRUCTS.ipipou_config.fields.abi_version.offset).toBe(0);
     expect(offsets('ipipou_peer')).toEqual({
       ...{ size: 32, remote_ip: 0, remote_port: 4, inner_mtu: 6, local_ip: 8, outer_ifindex: 12 },
-      ...{ flags: 16, reserved: 20, inner_ip: 24, tag: 28 },
+      ...{ flags: 16, tags_out: 20, inner_ip: 24, tag: 28 },
     });
     expect(offsets('ipipou_path')).toEqual({
       ...{ size: 12, local_ip: 0, remote_ip: 4, remote_port: 8, reserved: 10 },

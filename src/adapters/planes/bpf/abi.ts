@@ -4,12 +4,13 @@
  */
 import type { Family, OuterIp, InnerIp } from '../../../core/addr.ts';
 import type { PROGRAM_RATES, Rate } from '../../../core/budgets.ts';
+import { TAG_KEY_LENGTH } from '../../../core/tag/types.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import { structLayout } from './struct-layout.ts';
 
-export const ABI_VERSION = 3;
-/** Versions whose running programs are taken over: what is taken is the same in all, but for peers over IPv6. */
-export const ADOPTED_VERSIONS: readonly number[] = [1, 2, ABI_VERSION];
+export const ABI_VERSION = 4;
+/** Versions whose running programs are taken over: what is taken is the same in all, but for peers over IPv6, and tags. */
+export const ADOPTED_VERSIONS: readonly number[] = [1, 2, 3, ABI_VERSION];
 
 export const CONFIG_FLAGS = {
   IPIPOU_UDP_CHECKSUM: 1,
@@ -23,6 +24,8 @@ export const CONFIG_FLAGS = {
   IPIPOU_OUTSIDE6: 512,
   IPIPOU_INSIDE4: 1024,
   IPIPOU_INSIDE6: 2048,
+  IPIPOU_TAGS: 4096,
+  IPIPOU_MAC1: 8192,
 } as const;
 
 export const PEER_FLAGS = { IPIPOU_PEER_ADMITTED: 1, IPIPOU_PEER_ANY_SOURCE: 2 } as const;
@@ -35,6 +38,11 @@ export const MAX_SOURCES = 4096;
 export const MAX_FORMERS = 4096;
 export const HINT_AT = 73;
 export const HINT_TYPE = 1;
+export const TAG_WORDS = 386;
+export const WINDOW_WORDS = 65;
+/** The first message of session 2, and where in it its mac1 is. */
+export const INIT_LENGTH = 200;
+export const MAC1_AT = 168;
 export const PASSED = 26_993;
 
 /** Keys of the map of reasons, in order; the last is no refusal. */
@@ -57,6 +65,14 @@ export const REASONS = [
   'unusual',
   'no-ipv6',
   'not-ipv6',
+  'untagged',
+  'unknown-session',
+  'level',
+  'bad-tag',
+  'replayed',
+  'stranger-tag',
+  'mac1',
+  'exhausted',
   'passed-up',
 ] as const;
 export type Reason = (typeof REASONS)[number];
@@ -88,6 +104,9 @@ export const STRUCTS = {
     rate_error_peer: 16,
     rate_error_all: 16,
     rate_aside: 16,
+    rate_init: 16,
+    rate_tag: 16,
+    mac1_key: 16,
     auth_lengths: AUTH_BYTES,
   }),
   ipipou_peer: structLayout({
@@ -97,7 +116,7 @@ export const STRUCTS = {
     local_ip: 'be32',
     outer_ifindex: 'u32',
     flags: 'u32',
-    reserved: 'u32',
+    tags_out: 'u32',
     inner_ip: 'be32',
     tag: 'u32',
   }),
@@ -108,7 +127,9 @@ export const STRUCTS = {
     tx_bytes: 'u64',
     tx_refused: 'u64',
     last_cut: 'u64',
-    reserved_tx: 32,
+    tag_failures: 'u64',
+    replays: 'u64',
+    reserved_tx: 16,
     rx_packets: 'u64',
     rx_bytes: 'u64',
     rx_refused: 'u64',
@@ -117,6 +138,32 @@ export const STRUCTS = {
     peer_bucket: 'u64',
     last_train: 'u64',
     error_bucket: 'u64',
+  }),
+  ipipou_tag_key: structLayout({ siphash: 16, nh: 4 * TAG_WORDS }),
+  ipipou_tag_in: structLayout({
+    owner: 'u32',
+    type: 'u32',
+    newest: 'u64',
+    window: 8 * WINDOW_WORDS,
+    told_at: 'u64',
+    told: 'u64',
+    key: TAG_KEY_LENGTH,
+  }),
+  ipipou_tag_out: structLayout({
+    head: 'u32',
+    reserved: 'u32',
+    counter: 'u64',
+    key: TAG_KEY_LENGTH,
+  }),
+  ipipou_packet: structLayout({ bytes: 2048 }),
+  ipipou_roamed: structLayout({
+    owner: 'u32',
+    ipv6: 'u32',
+    local_ip: 16,
+    remote_ip: 16,
+    remote_port: 'be16',
+    reserved: 'u16',
+    reserved2: 'u32',
   }),
   ipipou_path: structLayout({
     local_ip: 'be32',
@@ -139,6 +186,8 @@ export const STRUCTS = {
     bucket_errors: 'u64',
     bucket_lost: 'u64',
     bucket_aside: 'u64',
+    bucket_init: 'u64',
+    bucket_tag: 'u64',
     here: 'u64',
     here6: 16,
     here6_seal: 'u64',
@@ -148,9 +197,10 @@ export const STRUCTS = {
 /**
  * What a map has room for: `fixed` is as its declaration says, `peers` and `inner` are for peers and for their
  * inner addresses. Those of IPv6 stay as small as can be in a tunnel that has none there; the last are as many
- * as the `fixed` ones of IPv4.
+ * as the `fixed` ones of IPv4. What is for tags stays as small in a tunnel that has had none.
  */
-export type Room = 'fixed' | 'peers' | 'inner' | 'places6' | 'peers6' | 'inner6' | 'sources6';
+export type Room =
+  'fixed' | 'peers' | 'inner' | 'places6' | 'peers6' | 'inner6' | 'sources6' | 'tagsIn' | 'tagsOut';
 
 type MapShape = { readonly key: number; readonly value: number; readonly room: Room };
 
@@ -182,6 +232,11 @@ export const MAPS = {
   },
   ipipou_hints: { key: 8, value: STRUCTS.ipipou_hint.size, room: 'peers' },
   ipipou_common: { key: 4, value: STRUCTS.ipipou_common.size, room: 'fixed' },
+  ipipou_tags_in: { key: 4, value: STRUCTS.ipipou_tag_in.size, room: 'tagsIn' },
+  ipipou_tags_out: { key: 4, value: STRUCTS.ipipou_tag_out.size, room: 'tagsOut' },
+  ipipou_owners: { key: 4, value: 4, room: 'tagsOut' },
+  ipipou_roamed: { key: 0, value: 0, room: 'fixed' },
+  ipipou_packet: { key: 4, value: STRUCTS.ipipou_packet.size, room: 'fixed' },
 } as const satisfies Readonly<Record<string, MapShape>>;
 export type MapName = keyof typeof MAPS;
 export const MAP_NAMES = Object.keys(MAPS) as readonly MapName[];
@@ -226,6 +281,10 @@ export type ProgramConfig = {
   readonly hasPrefixes6: boolean;
   /** UDP payload lengths of authentication packets, each below 1536. */
   readonly authLengths: readonly number[];
+  /** Whether there is room for tags. */
+  readonly tags: boolean;
+  /** What first messages of session 2 are tested under; undefined = they are not. */
+  readonly mac1Key?: Uint8Array | undefined;
   readonly rates: Readonly<Record<keyof typeof PROGRAM_RATES, Rate>>;
 };
 
@@ -241,6 +300,8 @@ export type ProgramPeer = {
   readonly anySource: boolean;
   /** One of its inner addresses, of IPv4, the commonest: its packets need no look-up. */
   readonly innerIp: InnerIp | undefined;
+  /** What its packets are tagged by (the map of keys to send under); 0, the default: they carry no tags. */
+  readonly tagsOut?: number | undefined;
   /** A hash of the peer's name, by which a later run knows whose slot it is; 0 by default. */
   readonly tag?: number | undefined;
 };
@@ -254,4 +315,6 @@ export type ProgramCounters = {
   readonly txRefused: bigint;
   /** CLOCK_MONOTONIC in nanoseconds when data came last; 0 = never. */
   readonly lastHeard: bigint;
+  readonly tagFailures: bigint;
+  readonly replays: bigint;
 };

@@ -34,6 +34,7 @@ const MAP_INFO = structLayout({
   ...{ type: 'u32', id: 'u32', key_size: 'u32', value_size: 'u32', max_entries: 'u32' },
   ...{ map_flags: 'u32', name: 16 },
 });
+const BPF_NOEXIST = 1n;
 /** No program of ours has more maps. */
 const MAX_MAP_IDS = 64;
 
@@ -205,6 +206,15 @@ export class BpfMapHandle implements Disposable {
   set(key: Uint8Array, value: Uint8Array): void {
     checkedBpf(
       libbpf().bpf_map_update_elem(this.fd, key, value, 0n),
+      'BPF_MAP_UPDATE_ELEM',
+      `map ${this.info.name}`,
+    );
+  }
+
+  /** Adds an entry, whole at once; EEXIST where there is one. */
+  add(key: Uint8Array, value: Uint8Array): void {
+    checkedBpf(
+      libbpf().bpf_map_update_elem(this.fd, key, value, BPF_NOEXIST),
       'BPF_MAP_UPDATE_ELEM',
       `map ${this.info.name}`,
     );

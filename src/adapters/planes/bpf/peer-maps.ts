@@ -26,6 +26,8 @@ import type { Ends } from './tunnel-pair.ts';
 export type Fixed = {
   readonly config: TunnelConfig;
   readonly authLengths: ReadonlySet<number>;
+  /** What first messages of session 2 are tested under, if anything. */
+  readonly mac1Key: () => Uint8Array | undefined;
   /** Of outer packets: the TTL, or hop limit. */
   readonly ttl: Readonly<Record<Family, number>>;
   /** Families that the tunnel has a port in. */
@@ -261,6 +263,8 @@ export class PeerMaps implements Disposable {
       hasHosts6: ipv6.hosts > 0,
       hasPrefixes6: ipv6.prefixes > 0,
       authLengths: [...authLengths],
+      tags: this.programs.tags.haveRoom,
+      mac1Key: this.#fixed.mac1Key(),
       rates: PROGRAM_RATES,
     });
   }

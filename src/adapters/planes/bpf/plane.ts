@@ -57,6 +57,7 @@ export class BpfPlane implements DataPlane {
   readonly #installation: Installation;
   readonly #ways: Ways;
   readonly #authLengths: Set<number>;
+  #mac1Key: Uint8Array | undefined;
   readonly #outside: readonly Family[];
   readonly #carried: Carried;
   readonly #undo = new UndoStack();
@@ -73,6 +74,7 @@ export class BpfPlane implements DataPlane {
     const { config, authLengths, log } = context;
     this.#context = context;
     this.#authLengths = new Set(authLengths);
+    this.#mac1Key = context.mac1Key;
     this.#carried = {
       ipv4: carries(config.inner, 'ipv4'),
       ipv6: carries(config.inner, 'ipv6'),
@@ -90,6 +92,7 @@ export class BpfPlane implements DataPlane {
     this.#route = openRouteNetlink();
     const fixed: Fixed = {
       ...{ config, authLengths: this.#authLengths, outside: this.#outside },
+      mac1Key: () => this.#mac1Key,
       ttl: { ipv4: defaultTtl('ipv4'), ipv6: defaultTtl('ipv6') },
     };
     this.#installation = new Installation(context, this.#route, { fixed, socket: this.#socket });
@@ -188,9 +191,10 @@ export class BpfPlane implements DataPlane {
     });
   }
 
-  async watch(lengths: readonly number[]): Promise<void> {
+  async watch(lengths: readonly number[], mac1Key = this.#mac1Key): Promise<void> {
     await this.#serial.run(async () => {
       for (const length of lengths) this.#authLengths.add(length);
+      this.#mac1Key = mac1Key;
       this.#running().writeConfig();
     });
   }
@@ -212,10 +216,13 @@ export class BpfPlane implements DataPlane {
     const maps = this.#running();
     const peer = maps.peers.get(id);
     if (!peer) return NOTHING;
-    const { rxPackets, rxBytes, txPackets, txBytes, lastHeard } = maps.programs.entries.counters(
-      peer.index,
-    );
-    return { rxPackets, rxBytes, txPackets, txBytes, heardAt: sinceStart(lastHeard) };
+    const {
+      lastHeard,
+      rxRefused: _,
+      txRefused: __,
+      ...counts
+    } = maps.programs.entries.counters(peer.index);
+    return { ...counts, heardAt: sinceStart(lastHeard) };
   }
 
   async describe(): Promise<PlaneDescription> {

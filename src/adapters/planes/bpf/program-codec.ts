@@ -10,7 +10,15 @@ import {
   type Path,
   type Prefix,
 } from '../../../core/addr.ts';
-import { encodeU32host, getU32host } from '../../../core/bytes.ts';
+import { encodeU32host, getU32be, getU32host } from '../../../core/bytes.ts';
+import {
+  encodeTagHeader,
+  levelOf,
+  MAX_TAG_INDEX,
+  TAG_LENGTH,
+  TAG_TYPE,
+} from '../../../core/tag/layout.ts';
+import type { TagKey, TagLevel } from '../../../core/tag/types.ts';
 import { ifIndex, port } from '../../../core/units.ts';
 import type { Rate } from '../../../core/budgets.ts';
 import {
@@ -42,6 +50,8 @@ export function encodeConfig(config: ProgramConfig): Uint8Array {
     IPIPOU_OUTSIDE6: config.outside.includes('ipv6'),
     IPIPOU_INSIDE4: config.inside.includes('ipv4'),
     IPIPOU_INSIDE6: config.inside.includes('ipv6'),
+    IPIPOU_TAGS: config.tags,
+    IPIPOU_MAC1: config.mac1Key !== undefined,
   });
   return encodeStruct(STRUCTS.ipipou_config, {
     abi_version: ABI_VERSION,
@@ -64,6 +74,9 @@ export function encodeConfig(config: ProgramConfig): Uint8Array {
     rate_error_peer: encodeRate(config.rates.errorPeer),
     rate_error_all: encodeRate(config.rates.errorAll),
     rate_aside: encodeRate(config.rates.aside),
+    rate_init: encodeRate(config.rates.init),
+    rate_tag: encodeRate(config.rates.tag),
+    mac1_key: config.mac1Key ?? new Uint8Array(STRUCTS.ipipou_config.fields.mac1_key.size),
     auth_lengths: encodeLengths(config.authLengths),
   });
 }
@@ -101,6 +114,7 @@ export function encodePeer(peer: ProgramPeer, place: number | undefined): Uint8A
     outer_ifindex: peer.outerDevice,
     flags:
       PEER_FLAGS.IPIPOU_PEER_ADMITTED | (peer.anySource ? PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE : 0),
+    tags_out: peer.tagsOut ?? 0,
     inner_ip: encodeIpv4(peer.innerIp ?? ANY),
     tag: peer.tag ?? 0,
   };
@@ -160,6 +174,7 @@ export function decodePeer(
     innerMtu: readNumber(layout, bytes, 'inner_mtu'),
     outerDevice: ifIndex(readNumber(layout, bytes, 'outer_ifindex')),
     anySource: (flags & PEER_FLAGS.IPIPOU_PEER_ANY_SOURCE) !== 0,
+    tagsOut: readNumber(layout, bytes, 'tags_out'),
     innerIp: known(decodeInnerIpv4(readBytes(layout, bytes, 'inner_ip'))),
     tag: readNumber(layout, bytes, 'tag'),
   };
@@ -198,6 +213,8 @@ export function decodeCounters(bytes: Uint8Array): ProgramCounters {
     txBytes: read('tx_bytes'),
     txRefused: read('tx_refused'),
     lastHeard: read('last_heard'),
+    tagFailures: read('tag_failures'),
+    replays: read('replays'),
   };
 }
 
@@ -238,4 +255,53 @@ export function encodePrefixKey(prefix: Prefix): Uint8Array {
 export function encodeSourceKey(source: OuterIp): Uint8Array {
   const bytes = encodeIp(source);
   return familyOf(source) === 'ipv4' ? bytes : bytes.subarray(0, STRUCTS.ipipou_net6.size);
+}
+
+/** The key of a session in the map of keys to receive under: its index as it is on the wire. */
+export function encodeSessionKey(index: number): Uint8Array {
+  return Uint8Array.of(index >> 16, (index >> 8) & 0xff, index & 0xff, 0);
+}
+
+export function decodeSessionKey(bytes: Uint8Array): number {
+  return getU32be(bytes, 0) >>> 8;
+}
+
+/** An entry of a session that nothing has come of. */
+export function encodeTagIn(owner: number, level: TagLevel, key: Uint8Array): Uint8Array {
+  return encodeStruct(STRUCTS.ipipou_tag_in, { owner, type: TAG_TYPE[level], key });
+}
+
+export function decodeTagIn(bytes: Uint8Array): {
+  readonly owner: number;
+  readonly level: TagLevel | undefined;
+  readonly key: Uint8Array;
+} {
+  const layout = STRUCTS.ipipou_tag_in;
+  return {
+    owner: readNumber(layout, bytes, 'owner'),
+    level: levelOf(readNumber(layout, bytes, 'type')),
+    key: readBytes(layout, bytes, 'key'),
+  };
+}
+
+/** What packets are sent under; nothing has been sent yet. */
+export function encodeTagOut(level: TagLevel, { index, key }: TagKey): Uint8Array {
+  const head = new Uint8Array(TAG_LENGTH);
+  encodeTagHeader({ level, index, counter: 1 }, head);
+  return encodeStruct(STRUCTS.ipipou_tag_out, { head: getU32host(head, 0), counter: 1n, key });
+}
+
+export function decodeTagOut(bytes: Uint8Array): TagKey & {
+  readonly level: TagLevel | undefined;
+  /** Of the next packet. */
+  readonly counter: bigint;
+} {
+  const layout = STRUCTS.ipipou_tag_out;
+  const head = getU32be(encodeU32host(readNumber(layout, bytes, 'head')), 0);
+  return {
+    level: levelOf(head >>> 24),
+    index: head & MAX_TAG_INDEX,
+    key: readBytes(layout, bytes, 'key'),
+    counter: readBigint(layout, bytes, 'counter'),
+  };
 }

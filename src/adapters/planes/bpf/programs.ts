@@ -41,6 +41,7 @@ import {
 } from './program-codec.ts';
 import { PeerEntries } from './peer-entries.ts';
 import { Places, SPARE_PLACES } from './places.ts';
+import { TagMaps, type TagRoom } from './tag-maps.ts';
 
 /** The compiled programs, as they were built last. */
 export function objectFile(): string {
@@ -58,7 +59,14 @@ export type LoadOptions = {
   readonly maxInner?: number;
   /** Where there is room for IPv6: for peers that are reached over it, and for what they have inside. */
   readonly ipv6?: { readonly outside: boolean; readonly inside: boolean };
+  /** Keys of tags that there is room for, in each direction; none by default. */
+  readonly tags?: TagRoom | undefined;
+  /** Maps of other programs that these go on with, instead of their own. */
+  readonly shared?: SharedMaps | undefined;
 };
+
+/** The maps that count what was sent under a key and what has come: two of them would let each be twice. */
+export type SharedMaps = Readonly<Record<'ipipou_tags_in' | 'ipipou_tags_out', BpfMapHandle>>;
 
 /**
  * Loads the programs into the kernel, with maps of their own, attached nowhere yet. Throws KernelError
@@ -66,7 +74,13 @@ export type LoadOptions = {
  */
 export function loadPrograms(options: LoadOptions): Programs {
   const room = roomOf(options);
+  const shared: Partial<Record<MapName, BpfMapHandle>> = options.shared ?? {};
   return load((name, map) => {
+    const other = shared[name];
+    if (other) {
+      checkedBpf(libbpf().bpf_map__reuse_fd(map, other.fd), 'bpf_map__reuse_fd', `map ${name}`);
+      return;
+    }
     const entries = room[MAPS[name].room];
     if (entries === undefined) return;
     const set = libbpf().bpf_map__set_max_entries(map, entries);
@@ -79,6 +93,7 @@ function roomOf({
   maxPeers,
   maxInner = Math.max(2 * maxPeers, 16),
   ipv6 = { outside: false, inside: false },
+  tags,
 }: LoadOptions): Readonly<Record<Room, number | undefined>> {
   return {
     fixed: undefined,
@@ -88,6 +103,8 @@ function roomOf({
     peers6: ipv6.outside ? maxPeers : undefined,
     inner6: ipv6.inside ? maxInner : undefined,
     sources6: ipv6.outside ? MAX_FORMERS : undefined,
+    tagsIn: tags?.receive,
+    tagsOut: tags?.send,
   };
 }
 
@@ -146,6 +163,8 @@ export class Programs implements Disposable {
   readonly entries: PeerEntries;
   /** Indexes of peers are below this. */
   readonly maxPeers: number;
+  /** The keys of peers' tags. */
+  readonly tags: TagMaps;
   readonly #places: Places;
 
   constructor(owned: DescriptorSet) {
@@ -156,6 +175,11 @@ export class Programs implements Disposable {
       ipipou_counters: this.#map('ipipou_counters'),
       ipipou_ends6: this.#map('ipipou_ends6'),
       ipipou_paths6: this.#map('ipipou_paths6'),
+    });
+    this.tags = new TagMaps({
+      ipipou_tags_in: this.#map('ipipou_tags_in'),
+      ipipou_tags_out: this.#map('ipipou_tags_out'),
+      ipipou_owners: this.#map('ipipou_owners'),
     });
     this.#places = new Places(this.#map('ipipou_ends6').info.maxEntries);
     this.maxPeers = this.#map('ipipou_peers').info.maxEntries;
@@ -171,6 +195,11 @@ export class Programs implements Disposable {
   /** Puts a program into a hook, in the place of ours that is there. */
   attach(hook: Hook, name: ProgramName): { readonly madeQdisc: boolean } {
     return attachFilter(hook, this.descriptor(name));
+  }
+
+  /** The descriptor of the ring in which the programs tell of packets from elsewhere, which stays this object's. */
+  get roamed(): number {
+    return this.#map('ipipou_roamed').fd;
   }
 
   configure(config: ProgramConfig): void {
