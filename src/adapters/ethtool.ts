@@ -40,15 +40,18 @@ export function ethtool(device: string, operation: string, command: number, data
  * KernelError (exit `link`) when there is no such device, or no such feature in this kernel.
  */
 export function setFeature(device: string, name: string, on: boolean): void {
-  const bit = featureNames(device).indexOf(name);
+  const names = featureNames(device);
+  const bit = names.indexOf(name);
   if (bit < 0) {
     const subject = `link ${device}`;
     throw new KernelError('link', { operation: 'ETHTOOL_GSTRINGS', errno: 'ENOENT', subject });
   }
-  const blocks = Math.floor(bit / BLOCK_BITS) + 1;
-  const mask = (1 << (bit % BLOCK_BITS)) >>> 0;
-  const others = Array.from({ length: 2 * (blocks - 1) }, () => 0);
-  const request = words(ETHTOOL_SFEATURES, blocks, ...others, mask, on ? mask : 0);
+  // The kernel takes all blocks that it has, or none.
+  const blocks = Array.from({ length: Math.ceil(names.length / BLOCK_BITS) }, (_, block) => {
+    const mask = block === Math.floor(bit / BLOCK_BITS) ? (1 << (bit % BLOCK_BITS)) >>> 0 : 0;
+    return [mask, on ? mask : 0];
+  });
+  const request = words(ETHTOOL_SFEATURES, blocks.length, ...blocks.flat());
   exchange(device, 'ETHTOOL_SFEATURES', request);
 }
 

@@ -44,8 +44,9 @@ export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {
       await eventually(async () => {
         expect(await a.counters()).toMatchObject(counts);
       });
-      const { heardAt: _, ...rest } = await b.counters();
+      const { heardAt: _, tagFailures, replays, ...rest } = await b.counters();
       expect(rest).toEqual(counts);
+      expect([tagFailures ?? 0n, replays ?? 0n]).toEqual([0n, 0n]);
       await expectHeardSince(b, opened);
       expect(await b.describePeer()).toMatchObject({
         ...counts,

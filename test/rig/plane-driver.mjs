@@ -25,6 +25,7 @@ const listener = {
     if (admitSenders) await plane.admit('default', { path: packet.path });
   },
   outerError: (error) => tell({ event: 'outerError', error }),
+  roamed: (peer, path) => tell({ event: 'roamed', peer, path }),
   disturbed: (what, repaired) => tell({ event: 'disturbed', what, repaired }),
   failed: (error) => tell({ event: 'failed', message: error.message }),
 };
@@ -50,7 +51,7 @@ const calls = {
   clean: (config) => factory.clean({ config, journal, log }),
   configure: (peers) => plane.configure(peers),
   remove: (peers) => plane.remove(peers),
-  admit: ({ peer, path }) => plane.admit(peer, { path }),
+  admit: ({ peer, ...properties }) => plane.admit(peer, properties),
   /** Milliseconds that it took to admit them all. */
   async admitAll(admissions) {
     const from = performance.now();

@@ -15,6 +15,7 @@ import {
   type Proof,
   type TunnelConfig,
 } from '../../src/core/config/tunnel-config.ts';
+import type { TagKeys } from '../../src/core/tag/types.ts';
 import { port, seconds } from '../../src/core/units.ts';
 import { ALL_OFFLOADS, type Offloads } from '../../src/adapters/planes/tun/offloads.ts';
 import type {
@@ -37,6 +38,7 @@ const MODULES = path.resolve(import.meta.dirname, '../../.cache/modules');
 export type PlaneEvent =
   | ({ readonly event: 'packet' } & ControlPacket)
   | { readonly event: 'outerError'; readonly error: OuterError }
+  | { readonly event: 'roamed'; readonly peer: PeerId; readonly path: Path }
   | { readonly event: 'disturbed'; readonly what: string; readonly repaired: boolean }
   | { readonly event: 'failed'; readonly message: string }
   | {
@@ -164,8 +166,8 @@ export class PlaneHost implements AsyncDisposable {
     await this.#ask('remove', peers);
   }
 
-  async admit(where: Path, peer: PeerId = DEFAULT_PEER): Promise<void> {
-    await this.#ask('admit', { peer, path: where });
+  async admit(where: Path, peer: PeerId = DEFAULT_PEER, tags?: TagKeys): Promise<void> {
+    await this.#ask('admit', { peer, path: where, tags });
   }
 
   /** Milliseconds that it took. */
@@ -254,6 +256,11 @@ export class PlaneHost implements AsyncDisposable {
 
   async descriptors(): Promise<readonly string[]> {
     return (await this.#ask('descriptors')) as readonly string[];
+  }
+
+  /** Paths from elsewhere that tagged packets have come on so far. */
+  roamed(): readonly Path[] {
+    return this.events.flatMap((event) => (event.event === 'roamed' ? [event.path] : []));
   }
 
   /** Control packets heard so far. */

@@ -48,3 +48,10 @@ export function preparePair(near: string, far: string): void {
   for (const end of [near, far]) ethtool(end, 'ETHTOOL_STSO', ETHTOOL_STSO, 0);
   setFeature(near, 'tx-udp-segmentation', false);
 }
+
+/** Lets the kernel fill in checksums of what a device is to send, where it leaves them to devices by default. */
+export function withChecksums(device: string): void {
+  for (const feature of ['tx-checksum-ip-generic', 'tx-checksum-sctp']) {
+    setFeature(device, feature, false);
+  }
+}

@@ -8,8 +8,9 @@ import { openTrafficControl, type TrafficControl } from '../../netlink/tc.ts';
 import { findAdoptable, type Adoptable } from './adoption.ts';
 import { Attachments, type AttachFailure } from './attachments.ts';
 import type { ControlSockets } from './control-socket.ts';
-import { preparePair } from './devices.ts';
-import { PeerMaps, type Fixed, type Inheritance } from './peer-maps.ts';
+import { preparePair, withChecksums } from './devices.ts';
+import { recognize, type Inheritance } from './inheritance.ts';
+import { PeerMaps, type Fixed } from './peer-maps.ts';
 import { asTold, type Peer } from './peer-table.ts';
 import type { AttachedRecord, BpfRecord } from './record.ts';
 import { TunnelPair, type Ends, type Sizes } from './tunnel-pair.ts';
@@ -33,6 +34,8 @@ export class Installation {
   readonly #pair: TunnelPair;
   readonly #attachments: Attachments;
   #stands: Stands | undefined;
+  /** Whether the tunnel device fills checksums in. */
+  #filled = false;
 
   constructor(
     context: PlaneContext,
@@ -104,11 +107,12 @@ export class Installation {
     this.#record(this.#attachments.outer);
     const ends = adopted?.ends ?? (await this.#pair.make());
     undo.push('tunnel device', () => this.#pair.remove());
-    preparePair(this.#pair.name, this.#pair.farName);
-    const maps = PeerMaps.load(this.#fixed, ends, peers);
+    this.#prepare();
+    if (adopted?.entries.tags) this.fillChecksums();
+    const maps = PeerMaps.load(this.#fixed, ends, peers, adopted?.entries.tags ?? 'none');
     this.#stands = { maps, ends };
     undo.push('programs', () => this.release());
-    const inheritance = adopted && (await maps.recognize(adopted.entries));
+    const inheritance = adopted && (await recognize(adopted.entries, maps, this.#fixed));
     if (inheritance) await maps.inherit(inheritance);
     return inheritance?.paths ?? new Map();
   }
@@ -123,12 +127,16 @@ export class Installation {
   }
 
   /** Programs with more room inherit everything and take the places of these. Rejects with all as it was. */
-  async enlarge(more: readonly PlanePeer[]): Promise<void> {
+  async enlarge(more: readonly PlanePeer[], tags: 'for tags' | 'for peers'): Promise<void> {
     const stands = this.#standing();
     const old = stands.maps;
+    // Nobody's counter or window may be in two maps, so the room for keys grows while there are none.
+    const keys = old.programs.tags;
+    const sharedTags = keys.isEmpty ? 'room' : keys.shared;
+    const wanted = tags === 'for tags' || keys.haveRoom ? sharedTags : 'none';
     const all = new Map([...old.peers.all()].map((peer) => [peer.id, asTold(peer)]));
     for (const peer of more) all.set(peer.id, peer);
-    const larger = PeerMaps.load(this.#fixed, stands.ends, [...all.values()]);
+    const larger = PeerMaps.load(this.#fixed, stands.ends, [...all.values()], wanted);
     try {
       await larger.succeed(old);
       this.#attachments.attachPair(larger.programs, stands.ends);
@@ -142,6 +150,18 @@ export class Installation {
     stands.maps = larger;
     old[Symbol.dispose]();
     this.#context.log('info', 'maps enlarged', { peers: larger.programs.maxPeers });
+  }
+
+  /** From now on the tunnel device sends packets with all checksums in them: what is tagged must be as it arrives. */
+  fillChecksums(): void {
+    if (this.#filled) return;
+    withChecksums(this.#pair.name);
+    this.#filled = true;
+  }
+
+  #prepare(): void {
+    preparePair(this.#pair.name, this.#pair.farName);
+    if (this.#filled) withChecksums(this.#pair.name);
   }
 
   #putBack(maps: PeerMaps, ends: Ends): void {
@@ -199,7 +219,7 @@ export class Installation {
 
   async #makeAgain(stands: Stands): Promise<void> {
     stands.ends = await this.#pair.make();
-    preparePair(this.#pair.name, this.#pair.farName);
+    this.#prepare();
     stands.maps.setEnds(stands.ends);
     this.#attachments.attachPair(stands.maps.programs, stands.ends);
   }

@@ -1,13 +1,25 @@
+import { HOST_IS_LITTLE_ENDIAN } from '../../../core/bytes.ts';
 import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 
 /** Every bound of the bpf plane on one page, but for those of bpf/abi.h and the rates (core/budgets.ts). */
 
-export const CAPABILITIES: PlaneCapabilities = { maxPeers: undefined, integrity: ['none'] };
+/** The programs hash words of packets as they are (bpf/siphash.h). */
+export const CAPABILITIES: PlaneCapabilities = {
+  maxPeers: undefined,
+  integrity: HOST_IS_LITTLE_ENDIAN ? ['none', 'header', 'full'] : ['none'],
+};
 
 /** Peers that there is room for without making the maps anew; 170 bytes of kernel memory each, 280 with IPv6. */
 export const MIN_CAPACITY = 256;
 /** Room beyond the peers that are known when the maps are made. */
 export const HEADROOM = 1.25;
+
+/**
+ * Keys of tags to receive under that there is room for, and half as many to send under: at least so many, and for each
+ * peer. Room alone costs 16 bytes; a key to receive under takes 2.2 KB, one to send under 1.7 KB.
+ */
+export const MIN_TAG_ROOM = 16_384;
+export const TAG_ROOM_PER_PEER = 8;
 
 /** Control packets handled between turns of the event loop. */
 export const PACKETS_PER_TURN = 32;

@@ -1,7 +1,14 @@
 import { familyOf, type Path } from '../../../core/addr.ts';
 import { encodeU32host, getU32host } from '../../../core/bytes.ts';
-import { ADOPTED_VERSIONS, MAPS, type ProgramCounters, type ProgramPeer } from './abi.ts';
+import {
+  ABI_VERSION,
+  ADOPTED_VERSIONS,
+  MAPS,
+  type ProgramCounters,
+  type ProgramPeer,
+} from './abi.ts';
 import { attachedProgram, mapIdsOf, openMap, type BpfMapHandle, type Hook } from './bpf-calls.ts';
+import type { SharedMaps } from './programs.ts';
 import {
   decodeAbiVersion,
   decodeCounters,
@@ -78,9 +85,13 @@ export class PeerEntries {
 export class FormerEntries extends PeerEntries implements Disposable {
   readonly #owned: OpenMaps;
 
-  constructor(owned: OpenMaps, maps: EntryMaps) {
+  /** The keys of tags that go on, if there are any. */
+  readonly tags: SharedMaps | undefined;
+
+  constructor(owned: OpenMaps, maps: EntryMaps, tags: SharedMaps | undefined) {
     super(maps);
     this.#owned = owned;
+    this.tags = tags;
   }
 
   [Symbol.dispose](): void {
@@ -121,15 +132,23 @@ class OpenMaps implements Disposable {
     const [peers, paths, counters] = ENTRY_MAPS.map((name) => this.#sized(name));
     if (!peers || !paths || !counters) return undefined;
     const [ends6, paths6] = ENTRY_MAPS6.map((name) => this.#sized(name));
-    return new FormerEntries(this, {
+    const maps = {
       ipipou_peers: peers,
       ipipou_paths: paths,
       ipipou_counters: counters,
       ...(ends6 && paths6 ? { ipipou_ends6: ends6, ipipou_paths6: paths6 } : {}),
-    });
+    };
+    return new FormerEntries(this, maps, this.#tags(decodeAbiVersion(config)));
   }
 
-  #sized(name: EntryMap | EntryMap6): BpfMapHandle | undefined {
+  #tags(version: number): SharedMaps | undefined {
+    if (version !== ABI_VERSION) return undefined;
+    const [tagsIn, tagsOut] = [this.#sized('ipipou_tags_in'), this.#sized('ipipou_tags_out')];
+    if (!tagsIn || !tagsOut || tagsOut.info.maxEntries === 1) return undefined;
+    return { ipipou_tags_in: tagsIn, ipipou_tags_out: tagsOut };
+  }
+
+  #sized(name: EntryMap | EntryMap6 | keyof SharedMaps): BpfMapHandle | undefined {
     const map = this.#maps.get(name);
     const same = map?.info.keySize === MAPS[name].key && map.info.valueSize === MAPS[name].value;
     return same ? map : undefined;

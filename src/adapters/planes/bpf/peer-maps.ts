@@ -5,6 +5,7 @@ import {
   familyOf,
   formatPrefix,
   ofFamily,
+  samePath,
   type Family,
   type Path,
   type Prefix,
@@ -13,13 +14,22 @@ import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import { carries } from '../../../core/config/families.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
+import type { TagKeys } from '../../../core/tag/types.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import { slices } from '../slices.ts';
 import type { ProgramPeer } from './abi.ts';
-import { HEADROOM, MIN_CAPACITY, PEERS_AT_ONCE } from './limits.ts';
+import {
+  HEADROOM,
+  MIN_CAPACITY,
+  MIN_TAG_ROOM,
+  PEERS_AT_ONCE,
+  TAG_ROOM_PER_PEER,
+} from './limits.ts';
+import type { Inheritance, Inherited } from './inheritance.ts';
 import { innerOf, PeerTable, tagOf, type Peer } from './peer-table.ts';
-import type { PeerEntries } from './peer-entries.ts';
-import { loadPrograms, type Programs } from './programs.ts';
+import { loadPrograms, type LoadOptions, type Programs, type SharedMaps } from './programs.ts';
+import { RoamedPackets } from './roamed.ts';
+import type { HeldTags } from './tag-maps.ts';
 import type { Ends } from './tunnel-pair.ts';
 
 /** What the programs go by that no peer changes. */
@@ -28,6 +38,8 @@ export type Fixed = {
   readonly authLengths: ReadonlySet<number>;
   /** What first messages of session 2 are tested under, if anything. */
   readonly mac1Key: () => Uint8Array | undefined;
+  /** Hears that a tagged packet of a peer came from elsewhere. */
+  readonly roamed: (peer: PeerId, path: Path) => void;
   /** Of outer packets: the TTL, or hop limit. */
   readonly ttl: Readonly<Record<Family, number>>;
   /** Families that the tunnel has a port in. */
@@ -47,11 +59,8 @@ export type Way = {
   readonly innerMtu: number;
 };
 
-/** Who is admitted where, in maps of an earlier run or of too little room. */
-export type Inheritance = {
-  readonly entries: PeerEntries;
-  readonly paths: ReadonlyMap<PeerId, { readonly path: Path; readonly index: number }>;
-};
+/** Whether there is to be room for tags: no, yes, or in maps that other programs have had. */
+export type Tags = 'none' | 'room' | SharedMaps;
 
 /**
  * The peers of a tunnel, in the maps of its programs. Everything here but taking over from other maps is
@@ -65,6 +74,7 @@ export class PeerMaps implements Disposable {
   readonly peers = new PeerTable();
   readonly #fixed: Fixed;
   readonly #maxInner: number;
+  readonly #roamed: RoamedPackets | undefined;
   #ends: Ends;
   readonly #inner: Readonly<Record<Family, InnerCounts>> = {
     ipv4: { hosts: 0, prefixes: 0 },
@@ -77,17 +87,22 @@ export class PeerMaps implements Disposable {
     this.#maxInner = maxInner;
     this.#fixed = fixed;
     this.#ends = ends;
+    if (!programs.tags.haveRoom) return;
+    const { localPort } = fixed.config.outer;
+    this.#roamed = new RoamedPackets(programs.roamed, localPort, ({ owner, path }) => {
+      this.#hear(this.peers.at(programs.tags.indexOf(owner) ?? -1), path);
+    });
   }
 
   /** Loads programs with room for these peers and some more; attached nowhere yet. */
-  static load(fixed: Fixed, ends: Ends, peers: readonly PlanePeer[]): PeerMaps {
+  static load(fixed: Fixed, ends: Ends, peers: readonly PlanePeer[], tags: Tags): PeerMaps {
     const maxPeers = roomFor(peers.length);
     const maxInner = Math.max(2 * maxPeers, roomFor(innerCount(peers)));
     const ipv6 = {
       outside: fixed.outside.includes('ipv6'),
       inside: carries(fixed.config.inner, 'ipv6'),
     };
-    const programs = loadPrograms({ maxPeers, maxInner, ipv6 });
+    const programs = loadPrograms({ maxPeers, maxInner, ipv6, ...tagRoom(tags, maxPeers) });
     try {
       const maps = new PeerMaps(programs, maxInner, fixed, ends);
       maps.configure(peers);
@@ -134,6 +149,7 @@ export class PeerMaps implements Disposable {
   /** Evicts a peer and forgets it. */
   remove(peer: Peer): void {
     this.evict(peer);
+    this.programs.tags.retire(peer.tags, undefined);
     this.#dropHint(peer);
     this.#removeInner(innerOf(peer));
     this.#count(innerOf(peer), -1);
@@ -143,7 +159,23 @@ export class PeerMaps implements Disposable {
     this.writeConfig();
   }
 
-  /** Admits a peer, or re-points it. */
+  /** Admits a peer, or re-points it, and changes what its packets are tagged by. Throws with all as it was. */
+  admit(peer: Peer, path: Path, way: Way, keys: TagKeys | undefined): void {
+    const { tags } = this.programs;
+    const before = peer.tags;
+    const now = keys && tags.prepare(peer.index, before, keys);
+    try {
+      peer.tags = now;
+      this.point(peer, path, way);
+    } catch (error) {
+      peer.tags = before;
+      tags.retire(now, before);
+      throw error;
+    }
+    tags.retire(before, now);
+  }
+
+  /** Re-points a peer. */
   point(peer: Peer, path: Path, way: Way): void {
     this.programs.admit(peer.index, this.#slot(peer, path, way));
     if (peer.path?.remote.ip !== path.remote.ip) {
@@ -185,11 +217,12 @@ export class PeerMaps implements Disposable {
   async inherit({ entries, paths }: Inheritance): Promise<void> {
     for (const slice of slices(paths, PEERS_AT_ONCE)) {
       const admissions: (readonly [number, ProgramPeer])[] = [];
-      for (const [id, { path, index }] of slice) {
+      for (const [id, { path, index, tags }] of slice) {
         const peer = this.peers.get(id);
         const slot = entries.peer(index);
         if (!peer || !slot) continue;
         peer.path = path;
+        this.#inheritTags(peer, tags);
         const way = { device: slot.outerDevice, innerMtu: slot.innerMtu };
         admissions.push([peer.index, this.#slot(peer, path, way)]);
         const counts = entries.rawCounters(index);
@@ -203,36 +236,21 @@ export class PeerMaps implements Disposable {
 
   /** Takes the place of maps that have become too small: of all their peers these are told as well. */
   async succeed(old: PeerMaps): Promise<void> {
-    const paths = new Map<PeerId, { path: Path; index: number }>();
-    for (const { id, path, index, limit, routeMtu } of old.peers.all()) {
-      if (path) paths.set(id, { path, index });
+    const paths = new Map<PeerId, Inherited>();
+    for (const { id, path, index, limit, routeMtu, tags } of old.peers.all()) {
+      if (path) paths.set(id, { path, index, tags });
       const peer = this.peers.get(id);
-      if (peer) Object.assign(peer, { limit, routeMtu });
+      if (!peer) continue;
+      Object.assign(peer, { limit, routeMtu });
+      this.#inheritTags(peer, tags);
     }
     await this.inherit({ entries: old.programs.entries, paths });
   }
 
-  /**
-   * Which of the known peers other maps have admitted; they are known by their tags and addresses. A
-   * slice at a time, as `inherit`.
-   */
-  async recognize(entries: PeerEntries): Promise<Inheritance> {
-    const byTag = new Map<number, Peer>();
-    for (const peer of this.peers.all()) byTag.set(tagOf(peer), peer);
-    const paths = new Map<PeerId, { path: Path; index: number }>();
-    const found = entries.paths(this.#fixed.config.outer.localPort);
-    for (const slice of slices(found, PEERS_AT_ONCE)) {
-      for (const { path, index } of slice) {
-        const slot = entries.peer(index);
-        const peer = byTag.get(slot?.tag ?? 0);
-        const same = peer && slot && slot.innerIp === ofFamily(peer.innerIps, 'ipv4');
-        if (same && sameWay(slot, path) && this.#isOutside(path)) {
-          paths.set(peer.id, { path, index });
-        }
-      }
-      await nextTurn();
-    }
-    return { entries, paths };
+  /** Takes away keys of tags that an earlier run has left and no peer has. */
+  sweepTags(): void {
+    if (!this.programs.tags.haveRoom) return;
+    this.programs.tags.sweep([...this.peers.all()].flatMap(({ tags }) => tags ?? []));
   }
 
   /** The ends of the pair are these now. */
@@ -271,11 +289,17 @@ export class PeerMaps implements Disposable {
 
   /** Lets go of user space's part. */
   [Symbol.dispose](): void {
+    this.#roamed?.[Symbol.dispose]();
     this.programs[Symbol.dispose]();
   }
 
-  #isOutside({ remote }: Path): boolean {
-    return this.#fixed.outside.includes(familyOf(remote.ip));
+  #inheritTags(peer: Peer, tags: HeldTags | undefined): void {
+    peer.tags = tags;
+    if (tags) this.programs.tags.inherit(peer.index, tags);
+  }
+
+  #hear(peer: Peer | undefined, path: Path): void {
+    if (peer?.path && !samePath(peer.path, path)) this.#fixed.roamed(peer.id, path);
   }
 
   #know(peer: PlanePeer): Peer {
@@ -343,6 +367,7 @@ export class PeerMaps implements Disposable {
       outerDevice: way.device,
       anySource: peer.allowedIps === 'any',
       innerIp: ofFamily(peer.innerIps, 'ipv4'),
+      tagsOut: peer.tags?.number,
       tag: tagOf(peer),
     };
   }
@@ -358,12 +383,14 @@ function roomFor(count: number): number {
   return Math.max(MIN_CAPACITY, Math.ceil(count * HEADROOM));
 }
 
-function innerCount(peers: readonly Parameters<typeof innerOf>[0][]): number {
-  return peers.reduce((sum, peer) => sum + innerOf(peer).length, 0);
+function tagRoom(tags: Tags, maxPeers: number): Pick<LoadOptions, 'tags' | 'shared'> {
+  if (tags === 'none') return {};
+  if (tags !== 'room')
+    return { shared: tags, tags: { receive: 1, send: tags.ipipou_tags_out.info.maxEntries } };
+  const receive = Math.max(MIN_TAG_ROOM, TAG_ROOM_PER_PEER * maxPeers);
+  return { tags: { receive, send: receive / 2 } };
 }
 
-function sameWay(slot: ProgramPeer, { local, remote }: Path): boolean {
-  return (
-    slot.remoteIp === remote.ip && slot.remotePort === remote.port && slot.localIp === local.ip
-  );
+function innerCount(peers: readonly Parameters<typeof innerOf>[0][]): number {
+  return peers.reduce((sum, peer) => sum + innerOf(peer).length, 0);
 }

@@ -9,6 +9,7 @@ import {
 import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
 import { Slots } from '../slots.ts';
+import type { HeldTags } from './tag-maps.ts';
 
 /** What user space remembers of a peer; the rest is in the maps. */
 export type Peer = {
@@ -26,6 +27,8 @@ export type Peer = {
   limit: number | undefined;
   /** The MTU on its routes; undefined = the device's. */
   routeMtu: number | undefined;
+  /** What its packets are tagged by. It is kept while the peer is evicted: what has been sent under it stays sent. */
+  tags: HeldTags | undefined;
 };
 
 export type AdmittedPeer = Peer & { readonly path: Path };
@@ -70,6 +73,7 @@ export class PeerTable {
       path: undefined,
       limit: undefined,
       routeMtu: undefined,
+      tags: undefined,
     };
     this.#byId.set(id, peer);
     this.#byIndex[index] = peer;

@@ -93,6 +93,9 @@ export class BpfPlane implements DataPlane {
     const fixed: Fixed = {
       ...{ config, authLengths: this.#authLengths, outside: this.#outside },
       mac1Key: () => this.#mac1Key,
+      roamed: (peer, path) => {
+        context.listener.roamed(peer, path);
+      },
       ttl: { ipv4: defaultTtl('ipv4'), ipv6: defaultTtl('ipv6') },
     };
     this.#installation = new Installation(context, this.#route, { fixed, socket: this.#socket });
@@ -132,6 +135,7 @@ export class BpfPlane implements DataPlane {
       adopted?.entries[Symbol.dispose]();
     }
     await installation.hang(this.#undo);
+    if (adopted) installation.maps.sweepTags();
     this.#undo.push('routes of the last resort', () => this.#ways.close());
     await this.#ways.dressDevice();
     if (adopted) await this.#ways.recallRoutes();
@@ -151,7 +155,7 @@ export class BpfPlane implements DataPlane {
 
   async configure(peers: readonly PlanePeer[]): Promise<void> {
     await this.#serial.run(async () => {
-      if (!this.#running().hasRoom(peers)) await this.#installation.enlarge(peers);
+      if (!this.#running().hasRoom(peers)) await this.#installation.enlarge(peers, 'for peers');
       const maps = this.#running();
       maps.configure(peers);
       await this.#ways.makeRoutes(peers.flatMap(({ id }) => maps.peers.get(id) ?? []));
@@ -170,15 +174,16 @@ export class BpfPlane implements DataPlane {
     });
   }
 
-  async admit(id: PeerId, { path }: PeerProperties): Promise<void> {
+  async admit(id: PeerId, { path, tags }: PeerProperties): Promise<void> {
     requireTunnelPort(path, this.#context.config.outer.localPort);
     requireFamily(path, this.#outside);
     await this.#serial.run(async () => {
+      this.#requireFree(this.#known(id), path);
+      if (tags) await this.#readyForTags();
       const maps = this.#running();
       const peer = this.#known(id);
-      this.#requireFree(peer, path);
       await this.#ways.clear(peer, path);
-      maps.point(peer, path, await this.#ways.to(peer, path));
+      maps.admit(peer, path, await this.#ways.to(peer, path, tags !== undefined), tags);
       await this.#ways.settle([peer]);
     });
   }
@@ -281,6 +286,11 @@ export class BpfPlane implements DataPlane {
 
   #running(): PeerMaps {
     return this.#installation.maps;
+  }
+
+  async #readyForTags(): Promise<void> {
+    if (!this.#running().programs.tags.haveRoom) await this.#installation.enlarge([], 'for tags');
+    this.#installation.fillChecksums();
   }
 
   #known(id: PeerId): Peer {

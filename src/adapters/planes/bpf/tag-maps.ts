@@ -1,3 +1,4 @@
+import { IpipouError } from '../../../core/errors.ts';
 import { encodeU32host, getU32host } from '../../../core/bytes.ts';
 import type { TagKey, TagKeys, TagLevel } from '../../../core/tag/types.ts';
 import type { BpfMapHandle } from './bpf-calls.ts';
@@ -36,7 +37,8 @@ function ownerOf({ number }: HeldTags): number {
  */
 export class TagMaps {
   readonly #maps: TagHandles;
-  readonly #owners = new Set<number>();
+  /** Indexes of peers. */
+  readonly #owners = new Map<number, number>();
   #next = 2;
 
   constructor(maps: TagHandles) {
@@ -53,6 +55,11 @@ export class TagMaps {
     return this.#owners.size === 0;
   }
 
+  /** The index of the peer that the programs know by this number. */
+  indexOf(owner: number): number | undefined {
+    return this.#owners.get(owner);
+  }
+
   /** The maps that other programs may go on with. */
   get shared(): Pick<TagHandles, 'ipipou_tags_in' | 'ipipou_tags_out'> {
     return this.#maps;
@@ -63,7 +70,7 @@ export class TagMaps {
    * everything as it was.
    */
   prepare(index: number, before: HeldTags | undefined, keys: TagKeys): HeldTags {
-    const owner = before ? ownerOf(before) : this.#take();
+    const owner = before ? ownerOf(before) : this.#take(index);
     const fresh: number[] = [];
     try {
       this.#maps.ipipou_owners.set(encodeU32host(owner), encodeU32host(index));
@@ -99,7 +106,7 @@ export class TagMaps {
   /** What other programs' peers have in maps that these go on with becomes that of the peer at `index`. */
   inherit(index: number, held: HeldTags): void {
     const owner = ownerOf(held);
-    this.#owners.add(owner);
+    this.#owners.set(owner, index);
     this.#maps.ipipou_owners.set(encodeU32host(owner), encodeU32host(index));
   }
 
@@ -138,12 +145,15 @@ export class TagMaps {
     }
   }
 
-  /** Whether it had to be written. Another peer's of that index, or another key, gives way. */
+  /** Whether it had to be written. Another key of that index gives way; another peer's is refused. */
   #receive(owner: number, level: TagLevel, { index, key }: TagKey): boolean {
     const map = this.#maps.ipipou_tags_in;
     const there = map.get(encodeSessionKey(index));
     const now = there && decodeTagIn(there);
     if (now?.owner === owner && now.level === level && same(now.key, key)) return false;
+    if (now && now.owner !== owner && this.#owners.has(now.owner)) {
+      throw new IpipouError('createTunnel', `index ${index} of tags is another peer's`);
+    }
     if (there) map.set(encodeSessionKey(index), encodeTagIn(owner, level, key));
     else map.add(encodeSessionKey(index), encodeTagIn(owner, level, key));
     return true;
@@ -162,9 +172,9 @@ export class TagMaps {
     return number;
   }
 
-  #take(): number {
+  #take(index: number): number {
     while (this.#owners.has(this.#next)) this.#next = this.#next > 0xffff_fff0 ? 2 : this.#next + 2;
-    this.#owners.add(this.#next);
+    this.#owners.set(this.#next, index);
     return this.#next;
   }
 

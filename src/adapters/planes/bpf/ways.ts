@@ -1,7 +1,8 @@
 import { familyOf, type Family, type OuterIp, type Path } from '../../../core/addr.ts';
 import { capturesOuter } from '../../../core/captures-outer.ts';
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
-import { overheadOf } from '../../../core/wire/overhead.ts';
+import { TAG_LENGTH } from '../../../core/tag/layout.ts';
+import { insideTags, overheadOf } from '../../../core/wire/overhead.ts';
 import type { Log } from '../../../ports/log.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
@@ -52,16 +53,18 @@ export class Ways {
     this.#overhead = Math.min(...parts.outside.map(overheadOf));
   }
 
-  /** How packets to a peer leave that is, or is to be, at the end of `path`. */
-  async to(peer: Peer, { remote }: Path): Promise<Way> {
+  /** How packets to a peer leave that is, or is to be, at the end of `path`; `tagged`: with tags. */
+  async to(peer: Peer, { remote }: Path, tagged = peer.tags !== undefined): Promise<Way> {
     const { mtu } = this.#parts.config.inner;
     const way = await this.#outerRoutes.to(remote.ip);
     const family = familyOf(remote.ip);
     const overhead = overheadOf(family);
-    this.#overhead = Math.max(this.#overhead, overhead);
-    const fits = way.innerMtu ?? ETHERNET_MTU - overhead;
+    this.#overhead = Math.max(this.#overhead, overhead + (tagged ? TAG_LENGTH : 0));
+    const untagged = way.innerMtu ?? ETHERNET_MTU - overhead;
+    const fits = tagged ? insideTags(untagged) : untagged;
     // What is configured is for whatever the peer is reached by, and more headers leave less room.
-    const configured = family === 'ipv6' && typeof mtu === 'number' ? Math.min(mtu, fits) : mtu;
+    const configured =
+      (tagged || family === 'ipv6') && typeof mtu === 'number' ? Math.min(mtu, fits) : mtu;
     const path = typeof configured === 'number' ? configured : fits;
     return { device: way.device, innerMtu: Math.min(path, peer.limit ?? path) };
   }
@@ -138,7 +141,9 @@ export class Ways {
     const [sole] = peers.size === 1 ? peers.all() : [];
     const remote = sole?.path?.remote.ip ?? configuredRemote(config);
     const way = peers.size === 1 && remote ? await this.#outerRoutes.to(remote) : undefined;
-    if (way?.innerMtu !== undefined) return way.innerMtu;
+    if (way?.innerMtu !== undefined) {
+      return sole?.tags ? insideTags(way.innerMtu) : way.innerMtu;
+    }
     const mtus = await Promise.all(
       installation.outer.map(async ({ index }) => (await route.linkByIndex(index))?.mtu),
     );
