@@ -10,6 +10,8 @@ import {
   type InnerIp,
   type OuterIp,
 } from '../src/core/addr.ts';
+import type { TagLevel } from '../src/core/tag/types.ts';
+import { detachFilter } from '../src/adapters/planes/bpf/bpf-calls.ts';
 import { port } from '../src/core/units.ts';
 import { overheadOf } from '../src/core/wire/overhead.ts';
 import {
@@ -22,6 +24,8 @@ import {
   type BpfHost,
 } from '../test/rig/bpf-pair.ts';
 import { inner, ip } from '../test/rig/addresses.ts';
+import { inNamespace } from '../test/rig/in-namespace.ts';
+import { PairSessions, readyForTags } from '../test/rig/tag-load.ts';
 
 /*
  * What the programs of the `bpf` plane cost, without a daemon: two namespaces over one veth, and in
@@ -39,8 +43,11 @@ import { inner, ip } from '../test/rig/addresses.ts';
  * Without `--checksum` outer datagrams have none, over IPv6 neither (RFC 6935), which is not what a tunnel does there
  * by itself.
  *
+ * With `--integrity` there are besides, in the scenarios without crowds, the tunnel whose packets are cut up as those
+ * with tags are, but have none (`cut`), and the tunnel at that level: what is paid for cutting, and for the tag.
+ *
  * usage: node .cache/bench/bench/bpf-path.js [--rounds N] [--seconds S] [--scenarios LIST] [--checksum]
- *          [--outside ipv4|ipv6] [--inside ipv4|ipv6]
+ *          [--outside ipv4|ipv6] [--inside ipv4|ipv6] [--integrity header|full|header,full]
  */
 
 const SCENARIOS = {
@@ -68,12 +75,23 @@ const { values: options } = parseArgs({
     checksum: { type: 'boolean', default: false },
     outside: { type: 'string', default: 'ipv4' },
     inside: { type: 'string', default: 'ipv4' },
+    integrity: { type: 'string', default: 'none' },
   },
 });
 const [OUTSIDE, INSIDE] = [options.outside, options.inside].map(familyNamed) as [Family, Family];
 const OUTER = OUTSIDE === 'ipv4' ? OUTER4 : OUTER6;
 const INNER = INSIDE === 'ipv4' ? INNER4 : INNER6;
 const VXLAN = INSIDE === 'ipv4' ? ['192.168.77.1', '192.168.77.2'] : ['fd77::1', 'fd77::2'];
+
+const LEVELS = options.integrity
+  .split(',')
+  .filter((level) => level !== 'none')
+  .map(levelNamed);
+
+function levelNamed(name: string): TagLevel {
+  if (name === 'header' || name === 'full') return name;
+  throw new Error(`no level of integrity ${name}`);
+}
 
 function familyNamed(name: string): Family {
   if (name === 'ipv4' || name === 'ipv6') return name;
@@ -136,6 +154,12 @@ async function contestants(
       else {
         list.push({ name: 'bare', pair, target: OUTER[1] });
         list.push({ name: 'bpf', pair, target: INNER[1] });
+        for (const how of LEVELS.length > 0 ? (['cut', ...LEVELS] as const) : []) {
+          const other = await openPair(1, SCENARIOS[name].frames);
+          pairs.push(other);
+          await prove(other, how);
+          list.push({ name: how, pair: other, target: INNER[1] });
+        }
         list.push({ name: 'vxlan', pair, target: VXLAN[1] ?? '' });
       }
     }
@@ -170,6 +194,18 @@ async function openPair(peers: number, frames: boolean): Promise<BpfPair> {
   }
   await pair.startServer();
   return pair;
+}
+
+/** Has all packets pass to the far end, in single ones, and carry tags where that is asked for. */
+async function prove(pair: BpfPair, how: 'cut' | TagLevel): Promise<void> {
+  await readyForTags(pair, 1500 - overheadOf(OUTSIDE));
+  if (how !== 'cut') new PairSessions(pair, how).next();
+  // Without the program on its egress the tunnel device passes all to the far end.
+  else
+    for (const { namespace, hooks } of [pair.a, pair.b]) {
+      const [egress] = hooks;
+      if (egress) inNamespace(namespace, () => detachFilter(egress));
+    }
 }
 
 /** Other peers around the one that is measured, whose place is in the middle. */

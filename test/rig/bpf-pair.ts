@@ -259,7 +259,10 @@ function attach(
     ...options.config,
   };
   const ipv6 = { outside: familyOf(here) === 'ipv6', inside: inside.includes('ipv6') };
-  const programs = loadPrograms({ maxPeers: options.maxPeers ?? 4, ipv6 });
+  const programs = loadPrograms({
+    ...{ maxPeers: options.maxPeers ?? 4, ipv6 },
+    tags: { receive: 16, send: 16 },
+  });
   preparePair('near', 'far');
   programs.configure(config);
   const [localIp, remoteIp] = side === 0 ? [here, there] : [there, here];

@@ -10,7 +10,7 @@ import { address } from '../../src/adapters/ffi/libc.ts';
 
 /* BPF_PROG_TEST_RUN: one packet through one program, without a device (struct bpf_test_run_opts of bpf/bpf.h 1.1). */
 
-const OPTS = structLayout({
+export const OPTS = structLayout({
   ...{ sz: 'u64', data_in: 'u64', data_out: 'u64', data_size_in: 'u32', data_size_out: 'u32' },
   ...{ ctx_in: 'u64', ctx_out: 'u64', ctx_size_in: 'u32', ctx_size_out: 'u32', retval: 'u32' },
   ...{ repeat: 'u32', duration: 'u32', flags: 'u32', cpu: 'u32', batch_size: 'u32' },

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
 import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
+import { concatBytes } from '../../src/core/bytes.ts';
 import { decodeTagHeader, TAG_LENGTH } from '../../src/core/tag/layout.ts';
 import { isTaggedRight, tagged } from '../../src/core/tag/tag.ts';
 import { TAG_KEY_LENGTH, type TagKeys, type TagLevel } from '../../src/core/tag/types.ts';
@@ -175,6 +176,38 @@ export function describeTags(pairOf: () => PlanePair): void {
       ).toEqual([]);
     });
   });
+
+  test.each(['its path', 'elsewhere'])(
+    'a train of datagrams from %s is tested packet by packet',
+    async (from) => {
+      const pair = pairOf();
+      const { cable, ends, b } = pair;
+      await pair.openB();
+      const keys = new TagSessions('full').next();
+      await b.admit(ends.bToA, DEFAULT_PEER, keys.b);
+      const elsewhere = { ip: ends.otherA, port: port(4444) };
+      using sender = NamespaceSocket.udp(cable.a, from === 'elsewhere' ? elsewhere : ends.a);
+      const echo = innerEcho(ends.innerA, ends.innerB, 100);
+      const { index, key } = keys.a.send;
+      const cars = Array.from({ length: 10 }, (_, at) =>
+        tagged({ level: 'full', index, counter: at + 1 }, key, echo),
+      );
+      const [third = new Uint8Array(0)] = cars.slice(2);
+      third[40] = (third[40] ?? 0) ^ 1;
+      sender.segment(third.length);
+      const before = await pair.arrivedInB();
+      sender.send(ends.b, concatBytes(cars));
+      await eventually(async () => {
+        expect(await pair.arrivedInB()).toBe(before + 9);
+      });
+      sender.send(ends.b, concatBytes(cars));
+      sender.send(ends.b, tagged({ level: 'full', index, counter: 11 }, key, echo));
+      await eventually(async () => {
+        expect(await pair.arrivedInB()).toBe(before + 10);
+      });
+      expect((await b.counters()).rxPackets).toBe(10n);
+    },
+  );
 
   test('keys change under load without a packet lost or taken twice', async () => {
     const pair = pairOf();
