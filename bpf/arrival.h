@@ -45,7 +45,7 @@ static __always_inline int tagged_from_elsewhere(struct __sk_buff *skb, struct i
 	if (stray->unusual)
 		return TAG_UNKNOWN;
 	if (skb->gso_size)
-		return take_apart(skb, config, link);
+		return is_of_session(skb, stray->payload_at) ? take_apart(skb, config, link) : TAG_UNKNOWN;
 	fate = tagged(skb, config, IPIPOU_NO_PEER, stray->payload_at, stray->length);
 	if (fate >= TAG_REFUSED)
 		stray->refused = fate - TAG_REFUSED + 1;

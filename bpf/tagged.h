@@ -35,6 +35,17 @@ static __always_inline int looks_tagged(const struct ipipou_config *config, cons
 	return *first == IPIPOU_TAG_HEADER || *first == IPIPOU_TAG_FULL;
 }
 
+/* Whether what looks tagged, from `at` on, names a session of ours: it may be on its way to another machine. */
+static __always_inline int is_of_session(struct __sk_buff *skb, __u32 at)
+{
+	__u32 head, key;
+
+	if (bpf_skb_load_bytes(skb, at, &head, sizeof(head)))
+		return 0;
+	key = head >> 8;
+	return bpf_map_lookup_elem(&ipipou_tags_in, &key) != 0;
+}
+
 /* Proves a payload of `length` bytes from `at` on: PROVEN, or the reason to refuse it. */
 static __always_inline int proof_of(struct __sk_buff *skb, __u32 at, __u32 length,
 				    const struct tag *tag, struct ipipou_tag_in *in)
