@@ -33,7 +33,7 @@ import { millis, type Instant, type Millis, type Port } from '../../src/core/uni
 import type { Cancel, Clockwork } from './clockwork.ts';
 import { overheadOf } from '../../src/core/wire/overhead.ts';
 import type { KeptSession } from '../../src/core/session/secure/state.ts';
-import type { TagKeys } from '../../src/core/tag/types.ts';
+import type { Integrity, TagKeys } from '../../src/core/tag/types.ts';
 import { nat64Of, type Datagram } from './network.ts';
 
 /** One call of `step`, as the referee sees it. */
@@ -59,6 +59,8 @@ export type HostOptions = {
   /** Whether the network translates what goes to addresses of IPv4 (NAT64). */
   readonly nat64?: boolean;
   readonly ipv6Inside?: boolean;
+  /** What its plane can prove of each packet; all levels if nothing is said. */
+  readonly planeIntegrity?: readonly Integrity[] | undefined;
   /** Puts a packet on the host's link. */
   readonly uplink: (datagram: Datagram) => void;
   readonly mtu?: SessionConfig['mtu'];
@@ -290,7 +292,7 @@ export class Host {
       mtu,
       ipv6Inside: this.options.ipv6Inside ?? false,
       crypto,
-      planeIntegrity: ['none', 'header', 'full'],
+      planeIntegrity: this.options.planeIntegrity ?? ['none', 'header', 'full'],
       recall: (peer) => ({
         memory: readBack(peer.memory),
         adopted: peer.admitted,

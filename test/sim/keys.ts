@@ -2,6 +2,8 @@ import { generateKeyPair, openSessionCrypto } from '../../src/adapters/crypto.ts
 import { decodePublicKey, type PublicKey } from '../../src/core/public-key.ts';
 import type { SessionCrypto } from '../../src/core/session/types.ts';
 import { seconds } from '../../src/core/units.ts';
+import type { DhPair } from '../../src/core/noise/types.ts';
+import { fakeDhPairs, fakeSecure } from './fake-noise.ts';
 import type { Random } from './random.ts';
 
 /** What a key pair does; the simulation hands out both halves of two pairs. */
@@ -16,10 +18,17 @@ export type Keys = {
  * Two pairs of a signature that is no cryptography, but quick, and repeatable from a seed: a hash of
  * key and message. Nobody in the simulation forges it, since nobody computes it but the owners.
  */
-export function fakeKeys(random: Random): Keys {
+export function fakeKeys(random: Random, secure = false): Keys {
   const [clientKey, serverKey] = [random.below(2 ** 32), random.below(2 ** 32)];
-  const [clientPublic, serverPublic] = [random.bytes(32), random.bytes(32)];
-  const crypto = (own: number, peer: number, publicKey: Uint8Array): SessionCrypto => ({
+  const [clientDh, serverDh] = secure ? fakeDhPairs(random) : [];
+  const clientPublic = clientDh?.edwards ?? random.bytes(32);
+  const serverPublic = serverDh?.edwards ?? random.bytes(32);
+  const crypto = (
+    own: number,
+    peer: number,
+    publicKey: Uint8Array,
+    dh?: readonly [DhPair, DhPair],
+  ): SessionCrypto => ({
     sign: (message) => fakeSignature(own, message),
     publicKey: () => publicKey,
     verify: (message, signature) => {
@@ -27,9 +36,12 @@ export function fakeKeys(random: Random): Keys {
       return expected.every((byte, index) => byte === signature[index]);
     },
     random: random.bytes,
+    ...(dh && { secure: fakeSecure(random, dh[0], dh[1].publicKey) }),
   });
-  const client = crypto(clientKey, serverKey, clientPublic);
-  const server = crypto(serverKey, clientKey, serverPublic);
+  const [ofClient, ofServer] = clientDh && serverDh ? [clientDh.pair, serverDh.pair] : [];
+  const pairs = (own?: DhPair, peer?: DhPair) => own && peer && ([own, peer] as const);
+  const client = crypto(clientKey, serverKey, clientPublic, pairs(ofClient, ofServer));
+  const server = crypto(serverKey, clientKey, serverPublic, pairs(ofServer, ofClient));
   return {
     client,
     server,

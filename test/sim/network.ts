@@ -37,6 +37,8 @@ export const FINE: Weather = { loss: 0, duplication: 0, delay: 20, spread: 0 };
 export class Network {
   weather: Weather = FINE;
   tap: Receiver | undefined;
+  /** What somebody on the way keeps from arriving. */
+  stops: (datagram: Datagram) => boolean = () => false;
   /**
    * Largest payload that passes by IPv4, bytes; larger ones vanish, and `tooBig` hears of them. By IPv6 it is
    * what the larger header leaves, but never less than every path of IPv6 takes.
@@ -67,8 +69,14 @@ export class Network {
     return Math.max(1280 - overheadOf('ipv6'), this.mtu - more);
   }
 
+  /** A packet of somebody who listens: whatever its source says, and faster than others if he likes. */
+  inject(datagram: Datagram, delay = this.weather.delay): void {
+    this.#clockwork.after(delay, () => this.#receivers.get(datagram.to.ip)?.(datagram));
+  }
+
   send(datagram: Datagram): void {
     this.tap?.(datagram);
+    if (this.stops(datagram)) return;
     if (datagram.payload.length > this.mtuTo(datagram.to.ip)) return this.tooBig?.(datagram);
     const { loss, duplication, delay, spread } = this.weather;
     const copies = this.#random.chance(duplication) ? 2 : 1;

@@ -53,9 +53,11 @@ export type WorldOptions = {
   /** Whether the server signs its replies; else it reverses requests. */
   readonly signedReplies?: boolean;
   readonly realKeys?: boolean;
-  /** `v1` if nothing is said; others need real keys. */
+  /** `v1` if nothing is said. */
   readonly session?: SessionChoice;
   readonly integrity?: Integrity;
+  /** What each side's plane can prove of each packet; all levels if nothing is said. */
+  readonly planeIntegrity?: Readonly<Partial<Record<'client' | 'server', readonly Integrity[]>>>;
   /** Instead of ed25519, the same for all clients. */
   readonly proof?: Proof;
   /** The server's address in the client's config instead of its name; of IPv4 if nothing is said. */
@@ -269,9 +271,9 @@ export class World {
   }
 
   #pair(options: WorldOptions, index: number): Pair {
-    const keys: Keys = options.realKeys ? realKeys(SECRET) : fakeKeys(this.random);
-    const signedReplies = options.signedReplies ?? true;
     const secure = (options.session ?? 'v1') !== 'v1';
+    const keys: Keys = options.realKeys ? realKeys(SECRET) : fakeKeys(this.random, secure);
+    const signedReplies = options.signedReplies ?? true;
     const signed = (options.proof?.kind ?? 'ed25519') === 'ed25519';
     const referee = new Referee(signed, signedReplies, secure);
     const [first] = this.#memberId(index, options);
@@ -340,7 +342,7 @@ export class World {
     localPort: Port,
     pairs: readonly Pair[],
     ips: readonly OuterIp[],
-    { nat64, ipv6Inside }: WorldOptions,
+    { nat64, ipv6Inside, planeIntegrity }: WorldOptions,
     uplink: (datagram: Datagram) => void,
   ): Host {
     const cryptos = new Map(pairs.map((pair) => [pair[role].peer.proof, pair[role].crypto]));
@@ -355,6 +357,7 @@ export class World {
       ips,
       nat64: role === 'client' && nat64 === true,
       ipv6Inside: ipv6Inside ?? false,
+      planeIntegrity: planeIntegrity?.[role],
       uplink,
       resolve: () => this.dns,
       watch: (move: Move) => (referees.get(move.config.proof) ?? missing('referee')).watch(move),
@@ -376,8 +379,8 @@ function missing(what: string): never {
   throw new Error(`no ${what} for this peer`);
 }
 
-function withoutHint({ sign, verify, random }: SessionCrypto): SessionCrypto {
-  return { ...(sign && { sign }), ...(verify && { verify }), random };
+function withoutHint({ sign, verify, secure, random }: SessionCrypto): SessionCrypto {
+  return { ...(sign && { sign }), ...(verify && { verify }), ...(secure && { secure }), random };
 }
 
 /**

@@ -58,7 +58,7 @@ type OfSecure =
   | { readonly kind: 'agreed'; readonly remote: Endpoint; readonly integrity: Integrity }
   /** Packets of the peer's were sent on from `remote`, and it is still where it was: it stays there. */
   | { readonly kind: 'relay-suspected'; readonly remote: Endpoint; readonly stays: Endpoint }
-  /** One side wants this, and the other cannot. */
+  /** Server: one side wants this, and the plane here cannot. */
   | { readonly kind: 'integrity-refused'; readonly level: Integrity }
   /** The server says that it has forgotten the session. */
   | { readonly kind: 'session-reset'; readonly remote: Endpoint }

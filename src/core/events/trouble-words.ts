@@ -74,6 +74,13 @@ const TABLE: Table = {
     words: ({ mtu }) =>
       `IPv6 is off towards this peer: the path takes ${mtu} bytes, IPv6 needs ${IPV6_MIN_MTU}`,
   },
+  'integrity-refused': {
+    level: 'error',
+    words: ({ level, by }) =>
+      by === 'server'
+        ? `integrity ${level} is set here, and the server's data plane cannot do it: no session is made with less`
+        : `the server wants integrity ${level}, and the data plane here cannot do it`,
+  },
   'not-pointed': {
     level: 'error',
     words: ({ error }) => `${REFUSED_WORK['not-pointed']}: ${error}`,

@@ -5,6 +5,7 @@
 import type { Endpoint, Family, OuterIp } from '../addr.ts';
 import type { Notice } from '../auth/refusal.ts';
 import type { PeerId } from '../config/tunnel-config.ts';
+import type { Integrity } from '../tag/types.ts';
 import type { Millis } from '../units.ts';
 
 export type Trouble =
@@ -49,6 +50,12 @@ export type Trouble =
   | { readonly kind: 'unprobed'; readonly why: Unprobed }
   /** The path takes inner packets of so many bytes, too few for IPv6, which is not carried to this peer. */
   | { readonly kind: 'ipv6-off'; readonly mtu: number }
+  /** Client: what is to prove every packet was not agreed on: the server does not do `level`, or the plane here. */
+  | {
+      readonly kind: 'integrity-refused';
+      readonly level: Integrity;
+      readonly by: 'server' | 'plane';
+    }
   /** The plane refuses what it is told; `error`: in the kernel's words. */
   | { readonly kind: 'not-pointed'; readonly error: string }
   | { readonly kind: 'not-evicted'; readonly error: string }

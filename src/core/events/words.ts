@@ -68,9 +68,7 @@ const TABLE: Table = {
       { ...at(remote), stays: formatEndpoint(stays) },
     ),
   'integrity-refused': ({ level }) =>
-    line('error', `integrity ${level} is wanted, and the data plane of one side cannot do it`, {
-      level,
-    }),
+    line('error', `integrity ${level} is wanted, and the data plane here cannot do it`, { level }),
   'session-reset': ({ remote }) =>
     line('info', 'the server has forgotten the session: beginning anew', at(remote)),
   observed: ({ source }) =>

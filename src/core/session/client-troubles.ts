@@ -34,6 +34,9 @@ export function standing(
   }
   if (state.keyless) return { kind: 'no-key' };
   if (state.notice) return { kind: 'server-refuses', notice: state.notice };
+  if (state.secure.refusedLevel) {
+    return { kind: 'integrity-refused', ...state.secure.refusedLevel };
+  }
   return noAnswer({ ip: remote, port: config.remotePort ?? config.localPort }, state, now);
 }
 

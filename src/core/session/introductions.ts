@@ -1,8 +1,8 @@
 /**
  * Whose a first message of session 2 (INIT) is. Its cheap tests come before the dear ones, and before those who sends
  * it is charged for them: what comes from a peer's own path has the peers' budget, all else that of its source and of
- * strangers. While that is spent a server answers by COOKIEs, which cost it little; whoever comes back with one is
- * where he says he is, and has a budget that nobody can use up from elsewhere.
+ * strangers. While that is spent, or the peer's own, a server answers by COOKIEs, which cost it little; whoever comes
+ * back with one is where he says he is, and has a budget that nobody can use up from elsewhere.
  */
 import type { Path } from '../addr.ts';
 import { refused, type Refused } from '../auth/refusal.ts';
@@ -25,6 +25,10 @@ export type Introduced =
       readonly introduction: Introduction;
       /** The client's ed25519 key, but for its highest bit; undefined: it has none. */
       readonly edwards: Uint8Array | undefined;
+      /** It has a cookie: its sender is where he says he is. */
+      readonly cookied: boolean;
+      /** This side's keys, to which it was made. */
+      readonly own: SecureCrypto;
     }
   /** `answer`: to who sent it. */
   | { readonly ok: false; readonly why: Refused; readonly answer: Uint8Array | undefined };
@@ -41,27 +45,44 @@ export class Introductions {
   ): Introduced {
     const crypto = find(own, (each) => hasMac1(each.serverKeys(), payload));
     if (crypto === undefined) return no(refused('mac1'));
-    const unpaid = this.#charge(crypto, { path, payload, admitted }, gate, now);
-    if (unpaid) return unpaid;
+    const paid = this.#charge(crypto, { path, payload, admitted }, gate, now);
+    if (!paid) {
+      return no(refused('rate-limited'), this.cookie(crypto, { path, payload }, gate, now));
+    }
     const read = readInitStatic(crypto.noise, crypto.serverKeys(), payload);
     if (!read.ok) return no(refusedBy(read.reason));
-    return { ok: true, introduction: read.value, edwards: edwardsYOf(read.value.client) };
+    const edwards = edwardsYOf(read.value.client);
+    return {
+      ok: true,
+      introduction: read.value,
+      edwards,
+      cookied: paid === 'cookied',
+      own: crypto,
+    };
+  }
+
+  /** The COOKIE that answers an INIT; undefined while too many are made. */
+  cookie(
+    { noise, serverKeys }: SecureCrypto,
+    { path, payload }: { path: Path; payload: Uint8Array },
+    gate: Gate,
+    now: Millis,
+  ): Uint8Array | undefined {
+    if (!gate.cookie(now)) return undefined;
+    this.#secrets = cookieSecretsAt(noise, this.#secrets, now);
+    return createCookie(noise, serverKeys(), this.#secrets, path.remote, payload);
   }
 
   #charge(
-    { noise, serverKeys }: SecureCrypto,
+    { noise }: SecureCrypto,
     { path, payload, admitted }: { path: Path; payload: Uint8Array; admitted: boolean },
     gate: Gate,
     now: Millis,
-  ): Introduced | undefined {
+  ): 'cookied' | 'plain' | undefined {
     const { remote } = path;
-    if (admitted ? gate.own(now) : gate.stranger(remote.ip, now)) return undefined;
     this.#secrets = cookieSecretsAt(noise, this.#secrets, now);
-    if (hasMac2(this.#secrets, remote, payload) && gate.cookied(remote.ip, now)) return undefined;
-    const answer = gate.cookie(now)
-      ? createCookie(noise, serverKeys(), this.#secrets, remote, payload)
-      : undefined;
-    return no(refused('rate-limited'), answer);
+    if (hasMac2(this.#secrets, remote, payload) && gate.cookied(remote.ip, now)) return 'cookied';
+    return (admitted ? gate.own(now) : gate.stranger(remote.ip, now)) ? 'plain' : undefined;
   }
 }
 

@@ -206,10 +206,17 @@ export class SessionTable<E extends SessionEntry> {
     const about = { path, payload, admitted };
     const read = this.#introductions.read(this.#ownKeys(), about, this.gate, now.monotonic);
     if (!read.ok) return this.#turnAway(path, read.why, read.answer, now);
-    const { introduction, edwards } = read;
+    const { introduction, edwards, cookied, own } = read;
     const entry = edwards && this.#bySecureKey(edwards, introduction.client);
     if (!entry) return this.#turnAway(path, refused('unknown-peer'), undefined, now);
-    return this.advance(entry, { kind: 'packet', path, payload, introduction, charged: true }, now);
+    const outcomes: Outcome<E>[] = [];
+    const event = { kind: 'packet', path, payload, introduction, cookied, charged: true } as const;
+    const reason = this.#give(entry, event, now, outcomes);
+    if (reason === 'rate-limited' && !cookied) {
+      const answer = this.#introductions.cookie(own, about, this.gate, now.monotonic);
+      if (answer) outcomes.push({ entry: undefined, effects: [answerTo(path, answer)] });
+    }
+    return outcomes;
   }
 
   #bySecureKey(edwards: Uint8Array, client: Uint8Array): E | undefined {
@@ -259,9 +266,7 @@ export class SessionTable<E extends SessionEntry> {
     const counted = countRefusal(this.#refusals, why, { path, now: now.monotonic, allowed: 0 });
     this.#refusals = counted.refusals;
     const effects: SessionEffect[] = counted.event ? [{ kind: 'event', event: counted.event }] : [];
-    if (answer) {
-      effects.push({ kind: 'send', purpose: 'reply', path, payload: answer, ttl: undefined });
-    }
+    if (answer) effects.push(answerTo(path, answer));
     return [{ entry: undefined, effects }];
   }
 
@@ -434,6 +439,10 @@ export class SessionTable<E extends SessionEntry> {
 /** Whether IPv6 is sent to a peer, or taken from it, where the tunnel carries any. */
 function takesIpv6({ allowedIps }: PeerConfig): boolean {
   return allowedIps === 'any' || allowedIps.some(({ ip }) => familyOf(ip) === 'ipv6');
+}
+
+function answerTo(path: Path, payload: Uint8Array): SessionEffect {
+  return { kind: 'send', purpose: 'reply', path, payload, ttl: undefined };
 }
 
 function isEstablished(state: SessionState | undefined): boolean {

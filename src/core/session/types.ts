@@ -109,6 +109,8 @@ export type SessionEvent =
       readonly charged?: boolean;
       /** Of an INIT: whose it says to be. It has been paid for. */
       readonly introduction?: Introduction | undefined;
+      /** Of an INIT: it has proved by a cookie where its sender is. */
+      readonly cookied?: boolean;
     }
   /** Server: data without proof, from one of the peer's inner addresses, came from somewhere else; UDP payload bytes. */
   | { readonly kind: 'stray'; readonly path: Path; readonly length: number }

@@ -43,6 +43,10 @@ const GOLDEN: { readonly [Kind in TroubleKind]: readonly [TroubleOf<Kind>, strin
     { kind: 'ipv6-off', mtu: 1252 },
     'warn IPv6 is off towards this peer: the path takes 1252 bytes, IPv6 needs 1280',
   ],
+  'integrity-refused': [
+    { kind: 'integrity-refused', level: 'full', by: 'server' },
+    "error integrity full is set here, and the server's data plane cannot do it: no session is made with less",
+  ],
   'not-pointed': [
     { kind: 'not-pointed', error: 'EINVAL' },
     'error cannot point the tunnel at its peer: EINVAL',

@@ -82,7 +82,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   ],
   'integrity-refused': [
     { kind: 'integrity-refused', level: 'full' },
-    'error integrity full is wanted, and the data plane of one side cannot do it level=full',
+    'error integrity full is wanted, and the data plane here cannot do it level=full',
   ],
   'session-reset': [
     { kind: 'session-reset', remote },

@@ -89,7 +89,8 @@ export function init(
 ): Uint8Array | undefined {
   const keys = clientKeys();
   if (keys === undefined) return undefined;
-  const { cookie, epoch } = turn.state.secure;
+  const { cookie, epoch, initCounter: last } = turn.state.secure;
+  const initCounter = Math.max(turn.now.unix, last + 1);
   const { auth, timers } = turn.config;
   const value = cookie && !isDue(turn, cookie.until) ? cookie.value : undefined;
   const index = turn.indexes.draw(noise.random);
@@ -99,7 +100,7 @@ export function init(
     {
       index,
       payload: {
-        counter: BigInt(turn.now.unix),
+        counter: BigInt(initCounter),
         capabilities: CAPABILITY.attest,
         integrity: auth.integrity,
         lowestVersion: VERSION_LOWEST[auth.session],
@@ -112,7 +113,7 @@ export function init(
     },
     value,
   );
-  change(turn, { pending, unanswered: turn.state.secure.unanswered + 1 });
+  change(turn, { pending, initCounter, unanswered: turn.state.secure.unanswered + 1 });
   return packet;
 }
 
@@ -121,6 +122,7 @@ export function noteMoved(turn: ClientTurn): void {
   const { secure } = turn.state;
   if (secure.current === undefined) return;
   change(turn, { epoch: (secure.epoch + 1) & 0xffff, moved: true, unheard: 0 });
+  keepNow(turn);
 }
 
 /** Has kept what a later run needs to go on. */

@@ -18,7 +18,7 @@ import { takeAnswer } from '../path-mtu-search.ts';
 import { REPLY_WINDOW } from '../limits.ts';
 import type { ClientState } from '../state.ts';
 import { after, drawSpread, isDue, refuse, tell, type PacketEvent, type Turn } from '../turn.ts';
-import { isWeaker, kept, listen, messageOf, refusedBy, say, secureOf } from './agreed.ts';
+import { isWeaker, kept, listen, messageOf, mustKeep, refusedBy, say, secureOf } from './agreed.ts';
 import type { SecureCrypto } from './crypto.ts';
 import {
   FORMER_LIFE,
@@ -61,10 +61,9 @@ function takeResponse(
   const { payload: says, session } = response.value;
   const level = says.integrity;
   if (isWeaker(level, auth.integrity) || !planeIntegrity.includes(level)) {
-    const refusedLevel = isWeaker(level, auth.integrity) ? auth.integrity : level;
-    if (turn.state.secure.refusedLevel !== refusedLevel) {
-      tell(turn, { kind: 'integrity-refused', level: refusedLevel });
-    }
+    const refusedLevel = isWeaker(level, auth.integrity)
+      ? ({ level: auth.integrity, by: 'server' } as const)
+      : ({ level, by: 'plane' } as const);
     change(turn, { pending: undefined, refusedLevel });
     return refuse(turn, path, refused('integrity'));
   }
@@ -174,6 +173,7 @@ function takeMessages(
     const answer = { kind: 'path-response', challenge: asked.challenge } as const;
     const said = say(noise, current, [answer]);
     change(turn, { current: said.agreed });
+    if (mustKeep(said.agreed)) keepNow(turn);
     send(turn, said.packet);
   }
   const seen = messageOf(messages, 'observed');

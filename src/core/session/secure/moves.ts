@@ -64,6 +64,12 @@ export type MoveOptions = {
   readonly random: (length: number) => Uint8Array;
 };
 
+/** Whether one path epoch comes after another; they have 16 bits, and begin again at 0. */
+export function isLaterEpoch(one: number, other: number): boolean {
+  const ahead = (one - other) & 0xffff;
+  return ahead > 0 && ahead < 0x8000;
+}
+
 /** Begins to look at a move. */
 export function beginMove(
   { from, to, meant, made = false, random }: MoveOptions,

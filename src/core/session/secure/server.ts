@@ -34,24 +34,19 @@ import {
   stronger,
 } from './agreed.ts';
 import type { SecureCrypto } from './crypto.ts';
-import {
-  FORMER_LIFE,
-  OFFER_LIFE,
-  OFFERS_MAX,
-  REKEY_AFTER,
-  STRAY_GAP,
-  SUSPECT_LIFE,
-} from './limits.ts';
+import { FORMER_LIFE, OFFER_LIFE, REKEY_AFTER, STRAY_GAP, SUSPECT_LIFE } from './limits.ts';
 import {
   answerMove,
   beginMove,
   CHALLENGE_AT,
   isAbout,
+  isLaterEpoch,
   moveWakeAt,
   runMove,
   type Challenged,
   type MoveStep,
 } from './moves.ts';
+import { offersBeside } from './offers.ts';
 import { NO_OFFERS, type Agreed, type Offer, type ServerSecure } from './state.ts';
 
 /** Takes a packet that may be one of session 2; false where it is none. */
@@ -73,15 +68,21 @@ function change(turn: ServerTurn, secure: Partial<ServerSecure>): void {
 /** Whose it is has been found, and paid for, by the table (introductions.ts). */
 function takeInit(
   turn: ServerTurn,
-  { path, introduction }: PacketEvent,
+  { path, introduction, cookied = false }: PacketEvent,
   { noise, psk, serverKeys }: SecureCrypto,
 ): void {
   if (introduction === undefined) return refuse(turn, path, refused('unknown-peer'));
-  const hinted = takeToken(turn.state.hinted, HINTED_RATE, turn.now.monotonic);
-  if (hinted === undefined) return refuse(turn, path, refused('rate-limited'));
-  turn.state = { ...turn.state, hinted };
+  if (!cookied) {
+    const hinted = takeToken(turn.state.hinted, HINTED_RATE, turn.now.monotonic);
+    if (hinted === undefined) return refuse(turn, path, refused('rate-limited'));
+    turn.state = { ...turn.state, hinted };
+  }
   const init = readInit(noise, introduction, psk());
   if (!init.ok) return refuse(turn, path, refusedBy(init.reason));
+  const { counter } = init.value.payload;
+  const others = offersBeside(turn.state.secure.offers, { path, counter, cookied });
+  if (others === 'replayed') return refuse(turn, path, refused('replayed'));
+  if (others === 'outdone') return refuse(turn, path, refused('rate-limited'));
   const { auth, planeIntegrity = ['none'] } = turn.config;
   const wanted = stronger(init.value.payload.integrity, auth.integrity);
   // What the plane cannot do is answered by less: the client sees that, and says so.
@@ -109,10 +110,11 @@ function takeInit(
     agreed,
     challenge,
     epoch: init.value.payload.epoch,
+    counter,
+    cookied,
     until: after(turn, OFFER_LIFE),
   };
-  const others = turn.state.secure.offers.filter((other) => !samePath(other.path, path));
-  change(turn, { offers: [...others, offer].slice(-OFFERS_MAX) });
+  change(turn, { offers: [...others, offer] });
   // What the client sends under new keys, as soon as it has them, must find them here.
   const { remote, secure } = turn.state;
   if (remote && samePath(remote.path, path) && secure.current) pointAgain(turn, path);
@@ -185,7 +187,7 @@ function takeHere(turn: ServerTurn, event: PacketEvent, messages: readonly Contr
   const { path, payload } = event;
   const { remote, secure } = turn.state;
   const move = messageOf(messages, 'move');
-  if (move && move.epoch > secure.epoch) change(turn, { epoch: move.epoch });
+  if (move && isLaterEpoch(move.epoch, secure.epoch)) noteEpoch(turn, move.epoch);
   const response = messageOf(messages, 'path-response');
   if (response && secure.move) {
     follow(turn, answerMove(secure.move, path, response.challenge, turn.now.monotonic));
@@ -197,6 +199,12 @@ function takeHere(turn: ServerTurn, event: PacketEvent, messages: readonly Contr
   } else if (remote) {
     hear(turn, turn.state.remote ?? remote);
   }
+}
+
+/** Kept at once: for a run that does not know it, this MOVE would be a new one whenever it is sent again. */
+function noteEpoch(turn: ServerTurn, epoch: number): void {
+  change(turn, { epoch });
+  keepNow(turn);
 }
 
 /** A packet that the peer has made, from a path that is not its own: moves.ts has the rules. */
@@ -216,8 +224,9 @@ function takeElsewhere(
   if (!newest || isAbout(secure.move, path)) return;
   const { random } = turn.crypto;
   const move = messageOf(messages, 'move');
-  const meant = remote === undefined || (move !== undefined && move.epoch > secure.epoch);
-  if (move && meant) change(turn, { epoch: move.epoch });
+  const meant =
+    remote === undefined || (move !== undefined && isLaterEpoch(move.epoch, secure.epoch));
+  if (move && meant) noteEpoch(turn, move.epoch);
   if (!meant && isSuspect(turn, path)) return;
   const from = remote?.path ?? path;
   follow(turn, beginMove({ from, to: path, meant, random }, now));

@@ -32,6 +32,10 @@ export type Offer = {
   readonly agreed: Agreed;
   readonly challenge: Uint8Array;
   readonly epoch: number;
+  /** That of the INIT: a later one of the peer's has a greater. */
+  readonly counter: bigint;
+  /** The INIT had a cookie: its sender is where he says he is. */
+  readonly cookied: boolean;
   readonly until: Millis;
 };
 
@@ -58,6 +62,8 @@ export type ClientSecure = {
   readonly pending: PendingInit | undefined;
   /** INITs since the last RESPONSE. */
   readonly unanswered: number;
+  /** The counter of the last INIT of this run. */
+  readonly initCounter: number;
   /** To be sent back until the server has shown that it got it. */
   readonly challenge: Uint8Array | undefined;
   /** Questions that may still be answered, the newest last, and how many had no answer in a row. */
@@ -72,8 +78,8 @@ export type ClientSecure = {
   readonly rekeys: number;
   /** Where the server sees this side. */
   readonly observed: Endpoint | undefined;
-  /** The level that the server asked for or would not give. */
-  readonly refusedLevel: Integrity | undefined;
+  /** The level that the last RESPONSE failed by: the server does not do it, or the plane here. */
+  readonly refusedLevel: { readonly level: Integrity; readonly by: 'server' | 'plane' } | undefined;
 };
 
 export type Ping = { readonly id: number; readonly length: number; readonly at: Millis };
@@ -95,6 +101,7 @@ export const NO_CLIENT_SECURE: ClientSecure = Object.freeze({
   former: undefined,
   pending: undefined,
   unanswered: 0,
+  initCounter: 0,
   challenge: undefined,
   pings: [],
   unheard: 0,
