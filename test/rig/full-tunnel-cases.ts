@@ -3,6 +3,7 @@ import { changed, DESCRIBED, type Daemon } from './daemon.ts';
 import { NAME, SEEN, SEEN6, WORLD, WORLD6, type FullTunnelScene } from './full-tunnel-scene.ts';
 import { succeeds } from './patience.ts';
 import { expectPing, whatIsThere } from './traffic.ts';
+import { millis } from '../../src/core/units.ts';
 import { ip } from './addresses.ts';
 
 export const fullServer = (plane: string, ...more: readonly string[]): string[] =>
@@ -264,5 +265,55 @@ export function describeKillSwitch(plane: string, scene: FullTunnelScene): void 
       expect(await hosts.run(name, ['down', 'ipipou0'])).not.toMatchObject({ code: 0 });
       expect(await whatIsThere(lab, name)).toEqual(before);
     });
+  });
+}
+
+/** The whole of it in one go, for a guest that is emulated: everything takes `slowness` times as long. */
+export function describeFullTunnelOnce(
+  plane: string,
+  { base, sure, seenAs, connect, watchLeaks }: FullTunnelScene,
+  slowness: number,
+): void {
+  const patiently = millis(30_000 * slowness);
+  const throughTunnel = async (): Promise<void> => {
+    await succeeds(
+      async () => expect(await seenAs(base.lab.client(), WORLD, slowness)).toBe(SEEN),
+      patiently,
+    );
+  };
+
+  test(`everything by ${plane}: never cut, nothing beside it, nothing left`, async () => {
+    const { lab, hosts, start } = base;
+    const name = lab.client();
+    await connect();
+    const rules = async (): Promise<string> =>
+      (await sure(name, ['sh', '-c', 'ip rule; ip -6 rule; ip route; nft list tables'])).trim();
+    const before = await rules();
+    const server = await start(lab.server, fullServer(plane));
+    await server.ready(patiently);
+    const config = fullClient(plane, 'dead-peer-timeout 60', 'kill-switch strict');
+    const client = await start(name, config);
+    await client.established(patiently);
+    const leaks = await watchLeaks();
+    await throughTunnel();
+    // A lease is renewed; the rules and the table go, and come back.
+    await sure(name, ['ip', 'route', 'del', 'default', 'dev', 'eth0']);
+    await throughTunnel();
+    const [, table = ''] = /table (\d+)/.exec(client.program.output()) ?? [];
+    await sure(name, ['ip', 'rule', 'del', 'table', table]);
+    await sure(name, ['ip', 'route', 'flush', 'table', table]);
+    await throughTunnel();
+    expect(client.program.output()).toContain('put back what was changed from outside');
+    await client.kill();
+    await throughTunnel();
+    const again = await start(name, config);
+    await again.established(patiently);
+    expect(await sure(name, ['ip', 'rule'])).toContain(`lookup ${table}`);
+    await throughTunnel();
+    await again.kill();
+    expect(await leaks.end()).toEqual([]);
+    expect(await hosts.run(name, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
+    await connect();
+    expect(await rules()).toBe(before);
   });
 }

@@ -32,7 +32,7 @@ export type FullTunnelScene = {
   /** Standard output of a program that must succeed. */
   readonly sure: (namespace: string, argv: readonly string[]) => Promise<string>;
   /** Whom the world takes a namespace for, by its own word; what went wrong otherwise. */
-  readonly seenAs: (namespace: string, world?: string) => Promise<string>;
+  readonly seenAs: (namespace: string, world?: string, slowness?: number) => Promise<string>;
   /** Counts what leaves the client beside the tunnel, by any uplink, from when it resolves on; `end` has the packets. */
   readonly watchLeaks: () => Promise<{ end(): Promise<readonly string[]> }>;
 };
@@ -121,10 +121,10 @@ export function fullTunnelScene(): FullTunnelScene {
     return (await runChecked(inside(namespace, argv), { timeout: patience(20_000) })).stdout;
   }
 
-  async function seenAs(namespace: string, at = WORLD): Promise<string> {
+  async function seenAs(namespace: string, at = WORLD, slowness = 1): Promise<string> {
     const script = path.join(PROJECT, 'test/rig/visitor.mjs');
     const from = at.includes(':') ? '::' : '0.0.0.0';
-    const wait = String(Math.ceil(patience(2000) / 1000));
+    const wait = String(Math.ceil(patience(2000 * slowness) / 1000));
     const argv = [process.execPath, script, 'tcp', at, '443', wait, from];
     return (await sure(namespace, argv)).trim().slice(from.length + 1);
   }

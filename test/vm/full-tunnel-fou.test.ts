@@ -1,5 +1,6 @@
 /* Topology: the drawing at the head of test/rig/full-tunnel-scene.ts. */
-import { describeFullTunnel } from '../rig/full-tunnel-cases.ts';
+import { describeFullTunnelOnce } from '../rig/full-tunnel-cases.ts';
 import { fullTunnelScene } from '../rig/full-tunnel-scene.ts';
 
-describeFullTunnel('fou', fullTunnelScene());
+/** The guest is emulated. */
+describeFullTunnelOnce('fou', fullTunnelScene(), 5);
