@@ -126,6 +126,7 @@ export async function openScene(
         facts: () => [],
         close: async () => undefined,
       }),
+      require: async () => undefined,
       killSwitch: () => {
         throw new Error('none is asked for');
       },

@@ -211,6 +211,7 @@ async function acquire(
   const keeper = new RunKeeper(claim, tell);
   undo.push('run directory', () => keeper.release());
   const group = share(claim, config, ports);
+  await ports.reach.require(config);
   await ports.preUp?.();
 
   const memories = await openMemories(config, claim, ports);

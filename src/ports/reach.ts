@@ -25,7 +25,7 @@ export type ExposureCounts = {
 export type ReachContext = {
   readonly config: Pick<
     TunnelConfig,
-    'role' | 'inner' | 'outer' | 'returnPath' | 'table' | 'killSwitch' | 'masquerade'
+    'role' | 'inner' | 'outer' | 'returnPath' | 'table' | 'killSwitch' | 'dns' | 'masquerade'
   >;
   /** What is about to be changed of the host is written down here before; undefined = nothing is. */
   readonly journal: PlaneJournal;
@@ -64,6 +64,8 @@ export interface KillSwitchGuard {
 }
 
 export interface ReachHost {
+  /** Rejects with an IpipouError where this host lacks what the config asks for; changes nothing. */
+  require(config: ReachContext['config']): Promise<void>;
   /** Before anything is sent. Throws an IpipouError. */
   killSwitch(context: ReachContext, peers: readonly PeerConfig[]): KillSwitchGuard;
   /**

@@ -102,10 +102,15 @@ export class Hosts implements AsyncDisposable {
   }
 
   /** Starts a daemon from config lines; resolves at once. */
-  async start(namespace: string, lines: readonly string[], device = 'ipipou0'): Promise<Daemon> {
+  async start(
+    namespace: string,
+    lines: readonly string[],
+    device = 'ipipou0',
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Daemon> {
     const file = await this.writeConfig(namespace, device, lines);
     const program = this.lab.spawn(namespace, [this.#node, IPIPOU, '--config', file], {
-      env: this.env(namespace),
+      env: { ...this.env(namespace), ...env },
     });
     return new Daemon(program, this.controlPath(namespace, device));
   }

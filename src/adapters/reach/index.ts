@@ -6,6 +6,7 @@ import {
   type PublicAddress,
 } from '../../core/reach/services.ts';
 import { UndoStack } from '../../core/undo-stack.ts';
+import { cleanDns, Dns, requireDns } from './dns.ts';
 import { Exposing } from './expose.ts';
 import { cleanKillSwitch, KillSwitch } from './kill-switch.ts';
 import { cleanMasquerading, Masquerading } from './masquerade.ts';
@@ -25,9 +26,11 @@ export const reachHost: ReachHost = {
       throw error;
     }
   },
+  require: requireDns,
   killSwitch: (context, peers) => KillSwitch.open(context, peers),
   async clean(context) {
     await new PublicAddresses(context).close();
+    await cleanDns(context);
     new Exposing(context).close();
     cleanMasquerading(context);
     await cleanPolicyRouting(context);
@@ -44,12 +47,15 @@ async function open(context: ReachContext, undo: UndoStack): Promise<Reach> {
   if (routing && !routesOn(config, routing)) await cleanPolicyRouting(context);
   if (config.masquerade !== true) cleanMasquerading(context);
   if (config.killSwitch === undefined) cleanKillSwitch(context);
+  if (config.dns === undefined) await cleanDns(context);
   const path = config.returnPath && (await ReturnPath.open(context));
   undo.push('return path', () => path?.close());
   const { table } = config;
   const leads = table !== undefined && table !== 'off';
   const policy = leads ? await PolicyRouting.open(context) : undefined;
   undo.push('routing of allowed-ips', () => policy?.close());
+  const dns = config.dns && (await Dns.open(context));
+  undo.push('name servers', () => dns?.close());
   const masquerading = config.masquerade === true ? Masquerading.open(context) : undefined;
   undo.push('masquerading', () => masquerading?.close());
   const publics = new PublicAddresses(context);
@@ -68,6 +74,7 @@ async function open(context: ReachContext, undo: UndoStack): Promise<Reach> {
     facts: () => [
       ...(policy?.facts() ?? []),
       ...(path?.facts() ?? []),
+      ...(dns?.facts() ?? []),
       ...(masquerading ? ['what comes out of the tunnel is masqueraded'] : []),
     ],
     close: () => undo.release(),

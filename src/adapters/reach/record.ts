@@ -1,5 +1,6 @@
 import type { InnerIp, Ip, OuterIp } from '../../core/addr.ts';
 import { sameValue } from '../../core/same-value.ts';
+import type { DnsManager } from '../../core/reach/dns.ts';
 import type { Mark } from '../../core/config/syntax-reach.ts';
 import type { PlaneJournal } from '../../ports/data-plane.ts';
 
@@ -35,6 +36,8 @@ export type ReachRecord = {
   readonly masquerades: boolean;
   /** Whether nothing may leave but by the tunnel. */
   readonly killSwitch: boolean;
+  /** Who was told of the tunnel's name servers. */
+  readonly dns: DnsManager | undefined;
 };
 
 const NOTHING: ReachRecord = {
@@ -46,6 +49,7 @@ const NOTHING: ReachRecord = {
   routing: undefined,
   masquerades: false,
   killSwitch: false,
+  dns: undefined,
 };
 
 /** The record of a journal, which only runs of this program write. */

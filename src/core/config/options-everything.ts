@@ -1,6 +1,6 @@
 import { flag, valued, type Option } from './option.ts';
 import { oneOf } from './syntax.ts';
-import { tableValue } from './syntax-everything.ts';
+import { dnsServers, tableValue } from './syntax-everything.ts';
 
 /** A tunnel that takes everything: the default route, and what belongs to that. */
 export const EVERYTHING_OPTIONS: readonly Option[] = [
@@ -33,6 +33,20 @@ export const EVERYTHING_OPTIONS: readonly Option[] = [
     },
     oneOf('MODE', ['strict', 'lan', 'off'] as const),
     'killSwitch',
+  ),
+  valued(
+    {
+      name: 'dns',
+      group: 'everything',
+      role: 'client',
+      fallback: 'those that this host has',
+      fixed: ({ config }) => config.dns && [...config.dns.servers, ...config.dns.domains].join(),
+      help:
+        'Name servers that this host asks while the tunnel is up, by systemd-resolved or else resolvconf; with ' +
+        'domains (~example.com) they are asked for these alone, where systemd-resolved runs.',
+    },
+    dnsServers,
+    'dns',
   ),
   flag(
     {

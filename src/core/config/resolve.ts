@@ -157,9 +157,11 @@ function statusGroupOf({ statusGroup = STATUS_GROUP }: Filled): string | undefin
 function everythingOf({
   table,
   killSwitch,
+  dns,
   masquerade,
-}: Filled): Pick<TunnelConfig, 'table' | 'killSwitch' | 'masquerade'> {
+}: Filled): Pick<TunnelConfig, 'table' | 'killSwitch' | 'dns' | 'masquerade'> {
   return {
+    ...(dns === undefined ? {} : { dns }),
     ...(killSwitch === undefined || killSwitch === 'off' ? {} : { killSwitch }),
     ...(table === undefined || table === 'main' ? {} : { table }),
     ...(masquerade === undefined ? {} : { masquerade }),

@@ -5,7 +5,7 @@ import type { Port, Seconds } from '../units.ts';
 import type { Exposure } from './exposure.ts';
 import type { ConfigReference } from './syntax.ts';
 import type { Mark } from './syntax-reach.ts';
-import type { KillSwitch, RoutingTable } from './syntax-everything.ts';
+import type { DnsServers, KillSwitch, RoutingTable } from './syntax-everything.ts';
 import type { PeerId, SessionChoice } from './tunnel-config.ts';
 
 /**
@@ -67,6 +67,7 @@ export type Slots = {
   readonly returnMark: Mark;
 
   readonly table: RoutingTable;
+  readonly dns: DnsServers;
   readonly masquerade: true;
   readonly killSwitch: KillSwitch | 'off';
 

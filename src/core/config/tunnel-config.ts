@@ -4,7 +4,7 @@ import type { Integrity } from '../tag/types.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
 import type { Exposed } from './exposure.ts';
-import type { KillSwitch, RoutingTable } from './syntax-everything.ts';
+import type { DnsServers, KillSwitch, RoutingTable } from './syntax-everything.ts';
 import type { Mark } from './syntax-reach.ts';
 
 /** Names a peer within one tunnel: 1..64 letters, digits, `.`, `_`, `-`. */
@@ -34,6 +34,8 @@ export type TunnelConfig = {
   readonly table?: Exclude<RoutingTable, 'main'> | undefined;
   /** Client: what may leave beside the tunnel; undefined = everything. */
   readonly killSwitch?: KillSwitch | undefined;
+  /** Client: name servers that this host asks while the tunnel is up. */
+  readonly dns?: DnsServers | undefined;
   /** Server: what comes out of the tunnel for elsewhere goes there with this host's address. */
   readonly masquerade?: true | undefined;
   /** In the order of the file, the default peer first. Their ids and inner addresses are unique. */

@@ -221,6 +221,8 @@ type OfReach =
   | { readonly kind: 'return-path'; readonly table: number; readonly mark: string }
   /** What allowed-ips names goes into the tunnel, and by which table. */
   | { readonly kind: 'led-in'; readonly what: string }
+  | { readonly kind: 'dns-set'; readonly by: string; readonly servers: string }
+  | Failed<'dns-not-set'>
   | { readonly kind: 'masquerading' }
   /** Nothing leaves this host but by the tunnel, also though that has failed, or what other rules permit again. */
   | { readonly kind: 'kill-switch'; readonly state: 'on' | 'off' | 'stays' };

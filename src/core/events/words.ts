@@ -190,6 +190,10 @@ const TABLE: Table = {
     line('info', 'what comes by the tunnel is answered by it', { table, mark }),
   'led-in': ({ what }) => line('info', 'led into the tunnel', { what }),
   'kill-switch': ({ state }) => line(state === 'stays' ? 'warn' : 'info', KILL_SWITCH_WORDS[state]),
+  'dns-set': ({ by, servers }) =>
+    line('info', "this host asks the tunnel's name servers", { by, servers }),
+  'dns-not-set': (failure) =>
+    line('error', "this host was not told of the tunnel's name servers", because(failure)),
   masquerading: () =>
     line('info', "what comes out of the tunnel for elsewhere goes there with this host's address"),
   'network-says': ({ remote, says: { kind, ...said } }) =>

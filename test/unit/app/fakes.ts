@@ -291,6 +291,7 @@ export const unreachable: ReachHost = {
     facts: () => [],
     close: async () => undefined,
   }),
+  require: async () => undefined,
   killSwitch: () => {
     throw new Error('no kill switch here');
   },

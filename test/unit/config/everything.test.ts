@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { tableValue } from '../../../src/core/config/syntax-everything.ts';
+import { dnsServers, tableValue } from '../../../src/core/config/syntax-everything.ts';
 import { configError, resolveRun } from './resolve-texts.ts';
 
 const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
@@ -42,3 +42,21 @@ test('a kill switch leaves no name to look up', () => {
   const named = `tunl-ip 10.9.0.1\nfou-remote vpn.example:10000\nkill-switch lan\n`;
   expect(configError(named).message).toContain('an address for fou-remote');
 });
+
+test.each([
+  ['1.1.1.1', ['1.1.1.1'], []],
+  ['fd00::1,1.1.1.1 example.com', ['fd00::1', '1.1.1.1'], ['example.com']],
+  ['9.9.9.9 ~.', ['9.9.9.9'], ['~.']],
+])('dns %s', (text, servers, domains) => {
+  expect(dnsServers.read(text)).toEqual({ ok: true, value: { servers, domains } });
+});
+
+test.each([
+  '',
+  'example.com',
+  '1.1.1',
+  '1.1.1.1 $(x)',
+  "1.1.1.1 a'b",
+  '1.1.1.1 -x',
+  '1.1.1.1 a..b',
+])('no dns: "%s"', (text) => expect(dnsServers.read(text)).toMatchObject({ ok: false }));

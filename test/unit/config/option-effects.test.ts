@@ -259,6 +259,10 @@ const EFFECTS: Readonly<Record<string, Case>> = {
   ),
   table: at(`${CLIENT}allowed-ips 0.0.0.0/0\n`, 'table auto', 'config.table', undefined, 'auto'),
   'kill-switch': at(CLIENT, 'kill-switch strict', 'config.killSwitch', undefined, 'strict'),
+  dns: at(CLIENT, 'dns 1.1.1.1, fd00::1 ~corp.example', 'config.dns', undefined, {
+    servers: ['1.1.1.1', 'fd00::1'],
+    domains: ['~corp.example'],
+  }),
   masquerade: at(TOKEN_SERVER, 'masquerade', 'config.masquerade', undefined, true),
   'tunl-dev': at(SERVER, 'tunl-dev home', 'config.inner.device', 'ipipou0', 'home'),
   'tunl-ip': at(

@@ -232,6 +232,14 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     'info led into the tunnel what="0.0.0.0/0 by routing table 14900, but 203.0.113.1"',
   ],
   'kill-switch': [{ kind: 'kill-switch', state: 'on' }, 'info nothing leaves but by the tunnel'],
+  'dns-set': [
+    { kind: 'dns-set', by: 'resolvconf', servers: '1.1.1.1,fd00::1' },
+    "info this host asks the tunnel's name servers by=resolvconf servers=1.1.1.1,fd00::1",
+  ],
+  'dns-not-set': [
+    { kind: 'dns-not-set', ...FAILURE },
+    'error this host was not told of the tunnel\'s name servers error=EBUSY hint="ipipou doctor"',
+  ],
   masquerading: [
     { kind: 'masquerading' },
     "info what comes out of the tunnel for elsewhere goes there with this host's address",
