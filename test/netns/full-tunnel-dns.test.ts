@@ -6,6 +6,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { fullClient } from '../rig/full-tunnel-cases.ts';
 import { labScene } from '../rig/lab-scene.ts';
 import { succeeds } from '../rig/patience.ts';
+import { whatIsThere } from '../rig/traffic.ts';
 
 const scene = labScene({ families: 'both' });
 
@@ -115,4 +116,21 @@ test('without either nothing is begun', async () => {
   expect((await daemon.program.finished).code).toBe(1);
   expect(daemon.program.output()).toContain('neither systemd-resolved runs');
   expect(daemon.program.output()).not.toContain('data plane chosen');
+});
+
+test('a start that fails half way leaves nothing, also of a run that was killed', async () => {
+  const { hosts, lab } = scene;
+  const name = lab.client();
+  const before = await whatIsThere(lab, name);
+  const daemon = await hosts.start(name, fullClient('tun'));
+  await daemon.ready();
+  const rules = async (): Promise<string> => (await lab.exec(name, ['ip', 'rule'])).stdout;
+  await succeeds(async () => expect(await rules()).toContain('suppress_prefixlength 0'));
+  await daemon.kill();
+  expect(await rules()).toContain('suppress_prefixlength 0');
+  await program('resolvectl', '[ $# -lt 2 ] || { echo no such link; exit 3; }');
+  const failed = await hosts.start(name, fullClient('tun', 'dns 172.28.0.0'), 'ipipou0', env());
+  expect((await failed.program.finished).code).toBe(1);
+  expect(failed.program.output()).toContain('exit code 3: no such link');
+  expect(await whatIsThere(lab, name)).toEqual(before);
 });
