@@ -282,38 +282,42 @@ export function describeFullTunnelOnce(
     );
   };
 
-  test(`everything by ${plane}: never cut, nothing beside it, nothing left`, async () => {
-    const { lab, hosts, start } = base;
-    const name = lab.client();
-    await connect();
-    const rules = async (): Promise<string> =>
-      (await sure(name, ['sh', '-c', 'ip rule; ip -6 rule; ip route; nft list tables'])).trim();
-    const before = await rules();
-    const server = await start(lab.server, fullServer(plane));
-    await server.ready(patiently);
-    const config = fullClient(plane, 'dead-peer-timeout 60', 'kill-switch strict');
-    const client = await start(name, config);
-    await client.established(patiently);
-    const leaks = await watchLeaks();
-    await throughTunnel();
-    // A lease is renewed; the rules and the table go, and come back.
-    await sure(name, ['ip', 'route', 'del', 'default', 'dev', 'eth0']);
-    await throughTunnel();
-    const [, table = ''] = /table (\d+)/.exec(client.program.output()) ?? [];
-    await sure(name, ['ip', 'rule', 'del', 'table', table]);
-    await sure(name, ['ip', 'route', 'flush', 'table', table]);
-    await throughTunnel();
-    expect(client.program.output()).toContain('put back what was changed from outside');
-    await client.kill();
-    await throughTunnel();
-    const again = await start(name, config);
-    await again.established(patiently);
-    expect(await sure(name, ['ip', 'rule'])).toContain(`lookup ${table}`);
-    await throughTunnel();
-    await again.kill();
-    expect(await leaks.end()).toEqual([]);
-    expect(await hosts.run(name, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
-    await connect();
-    expect(await rules()).toBe(before);
-  });
+  test(
+    `everything by ${plane}: never cut, nothing beside it, nothing left`,
+    async () => {
+      const { lab, hosts, start } = base;
+      const name = lab.client();
+      await connect();
+      const rules = async (): Promise<string> =>
+        (await sure(name, ['sh', '-c', 'ip rule; ip -6 rule; ip route; nft list tables'])).trim();
+      const before = await rules();
+      const server = await start(lab.server, fullServer(plane));
+      await server.ready(patiently);
+      const config = fullClient(plane, 'dead-peer-timeout 60', 'kill-switch strict');
+      const client = await start(name, config);
+      await client.established(patiently);
+      const leaks = await watchLeaks();
+      await throughTunnel();
+      // A lease is renewed; the rules and the table go, and come back.
+      await sure(name, ['ip', 'route', 'del', 'default', 'dev', 'eth0']);
+      await throughTunnel();
+      const [, table = ''] = /table (\d+)/.exec(client.program.output()) ?? [];
+      await sure(name, ['ip', 'rule', 'del', 'table', table]);
+      await sure(name, ['ip', 'route', 'flush', 'table', table]);
+      await throughTunnel();
+      expect(client.program.output()).toContain('put back what was changed from outside');
+      await client.kill();
+      await throughTunnel();
+      const again = await start(name, config);
+      await again.established(patiently);
+      expect(await sure(name, ['ip', 'rule'])).toContain(`lookup ${table}`);
+      await throughTunnel();
+      await again.kill();
+      expect(await leaks.end()).toEqual([]);
+      expect(await hosts.run(name, ['down', 'ipipou0'])).toMatchObject({ code: 0 });
+      await connect();
+      expect(await rules()).toBe(before);
+    },
+    240_000 * slowness,
+  );
 }
