@@ -42,7 +42,7 @@ export function describePrograms({ fuzz }: { readonly fuzz: number }): void {
   describe('with IPv6', () => {
     beforeAll(withIpv6);
     describe('tags', () => {
-      describeTags();
+      describeTags(4 * fuzz);
       describeTagOwners();
     });
     describeFamilies();

@@ -46,7 +46,8 @@ const COMBINATIONS = FAMILIES.flatMap((outside) =>
 /** For experiments (RFC 3692): the programs know no checksum of it. */
 const NO_PROTOCOL = 253;
 
-export function describeTags(): void {
+/** `steps`: counters that are made up; an emulated machine is slow. */
+export function describeTags(steps: number): void {
   describe.each(COMBINATIONS)('%s outside, %s inside', (outside, inside) => {
     const packetOf = (length: number): Uint8Array => {
       const header = inside === 'ipv4' ? 20 : 40;
@@ -229,7 +230,7 @@ export function describeTags(): void {
       };
       let newest = 1;
       let taken = 0;
-      for (let step = 0; step < 20_000; step += 1) {
+      for (let step = 0; step < steps; step += 1) {
         const kind = below(100);
         if (kind < 60) newest += 1;
         else if (kind < 62) newest += below(4000);
@@ -238,7 +239,7 @@ export function describeTags(): void {
         expect([step, counter, take(counter)]).toEqual([step, counter, fresh]);
         if (fresh) taken += 1;
       }
-      expect(taken).toBeGreaterThan(10_000);
+      expect(taken).toBeGreaterThan(steps / 2);
     });
   });
 }
