@@ -3,7 +3,7 @@ import { carries, outerFamilies } from '../../core/config/families.ts';
 import { defaultPeer } from '../../core/config/peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { IPV6_MIN_MTU } from '../../core/wire/ipv6.ts';
-import { overheadOf } from '../../core/wire/overhead.ts';
+import { insideTags, overheadOf } from '../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../netlink/route.ts';
 
 /** Smallest MTU a tunnel device is given: what every IPv4 host takes whole (RFC 791, 576 bytes). */
@@ -46,16 +46,19 @@ export async function innerMtu(
 
 /**
  * The largest inner packets for a peer: what is configured, else what the route to it leaves. A number is for whatever
- * the peer is reached by, and the longer header of IPv6 leaves less room.
+ * the peer is reached by, and the longer header of IPv6 leaves less room, as tags do.
  */
 export async function allowedMtu(
   route: RouteNetlink,
   remote: OuterIp,
   config: TunnelConfig,
+  tagged = false,
 ): Promise<number> {
   const { mtu } = config.inner;
-  if (typeof mtu !== 'number') return innerMtu(route, remote, config);
-  return familyOf(remote) === 'ipv4' ? mtu : Math.min(mtu, await innerMtu(route, remote, config));
+  if (typeof mtu === 'number' && familyOf(remote) === 'ipv4' && !tagged) return mtu;
+  const way = await innerMtu(route, remote, config);
+  const left = tagged ? insideTags(way) : way;
+  return typeof mtu === 'number' ? Math.min(mtu, left) : left;
 }
 
 /** What a route of `mtu` bytes leaves on the way to a peer; where nothing is known of that, the most that it can. */

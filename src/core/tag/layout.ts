@@ -8,6 +8,8 @@ import { getU32be, setU32be } from '../bytes.ts';
 import type { TagLevel } from './types.ts';
 
 export const TAG_LENGTH = 16;
+/** Where in it the counter is. */
+export const TAG_COUNTER_AT = 4;
 /** Where in it the tag proper begins: what is before is proved by it. */
 export const TAG_OFFSET = 8;
 
@@ -34,7 +36,7 @@ export function encodeTagHeader(
   at = 0,
 ): void {
   setU32be(into, at, TAG_TYPE[level] * 0x100_0000 + index);
-  setU32be(into, at + 4, counter);
+  setU32be(into, at + TAG_COUNTER_AT, counter);
 }
 
 /** undefined where the payload is no tagged packet, or too short for one. */
@@ -42,7 +44,11 @@ export function decodeTagHeader(payload: Uint8Array): TagHeader | undefined {
   if (payload.length <= TAG_LENGTH) return undefined;
   const level = levelOf(payload[0]);
   if (level === undefined) return undefined;
-  return { level, index: getU32be(payload, 0) & MAX_TAG_INDEX, counter: getU32be(payload, 4) };
+  return {
+    level,
+    index: getU32be(payload, 0) & MAX_TAG_INDEX,
+    counter: getU32be(payload, TAG_COUNTER_AT),
+  };
 }
 
 /** What a first byte says; undefined: that no tag comes. */

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { ControlGate } from '../../../src/adapters/planes/tun/control-gate.ts';
 import { SharedCounters, type Loss } from '../../../src/adapters/planes/tun/counters.ts';
 import { DeviceChannel } from '../../../src/adapters/planes/tun/device-channel.ts';
+import { FirstMessages } from '../../../src/adapters/planes/tun/first-messages.ts';
 import { Inbound } from '../../../src/adapters/planes/tun/inbound.ts';
 import { ipv6Words } from '../../../src/adapters/planes/tun/ipv6-words.ts';
 import type { Refusal } from '../../../src/adapters/planes/tun/icmp-answer.ts';
@@ -51,6 +52,11 @@ export class BothFamilies {
   readonly arriving: Record<Family, Arriving[]> = { ipv4: [], ipv6: [] };
   /** Families whose sockets are full. */
   readonly full = new Set<Family>();
+  readonly roamed: { readonly peer: PeerId; readonly path: Path }[] = [];
+  readonly firstMessages = new FirstMessages(undefined);
+  strangers = 0;
+  /** Milliseconds. */
+  now = 0;
   /** Whether a message with a flow label is refused. */
   labelsRefused = false;
   readonly gate = new ControlGate(new Set([AUTH]), this.peers.hints, () => millis(0));
@@ -103,7 +109,12 @@ export class BothFamilies {
         localPort: port(10_000),
         authLengths: new Set([AUTH]),
         gate: this.gate,
-        stranger: () => undefined,
+        stranger: () => {
+          this.strangers += 1;
+        },
+        firstMessages: this.firstMessages,
+        roamed: ({ member }, path) => this.roamed.push({ peer: member.id, path }),
+        now: () => this.now,
         control: (path, payload) => this.control.push({ path, payload }),
       });
     this.inbound = { ipv4: inboundOf('ipv4'), ipv6: inboundOf('ipv6') };

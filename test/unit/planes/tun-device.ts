@@ -54,20 +54,18 @@ export function decodeVnet(bytes: Uint8Array): VnetHeader {
 /** The packets that one from the device is cut into; undefined when it is refused. */
 export function cut(packet: Uint8Array, header: VnetHeader): readonly Uint8Array[] | undefined {
   const memory = new FakeMemory();
-  const packets = memory.allocate(66_000);
-  const headers = memory.allocate(MAX_DATAGRAMS * HEADER_SLOT_BYTES);
-  const segmenter = new Segmenter(packets, headers);
+  const slots = 66_000;
+  const packets = memory.allocate(slots + MAX_DATAGRAMS * HEADER_SLOT_BYTES);
+  const segmenter = new Segmenter(packets, slots);
   packets.bytes.set(encodeVnet(header), 6);
   packets.bytes.set(packet, 16);
   if (!segmenter.begin(16, packet.length, 6)) return undefined;
   const pieces: Uint8Array[] = [];
   while (segmenter.more) {
     segmenter.next(pieces.length % MAX_DATAGRAMS);
-    const head = memory.at(segmenter.headAddress, segmenter.headLength);
-    const body =
-      segmenter.bodyLength === 0
-        ? new Uint8Array()
-        : memory.at(segmenter.bodyAddress, segmenter.bodyLength);
+    const { headAt, headLength, bodyAt, bodyLength } = segmenter;
+    const head = packets.bytes.subarray(headAt, headAt + headLength);
+    const body = packets.bytes.subarray(bodyAt, bodyAt + bodyLength);
     pieces.push(Uint8Array.from(Buffer.concat([head, body])));
   }
   return pieces;

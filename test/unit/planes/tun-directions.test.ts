@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { ControlGate } from '../../../src/adapters/planes/tun/control-gate.ts';
 import { SharedCounters, type Loss } from '../../../src/adapters/planes/tun/counters.ts';
 import { DeviceChannel } from '../../../src/adapters/planes/tun/device-channel.ts';
+import { FirstMessages } from '../../../src/adapters/planes/tun/first-messages.ts';
 import { Inbound } from '../../../src/adapters/planes/tun/inbound.ts';
 import { encodePktinfo, viewOf } from '../../../src/adapters/udp/message-headers.ts';
 import { Outbound } from '../../../src/adapters/planes/tun/outbound.ts';
@@ -86,6 +87,9 @@ class Bench {
       authLengths: new Set([73]),
       gate: this.gate,
       stranger: () => undefined,
+      firstMessages: new FirstMessages(undefined),
+      roamed: () => undefined,
+      now: () => 0,
       control: (path, payload) => this.control.push({ path, payload }),
     });
     this.counters.grow();

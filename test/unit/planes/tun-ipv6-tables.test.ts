@@ -117,7 +117,7 @@ describe('the peer table', () => {
   test('finds a peer by its exact path only, and follows it to the other family and back', () => {
     const peers = new PeerTable();
     for (const id of [ONE, TWO]) peers.configure(member(id));
-    expect(peers.admit(ONE, 0, HOME)).toBe(true);
+    expect(peers.admit(ONE, 0, HOME)).toBeUndefined();
     expect(peers.find(HOME)?.member.id).toBe(ONE);
     for (const other of [
       OTHER,
@@ -126,11 +126,11 @@ describe('the peer table', () => {
     ]) {
       expect(peers.find(other)).toBeUndefined();
     }
-    expect(peers.admit(TWO, 1, HOME)).toBe(false);
-    expect(peers.admit(ONE, 0, IPV4)).toBe(true);
+    expect(peers.admit(TWO, 1, HOME)).toBe('path');
+    expect(peers.admit(ONE, 0, IPV4)).toBeUndefined();
     expect([peers.find(HOME), peers.find(IPV4)?.member.id]).toEqual([undefined, ONE]);
-    expect(peers.admit(TWO, 1, HOME)).toBe(true);
-    expect(peers.admit(ONE, 0, OTHER)).toBe(true);
+    expect(peers.admit(TWO, 1, HOME)).toBeUndefined();
+    expect(peers.admit(ONE, 0, OTHER)).toBeUndefined();
     expect([peers.find(IPV4), peers.find(OTHER)?.member.id]).toEqual([undefined, ONE]);
     peers.evict(ONE);
     expect([peers.find(OTHER), peers.find(HOME)?.member.id]).toEqual([undefined, TWO]);

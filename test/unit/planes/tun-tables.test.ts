@@ -68,9 +68,9 @@ describe('the peer table', () => {
   test('refuses a path that another peer has, and leaves both as they were', () => {
     const peers = table();
     const other = path('192.0.2.1', '203.0.113.2', 20000);
-    expect(peers.admit(ONE, 0, HOME)).toBe(true);
-    expect(peers.admit(TWO, 1, other)).toBe(true);
-    expect(peers.admit(TWO, 1, HOME)).toBe(false);
+    expect(peers.admit(ONE, 0, HOME)).toBeUndefined();
+    expect(peers.admit(TWO, 1, other)).toBeUndefined();
+    expect(peers.admit(TWO, 1, HOME)).toBe('path');
     expect(peers.find(HOME)?.member.id).toBe(ONE);
     expect(peers.find(other)?.member.id).toBe(TWO);
   });
@@ -91,7 +91,7 @@ describe('the peer table', () => {
           if (!to) peers.evict(peer);
           else {
             const full = path(`192.0.2.${to.local}`, `203.0.113.${to.remote}`, 1 + to.port);
-            expect(peers.admit(peer, 0, full)).toBe(allowed);
+            expect(peers.admit(peer, 0, full)).toBe(allowed ? undefined : 'path');
             if (allowed) model.set(key(to), peer);
           }
           for (const local of [0, 1])
@@ -246,10 +246,12 @@ describe('shared counters', () => {
   const NOTHING = {
     ...{ rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0 },
     ...{ foreign: 0, tooBig: 0, control: 0 },
+    ...{ tagFailures: 0, replays: 0, untagged: 0 },
   };
   const ZERO = {
     ...{ rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n },
     ...{ heardAt: 0, foreign: 0n, tooBig: 0n, control: 0n },
+    ...{ tagFailures: 0n, replays: 0n, untagged: 0n },
   };
 
   test('what one side adds the other reads, peers and losses apart', () => {
@@ -262,6 +264,7 @@ describe('shared counters', () => {
     const all = {
       ...{ rxPackets: 2, rxBytes: 168, txPackets: 1, txBytes: 84 },
       ...{ foreign: 3, tooBig: 4, control: 5 },
+      ...{ tagFailures: 6, replays: 7, untagged: 8 },
     };
     worker.add(0, all, 99.5);
     worker.add(0, { ...NOTHING, txPackets: 1 }, 200);
@@ -270,6 +273,7 @@ describe('shared counters', () => {
     expect(owner.peer(0)).toEqual({
       ...{ rxPackets: 2n, rxBytes: 168n, txPackets: 2n, txBytes: 84n },
       ...{ heardAt: 100, foreign: 3n, tooBig: 4n, control: 5n },
+      ...{ tagFailures: 6n, replays: 7n, untagged: 8n },
     });
     expect(owner.peer(1)).toEqual(ZERO);
     expect(owner.peer(CHUNK_SLOTS)).toEqual({ ...ZERO, rxPackets: 3n, heardAt: 300 });
@@ -302,9 +306,13 @@ test('what peers moved is counted once', () => {
   peers.count(counters, 1);
   peers.count(counters, 2);
   peers.received(peer, 1, 1);
+  peers.refusedTag(peer);
+  peers.refusedReplay(peer);
+  peers.refusedUntagged(peer);
   peers.count(counters, 3);
   expect(counters.peer(7)).toEqual({
     ...{ rxPackets: 3n, rxBytes: 101n, txPackets: 1n, txBytes: 50n },
     ...{ heardAt: 3, foreign: 1n, tooBig: 3n, control: 1n },
+    ...{ tagFailures: 1n, replays: 1n, untagged: 1n },
   });
 });

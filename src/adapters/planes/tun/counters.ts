@@ -12,6 +12,20 @@ export const LOSSES = [
   'unusual',
   /** From an admitted peer, with an inner source that is not its own. */
   'inner-source',
+  /** From an admitted path without a tag, of a peer whose packets carry tags. */
+  'untagged',
+  /** Tagged, of no session that is known. */
+  'unknown-session',
+  /** Tagged at another level than was agreed on. */
+  'level',
+  /** Tagged, and the tag is wrong. */
+  'bad-tag',
+  /** Tagged, and has come before, or is too old for that to be known. */
+  'replayed',
+  /** A first message of session 2 that is not meant for us (its mac1). */
+  'mac1',
+  /** Out of the device, and no counter is left under the key of its tag. */
+  'exhausted',
   /** Out of the device, and whom it is for is not admitted or not known. */
   'no-peer',
   /** Marked on its way as by a router that is congested, where what is inside cannot say so (RFC 6040). */
@@ -22,7 +36,7 @@ export const LOSSES = [
   'not-ipv6',
   /** IPv6 out of the device, for a peer whose path takes less than IPv6 asks for (1280 bytes). */
   'no-ipv6',
-  /** Out of the device with headers that contradict each other. */
+  /** Out of the device, or proved by its tag, with headers that contradict each other. */
   'malformed',
   /** Larger than the path's MTU (EMSGSIZE). */
   'too-big',
@@ -48,9 +62,11 @@ const CELL = {
   foreign: 5,
   tooBig: 6,
   control: 7,
+  tagFailures: 8,
+  replays: 9,
+  untagged: 10,
 } as const;
-/** A cache line of 64 bytes. */
-const CELLS_PER_PEER = 8;
+const CELLS_PER_PEER = 11;
 
 const LOSS_INDEX: Readonly<Record<Loss, number>> = Object.fromEntries(
   LOSSES.map((loss, index) => [loss, index]),
@@ -65,13 +81,19 @@ export type Moved = {
   readonly foreign: number;
   readonly tooBig: number;
   readonly control: number;
+  readonly tagFailures: number;
+  readonly replays: number;
+  readonly untagged: number;
 };
 
 /** A peer's counters, and its packets that were refused. */
 export type PeerTotals = PeerCounters & {
   readonly foreign: bigint;
+  readonly tagFailures: bigint;
+  readonly replays: bigint;
   readonly tooBig: bigint;
   readonly control: bigint;
+  readonly untagged: bigint;
 };
 
 /**
@@ -124,6 +146,9 @@ export class SharedCounters {
     this.#add(slot, CELL.foreign, moved.foreign);
     this.#add(slot, CELL.tooBig, moved.tooBig);
     this.#add(slot, CELL.control, moved.control);
+    this.#add(slot, CELL.tagFailures, moved.tagFailures);
+    this.#add(slot, CELL.replays, moved.replays);
+    this.#add(slot, CELL.untagged, moved.untagged);
     if (moved.rxPackets > 0) this.#store(slot, CELL.heardAt, BigInt(Math.ceil(now)));
   }
 
@@ -137,6 +162,9 @@ export class SharedCounters {
       foreign: this.#load(slot, CELL.foreign),
       tooBig: this.#load(slot, CELL.tooBig),
       control: this.#load(slot, CELL.control),
+      tagFailures: this.#load(slot, CELL.tagFailures),
+      replays: this.#load(slot, CELL.replays),
+      untagged: this.#load(slot, CELL.untagged),
     };
   }
 

@@ -18,6 +18,7 @@ import {
   type Path,
 } from '../../../core/addr.ts';
 import { millis, type Port } from '../../../core/units.ts';
+import type { TagKeys } from '../../../core/tag/types.ts';
 import type { Carried } from '../../../core/wire/inner-packet.ts';
 import type { OutgoingControl, PeerId } from '../../../ports/data-plane.ts';
 import { errnoName } from '../../ffi/errno.ts';
@@ -28,6 +29,7 @@ import { sendControl } from '../../udp/control-sender.ts';
 import type { TunnelSocket } from '../../udp/tunnel-socket.ts';
 import type { Loss, SharedCounters } from './counters.ts';
 import { DeviceChannel } from './device-channel.ts';
+import { FirstMessages } from './first-messages.ts';
 import { icmpAnswer, type Refusal } from './icmp-answer.ts';
 import { Inbound } from './inbound.ts';
 import { ipv6Words } from './ipv6-words.ts';
@@ -39,6 +41,7 @@ import { Storm } from './storm.ts';
 import type { StormFacts } from './storm-filter.ts';
 import { setSocketFilter } from '../../udp/socket-filter.ts';
 import { PeerTable, type MemberSpec, type Peer } from './peer-table.ts';
+import { INDEX_TAKEN } from './worker-protocol.ts';
 import { TokenBucket } from '../token-bucket.ts';
 
 /** What the loop tells its owner; every callback is bounded and rate-limited. */
@@ -48,6 +51,8 @@ export interface ForwarderEvents {
   trouble(operation: string, errno: string, loss: Loss): void;
   /** Its path takes less than it did. */
   tooBig(peer: PeerId): void;
+  /** A packet of its, proved by its tag, has come from elsewhere. */
+  roamed(peer: PeerId, path: Path): void;
   /** The device is gone; it is not watched any more until `setDevice`. */
   deviceLost(): void;
 }
@@ -62,6 +67,8 @@ export type ForwarderOptions = {
   readonly sockets: readonly TunnelSocket[];
   readonly localPort: Port;
   readonly authLengths: ReadonlySet<number>;
+  /** See PlaneContext. */
+  readonly mac1Key: Uint8Array | undefined;
   readonly carried: Carried;
   /** This end's own inner addresses. */
   readonly innerIps: readonly InnerIp[];
@@ -92,6 +99,7 @@ export class Forwarder {
   readonly #options: ForwarderOptions;
   readonly #peers = new PeerTable();
   readonly #gate: ControlGate;
+  readonly #firstMessages: FirstMessages;
   readonly #outbound: Outbound;
   readonly #sides: readonly Side[];
   readonly #troubles = new TokenBucket(TROUBLE_RATE);
@@ -107,6 +115,7 @@ export class Forwarder {
     this.#options = options;
     this.#mtu = options.mtu;
     const { authLengths, carried, counters, now, sockets, tunFd } = options;
+    this.#firstMessages = new FirstMessages(options.mac1Key);
     this.#gate = new ControlGate(authLengths, this.#peers.hints, () => millis(now()));
     const channel = this.#channel(tunFd);
     const senders = sockets.map((socket) => this.#sender(socket));
@@ -158,6 +167,11 @@ export class Forwarder {
       stranger: () => {
         storm.packet();
       },
+      firstMessages: this.#firstMessages,
+      now,
+      roamed: ({ member }, path) => {
+        events.roamed(member.id, path);
+      },
       control: (path, payload) => {
         events.control(path, payload);
       },
@@ -194,12 +208,16 @@ export class Forwarder {
     for (const peer of peers) this.#peers.remove(peer);
   }
 
-  /** The name of the errno that keeps it from being done: another peer has the path, or no socket is of its family. */
-  admit(peer: PeerId, slot: number, path: Path): string | undefined {
+  /**
+   * The name of the errno that keeps it from being done: another peer has the path or an index, or no socket is of its
+   * family.
+   */
+  admit(peer: PeerId, slot: number, path: Path, tags?: TagKeys): string | undefined {
     const { ip } = path.remote;
     const family = familyOf(ip);
     if (!this.#sideOf(family)) return errnoName(EAFNOSUPPORT);
-    if (!this.#peers.admit(peer, slot, path)) return 'EADDRINUSE';
+    const held = this.#peers.admit(peer, slot, path, tags);
+    if (held !== undefined) return held === 'path' ? 'EADDRINUSE' : INDEX_TAKEN;
     this.#remember(ip, family);
     this.#changed();
     return undefined;
@@ -217,6 +235,10 @@ export class Forwarder {
   /** Largest inner packets on the paths to peers, bytes; undefined: not known. */
   resize(sizes: readonly (readonly [PeerId, number | undefined])[]): void {
     for (const [peer, mtu] of sizes) this.#peers.resize(peer, mtu);
+  }
+
+  setMac1Key(key: Uint8Array | undefined): void {
+    this.#firstMessages.key = key;
   }
 
   /** Sends one control packet from the tunnel's port; errno, or 0. */

@@ -23,6 +23,7 @@ import {
 } from '../../udp/message-headers.ts';
 import { IPV4_MESSAGES, type MessageShape } from './message-shape.ts';
 import { IPV6_WORDS } from './ipv6-words.ts';
+import { Tagger, TAGGER_BYTES } from './tagger.ts';
 import { vectorMemory } from './vector-memory.ts';
 
 /** linux/in.h: one byte. */
@@ -52,6 +53,7 @@ const MESSAGE = { nameLength: 8, controlLength: 40, flags: 48, length: 56 } as c
 export class InboundBatch {
   /** The payloads; message n begins at n * MESSAGE_BYTES. */
   readonly packets: Arena;
+  readonly tagger: Tagger;
   readonly capacity: number;
   readonly #shape: MessageShape;
   readonly #vector: Arena;
@@ -64,8 +66,10 @@ export class InboundBatch {
   constructor(capacity: number, addressOf: AddressOf, shape: MessageShape = IPV4_MESSAGES) {
     this.capacity = capacity;
     this.#shape = shape;
-    const room = capacity * MESSAGE_BYTES;
+    const tagger = capacity * MESSAGE_BYTES;
+    const room = tagger + TAGGER_BYTES;
     this.packets = new Arena(room, addressOf, vectorMemory(room));
+    this.tagger = new Tagger(this.packets, tagger);
     this.#vector = new Arena(capacity * MMSGHDR_BYTES, addressOf);
     this.#names = new Arena(capacity * shape.nameStride, addressOf);
     this.#controls = new Arena(capacity * shape.control, addressOf);

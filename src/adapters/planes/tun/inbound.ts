@@ -6,13 +6,15 @@
  *
  * Fail closed: a packet reaches the device only when its local address, remote address and remote
  * port are those of an admitted peer (the local port is the socket's) and its payload is an IP
- * packet of a family that the tunnel carries, from an inner source that is that peer's own. There is one of
+ * packet of a family that the tunnel carries, from an inner source that is that peer's own. Where a peer's
+ * packets carry tags, the tag says whose a packet is, and the addresses only where it comes from. There is one of
  * these for each socket, of one family outside. When the device is full, what was received stays
  * where it is, nothing more is received, and `turn` goes on from there when it is called again.
  */
 import type { Family, Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
+import { TAG_LENGTH } from '../../../core/tag/layout.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
 import { Arena } from './arena.ts';
 import { isData, type Carried } from '../../../core/wire/inner-packet.ts';
@@ -22,16 +24,21 @@ import type { Loss, SharedCounters } from './counters.ts';
 import type { DeviceChannel } from './device-channel.ts';
 import { carryOverEcn } from './ecn.ts';
 import { InboundBatch, MESSAGE_BYTES } from './inbound-batch.ts';
+import type { FirstMessages } from './first-messages.ts';
 import { IPV6_WORDS, isReserved } from './ipv6-words.ts';
-import { BATCHES_PER_TURN, INBOUND_MESSAGES } from './limits.ts';
+import { BATCHES_PER_TURN, INBOUND_MESSAGES, ROAMED_EVERY } from './limits.ts';
 import { IPV4_MESSAGES, IPV6_MESSAGES } from './message-shape.ts';
 import { Ipv4Origin, Ipv6Origin, type Origin } from './origin.ts';
 import type { PacketCalls } from './packet-calls.ts';
 import type { Peer, PeerTable } from './peer-table.ts';
 import { IP, IP6, ipVersion } from './segmentation.ts';
+import { looksTagged, TagCheck } from './tag-check.ts';
+import { Tagger, TAGGER_BYTES } from './tagger.ts';
 
 /** bits/socket.h */
 const MSG_DONTWAIT = 0x40;
+/** What a tag has proved is no authentication packet, whatever its length. */
+const NO_LENGTHS: ReadonlySet<number> = new Set();
 
 /** `done`: there is nothing more now; `more`: the other direction has its turn first; `full`: the device is. */
 export type InboundState = 'done' | 'more' | 'full';
@@ -50,6 +57,11 @@ export type InboundOptions = {
   readonly gate: ControlGate;
   /** A packet of a stranger has come. */
   readonly stranger: () => void;
+  readonly firstMessages: FirstMessages;
+  /** A packet of this peer's, proved by its tag, has come from elsewhere. */
+  readonly roamed: (peer: Peer, path: Path) => void;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   readonly calls: PacketCalls;
   /** `payload` is a copy. */
   readonly control: (path: Path, payload: Uint8Array) => void;
@@ -62,8 +74,10 @@ export class Inbound {
   readonly #batch: InboundBatch;
   readonly #origin: Origin;
   readonly #coalescer: Coalescer;
+  readonly #check: TagCheck;
   /** For the one packet that comes back from the session. */
   readonly #returned: Arena;
+  readonly #returnedTagger: Tagger;
   /** The message that is looked at, whose it is, and where its next datagram begins. */
   #message = 0;
   #peer: Peer | undefined;
@@ -84,7 +98,9 @@ export class Inbound {
     this.#batch = new InboundBatch(messages, calls.address, ipv4 ? IPV4_MESSAGES : IPV6_MESSAGES);
     this.#origin = ipv4 ? new Ipv4Origin(this.#batch) : new Ipv6Origin(this.#batch);
     this.#coalescer = new Coalescer(this.#batch.packets);
-    this.#returned = new Arena(MESSAGE_BYTES, calls.address);
+    this.#check = new TagCheck(options.peers);
+    this.#returned = new Arena(MESSAGE_BYTES + TAGGER_BYTES, calls.address);
+    this.#returnedTagger = new Tagger(this.#returned, MESSAGE_BYTES);
   }
 
   /** Moves what there is, up to a bound. */
@@ -101,15 +117,27 @@ export class Inbound {
   /** Takes a packet that the session was shown: it goes to the device if it is a peer's data by now. */
   letThrough(path: Path, payload: Uint8Array): void {
     const { peers, authLengths, carried } = this.#options;
-    const peer = peers.find(path);
-    if (!peer || !isData(payload, 0, payload.length, authLengths, carried)) return;
-    this.#returned.bytes.set(payload);
-    if (!this.#isOwn(peer, this.#returned, 0)) {
+    const returned = this.#returned;
+    const { length } = payload;
+    returned.bytes.set(payload);
+    const tagged = looksTagged(returned, 0, length);
+    const peer = tagged ? this.#proved(returned, length) : peers.find(path);
+    if (!peer || (peer.tags !== undefined) !== tagged) return;
+    const at = tagged ? TAG_LENGTH : 0;
+    if (!isData(returned.bytes, at, length - at, tagged ? NO_LENGTHS : authLengths, carried))
+      return;
+    if (!this.#isOwn(peer, returned, at)) {
       this.#refuseSource(peer);
       return;
     }
-    peers.received(peer, 1, payload.length);
-    if (this.device.write(this.#returned, 0, payload.length) !== 'moved') this.#refused();
+    peers.received(peer, 1, length - at);
+    if (this.device.write(returned, at, length - at) !== 'moved') this.#refused();
+  }
+
+  /** Whose the tagged packet is that has come back. */
+  #proved(returned: Arena, length: number): Peer | undefined {
+    const refused = this.#check.look(returned, this.#returnedTagger, 0, length);
+    return refused === undefined ? this.#check.peer : undefined;
   }
 
   /** Messages received; 0 when there are none or the call failed. */
@@ -192,13 +220,60 @@ export class Inbound {
     const { authLengths, carried } = this.#options;
     const peer = this.#peer;
     const { packets } = this.#batch;
-    if (peer && isData(packets.bytes, at, length, authLengths, carried)) {
-      if (this.#isOwn(peer, packets, at)) this.#enter(peer, at, length);
+    if (looksTagged(packets, at, length)) this.#sortTagged(at, length);
+    else if (peer && isData(packets.bytes, at, length, authLengths, carried)) {
+      if (peer.tags) this.#refuseUntagged(peer);
+      else if (this.#isOwn(peer, packets, at)) this.#enter(peer, at, length);
       else if (ipVersion(packets, at) === 6 && authLengths.has(length)) this.#hand(at, length);
       else this.#refuseSource(peer);
+    } else this.#hand(at, length);
+  }
+
+  #sortTagged(at: number, length: number): void {
+    const { packets, tagger } = this.#batch;
+    const refused = this.#check.look(packets, tagger, at, length);
+    const { peer } = this.#check;
+    if (refused !== undefined) {
+      this.#refuseTagged(refused, at, length);
       return;
     }
-    this.#hand(at, length);
+    if (!peer) return;
+    if (peer.member !== this.#peer?.member) this.#tellRoamed(peer);
+    const inner = at + TAG_LENGTH;
+    const innerBytes = length - TAG_LENGTH;
+    if (!isData(packets.bytes, inner, innerBytes, NO_LENGTHS, this.#options.carried)) {
+      this.#options.counters.lost('malformed');
+    } else if (this.#isOwn(peer, packets, inner)) this.#enter(peer, inner, innerBytes);
+    else this.#refuseSource(peer);
+  }
+
+  /** An authentication packet may look so, and the session may tell who sends under a key that is forgotten. */
+  #refuseTagged(refused: Loss, at: number, length: number): void {
+    const { authLengths, counters, peers, stranger } = this.#options;
+    const { peer } = this.#check;
+    const authentication = authLengths.has(length);
+    if (refused === 'unknown-session' || (refused === 'bad-tag' && authentication)) {
+      if (!authentication) counters.lost(refused);
+      this.#hand(at, length);
+      return;
+    }
+    counters.lost(refused);
+    if (!peer || peer.member !== this.#peer?.member) stranger();
+    else if (refused === 'replayed') peers.refusedReplay(peer);
+    else peers.refusedTag(peer);
+  }
+
+  #refuseUntagged(peer: Peer): void {
+    this.#options.counters.lost('untagged');
+    this.#options.peers.refusedUntagged(peer);
+  }
+
+  #tellRoamed(peer: Peer): void {
+    const { localPort, now, roamed } = this.#options;
+    const time = now();
+    if (!peer.tags || this.#origin.port === 0 || time < peer.tags.roamedAt + ROAMED_EVERY) return;
+    peer.tags.roamedAt = time;
+    roamed(peer, this.#origin.path(localPort));
   }
 
   #enter(peer: Peer, at: number, length: number): void {
@@ -239,9 +314,13 @@ export class Inbound {
 
   /** Shows a packet that is no data to the session. */
   #hand(at: number, length: number): void {
-    const { counters, gate, localPort, peers } = this.#options;
+    const { counters, firstMessages, gate, localPort, peers } = this.#options;
     const peer = this.#peer;
     if (!peer) this.#options.stranger();
+    if (firstMessages.isForged(this.#batch.packets, at, length)) {
+      counters.lost('mac1');
+      return;
+    }
     if (peer && !gate.passPeer(peer)) {
       counters.lost('control');
       peers.refusedControl(peer);

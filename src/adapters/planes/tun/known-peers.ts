@@ -16,6 +16,8 @@ export type KnownPeer = {
   slot: number | undefined;
   /** Where it is admitted. */
   path: Path | undefined;
+  /** Whether its packets carry tags there. */
+  tagged: boolean;
   /** Largest inner packet by the owner's word. */
   limit: number | undefined;
   /** Largest inner packet on its path while it is admitted. */
@@ -46,7 +48,10 @@ export class KnownPeers {
 
   configure({ id, innerIps, allowedIps, remote }: PlanePeer): KnownPeer {
     const nothing = { slot: undefined, path: undefined, limit: undefined, mtu: undefined };
-    const peer = this.#byId.get(id) ?? { id, innerIps, allowedIps, remote, ...nothing };
+    const peer = this.#byId.get(id) ?? {
+      ...{ id, innerIps, allowedIps, remote, ...nothing },
+      tagged: false,
+    };
     peer.innerIps = innerIps;
     peer.allowedIps = allowedIps;
     peer.remote = remote;

@@ -3,9 +3,12 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 
 /** Every bound of the tun plane on one page, but for the rates (core/budgets.ts). */
 
-export const CAPABILITIES: PlaneCapabilities = { maxPeers: undefined, integrity: ['none'] };
+export const CAPABILITIES: PlaneCapabilities = {
+  maxPeers: undefined,
+  integrity: ['none', 'header', 'full'],
+};
 
-/** Slots of the shared counters that are made at once: 64 bytes each, for peers that are admitted. */
+/** Slots of the shared counters that are made at once: 88 bytes each, for peers that are admitted. */
 export const CHUNK_SLOTS = 1024;
 
 /**
@@ -40,6 +43,9 @@ export const MAX_INBOUND_PACKETS = 1024;
 
 /** Segments of one super-packet to the device; writev takes 1024 parts at most (UIO_MAXIOV). */
 export const MAX_SUPER_SEGMENTS = 128;
+
+/** How often the owner is told at most that a peer's tagged packets come from elsewhere. */
+export const ROAMED_EVERY = millis(100);
 
 /** How long the worker may take to start, to answer or to end; generous, for emulated machines. */
 export const WORKER_TIMEOUT = millis(30_000);

@@ -8,6 +8,7 @@
  * stays where it is, nothing more is read, and `turn` goes on from there when it is called again.
  */
 import type { Family } from '../../../core/addr.ts';
+import { MAX_TAG_COUNTER, MAX_TAGGED_LENGTH } from '../../../core/tag/layout.ts';
 import type { Carried } from '../../../core/wire/inner-packet.ts';
 import { IPV6_MIN_MTU } from '../../../core/wire/ipv6.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
@@ -30,6 +31,7 @@ import {
   Segmenter,
 } from './segmentation.ts';
 import type { Sender } from './sender.ts';
+import { Tagger, TAGGER_BYTES } from './tagger.ts';
 import { vectorMemory } from './vector-memory.ts';
 
 const MAX_PACKET_BYTES = 0xffff;
@@ -56,6 +58,7 @@ export class Outbound {
   readonly #options: OutboundOptions;
   readonly #packets: Arena;
   readonly #segmenter: Segmenter;
+  readonly #tagger: Tagger;
   /** First slot of headers of each sender's. */
   readonly #slots: ReadonlyMap<Sender, number>;
   /** Where each packet that was read begins (its IP header), and its bytes. */
@@ -80,11 +83,12 @@ export class Outbound {
     this.#options = options;
     this.#sender = sender;
     this.#slots = new Map(senders.map((each, index) => [each, index * MAX_DATAGRAMS]));
-    const room = OUTBOUND_BYTES + MAX_PACKET_BYTES + 1 + 2 * ALIGNMENT;
+    const slots = OUTBOUND_BYTES + MAX_PACKET_BYTES + 1 + 2 * ALIGNMENT;
+    const tagger = slots + senders.length * MAX_DATAGRAMS * HEADER_SLOT_BYTES;
+    const room = tagger + TAGGER_BYTES;
     this.#packets = new Arena(room, calls.address, vectorMemory(room));
-    const slots = senders.length * MAX_DATAGRAMS;
-    const headers = new Arena(slots * HEADER_SLOT_BYTES, calls.address);
-    this.#segmenter = new Segmenter(this.#packets, headers);
+    this.#segmenter = new Segmenter(this.#packets, slots);
+    this.#tagger = new Tagger(this.#packets, tagger);
   }
 
   /** Moves what there is, up to a bound. */
@@ -147,11 +151,12 @@ export class Outbound {
         const { batch } = this.#sender;
         if (batch.full) return;
         segmenter.next(this.#slot + batch.datagrams);
+        if (this.#peer.tags && !this.#tag(this.#peer.tags)) continue;
         batch.add(
           this.#peer,
-          segmenter.headAddress,
+          this.#packets.address + segmenter.headAt,
           segmenter.headLength,
-          segmenter.bodyAddress,
+          this.#packets.address + segmenter.bodyAt,
           segmenter.bodyLength,
           this.#ecn,
           this.#label,
@@ -161,6 +166,16 @@ export class Outbound {
       this.#peer = this.#begin(this.#next);
       this.#next += 1;
     }
+  }
+
+  /** Puts a tag before the piece; false where there is no counter left. */
+  #tag({ level, send }: NonNullable<Peer['tags']>): boolean {
+    if (send.counter.last < MAX_TAG_COUNTER) {
+      this.#segmenter.tag(this.#tagger, send, level);
+      return true;
+    }
+    this.#options.counters.lost('exhausted');
+    return false;
   }
 
   /** Prepares a packet that was read; the peer that it is for, or undefined when it goes nowhere. */
@@ -200,7 +215,7 @@ export class Outbound {
 
   /** Whether the packet that is being cut fits the path to a peer, where that is known; who sent it is told when not. */
   #fits(peer: Peer, at: number, length: number): boolean {
-    const { mtu } = peer.member;
+    const mtu = largestTo(peer);
     if (mtu === undefined) return true;
     const noIpv6 = mtu < IPV6_MIN_MTU && ipVersion(this.#packets, at) === 6;
     if (!noIpv6 && this.#segmenter.largest <= mtu) return true;
@@ -238,4 +253,10 @@ export class Outbound {
     if (this.#sender.family === family) return this.#sender;
     return this.#options.senders.find((sender) => sender.family === family);
   }
+}
+
+/** The largest inner packet to a peer, where that is known. */
+function largestTo({ member, tags }: Peer): number | undefined {
+  if (!tags) return member.mtu;
+  return Math.min(member.mtu ?? MAX_TAGGED_LENGTH, MAX_TAGGED_LENGTH);
 }

@@ -52,12 +52,12 @@ export class PathMtus {
 
   /** Looks anew what the path to a peer takes; forgets it when the peer is not admitted. */
   async look(peer: KnownPeer): Promise<void> {
-    const { path, limit } = peer;
+    const { path, limit, tagged } = peer;
     if (!path) {
       this.forget(peer);
       return;
     }
-    const way = await allowedMtu(this.#route, path.remote.ip, this.#config);
+    const way = await allowedMtu(this.#route, path.remote.ip, this.#config, tagged);
     this.#set(peer, Math.min(way, limit ?? way));
   }
 

@@ -9,6 +9,8 @@ import {
 } from '../../../core/addr.ts';
 import { encodeSockaddr, SOCKADDR_IN_LENGTH } from '../../../core/wire/sockaddr.ts';
 import type { Bucket } from '../../../core/session/rate-limit.ts';
+import { TAG_LENGTH } from '../../../core/tag/layout.ts';
+import type { TagKeys } from '../../../core/tag/types.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { SharedCounters } from './counters.ts';
 import { HintTable, type HintWords } from './hint-table.ts';
@@ -22,6 +24,7 @@ import {
   isReserved,
 } from './ipv6-words.ts';
 import { PrefixTable } from './prefix-table.ts';
+import { TagTable, type PeerTags } from './tag-table.ts';
 import { WordsMap } from './words-map.ts';
 
 /** A peer as the forwarding thread is told of it. */
@@ -39,7 +42,7 @@ export type MemberSpec = {
 };
 
 /** A known peer. There may be many, so it holds what it must while it is not admitted. */
-type Member = {
+export type Member = {
   readonly id: PeerId;
   prefixes: MemberSpec['prefixes'];
   ipv6Prefixes: MemberSpec['ipv6Prefixes'];
@@ -47,6 +50,8 @@ type Member = {
   /** Largest inner packet on its path, bytes, where the tunnel carries IPv6; undefined: not known. */
   mtu: number | undefined;
   admitted: Peer | undefined;
+  /** While it is not admitted, counters and windows alone: it may come back under the same keys. */
+  tags: PeerTags<Member> | undefined;
 };
 
 /** An admitted peer, ready for the loop: addresses as numbers or words, and what it moved. */
@@ -68,6 +73,8 @@ export type Peer = {
    * sockaddr_in6, and then the local address. One list, and no typed array: there may be many peers.
    */
   readonly words: readonly number[];
+  /** Its packets carry these tags; undefined: none. */
+  readonly tags: PeerTags<Member> | undefined;
   /** Whether what follows is not all zero, and so in the list of those to be counted. */
   marked: boolean;
   rxPackets: number;
@@ -78,6 +85,10 @@ export type Peer = {
   foreign: number;
   /** Datagrams to it that did not fit its path. */
   tooBig: number;
+  /** Packets from its path whose tag was wrong, that had come before, and that were data without a tag. */
+  tagFailures: number;
+  replays: number;
+  untagged: number;
   /** Packets of its that are not data and did not go up: over its budget. */
   control: number;
   /** Budget of what goes up (control-gate.ts). */
@@ -94,6 +105,8 @@ export const PATH_WORDS = 2 * IPV6_WORDS + 1;
 export class PeerTable {
   /** Of all that are known. */
   readonly hints = new HintTable();
+  /** Of all that are admitted with tags. */
+  readonly tags = new TagTable<Member>();
   readonly #members = new Map<PeerId, Member>();
   readonly #byPrefix = new PrefixTable<Member>();
   readonly #byIpv6Prefix = new Ipv6PrefixTable<Member>();
@@ -119,6 +132,7 @@ export class PeerTable {
       hint: undefined,
       mtu: undefined,
       admitted: undefined,
+      tags: undefined,
     };
     this.#disown(member);
     member.prefixes = prefixes;
@@ -144,23 +158,27 @@ export class PeerTable {
     this.#members.delete(id);
   }
 
-  /** Admits a known peer or re-points it; false, and no change, when the path is another peer's. */
-  admit(id: PeerId, slot: number, path: Path): boolean {
+  /** Admits a known peer or re-points it; what of it is another peer's, and no change, where it cannot be. */
+  admit(id: PeerId, slot: number, path: Path, tags?: TagKeys): 'path' | 'index' | undefined {
     const member = this.#members.get(id);
     if (!member) throw new Error(`peer ${id} is not known`);
-    const peer = makePeer(member, slot, path);
-    const holder = this.#holder(peer);
-    if (holder && holder.member !== member) return false;
-    this.evict(id);
+    const way = wayOf(path);
+    const holder = this.#holder(way);
+    if (holder && holder.member !== member) return 'path';
+    if (tags && !this.tags.mayUse(member, tags)) return 'index';
+    this.#withdraw(member);
+    this.tags.drop(member.tags);
+    member.tags = tags && this.tags.use(member, tags, member.tags);
+    const peer = makePeer(member, slot, way);
     member.admitted = peer;
     if (peer.family === 'ipv6') {
       this.#byIpv6Path.set(peer.pathWords, peer);
-      return true;
+      return undefined;
     }
     const sameLocal = this.#byLocal.get(peer.localIp) ?? new Map<EndpointKey, Peer>();
     sameLocal.set(ipv4EndpointKey(peer.remoteIp, peer.remotePort), peer);
     this.#byLocal.set(peer.localIp, sameLocal);
-    return true;
+    return undefined;
   }
 
   /** The path to a peer takes inner packets of this size now. */
@@ -171,8 +189,14 @@ export class PeerTable {
 
   evict(id: PeerId): void {
     const member = this.#members.get(id);
-    const peer = member?.admitted;
-    if (!member || !peer) return;
+    if (!member) return;
+    this.#withdraw(member);
+    member.tags = member.tags && this.tags.retire(member.tags);
+  }
+
+  #withdraw(member: Member): void {
+    const { admitted: peer } = member;
+    if (!peer) return;
     member.admitted = undefined;
     this.#last = undefined;
     this.#lastIpv6 = undefined;
@@ -248,10 +272,11 @@ export class PeerTable {
     peer.rxBytes += bytes;
   }
 
-  sent(peer: Peer, packets: number, bytes: number): void {
+  /** `bytes` of datagrams, tags among them. */
+  sent(peer: Peer, datagrams: number, bytes: number): void {
     this.#mark(peer);
-    peer.txPackets += packets;
-    peer.txBytes += bytes;
+    peer.txPackets += datagrams;
+    peer.txBytes += peer.tags ? bytes - datagrams * TAG_LENGTH : bytes;
   }
 
   /** A packet came from it whose inner source is not its own. */
@@ -264,6 +289,24 @@ export class PeerTable {
   refusedSize(peer: Peer, datagrams: number): void {
     this.#mark(peer);
     peer.tooBig += datagrams;
+  }
+
+  /** A packet from its path had a wrong tag. */
+  refusedTag(peer: Peer): void {
+    this.#mark(peer);
+    peer.tagFailures += 1;
+  }
+
+  /** A tagged packet from its path had come before. */
+  refusedReplay(peer: Peer): void {
+    this.#mark(peer);
+    peer.replays += 1;
+  }
+
+  /** Data from its path had no tag. */
+  refusedUntagged(peer: Peer): void {
+    this.#mark(peer);
+    peer.untagged += 1;
   }
 
   /** A packet of its that is not data did not go up. */
@@ -283,6 +326,9 @@ export class PeerTable {
       peer.txBytes = 0;
       peer.foreign = 0;
       peer.tooBig = 0;
+      peer.tagFailures = 0;
+      peer.replays = 0;
+      peer.untagged = 0;
       peer.control = 0;
     }
     this.#marked.length = 0;
@@ -294,7 +340,7 @@ export class PeerTable {
     this.#marked.push(peer);
   }
 
-  #holder({ family, pathWords: words, localIp, remoteIp, remotePort }: Peer): Peer | undefined {
+  #holder({ family, pathWords: words, localIp, remoteIp, remotePort }: Way): Peer | undefined {
     return family === 'ipv6' ? this.ipv6At(words) : this.at(localIp, remoteIp, remotePort);
   }
 
@@ -321,13 +367,38 @@ function* ipv6Pairs(flat: readonly number[] = []): Iterable<readonly [Uint32Arra
   }
 }
 
-function makePeer(member: Member, slot: number, path: Path): Peer {
+/** What of a peer its path alone says. */
+type Way = Pick<
+  Peer,
+  'path' | 'family' | 'localIp' | 'remoteIp' | 'remotePort' | 'pathWords' | 'words'
+>;
+
+function makePeer(member: Member, slot: number, way: Way): Peer {
+  return {
+    member,
+    slot,
+    ...way,
+    tags: member.tags,
+    marked: false,
+    rxPackets: 0,
+    rxBytes: 0,
+    txPackets: 0,
+    txBytes: 0,
+    foreign: 0,
+    tooBig: 0,
+    tagFailures: 0,
+    replays: 0,
+    untagged: 0,
+    control: 0,
+    controlBucket: undefined,
+  };
+}
+
+function wayOf(path: Path): Way {
   const family = familyOf(path.remote.ip);
   const ipv4 = family === 'ipv4';
   const name = encodeSockaddr(path.remote);
   return {
-    member,
-    slot,
     path,
     family,
     localIp: ipv4 ? ipv4ToNumber(path.local.ip) : 0,
@@ -339,15 +410,6 @@ function makePeer(member: Member, slot: number, path: Path): Peer {
       ...hostWords(ipv4 ? name.subarray(0, SOCKADDR_IN_LENGTH - ZEROS) : name),
       ...hostWords(encodeIp(path.local.ip)),
     ].slice(),
-    marked: false,
-    rxPackets: 0,
-    rxBytes: 0,
-    txPackets: 0,
-    txBytes: 0,
-    foreign: 0,
-    tooBig: 0,
-    control: 0,
-    controlBucket: undefined,
   };
 }
 

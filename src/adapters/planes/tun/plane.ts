@@ -36,6 +36,7 @@ import { sendFailure } from '../../udp/control-sender.ts';
 import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { hearMarks } from './marks.ts';
 import { WorkerHandle } from './worker-handle.ts';
+import { INDEX_TAKEN } from './worker-protocol.ts';
 
 /**
  * The `tun` plane: a TUN device and an ordinary UDP socket for each family outside, and a thread that moves packets
@@ -119,6 +120,7 @@ export class TunPlane implements DataPlane {
         sockets,
         localPort: config.outer.localPort,
         authLengths,
+        mac1Key: this.#context.mac1Key,
         carried: carriedBy(config),
         innerIps: config.inner.ips,
         counters: this.#counters.memory,
@@ -131,6 +133,7 @@ export class TunPlane implements DataPlane {
           this.#context.log('warn', 'a packet was lost', { operation, errno, loss, lost });
         },
         tooBig: (peer) => this.#shrink(peer),
+        roamed: (peer, path) => this.#context.listener.roamed(peer, path),
         deviceLost: () => this.#repairs.ask('tunnel device'),
         failed: (error) => this.#context.listener.failed(error),
       },
@@ -170,14 +173,16 @@ export class TunPlane implements DataPlane {
     });
   }
 
-  async admit(id: PeerId, { path }: PeerProperties): Promise<void> {
+  async admit(id: PeerId, { path, tags }: PeerProperties): Promise<void> {
     requireTunnelPort(path, this.#context.config.outer.localPort);
     await this.#serial.run(async () => {
       const peer = this.#peers.require(id);
       const slot = await this.#slotOf(peer);
-      const errno = await this.#running().request({ kind: 'admit', peer: id, slot, path });
+      const errno = await this.#running().request({ kind: 'admit', peer: id, slot, path, tags });
+      if (errno === INDEX_TAKEN) throw indexHeld(peer);
       if (errno !== undefined) throw heldByAnother(peer, path, { errno, holder: 'another peer' });
       peer.path = path;
+      peer.tagged = tags !== undefined;
       // The peer is admitted whatever becomes of the MTU; it is looked at again when routes change.
       await this.#lookAt([peer]).catch((error: unknown) => {
         this.#warnOfMtu(error);
@@ -195,9 +200,9 @@ export class TunPlane implements DataPlane {
     });
   }
 
-  async watch(lengths: readonly number[]): Promise<void> {
+  async watch(lengths: readonly number[], mac1Key?: Uint8Array): Promise<void> {
     await this.#serial.run(async () => {
-      await this.#running().request({ kind: 'watch', lengths });
+      await this.#running().request({ kind: 'watch', lengths, mac1Key });
     });
   }
 
@@ -215,7 +220,13 @@ export class TunPlane implements DataPlane {
   }
 
   async counters(id: PeerId): Promise<PeerCounters> {
-    const { foreign: _foreign, tooBig: _tooBig, control: _control, ...counters } = this.#totals(id);
+    const {
+      foreign: _foreign,
+      tooBig: _tooBig,
+      control: _control,
+      untagged: _untagged,
+      ...counters
+    } = this.#totals(id);
     return counters;
   }
 
@@ -228,13 +239,16 @@ export class TunPlane implements DataPlane {
   }
 
   async describePeer(id: PeerId): Promise<PeerDescription> {
-    const { foreign, tooBig, control, ...counters } = this.#totals(id);
+    const { foreign, tooBig, control, untagged, ...counters } = this.#totals(id);
     return {
       ...counters,
       device: this.#context.config.inner.device,
       mtu: this.#device.mtuOf(this.#peers.get(id)),
       localAlt: undefined,
-      refused: { 'inner-source': foreign, 'too-big': tooBig, control },
+      refused: {
+        ...{ 'inner-source': foreign, 'too-big': tooBig, control, untagged },
+        ...{ 'bad-tag': counters.tagFailures, replayed: counters.replays },
+      },
     };
   }
 
@@ -353,4 +367,9 @@ export class TunPlane implements DataPlane {
     const fields = Object.fromEntries(lost.filter(([, packets]) => packets > 0n));
     if (Object.keys(fields).length > 0) this.#context.log('debug', 'packets lost', fields);
   }
+}
+
+/** What the thread says where an index of a peer's tags is another peer's. */
+function indexHeld({ id }: KnownPeer): IpipouError {
+  return new IpipouError('createTunnel', `the tags of peer ${id} have an index of another peer's`);
 }

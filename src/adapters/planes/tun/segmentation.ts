@@ -13,8 +13,14 @@
  * the bytes that are there, since the kernel left them out. An IPv6 packet may have extension headers before
  * its transport header: the virtio_net_hdr says where that begins, and they are the same in every piece.
  */
+import { TAG_COUNTER_AT, TAG_LENGTH } from '../../../core/tag/layout.ts';
+import { NH_ROUND_LENGTH } from '../../../core/tag/nh.ts';
+import { coveredLength } from '../../../core/tag/tag.ts';
+import type { TagLevel } from '../../../core/tag/types.ts';
 import type { Arena } from './arena.ts';
 import { fold, sumBytes, word16 } from './packet-sum.ts';
+import type { SendKey } from './tag-table.ts';
+import type { Tagger } from './tagger.ts';
 import {
   checksumOffset,
   checksumStart,
@@ -29,7 +35,9 @@ import {
 } from './virtio-net.ts';
 
 /** IPv4 and TCP headers have at most 60 bytes each (RFC 791, RFC 9293); an IPv6 header has 40. */
-export const HEADER_SLOT_BYTES = 128;
+const HEADERS_BYTES = 128;
+/** With room for a tag before the headers, and for what of the payload fills up a round of NH. */
+export const HEADER_SLOT_BYTES = TAG_LENGTH + HEADERS_BYTES;
 
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
@@ -88,7 +96,7 @@ export function pseudoHeaderSum(packets: Arena, ip: number, protocol: number): n
 
 export class Segmenter {
   readonly #packets: Arena;
-  readonly #headers: Arena;
+  readonly #slots: number;
   #ip = 0;
   #length = 0;
   #version = 4;
@@ -100,16 +108,16 @@ export class Segmenter {
   #pseudo = 0;
   #identification = 0;
   #sequence = 0;
-  /** The piece that `next` made: addresses and bytes; the body may be empty. */
-  headAddress = 0;
+  /** The piece that `next` made: places and bytes; the body may be empty. The head of a whole packet is all of it. */
+  headAt = 0;
   headLength = 0;
-  bodyAddress = 0;
+  bodyAt = 0;
   bodyLength = 0;
 
-  /** `headers` has a slot of HEADER_SLOT_BYTES for every piece that is alive at one time. */
-  constructor(packets: Arena, headers: Arena) {
+  /** Behind `slots`, a multiple of 8, is one of HEADER_SLOT_BYTES for every piece that is alive at one time. */
+  constructor(packets: Arena, slots: number) {
     this.#packets = packets;
-    this.#headers = headers;
+    this.#slots = slots;
   }
 
   /**
@@ -146,23 +154,54 @@ export class Segmenter {
   /** Makes the next piece, its headers in `slot` if it is one of many. */
   next(slot: number): void {
     if (this.#size === 0) {
-      this.headAddress = this.#packets.address + this.#ip;
+      this.headAt = this.#ip;
       this.headLength = this.#length;
       this.bodyLength = 0;
       this.#next = this.#length;
       return;
     }
-    const at = slot * HEADER_SLOT_BYTES;
+    const at = this.#slots + slot * HEADER_SLOT_BYTES + TAG_LENGTH;
     if (this.#next === 0) this.#next = this.#headerLength;
     const body = this.#ip + this.#next;
     const length = Math.min(this.#size, this.#length - this.#next);
-    this.headAddress = this.#headers.address + at;
+    this.headAt = at;
     this.headLength = this.#headerLength;
-    this.bodyAddress = this.#packets.address + body;
+    this.bodyAt = body;
     this.bodyLength = length;
     const done = this.#next - this.#headerLength;
     this.#next += length;
     this.#encodeHeaders(at, done, body, length);
+  }
+
+  /**
+   * Puts a tag before the piece: its head begins with it then. What of the payload fills up a round of NH that the
+   * headers have begun moves behind them.
+   */
+  tag(tagger: Tagger, send: SendKey, level: TagLevel): void {
+    const packets = this.#packets;
+    const length = this.headLength + this.bodyLength;
+    const header = this.headAt - TAG_LENGTH;
+    send.counter.last += 1;
+    packets.setU32be(header, send.head);
+    packets.setU32be(header + TAG_COUNTER_AT, send.counter.last);
+    const moved = Math.min(this.bodyLength, -this.headLength & (NH_ROUND_LENGTH - 1));
+    if (moved > 0) {
+      packets.bytes.copyWithin(this.headAt + this.headLength, this.bodyAt, this.bodyAt + moved);
+    }
+    this.bodyAt += moved;
+    this.bodyLength -= moved;
+    this.headLength += moved;
+    const covered = coveredLength(level, length);
+    if (covered > this.headLength) {
+      const end = this.headAt + this.headLength;
+      const stop = this.bodyAt + covered - this.headLength;
+      tagger.write(send.secret, header, end, this.bodyAt, stop, length);
+    } else {
+      const end = this.headAt;
+      tagger.write(send.secret, header, end, end, end + covered, length);
+    }
+    this.headAt = header;
+    this.headLength += TAG_LENGTH;
   }
 
   #beginSuperPacket(type: number, vnet: number): boolean {
@@ -191,7 +230,7 @@ export class Segmenter {
       this.#ipLength >= (ipv4 ? 20 : IP6_HEADER_BYTES) &&
       this.#ipLength % 4 === 0 &&
       transportLength >= (protocol === IPPROTO_TCP ? 20 : UDP_HEADER_BYTES) &&
-      this.#headerLength <= HEADER_SLOT_BYTES &&
+      this.#headerLength <= HEADERS_BYTES &&
       this.#headerLength < this.#length
     );
   }
@@ -215,8 +254,8 @@ export class Segmenter {
 
   /** `done` bytes of payload are in pieces before; this one's `length` bytes lie at `body`. */
   #encodeHeaders(at: number, done: number, body: number, length: number): void {
-    const headers = this.#headers;
-    copyWords(this.#packets, this.#ip, headers, at, this.#headerLength);
+    const headers = this.#packets;
+    copyWords(headers, this.#ip, at, this.#headerLength);
     const total = this.#headerLength + length;
     if (this.#version === 4) this.#encodeIpv4(at, done, total);
     else headers.setU16be(at + IP6.payloadLength, total - IP6_HEADER_BYTES);
@@ -226,7 +265,7 @@ export class Segmenter {
   }
 
   #encodeIpv4(at: number, done: number, total: number): void {
-    const headers = this.#headers;
+    const headers = this.#packets;
     headers.setU16be(at + IP.totalLength, total);
     const identification = this.#identification + Math.floor(done / this.#size);
     headers.setU16be(at + IP.identification, identification & 0xffff);
@@ -235,7 +274,7 @@ export class Segmenter {
   }
 
   #encodeTcp(tcp: number, done: number, body: number, length: number): void {
-    const headers = this.#headers;
+    const headers = this.#packets;
     headers.setU32be(tcp + TCP.sequence, this.#sequence + done);
     let flags = headers.bytes[tcp + TCP.flags] ?? 0;
     if (this.#next < this.#length) flags &= ~(TCP_FIN | TCP_PSH);
@@ -246,7 +285,7 @@ export class Segmenter {
   }
 
   #encodeUdp(udp: number, body: number, length: number): void {
-    const headers = this.#headers;
+    const headers = this.#packets;
     headers.setU16be(udp + UDP.length, UDP_HEADER_BYTES + length);
     headers.u16[(udp + UDP.checksum) / 2] = 0;
     headers.u16[(udp + UDP.checksum) / 2] = udpChecksum(this.#transportSum(udp, body, length));
@@ -258,7 +297,7 @@ export class Segmenter {
     return fold(
       this.#pseudo +
         word16(headerLength + length) +
-        sumBytes(this.#headers, transport, headerLength) +
+        sumBytes(this.#packets, transport, headerLength) +
         sumBytes(this.#packets, body, length),
     );
   }
@@ -275,9 +314,7 @@ export function udpChecksum(sum: number): number {
 }
 
 /** Copies `length` bytes; positions and length are multiples of 4. */
-function copyWords(from: Arena, at: number, to: Arena, target: number, length: number): void {
+function copyWords({ u32 }: Arena, at: number, target: number, length: number): void {
   const words = length / 4;
-  for (let word = 0; word < words; word += 1) {
-    to.u32[target / 4 + word] = from.u32[at / 4 + word] ?? 0;
-  }
+  for (let word = 0; word < words; word += 1) u32[target / 4 + word] = u32[at / 4 + word] ?? 0;
 }

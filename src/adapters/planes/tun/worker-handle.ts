@@ -19,6 +19,7 @@ export interface WorkerListener {
   control(path: Path, payload: Uint8Array): void;
   trouble(operation: string, errno: string, loss: Loss): void;
   tooBig(peer: PeerId): void;
+  roamed(peer: PeerId, path: Path): void;
   deviceLost(): void;
   /** The thread ended by itself; every open request rejects too. */
   failed(error: Error): void;
@@ -136,6 +137,9 @@ export class WorkerHandle {
         break;
       case 'too-big':
         this.#listener.tooBig(message.peer);
+        break;
+      case 'roamed':
+        this.#listener.roamed(message.peer, message.path);
         break;
       case 'device-lost':
         this.#listener.deviceLost();

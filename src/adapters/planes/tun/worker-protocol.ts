@@ -1,5 +1,6 @@
 import type { InnerIp, Path } from '../../../core/addr.ts';
 import type { Carried } from '../../../core/wire/inner-packet.ts';
+import type { TagKeys } from '../../../core/tag/types.ts';
 import type { OutgoingControl, PeerId } from '../../../ports/data-plane.ts';
 import type { Loss } from './counters.ts';
 import type { TunnelSocket } from '../../udp/tunnel-socket.ts';
@@ -16,6 +17,8 @@ export type WorkerStart = {
   readonly sockets: readonly TunnelSocket[];
   readonly localPort: number;
   readonly authLengths: readonly number[];
+  /** See PlaneContext. */
+  readonly mac1Key: Uint8Array | undefined;
   readonly carried: Carried;
   /** This end's own inner addresses. */
   readonly innerIps: readonly InnerIp[];
@@ -31,11 +34,22 @@ export type WorkerStart = {
 export type WorkerRequest =
   /** More slots of the counters. */
   | { readonly kind: 'counters'; readonly memory: SharedArrayBuffer }
-  /** More lengths of authentication packets. */
-  | { readonly kind: 'watch'; readonly lengths: readonly number[] }
+  /** More lengths of authentication packets, and the key of the first messages of session 2, a secret to nobody who may send. */
+  | {
+      readonly kind: 'watch';
+      readonly lengths: readonly number[];
+      readonly mac1Key: Uint8Array | undefined;
+    }
   | { readonly kind: 'configure'; readonly members: readonly MemberSpec[] }
   | { readonly kind: 'remove'; readonly peers: readonly PeerId[] }
-  | { readonly kind: 'admit'; readonly peer: PeerId; readonly slot: number; readonly path: Path }
+  /** `tags` are secret. */
+  | {
+      readonly kind: 'admit';
+      readonly peer: PeerId;
+      readonly slot: number;
+      readonly path: Path;
+      readonly tags: TagKeys | undefined;
+    }
   | { readonly kind: 'evict'; readonly peer: PeerId }
   /** Largest inner packets on the paths to peers, bytes. */
   | { readonly kind: 'sizes'; readonly sizes: readonly (readonly [PeerId, number | undefined])[] }
@@ -55,6 +69,9 @@ export type ToWorker =
    */
   | { readonly kind: 'handled'; readonly path: Path; readonly payload: Uint8Array };
 
+/** The errno of an `admit` whose tags have an index of another peer's. */
+export const INDEX_TAKEN = 'EEXIST';
+
 /** The id under which the worker says `done` when it has started. */
 export const START_ID = 0;
 
@@ -71,5 +88,7 @@ export type FromWorker =
     }
   /** Packets did not fit the peer's path: its MTU is smaller than it was. */
   | { readonly kind: 'too-big'; readonly peer: PeerId }
+  /** A packet of the peer's, proved by its tag, came from elsewhere. */
+  | { readonly kind: 'roamed'; readonly peer: PeerId; readonly path: Path }
   /** The device was deleted under us; send `device` with a new one. */
   | { readonly kind: 'device-lost' };

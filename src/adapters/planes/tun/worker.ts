@@ -30,6 +30,7 @@ function run(owner: NonNullable<typeof parentPort>): void {
     sockets: start.sockets,
     localPort: port(start.localPort),
     authLengths,
+    mac1Key: start.mac1Key,
     carried: start.carried,
     innerIps: start.innerIps,
     counters,
@@ -43,6 +44,9 @@ function run(owner: NonNullable<typeof parentPort>): void {
       },
       tooBig: (peer) => {
         tell({ kind: 'too-big', peer });
+      },
+      roamed: (peer, path) => {
+        tell({ kind: 'roamed', peer, path });
       },
       deviceLost: () => {
         tell({ kind: 'device-lost' });
@@ -83,6 +87,7 @@ function carryOut(
       return undefined;
     case 'watch':
       for (const length of request.lengths) authLengths.add(length);
+      forwarder.setMac1Key(request.mac1Key);
       return undefined;
     case 'configure':
       forwarder.configure(request.members);
@@ -91,7 +96,7 @@ function carryOut(
       forwarder.remove(request.peers);
       return undefined;
     case 'admit':
-      return forwarder.admit(request.peer, request.slot, request.path);
+      return forwarder.admit(request.peer, request.slot, request.path, request.tags);
     case 'evict':
       forwarder.evict(request.peer);
       return undefined;
