@@ -7,6 +7,7 @@ import type { PlaneName } from '../../src/ports/data-plane.ts';
 import { COMBINATIONS, endsOf, WITH_IPV6, type Combination } from './ends.ts';
 import { describeAdmission, describeForwarding, describeMoves, type Skew } from './plane-cases.ts';
 import { onePair, type PlanePair } from './plane-pair.ts';
+import type { EndTags } from './tag-keys.ts';
 import { expectStreams, expectTcp, expectUdp } from './transfer.ts';
 
 const MIB = 1024 * 1024;
@@ -37,13 +38,17 @@ export function describeMix(
   });
 }
 
-/** Every kind of traffic, by its hash. */
-function describeTraffic(pairOf: () => PlanePair): void {
+/** Every kind of traffic, by its hash; `tags`: what the packets of both carry. */
+export function describeTraffic(
+  pairOf: () => PlanePair,
+  tags: { readonly overhead: number; readonly keys?: EndTags } = { overhead: 0 },
+): void {
   test('pings, TCP of one and of fifty streams, and UDP, both ways at once', async () => {
     const pair = pairOf();
     const { cable, ends } = pair;
     const { innerA, innerB } = ends;
-    await pair.openBoth();
+    const { overhead, keys } = tags;
+    await pair.openBoth({}, keys);
     expect(await cable.pings(cable.a, innerB)).toBe(true);
     expect(await cable.pings(cable.b, innerA)).toBe(true);
     await Promise.all([
@@ -55,7 +60,7 @@ function describeTraffic(pairOf: () => PlanePair): void {
       expectStreams(cable.a, cable.b, innerB, streams),
       expectStreams(cable.b, cable.a, innerA, streams),
     ]);
-    const largest = ends.mtu - ends.header - 8;
+    const largest = ends.mtu - overhead - ends.header - 8;
     await Promise.all([
       expectUdp(cable.a, cable.b, innerB, largest),
       expectUdp(cable.b, cable.a, innerA, largest),

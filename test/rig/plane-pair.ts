@@ -3,6 +3,7 @@ import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
 import { IPV4_ENDS, type Ends } from './ends.ts';
 import { PlaneHost, type HostOptions } from './plane-host.ts';
+import type { EndTags } from './tag-keys.ts';
 import { TwoHosts } from './two-hosts.ts';
 import { patience } from './patience.ts';
 
@@ -55,14 +56,18 @@ export class PlanePair implements AsyncDisposable {
   }
 
   /** Opens both ends and admits each to the other. */
-  async openBoth(options: Partial<HostOptions> = {}): Promise<void> {
+  async openBoth(options: Partial<HostOptions> = {}, tags?: EndTags): Promise<void> {
     await Promise.all([this.openA(options), this.openB(options)]);
-    await this.admitBoth();
+    await this.admitBoth(tags);
   }
 
   /** Admits each end to the other. */
-  async admitBoth(): Promise<void> {
-    await Promise.all([this.a.admit(this.ends.aToB), this.b.admit(this.ends.bToA)]);
+  async admitBoth(tags?: EndTags): Promise<void> {
+    const { aToB, bToA } = this.ends;
+    await Promise.all([
+      this.a.admit(aToB, DEFAULT_PEER, tags?.a),
+      this.b.admit(bToA, DEFAULT_PEER, tags?.b),
+    ]);
   }
 
   /** Echo requests of the inner family that b's kernel has taken in, from anywhere. */

@@ -1,0 +1,4 @@
+/* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
+import { describeTagFamilies } from '../rig/tag-families.ts';
+
+describeTagFamilies('tun');
