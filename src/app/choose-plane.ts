@@ -1,6 +1,7 @@
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import type { PlaneFactory, Requirement } from '../ports/data-plane.ts';
+import { unprovable, type Proved } from './peer-integrity.ts';
 
 export type PlaneChoice = {
   readonly factory: PlaneFactory;
@@ -10,22 +11,23 @@ export type PlaneChoice = {
 
 /**
  * The plane to use: the one asked for, or with `auto` the first of `planes` whose requirements are
- * all met. Loads kernel modules. Rejects with what is missing and what to do.
+ * all met and that can do what the peers ask for. Loads kernel modules. Rejects with what is missing and what to do.
  */
 export async function choosePlane(
   wanted: TunnelConfig['dataplane'],
   planes: readonly PlaneFactory[],
+  peers: readonly Proved[],
 ): Promise<PlaneChoice> {
   if (wanted !== 'auto') {
     const factory = planes.find((plane) => plane.name === wanted);
     if (!factory) throw new IpipouError('notImplemented', `there is no data plane ${wanted}`);
-    const missing = await missingOf(factory);
+    const missing = await missingOf(factory, peers);
     if (missing.length > 0) throw unavailable([{ factory, missing }]);
     return { factory, reason: 'asked for by the config' };
   }
   const passedOver: Unavailable[] = [];
   for (const factory of planes) {
-    const missing = await missingOf(factory);
+    const missing = await missingOf(factory, peers);
     if (missing.length === 0) return { factory, reason: reasonFor(passedOver) };
     passedOver.push({ factory, missing });
   }
@@ -34,7 +36,12 @@ export async function choosePlane(
 
 type Unavailable = { readonly factory: PlaneFactory; readonly missing: readonly Requirement[] };
 
-async function missingOf(factory: PlaneFactory): Promise<readonly Requirement[]> {
+async function missingOf(
+  factory: PlaneFactory,
+  peers: readonly Proved[],
+): Promise<readonly Requirement[]> {
+  const integrity = unprovable(factory, peers);
+  if (integrity) return [integrity];
   return (await factory.probe({ load: true })).filter((requirement) => !requirement.met);
 }
 

@@ -7,6 +7,7 @@ import type { PeerChanges } from '../ports/control.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DataPlane } from '../ports/data-plane.ts';
 import type { Driver } from './driver.ts';
+import { requireIntegrity } from './peer-integrity.ts';
 import { requireRoom } from './peer-room.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { watchedLengths } from './watched-lengths.ts';
@@ -26,6 +27,7 @@ export function syncPeers(
 ): Promise<PeerChanges> {
   return driver.settled(async (plane) => {
     requireRoom(plane, peers.length);
+    requireIntegrity(plane, peers);
     const wanted = new Set(peers.map(({ id }) => id));
     const gone = [...driver.table.directory.entries()].filter(({ peer }) => !wanted.has(peer.id));
     const changes = changesOf(driver, peers);
@@ -50,6 +52,7 @@ export async function setPeer(driver: Driver, peer: PeerConfig, clock: Clock): P
   await driver.settled(async (plane) => {
     const { directory } = driver.table;
     requireRoom(plane, directory.size + (directory.get(peer.id) ? 0 : 1));
+    requireIntegrity(plane, [peer]);
     const changes = changesOf(driver, [peer]);
     learn(driver, changes);
     await makeKnown(plane, changes.news);

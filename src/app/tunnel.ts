@@ -216,7 +216,7 @@ async function acquire(
 
   const memories = await openMemories(config, claim, ports);
   undo.push('session memory', () => memories.close());
-  const { factory, reason } = await choosePlane(config.dataplane, ports.planes);
+  const { factory, reason } = await choosePlane(config.dataplane, ports.planes, config.peers);
   tell({ kind: 'plane-chosen', plane: factory.name, why: reason });
   requireRoom(factory, config.peers.length);
   await cleanOtherPlane(claim, factory, ports);
