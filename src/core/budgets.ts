@@ -122,20 +122,23 @@ export const CONTROL_LIMITS = {
   knownSource: GUARD_LIMITS.knownSource,
   known: { perSecond: 100, burst: 32 },
   knownSources: { size: 4096 },
+  /** First messages of session 2 whose sender knows the server's public key: as many as of all strangers. */
+  first: { perSecond: 200, burst: 200 },
   /** One unknown source, and all of them together. */
   source: GUARD_LIMITS.source,
   strangers: { perSecond: 200, burst: 64 },
   /** What cannot be an authentication packet; it may be data that has overtaken one. */
   junk: { perSecond: 20, burst: 8 },
   /** How many packets of a class may wait for the session at once. */
-  pending: { peer: 64, hinted: 64, known: 32, stranger: 32 },
+  pending: { peer: 64, hinted: 64, known: 32, first: 32, stranger: 32 },
 } as const;
 
 /**
  * Strangers' packets a second on the `tun` plane: from how many on the kernel drops most of them, below how
- * many no more, and how many of them it lets through.
+ * many no more, and how many of them it lets through; and of first messages of session 2, where the thread tests them
+ * at two microseconds each.
  */
-export const STORM = { from: 2000, until: 1000, pass: 500 } as const;
+export const STORM = { from: 2000, until: 1000, pass: 500, passFirst: 20_000 } as const;
 
 /** ICMP errors to who sends what does not go on by the tunnel, on the `tun` plane (RFC 4443, section 2.4 (f)). */
 export const INNER_ERROR_RATE: Rate = { perSecond: 100, burst: 50 };

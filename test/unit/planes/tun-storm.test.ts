@@ -31,7 +31,7 @@ describe.each([
   { what: 'few', sources: [PEER], hints: [HINT] },
   { what: 'as many as fit', sources: [...numbers(99, 1), PEER], hints: [...numbers(99, 1), HINT] },
 ])('in a storm, with $what addresses and hints', ({ sources, hints }) => {
-  const filter = stormFilter({ sources, hints }, 0.01) ?? new Uint8Array();
+  const filter = stormFilter({ sources, hints }, { rest: 0.01 }) ?? new Uint8Array();
   const [low, high] = [0x0100_0000, 0xf000_0000];
 
   test.each([
@@ -78,7 +78,8 @@ describe.each([
 });
 
 test('where not all addresses fit, what may be data passes', () => {
-  const filter = stormFilter({ sources: numbers(101, 1), hints: [HINT] }, 0) ?? new Uint8Array();
+  const filter =
+    stormFilter({ sources: numbers(101, 1), hints: [HINT] }, { rest: 0 }) ?? new Uint8Array();
   const of = (payload: Uint8Array, source = STRANGER) => judge(filter, source, payload, 1);
   expect(of(new Uint8Array(40).fill(0x45))).toBe(true);
   expect(of(new Uint8Array(40).fill(0x65))).toBe(false);
@@ -87,8 +88,72 @@ test('where not all addresses fit, what may be data passes', () => {
   expect(of(request(7), 101)).toBe(true);
 });
 
+describe('in a storm, of session 2', () => {
+  const [low, middle, high] = [0x0100_0000, 0x4000_0000, 0xf000_0000];
+  const tagged = (head: number, length = 36): Uint8Array => {
+    const payload = new Uint8Array(length).fill(7);
+    new DataView(payload.buffer).setUint32(0, head);
+    return payload;
+  };
+  const first = new Uint8Array(200).fill(7).with(0, 0xf1);
+
+  test.each([
+    { what: 'few', heads: [0x1200_0005] },
+    { what: 'as many as fit', heads: [...numbers(99, 0x1200_0100), 0x1200_0005] },
+    { what: 'too many', heads: [...numbers(100, 0x1200_0100), 0x1200_0005] },
+  ])('with $what sessions, what is tagged under one of them passes', ({ heads }) => {
+    const filter =
+      stormFilter({ sources: [PEER], hints: [HINT], heads }, { rest: 0.01 }) ?? new Uint8Array();
+    const of = (payload: Uint8Array): boolean => judge(filter, STRANGER, payload, high);
+    expect(heads.slice(-100).every((head) => of(tagged(head)))).toBe(true);
+    expect(of(tagged(0x1200_0005, 35))).toBe(false);
+    expect(of(tagged(0x1100_0007))).toBe(heads.length > 100);
+    expect(of(tagged(0x1300_0005))).toBe(false);
+    expect([of(request(HINT)), of(request(7)), of(new Uint8Array())]).toEqual([true, false, false]);
+    expect(judge(filter, PEER, tagged(3), high)).toBe(true);
+  });
+
+  test('a larger share of first messages passes where they are tested', () => {
+    const facts = { sources: [PEER], hints: [HINT], heads: [0x1200_0005] };
+    const filter = stormFilter(facts, { rest: 0.01, first: 0.5 }) ?? new Uint8Array();
+    const passes = (payload: Uint8Array) =>
+      [low, middle, high].map((random) => judge(filter, STRANGER, payload, random));
+    expect(passes(first)).toEqual([true, true, false]);
+    expect(passes(first.slice(1))).toEqual([true, false, false]);
+    expect(passes(first.with(0, 0xf2))).toEqual([true, false, false]);
+    const plain = stormFilter(facts, { rest: 0.01 }) ?? new Uint8Array();
+    expect(judge(plain, STRANGER, first, middle)).toBe(false);
+  });
+
+  test('first messages are counted by the share of them that passes', () => {
+    let time = 0;
+    let attached = false;
+    const storm = new Storm({
+      now: () => time,
+      facts: () => ({ sources: [], hints: [] }),
+      tested: () => true,
+      attach: (filter) => {
+        attached = filter !== undefined;
+        return true;
+      },
+    });
+    const second = (packets: number): void => {
+      for (let packet = 0; packet < packets; packet += 1) {
+        time += 1000 / packets;
+        storm.packet(true);
+      }
+    };
+    second(200_000);
+    expect(attached).toBe(true);
+    // As many as are let through of a flood that is over.
+    for (let more = 0; more < 4; more += 1) second(STORM.until / 20);
+    expect(attached).toBe(false);
+    storm.close();
+  });
+});
+
 test('more hints than fit are no reason to keep their owners out', () => {
-  expect(stormFilter({ sources: [], hints: numbers(101, 1) }, 0.01)).toBeUndefined();
+  expect(stormFilter({ sources: [], hints: numbers(101, 1) }, { rest: 0.01 })).toBeUndefined();
 });
 
 test('the filter comes with a storm, follows it, and goes with it', () => {
@@ -97,6 +162,7 @@ test('the filter comes with a storm, follows it, and goes with it', () => {
   const storm = new Storm({
     now: () => time,
     facts: () => ({ sources: [PEER], hints: [HINT] }),
+    tested: () => false,
     attach: (filter) => {
       attached.push(filter !== undefined);
       return true;
@@ -151,7 +217,8 @@ describe('in a storm over IPv6', () => {
       networks: [...numbers(99, 1).map((n) => Uint32Array.of(network[0] ?? 0, n)), network],
     },
   ])('with $what, its whole /64 passes and no other', ({ networks }) => {
-    const filter = stormFilter({ sources: [], networks, hints: [HINT] }, 0.01) ?? new Uint8Array();
+    const filter =
+      stormFilter({ sources: [], networks, hints: [HINT] }, { rest: 0.01 }) ?? new Uint8Array();
     const judge = (source: string, payload: Uint8Array, random: number): boolean =>
       judge6(filter, source, payload, random);
     expect(judge('2001:db8:1:2::7', request(7), high)).toBe(true);
@@ -164,7 +231,7 @@ describe('in a storm over IPv6', () => {
 
   test('with no network known, hints and a share pass', () => {
     const filter =
-      stormFilter({ sources: [], networks: [], hints: [HINT] }, 0.01) ?? new Uint8Array();
+      stormFilter({ sources: [], networks: [], hints: [HINT] }, { rest: 0.01 }) ?? new Uint8Array();
     expect(judge6(filter, '2001:db8::7', request(HINT), high)).toBe(true);
     expect(judge6(filter, '2001:db8::7', request(7), high)).toBe(false);
     expect(judge6(filter, '2001:db8::7', request(7), low)).toBe(true);
@@ -173,7 +240,8 @@ describe('in a storm over IPv6', () => {
   test('with more networks than fit, what may be data of a family that is carried passes', () => {
     const networks = numbers(101, 1).map((n) => Uint32Array.of(network[0] ?? 0, n));
     const of = (versions: readonly number[]) =>
-      stormFilter({ sources: [], networks, hints: [], versions }, 0.01) ?? new Uint8Array();
+      stormFilter({ sources: [], networks, hints: [], versions }, { rest: 0.01 }) ??
+      new Uint8Array();
     const data = (version: number) => new Uint8Array(40).fill(version << 4, 0, 1);
     const passes = (versions: readonly number[]) =>
       [4, 5, 6].filter((version) => judge6(of(versions), '2001:db8:9::', data(version), high));

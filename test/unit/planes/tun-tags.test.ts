@@ -11,6 +11,7 @@ import { TAG_KEY_LENGTH, type TagKeys, type TagLevel } from '../../../src/core/t
 import { WINDOW_COUNTERS } from '../../../src/core/tag/window.ts';
 import { sipHash128 } from '../../../src/core/siphash.ts';
 import type { InnerIp } from '../../../src/core/addr.ts';
+import type { Port } from '../../../src/core/units.ts';
 import { randomBytes } from '../tag/tag-vectors.ts';
 import { AUTH, BothFamilies, FOUR, PATH4, PATH6, SIX } from './tun-both-families.ts';
 import { cut, type DevicePacket } from './tun-device.ts';
@@ -379,5 +380,21 @@ describe('first messages of session 2', () => {
     all.in({ path: ELSEWHERE, payload });
     expect(all.control.map((one) => one.payload)).toEqual(passes ? [payload] : []);
     expect([all.strangers, all.counters.losses('mac1')]).toEqual([1, passes ? 0n : 1n]);
+  });
+
+  test('what strangers have used up is not missed by who knows the server', () => {
+    const all = new BothFamilies();
+    all.firstMessages.key = key;
+    const junk = Array.from({ length: 100 }, (_, at) => new Uint8Array(100).fill(at));
+    all.in(...junk.map((payload) => ({ path: ELSEWHERE, payload })));
+    expect(all.counters.losses('stranger')).toBeGreaterThan(0n);
+    all.control.length = 0;
+    all.in({ path: ELSEWHERE, payload: message.with(170, 1) });
+    all.in({ path: ELSEWHERE, payload: message });
+    expect(all.control.map(({ payload }) => payload)).toEqual([message]);
+    // Nobody can be answered there.
+    const nowhere = { ...ELSEWHERE, remote: { ...ELSEWHERE.remote, port: 0 as Port } };
+    all.in({ path: nowhere, payload: message });
+    expect(all.control).toHaveLength(1);
   });
 });

@@ -5,6 +5,7 @@
  *     peer       from an admitted path                     a budget for each peer
  *     hinted     with the hint of a known peer's key       for each source and hint, then for each hint
  *     known      from an address that a peer was at        for each source, then for all of them
+ *     first      of session 2, whose mac1 was right        for all of them, then as strangers'
  *     stranger   of an authentication packet's length      for each source, then for all of them
  *     junk       of another length                         for all of them
  *
@@ -37,6 +38,7 @@ export class ControlGate {
   readonly #knownSources: BucketTable;
   readonly #sources: BucketTable;
   readonly #known = new TokenBucket(CONTROL_LIMITS.known);
+  readonly #first = new TokenBucket(CONTROL_LIMITS.first);
   readonly #strangers = new TokenBucket(CONTROL_LIMITS.strangers);
   readonly #junk = new TokenBucket(CONTROL_LIMITS.junk);
   /** Where peers were admitted, the latest last; the networks by their text, too, to be found. */
@@ -44,7 +46,9 @@ export class ControlGate {
   readonly #networks = new Map<string, Uint32Array>();
   readonly #isNetwork = new WordsMap<true>(NETWORK_WORDS);
   readonly #seed = getU32host(randomBytes(4), 0);
-  readonly #waiting: Record<ControlClass, number> = { peer: 0, hinted: 0, known: 0, stranger: 0 };
+  readonly #waiting: Record<ControlClass, number> = {
+    ...{ peer: 0, hinted: 0, known: 0, first: 0, stranger: 0 },
+  };
   /** Classes of what waits, in order: the session deals with one after another. */
   readonly #order: ControlClass[] = [];
 
@@ -99,6 +103,11 @@ export class ControlGate {
     if (bucket === undefined) return false;
     peer.controlBucket = bucket;
     return this.#pass('peer');
+  }
+
+  /** Lets a first message of session 2 through that is meant for us; `settled` must be called for it then. */
+  passFirst(): boolean {
+    return this.#free('first') && this.#first.take(this.#now()) && this.#pass('first');
   }
 
   /**

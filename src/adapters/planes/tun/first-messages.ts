@@ -1,16 +1,15 @@
 import { sipHash128 } from '../../../core/siphash.ts';
 import type { Arena } from './arena.ts';
 
-/**
- * The first message of session 2 (docs/PROTOCOL.md): 200 bytes, and what its mac1 is over. The key of that is a hash of
- * the server's public key: who does not know the server cannot make one.
- */
-const TYPE = 0xf1;
-const LENGTH = 200;
+/** The first message of session 2 (docs/PROTOCOL.md), and where in it mac1 is, which is over what is before. */
+export const FIRST_MESSAGE = { type: 0xf1, length: 200 } as const;
 const MAC1_OFFSET = 168;
 const MAC1_LENGTH = 16;
 
-/** Tests first messages of strangers before they cost the session anything. */
+/**
+ * Tests first messages before they cost the session anything. The key of mac1 is a hash of the server's public key: who
+ * does not know the server cannot make one.
+ */
 export class FirstMessages {
   /** See PlaneContext; without it all pass. */
   key: Uint8Array | undefined;
@@ -19,14 +18,15 @@ export class FirstMessages {
     this.key = key;
   }
 
-  /** Whether what is at `at` is a first message that is meant for somebody else, or for nobody. */
-  isForged({ bytes }: Arena, at: number, length: number): boolean {
-    if (this.key === undefined || length !== LENGTH || bytes[at] !== TYPE) return false;
+  /** What is at `at`: a first message that is meant for us, or for somebody else or nobody; undefined: none, or not to be told. */
+  test({ bytes }: Arena, at: number, length: number): 'ours' | 'forged' | undefined {
+    const { type, length: its } = FIRST_MESSAGE;
+    if (this.key === undefined || length !== its || bytes[at] !== type) return undefined;
     const said = at + MAC1_OFFSET;
     const mac1 = sipHash128(this.key, bytes.subarray(at, said));
     for (let index = 0; index < MAC1_LENGTH; index += 1) {
-      if (mac1[index] !== bytes[said + index]) return true;
+      if (mac1[index] !== bytes[said + index]) return 'forged';
     }
-    return false;
+    return 'ours';
   }
 }

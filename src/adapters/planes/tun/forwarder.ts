@@ -150,6 +150,7 @@ export class Forwarder {
     const storm = new Storm({
       now,
       facts: () => this.#stormFacts(family),
+      tested: () => this.#firstMessages.key !== undefined,
       attach: (filter) => setSocketFilter(udpFd, filter),
     });
     const inbound = new Inbound(channel, {
@@ -164,8 +165,8 @@ export class Forwarder {
       lose: this.#lose,
       trains: socket?.aggregation === true,
       gate: this.#gate,
-      stranger: () => {
-        storm.packet();
+      stranger: (first) => {
+        storm.packet(first);
       },
       firstMessages: this.#firstMessages,
       now,
@@ -194,9 +195,10 @@ export class Forwarder {
     const { carried } = this.#options;
     const versions = [...(carried.ipv4 ? [4] : []), ...(carried.ipv6 ? [6] : [])];
     const hints = this.#peers.hints.firstWords();
+    const heads = [...this.#peers.tags.heads()];
     return family === 'ipv4'
-      ? { sources: this.#gate.addresses, hints, versions }
-      : { sources: [], networks: this.#gate.networks, hints, versions };
+      ? { sources: this.#gate.addresses, hints, versions, heads }
+      : { sources: [], networks: this.#gate.networks, hints, versions, heads };
   }
 
   configure(members: readonly MemberSpec[]): void {
@@ -239,6 +241,7 @@ export class Forwarder {
 
   setMac1Key(key: Uint8Array | undefined): void {
     this.#firstMessages.key = key;
+    this.#changed();
   }
 
   /** Sends one control packet from the tunnel's port; errno, or 0. */

@@ -55,8 +55,8 @@ export type InboundOptions = {
   readonly peers: PeerTable;
   readonly counters: SharedCounters;
   readonly gate: ControlGate;
-  /** A packet of a stranger has come. */
-  readonly stranger: () => void;
+  /** A packet of a stranger has come; whether it is a first message of session 2 that was tested. */
+  readonly stranger: (first: boolean) => void;
   readonly firstMessages: FirstMessages;
   /** A packet of this peer's, proved by its tag, has come from elsewhere. */
   readonly roamed: (peer: Peer, path: Path) => void;
@@ -258,7 +258,7 @@ export class Inbound {
       return;
     }
     counters.lost(refused);
-    if (!peer || peer.member !== this.#peer?.member) stranger();
+    if (!peer || peer.member !== this.#peer?.member) stranger(false);
     else if (refused === 'replayed') peers.refusedReplay(peer);
     else peers.refusedTag(peer);
   }
@@ -316,8 +316,9 @@ export class Inbound {
   #hand(at: number, length: number): void {
     const { counters, firstMessages, gate, localPort, peers } = this.#options;
     const peer = this.#peer;
-    if (!peer) this.#options.stranger();
-    if (firstMessages.isForged(this.#batch.packets, at, length)) {
+    const first = firstMessages.test(this.#batch.packets, at, length);
+    if (!peer) this.#options.stranger(first !== undefined);
+    if (first === 'forged') {
       counters.lost('mac1');
       return;
     }
@@ -326,7 +327,7 @@ export class Inbound {
       peers.refusedControl(peer);
       return;
     }
-    if (!peer && (this.#origin.port === 0 || !this.#passStranger(at, length))) {
+    if (!peer && !this.#passStranger(at, length, first === 'ours')) {
       counters.lost('stranger');
       return;
     }
@@ -334,8 +335,10 @@ export class Inbound {
     this.#options.control(this.#origin.path(localPort), payload);
   }
 
-  #passStranger(at: number, length: number): boolean {
+  #passStranger(at: number, length: number, ours: boolean): boolean {
     const { packets } = this.#batch;
+    if (this.#origin.port === 0) return false;
+    if (ours && this.#options.gate.passFirst()) return true;
     const hinted = length >= HINT_OFFSET + HINT_LENGTH;
     const first = hinted ? packets.u32host(at + HINT_OFFSET) : 0;
     const second = hinted ? packets.u32host(at + HINT_OFFSET + 4) : 0;

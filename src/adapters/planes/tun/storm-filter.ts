@@ -5,12 +5,14 @@
  *     what comes from an address, of IPv6 from a /64, that a peer is or was admitted at
  *     what has the first word of a known hint where a hint stands
  *     what may be data, where not all of those addresses fit into the program
- *     of the rest, a share at random
+ *     what is tagged under a session that is known, or tagged at all where not all sessions fit
+ *     of the rest, a share at random, and of first messages of session 2 a larger one where they are tested
  *
  * and decides nothing: what it lets through meets the tests that it meets without a storm.
  */
 import { encodeU32host, getU32be } from '../../../core/bytes.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
+import { TAG_LENGTH, TAG_TYPE } from '../../../core/tag/layout.ts';
 import {
   encodeProgram,
   JUMP_EQUAL,
@@ -24,6 +26,7 @@ import {
   WHOLE,
   type Instruction,
 } from '../../classic-bpf.ts';
+import { FIRST_MESSAGE } from './first-messages.ts';
 
 /** A jump goes 255 instructions far at most, and all of these end at one place. */
 const LIST_MAX = 100;
@@ -37,7 +40,12 @@ export type StormFacts = {
   readonly hints: readonly number[];
   /** IP versions that data may be of; 4 where nothing is said. */
   readonly versions?: readonly number[];
+  /** First words of payloads that are tagged under a known session, as unsigned numbers in network byte order. */
+  readonly heads?: readonly number[];
 };
+
+/** Shares, 0..1, of what is let through; of first messages of session 2 where they are tested apart. */
+export type Shares = { readonly rest: number; readonly first?: number | undefined };
 
 /** The network header; the data of a UDP socket's filter begins with the UDP header. */
 const SKF_NET_OFF = 0xfff0_0000;
@@ -46,16 +54,15 @@ const IP_SOURCE = 12;
 const IP6_SOURCE = 8;
 const UDP_BYTES = 8;
 
-/** struct sock_filter[], host byte order; undefined where there are too many hints. `share`: 0..1. */
-export function stormFilter(facts: StormFacts, share: number): Uint8Array | undefined {
-  const { sources, networks = [], hints, versions = [4] } = facts;
+/** struct sock_filter[], host byte order; undefined where there are too many hints. */
+export function stormFilter(facts: StormFacts, shares: Shares): Uint8Array | undefined {
+  const { sources, networks = [], hints, versions = [4], heads = [] } = facts;
   if (hints.length > LIST_MAX) return undefined;
   const listed = sources.slice(-LIST_MAX);
   const data = sources.length > LIST_MAX || networks.length > LIST_MAX;
   // From behind: where each part ends is known then.
   const end: Instruction[] = [
-    [LD_WORD, 0, 0, SKF_AD_RANDOM],
-    [JUMP_GREATER_EQUAL, 0, 1, Math.floor(share * WHOLE)],
+    ...atRandom(shares.rest),
     [RETURN, 0, 0, NOTHING],
     [RETURN, 0, 0, WHOLE],
   ];
@@ -89,7 +96,47 @@ export function stormFilter(facts: StormFacts, share: number): Uint8Array | unde
       [RETURN, 0, 0, WHOLE],
     );
   }
+  before(...passTagged(heads), ...passFirst(shares.first));
   return encodeProgram(parts);
+}
+
+/** Goes on with the next instruction, or jumps over it for the share. */
+function atRandom(share: number): readonly Instruction[] {
+  return [
+    [LD_WORD, 0, 0, SKF_AD_RANDOM],
+    [JUMP_GREATER_EQUAL, 0, 1, Math.floor(share * WHOLE)],
+  ];
+}
+
+/** Lets tagged packets through, by their first words or, where those are too many, by their types. */
+function passTagged(heads: readonly number[]): readonly Instruction[] {
+  if (heads.length === 0) return [];
+  const [load, values] =
+    heads.length > LIST_MAX ? [LD_BYTE, Object.values(TAG_TYPE)] : [LD_WORD, heads];
+  return [
+    [LD_LENGTH, 0, 0, 0],
+    [JUMP_GREATER_EQUAL, 0, values.length + 2, UDP_BYTES + TAG_LENGTH + 20],
+    [load, 0, 0, UDP_BYTES],
+    ...values.map((value, index): Instruction => {
+      const left = values.length - 1 - index;
+      return [JUMP_EQUAL, left, left === 0 ? 1 : 0, value];
+    }),
+    [RETURN, 0, 0, WHOLE],
+  ];
+}
+
+/** Lets a share of first messages through. */
+function passFirst(share: number | undefined): readonly Instruction[] {
+  if (share === undefined) return [];
+  return [
+    [LD_LENGTH, 0, 0, 0],
+    [JUMP_EQUAL, 0, 6, UDP_BYTES + FIRST_MESSAGE.length],
+    [LD_BYTE, 0, 0, UDP_BYTES],
+    [JUMP_EQUAL, 0, 4, FIRST_MESSAGE.type],
+    ...atRandom(share),
+    [RETURN, 0, 0, NOTHING],
+    [RETURN, 0, 0, WHOLE],
+  ];
 }
 
 /** Words in host byte order as the numbers that a program loads. */

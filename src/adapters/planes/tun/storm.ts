@@ -9,6 +9,8 @@ const PACKETS_PER_LOOK = 64;
 export type StormOptions = {
   readonly now: () => number;
   readonly facts: () => StormFacts;
+  /** Whether first messages of session 2 are tested before they go up. */
+  readonly tested: () => boolean;
   /** Sets the socket's filter, or takes it away; false when that cannot be. */
   readonly attach: (filter: Uint8Array | undefined) => boolean;
 };
@@ -17,9 +19,12 @@ export type StormOptions = {
 export class Storm {
   readonly #options: StormOptions;
   #seen = 0;
+  /** How many those stand for. */
+  #came = 0;
   #since: number;
-  /** Share of strangers' packets that the filter lets through; 1: there is none. */
+  /** Share of strangers' packets that the filter lets through; 1: there is none. And of first messages. */
   #share = 1;
+  #firstShare = 1;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: StormOptions) {
@@ -27,15 +32,16 @@ export class Storm {
     this.#since = options.now();
   }
 
-  /** A stranger's packet has come. */
-  packet(): void {
+  /** A stranger's packet has come; `first`: a first message of session 2 that was tested. */
+  packet(first = false): void {
     this.#seen += 1;
+    this.#came += 1 / (first ? this.#firstShare : this.#share);
     if (this.#seen % PACKETS_PER_LOOK === 0) this.#look();
   }
 
   /** What the filter goes by has changed. */
   changed(): void {
-    if (this.#share < 1) this.#set(this.#share);
+    if (this.#share < 1) this.#set(this.#share, this.#firstShare);
   }
 
   close(): void {
@@ -46,16 +52,22 @@ export class Storm {
     const now = this.#options.now();
     const elapsed = now - this.#since;
     if (elapsed < WINDOW) return;
-    const rate = ((this.#seen / elapsed) * 1000) / this.#share;
+    const rate = (this.#came / elapsed) * 1000;
     this.#seen = 0;
+    this.#came = 0;
     this.#since = now;
-    if (rate > STORM.from || (this.#share < 1 && rate > STORM.until)) this.#set(STORM.pass / rate);
-    else if (this.#share < 1) this.#set(1);
+    if (rate > STORM.from || (this.#share < 1 && rate > STORM.until)) {
+      this.#set(STORM.pass / rate, Math.min(1, STORM.passFirst / rate));
+    } else if (this.#share < 1) this.#set(1, 1);
   }
 
-  #set(share: number): void {
-    const filter = share < 1 ? stormFilter(this.#options.facts(), share) : undefined;
-    this.#share = this.#options.attach(filter) && filter ? share : 1;
+  #set(rest: number, first: number): void {
+    const { attach, facts, tested } = this.#options;
+    const shares = tested() ? { rest, first } : { rest };
+    const filter = rest < 1 ? stormFilter(facts(), shares) : undefined;
+    const attached = attach(filter) && filter !== undefined;
+    this.#share = attached ? rest : 1;
+    this.#firstShare = attached ? first : 1;
     clearTimeout(this.#timer);
     // Nothing may come any more.
     if (this.#share < 1) this.#timer = setTimeout(() => this.#look(), WINDOW + 1).unref();
