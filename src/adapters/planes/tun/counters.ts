@@ -14,7 +14,7 @@ export const LOSSES = [
   'inner-source',
   /** From an admitted path without a tag, of a peer whose packets carry tags. */
   'untagged',
-  /** Tagged, of no session that is known. */
+  /** Tagged, of no session that is known, and over the rate of what goes up. */
   'unknown-session',
   /** Tagged at another level than was agreed on. */
   'level',

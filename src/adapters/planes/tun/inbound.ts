@@ -249,12 +249,10 @@ export class Inbound {
 
   /** An authentication packet may look so, and the session may tell who sends under a key that is forgotten. */
   #refuseTagged(refused: Loss, at: number, length: number): void {
-    const { authLengths, counters, peers, stranger } = this.#options;
+    const { counters, peers, stranger } = this.#options;
     const { peer } = this.#check;
-    const authentication = authLengths.has(length);
-    if (refused === 'unknown-session' || (refused === 'bad-tag' && authentication)) {
-      if (!authentication) counters.lost(refused);
-      this.#hand(at, length);
+    if (refused === 'unknown-session') {
+      this.#hand(at, length, refused);
       return;
     }
     counters.lost(refused);
@@ -312,8 +310,8 @@ export class Inbound {
     peers.refusedSource(peer);
   }
 
-  /** Shows a packet that is no data to the session. */
-  #hand(at: number, length: number): void {
+  /** Shows a packet that is no data to the session; `lost`: what it is counted as where there is no budget. */
+  #hand(at: number, length: number, lost?: Loss): void {
     const { counters, firstMessages, gate, localPort, peers } = this.#options;
     const peer = this.#peer;
     const first = firstMessages.test(this.#batch.packets, at, length);
@@ -323,12 +321,12 @@ export class Inbound {
       return;
     }
     if (peer && !gate.passPeer(peer)) {
-      counters.lost('control');
+      counters.lost(lost ?? 'control');
       peers.refusedControl(peer);
       return;
     }
     if (!peer && !this.#passStranger(at, length, first === 'ours')) {
-      counters.lost('stranger');
+      counters.lost(lost ?? 'stranger');
       return;
     }
     const payload = this.#batch.packets.bytes.slice(at, at + length);
