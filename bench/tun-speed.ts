@@ -4,6 +4,8 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { inside, ipBatch, removeNamespaces } from '../src/adapters/lab/namespaces.ts';
 import { Program, run, runChecked } from '../src/adapters/lab/process.ts';
+import { generateKeyPair } from '../src/adapters/crypto.ts';
+import { formatBase64 } from '../src/core/base64.ts';
 import { millis } from '../src/core/units.ts';
 import { IPIPOU } from '../test/rig/daemon.ts';
 
@@ -18,7 +20,10 @@ import { IPIPOU } from '../test/rig/daemon.ts';
  * Twice: with super-packets on the cable, as two hosts on one machine have it, and with every frame by
  * itself (tso and gso off), as a network card has it that cannot cut.
  *
- * usage: node .cache/bench/bench/tun-speed.js [--rounds N] [--seconds S]
+ * With --integrity, a list of levels, also tunnels of ipipou whose packets carry tags, at 172.28.3.0 (header) and
+ * 172.28.4.0 (full), MTU 1456, in turns with the others.
+ *
+ * usage: node .cache/bench/bench/tun-speed.js [--rounds N] [--seconds S] [--integrity header,full]
  */
 
 type Tunnel = {
@@ -33,9 +38,14 @@ type Place = { readonly s: string; readonly c: string; readonly folder: string }
 
 const SETTLE = millis(20_000);
 
+const PLAIN = 'ipipou tun';
+
+/** Tunnels that prove packets, by the numbers of their devices. */
+const TAGGED: Readonly<Record<string, number>> = { header: 3, full: 4 };
+
 const TUNNELS: readonly Tunnel[] = [
   { name: 'bare', address: '10.9.0.1', start: async () => [] },
-  { name: 'ipipou tun', address: '172.28.0.0', start: startIpipou },
+  { name: PLAIN, address: '172.28.0.0', start: (place) => startIpipou(place, 0) },
   { name: 'wireguard-go', address: '172.28.1.0', start: startWireguard },
   { name: 'openvpn none', address: '172.28.2.0', start: startOpenvpn },
 ];
@@ -45,15 +55,17 @@ async function main(): Promise<void> {
     options: {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '2' },
+      integrity: { type: 'string', default: '' },
     },
   });
+  const tunnels = [...TUNNELS, ...values.integrity.split(',').filter(Boolean).map(taggedTunnel)];
   const folder = await mkdtemp(path.join(tmpdir(), 'ipipou-speed-'));
   const place = { s: `ipipou-tsp-${process.pid}-s`, c: `ipipou-tsp-${process.pid}-c`, folder };
   const programs: Program[] = [];
   try {
     await layCable(place);
     const ready: Tunnel[] = [];
-    for (const tunnel of TUNNELS) {
+    for (const tunnel of tunnels) {
       try {
         programs.push(...(await tunnel.start(place)));
         await answers(place.c, tunnel.address);
@@ -88,19 +100,31 @@ async function measureAll(
     }
   }
   const medianOf = (name: string) => median(samples.get(name) ?? []);
-  const against = tunnels.filter(({ name }) => name !== 'ipipou tun');
-  console.log(`| ${what} | median (min–max) | of bare | ipipou tun is |`);
+  const against = tunnels.filter(({ name }) => name !== PLAIN);
+  console.log(`| ${what} | median (min–max) | of bare | ${PLAIN} is |`);
   console.log('| --- | --- | --- | --- |');
   for (const { name } of tunnels) {
     const list = samples.get(name) ?? [];
     const share = `${((medianOf(name) / medianOf('bare')) * 100).toFixed(0)} %`;
     const times = against.some((other) => other.name === name)
-      ? `${(medianOf('ipipou tun') / medianOf(name)).toFixed(2)} times this`
+      ? `${(medianOf(PLAIN) / medianOf(name)).toFixed(2)} times this`
       : '';
     const range = `${Math.min(...list).toFixed(2)}–${Math.max(...list).toFixed(2)}`;
     console.log(`| ${name} | ${medianOf(name).toFixed(2)} (${range}) | ${share} | ${times} |`);
   }
   console.log('');
+  for (const { name } of tunnels.filter((tunnel) => tunnel.name.startsWith(`${PLAIN} `))) {
+    console.log(`${name}: ${(medianOf(name) / medianOf(PLAIN)).toFixed(2)} of ${PLAIN}`);
+  }
+}
+
+function taggedTunnel(level: string): Tunnel {
+  const number = TAGGED[level];
+  if (number === undefined) {
+    throw new Error(`--integrity ${level}: levels are ${Object.keys(TAGGED).join(' and ')}`);
+  }
+  const start = (place: Place) => startIpipou(place, number, level);
+  return { name: `${PLAIN} ${level}`, address: `172.28.${number}.0`, start };
 }
 
 /** Gbit/s that arrive of one TCP stream from c to s. */
@@ -135,13 +159,19 @@ async function cutFrames(namespace: string): Promise<void> {
   await runChecked(inside(namespace, argv));
 }
 
-async function startIpipou(place: Place): Promise<readonly Program[]> {
+async function startIpipou(
+  place: Place,
+  number: number,
+  integrity?: string,
+): Promise<readonly Program[]> {
   await stat(IPIPOU);
-  const common = ['number 0', 'dataplane tun', 'fou-local-port 10000', 'auth-token bench'];
-  const server = ['server', ...common, 'tunl-ip 172.28.0.0', 'fou-local-ip 10.9.0.1'];
-  const client = ['client', ...common, 'tunl-ip 172.28.0.1', 'fou-remote 10.9.0.1:10000'];
+  const port = 10_000 + number;
+  const common = [`number ${number}`, 'dataplane tun', `fou-local-port ${port}`];
+  const [ofServer, ofClient] = integrity === undefined ? TOKEN : proofs(integrity);
+  const server = ['server', ...common, ...ofServer, `tunl-ip 172.28.${number}.0`];
+  const client = ['client', ...common, ...ofClient, `tunl-ip 172.28.${number}.1`];
   const start = async (namespace: string, lines: readonly string[]) => {
-    const file = path.join(place.folder, `${namespace}.conf`);
+    const file = path.join(place.folder, `${namespace}-${number}.conf`);
     await writeFile(file, `${lines.join('\n')}\n`, { mode: 0o600 });
     const env = {
       IPIPOU_RUN_DIR: path.join(place.folder, 'run'),
@@ -149,8 +179,26 @@ async function startIpipou(place: Place): Promise<readonly Program[]> {
     };
     return new Program(inside(namespace, [process.execPath, IPIPOU, '--config', file]), { env });
   };
-  return [await start(place.s, server), await start(place.c, [...client, 'keepalive 1'])];
+  return [
+    await start(place.s, [...server, 'fou-local-ip 10.9.0.1']),
+    await start(place.c, [...client, `fou-remote 10.9.0.1:${port}`, 'keepalive 1']),
+  ];
 }
+
+const TOKEN = [['auth-token bench'], ['auth-token bench']] as const;
+
+/** What each side says of keys and tags. */
+function proofs(integrity: string): readonly [readonly string[], readonly string[]] {
+  const [server, client] = [generateKeyPair(), generateKeyPair()];
+  const lines = (own: KeyPair, other: KeyPair) => [
+    `auth-key-b64 ${formatBase64(own.privateSeed)}`,
+    `auth-remote-pubkey-b64 ${formatBase64(other.publicKey)}`,
+    `integrity ${integrity}`,
+  ];
+  return [[...lines(server, client), 'reply-on-auth-ok'], lines(client, server)];
+}
+
+type KeyPair = ReturnType<typeof generateKeyPair>;
 
 async function startWireguard(place: Place): Promise<readonly Program[]> {
   await runChecked(['wireguard-go', '--version']);
