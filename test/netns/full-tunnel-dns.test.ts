@@ -69,7 +69,7 @@ test('systemd-resolved is told, once, also of a device that is made again, and t
     'link-ipipou0-default-route': 'yes',
   };
   await succeeds(async () => expect(await told()).toEqual(all));
-  expect((await scene.hosts.run(scene.lab.client(), ['show'])).stdout).toContain(
+  expect((await scene.hosts.run(scene.lab.client(), ['show', 'ipipou0'])).stdout).toContain(
     'name servers by systemd-resolved: 172.28.0.0, fd28::',
   );
   await daemon.kill();
