@@ -30,8 +30,8 @@ const NETNS_PACKAGES = [
   ...['zsh', 'fish', 'lintian', 'systemd'],
   // What people have at home.
   ...['nginx-light', 'openssh-server', 'curl'],
-  // Firewalls of both kinds.
-  'iptables',
+  // Firewalls of both kinds, and what looks at the page.
+  ...['iptables', 'chromium'],
 ];
 /** Of a virtual machine with Debian's kernel. */
 const TEST_PACKAGES = [
