@@ -72,6 +72,7 @@ function layOut(root, { version, epoch }) {
 
   const docs = 'usr/share/doc/ipipou';
   const pages = ['MANUAL.md', 'OPTIONS.md', 'JSON.md', 'CONTROL.md', 'METRICS.md'];
+  copy('docs/schema', `${docs}/schema`);
   for (const page of [...pages, 'alerts.yml', 'grafana-dashboard.json'])
     copy(`docs/${page}`, `${docs}/${page}`);
   const words = read('LICENSE').split('\n\n').slice(2).join('\n\n').trim();

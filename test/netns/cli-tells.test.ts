@@ -7,6 +7,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { innerAddresses } from '../rig/addresses.ts';
 import { changed, DESCRIBED, IPIPOU } from '../rig/daemon.ts';
+import { expectBySchema } from '../rig/json-schema.ts';
 import { labScene } from '../rig/lab-scene.ts';
 import { succeeds } from '../rig/patience.ts';
 import { expectPing } from '../rig/traffic.ts';
@@ -91,7 +92,7 @@ test('events tells what happens, in words and as JSON, until it is interrupted',
   await words.waitFor(/^[0-9:]{8} ipipou0: established remote=203\.0\.113\.2:10000$/m);
   await json.waitFor(/"kind":"established"/);
   const [, line = ''] = /^(.*"kind":"established".*)$/m.exec(json.output()) ?? [];
-  expect(JSON.parse(line)).toMatchObject({
+  expect(expectBySchema('events', line)).toMatchObject({
     ...{ version: 1, device: 'ipipou0', peer: null, level: 'info' },
     text: 'established remote=203.0.113.2:10000',
     values: { remote: { ip: '203.0.113.2', port: 10000 } },

@@ -7,6 +7,7 @@ import { createConnection, type Socket } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { changed, DESCRIBED, IPIPOU } from '../rig/daemon.ts';
+import { expectBySchema } from '../rig/json-schema.ts';
 import { labScene } from '../rig/lab-scene.ts';
 import { patience } from '../rig/patience.ts';
 import { expectPing } from '../rig/traffic.ts';
@@ -53,7 +54,7 @@ test('a member sees tunnels, and changes nothing', async () => {
   await bothUp();
   const show = await runAs(GROUP, 'show', '--json');
   expect(show).toMatchObject({ code: 0, stderr: '' });
-  expect(JSON.parse(show.stdout)).toMatchObject({
+  expect(expectBySchema('show', show.stdout)).toMatchObject({
     tunnels: [{ device: 'ipipou0', daemon: 'answers', peers: [{ phase: 'established' }] }],
   });
   expect(show.stdout).not.toMatch(SECRETS);

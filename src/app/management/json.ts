@@ -1,5 +1,5 @@
 import type { AnsweringTunnel, RecordedTunnel, Tunnel } from './survey.ts';
-import type { PeerStatus } from '../../ports/control.ts';
+import type { FeedLine, PeerStatus, ToldEvent } from '../../ports/control.ts';
 
 /*
  * What `show --json` prints, described in docs/JSON.md: a version, every key always there, null for what
@@ -15,6 +15,18 @@ export function tunnelsJson(tunnels: readonly Tunnel[]): string {
 
 export function peersJson(peers: readonly PeerStatus[]): string {
   return text({ version: VERSION, peers: peers.map(peerJson) });
+}
+
+/** A line of `events --json`; `text` as the log has it. */
+export function eventJson(
+  device: string,
+  line: FeedLine,
+  text: (told: ToldEvent) => string,
+): string {
+  if ('lost' in line) return `${JSON.stringify({ version: VERSION, device, ...line })}\n`;
+  const { at, peer = null, kind, level, values } = line.told;
+  const whole = { version: VERSION, at, device, peer, kind, level, text: text(line.told), values };
+  return `${JSON.stringify(whole)}\n`;
 }
 
 /** Further peers of a tunnel behind those that it has; undefined where all are there. */

@@ -1,4 +1,5 @@
 import { escapeText, formatFields } from '../../adapters/system/log.ts';
+import { eventJson } from '../../app/management/json.ts';
 import { NoAnswer } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import type { FeedLine, ToldEvent } from '../../ports/control.ts';
@@ -50,14 +51,8 @@ async function followOne(
 }
 
 function jsonOf(device: string, line: FeedLine): string {
-  if ('lost' in line) return `${JSON.stringify({ version: EVENTS_VERSION, device, ...line })}\n`;
-  const { at, peer = null, kind, level, words, fields, values } = line.told;
-  const text = words + formatFields(fields);
-  return `${JSON.stringify({ version: EVENTS_VERSION, at, device, peer, kind, level, text, values })}\n`;
+  return eventJson(device, line, ({ words, fields }) => words + formatFields(fields));
 }
-
-/** Of docs/JSON.md. */
-const EVENTS_VERSION = 1;
 
 function textFor(debug: boolean): Print {
   return (device, line) => {

@@ -14,6 +14,7 @@ import type { PeerStatus } from '../../../src/ports/control.ts';
 import { millis, seconds } from '../../../src/core/units.ts';
 import { pathTo } from '../app/fakes.ts';
 import { inner } from '../../rig/addresses.ts';
+import { expectBySchema } from '../../rig/json-schema.ts';
 
 const NOW = Date.UTC(2026, 10, 23, 1, 0, 0);
 
@@ -317,6 +318,27 @@ describe('show --json', () => {
     const { localAlt: _, ...heard } = PEER;
     const parsed: unknown = JSON.parse(peersJson([heard as PeerStatus]));
     expect(parsed).toMatchObject({ version: 1, peers: [{ id: 'laptop', localAlt: null }] });
+  });
+
+  test('is as its schema says, whatever is known', () => {
+    const session2 = {
+      version: 2,
+      integrity: 'full',
+      since: undefined,
+      observed: undefined,
+    } as const;
+    const one = { kind: 'no-key', words: 'a' } as const;
+    const counts = { connections: 1, refused: 0, packets: 2, bytes: 3, shadows: false };
+    const exposing: PeerStatus = {
+      ...{ ...PEER, session: session2, troubles: [one] },
+      exposed: [{ peer: PEER.id, service: 'tcp/443', ...counts, leavesOut: [] }],
+    };
+    const tunnels = [LIVING, { ...MANY, peers: [exposing, ABSENT] }, DEAD];
+    expectBySchema('show', tunnelsJson(tunnels));
+    expectBySchema('show', tunnelsJson([]));
+    expectBySchema('show', peersJson([exposing, ABSENT]));
+    const broken = tunnelsJson([LIVING]).replace('"pid": 42', '"pid": "42"');
+    expect(() => expectBySchema('show', broken)).toThrow('to deeply equal');
   });
 
   test('all its keys are described', () => {
