@@ -9,6 +9,7 @@ import { insideOf } from '../core/wire/overhead.ts';
 import type { ControlPacket, DataPlane, OuterError } from '../ports/data-plane.ts';
 import { Effects, type EffectPorts } from './effects.ts';
 import { CLOSE_TIMEOUT, START_BATCH } from './limits.ts';
+import { mac1KeyOf } from './mac1-key.ts';
 import type { Memories } from './memories.ts';
 import { OuterErrors } from './outer-errors.ts';
 import { Outcomes } from './outcomes.ts';
@@ -189,6 +190,12 @@ export class Driver {
   /** Looks again for the local addresses towards remotes; tells the sessions where one is another. */
   relocate(): Promise<void> {
     return this.#effects.relocate();
+  }
+
+  /** By what the plane tests first messages, when these peers are known as well. */
+  mac1Key(peers: readonly PeerConfig[]): Uint8Array | undefined {
+    const known = [...this.table.directory.ownProofs(), ...peers.map(({ proof }) => proof)];
+    return mac1KeyOf(this.#ports.role, known, this.#ports.crypto);
   }
 
   /** How many peers there are, and how many of them are established. */

@@ -129,6 +129,7 @@ export class Effects {
   /** Forgets a peer that the plane has let go. */
   forget(slot: PeerSlot): void {
     this.#evictions.cancel(slot);
+    this.#ports.sessions.keep(slot.peer.id, undefined);
     this.#lookups.forget(slot);
     this.#sender.forget(slot);
     const wasCarried = slot.carried !== undefined;

@@ -34,7 +34,7 @@ export function syncPeers(
     learn(driver, changes);
     await takeOut(driver, plane, gone);
     try {
-      await makeKnown(plane, changes.news);
+      await makeKnown(driver, plane, changes.news);
     } catch (error) {
       await putBack(driver, plane, gone);
       throw error;
@@ -55,7 +55,7 @@ export async function setPeer(driver: Driver, peer: PeerConfig, clock: Clock): P
     requireIntegrity(plane, [peer]);
     const changes = changesOf(driver, [peer]);
     learn(driver, changes);
-    await makeKnown(plane, changes.news);
+    await makeKnown(driver, plane, changes.news);
     await begin(driver, changes, clock);
   });
 }
@@ -110,9 +110,13 @@ async function takeOut(
   }
 }
 
-async function makeKnown(plane: DataPlane, peers: readonly PeerConfig[]): Promise<void> {
+async function makeKnown(
+  driver: Driver,
+  plane: DataPlane,
+  peers: readonly PeerConfig[],
+): Promise<void> {
   if (peers.length === 0) return;
-  await plane.watch(watchedLengths(peers));
+  await plane.watch(watchedLengths(peers), driver.mac1Key(peers));
   await plane.configure(peers.map(planePeer));
 }
 

@@ -37,6 +37,7 @@ import { requireRoom } from './peer-room.ts';
 import { RunKeeper } from './run-keeper.ts';
 import { RunWatch } from './run-watch.ts';
 import { tunnelStatus } from './management/status.ts';
+import { mac1KeyOf } from './mac1-key.ts';
 import { watchedLengths } from './watched-lengths.ts';
 
 /*
@@ -239,6 +240,11 @@ async function acquire(
   const plane = await factory.open({
     config,
     authLengths: watchedLengths(config.peers),
+    mac1Key: mac1KeyOf(
+      config.role,
+      config.peers.map(({ proof }) => proof),
+      ports.sessionCrypto,
+    ),
     journal: keeper.journal,
     listener: inbox,
     log,

@@ -36,12 +36,12 @@ function isTurnOfInit({ state }: ClientTurn): boolean {
   return state.authPacketsSent % INIT_EVERY === 0;
 }
 
-/** A request that fills a packet of `length` bytes; undefined where there is no session that has been shown to be. */
+/** A request that fills a packet of `length` bytes, 0: a plain one; undefined where there is no session that has been shown to be. */
 export function secureProbe(turn: ClientTurn, length: number): Uint8Array | undefined {
   const secure = secureOf(turn);
   const { current, challenge } = turn.state.secure;
   if (secure === undefined || current === undefined || challenge !== undefined) return undefined;
-  return ping(turn, secure, current, length);
+  return ping(turn, secure, current, Math.max(length, PACKET_LENGTH.control));
 }
 
 /** Whether requests are those of session 2 now. */

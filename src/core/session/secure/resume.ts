@@ -2,7 +2,7 @@
 import type { SessionState } from '../state.ts';
 import type { Turn } from '../turn.ts';
 import type { SessionEvent } from '../types.ts';
-import { kept, secureOf } from './agreed.ts';
+import { isWeaker, kept, secureOf } from './agreed.ts';
 import type { Agreed, Former, SecureStatus } from './state.ts';
 import { FORMER_LIFE } from './limits.ts';
 import { after } from '../turn.ts';
@@ -15,12 +15,15 @@ type Start = Extract<SessionEvent, { readonly kind: 'start' }>;
  */
 export function resumeSecure<State extends SessionState>(
   turn: Turn<State>,
-  { kept: record, adopted }: Start,
+  { kept: record, adopted, memory }: Start,
 ):
   | { readonly current: Agreed; readonly former: Former | undefined; readonly epoch: number }
   | undefined {
   if (record === undefined || secureOf(turn) === undefined) return undefined;
+  // Of another proof, or of one that is not known.
+  if (memory?.peer !== turn.scheme.mark()) return undefined;
   const { current, former, epoch } = record;
+  if (isWeaker(current.level, turn.config.auth.integrity)) return undefined;
   if (current.level !== 'none' && adopted === undefined) return undefined;
   return {
     current: kept(current),
