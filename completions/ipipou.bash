@@ -16,14 +16,14 @@ _ipipou_of() {
 _ipipou() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   local command=run first=1 place=0 words='' kinds='' flags='' i
-  local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --public-ip --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dns --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --plane --rounds --seconds --only --links --out --slow '
+  local valued=' -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --public-ip --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dns --invite-address --invited-until --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --address --port --device --inner --expires --server --name --plane --rounds --seconds --only --links --out --slow --clients --dir '
   COMPREPLY=()
   case ${COMP_WORDS[1]} in
-    run | up | down | show | status | watch | events | logs | metrics | ui | set | expose | unexpose | syncconf | reload | save | check | doctor | demo | bench | keygen | pubkey | service | help | version)
+    run | up | down | show | status | watch | events | logs | metrics | ui | init | invite | join | set | expose | unexpose | syncconf | reload | save | check | doctor | demo | bench | genconf | keygen | pubkey | service | help | version)
       if ((COMP_CWORD > 1)); then command=${COMP_WORDS[1]} first=2; fi ;;
   esac
   case $command in
-    run) flags='-c --client -s --server -n --number --config --reauth-only --version -h --help --auth --auth-by-remote-ip --auth-by-remote-port --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-keygen --auth-max-time-discrepancy --auth-packet-ttl --reply-on-auth-ok --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt --force-fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --encap-csum --no-encap-csum --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --public-ip --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dns --masquerade --dataplane -q --queue-number --nfq-max-len --nft-table --no-nft-counter --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb -v --no-log-time --no-log-pid' ;;
+    run) flags='-c --client -s --server -n --number --config --reauth-only --version -h --help --auth --auth-by-remote-ip --auth-by-remote-port --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-keygen --auth-max-time-discrepancy --auth-packet-ttl --reply-on-auth-ok --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt --force-fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --encap-csum --no-encap-csum --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --public-ip --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dns --masquerade --invite-address --invited-until --dataplane -q --queue-number --nfq-max-len --nft-table --no-nft-counter --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb -v --no-log-time --no-log-pid' ;;
     up) flags='--wait' ;;
     down) flags='' ;;
     show) flags='--limit --color --json --after' ;;
@@ -33,6 +33,9 @@ _ipipou() {
     logs) flags='-f -n' ;;
     metrics) flags='--no-peers --openmetrics --listen' ;;
     ui) flags='--listen --group' ;;
+    init) flags='--address --port --device --inner --no-start' ;;
+    invite) flags='--expose --expires --server --print --list --revoke' ;;
+    join) flags='--name' ;;
     set) flags='' ;;
     expose) flags='' ;;
     unexpose) flags='' ;;
@@ -43,6 +46,7 @@ _ipipou() {
     doctor) flags='--json' ;;
     demo) flags='--plane' ;;
     bench) flags='--rounds --seconds --only --links --quick --vm --out --json --profile --slow --list --markdown' ;;
+    genconf) flags='--address --clients --dir --port --inner' ;;
     keygen) flags='-v' ;;
     pubkey) flags='' ;;
     service) flags='' ;;
@@ -70,13 +74,16 @@ _ipipou() {
       'run --table') words='main auto off' ;;
       'run --kill-switch') words='strict lan off' ;;
       'run --dataplane') words='auto fou bpf tun' ;;
+      'init --device') kinds='tunnel' ;;
+      'invite --server') kinds='config file tunnel' ;;
+      'join --name') kinds='config file' ;;
       'demo --plane') words='auto fou bpf tun' ;;
       'bench --out') kinds='file folder' ;;
     esac
   elif [[ $word == -* ]]; then
     words=$flags
   elif ((COMP_CWORD == 1)); then
-    words='run up down show status watch events logs metrics ui set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version'
+    words='run up down show status watch events logs metrics ui init invite join set expose unexpose syncconf reload save check doctor demo bench genconf keygen pubkey service help version'
   else
     case "$command $place" in
       'up 0') kinds='config file' ;;
@@ -87,10 +94,13 @@ _ipipou() {
       'watch 0') kinds='config file tunnel' ;;
       'events 0') kinds='config file tunnel' ;;
       'logs 0') kinds='config file tunnel' ;;
+      'init 0') words='server' ;;
+      'init 1') kinds='config file' ;;
+      'invite 0') kinds='config' ;;
       'set 0') kinds='config file tunnel' ;;
       'set 1') words='peer verb' ;;
-      'set 3') words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose public-ip expose-from remove' ;;
-      'set '*) words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose public-ip expose-from' ;;
+      'set 3') words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose public-ip expose-from invited-until remove' ;;
+      'set '*) words='auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose public-ip expose-from invited-until' ;;
       'expose 0') kinds='config file tunnel' ;;
       'unexpose 0') kinds='config file tunnel' ;;
       'syncconf 0') kinds='config file tunnel' ;;
@@ -103,7 +113,7 @@ _ipipou() {
       'bench 1') kinds='file' ;;
       'bench '*) kinds='file' ;;
       'service 0') words='install uninstall' ;;
-      'help 0') words='run up down show status watch events logs metrics ui set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version' ;;
+      'help 0') words='run up down show status watch events logs metrics ui init invite join set expose unexpose syncconf reload save check doctor demo bench genconf keygen pubkey service help version' ;;
     esac
   fi
   # Names of files may have anything in them: they are never given to what expands words.

@@ -22,7 +22,7 @@ end
 # The command that the line names, else run.
 function __ipipou_command
     set -l tokens (commandline -opc)
-    if contains -- "$tokens[2]" run up down show status watch events logs metrics ui set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version
+    if contains -- "$tokens[2]" run up down show status watch events logs metrics ui init invite join set expose unexpose syncconf reload save check doctor demo bench genconf keygen pubkey service help version
         echo $tokens[2]
     else
         echo run
@@ -42,7 +42,7 @@ function __ipipou_at
     for token in $tokens[3..]
         if test $value = yes
             set value no
-        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --public-ip --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dns --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --plane --rounds --seconds --only --links --out --slow
+        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --public-ip --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dns --invite-address --invited-until --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --address --port --device --inner --expires --server --name --plane --rounds --seconds --only --links --out --slow --clients --dir
             set value yes
         else if not string match -q -- '-*' $token
             set place (math $place + 1)
@@ -62,6 +62,9 @@ complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a events -d 'foll
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a logs -d 'show a tunnel\'s log, wherever it is'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a metrics -d 'tell Prometheus how the tunnels of this network namespace are'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a ui -d 'show the tunnels of this network namespace on a web page'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a init -d 'make a server: its config with fresh keys, and start it'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a invite -d 'add a client to a server, by one line to run there'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a join -d 'make a client of a server by the code of an invitation'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a set -d 'add, change or remove one peer of a running tunnel, or change how much it logs'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a expose -d 'expose services of a peer of a running server'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a unexpose -d 'expose services of a peer no longer'
@@ -72,6 +75,7 @@ complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a check -d 'say w
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a doctor -d 'say what this machine has and lacks, or what is wrong with a tunnel'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a demo -d 'show tunnels through a NAT at work, in namespaces of this machine'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a bench -d 'measure tunnels of many kinds against each other, in namespaces of this machine'
+complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a genconf -d 'make the files of a server and its clients, with fresh keys'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a keygen -d 'make a key pair'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a pubkey -d 'print the public key of a private key'
 complete -c ipipou -n 'test (count (commandline -opc)) -eq 1' -a service -d 'install or remove the systemd units'
@@ -130,6 +134,8 @@ complete -c ipipou -n '__ipipou_is run' -l table -x -a 'main auto off' -d 'Where
 complete -c ipipou -n '__ipipou_is run' -l kill-switch -x -a 'strict lan off' -d 'Let nothing leave this host but by the tunnel, from before its start until `ipipou down`, also while it is dead: strict passes the tunnel\'s own packets to fou-remote, which must be an address, DHCP and what IPv6 needs on a link; lan passes private addresses as well.'
 complete -c ipipou -n '__ipipou_is run' -l dns -x -d 'Name servers that this host asks while the tunnel is up, by systemd-resolved or else resolvconf; with domains (~example.com) they are asked for these alone, where systemd-resolved runs.'
 complete -c ipipou -n '__ipipou_is run' -l masquerade -d 'Forward what comes out of the tunnel for others than this host, with this host\'s address: for clients with table auto.'
+complete -c ipipou -n '__ipipou_is run' -l invite-address -x -d 'Where clients reach this server, for the codes of `ipipou invite`: also another address or port than its own, where a NAT stands before it. A server that says so may be without peers.'
+complete -c ipipou -n '__ipipou_is run' -l invited-until -x -d 'The peer is an invitation until then: its public key admits nobody, but lets a client register its own once, which then takes its place. Written by `ipipou invite`.'
 complete -c ipipou -n '__ipipou_is run' -l dataplane -x -a 'auto fou bpf tun' -d 'What carries the packets: fou is the kernel\'s Foo-over-UDP, bpf programs of this program in the kernel, tun is user space; auto takes the best that works here and says which.'
 complete -c ipipou -n '__ipipou_is run' -s q -l queue-number -x -d 'NFQUEUE number. With N 0 and a value from 1 to 999 here, N becomes this.'
 complete -c ipipou -n '__ipipou_is run' -l nfq-max-len -x -d 'How many packets may wait in the queue; more are dropped.'
@@ -172,10 +178,25 @@ complete -c ipipou -n '__ipipou_is metrics' -l openmetrics
 complete -c ipipou -n '__ipipou_is metrics' -l listen -x
 complete -c ipipou -n '__ipipou_is ui' -l listen -x
 complete -c ipipou -n '__ipipou_is ui' -l group -x
+complete -c ipipou -n '__ipipou_is init' -l address -x
+complete -c ipipou -n '__ipipou_is init' -l port -x
+complete -c ipipou -n '__ipipou_is init' -l device -x -a '(__ipipou_of tunnel)'
+complete -c ipipou -n '__ipipou_is init' -l inner -x
+complete -c ipipou -n '__ipipou_is init' -l no-start
+complete -c ipipou -n '__ipipou_at init 0' -a 'server'
+complete -c ipipou -n '__ipipou_at init 1' -F -a '(__ipipou_of config)'
+complete -c ipipou -n '__ipipou_is invite' -l expose -x
+complete -c ipipou -n '__ipipou_is invite' -l expires -x
+complete -c ipipou -n '__ipipou_is invite' -l server -x -F -a '(__ipipou_of config tunnel)'
+complete -c ipipou -n '__ipipou_is invite' -l print
+complete -c ipipou -n '__ipipou_is invite' -l list
+complete -c ipipou -n '__ipipou_is invite' -l revoke
+complete -c ipipou -n '__ipipou_at invite 0' -a '(__ipipou_of config)'
+complete -c ipipou -n '__ipipou_is join' -l name -x -F -a '(__ipipou_of config)'
 complete -c ipipou -n '__ipipou_at set 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at set 1' -a 'peer verb'
-complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose public-ip expose-from remove'
-complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose public-ip expose-from'
+complete -c ipipou -n '__ipipou_at set 3' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose public-ip expose-from invited-until remove'
+complete -c ipipou -n '__ipipou_at set 4 +' -a 'auth-by-remote-ip auth-by-remote-port auth-token auth-token-b64 auth-key-b64 auth-remote-pubkey-b64 auth-secret auth-max-time-discrepancy auth-packet-ttl reply-on-auth-ok session integrity auth-lifetime connection-idle keepalive dead-peer-timeout fou-remote fou-remote-ip fou-remote-port tunl-peer-ip allowed-ips expose public-ip expose-from invited-until'
 complete -c ipipou -n '__ipipou_at expose 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at unexpose 0' -F -a '(__ipipou_of config tunnel)'
 complete -c ipipou -n '__ipipou_at syncconf 0' -F -a '(__ipipou_of config tunnel)'
@@ -201,7 +222,12 @@ complete -c ipipou -n '__ipipou_is bench' -l markdown
 complete -c ipipou -n '__ipipou_at bench 0' -a 'show compare charts'
 complete -c ipipou -n '__ipipou_at bench 1' -F
 complete -c ipipou -n '__ipipou_at bench 2 +' -F
+complete -c ipipou -n '__ipipou_is genconf' -l address -x
+complete -c ipipou -n '__ipipou_is genconf' -l clients -x
+complete -c ipipou -n '__ipipou_is genconf' -l dir -x
+complete -c ipipou -n '__ipipou_is genconf' -l port -x
+complete -c ipipou -n '__ipipou_is genconf' -l inner -x
 complete -c ipipou -n '__ipipou_is keygen' -s v
 complete -c ipipou -n '__ipipou_at service 0' -a 'install uninstall'
 complete -c ipipou -n '__ipipou_is help' -l man
-complete -c ipipou -n '__ipipou_at help 0' -a 'run up down show status watch events logs metrics ui set expose unexpose syncconf reload save check doctor demo bench keygen pubkey service help version'
+complete -c ipipou -n '__ipipou_at help 0' -a 'run up down show status watch events logs metrics ui init invite join set expose unexpose syncconf reload save check doctor demo bench genconf keygen pubkey service help version'

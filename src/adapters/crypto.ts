@@ -6,6 +6,7 @@ import {
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
+  hkdfSync,
   randomBytes,
   sign,
   verify,
@@ -15,6 +16,7 @@ import { montgomeryOf } from '../core/curve25519.ts';
 import { clientKeysOf, pskOf, serverKeysOf, type ServerKeys } from '../core/handshake/keys.ts';
 import type { DhPair } from '../core/noise/types.ts';
 import type { SecureCrypto } from '../core/session/secure/crypto.ts';
+import { formatBase64 } from '../core/base64.ts';
 import { encodePublicKey, type PublicKey } from '../core/public-key.ts';
 import type { Proof } from '../core/config/tunnel-config.ts';
 import { LruCache } from '../core/lru-cache.ts';
@@ -23,6 +25,8 @@ import { dhPairOf, noiseCrypto } from './crypto-noise.ts';
 
 /** Bytes of a private seed. */
 const SEED_LENGTH = 32;
+/** Bytes of a shared secret, which configs have in base64. */
+const SECRET_LENGTH = 24;
 /** PKCS #8: version 0, algorithm 1.3.101.112, an octet string of 34 bytes that holds one of 32. */
 const PKCS8_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex');
 /** SubjectPublicKeyInfo: algorithm 1.3.101.112, a bit string of 33 bytes without unused bits. */
@@ -121,6 +125,25 @@ export function generateKeyPair(): KeyPair {
 export function publicKeyOf(privateSeed: Uint8Array): Uint8Array {
   checkSeed(privateSeed);
   return exportPublic(importSeed(privateSeed));
+}
+
+/** What both sides make of the seed in an invitation's code: its key, and the secret of the peer that it becomes. */
+export function deriveInvitation(seed: Uint8Array): KeyPair & { readonly secret: string } {
+  const derive = (what: string, length: number): Uint8Array =>
+    new Uint8Array(hkdfSync('sha256', seed, '', `ipipou invitation: ${what}`, length));
+  const privateSeed = derive('key', SEED_LENGTH);
+  const secret = formatBase64(derive('secret', SECRET_LENGTH));
+  return { privateSeed, publicKey: publicKeyOf(privateSeed), secret };
+}
+
+/** `length` bytes from the system's randomness. */
+export function freshBytes(length: number): Uint8Array {
+  return Uint8Array.from(randomBytes(length));
+}
+
+/** A new secret for both sides to sign along. */
+export function freshSecret(): string {
+  return formatBase64(freshBytes(SECRET_LENGTH));
 }
 
 function exportPublic(privateKey: KeyObject): Uint8Array {

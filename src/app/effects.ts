@@ -1,4 +1,5 @@
 import type { Path } from '../core/addr.ts';
+import { keyOf, type Registration } from '../core/config/invite-peer.ts';
 import type { PeerId } from '../core/config/tunnel-config.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
 import { reportTrouble } from '../core/events/trouble-words.ts';
@@ -18,7 +19,11 @@ export type EffectPorts = LookupPorts & {
   readonly sessions: SessionKeeper;
   /** The plane carries another path of a peer, or none. */
   readonly onPath: (path: Path | undefined) => void;
+  /** Has a key take the place of an invitation's; whether it has. Never rejects; absent = nobody can join. */
+  readonly register?: ((registration: Registration) => Promise<boolean>) | undefined;
 };
+
+type Register = Extract<SessionEffect, { readonly kind: 'register' }>;
 
 type Owner = {
   readonly isSole: () => boolean;
@@ -36,6 +41,7 @@ type Owner = {
 export class Effects {
   readonly #ports: EffectPorts;
   readonly #isSole: () => boolean;
+  readonly #inTurn: Owner['inTurn'];
   readonly #admission: Admission;
   readonly #evictions: Evictions;
   readonly #sender: Sender;
@@ -45,6 +51,7 @@ export class Effects {
     const { plane, clock, tell, onPath } = ports;
     this.#ports = ports;
     this.#isSole = isSole;
+    this.#inTurn = inTurn;
     const admission = new Admission(plane, { clock, tell, isSole, onFatal });
     const onGone = (): void => onPath(undefined);
     this.#admission = admission;
@@ -70,6 +77,7 @@ export class Effects {
       } else {
         // A reply says that the tunnel is ready; after a refused `admit` it would not be true.
         if (refused && effect.kind === 'send' && effect.purpose === 'reply') continue;
+        if (refused && effect.kind === 'register') continue;
         if (refused && effect.kind === 'admit') {
           answers.push({ kind: 'admit-failed', path: effect.path });
           continue;
@@ -169,6 +177,9 @@ export class Effects {
       case 'send':
         await this.#sender.send(slot, effect);
         break;
+      case 'register':
+        void this.#register(slot, effect);
+        break;
       case 'resolve':
         void this.#lookups.resolve(slot, effect.host);
         break;
@@ -185,6 +196,17 @@ export class Effects {
         return this.#pollCounters(slot);
     }
     return undefined;
+  }
+
+  /** Beside the turns, since the peer is another one then. */
+  async #register(slot: PeerSlot, { publicKey, answer }: Register): Promise<void> {
+    const { id } = slot.peer;
+    const invitation = keyOf(slot.peer);
+    if (invitation === undefined) return;
+    const registered = await this.#ports.register?.({ peer: id, invitation, publicKey });
+    if (registered !== true) return;
+    const send = { kind: 'send', purpose: 'reply', ...answer } as const;
+    this.#inTurn(slot, () => this.#sender.send(slot, send));
   }
 
   /** A limit that cannot be set costs big packets, not the tunnel. */

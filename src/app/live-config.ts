@@ -1,5 +1,13 @@
 import { amendExposures } from '../core/config/amend-exposures.ts';
 import { dropPeer, editPeer, type PeersEdit } from '../core/config/edit-peers.ts';
+import {
+  addPeer,
+  keyOf,
+  refuseMember,
+  registerKey,
+  type Registration,
+  type WrittenEdit,
+} from '../core/config/invite-peer.ts';
 import { notingRemoval, notingSet, type SectionEdits } from '../core/config/edit-text.ts';
 import { resolveText, type Loaded, type Origin } from '../core/config/loaded.ts';
 import type { PeerBase } from '../core/config/peer-view.ts';
@@ -43,7 +51,10 @@ type PeerRequest = Exclude<
 >;
 type ChangeRequest = Extract<
   PeerRequest,
-  { readonly request: 'sync' | 'set-peer' | 'remove-peer' | 'set-verb' | 'save' }
+  {
+    readonly request:
+      'sync' | 'set-peer' | 'add-peer' | 'remove-peer' | 'revoke' | 'set-verb' | 'save';
+  }
 >;
 
 const NO_EDITS: SectionEdits = new Map();
@@ -121,6 +132,14 @@ export class LiveConfig {
       return { ok: true };
     }
     const { peer } = request;
+    if (request.request === 'revoke') return this.#revoke(peer);
+    if (request.request === 'add-peer') {
+      const edit = addPeer(this.#peers, this.#base, peer, request.options);
+      await this.#writeSet(edit);
+      this.#tell({ kind: 'peer-set' }, edit.peer);
+      const added = edit.peers.find(({ id }) => id === edit.peer);
+      return { ok: true, innerIps: added?.innerIps ?? [], warnings: edit.warnings };
+    }
     if (request.request === 'set-peer') {
       const before = this.#peers.find(({ id }) => id === peer);
       const options = amendExposures(request.options, before?.exposed);
@@ -138,15 +157,76 @@ export class LiveConfig {
     return { ok: true };
   }
 
+  /**
+   * Puts a client's own key in the place of an invitation's: in the file first, then here. Whether that is so
+   * now, also because it was before. Never rejects.
+   */
+  async register(registration: Registration): Promise<boolean> {
+    const { peer, publicKey } = registration;
+    const reply = await this.#inTurn(async () => {
+      const edit = registerKey(this.#peers, this.#base, registration);
+      if (edit !== undefined) {
+        await this.#writeSet(edit);
+        this.#tell({ kind: 'joined' }, peer);
+      }
+      const now = this.#peers.find(({ id }) => id === peer);
+      return now && keyOf(now) === publicKey
+        ? { ok: true }
+        : { ok: false, error: 'the invitation was used a moment ago' };
+    });
+    if (!reply.ok) this.#tell({ kind: 'not-joined', error: reply.error, hint: reply.hint }, peer);
+    return reply.ok;
+  }
+
+  /** Makes a change of one peer, in the file and here, or in neither. */
+  async #write(
+    peer: PeerId,
+    edits: SectionEdits,
+    peers: readonly PeerConfig[],
+    apply: () => Promise<void>,
+  ): Promise<void> {
+    this.#refuseOther();
+    const own = new Map([...edits].filter(([id]) => id === peer));
+    const written = await writeEdits(this.#store, this.#origin, own, peers);
+    try {
+      await apply();
+    } catch (error) {
+      await written.takeBack();
+      throw error;
+    }
+    this.#edits = new Map([...edits].filter(([id]) => id !== peer));
+  }
+
+  async #writeSet(edit: WrittenEdit): Promise<void> {
+    const { peer, options, peers } = edit;
+    const edits = notingSet(this.#edits, peer, options);
+    await this.#write(peer, edits, peers, () => this.#apply(edit));
+  }
+
+  async #revoke(peer: string): Promise<ControlReply> {
+    refuseMember(this.#peers, peer);
+    const edit = dropPeer(this.#peers, this.#base, peer);
+    const { removed, peers } = edit;
+    await this.#write(removed, notingRemoval(this.#edits, removed), peers, async () => {
+      await this.#tunnel.removePeer(removed);
+      await this.#apply(edit);
+    });
+    this.#tell({ kind: 'peer-removed' }, removed);
+    return { ok: true };
+  }
+
+  #refuseOther(): void {
+    if (this.#other === undefined) return;
+    throw new IpipouError(
+      'arguments',
+      `the peers are those of ${this.#other} since syncconf: nothing is written`,
+      { hint: 'copy that file, or ipipou reload' },
+    );
+  }
+
   /** Writes what was changed since into the tunnel's file. */
   async #save(): Promise<ControlReply> {
-    if (this.#other !== undefined) {
-      throw new IpipouError(
-        'arguments',
-        `the peers are those of ${this.#other} since syncconf: nothing is written`,
-        { hint: 'copy that file, or ipipou reload' },
-      );
-    }
+    this.#refuseOther();
     const saved = [...this.#edits.keys()];
     if (saved.length > 0) await writeEdits(this.#store, this.#origin, this.#edits, this.#peers);
     this.#edits = NO_EDITS;

@@ -23,6 +23,7 @@ import type { KillSwitchGuard, Reach, ReachHost } from '../ports/reach.ts';
 import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
 import { choosePlane } from './choose-plane.ts';
 import { Driver } from './driver.ts';
+import type { EffectPorts } from './effects.ts';
 import { Exposures } from './exposures.ts';
 import { cleanOtherPlane, forRecord } from './earlier-run.ts';
 import { explain } from './explain.ts';
@@ -64,6 +65,8 @@ export type TunnelPorts = {
   readonly reach: ReachHost;
   /** The number of a group of this system; undefined when there is none of that name. */
   readonly groupNumber: (name: string) => number | undefined;
+  /** See EffectPorts. */
+  readonly register?: EffectPorts['register'];
   /** What the operator wants done before anything is made; rejects when the tunnel is not to be. */
   readonly preUp?: () => Promise<void>;
   readonly notify: Notify;
@@ -285,6 +288,7 @@ async function acquire(
       },
       isOwn: (address) => isOwnAddress(ports.host, address),
       memories,
+      register: ports.register,
       onPath: (path) => paths.note(path, driver.count),
       onEstablished: () => paths.tell(driver.count),
       onFatal: fail,

@@ -1,4 +1,5 @@
 import { authLengths } from '../core/auth/schemes.ts';
+import { AUTH_V1_REGISTRATION_LENGTH } from '../core/auth/trailer.ts';
 import type { PeerConfig, Proof } from '../core/config/tunnel-config.ts';
 import { seconds } from '../core/units.ts';
 
@@ -16,5 +17,7 @@ const ANY_KEY: Proof = {
  * case, so that peers with keys come and go without a word about lengths.
  */
 export function watchedLengths(peers: readonly PeerConfig[]): readonly number[] {
-  return authLengths([ANY_KEY, ...peers.map(({ proof }) => proof)]);
+  const lengths = authLengths([ANY_KEY, ...peers.map(({ proof }) => proof)]);
+  const invites = peers.some(({ invitedUntil }) => invitedUntil !== undefined);
+  return invites ? [...lengths, AUTH_V1_REGISTRATION_LENGTH] : lengths;
 }

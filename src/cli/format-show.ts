@@ -108,6 +108,7 @@ export function formatPeer(
   return block(
     `${paint.title(printable(`peer ${peer.id}`))}: ${paint[dye](peer.phase)}`,
     [
+      ['invited', peer.invitedUntil && `until ${formatTime(peer.invitedUntil, now)}`],
       ['inner', mtu === undefined ? list(peer.innerIps) : `${list(peer.innerIps)}, MTU ${mtu}`],
       ['allowed', formatAllowed(peer)],
       ...exposedLines(peer),

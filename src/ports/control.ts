@@ -98,6 +98,8 @@ export type PeerStatus = {
   readonly session?: SecureStatus | undefined;
   /** What is wrong with its session now. */
   readonly troubles: readonly TroubleReport[];
+  /** It is an invitation that nobody has taken yet, and ends then. */
+  readonly invitedUntil?: Millis;
   /** Its services that this server exposes; undefined where there are none. */
   readonly exposed?: readonly ExposureCounts[] | undefined;
 };
@@ -140,6 +142,8 @@ export type ControlReply =
       /** There are more peers behind the last one of `peers`. */
       readonly more?: boolean;
       readonly changes?: PeerChanges;
+      /** Of a peer that was added. */
+      readonly innerIps?: readonly InnerIp[];
       /** How many peers were written. */
       readonly saved?: number;
       readonly warnings?: readonly string[];

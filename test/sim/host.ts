@@ -376,6 +376,8 @@ export class Host {
         const { rxPackets, txPackets } = peer;
         return { kind: 'counters', counts: { rxPackets, txPackets } };
       }
+      // Peers here have joined.
+      case 'register':
       case 'event':
         break;
     }

@@ -4,6 +4,7 @@ import { IpipouError } from '../../core/errors.ts';
 import { reportTrouble } from '../../core/events/trouble-words.ts';
 import { createSession, sessionStatus } from '../../core/session/step.ts';
 import type { SessionConfig, SessionStatus } from '../../core/session/types.ts';
+import { toMillis } from '../../core/units.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { PeerStatus, TrafficCounts } from '../../ports/control.ts';
 import type { DataPlane, PeerCounters, PeerDescription } from '../../ports/data-plane.ts';
@@ -98,6 +99,7 @@ export async function peerStatus(
     requestsAccepted: session.requestsAccepted,
     session: session.secure,
     troubles: session.troubles.map((trouble) => reportTrouble(trouble)),
+    ...(peer.invitedUntil !== undefined && { invitedUntil: toMillis(peer.invitedUntil) }),
   };
 }
 

@@ -162,6 +162,7 @@ async function stayUp(options: Running): Promise<ExitCode> {
     const tunnel = await openTunnel(config, origin, {
       ...{ ...machine, control, host, log, tell },
       preUp: () => hooks.preUp(),
+      register: async (registration) => (await later.live?.register(registration)) ?? false,
     });
     const live = new LiveConfig(() => loadConfig(args), loaded, tunnel, {
       store: machine.configs,

@@ -6,7 +6,11 @@ import { doctorCommand } from './doctor.ts';
 import { downCommand } from './down.ts';
 import { eventsCommand } from './events.ts';
 import { exposeCommand, unexposeCommand } from './expose.ts';
+import { genconfCommand } from './genconf.ts';
 import { helpCommand } from './help.ts';
+import { initCommand } from './init.ts';
+import { inviteCommand } from './invite.ts';
+import { joinCommand } from './join.ts';
 import { keygenCommand } from './keygen.ts';
 import { logsCommand } from './logs.ts';
 import { metricsCommand } from './metrics.ts';
@@ -36,6 +40,9 @@ export const COMMANDS: readonly Command[] = [
   logsCommand,
   metricsCommand,
   uiCommand,
+  initCommand,
+  inviteCommand,
+  joinCommand,
   setCommand,
   exposeCommand,
   unexposeCommand,
@@ -46,6 +53,7 @@ export const COMMANDS: readonly Command[] = [
   doctorCommand,
   demoCommand,
   benchCommand,
+  genconfCommand,
   keygenCommand,
   pubkeyCommand,
   serviceCommand,

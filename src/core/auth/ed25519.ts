@@ -21,6 +21,7 @@ import {
   isFor,
   nameOfRequest,
   pathMtuOf,
+  registeredBy,
   refusalIn,
 } from './trailer.ts';
 import {
@@ -47,11 +48,12 @@ export function ed25519Scheme(proof: Signed): Scheme {
     authLengths: SIGNED_LENGTHS,
     extensible: true,
     signedReplies: peerPublicKey !== undefined,
-    build({ sign, publicKey, random }, time, { length, pathMtu } = {}) {
+    build({ sign, publicKey, random }, time, { length, pathMtu, registers } = {}) {
       if (sign === undefined) return undefined;
       const names = publicKey ? [field.hint(publicKey()), field.to(peerKey())] : [];
       const report = pathMtu === undefined ? [] : [field.pathMtu(pathMtu)];
-      const extensions = [...names, ...report];
+      const joining = registers === undefined ? [] : [field.register(registers)];
+      const extensions = [...names, ...report, ...joining];
       return buildAuth(proof, time, { sign, random }, { length, extensions });
     },
     takeRequest: (replay, payload, occasion) => takeRequest(proof, replay, payload, occasion),
@@ -101,6 +103,7 @@ function takeRequest(
         ok: true,
         replay: rememberPacket(replay, packet.time, fingerprint(packet), packetSeconds(now)),
         pathMtu: pathMtuOf(payload),
+        registers: registeredBy(payload),
         reply: (time) =>
           answer(proof, crypto, payload, time, own ? [field.hint(own)] : []) ??
           reversedReply(payload),

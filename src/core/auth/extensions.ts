@@ -5,7 +5,10 @@
 import { concatBytes, encodeU16be, encodeU8, getU16be } from '../bytes.ts';
 
 /** Types of fields. Others are skipped. */
-export const EXTENSION = { pad: 0, hint: 1, pathMtu: 2, to: 3, answers: 4, refused: 5 } as const;
+export const EXTENSION = {
+  ...{ pad: 0, hint: 1, pathMtu: 2, to: 3, answers: 4, refused: 5 },
+  ...{ register: 6 },
+} as const;
 
 /** Fields in one packet beyond which it counts as having none. */
 export const EXTENSIONS_MAX = 16;

@@ -16,6 +16,7 @@
  * - `unsolicited`: a reply that answers nothing we asked lately
  * - `wrong-direction`: a reply where requests are expected, or a request where replies are
  * - `bound-elsewhere`: the request was made for a server with another key
+ * - `uninvited`: made with an invitation's key, and it has expired, or no key is registered by it
  *
  * Of session 2 alone:
  * - `mac1`: an INIT of somebody who does not know this server's key
@@ -42,6 +43,7 @@ export const REFUSALS = [
   'unsolicited',
   'wrong-direction',
   'bound-elsewhere',
+  'uninvited',
   'mac1',
   'undecipherable',
   'malformed',

@@ -40,6 +40,8 @@ export type ProvedRequest = {
   readonly replay: Replay | undefined;
   /** The path MTU that it reports (inner bytes). */
   readonly pathMtu: number | undefined;
+  /** The public key that it registers in place of the one that it is signed with. */
+  readonly registers?: Uint8Array | undefined;
   /** The answer, as long as the request where this scheme can pad, and never longer. */
   readonly reply: (time: Seconds) => Uint8Array;
 };
@@ -93,4 +95,6 @@ export type RequestWishes = {
   readonly length?: number | undefined;
   /** The path MTU to report (inner bytes). */
   readonly pathMtu?: number | undefined;
+  /** The public key to register. */
+  readonly registers?: Uint8Array | undefined;
 };

@@ -1,6 +1,7 @@
 /** What the fields of an authentication packet's trailer say; the table is at the head of v1.ts. */
 import { concatBytes, encodeU16be, encodeU32be, encodeU8, getU16be, getU32be } from '../bytes.ts';
 import { constantTimeEqual } from './bytes.ts';
+import { KEY_BYTES } from '../public-key.ts';
 import { decodeExtensions, EXTENSION, type Extension } from './extensions.ts';
 import { NOTICES, type Notice } from './refusal.ts';
 import { AUTH_V1_LENGTH } from './v1.ts';
@@ -17,6 +18,8 @@ const REPORTING_LENGTH = HINTED_LENGTH + 3 + 2;
 /** Hint and `to`, what requests are now; with a path MTU as well. */
 export const AUTH_V1_REQUEST_LENGTH = HINTED_LENGTH + 3 + BINDING_LENGTH + 1;
 export const AUTH_V1_REPORT_LENGTH = AUTH_V1_REQUEST_LENGTH + 3 + 2;
+/** A request that registers a key. */
+export const AUTH_V1_REGISTRATION_LENGTH = AUTH_V1_REQUEST_LENGTH + 3 + KEY_BYTES;
 /** All lengths that are not padded to. */
 export const AUTH_V1_LENGTHS: readonly number[] = [
   AUTH_V1_LENGTH,
@@ -40,6 +43,11 @@ export function hintOf(payload: Uint8Array): Uint8Array | undefined {
 export function pathMtuOf(payload: Uint8Array): number | undefined {
   const report = fieldOf(payload, EXTENSION.pathMtu, 2);
   return report && getU16be(report, 0);
+}
+
+/** The public key that a packet registers; undefined where it registers none. Proves nothing by itself. */
+export function registeredBy(payload: Uint8Array): Uint8Array | undefined {
+  return fieldOf(payload, EXTENSION.register, KEY_BYTES);
 }
 
 /** Whom a request is for (undefined: whoever has the client's key), and what its sender understands. */
@@ -103,6 +111,7 @@ export const field = {
     value[BINDING_LENGTH] = UNDERSTANDS_REFUSALS;
     return { type: EXTENSION.to, value };
   },
+  register: (publicKey: Uint8Array): Extension => ({ type: EXTENSION.register, value: publicKey }),
   answers: (request: Uint8Array): Extension => ({
     type: EXTENSION.answers,
     value: nameOfRequest(request),

@@ -28,6 +28,8 @@
  * | 4    | answers, in replies: the first 8 bytes of the request                       |
  * | 5    | refused, in replies that are no success: why (NOTICES) and by how many      |
  * |      | seconds (32 bits, signed)                                                   |
+ * | 6    | register, in requests under the key of an invitation: the public key (32    |
+ * |      | bytes) that is to take its place                                            |
  *
  * Types that are not known are skipped; a trailer that is no such list counts as none. A request
  * carries hint and `to` always, the hint first, which makes 97 bytes. A reply has what of `answers` and

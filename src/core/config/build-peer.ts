@@ -36,6 +36,7 @@ export function buildPeer(view: PeerView, innerIps: readonly InnerIp[]): PeerCon
     allowedIps: allowedIpsOf(view, innerIps),
     ...publicIpsOf(view),
     ...exposedOf(view),
+    ...invitationOf(view),
   };
 }
 
@@ -47,6 +48,10 @@ function exposedOf({ own }: PeerView): Pick<PeerConfig, 'exposed'> {
 
 function publicIpsOf({ own }: PeerView): Pick<PeerConfig, 'publicIps'> {
   return own.publicIps?.length ? { publicIps: own.publicIps } : {};
+}
+
+function invitationOf({ own: { invitedUntil } }: PeerView): Pick<PeerConfig, 'invitedUntil'> {
+  return invitedUntil ? { invitedUntil } : {};
 }
 
 /** Where nothing is verified and nothing signed there is nothing that keys could prove. */

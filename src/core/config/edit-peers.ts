@@ -1,7 +1,7 @@
-import { addToIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers, sharedSecret } from './build-peer.ts';
 import { ExposureTable, otherPortsThan } from './exposure.ts';
+import { freeAddresses } from './free-addresses.ts';
 import { MAX_TIME_DISCREPANCY } from './limits.ts';
 import { readSettings } from './merge.ts';
 import { OPTIONS } from './options.ts';
@@ -18,7 +18,6 @@ import {
 } from './setting.ts';
 import { sameValue } from '../same-value.ts';
 import type { Filled, SlotName } from './slots.ts';
-import { isUnicast } from './syntax.ts';
 import { peerName } from './syntax-peers.ts';
 import { DEFAULT_PEER, type PeerConfig, type PeerId } from './tunnel-config.ts';
 import { PeerWarnings } from './warnings.ts';
@@ -174,14 +173,8 @@ function inheritingPeer(peer: PeerConfig, base: PeerBase): PeerConfig {
 }
 
 function suggestAddress(view: PeerView, peers: readonly PeerConfig[]): readonly ConfigProblem[] {
-  const [tunnelIp] = view.base.tunnelIps;
-  if (tunnelIp === undefined) return [];
-  const taken = new ClaimTable<true>();
-  for (const peer of peers) {
-    for (const claim of claimsOf(peer, view.base.role)) taken.add(claim, true);
-  }
-  let free = addToIp(tunnelIp, 1);
-  while (taken.hasAddress(free) || !isUnicast(free)) free = addToIp(free, 1);
+  const [free] = freeAddresses(peers, view.base);
+  if (free === undefined) return [];
   const expected = `an address inside the tunnel for it: ${free} is free`;
   return missing(view, ['tunl-peer-ip'], expected);
 }

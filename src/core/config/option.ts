@@ -11,6 +11,7 @@ export const GROUPS = {
   inner: 'Inner side (tunnel device)',
   reach: 'Services behind a client',
   everything: 'Everything through the tunnel',
+  invite: 'Invitations',
   planes: 'Data plane, queue and nftables',
   hooks: 'Hooks',
   log: 'Log, and who may look',

@@ -3,6 +3,7 @@ import { flag, valued, type Option } from './option.ts';
 import { AUTHENTICATION_OPTIONS, TIMING_OPTIONS } from './options-authentication.ts';
 import { HOOK_OPTIONS } from './options-hooks.ts';
 import { EVERYTHING_OPTIONS } from './options-everything.ts';
+import { INVITE_OPTIONS } from './options-invite.ts';
 import { INNER_OPTIONS, OUTER_OPTIONS, PLANE_OPTIONS, REACH_OPTIONS } from './options-network.ts';
 import { configReference, groupName, wholeNumber } from './syntax.ts';
 import { peerName } from './syntax-peers.ts';
@@ -147,6 +148,7 @@ export const OPTIONS: readonly Option[] = [
   ...INNER_OPTIONS,
   ...REACH_OPTIONS,
   ...EVERYTHING_OPTIONS,
+  ...INVITE_OPTIONS,
   ...PLANE_OPTIONS,
   ...HOOK_OPTIONS,
   ...LOG_OPTIONS,

@@ -26,6 +26,7 @@ export function checkPeer(view: PeerView): readonly ConfigProblem[] {
     ...checkInner(view),
     ...checkExposed(view),
     ...checkPublic(view),
+    ...checkInvitation(view),
   ];
 }
 
@@ -221,6 +222,21 @@ function checkInner(view: PeerView): readonly ConfigProblem[] {
 function familyWithout(ip: InnerIp): string {
   const name = familyName(familyOf(ip));
   return `no ${name} while \`tunl-ip\` has no ${name} address`;
+}
+
+/** Who registers proves himself by the invitation's key, and is answered by the server's. */
+function checkInvitation(view: PeerView): readonly ConfigProblem[] {
+  const origin = view.origins.get('invitedUntil');
+  const { invitedUntil, peerPublicKey } = view.own;
+  if (origin === undefined || !invitedUntil) return [];
+  if (view.id === DEFAULT_PEER)
+    return [sayAt(origin, 'invited-until belongs into a section: put it behind a line `peer`')];
+  const lacking = [
+    ...(peerPublicKey ? [] : ['auth-remote-pubkey-b64, which is the key of the invitation']),
+    ...(heard(view, 'privateSeed') ? [] : ['auth-key-b64, to sign the answer']),
+    ...(heard(view, 'replyOnAuthOk') ? [] : ['reply-on-auth-ok']),
+  ];
+  return lacking.map((what) => sayAt(origin, `an invitation needs ${what}`));
 }
 
 /** What a peer exposes has to be the peer's, and must not take what the tunnel itself needs. */

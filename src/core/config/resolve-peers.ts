@@ -31,14 +31,16 @@ export function resolvePeers(at: Situation): ResolvedPeers {
 
 /** Whether the options before the first section describe a peer: by who it is, or where. */
 function hasDefaultPeer({ sections, slots, base }: Situation): boolean {
-  if (sections.length === 0) return true;
   if (slots.peerPublicKey ?? slots.token ?? slots.byRemoteIp ?? slots.byRemotePort) return true;
+  // One that invites has nobody yet.
+  const inviting = slots.inviteHost ?? slots.invitePort;
+  if (sections.length === 0) return inviting === undefined || slots.auth !== undefined;
   return base.role === 'client' && (slots.remoteHost ?? slots.remotePort) !== undefined;
 }
 
 const DEFAULT_PEERS_OWN = [
   ...(['remoteHost', 'remotePort', 'innerPeerIps', 'allowedIps'] as const),
-  ...(['expose', 'exposeFrom'] as const),
+  ...(['expose', 'exposeFrom', 'invitedUntil'] as const),
 ];
 
 /** What only a default peer could have, where there is none. */

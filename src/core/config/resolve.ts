@@ -146,6 +146,7 @@ function buildConfig(
     nft: { table: slots.nftTable ?? NFT_TABLE, counters: slots.nftCounters ?? true },
     ...returnPathOf(slots, role, peers),
     ...everythingOf(slots),
+    ...inviteOf(slots),
     peers,
   };
 }
@@ -166,6 +167,10 @@ function everythingOf({
     ...(table === undefined || table === 'main' ? {} : { table }),
     ...(masquerade === undefined ? {} : { masquerade }),
   };
+}
+
+function inviteOf({ inviteHost: host, invitePort: port }: Filled): Pick<TunnelConfig, 'invite'> {
+  return host === undefined && port === undefined ? {} : { invite: { host, port } };
 }
 
 /** Who has an address by the tunnel answers from it by the tunnel. */

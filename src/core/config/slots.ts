@@ -70,6 +70,9 @@ export type Slots = {
   readonly dns: DnsServers;
   readonly masquerade: true;
   readonly killSwitch: KillSwitch | 'off';
+  readonly inviteHost: string;
+  readonly invitePort: Port;
+  readonly invitedUntil: Seconds;
 
   readonly queueNumber: number;
   readonly queueLength: number;

@@ -38,6 +38,8 @@ export type TunnelConfig = {
   readonly dns?: DnsServers | undefined;
   /** Server: what comes out of the tunnel for elsewhere goes there with this host's address. */
   readonly masquerade?: true | undefined;
+  /** `invite-address`: where clients reach this server, as far as that is said. */
+  readonly invite?: InviteAddress | undefined;
   /** In the order of the file, the default peer first. Their ids and inner addresses are unique. */
   readonly peers: readonly PeerConfig[];
 };
@@ -62,7 +64,14 @@ export type PeerConfig = {
   readonly publicIps?: readonly InnerIp[] | undefined;
   /** Services of this host's addresses that are behind the peer; undefined where there are none. */
   readonly exposed?: Exposed | undefined;
+  /**
+   * Unix time until which this is an invitation: its key admits nobody, but lets somebody register another
+   * one in its place. Undefined for a peer proper.
+   */
+  readonly invitedUntil?: Seconds | undefined;
 };
+
+export type InviteAddress = { readonly host: string | undefined; readonly port: Port | undefined };
 
 /** How the other side proves who it is, and how this side does. */
 export type Proof =

@@ -17,6 +17,7 @@ export class PeerWarnings {
   /** Beyond those. */
   untold = 0;
   /** Of all peers, the default one too. */
+  all = 0;
   withKeys = 0;
   withDefaultSecret = 0;
   verifying = 0;
@@ -26,6 +27,7 @@ export class PeerWarnings {
 
   look(view: PeerView, { id, proof, auth, allowedIps }: PeerConfig): void {
     const keys = proof.kind === 'ed25519' ? proof : undefined;
+    this.all += 1;
     if (keys) this.withKeys += 1;
     if (allowedIps === 'any' || allowedIps.some(({ length }) => length === 0)) this.takingAny += 1;
     if (keys && heard(view, 'secret') === undefined) this.withDefaultSecret += 1;
@@ -103,14 +105,15 @@ export function findWarnings(
       `${at.place.source}: no authentication: whoever sent the latest packet${port} is the client`,
     );
   }
-  if (peers.withKeys === 0) {
+  // A server that invites has nobody yet, and says what they will inherit.
+  if (peers.all > 0 && peers.withKeys === 0) {
     warnAt('secret', 'no effect without keys');
     warnAt('keyType', 'no effect without keys');
   }
-  if (peers.verifying === 0) {
+  if (peers.all > 0 && peers.verifying === 0) {
     warnAt('maxTimeDiscrepancy', 'no effect without auth-remote-pubkey-b64');
   }
-  if (base.role === 'server' && peers.signingReplies === 0) {
+  if (base.role === 'server' && peers.all > 0 && peers.signingReplies === 0) {
     warnAt('privateSeed', 'no effect without reply-on-auth-ok');
   }
   if (slots.returnPath !== 'tunnel') {

@@ -142,6 +142,9 @@ type OfDaemon =
   | Failed<'not-undone'>
   | { readonly kind: 'peer-set' }
   | { readonly kind: 'peer-removed' }
+  /** A client has registered its own key by an invitation, or has not. */
+  | { readonly kind: 'joined' }
+  | Failed<'not-joined'>
   /** So many peers are new, changed, as before, gone. */
   | {
       readonly kind: 'config-read';

@@ -131,6 +131,8 @@ const TABLE: Table = {
   'not-undone': (failure) => line('error', 'clean-up after the failed start', because(failure)),
   'peer-set': () => line('info', 'peer set'),
   'peer-removed': () => line('info', 'peer removed'),
+  joined: () => line('info', 'joined by its invitation: its own key is written down'),
+  'not-joined': (failure) => line('error', 'a client could not join', because(failure)),
   'config-read': ({ added, changed, kept, removed }) =>
     line('info', 'config read again', { added, changed, kept, removed }),
   'config-warning': ({ words }) => line('warn', words),
@@ -266,6 +268,8 @@ function refusalWords(refusal: Refused, allowed: number): string {
       return 'session v1 refused: this peer has spoken v2; if it has an older version now, put session v1 into its config here';
     case 'unknown-peer':
       return 'packet refused: no peer of this tunnel has this key, token or address';
+    case 'uninvited':
+      return "packet refused: an invitation's key admits nobody, and registers one key until it expires";
     case 'unresolved':
       return 'packet refused: the name in fou-remote-ip has no address yet';
     default:

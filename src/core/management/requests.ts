@@ -22,7 +22,15 @@ export type ControlRequest =
       readonly peer: string;
       readonly options: readonly (readonly [name: string, value: string])[];
     }
+  /** Adds one, in the file as well, with free addresses where none are given; see addPeer. */
+  | {
+      readonly request: 'add-peer';
+      readonly peer: string;
+      readonly options: readonly (readonly [name: string, value: string])[];
+    }
   | { readonly request: 'remove-peer'; readonly peer: string }
+  /** Removes an invitation that nobody has taken yet, in the file as well. */
+  | { readonly request: 'revoke'; readonly peer: string }
   /** Makes the peers those of a file; `source` is its name, for messages. */
   | { readonly request: 'sync'; readonly source: string; readonly text: string }
   /** How much is logged from now on: `verb` as the option has it. */
@@ -72,10 +80,23 @@ export const REQUESTS: { readonly [N in Name]: Row<N> } = {
   'set-peer': {
     access: 'root',
     wait: 'change',
-    read: ({ peer, options }) => {
-      if (typeof peer !== 'string' || !Array.isArray(options)) return undefined;
-      return options.every(isOption) ? { request: 'set-peer', peer, options } : undefined;
+    read: (fields) => {
+      const change = readChange(fields);
+      return change && { request: 'set-peer', ...change };
     },
+  },
+  'add-peer': {
+    access: 'root',
+    wait: 'change',
+    read: (fields) => {
+      const change = readChange(fields);
+      return change && { request: 'add-peer', ...change };
+    },
+  },
+  revoke: {
+    access: 'root',
+    wait: 'change',
+    read: ({ peer }) => (typeof peer === 'string' ? { request: 'revoke', peer } : undefined),
   },
   'remove-peer': {
     access: 'root',
@@ -140,6 +161,11 @@ export function whyForeignReply(reply: Fields): string | undefined {
 function otherVersion(who: string, its: unknown, other: string, others: unknown): string {
   const [said, meant] = [its, others].map((value) => JSON.stringify(value).slice(0, 20));
   return `${who} speaks version ${said} of the protocol, ${other} version ${meant}`;
+}
+
+function readChange({ peer, options }: Fields) {
+  if (typeof peer !== 'string' || !Array.isArray(options)) return undefined;
+  return options.every(isOption) ? { peer, options } : undefined;
 }
 
 function isOption(value: unknown): value is readonly [string, string] {

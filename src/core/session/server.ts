@@ -66,6 +66,7 @@ import {
   type ServerTurn,
 } from './server-remote.ts';
 import { sharedKey } from './server-moves.ts';
+import { takeRegistration } from './server-registration.ts';
 import { accept, noteRequest } from './server-welcome.ts';
 import { refusesFirst } from './secure/agreed.ts';
 import {
@@ -195,6 +196,8 @@ function formerRemote(
 }
 
 function mayReturn(turn: ServerTurn, remote: Remote): boolean {
+  // An invitation's key admits nobody, whatever it was before.
+  if (turn.config.invitedUntil !== undefined) return false;
   const source = checkSource(turn, remote.path);
   const allowed = source.ok || source.reason === 'unresolved';
   const { local } = remote.path;
@@ -209,7 +212,9 @@ function receive(turn: ServerTurn, event: PacketEvent): void {
   const { remote, retry } = turn.state;
   const source = checkSource(turn, path);
   if (!source.ok) return refuse(turn, path, source);
-  if (receiveSecure(turn, event)) return;
+  const invited = turn.config.invitedUntil !== undefined;
+  // The key of an invitation agrees on no session: it registers another one, and that is all.
+  if (!invited && receiveSecure(turn, event)) return;
   const admitted = remote !== undefined && samePath(remote.path, path);
   const occasion = { crypto: turn.crypto, now: now.unix };
   const look = scheme.takeRequest(turn.state.replay, payload, occasion);
@@ -219,13 +224,14 @@ function receive(turn: ServerTurn, event: PacketEvent): void {
     refuse(turn, path, look);
     return tellRefusal(turn, path, look);
   }
-  if (refusesFirst(turn)) return refuse(turn, path, refused('downgrade'));
+  if (!invited && refusesFirst(turn)) return refuse(turn, path, refused('downgrade'));
   const own = admitted || (retry !== undefined && samePath(retry.remote.path, path));
   const known = turn.state.sources.includes(sourceOf(path.remote.ip));
   const unpaid = charge(turn, event, own ? 'own' : known ? 'known' : 'elsewhere');
   if (unpaid) return refuse(turn, path, unpaid);
   const proved = look.prove();
   if (!proved.ok) return refuse(turn, path, proved);
+  if (invited) return takeRegistration(turn, path, proved);
   welcome(turn, path, payload.length, proved);
 }
 

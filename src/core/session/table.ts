@@ -126,7 +126,7 @@ export class SessionTable<E extends SessionEntry> {
   /** The part of a peer's config that its session decides by. */
   configOf({ peer }: Pick<E, 'peer'>): SessionConfig {
     const { role, localPort, mtu, families, planeIntegrity } = this.#options;
-    const { proof, auth, timers, remoteHost, remotePort } = peer;
+    const { proof, auth, timers, remoteHost, remotePort, invitedUntil } = peer;
     const ipv6Inside = this.#options.ipv6Inside === true && takesIpv6(peer);
     return {
       role,
@@ -140,6 +140,7 @@ export class SessionTable<E extends SessionEntry> {
       timers,
       remoteHost,
       remotePort,
+      invitedUntil,
     };
   }
 

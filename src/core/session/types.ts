@@ -1,6 +1,7 @@
 import type { OuterIp, Endpoint, Family, Path } from '../addr.ts';
 import type { Notice, Refusal } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
+import type { PublicKey } from '../public-key.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
 import type { SessionTold } from '../events/event.ts';
 import type { NoRoute, Trouble, Undelivered, Unusable } from '../events/trouble.ts';
@@ -8,7 +9,7 @@ import type { Introduction } from '../handshake/init.ts';
 import type { Integrity, TagKeys } from '../tag/types.ts';
 import type { SecureCrypto } from './secure/crypto.ts';
 import type { KeptSession, SecureStatus } from './secure/state.ts';
-import type { Instant, Millis, Port } from '../units.ts';
+import type { Instant, Millis, Port, Seconds } from '../units.ts';
 
 /** What a session needs of the config. `remoteIp` is set for a literal address, else `host` is resolved. */
 export type SessionConfig = {
@@ -19,6 +20,8 @@ export type SessionConfig = {
   readonly localPort: Port;
   readonly remoteHost: string | undefined;
   readonly remotePort: Port | undefined;
+  /** The other side's key is an invitation's until then (unix time); undefined = it is a peer's. */
+  readonly invitedUntil?: Seconds | undefined;
   /**
    * `auto`: a client probes the path, and says where that cannot be done; `try`: without a word. A number
    * is taken for what the route takes. Inner bytes.
@@ -162,6 +165,12 @@ export type Way = {
   readonly why?: NoRoute | undefined;
 };
 
+export type RegisterAnswer = {
+  readonly path: Path;
+  readonly payload: Uint8Array;
+  readonly ttl: number | undefined;
+};
+
 export type SessionEffect =
   /**
    * Write down before anything that comes after in the same list. `lazy`: nothing depends on it, so it
@@ -182,6 +191,11 @@ export type SessionEffect =
       /** Whole or not at all, whatever is remembered of the path. One that cannot be sent is lost. */
       readonly probe?: boolean;
     }
+  /**
+   * Have a public key take the place of the invitation's, durably and here; only then send `answer`, which
+   * is to the path that the request came by.
+   */
+  | { readonly kind: 'register'; readonly publicKey: PublicKey; readonly answer: RegisterAnswer }
   /** Largest inner packet (bytes) on the path to the peer; undefined = what the route takes. */
   | { readonly kind: 'limit-mtu'; readonly mtu: number | undefined }
   | { readonly kind: 'resolve'; readonly host: string }

@@ -99,5 +99,6 @@ export async function live(text: string, ...more: readonly string[]) {
   });
   const rewrite = (next: string): void => writeFileSync(file, next);
   const read = (): string => readFileSync(file, 'utf8');
-  return { config, tunnel, levels, logged, file, rewrite, read };
+  const peers = (id: string): PeerConfig | undefined => tunnel.peers.get(id);
+  return { config, tunnel, levels, logged, file, rewrite, read, peers };
 }

@@ -204,9 +204,9 @@ test("the manual's server of three clients, and client of two servers, resolve a
   });
 });
 
-/** A file that the README's quick start makes with cat, with what the shell puts in. */
-function quickStartFile(name: string): string {
-  const [, text = ''] = page('README.md').split(`cat > ${name} << END\n`);
+/** A file that the manual makes with cat, with what the shell puts in. */
+function fileByHand(name: string): string {
+  const [, text = ''] = page('docs/MANUAL.md').split(`cat > ${name} << END\n`);
   return (text.split('\nEND\n')[0] ?? '')
     .replace('$(sed -n 1p client.key)', PRIVATE_KEY)
     .replace('$(sed -n 2p client.key)', PUBLIC_KEY)
@@ -214,9 +214,9 @@ function quickStartFile(name: string): string {
     .replace('SERVER:', '203.0.113.1:');
 }
 
-test("the README's quick start makes two files that resolve, without a warning, and fit", () => {
-  const server = resolveRun(quickStartFile('home.conf'));
-  const client = resolveRun(quickStartFile('client.conf'));
+test("the manual's files by hand resolve, without a warning, and fit", () => {
+  const server = resolveRun(fileByHand('home.conf'));
+  const client = resolveRun(fileByHand('client.conf'));
   expect([server.warnings, client.warnings]).toEqual([[], []]);
   expect([server.config.role, client.config.role]).toEqual(['server', 'client']);
   expect(server.config.peers[0]?.innerIps).toEqual(client.config.inner.ips);

@@ -9,6 +9,13 @@ const SERVER = 'server\n';
 const TOKEN_SERVER = 'server\nauth-token t\n';
 const BOTH_KEYS = `server\nauth-key-b64 ${PRIVATE_KEY}\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\nauth-secret s\n`;
 const KEY_SERVER = `server\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\nauth-secret s\n`;
+const INVITING = `server
+auth-key-b64 ${PRIVATE_KEY}
+reply-on-auth-ok
+peer a
+auth-remote-pubkey-b64 ${PUBLIC_KEY}
+tunl-peer-ip 10.0.0.1
+`;
 const CLIENT = 'tunl-ip 10.9.0.1\nfou-remote 192.0.2.1:10000\n';
 
 type Case = {
@@ -203,6 +210,17 @@ const EFFECTS: Readonly<Record<string, Case>> = {
     false,
     true,
   ),
+  'invite-address': at(SERVER, 'invite-address vps.example:9', 'config.invite', undefined, {
+    host: 'vps.example',
+    port: 9,
+  }),
+  'invited-until': at(
+    INVITING,
+    'invited-until 2027-01-31T12:00:00Z',
+    'config.peers.0.invitedUntil',
+    undefined,
+    1_801_396_800,
+  ),
   'fou-remote': at(
     SERVER,
     'fou-remote home.example:9',
@@ -329,7 +347,8 @@ for (const [name, { base, line, part, without, with: withIt }] of Object.entries
 const fixed = Object.entries(EFFECTS).filter(
   ([name, { base, part }]) =>
     findOption(name)?.peer === undefined &&
-    !['peer', 'verb', 'v'].includes(name) &&
+    // Followed by a reload, or read by commands every time.
+    !['peer', 'verb', 'v', 'invite-address'].includes(name) &&
     base !== '' &&
     /^(config|log)\./.test(part),
 );

@@ -235,6 +235,7 @@ test('an option fills the slots that its row names', () => {
     'tunnel',
     'lan',
     '5000',
+    '2027-01-31T12:00:00Z',
   ];
   for (const { name, slots, read } of OPTIONS) {
     const filled = values
@@ -261,6 +262,8 @@ test('what an option changes in a running tunnel stands in one row for each slot
     'auth: auth',
     'auth-key-type: keyType',
     'auth-keygen: keygen',
+    'invite-address: inviteHost',
+    'invite-address: invitePort',
     'verb: verbosity',
     'v: moreVerbose',
   ]);

@@ -156,6 +156,11 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   ],
   'peer-set': [{ kind: 'peer-set' }, 'info peer set'],
   'peer-removed': [{ kind: 'peer-removed' }, 'info peer removed'],
+  joined: [{ kind: 'joined' }, 'info joined by its invitation: its own key is written down'],
+  'not-joined': [
+    { kind: 'not-joined', error: 'disk full', hint: undefined },
+    'error a client could not join error="disk full"',
+  ],
   'config-read': [
     { kind: 'config-read', added: 1, changed: 2, kept: 3, removed: 4 },
     'info config read again added=1 changed=2 kept=3 removed=4',

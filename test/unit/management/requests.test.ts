@@ -19,6 +19,8 @@ const ALL: { readonly [Name in AnyRequest['request']]: AnyRequest } = {
   reload: { request: 'reload' },
   save: { request: 'save' },
   'set-peer': { request: 'set-peer', peer: 'a', options: [['keepalive', '5']] },
+  'add-peer': { request: 'add-peer', peer: 'a', options: [['keepalive', '5']] },
+  revoke: { request: 'revoke', peer: 'a' },
   'remove-peer': { request: 'remove-peer', peer: 'a' },
   'set-verb': { request: 'set-verb', verb: 3 },
   sync: { request: 'sync', source: '/a', text: 'peer a\n' },

@@ -1,0 +1,66 @@
+import { resolve } from 'node:path';
+import { healthOf } from '../app/management/health.ts';
+import { surveyTunnels } from '../app/management/survey.ts';
+import { IpipouError } from '../core/errors.ts';
+import { EXIT, type ExitCode } from '../core/exit-codes.ts';
+import { startInBackground } from './background.ts';
+import type { CommandContext } from './command.ts';
+import { configReferenceOf, loadConfig } from './load-config.ts';
+
+/** Milliseconds between looks. */
+const LOOK_EVERY = 200;
+
+/** Starts the tunnel that a word names in the background; its device, when it is ready. */
+export async function startTunnel(word: string, context: CommandContext): Promise<string> {
+  const reference = configReferenceOf(word);
+  const { resolved } = await loadConfig(['--config', reference]);
+  if (resolved.action !== 'run') {
+    throw new IpipouError('arguments', `${word} does not describe a tunnel to run`);
+  }
+  const { device } = resolved.config.inner;
+  const { runs, beginLogFile } = await context.machine();
+  const running = runs.find(device);
+  if (running?.state !== undefined) {
+    const { pid } = running.record.process;
+    throw new IpipouError('generic', `${device} is already run by process ${pid}`, {
+      hint: `ipipou show ${device}; ipipou down ${device}`,
+    });
+  }
+  const logPath = beginLogFile(device);
+  const pid = await startInBackground({
+    args: ['run', '--config', reference.includes('/') ? resolve(reference) : reference],
+    env: context.env,
+    logPath,
+    said: (line) => context.stderr(`${line.replace(/^warn /, 'warning: ')}\n`),
+    signal: context.signal,
+  });
+  const plane = runs.find(device)?.record.plane;
+  context.stdout(`${device} is up: process ${pid}, data plane ${plane}, log ${logPath}\n`);
+  return device;
+}
+
+/** Looks until every peer is there, for so many seconds. */
+export async function waitForPeers(
+  device: string,
+  wait: number,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const { stdout, stderr, signal } = context;
+  const machine = await context.machine();
+  const end = machine.clock.now().monotonic + 1000 * wait;
+  for (;;) {
+    const entry = machine.runs.find(device);
+    const [tunnel] = entry ? await surveyTunnels([entry], machine, () => 0) : [];
+    if (tunnel === undefined) throw new IpipouError('generic', `${device} has ended`);
+    const { exit, words } = healthOf(tunnel, true);
+    if (exit === 'ok' || exit === 'troubled') {
+      stdout(`${device}: ${words}\n`);
+      return EXIT.ok;
+    }
+    if (signal.aborted || machine.clock.now().monotonic >= end) {
+      stderr(`${device} is up, but not all peers are there after ${wait} s: ${words}\n`);
+      return EXIT[exit];
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+  }
+}
