@@ -75,14 +75,16 @@ const NETWORK_TRIES = 256;
  */
 export async function chooseInside(
   path: string,
-  { device, addresses }: Outside,
-  host: Pick<HostNetwork, 'routeTo'>,
+  { addresses }: Outside,
+  host: Pick<HostNetwork, 'routeTo' | 'firstAddress'>,
 ): Promise<readonly Prefix[]> {
   const configs = await configsIn(dirname(path));
   const size = 2 ** (32 - LENGTH.ipv4);
   const all = Array.from({ length: NETWORK_TRIES }, (_, number) =>
     prefixOf(addToIp(FIRST_INNER_IP, number * size), LENGTH.ipv4),
   );
+  // Where what nothing else is known of goes.
+  const { device } = await findOutside(host);
   const network = await firstFree(all, (one) => isTaken(one, device, host, configs));
   if (network === undefined) {
     throw new IpipouError('generic', 'found no network for the inside of the tunnel', {
