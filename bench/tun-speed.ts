@@ -168,8 +168,9 @@ async function startIpipou(
   const port = 10_000 + number;
   const common = [`number ${number}`, 'dataplane tun', `fou-local-port ${port}`];
   const [ofServer, ofClient] = integrity === undefined ? TOKEN : proofs(integrity);
-  const server = ['server', ...common, ...ofServer, `tunl-ip 172.28.${number}.0`];
-  const client = ['client', ...common, ...ofClient, `tunl-ip 172.28.${number}.1`];
+  const [there, here] = [`172.28.${number}.0`, `172.28.${number}.1`];
+  const server = ['server', ...common, ...ofServer, `tunl-ip ${there}`, `tunl-peer-ip ${here}`];
+  const client = ['client', ...common, ...ofClient, `tunl-ip ${here}`, `tunl-peer-ip ${there}`];
   const start = async (namespace: string, lines: readonly string[]) => {
     const file = path.join(place.folder, `${namespace}-${number}.conf`);
     await writeFile(file, `${lines.join('\n')}\n`, { mode: 0o600 });

@@ -2,3 +2,5 @@
 import { describeTagFamilies } from '../rig/tag-families.ts';
 
 describeTagFamilies('tun');
+describeTagFamilies('tun', 'bpf');
+describeTagFamilies('bpf', 'tun');
