@@ -30,6 +30,8 @@ import type { ProofBudget } from './types.ts';
 
 export class Gate implements ProofBudget {
   readonly #sources = new Map<SourceKey, Bucket>();
+  /** Those that have shown by a cookie that they are who they say: what others send in their name costs these nothing. */
+  readonly #proved = new Map<SourceKey, Bucket>();
   readonly #shared = new Map<Rate, Bucket>();
 
   own(now: Millis): boolean {
@@ -46,7 +48,7 @@ export class Gate implements ProofBudget {
 
   /** A first message with a cookie: its sender is where he says he is. */
   cookied(source: OuterIp, now: Millis): boolean {
-    return this.#takeFrom(source, OVERALL_COOKIED_RATE, now);
+    return this.#takeFrom(source, OVERALL_COOKIED_RATE, now, this.#proved);
   }
 
   /** A COOKIE to be made. */
@@ -64,16 +66,14 @@ export class Gate implements ProofBudget {
   }
 
   /** A token of a source and one of what it shares with others, or neither. */
-  #takeFrom(address: OuterIp, rate: Rate, now: Millis): boolean {
+  #takeFrom(address: OuterIp, rate: Rate, now: Millis, sources = this.#sources): boolean {
     const source = sourceOf(address);
-    const bucket = takeToken(this.#sources.get(source), SOURCE_RATE, now);
+    const bucket = takeToken(sources.get(source), SOURCE_RATE, now);
     if (bucket === undefined || !this.#take(rate, now)) return false;
-    this.#sources.delete(source);
-    this.#sources.set(source, bucket);
-    const oldest = this.#sources.keys().next();
-    if (this.#sources.size > SOURCES_MAX && oldest.done !== true) {
-      this.#sources.delete(oldest.value);
-    }
+    sources.delete(source);
+    sources.set(source, bucket);
+    const oldest = sources.keys().next();
+    if (sources.size > SOURCES_MAX && oldest.done !== true) sources.delete(oldest.value);
     return true;
   }
 
@@ -88,8 +88,8 @@ export class Gate implements ProofBudget {
     return this.#take(OUTER_ERROR_RATE, now);
   }
 
-  /** How many sources are remembered. */
+  /** How many sources are remembered, the larger of the two numbers. */
   get sources(): number {
-    return this.#sources.size;
+    return Math.max(this.#sources.size, this.#proved.size);
   }
 }

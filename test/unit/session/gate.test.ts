@@ -86,3 +86,12 @@ describe('those whom a peer vouches for', () => {
     expect(gate.hinted(source(2), millis(0))).toBe(true);
   });
 });
+
+it('what is sent in the name of a source leaves what its cookie gives it', () => {
+  const gate = new Gate();
+  passed(100, () => gate.stranger(source(1), millis(0)));
+  passed(100, () => gate.reset(source(1), millis(0)));
+  expect(passed(100, () => gate.cookied(source(1), millis(0)))).toBe(SOURCE_RATE.burst);
+  passed(5000, (index) => gate.cookied(source(index), millis(index)));
+  expect(gate.sources).toBe(SOURCES_MAX);
+});
