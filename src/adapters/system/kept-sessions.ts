@@ -16,7 +16,10 @@ const FILE_MAX = 256 * 1024 * 1024;
 const GROWTH_MIN = 1024 * 1024;
 const GROWTH_FACTOR = 4;
 
-/** Sessions that a tunnel leaves for its next run. What cannot be written is only agreed on anew. */
+/**
+ * Sessions that a tunnel leaves for its next run. What cannot be written is only agreed on anew; then nothing stays of
+ * what was written before, since this run goes on with counters that an older line lets the next one use again.
+ */
 export class KeptSessions implements SessionKeeper {
   readonly #path: string;
   readonly #lines: Map<PeerId, string>;
@@ -43,7 +46,7 @@ export class KeptSessions implements SessionKeeper {
       appendFileSync(this.#path, line, { mode: 0o600 });
       this.#grown += line.length;
     } catch {
-      // The next run agrees on a new session.
+      this.#remove();
     }
   }
 
@@ -55,7 +58,17 @@ export class KeptSessions implements SessionKeeper {
       if (text === '') rmSync(this.#path, { force: true });
       else replaceFile(this.#path, text, false);
     } catch {
-      // As above.
+      this.#remove();
+    }
+  }
+
+  /** The next run agrees on new sessions, unless all are written by then. */
+  #remove(): void {
+    this.#grown = Number.POSITIVE_INFINITY;
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      // Nothing is left to try.
     }
   }
 }

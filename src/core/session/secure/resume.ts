@@ -2,7 +2,7 @@
 import type { SessionState } from '../state.ts';
 import type { Turn } from '../turn.ts';
 import type { SessionEvent } from '../types.ts';
-import { isWeaker, kept, secureOf } from './agreed.ts';
+import { isWeaker, keep, kept, secureOf } from './agreed.ts';
 import type { Agreed, Former, SecureStatus } from './state.ts';
 import { FORMER_LIFE } from './limits.ts';
 import { after } from '../turn.ts';
@@ -11,7 +11,8 @@ type Start = Extract<SessionEvent, { readonly kind: 'start' }>;
 
 /**
  * The session that goes on. One with tags only where the plane still carries the peer: else its counters would
- * begin anew under the same keys.
+ * begin anew under the same keys. It is kept anew before anything is sent: the run after this one must not begin
+ * with the same counter.
  */
 export function resumeSecure<State extends SessionState>(
   turn: Turn<State>,
@@ -25,8 +26,10 @@ export function resumeSecure<State extends SessionState>(
   const { current, former, epoch } = record;
   if (isWeaker(current.level, turn.config.auth.integrity)) return undefined;
   if (current.level !== 'none' && adopted === undefined) return undefined;
+  const going = kept(current);
+  keep(turn, going, former, epoch);
   return {
-    current: kept(current),
+    current: going,
     former: former && { agreed: former, until: after(turn, FORMER_LIFE) },
     epoch,
   };
