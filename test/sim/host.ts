@@ -1,7 +1,10 @@
 import {
   familyOf,
+  endpointKey,
   ofFamily,
+  sameEndpoint,
   samePath,
+  type EndpointKey,
   type OuterIp,
   type Endpoint,
   type Family,
@@ -19,7 +22,12 @@ import {
   step,
   type SessionState,
 } from '../../src/core/session/step.ts';
-import { SessionTable, type Outcome, type SessionEntry } from '../../src/core/session/table.ts';
+import {
+  SessionTable,
+  type Outcome,
+  type SessionCore,
+  type SessionEntry,
+} from '../../src/core/session/table.ts';
 import type {
   SessionConfig,
   SessionCrypto,
@@ -34,6 +42,8 @@ import type { Cancel, Clockwork } from './clockwork.ts';
 import { overheadOf } from '../../src/core/wire/overhead.ts';
 import type { KeptSession } from '../../src/core/session/secure/state.ts';
 import type { Integrity, TagKeys } from '../../src/core/tag/types.ts';
+import { decodeTagHeader } from '../../src/core/tag/layout.ts';
+import { TagPlane } from './tag-plane.ts';
 import { nat64Of, type Datagram } from './network.ts';
 
 /** One call of `step`, as the referee sees it. */
@@ -66,10 +76,24 @@ export type HostOptions = {
   readonly mtu?: SessionConfig['mtu'];
   readonly resolve: (host: string) => readonly OuterIp[];
   readonly watch: (move: Move) => void;
+  /** Instead of the machine's own, with a rule of it broken. */
+  readonly core?: SessionCore | undefined;
+  readonly plane?: PlaneWatch | undefined;
+};
+
+/** Who judges what a machine does besides its sessions' steps. */
+export type PlaneWatch = {
+  /** Of a packet that came in and was no data: what went back to where it came from, in bytes. */
+  readonly answered: (host: Host, datagram: Datagram, bytes: number) => void;
+  readonly settled: (host: Host) => void;
+  readonly sealed: (host: Host, tags: TagKeys, payload: Uint8Array) => void;
+  readonly took: (host: Host, payload: Uint8Array) => void;
 };
 
 /** Unix time at which the world begins. */
 const EPOCH = 1_795_000_000_000;
+/** A plane tells of a path that tagged data comes by once in so long. */
+const ROAMED_GAP = 100;
 /** How long names and routes take to look up. */
 const LOOKUP = 5;
 
@@ -98,6 +122,9 @@ export class SimulatedPeer implements SessionEntry {
   kept: KeptSession | undefined;
   /** With what tags the plane carries it, and the counters that it has taken, by index. */
   tags: TagKeys | undefined;
+  tagPlane = new TagPlane();
+  /** When the session was last told of a path that tagged data came by. */
+  readonly roamed = new Map<EndpointKey, number>();
 
   constructor(peer: PeerConfig) {
     this.peer = peer;
@@ -125,6 +152,8 @@ export class Host {
   table: SessionTable<SimulatedPeer>;
   readonly #clockwork: Clockwork;
   readonly #authLengths: readonly number[];
+  /** What goes back to where the packet came from that is being looked at. */
+  #answered: { readonly to: Endpoint; bytes: number } | undefined;
 
   constructor(clockwork: Clockwork, options: HostOptions) {
     this.#clockwork = clockwork;
@@ -171,7 +200,13 @@ export class Host {
 
   /** The plane lets everybody go, behind the daemon's back. */
   evictAll(): void {
-    for (const peer of this.peers) peer.admitted = undefined;
+    for (const peer of this.peers) this.#evict(peer);
+  }
+
+  #evict(peer: SimulatedPeer): void {
+    peer.admitted = undefined;
+    peer.tags = undefined;
+    peer.tagPlane = new TagPlane();
   }
 
   /** The disk is lost. */
@@ -208,8 +243,7 @@ export class Host {
   reboot(): void {
     this.kill();
     for (const peer of this.peers) {
-      peer.admitted = undefined;
-      peer.tags = undefined;
+      this.#evict(peer);
       peer.kept = undefined;
       peer.rxPackets = 0n;
       peer.txPackets = 0n;
@@ -251,23 +285,57 @@ export class Host {
   sendData(peer = this.first, data = DATA): void {
     if (peer.admitted === undefined) return;
     peer.txPackets++;
-    this.#transmit(peer.admitted, data);
+    if (!peer.tags) return this.#transmit(peer.admitted, data);
+    const payload = peer.tagPlane.seal(peer.tags, data);
+    this.options.plane?.sealed(this, peer.tags, payload);
+    this.#transmit(peer.admitted, payload);
   }
 
   /** A packet arrives; gives back whose data it was, if it was that of an admitted peer. */
   receive(datagram: Datagram): SimulatedPeer | undefined {
     const path = { local: datagram.to, remote: datagram.from };
     if (datagram.to.port !== this.options.localPort) return undefined;
+    const tagged = decodeTagHeader(datagram.payload);
+    const owner = tagged && this.#ownerOf(tagged.index);
+    if (owner) return this.#takeTagged(owner, path, datagram.payload);
     const carried = this.peers.find(({ admitted }) => admitted && samePath(admitted, path));
     if (carried && this.#isData(datagram.payload)) {
+      if (carried.tags) return undefined;
       carried.rxPackets++;
       return carried;
     }
     if (this.running) {
       this.#wakeDue();
+      this.#answered = { to: datagram.from, bytes: 0 };
       this.#carryOut(this.table.receive(path, datagram.payload, this.now()));
+      this.options.plane?.answered(this, datagram, this.#answered.bytes);
+      this.#answered = undefined;
     }
     return undefined;
+  }
+
+  #ownerOf(index: number): SimulatedPeer | undefined {
+    return this.peers.find(
+      ({ admitted, tags }) => admitted && tags?.receive.some((key) => key.index === index),
+    );
+  }
+
+  #takeTagged(peer: SimulatedPeer, path: Path, payload: Uint8Array): SimulatedPeer | undefined {
+    const { tags, admitted } = peer;
+    if (!tags || peer.tagPlane.open(tags, payload) !== 'taken') return undefined;
+    peer.rxPackets++;
+    this.options.plane?.took(this, payload);
+    if (admitted && !samePath(admitted, path)) this.#tellRoamed(peer, path);
+    return peer;
+  }
+
+  /** At most once in 100 ms for a path. */
+  #tellRoamed(peer: SimulatedPeer, path: Path): void {
+    const { now } = this.#clockwork;
+    const name = endpointKey(path.remote);
+    if (now - (peer.roamed.get(name) ?? -Infinity) < ROAMED_GAP) return;
+    peer.roamed.set(name, now);
+    this.dispatch({ kind: 'roamed', path }, peer);
   }
 
   dispatch(event: SessionEvent, peer = this.first): void {
@@ -298,16 +366,21 @@ export class Host {
         adopted: peer.admitted,
         kept: peer.kept,
       }),
-      core: {
-        create: createSession,
-        step: (config, tools, before, event, now) => {
-          const result = step(config, tools, before, event, now);
-          const { state: after, effects, wakeAt } = result;
-          watch({ host: this, config, before, event, effects, after, wakeAt, now });
-          return result;
-        },
-      },
+      core: this.#watchedCore(watch),
     });
+  }
+
+  #watchedCore(watch: HostOptions['watch']): SessionCore {
+    const core = this.options.core ?? { create: createSession, step };
+    return {
+      create: core.create,
+      step: (config, tools, before, event, now) => {
+        const result = core.step(config, tools, before, event, now);
+        const { state: after, effects, wakeAt } = result;
+        watch({ host: this, config, before, event, effects, after, wakeAt, now });
+        return result;
+      },
+    };
   }
 
   #carryOut(outcomes: readonly Outcome<SimulatedPeer>[]): void {
@@ -320,6 +393,7 @@ export class Host {
         if (entry && answer) left.push(...this.table.advance(entry, answer, this.now()));
       }
     }
+    this.options.plane?.settled(this);
   }
 
   #isData(payload: Uint8Array): boolean {
@@ -348,12 +422,13 @@ export class Host {
         if (this.admitFailure(effect.path)) return { kind: 'admit-failed', path: effect.path };
         this.#admit(peer, effect.path);
         peer.tags = effect.tags;
+        peer.tagPlane.point(effect.tags);
         break;
       case 'keep':
         peer.kept = effect.record;
         break;
       case 'evict':
-        peer.admitted = undefined;
+        this.#evict(peer);
         break;
       case 'limit-mtu':
         peer.mtuLimit = effect.mtu;
@@ -396,6 +471,8 @@ export class Host {
   /** A packet leaves only while its source address is the machine's. */
   #transmit(path: Path, payload: Uint8Array): void {
     const from: Endpoint = path.local;
+    const answered = this.#answered;
+    if (answered && sameEndpoint(answered.to, path.remote)) answered.bytes += payload.length;
     if (this.ips.includes(from.ip))
       this.options.uplink({ from, to: path.remote, payload: payload.slice() });
   }

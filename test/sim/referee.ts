@@ -7,6 +7,7 @@ import { REQUESTS_MAX } from '../../src/core/session/limits.ts';
 import { PATH_MTU_MIN } from '../../src/core/session/path-mtu-limits.ts';
 import { sessionPath, type SessionState } from '../../src/core/session/step.ts';
 import type { SessionEffect } from '../../src/core/session/types.ts';
+import { TAG_LENGTH } from '../../src/core/tag/layout.ts';
 import { overheadOf } from '../../src/core/wire/overhead.ts';
 import type { Host, Move } from './host.ts';
 
@@ -182,7 +183,8 @@ export class Referee {
     for (const effect of effects) {
       if (effect.kind === 'admit' || effect.kind === 'send') this.#checkPath(move, effect);
       if (effect.kind === 'limit-mtu') {
-        const least = leastOf(move.after);
+        const level = move.after.secure.current?.level ?? 'none';
+        const least = leastOf(move.after) - (level === 'none' ? 0 : TAG_LENGTH);
         const { mtu = least } = effect;
         assert(mtu >= least, move, 'limits the plane to less than every path takes');
       }

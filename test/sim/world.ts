@@ -8,6 +8,7 @@ import {
   type TimerConfig,
 } from '../../src/core/config/tunnel-config.ts';
 import type { Integrity } from '../../src/core/tag/types.ts';
+import type { SessionCore } from '../../src/core/session/table.ts';
 import type { SessionCrypto } from '../../src/core/session/types.ts';
 import { port, seconds, type Port } from '../../src/core/units.ts';
 import { Clockwork } from './clockwork.ts';
@@ -16,6 +17,7 @@ import { fakeKeys, realKeys, type Keys } from './keys.ts';
 import { behindNat64, Firewall, Nat, nat64Of, Network, type Datagram } from './network.ts';
 import { seededRandom, type Random } from './random.ts';
 import { Referee } from './referee.ts';
+import { planeReferee, SecureReferee } from './secure-referee.ts';
 import { inner } from '../rig/addresses.ts';
 
 /*
@@ -56,6 +58,8 @@ export type WorldOptions = {
   /** `v1` if nothing is said. */
   readonly session?: SessionChoice;
   readonly integrity?: Integrity;
+  /** What decides on each side, instead of what does in truth. */
+  readonly core?: SessionCore;
   /** What each side's plane can prove of each packet; all levels if nothing is said. */
   readonly planeIntegrity?: Readonly<Partial<Record<'client' | 'server', readonly Integrity[]>>>;
   /** Instead of ed25519, the same for all clients. */
@@ -84,6 +88,8 @@ export type Tunnel = {
   readonly member: SimulatedPeer;
   readonly client: Host;
   readonly referee: Referee;
+  /** Where session 2 may be spoken. */
+  readonly secureReferee: SecureReferee | undefined;
   /** When the client last received an answer to its data through the tunnel. */
   echoedAt: number | undefined;
 };
@@ -94,6 +100,7 @@ const SECRET = new TextEncoder().encode('topsecret');
 type Pair = {
   readonly index: number;
   readonly referee: Referee;
+  readonly secureReferee: SecureReferee | undefined;
   readonly server: { readonly peer: PeerConfig; readonly crypto: SessionCrypto };
   readonly client: { readonly peer: PeerConfig; readonly crypto: SessionCrypto };
 };
@@ -276,6 +283,8 @@ export class World {
     const signedReplies = options.signedReplies ?? true;
     const signed = (options.proof?.kind ?? 'ed25519') === 'ed25519';
     const referee = new Referee(signed, signedReplies, secure);
+    const noise = secure ? keys.server.secure?.noise : undefined;
+    const secureReferee = noise && new SecureReferee(noise, options.session === 'auto');
     const [first] = this.#memberId(index, options);
     const peerOf = (role: 'server' | 'client'): PeerConfig => ({
       id: role === 'server' ? first : DEFAULT_PEER,
@@ -299,6 +308,7 @@ export class World {
     return {
       index,
       referee,
+      secureReferee,
       server: { peer: peerOf('server'), crypto: this.#counted(keys.server) },
       client: { peer: peerOf('client'), crypto: client },
     };
@@ -331,8 +341,11 @@ export class World {
       this.#fromClient(datagram),
     );
     const member = server.find(pair.server.peer.id);
-    const { index, referee } = pair;
-    const tunnel: Tunnel = { index, server, member, client, referee, echoedAt: undefined };
+    const { index, referee, secureReferee } = pair;
+    const tunnel: Tunnel = {
+      ...{ index, server, member, client, referee, secureReferee },
+      echoedAt: undefined,
+    };
     for (const address of ips) this.#attach(tunnel, address);
     return tunnel;
   }
@@ -342,11 +355,11 @@ export class World {
     localPort: Port,
     pairs: readonly Pair[],
     ips: readonly OuterIp[],
-    { nat64, ipv6Inside, planeIntegrity }: WorldOptions,
+    { nat64, ipv6Inside, planeIntegrity, core, session }: WorldOptions,
     uplink: (datagram: Datagram) => void,
   ): Host {
     const cryptos = new Map(pairs.map((pair) => [pair[role].peer.proof, pair[role].crypto]));
-    const referees = new Map(pairs.map((pair) => [pair[role].peer.proof, pair.referee]));
+    const referees = new Map(pairs.map((pair) => [pair[role].peer.proof, pair]));
     return new Host(this.clockwork, {
       name: `${role} ${pairs.map(({ index }) => index).join('+')}`,
       role,
@@ -360,7 +373,13 @@ export class World {
       planeIntegrity: planeIntegrity?.[role],
       uplink,
       resolve: () => this.dns,
-      watch: (move: Move) => (referees.get(move.config.proof) ?? missing('referee')).watch(move),
+      watch: (move: Move) => {
+        const { referee, secureReferee } = referees.get(move.config.proof) ?? missing('referee');
+        referee.watch(move);
+        secureReferee?.watch(move);
+      },
+      core,
+      plane: (session ?? 'v1') === 'v1' ? undefined : planeReferee(),
     });
   }
 

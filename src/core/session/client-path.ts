@@ -6,7 +6,7 @@ import { currentPath } from './current-path.ts';
 import { trafficPoll } from './client-mtu.ts';
 import { backoff, pollInterval, RESOLVE_AGAIN } from './limits.ts';
 import { noteMoved } from './secure/client-requests.ts';
-import { tagsOf } from './secure/tags.ts';
+import { endTagged, tagsOf } from './secure/tags.ts';
 import type { ClientState } from './state.ts';
 import { after, drawSpread, earliest, tell, type Turn } from './turn.ts';
 import type { SessionConfig } from './types.ts';
@@ -80,6 +80,7 @@ export function yieldPath(turn: ClientTurn, path: Path): void {
   if (admitted === undefined || !samePath(admitted, path)) return;
   turn.state = { ...turn.state, admitted: undefined, admitAt: undefined };
   turn.effects.push({ kind: 'evict' });
+  endTagged(turn);
   tell(turn, { kind: 'displaced', role: 'client', remote: path.remote });
 }
 

@@ -6,6 +6,7 @@ import { charge } from './charge.ts';
 import { heard, openRequests, replied } from './client-auth.ts';
 import { currentPath } from './current-path.ts';
 import { takeReply } from './client-mtu.ts';
+import { refusesFirst } from './secure/agreed.ts';
 import { receiveSecure } from './secure/client.ts';
 import type { ClientState } from './state.ts';
 import { refuse, type PacketEvent, type Turn } from './turn.ts';
@@ -23,6 +24,7 @@ export function receive(turn: ClientTurn, event: PacketEvent): void {
   if (isInnerPacket(payload)) return refuse(turn, path, refused('not-authentication'));
   const open = openRequests(turn);
   if (open.length === 0) return refuse(turn, path, refused('unsolicited'));
+  if (refusesFirst(turn)) return refuse(turn, path, refused('downgrade'));
   const { scheme, crypto, now } = turn;
   const sent = open.map((request) => request.payload);
   const look = scheme.takeReply(turn.state.replay, payload, sent, { crypto, now: now.unix });

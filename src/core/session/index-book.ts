@@ -21,6 +21,11 @@ export class IndexBook<Owner> {
     }
   }
 
+  /** How many are in use. */
+  get size(): number {
+    return this.#owners.size;
+  }
+
   owner(index: number): Owner | undefined {
     return this.#owners.get(index);
   }

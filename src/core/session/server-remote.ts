@@ -16,7 +16,7 @@ import { pathSizes } from './path-mtu-limits.ts';
 import { LISTENING, listening } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { Remote, ServerState } from './state.ts';
-import { tagsOf } from './secure/tags.ts';
+import { endTagged, isTagged, tagsOf } from './secure/tags.ts';
 import { after, drawSpread, isDue, tell, type Turn } from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionMemory } from './types.ts';
 
@@ -78,7 +78,9 @@ export function takeBack(turn: ServerTurn, path: Path): void {
   const fallback = before && !isDue(turn, before.until) ? before.remote : undefined;
   const attempt = (before?.attempt ?? 0) + 1;
   const at = after(turn, backoff(attempt, drawSpread(turn)));
-  turn.state = { ...turn.state, before: undefined, retry: { remote, attempt, at } };
+  // One with tags that nothing is left of begins by a new handshake.
+  const retry = fallback || !isTagged(turn.state) ? { remote, attempt, at } : undefined;
+  turn.state = { ...turn.state, before: undefined, retry };
   if (fallback) follow(turn, fallback, undefined);
   else unfollow(turn);
   remember(turn);
@@ -95,6 +97,7 @@ function unfollow(turn: ServerTurn): void {
     pollAt: undefined,
     keepaliveAt: undefined,
   };
+  endTagged(turn);
 }
 
 /** Lets the path go, on which another peer has proved itself. */

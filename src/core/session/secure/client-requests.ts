@@ -57,7 +57,8 @@ function ping(
 ): Uint8Array {
   const { challenge, epoch, moved, pings, unheard } = turn.state.secure;
   const { now } = turn;
-  const id = ((pings.at(-1)?.id ?? 0) + 1) >>> 0;
+  // No number that a PING of this session had, in this run or before: an old PONG answers none.
+  const id = current.control.nextCounter >>> 0;
   const mtu = pathReport(turn.state.pathMtu);
   const messages: readonly ControlMessage[] = [
     { kind: 'ping', id },

@@ -1,9 +1,9 @@
 /** With what tags the plane is to carry a session's peer now. */
 import { samePath } from '../../addr.ts';
 import type { TagKeys } from '../../tag/types.ts';
-import type { SessionState } from '../state.ts';
+import type { ClientState, ServerState, SessionState } from '../state.ts';
 import type { Turn } from '../turn.ts';
-import { secureOf, tagKeys } from './agreed.ts';
+import { keep, secureOf, tagKeys } from './agreed.ts';
 
 export function tagsOf<State extends SessionState>(turn: Turn<State>): TagKeys | undefined {
   const secure = secureOf(turn);
@@ -14,4 +14,34 @@ export function tagsOf<State extends SessionState>(turn: Turn<State>): TagKeys |
   const { remote } = state;
   const next = state.secure.offers.findLast(({ path }) => remote && samePath(path, remote.path));
   return tagKeys(secure.noise, current, [next?.agreed, former?.agreed]);
+}
+
+/** Whether what the plane is told now has tags. */
+export function isTagged({ secure }: SessionState): boolean {
+  return secure.current !== undefined && secure.current.level !== 'none';
+}
+
+/**
+ * The plane has let the peer go, and with it its counters: under the same keys they would begin anew. So a session
+ * with tags ends here; the other side is told when it goes on with it.
+ */
+export function endTagged(turn: Turn<ServerState> | Turn<ClientState>): void {
+  const { state } = turn;
+  if (!isTagged(state)) return;
+  const gone = { current: undefined, former: undefined };
+  if (state.role === 'server') {
+    const secure = { ...state.secure, ...gone, move: undefined, suspect: undefined };
+    (turn as Turn<ServerState>).state = { ...state, secure };
+    keep(turn as Turn<ServerState>, undefined, undefined, secure.epoch);
+  } else {
+    const secure = {
+      ...state.secure,
+      ...gone,
+      challenge: undefined,
+      pings: [],
+      rekeyAt: undefined,
+    };
+    (turn as Turn<ClientState>).state = { ...state, secure };
+    keep(turn as Turn<ClientState>, undefined, undefined, secure.epoch);
+  }
 }
