@@ -98,21 +98,23 @@ export class SecureReferee {
     if (event.kind !== 'packet' || packetKind(payload) !== 'control') {
       return this.#checkOther(move);
     }
+    const messages = this.#read(before, payload, 'received');
+    this.#noteAnswer(move, path, messages);
     const index = indexOf(payload) ?? 0;
     const [was, is] = [before, after].map((state) => windowOf(state, index));
     if (is === undefined || JSON.stringify(was) === JSON.stringify(is)) return;
     const name = `${move.host.options.role} ${text(payload)}`;
     assert(!this.#accepted.has(name), move, 'took a CONTROL twice');
-    const messages = this.#read(before, payload, 'received');
     assert(messages !== undefined, move, 'took what the other side has not said');
     this.#accepted.add(name);
-    const answer = messageOf(messages, 'path-response');
+  }
+
+  #noteAnswer({ before, now }: Move, path: Path, messages?: readonly ControlMessage[]): void {
+    const answer = messages && messageOf(messages, 'path-response');
     if (before.role !== 'server' || !answer) return;
     const nonce = text(answer.challenge);
     const isHere = (each: Nonce): boolean => each.nonce === nonce && samePath(each.path, path);
-    if (this.#challenged.some(isHere)) {
-      this.#answered.push({ path, at: move.now.monotonic });
-    }
+    if (this.#challenged.some(isHere)) this.#answered.push({ path, at: now.monotonic });
   }
 
   /** What is no CONTROL moves nothing and ends nothing. */

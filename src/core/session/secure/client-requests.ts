@@ -3,7 +3,6 @@ import type { Path } from '../../addr.ts';
 import { createInit } from '../../handshake/init.ts';
 import { PACKET_LENGTH } from '../../handshake/layout.ts';
 import type { ControlMessage } from '../../handshake/messages.ts';
-import { CAPABILITY } from '../../handshake/payloads.ts';
 import { insideOf } from '../../wire/overhead.ts';
 import { currentPath } from '../current-path.ts';
 import { pathReport } from '../path-mtu-search.ts';
@@ -102,7 +101,7 @@ export function init(
       index,
       payload: {
         counter: BigInt(initCounter),
-        capabilities: CAPABILITY.attest,
+        capabilities: 0,
         integrity: auth.integrity,
         lowestVersion: VERSION_LOWEST[auth.session],
         mtu: pathReport(turn.state.pathMtu) ?? insideOf(path.remote.ip, 1500) ?? 0,

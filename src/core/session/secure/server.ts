@@ -7,9 +7,9 @@
 import { samePath, type Path } from '../../addr.ts';
 import { constantTimeEqual } from '../../auth/bytes.ts';
 import { refused } from '../../auth/refusal.ts';
+import { FRESH_WINDOW } from '../../handshake/control-session.ts';
 import { createResponse } from '../../handshake/response.ts';
 import { readInit } from '../../handshake/init.ts';
-import { CAPABILITY } from '../../handshake/payloads.ts';
 import { resetTokenOf } from '../../handshake/reset.ts';
 import { PACKET_LENGTH, packetKind, indexOf } from '../../handshake/layout.ts';
 import { CHALLENGE_BYTES } from '../../handshake/fields.ts';
@@ -100,7 +100,7 @@ function takeInit(
       integrity: level,
       rekeyAfter: REKEY_AFTER,
       mtu: pathReport(turn.state.pathMtu) ?? insideOf(path.remote.ip, 1500) ?? 0,
-      capabilities: CAPABILITY.attest,
+      capabilities: 0,
       resetToken: resetTokenOf(serverKeys(), index, path.remote),
     },
   });
@@ -135,8 +135,14 @@ function takeControl(turn: ServerTurn, event: PacketEvent, secure: SecureCrypto)
     refuse(turn, path, refused('unknown-session'));
     return true;
   }
+  // What came from there first would not count again where it is from in truth.
+  if (isSuspect(turn, path)) {
+    refuse(turn, path, refused('wrong-source'));
+    return true;
+  }
   const heard = listen(secure.noise, agreed, payload);
   if (!heard.ok) {
+    if (heard.reason === 'replayed') takeLate(turn, event, agreed, secure);
     refuse(turn, path, refusedBy(heard.reason));
     return true;
   }
@@ -148,6 +154,23 @@ function takeControl(turn: ServerTurn, event: PacketEvent, secure: SecureCrypto)
   if (remote && samePath(remote.path, path)) takeHere(turn, event, messages);
   else takeElsewhere(turn, event, messages, newest);
   return true;
+}
+
+/** A relay was faster than the packet itself: it still shows that the peer is where it was. */
+function takeLate(
+  turn: ServerTurn,
+  { path, payload }: PacketEvent,
+  agreed: Agreed,
+  { noise }: SecureCrypto,
+): void {
+  const { move } = turn.state.secure;
+  if (!move?.from || !samePath(move.from.path, path)) return;
+  const control = { ...agreed.control, window: FRESH_WINDOW };
+  const heard = listen(noise, { ...agreed, control }, payload);
+  const response = heard.ok && messageOf(heard.value.messages, 'path-response');
+  if (response && constantTimeEqual(response.challenge, move.from.nonce)) {
+    follow(turn, answerMove(move, path, response.challenge, turn.now.monotonic));
+  }
 }
 
 /** A packet under keys that were offered: who sends it from there and answers the challenge has the session. */
