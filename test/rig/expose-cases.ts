@@ -40,6 +40,7 @@ const everything =
 export function describeExposed(
   plane: string,
   { base, visitor, sure, serve, visit, both }: VisitorScene,
+  visitors: readonly string[] = VISITORS,
 ): void {
   describe(`dataplane ${plane}`, () => {
     test('services are reached, and see who visits them', async () => {
@@ -47,8 +48,8 @@ export function describeExposed(
       const before = [await whatIsThere(lab, lab.server), await whatIsThere(lab, lab.client())];
       const daemons = await both(serverConfig(plane, everything), clientConfig(plane));
 
-      expect(await visit('tcp/443', { from: VISITORS })).toEqual(themselves(VISITORS));
-      expect(await visit('udp/27015', { from: VISITORS })).toEqual(themselves(VISITORS));
+      expect(await visit('tcp/443', { from: visitors })).toEqual(themselves(visitors));
+      expect(await visit('udp/27015', { from: visitors })).toEqual(themselves(visitors));
       expect(await visit('tcp/2222')).toEqual(themselves(VISITORS.slice(0, 2)));
       // At another address of the server's, and in IPv6.
       expect(await visit('tcp/443', { to: '198.51.100.1' })).toEqual(
@@ -76,7 +77,7 @@ export function describeExposed(
 
       const shown = (await hosts.run(lab.server, ['show', 'ipipou0'])).stdout;
       expect(shown).toMatch(/exposed +tcp\/443: \d+ connections, \d+\.\d MiB in \d+ packets$/m);
-      expect(shown).toContain(`udp/27010-27020: ${VISITORS.length + VISITORS6.length} connections`);
+      expect(shown).toContain(`udp/27010-27020: ${visitors.length + VISITORS6.length} connections`);
       expect(daemons.server.program.output()).toContain('net.ipv4.ip_forward value=1 before=0');
       expect(daemons.client.program.output()).toContain(
         'what comes by the tunnel is answered by it',

@@ -64,7 +64,10 @@ const OF_PEER: readonly Rule<PeerConfig>[] = [
   },
   {
     applies: ({ proof, auth }, { role }) =>
-      role === 'server' && proof.kind === 'ed25519' && !auth.replyOnAuthOk,
+      role === 'server' &&
+      proof.kind === 'ed25519' &&
+      !auth.replyOnAuthOk &&
+      (proof.privateSeed === undefined || auth.session === 'v1'),
     words:
       'no reply-on-auth-ok: clients cannot tell whether they are known, nor find the size of their path',
     mend: 'reply-on-auth-ok',

@@ -92,6 +92,12 @@ function checkAddresses(at: Situation): readonly ConfigProblem[] {
   if (slots.tunnelDevice !== undefined && slots.tunnelDevice === slots.outerDevice) {
     refuseAt('tunnelDevice', 'another device than `fou-dev`');
   }
+  if (slots.dataplane === 'fou' && (slots.integrity ?? 'none') !== 'none') {
+    refuseAt(
+      'integrity',
+      'none with `dataplane fou`, whose kernel cannot test tags; bpf and tun can',
+    );
+  }
   if (slots.localIpAlt !== undefined && slots.localIps?.includes(slots.localIpAlt)) {
     refuseAt('localIpAlt', 'another address than `fou-local-ip`');
   }

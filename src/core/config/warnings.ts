@@ -9,6 +9,8 @@ import { DEFAULT_PEER } from './tunnel-config.ts';
 /** Warnings about single sections beyond which they are counted only. */
 const SECTION_WARNINGS_MAX = 20;
 
+const KEY_UNUSED = 'no effect with session v1 and without reply-on-auth-ok';
+
 /** What the peers of a tunnel make of their options, for warnings about what has no effect. */
 export class PeerWarnings {
   /** About the default peer. */
@@ -21,7 +23,8 @@ export class PeerWarnings {
   withKeys = 0;
   withDefaultSecret = 0;
   verifying = 0;
-  signingReplies = 0;
+  /** Whom the own key proves this side to. */
+  usingKey = 0;
   /** Whose packets may come from anywhere. */
   takingAny = 0;
 
@@ -32,7 +35,7 @@ export class PeerWarnings {
     if (allowedIps === 'any' || allowedIps.some(({ length }) => length === 0)) this.takingAny += 1;
     if (keys && heard(view, 'secret') === undefined) this.withDefaultSecret += 1;
     if (keys?.peerPublicKey) this.verifying += 1;
-    if (keys?.privateSeed && auth.replyOnAuthOk) this.signingReplies += 1;
+    if (keys?.privateSeed && (auth.replyOnAuthOk || auth.session !== 'v1')) this.usingKey += 1;
     this.#findOwn(view, keys !== undefined, id === DEFAULT_PEER);
     if (id === DEFAULT_PEER) return;
     for (const text of view.settings.flatMap(textWarnings)) this.#add(text, false);
@@ -58,8 +61,8 @@ export class PeerWarnings {
     if (base.role !== 'server') return;
     if (!own.expose?.length && own.exposeFrom?.length)
       warnAt('exposeFrom', 'no effect without expose');
-    if (!isDefault && !heard(view, 'replyOnAuthOk')) {
-      warnAt('privateSeed', 'no effect without reply-on-auth-ok');
+    if (!isDefault && !heard(view, 'replyOnAuthOk') && heard(view, 'session') === 'v1') {
+      warnAt('privateSeed', KEY_UNUSED);
     }
     if (!own.byRemoteIp) warnAt('remoteHost', 'admits others too without auth-by-remote-ip');
     if (!own.byRemotePort) warnAt('remotePort', 'admits other ports without auth-by-remote-port');
@@ -113,8 +116,8 @@ export function findWarnings(
   if (peers.all > 0 && peers.verifying === 0) {
     warnAt('maxTimeDiscrepancy', 'no effect without auth-remote-pubkey-b64');
   }
-  if (base.role === 'server' && peers.all > 0 && peers.signingReplies === 0) {
-    warnAt('privateSeed', 'no effect without reply-on-auth-ok');
+  if (base.role === 'server' && peers.all > 0 && peers.usingKey === 0) {
+    warnAt('privateSeed', KEY_UNUSED);
   }
   if (slots.returnPath !== 'tunnel') {
     warnAt('returnTable', 'no effect without return-path tunnel');

@@ -260,6 +260,22 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
 
   // What needs what
   [
+    `server\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\nsession v2\n`,
+    { line: undefined, ...is('auth-key-b64', undefined, 'session v2 proves both sides') },
+  ],
+  [
+    `server\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\nintegrity full\n`,
+    { line: undefined, ...is('auth-key-b64', undefined, 'integrity full proves both sides') },
+  ],
+  [
+    'server\nsession v1\nintegrity full\n',
+    { line: 3, ...is('integrity', 'full', 'integrity full needs session v2') },
+  ],
+  [
+    `server\nauth-key-b64 ${PRIVATE_KEY}\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\ndataplane fou\nintegrity header\n`,
+    { line: 5, ...is('integrity', 'header', 'none with `dataplane fou`') },
+  ],
+  [
     `server\nauth-token a\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\n`,
     {
       line: 2,

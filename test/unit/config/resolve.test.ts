@@ -244,8 +244,8 @@ test.each([
   ],
   [
     'a private key that a server does not use',
-    `${SOUND_SERVER}auth-key-b64 ${PRIVATE_KEY}\n`,
-    ['t.conf:4: auth-key-b64: no effect without reply-on-auth-ok'],
+    `${SOUND_SERVER}auth-key-b64 ${PRIVATE_KEY}\nsession v1\n`,
+    ['t.conf:4: auth-key-b64: no effect with session v1 and without reply-on-auth-ok'],
   ],
   [
     'a remote that a server does not insist on',
