@@ -146,6 +146,8 @@ export class SessionTable<E extends SessionEntry> {
 
   /** Gives an event to a peer's session, which begins now if it has not. */
   advance(entry: E, event: SessionEvent, now: Instant): readonly Outcome<E>[] {
+    // Packets that somebody sends on from another peer's path move nobody there.
+    if (event.kind === 'roamed' && this.directory.at(event.path)) return [];
     const outcomes: Outcome<E>[] = [];
     this.#give(entry, event, now, outcomes);
     return outcomes;

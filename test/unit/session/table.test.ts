@@ -14,6 +14,7 @@ import { SessionTable, type Outcome, type SessionEntry } from '../../../src/core
 import type { SessionCrypto, SessionMemory } from '../../../src/core/session/types.ts';
 import { millis, port, seconds } from '../../../src/core/units.ts';
 import { BEGIN, configOf, PATH, pathFrom, SECRET } from './bench.ts';
+import { keptSession } from './kept-session.ts';
 import { inner } from '../../rig/addresses.ts';
 
 const MAX = seconds(300);
@@ -335,4 +336,16 @@ describe('other proofs', () => {
     );
     expect(room.table.refused).toEqual({ length: 1, 'unknown-peer': 1 });
   });
+});
+
+it('tagged packets that are sent on from the path of another peer move nobody', () => {
+  const room = new Room({ a: trusting(pair(0)), b: trusting(pair(1)) });
+  room.packet(PATH, request(pair(0)));
+  room.packet(OTHER, request(pair(1)));
+  const a = room.entry('a');
+  if (a.state?.role !== 'server') throw new Error('no server');
+  const { current } = keptSession(1, 'full');
+  a.state = { ...a.state, secure: { ...a.state.secure, current } };
+  expect(told(room.table.advance(a, { kind: 'roamed', path: OTHER }, room.instant()))).toEqual([]);
+  expect(a.path).toEqual(PATH);
 });
