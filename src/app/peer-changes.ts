@@ -2,6 +2,7 @@ import { parseOuterIp } from '../core/addr.ts';
 import type { PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
 import { planePeer } from '../core/plane-peer.ts';
 import { sameValue } from '../core/same-value.ts';
+import { sessionKept } from '../core/session/secure/resume.ts';
 import { sessionMemory } from '../core/session/step.ts';
 import type { PeerChanges } from '../ports/control.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -163,7 +164,8 @@ async function replace(
   if (!same) driver.memories.forget(slot.peer);
   driver.relist(slot, peer);
   if (state === undefined && !table.isActive(peer)) return;
-  const from = same && state ? { memory, adopted: carried } : undefined;
+  const kept = state && sessionKept(state);
+  const from = same && state ? { memory, adopted: carried, kept } : undefined;
   const memoryOnly = { memory: driver.memories.recall(peer), adopted: undefined };
   await driver.carryOut(table.begin(slot, clock.now(), from ?? memoryOnly));
 }

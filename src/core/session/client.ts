@@ -54,7 +54,8 @@ import { CANDIDATE_ADMITS, CANDIDATE_SENDS, UNREACHABLE_GAP } from './limits.ts'
 import { heedTooBig, ipv6OffAt } from './mtu-effects.ts';
 import { pathMtuWakeAt } from './path-mtu.ts';
 import { clientSecureTimes, countPackets, runClientSecure } from './secure/client.ts';
-import { resumeSecure, secureStatus } from './secure/resume.ts';
+import { REKEY_AFTER } from './secure/limits.ts';
+import { mayDiffer, resumeSecure, secureStatus } from './secure/resume.ts';
 import { NO_CLIENT_SECURE } from './secure/state.ts';
 import { FRESH, type ClientState } from './state.ts';
 import { hostOf, isSpent, locate, moveOn, seek, takeAddresses, takeWays } from './client-ways.ts';
@@ -144,7 +145,11 @@ function start(turn: ClientTurn, event: EventOf<'start'>): void {
     admitted: event.adopted,
   };
   const secure = resumeSecure(turn, event);
-  if (secure) turn.state = { ...turn.state, secure: { ...NO_CLIENT_SECURE, ...secure } };
+  if (secure) {
+    const age = Math.max(0, turn.now.unix - secure.current.since);
+    const rekeyAt = after(turn, millis(Math.max(0, toMillis(REKEY_AFTER) - age)));
+    turn.state = { ...turn.state, secure: { ...NO_CLIENT_SECURE, ...secure, rekeyAt } };
+  } else if (mayDiffer(turn, event)) turn.state = { ...turn.state, admitted: undefined };
   seek(turn);
 }
 

@@ -59,6 +59,7 @@ import {
   hear,
   instantOf,
   nextPoll,
+  pointAgain,
   remember,
   runsOutAt,
   takeBack,
@@ -76,7 +77,7 @@ import {
   runServerSecure,
   serverSecureTimes,
 } from './secure/server.ts';
-import { resumeSecure, secureStatus } from './secure/resume.ts';
+import { mayDiffer, resumeSecure, secureStatus } from './secure/resume.ts';
 import { NO_SERVER_SECURE } from './secure/state.ts';
 import { takeToken } from './rate-limit.ts';
 import { FRESH, type Remote, type ServerState } from './state.ts';
@@ -180,6 +181,7 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
   if (adopted && samePath(adopted, remote.path)) {
     follow(turn, remote, undefined);
     remember(turn, 'lazily');
+    if (!secure && mayDiffer(turn, event)) pointAgain(turn, adopted);
   } else {
     admit(turn, remote, 0);
   }

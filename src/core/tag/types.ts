@@ -6,7 +6,7 @@ export type TagLevel = 'header' | 'full';
 
 /** One direction of one session. */
 export type TagKey = {
-  /** What its receiver has chosen to know it by: 1 to 2^24 - 1. */
+  /** What its receiver has chosen to know it by: 1 to 2^24 - 1; 0: there is no receiver. */
   readonly index: number;
   /** TAG_KEY_LENGTH bytes. */
   readonly key: Uint8Array;

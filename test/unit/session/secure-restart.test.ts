@@ -3,9 +3,9 @@ import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { getU64be } from '../../../src/core/bytes.ts';
 import { sealControl } from '../../../src/core/handshake/control.ts';
 import type { KeptSession } from '../../../src/core/session/secure/state.ts';
-import type { SessionMemory } from '../../../src/core/session/types.ts';
+import type { SessionEffect, SessionMemory } from '../../../src/core/session/types.ts';
 import { millis } from '../../../src/core/units.ts';
-import { BEGIN, Bench, configOf, PATH, SERVER_PROOF } from './bench.ts';
+import { BEGIN, Bench, CLIENT_PROOF, configOf, PATH, SERVER, SERVER_PROOF } from './bench.ts';
 import { keptSession } from './kept-session.ts';
 
 const MEMORY: SessionMemory = {
@@ -44,4 +44,55 @@ it('a server that dies again before it has kept its session has used no counter 
   const second = run(first.kept, 11);
   expect(second.counter).toBeGreaterThan(first.counter);
   expect(run(second.kept, 12).counter).toBeGreaterThan(second.counter);
+});
+
+const ALL = ['none', 'header', 'full'] as const;
+const admission = (effects: readonly SessionEffect[]) =>
+  effects.find((effect) => effect.kind === 'admit');
+
+/** Tags whose keys nobody has. */
+const CLOSED = { level: 'full', send: { index: 0 }, receive: [] };
+
+it('a server that asks for proof carries nobody without, whoever was admitted before', () => {
+  const config = configOf('server', {
+    auth: { session: 'v2', integrity: 'full' },
+    planeIntegrity: ALL,
+  });
+  for (const adopted of [PATH, undefined]) {
+    for (const kept of [keptSession(1), undefined]) {
+      const effects = new Bench(config).do({ kind: 'start', memory: MEMORY, adopted, kept });
+      expect(admission(effects)).toMatchObject({ path: PATH, tags: CLOSED });
+    }
+  }
+  const kept = keptSession(1, 'full');
+  const goesOn = new Bench(config).do({ kind: 'start', memory: MEMORY, adopted: PATH, kept });
+  expect(admission(goesOn)).toBeUndefined();
+});
+
+const CLIENT_PATH = { local: { ...PATH.remote, port: SERVER.port }, remote: SERVER };
+
+it('a client that asks for proof takes nothing without', () => {
+  const auth = { session: 'v2', integrity: 'full' } as const;
+  const bench = new Bench(configOf('client', { auth, planeIntegrity: ALL }));
+  bench.start(undefined, CLIENT_PATH);
+  const effects = bench.located(CLIENT_PATH.local.ip);
+  expect(admission(effects)).toMatchObject({ path: CLIENT_PATH, tags: CLOSED });
+});
+
+it('a peer that was carried with tags is carried without, where session 2 is spoken no more', () => {
+  const kept = keptSession(1, 'full');
+  const server = new Bench(configOf('server', { auth: { session: 'v1' } }));
+  const effects = server.do({ kind: 'start', memory: MEMORY, adopted: PATH, kept });
+  expect(admission(effects)).toEqual({ kind: 'admit', path: PATH });
+});
+
+it('a client that goes on with a session makes a new one when its time has come', () => {
+  const memory = { remote: undefined, replay: undefined, peer: schemeOf(CLIENT_PROOF).mark() };
+  const record = keptSession(1);
+  const kept = { ...record, current: { ...record.current, since: millis(BEGIN - 600_000) } };
+  const bench = new Bench(configOf('client', { auth: { session: 'v2' } }));
+  bench.do({ kind: 'start', memory, adopted: CLIENT_PATH, kept });
+  bench.located(CLIENT_PATH.local.ip);
+  const { secure } = bench.state;
+  expect(secure.role === 'client' && secure.rekeyAt).toBe(300_000);
 });

@@ -224,8 +224,9 @@ export function countPackets(turn: ClientTurn, sinceLast: bigint): void {
   if (current === undefined || current.level === 'none') return;
   const packets = (current.packets ?? 0n) + sinceLast;
   change(turn, { current: { ...current, packets } });
-  if (packets >= REKEY_PACKETS)
-    change(turn, { rekeyAt: turn.state.secure.rekeyAt && turn.now.monotonic });
+  if (packets >= REKEY_PACKETS && turn.state.secure.rekeys === 0) {
+    change(turn, { rekeyAt: turn.now.monotonic });
+  }
 }
 
 /** Does what is due of session 2. */

@@ -3,7 +3,7 @@ import type { SessionState } from '../state.ts';
 import type { Turn } from '../turn.ts';
 import type { SessionEvent } from '../types.ts';
 import { isWeaker, keep, kept, secureOf } from './agreed.ts';
-import type { Agreed, Former, SecureStatus } from './state.ts';
+import type { Agreed, Former, KeptSession, SecureStatus } from './state.ts';
 import { FORMER_LIFE } from './limits.ts';
 import { after } from '../turn.ts';
 
@@ -33,6 +33,24 @@ export function resumeSecure<State extends SessionState>(
     former: former && { agreed: former, until: after(turn, FORMER_LIFE) },
     epoch,
   };
+}
+
+/**
+ * Whether the plane may carry the peer that is adopted with other tags than it is to be carried with now, as no session
+ * goes on: it could take what is not proved, or wait for tags of a version that is not spoken any more.
+ */
+export function mayDiffer<State extends SessionState>(
+  turn: Turn<State>,
+  { kept: record }: Start,
+): boolean {
+  if (secureOf(turn) === undefined) return record !== undefined && record.current.level !== 'none';
+  return turn.config.auth.integrity !== 'none';
+}
+
+/** What a session goes on with when only the peer's config changes. */
+export function sessionKept({ secure }: SessionState): KeptSession | undefined {
+  const { current, former, epoch } = secure;
+  return current && { current, former: former?.agreed, epoch };
 }
 
 export function secureStatus({ secure }: SessionState): SecureStatus {
