@@ -116,3 +116,10 @@ describe('the code of an invitation', () => {
     });
   });
 });
+
+test('a code names a tunnel, never a file elsewhere', () => {
+  for (const tunnel of ['/etc/nologin', '../x', './x', 'a/b']) {
+    expect(parseCode(formatCode({ ...one, tunnel }))).toMatchObject({ ok: false });
+  }
+  expect(parseCode(formatCode({ ...one, tunnel: 'my.home-2_x' }))).toMatchObject({ ok: true });
+});

@@ -78,7 +78,11 @@ async function answer(
     send(403, PLAIN, 'not by this name\n');
     return;
   }
-  const url = new URL(request.url ?? '/', 'http://localhost');
+  const url = readUrl(request.url);
+  if (url === undefined) {
+    send(400, PLAIN, 'this is no address\n');
+    return;
+  }
   const token = url.searchParams.get('token');
   if (url.pathname === '/' && token !== null) {
     const cookie = sessions.exchange(token);
@@ -105,6 +109,15 @@ async function answer(
   } catch (error) {
     complain(asError(error).message);
     send(500, PLAIN, 'the tunnels could not be asked\n');
+  }
+}
+
+/** Anybody on this host may send anything: undefined for what is no URL, as `//`. */
+function readUrl(text = '/'): URL | undefined {
+  try {
+    return new URL(text, 'http://localhost');
+  } catch {
+    return undefined;
   }
 }
 

@@ -120,7 +120,9 @@ function decodeBody(body: Uint8Array): Invitation | undefined {
   const host = decodeText(body, at);
   const tunnel = host && decodeText(body, host.end);
   const number = getU16be(body, FIXED.port);
-  const sound = tunnel?.end === body.length && number > 0 && clientIps.length > 0;
+  // A path in the place of a name would have whoever joins write a file there.
+  const named = tunnel !== undefined && NAME.test(tunnel.text);
+  const sound = named && tunnel.end === body.length && number > 0 && clientIps.length > 0;
   if (host === undefined || tunnel === undefined || !sound) return undefined;
   return {
     host: host.text,
@@ -134,6 +136,9 @@ function decodeBody(body: Uint8Array): Invitation | undefined {
     exposed: (flags & FLAGS.exposed) !== 0,
   };
 }
+
+/** What a tunnel may be called in a code. */
+const NAME = /^[A-Za-z0-9._-]+$/;
 
 const FAMILIES = [
   ['ipv4', 4, decodeInnerIpv4],
