@@ -4,6 +4,13 @@ import { World, type Tunnel, type WorldOptions } from './world.ts';
 /** Virtual milliseconds. */
 export const SECOND = 1000;
 
+/** Long enough to be answered by a challenge, from the client's address inside. */
+export const LONG = Uint8Array.from([
+  ...[0x45, 0, 0, 128, 0, 0, 0, 0, 64, 17, 0, 0],
+  ...[172, 28, 0, 1],
+  ...new Uint8Array(112).fill(1),
+]);
+
 /** A world whose tunnels have come up. */
 export function startedWorld(options: Partial<WorldOptions> = {}): World {
   const world = new World({ seed: 1, ...options });

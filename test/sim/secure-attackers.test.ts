@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { samePath } from '../../src/core/addr.ts';
 import { Blocker, Injector, isTheirs, Relay, Replayer } from './adversaries.ts';
-import { isReachable, SECOND, secondsUntilEcho, startedWorld } from './scene.ts';
+import { isReachable, LONG, SECOND, secondsUntilEcho, startedWorld } from './scene.ts';
 import { ip, type Tunnel, type World } from './world.ts';
 
 const SEEDS = Array.from({ length: 10 }, (_unused, index) => index + 1);
@@ -11,7 +11,7 @@ const LEVELS = ['none', 'header', 'full'] as const;
 /** A world whose client says something all the time. */
 function busyWorld(seed: number, integrity: (typeof LEVELS)[number], period = 50): World {
   const world = startedWorld({ seed, session: 'v2', integrity });
-  world.talk(world.tunnel, period);
+  world.talk(world.tunnel, period, LONG);
   world.clockwork.advance(SECOND);
   return world;
 }
@@ -134,7 +134,7 @@ it.each([
     const world = busyWorld(seed, integrity, 10);
     // Packets that are too small to be challenged for wait for the next PING.
     world.clockwork.advance(3 * SECOND + 37 * seed);
-    world.nat.forget();
+    world.nat.move(ip('203.0.113.9'));
     const begin = world.clockwork.now;
     const { tunnel } = world;
     const works = world.clockwork.until(

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { samePath } from '../../src/core/addr.ts';
 import { packetKind } from '../../src/core/handshake/layout.ts';
-import { isReachable, SECOND, secondsUntilEcho, startedWorld } from './scene.ts';
+import { isReachable, LONG, SECOND, secondsUntilEcho, startedWorld } from './scene.ts';
 import { ATTACKER, ip, World, type Tunnel, type WorldOptions } from './world.ts';
 import type { Datagram } from './network.ts';
 
@@ -114,11 +114,14 @@ it('a client that moves by its own will is followed at once', () => {
 it('a NAT that forgets costs a second at most while data flows', () => {
   const world = secureWorld();
   const { tunnel } = world;
-  const stop = world.talk(tunnel, SECOND / 20);
+  const { client } = tunnel;
+  for (let at = 0; at < 3 * SECOND; at += SECOND / 20) {
+    world.clockwork.after(at, () => client.sendData(client.first, LONG));
+  }
   world.clockwork.advance(2 * SECOND);
-  world.nat.forget();
+  world.nat.move(ip('203.0.113.9'));
+  expect(isReachable(world, tunnel)).toBe(false);
   world.clockwork.advance(SECOND);
-  stop();
   expect(isReachable(world, tunnel)).toBe(true);
   expect(tunnel.server.logged.join()).not.toMatch(/sends on packets/);
 });

@@ -12,7 +12,7 @@ import type { SessionCore } from '../../src/core/session/table.ts';
 import type { SessionCrypto } from '../../src/core/session/types.ts';
 import { port, seconds, type Port } from '../../src/core/units.ts';
 import { Clockwork } from './clockwork.ts';
-import { Host, type Move, type SimulatedPeer } from './host.ts';
+import { DATA, Host, type Move, type SimulatedPeer } from './host.ts';
 import { fakeKeys, realKeys, type Keys } from './keys.ts';
 import { behindNat64, Firewall, Nat, nat64Of, Network, type Datagram } from './network.ts';
 import { seededRandom, type Random } from './random.ts';
@@ -209,11 +209,11 @@ export class World {
   }
 
   /** Sends a data packet from the client every `period` milliseconds until told to stop. */
-  talk({ client }: Tunnel, period: number): () => void {
+  talk({ client }: Tunnel, period: number, data = DATA): () => void {
     let stopped = false;
     const say = (): void => {
       if (stopped) return;
-      client.sendData();
+      client.sendData(client.first, data);
       this.clockwork.after(period, say);
     };
     say();
