@@ -5,7 +5,17 @@ import { sealControl } from '../../../src/core/handshake/control.ts';
 import type { KeptSession } from '../../../src/core/session/secure/state.ts';
 import type { SessionEffect, SessionMemory } from '../../../src/core/session/types.ts';
 import { millis } from '../../../src/core/units.ts';
-import { BEGIN, Bench, CLIENT_PROOF, configOf, PATH, SERVER, SERVER_PROOF } from './bench.ts';
+import {
+  BEGIN,
+  Bench,
+  CLIENT_PROOF,
+  configOf,
+  kindsOf,
+  PATH,
+  pathFrom,
+  SERVER,
+  SERVER_PROOF,
+} from './bench.ts';
 import { keptSession } from './kept-session.ts';
 
 const MEMORY: SessionMemory = {
@@ -95,4 +105,20 @@ it('a client that goes on with a session makes a new one when its time has come'
   bench.located(CLIENT_PATH.local.ip);
   const { secure } = bench.state;
   expect(secure.role === 'client' && secure.rekeyAt).toBe(300_000);
+});
+
+it('a peer whose tagged packets were sent on lately is followed elsewhere only once it has answered', () => {
+  const auth = { session: 'v2', integrity: 'full' } as const;
+  const bench = new Bench(configOf('server', { auth, planeIntegrity: ALL }));
+  const kept = keptSession(1, 'full');
+  bench.do({ kind: 'start', memory: MEMORY, adopted: PATH, kept });
+  const { state } = bench;
+  if (state.role !== 'server') throw new Error('no server');
+  const suspect = { path: pathFrom('192.0.2.9', 1), until: millis(10_000) };
+  bench.state = { ...state, secure: { ...state.secure, suspect } };
+  const path = pathFrom('192.0.2.9', 2);
+  expect(kindsOf(bench.do({ kind: 'roamed', path }))).toEqual(['reply', 'reply']);
+  expect(kindsOf(bench.do({ kind: 'roamed', path: pathFrom('192.0.2.9', 3) }))).toEqual([]);
+  bench.pass(11_000);
+  expect(admission(bench.do({ kind: 'roamed', path }))).toMatchObject({ path });
 });

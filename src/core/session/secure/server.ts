@@ -266,10 +266,13 @@ export function roamed(turn: ServerTurn, path: Path): void {
   if (remote === undefined || secure.current === undefined || secure.current.level === 'none')
     return;
   if (samePath(remote.path, path) || isSuspect(turn, path)) return;
+  // Where somebody sends packets on, the next of his places is asked before it is followed.
+  const made = secure.suspect === undefined || isDue(turn, secure.suspect.until);
+  if (!made && secure.move !== undefined) return;
   const from = remote.path;
-  accept(turn, path, {});
+  if (made) accept(turn, path, {});
   const { random } = turn.crypto;
-  const move = { from, to: path, meant: false, made: true, random };
+  const move = { from, to: path, meant: false, made, random };
   follow(turn, beginMove(move, turn.now.monotonic));
 }
 
