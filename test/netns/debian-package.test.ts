@@ -11,7 +11,7 @@ import { PROJECT } from '../vm/rig/project.ts';
 
 /** What builds the program and the package. */
 const SOURCES = [
-  ...['src', 'bpf', 'scripts', 'systemd', 'docs', 'completions', 'packaging', 'LICENSE'],
+  ...['src', 'bpf', 'scripts', 'systemd', 'docs', 'completions', 'packaging', 'ui', 'LICENSE'],
   ...['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'],
 ];
 const EPOCH = '1700000000';
