@@ -90,8 +90,10 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
 
       it('that is small from the start leaves TCP its full segments both ways', async () => {
         await path.takes(smallPath, true);
-        const client = await start('mtu auto');
-        await client.until('sized', (status) => status.mtu === smallMtu, millis(20_000 * slowness));
+        await start('mtu auto');
+        // The server learns it by the client's next request; segments are as large as both ends allow at first.
+        const sized = (status: TunnelStatus): boolean => status.mtu === smallMtu;
+        for (const daemon of daemons) await daemon.until('sized', sized, millis(20_000 * slowness));
         for (const direction of ['up', 'down'] as const) {
           await using transfer = await Transfer.begin(path.lab, innerServer, direction);
           await expect(transfer.carries(PLENTY, SMALL, 15_000 * slowness)).resolves.toBeGreaterThan(
