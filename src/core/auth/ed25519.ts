@@ -34,8 +34,8 @@ import {
   type AuthV1,
 } from './v1.ts';
 
-/** Those of session 1, and of session 2, which the same keys may speak. */
-const SIGNED_LENGTHS: readonly number[] = [
+/** Those of session 1, and of session 2, which is spoken where both sides' keys are there. */
+const BOTH_LENGTHS: readonly number[] = [
   ...new Set([...AUTH_V1_LENGTHS, ...Object.values(PACKET_LENGTH)]),
 ].toSorted((a, b) => a - b);
 
@@ -45,7 +45,7 @@ export function ed25519Scheme(proof: Signed): Scheme {
   const { peerPublicKey } = proof;
   const peerKey = (): Uint8Array | undefined => peerPublicKey && encodePublicKey(peerPublicKey);
   return {
-    authLengths: SIGNED_LENGTHS,
+    authLengths: proof.privateSeed && peerPublicKey !== undefined ? BOTH_LENGTHS : AUTH_V1_LENGTHS,
     extensible: true,
     signedReplies: peerPublicKey !== undefined,
     build({ sign, publicKey, random }, time, { length, pathMtu, registers } = {}) {
