@@ -133,3 +133,11 @@ export function keep<State extends SessionState>(
   };
   turn.effects.push({ kind: 'keep', record });
 }
+
+/** Has the session of now kept; gives it back as it is from then on, undefined where there is none. */
+export function keepAnew<State extends SessionState>(turn: Turn<State>): Agreed | undefined {
+  const { current, former, epoch } = turn.state.secure;
+  const fresh = current && kept(current);
+  if (fresh) keep(turn, fresh, former?.agreed, epoch);
+  return fresh;
+}

@@ -8,7 +8,7 @@ import { currentPath } from '../current-path.ts';
 import { pathReport } from '../path-mtu-search.ts';
 import type { ClientState } from '../state.ts';
 import { isDue, type Turn } from '../turn.ts';
-import { keep, kept, mustKeep, refusesFirst, say, secureOf } from './agreed.ts';
+import { keepAnew, mustKeep, refusesFirst, say, secureOf } from './agreed.ts';
 import type { SecureCrypto } from './crypto.ts';
 import { INIT_EVERY, PINGS_MAX, UNANSWERED_MAX, UNHEARD_MAX, VERSION_LOWEST } from './limits.ts';
 import type { Agreed, ClientSecure } from './state.ts';
@@ -127,9 +127,6 @@ export function noteMoved(turn: ClientTurn): void {
 
 /** Has kept what a later run needs to go on. */
 export function keepNow(turn: ClientTurn): void {
-  const { current, former, epoch } = turn.state.secure;
-  if (current === undefined) return;
-  const fresh = kept(current);
-  change(turn, { current: fresh });
-  keep(turn, fresh, former?.agreed, epoch);
+  const current = keepAnew(turn);
+  if (current) change(turn, { current });
 }

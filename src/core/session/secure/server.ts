@@ -23,7 +23,6 @@ import { accept, noteRequest } from '../server-welcome.ts';
 import { hear, pointAgain, type ServerTurn } from '../server-remote.ts';
 import { after, isDue, refuse, tell, type PacketEvent } from '../turn.ts';
 import {
-  keep,
   kept,
   listen,
   messageOf,
@@ -32,6 +31,7 @@ import {
   say,
   secureOf,
   stronger,
+  keepAnew,
 } from './agreed.ts';
 import type { SecureCrypto } from './crypto.ts';
 import { FORMER_LIFE, OFFER_LIFE, REKEY_AFTER, STRAY_GAP, SUSPECT_LIFE } from './limits.ts';
@@ -373,11 +373,8 @@ function send(turn: ServerTurn, path: Path, payload: Uint8Array): void {
 }
 
 function keepNow(turn: ServerTurn): void {
-  const { current, former, epoch } = turn.state.secure;
-  if (current === undefined) return;
-  const fresh = kept(current);
-  change(turn, { current: fresh });
-  keep(turn, fresh, former?.agreed, epoch);
+  const current = keepAnew(turn);
+  if (current) change(turn, { current });
 }
 
 /** When session 2 wants to be looked at again. */
