@@ -1,7 +1,7 @@
 /*
  * The page of a real tunnel, in Debian's browser. The drawing is at the head of src/adapters/lab/topology.ts.
  */
-import { chmodSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Page } from 'playwright-core';
 import { afterEach, expect, test } from 'vitest';
 import { runChecked } from '../../src/adapters/lab/process.ts';
@@ -9,17 +9,9 @@ import { browserIn } from '../rig/browser.ts';
 import { changed, DESCRIBED } from '../rig/daemon.ts';
 import { labScene } from '../rig/lab-scene.ts';
 import { patience } from '../rig/patience.ts';
-import { startUi, UI_AT, UI_GROUP } from '../rig/ui-server.ts';
+import { SECRETS, serveUi, UI_AT } from '../rig/ui-server.ts';
 
-const SERVER = changed(
-  DESCRIBED.server,
-  ...['dataplane tun', `status-group ${UI_GROUP}`, '-auth-remote-pubkey-b64'],
-  'peer laptop',
-  `auth-remote-pubkey-b64 ${DESCRIBED.server[5].split(' ')[1]}`,
-  'tunl-peer-ip 172.28.0.1',
-);
 const CLIENT = changed(DESCRIBED.client, 'dataplane tun', 'keepalive 1');
-const SECRETS = /topsecret|RuBZkT23na2Q4QH1xfmZCfRgSgPt5s362UPAFbecTso/;
 
 const scene = labScene();
 const closing: (() => Promise<unknown>)[] = [];
@@ -27,17 +19,6 @@ const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
-
-async function serve() {
-  const { lab, hosts } = scene;
-  // Of the folder, where configs are, only what is below it is for others.
-  chmodSync(hosts.folder, 0o711);
-  const s = await scene.start(lab.server, SERVER);
-  await s.ready();
-  const ui = await startUi(hosts, lab.server);
-  closing.push(() => ui.program.stop());
-  return { s, ui };
-}
 
 async function openPage(link: string, options: object = {}): Promise<Page> {
   const { browser, close } = await browserIn(scene.lab.server);
@@ -57,7 +38,7 @@ async function openPage(link: string, options: object = {}): Promise<Page> {
 
 test('the page shows a peer that comes, and what happens', async () => {
   const { lab } = scene;
-  const { s, ui } = await serve();
+  const { s, ui } = await serveUi(scene, closing);
   const page = await openPage(ui.link(), { viewport: { width: 1280, height: 900 } });
   await page.locator('#peers b', { hasText: 'laptop' }).waitFor();
   expect(page.url()).toBe(`http://${UI_AT}/`);
@@ -88,7 +69,7 @@ test('the page shows a peer that comes, and what happens', async () => {
 });
 
 test('on a phone nothing is wider than it, and where it is dark the page is', async () => {
-  const { ui } = await serve();
+  const { ui } = await serveUi(scene, closing);
   const page = await openPage(ui.link(), {
     viewport: { width: 360, height: 740 },
     colorScheme: 'dark',

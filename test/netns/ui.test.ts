@@ -1,22 +1,11 @@
 /*
  * Who gets the page of `ipipou ui`, and who does not. The drawing is at the head of src/adapters/lab/topology.ts.
  */
-import { chmodSync } from 'node:fs';
 import { afterEach, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { runChecked } from '../../src/adapters/lab/process.ts';
-import { changed, DESCRIBED } from '../rig/daemon.ts';
 import { labScene } from '../rig/lab-scene.ts';
-import { startUi, UI_AT, UI_GROUP } from '../rig/ui-server.ts';
-
-const SERVER = changed(
-  DESCRIBED.server,
-  ...['dataplane tun', `status-group ${UI_GROUP}`, '-auth-remote-pubkey-b64'],
-  'peer laptop',
-  `auth-remote-pubkey-b64 ${DESCRIBED.server[5].split(' ')[1]}`,
-  'tunl-peer-ip 172.28.0.1',
-);
-const SECRETS = /topsecret|RuBZkT23na2Q4QH1xfmZCfRgSgPt5s362UPAFbecTso/;
+import { SECRETS, serveUi, UI_AT } from '../rig/ui-server.ts';
 
 const scene = labScene();
 const closing: (() => Promise<unknown>)[] = [];
@@ -25,19 +14,8 @@ afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
 
-async function serve() {
-  const { lab, hosts } = scene;
-  // Of the folder, where configs are, only what is below it is for others.
-  chmodSync(hosts.folder, 0o711);
-  const s = await scene.start(lab.server, SERVER);
-  await s.ready();
-  const ui = await startUi(hosts, lab.server);
-  closing.push(() => ui.program.stop());
-  return ui;
-}
-
 test('others are refused: by another name, without the cookie, with a used link, or that want changes', async () => {
-  const ui = await serve();
+  const { ui } = await serveUi(scene, closing);
   const link = ui.link();
   const ask = async (path: string, ...options: readonly string[]) => {
     const args = ['curl', '-s', '-i', ...options, `http://${UI_AT}${path}`];

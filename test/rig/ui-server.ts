@@ -1,6 +1,8 @@
+import { chmodSync } from 'node:fs';
 import process from 'node:process';
 import type { Program } from '../../src/adapters/lab/process.ts';
-import { IPIPOU, type Hosts } from './daemon.ts';
+import { changed, DESCRIBED, IPIPOU, type Hosts } from './daemon.ts';
+import type { LabScene } from './lab-scene.ts';
 
 export const UI_PORT = 9587;
 export const UI_AT = `127.0.0.1:${UI_PORT}`;
@@ -29,4 +31,27 @@ export async function startUi(
         .match(/http:\S+\?token=\S+/g)
         ?.at(-1) ?? '',
   };
+}
+
+/** What none of it may show. */
+export const SECRETS = /topsecret|RuBZkT23na2Q4QH1xfmZCfRgSgPt5s362UPAFbecTso/;
+
+const SERVER = changed(
+  DESCRIBED.server,
+  ...['dataplane tun', `status-group ${UI_GROUP}`, '-auth-remote-pubkey-b64'],
+  'peer laptop',
+  `auth-remote-pubkey-b64 ${DESCRIBED.server[5].split(' ')[1]}`,
+  'tunl-peer-ip 172.28.0.1',
+);
+
+/** A server with the page beside it; what ends the page goes to `closing`. */
+export async function serveUi(scene: LabScene, closing: (() => Promise<unknown>)[]) {
+  const { lab, hosts } = scene;
+  // Of the folder, where configs are, only what is below it is for others.
+  chmodSync(hosts.folder, 0o711);
+  const s = await scene.start(lab.server, SERVER);
+  await s.ready();
+  const ui = await startUi(hosts, lab.server);
+  closing.push(() => ui.program.stop());
+  return { s, ui };
 }
