@@ -1,14 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
 /*
- * The timeouts only end what hangs, on machines that are as busy as may be; how long a test waits for
- * something is told where it waits (test/rig/patience.ts), and whole suites have a watchdog.
+ * The timeouts (those of tests of the kernel are set in leak-guard.ts) only end what hangs, on machines that are as
+ * busy as may be; how long a test waits for something is told where it waits (test/rig/patience.ts), and whole
+ * suites have a watchdog.
  */
 const kernel = {
   setupFiles: ['test/rig/leak-guard.ts'],
   fileParallelism: false,
-  testTimeout: 240_000,
-  hookTimeout: 240_000,
 };
 
 export default defineConfig({

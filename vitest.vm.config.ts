@@ -10,7 +10,5 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 1,
     isolate: false,
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
   },
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { loadavg, release } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -10,7 +11,7 @@ import {
   type InnerIp,
   type OuterIp,
 } from '../src/core/addr.ts';
-import type { TagLevel } from '../src/core/tag/types.ts';
+import { TAG_KEY_LENGTH, type TagLevel } from '../src/core/tag/types.ts';
 import { detachFilter } from '../src/adapters/planes/bpf/bpf-calls.ts';
 import { port } from '../src/core/units.ts';
 import { overheadOf } from '../src/core/wire/overhead.ts';
@@ -44,7 +45,8 @@ import { PairSessions, readyForTags } from '../test/rig/tag-load.ts';
  * by itself.
  *
  * With `--integrity` there are besides, in the scenarios without crowds, the tunnel whose packets are cut up as those
- * with tags are, but have none (`cut`), and the tunnel at that level: what is paid for cutting, and for the tag.
+ * with tags are, but have none (`cut`), and the tunnel at that level: what is paid for cutting, and for the tag. In
+ * those of peers all have tags of the (first) level, and keys of their own.
  *
  * usage: node .cache/bench/bench/bpf-path.js [--rounds N] [--seconds S] [--scenarios LIST] [--checksum]
  *          [--outside ipv4|ipv6] [--inside ipv4|ipv6] [--integrity header|full|header,full]
@@ -150,6 +152,7 @@ async function contestants(
     for (const count of crowds ? PEER_COUNTS : [1]) {
       const pair = await openPair(count, SCENARIOS[name].frames);
       pairs.push(pair);
+      if (crowds && LEVELS[0]) await prove(pair, LEVELS[0], middleOf(count));
       if (crowds) list.push({ name: `${count} peers`, pair, target: INNER[1] });
       else {
         list.push({ name: 'bare', pair, target: OUTER[1] });
@@ -175,13 +178,13 @@ const NO_CHECKSUM = { ipv4: 'noudpcsum', ipv6: 'udp6zerocsumtx udp6zerocsumrx' }
 async function openPair(peers: number, frames: boolean): Promise<BpfPair> {
   const config = { udpChecksum: options.checksum, udpChecksum6: options.checksum };
   const pair = await BpfPair.open({
-    ...{ maxPeers: peers, config, outerIps: OUTER },
+    ...{ maxPeers: peers, config, outerIps: OUTER, tagRoom: 2 * peers + 16 },
     inside: INSIDE === 'ipv4' ? ['ipv4'] : ['ipv4', 'ipv6'],
   });
   for (const side of [0, 1] as const) {
     const other = side === 0 ? 1 : 0;
     if (frames) await pair.sure(side, ...'ethtool -K v0 tso off gso off gro on'.split(' '));
-    if (peers > 1) fill(side === 0 ? pair.a : pair.b, side, peers);
+    if (peers > 1) pair.hosts[side] = fill(side === 0 ? pair.a : pair.b, side, peers);
     else {
       await ipBatch(pair.namespaces[side], [
         `link add vx type vxlan id 1 local ${OUTER[side]} remote ${OUTER[other]} dstport 4789 dev v0 ${NO_CHECKSUM[OUTSIDE]}`,
@@ -197,9 +200,9 @@ async function openPair(peers: number, frames: boolean): Promise<BpfPair> {
 }
 
 /** Has all packets pass to the far end, in single ones, and carry tags where that is asked for. */
-async function prove(pair: BpfPair, how: 'cut' | TagLevel): Promise<void> {
+async function prove(pair: BpfPair, how: 'cut' | TagLevel, index = 0): Promise<void> {
   await readyForTags(pair, 1500 - overheadOf(OUTSIDE));
-  if (how !== 'cut') new PairSessions(pair, how).next();
+  if (how !== 'cut') new PairSessions(pair, how, index).next();
   // Without the program on its egress the tunnel device passes all to the far end.
   else
     for (const { namespace, hooks } of [pair.a, pair.b]) {
@@ -208,10 +211,23 @@ async function prove(pair: BpfPair, how: 'cut' | TagLevel): Promise<void> {
     }
 }
 
-/** Other peers around the one that is measured, whose place is in the middle. */
-function fill(host: BpfHost, side: 0 | 1, count: number): void {
+/** Where the peer is that is measured. */
+function middleOf(count: number): number {
+  return Math.floor(count / 2);
+}
+
+/** Keys of that level for a peer that nobody is; what leads to them. Indexes of their own, beyond those of sessions. */
+function tagsOut({ programs }: BpfHost, index: number): number | undefined {
+  const [level] = LEVELS;
+  if (!level) return undefined;
+  const key = { index: 0x80_0000 + index, key: randomBytes(TAG_KEY_LENGTH) };
+  return programs.tags.prepare(index, undefined, { level, send: key, receive: [key] }).number;
+}
+
+/** Other peers around the one that is measured, whose place is in the middle; what the host has become. */
+function fill(host: BpfHost, side: 0 | 1, count: number): BpfHost {
   const { programs, outer } = host;
-  const middle = Math.floor(count / 2);
+  const middle = middleOf(count);
   const remote = OUTER[side === 0 ? 1 : 0];
   const innerMtu = 1500 - overheadOf(OUTSIDE);
   const common = { localIp: OUTER[side], innerMtu, outerDevice: outer };
@@ -236,6 +252,7 @@ function fill(host: BpfHost, side: 0 | 1, count: number): void {
         remotePort: port(1024 + (index % 60_000)),
         anySource: false,
         innerIp: INSIDE === 'ipv4' ? innerAt(index) : undefined,
+        tagsOut: tagsOut(host, index),
       },
     ]),
   );
@@ -246,7 +263,9 @@ function fill(host: BpfHost, side: 0 | 1, count: number): void {
   programs.admit(middle, peer);
   programs.setHost(own, middle);
   const hosts = { hasHosts: INSIDE === 'ipv4', hasHosts6: INSIDE === 'ipv6' };
-  programs.configure({ ...host.config, ...hosts, defaultPeer: undefined });
+  const config = { ...host.config, ...hosts, defaultPeer: undefined };
+  programs.configure(config);
+  return { ...host, config };
 }
 
 type Run = { readonly rate: number; readonly amount: number };

@@ -1,5 +1,4 @@
 import { writeFile } from 'node:fs/promises';
-import process from 'node:process';
 import type { Program } from '../src/adapters/lab/process.ts';
 import { SERVER_ADDRESS, type Topology } from '../src/adapters/lab/topology.ts';
 
@@ -78,11 +77,11 @@ async function openSsh({ lab, folder, sure }: Scene): Promise<readonly Program[]
 
 /** As the recipes have it: the destination changed on the server; marks, a rule and a table at home. */
 async function openWireguard({ lab, folder, sure }: Scene): Promise<readonly Program[]> {
-  // wireguard-go keeps its sockets in one folder for all namespaces: names must differ.
-  const number = String(process.pid % 100_000);
+  // wireguard-go keeps its sockets in one folder for all namespaces, and takes them away when it has ended: names must differ.
+  const turn = folder.slice(-6);
   const ends = [
-    { namespace: lab.server, device: `wgs${number}`, ip: '10.77.0.1' },
-    { namespace: lab.client(), device: `wgc${number}`, ip: '10.77.0.2' },
+    { namespace: lab.server, device: `wgs${turn}`, ip: '10.77.0.1' },
+    { namespace: lab.client(), device: `wgc${turn}`, ip: '10.77.0.2' },
   ] as const;
   const programs: Program[] = [];
   const publicKeys: string[] = [];

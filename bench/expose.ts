@@ -5,6 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Program } from '../src/adapters/lab/process.ts';
 import { SERVER_ADDRESS, up, type Topology } from '../src/adapters/lab/topology.ts';
+import { replaceMarked } from '../src/bench/document.ts';
+import { median } from '../src/bench/statistics.ts';
 import { millis } from '../src/core/units.ts';
 import { changed, DESCRIBED, Hosts } from '../test/rig/daemon.ts';
 import { WAYS, type Scene } from './expose-ways.ts';
@@ -20,11 +22,19 @@ import { WAYS, type Scene } from './expose-ways.ts';
  *   CPU          of the programs of this way, at both ends, ms a second of the stream; what the kernel does is not in it
  *   address      whether nginx has the visitor's address in its log
  *
- * usage: node .cache/bench/bench/expose.js [--seconds S] [--only NAME]
+ * Rounds of all ways, one after the other, and medians: some minutes. With --docs the table goes into docs/BENCHMARKS.md.
+ * Wants a machine with nothing else to do, and Debian's nginx, haproxy, socat, wireguard-go and openssh-server.
+ *
+ * usage: npm run bench:expose [-- [--seconds S] [--rounds N] [--only NAME] [--docs]]
  */
 
 const { values: options } = parseArgs({
-  options: { seconds: { type: 'string', default: '3' }, only: { type: 'string' } },
+  options: {
+    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string' },
+    docs: { type: 'boolean', default: false },
+  },
 });
 
 const VISITOR = '203.0.113.80';
@@ -33,26 +43,60 @@ const VISITS = path.resolve(
   'expose-visitor.mjs',
 );
 
+const DOCUMENT = path.resolve(
+  import.meta.dirname.replace('/.cache/bench/', '/'),
+  '../docs/BENCHMARKS.md',
+);
+
+type Row = Readonly<Record<'rate' | 'perSecond' | 'latency' | 'cpu', number>> & {
+  readonly kept: boolean;
+};
+
 async function main(): Promise<void> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'ipipou-bench-expose-'));
-  await chmod(folder, 0o755);
+  const whole = await mkdtemp(path.join(tmpdir(), 'ipipou-bench-expose-'));
+  await chmod(whole, 0o755);
   const load = loadavg()[0]?.toFixed(1);
-  console.log(
-    `kernel ${release()}, ${cpus().length} processors, ${options.seconds} s each, load ${load}\n`,
-  );
-  console.log('| | Gbit/s | connections/s | latency, ms | CPU, ms/s | address kept |');
-  console.log('| --- | --- | --- | --- | --- | --- |');
+  const { seconds, rounds, only } = options;
+  const facts = `Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}, ${rounds} rounds of ${seconds} s, medians; load ${load} at the beginning; ${new Date().toISOString().slice(0, 10)}.`;
+  console.log(`${facts}\n`);
+  const rows = new Map<string, Row[]>();
   try {
-    for (const [name, way] of Object.entries(WAYS)) {
-      if (options.only !== undefined && options.only !== name) continue;
-      console.log(`| ${name} | ${await measure(folder, way)} |`);
+    for (let round = 0; round < Number(rounds); round += 1) {
+      for (const [name, way] of Object.entries(WAYS)) {
+        if (only !== undefined && only !== name) continue;
+        // A folder for each turn, by whose last letters it is known: keys are made, and logs begin, anew.
+        const folder = await mkdtemp(path.join(whole, 'turn-'));
+        await chmod(folder, 0o755);
+        const row = await measure(folder, way);
+        rows.set(name, [...(rows.get(name) ?? []), row]);
+        console.error(name, row);
+      }
     }
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(whole, { recursive: true, force: true });
   }
+  const table = tableOf(rows);
+  console.log(table);
+  if (!options.docs) return;
+  const text = await readFile(DOCUMENT, 'utf8');
+  await writeFile(DOCUMENT, replaceMarked(text, 'bench expose', `${table}\n\n${facts}`));
 }
 
-async function measure(folder: string, way: (typeof WAYS)[string]): Promise<string> {
+function tableOf(rows: ReadonlyMap<string, readonly Row[]>): string {
+  const lines = [...rows].map(([name, list]) => {
+    const of = (key: 'rate' | 'perSecond' | 'latency' | 'cpu', digits: number): string =>
+      median(list.map((row) => row[key])).toFixed(digits);
+    const kept = list.every((row) => row.kept) ? 'yes' : 'no';
+    return `| ${name} | ${of('rate', 2)} | ${of('perSecond', 0)} | ${of('latency', 2)} | ${of('cpu', 0)} | ${kept} |`;
+  });
+  return [
+    '| | Gbit/s | connections/s | latency, ms | CPU, ms/s | address kept |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...lines,
+  ].join('\n');
+}
+
+async function measure(folder: string, way: (typeof WAYS)[string]): Promise<Row> {
   await using lab = await up({ clients: 1 });
   await using hosts = await Hosts.in(lab);
   await sure(lab, lab.router, 'ip', 'addr', 'add', `${VISITOR}/24`, 'dev', 'wan');
@@ -80,18 +124,14 @@ async function measure(folder: string, way: (typeof WAYS)[string]): Promise<stri
     const { stdout } = await lab.exec(lab.router, [...argv, String(concurrency)]);
     return JSON.parse(stdout) as { perSecond: number; median: number };
   };
-  const { median } = await visits(1);
+  const { median: latency } = await visits(1);
   const { perSecond } = await visits(32);
   const before = await processorTime(programs);
   const rate = await stream(lab);
   const cpu = ((await processorTime(programs)) - before) / Number(options.seconds);
   const log = await readFile(`${folder}/access.log`, 'utf8');
   const kept = log.trim().split('\n').at(-1) === VISITOR;
-  await rm(`${folder}/access.log`, { force: true });
-  return [
-    ...[rate.toFixed(2), perSecond.toFixed(0), median.toFixed(2), cpu.toFixed(0)],
-    kept ? 'yes' : 'no',
-  ].join(' | ');
+  return { rate, perSecond, latency, cpu, kept };
 }
 
 async function sure(lab: Topology, namespace: string, ...argv: readonly string[]): Promise<string> {

@@ -4,12 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { up, SERVER_ADDRESS, type Topology } from '../src/adapters/lab/topology.ts';
 import { generateKeyPair } from '../src/adapters/crypto.ts';
 import { formatBase64 } from '../src/core/base64.ts';
-import { millis, port } from '../src/core/units.ts';
 import { Hosts, type Daemon } from '../test/rig/daemon.ts';
-import { floodCommand, floodSent } from '../test/rig/flood.ts';
+import { ELSEWHERE, median, tcpRate, underFlood } from './under-flood.ts';
 
 /*
- * What a flood of SYNs from forged addresses at an exposed service does to other peers. A lab
+ * What a flood of SYNs, or of UDP, from forged addresses at an exposed service does to other peers. A lab
  * (src/adapters/lab/topology.ts) with a server and two clients: `data`, which has a TCP stream to the server by
  * the tunnel, and `home`, where a service listens that the server exposes.
  *
@@ -23,12 +22,13 @@ import { floodCommand, floodSent } from '../test/rig/flood.ts';
  * For each, in turn: Gbit/s of the stream, its ratio to the same round's `quiet` and `elsewhere`, and the entries of the
  * server's conntrack table afterwards. Medians. Wants a machine with nothing else to do.
  *
- * usage: node .cache/bench/bench/exposed-flood.js [--plane bpf] [--rounds N] [--seconds S] [--rate PPS]
+ * usage: node .cache/bench/bench/exposed-flood.js [--plane bpf] [--packets datagrams] [--rounds N] [--seconds S] [--rate PPS]
  */
 
 const { values: options } = parseArgs({
   options: {
     plane: { type: 'string', default: 'bpf' },
+    packets: { type: 'string', default: 'syns' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
     rate: { type: 'string', default: '50000' },
@@ -36,6 +36,8 @@ const { values: options } = parseArgs({
 });
 
 const [serverKey, dataKey, homeKey] = [generateKeyPair(), generateKeyPair(), generateKeyPair()];
+const packets = options.packets === 'datagrams' ? 'datagrams' : 'syns';
+const EXPOSED = `expose ${['tcp', 'udp'].map((name) => `${name}/443, ${name}/444 rate none`).join(', ')}`;
 const COMMON = [`dataplane ${options.plane}`, 'auth-secret topsecret', 'verb 1'];
 const SERVER = [
   'server',
@@ -46,12 +48,10 @@ const SERVER = [
   ...COMMON,
   ...['peer data', 'tunl-peer-ip 172.28.0.1'],
   `auth-remote-pubkey-b64 ${formatBase64(dataKey.publicKey)}`,
-  ...['peer home', 'tunl-peer-ip 172.28.0.2', 'expose tcp/443, tcp/444 rate none'],
+  ...['peer home', 'tunl-peer-ip 172.28.0.2', EXPOSED],
   `auth-remote-pubkey-b64 ${formatBase64(homeKey.publicKey)}`,
 ];
 
-/** Nobody's: the kernel drops what is sent to it after a glance. */
-const ELSEWHERE = '02:00:00:00:00:99';
 const CASES: Readonly<Record<string, { readonly mac?: string; readonly to: number } | undefined>> =
   {
     quiet: undefined,
@@ -66,7 +66,7 @@ type Row = Readonly<Record<'rate' | 'toQuiet' | 'toElsewhere' | 'pps' | 'entries
 async function main(): Promise<void> {
   const { plane, rounds, seconds, rate } = options;
   console.log(
-    `kernel ${release()}, plane ${plane}, ${rate} SYNs/s, ${rounds} rounds of ${seconds} s, load ${loadavg()[0]}`,
+    `kernel ${release()}, plane ${plane}, ${rate} ${packets}/s, ${rounds} rounds of ${seconds} s, load ${loadavg()[0]}`,
   );
   await using lab = await up({ clients: 2 });
   await using hosts = await Hosts.in(lab);
@@ -83,7 +83,10 @@ async function main(): Promise<void> {
     lines.push(`auth-remote-pubkey-b64 ${formatBase64(serverKey.publicKey)}`);
     clients.push(await hosts.start(lab.client(index), lines));
   }
-  const serve = `for (const port of [443, 444]) require('node:net').createServer().listen(port)`;
+  const serve = `for (const port of [443, 444]) {
+    require('node:net').createServer().listen(port);
+    require('node:dgram').createSocket('udp4').bind(port);
+  }`;
   lab.spawn(lab.client(1), [process.execPath, '-e', serve]);
   for (const client of clients) await client.established();
   await delay(1000);
@@ -100,7 +103,7 @@ async function main(): Promise<void> {
       rows.set(name, list);
     }
   }
-  console.log('\n| | Gbit/s | to quiet | to elsewhere | SYNs/s | conntrack |');
+  console.log('\n| | Gbit/s | to quiet | to elsewhere | packets/s | conntrack |');
   console.log('| --- | --- | --- | --- | --- | --- |');
   for (const [name, list] of rows) {
     const of = (key: keyof Row, digits: number): string =>
@@ -117,57 +120,28 @@ async function measure(
   change: (typeof CASES)[string],
 ): Promise<Pick<Row, 'rate' | 'pps' | 'entries'>> {
   await lab.exec(lab.server, ['conntrack', '-F']);
-  if (change === undefined) return { rate: await tcp(lab), pps: 0, entries: await entries(lab) };
-  const { stdout } = await lab.exec(lab.server, ['cat', '/sys/class/net/eth0/address']);
-  const flood = lab.spawn(
-    lab.router,
-    floodCommand({
-      ...{ device: 'wan', mac: change.mac ?? stdout.trim(), packets: 'syns', count: 0 },
-      ...{ sources: 65_536, to: { ip: SERVER_ADDRESS, port: port(change.to) } },
+  if (change === undefined)
+    return {
+      rate: await tcpRate(lab, Number(options.seconds)),
+      pps: 0,
+      entries: await entries(lab),
+    };
+  const { result, perSecond } = await underFlood(
+    lab,
+    {
+      packets,
       rate: Number(options.rate),
-    }),
+      toPort: change.to,
+      ...(change.mac !== undefined && { mac: change.mac }),
+    },
+    () => tcpRate(lab, Number(options.seconds)),
   );
-  try {
-    await flood.waitFor(/flooding/);
-    const from = performance.now();
-    await delay(500);
-    const rate = await tcp(lab);
-    const sent = await floodSent(flood, true);
-    const pps = (sent * 1000) / (performance.now() - from);
-    return { rate, pps, entries: await entries(lab) };
-  } finally {
-    await flood[Symbol.asyncDispose]();
-  }
+  return { rate: result, pps: perSecond, entries: await entries(lab) };
 }
 
 async function entries(lab: Topology): Promise<number> {
   const path = '/proc/sys/net/netfilter/nf_conntrack_count';
   return Number((await lab.exec(lab.server, ['cat', path])).stdout);
-}
-
-/** Gbit/s of one TCP stream from `data` to the server. */
-async function tcp(lab: Topology): Promise<number> {
-  const listener = lab.spawn(lab.server, [
-    'iperf3',
-    '-s',
-    '-1',
-    '-B',
-    '172.28.0.0',
-    '--forceflush',
-  ]);
-  await listener.waitFor(/listening/);
-  const argv = ['iperf3', '-J', '-t', options.seconds, '-c', '172.28.0.0'];
-  const done = await lab.exec(lab.client(0), argv, { timeout: millis(60_000) });
-  await listener.end(millis(5000)).catch(() => undefined);
-  const report = JSON.parse(done.stdout) as {
-    end?: { sum_received?: { bits_per_second: number } };
-  };
-  return (report.end?.sum_received?.bits_per_second ?? 0) / 1e9;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 await main();

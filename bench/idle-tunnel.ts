@@ -43,7 +43,7 @@ export const NO_MEMORY: MemoryStore = {
 /** A plane that carries nothing, and knows that nothing came. */
 export class IdlePlane implements DataPlane {
   readonly name = 'tun';
-  readonly capabilities = { maxPeers: undefined, integrity: ['none'] } as const;
+  readonly capabilities = { maxPeers: undefined, integrity: ['none'], counting: 'exact' } as const;
   readonly adopted = new Map<never, never>();
   admitted = 0;
   sent = 0;

@@ -70,6 +70,15 @@
 /* The first message of session 2, and where in it its mac1 is. */
 #define IPIPOU_INIT_LENGTH 200
 #define IPIPOU_MAC1_AT 168
+/* What ends a handshake, and all that is said in a session. */
+#define IPIPOU_CONTROL_LENGTH 96
+
+/* Key of the map `sources`, `about`: where first messages went up from, and with a cookie. */
+#define IPIPOU_ABOUT_ASKED 0xffffffff
+#define IPIPOU_ABOUT_PROVED 0xfffffffe
+
+/* Entries of the map `places`. */
+#define IPIPOU_COOKIE_PLACES 16384
 
 /* skb->tc_index of what a program on a device lets go up to the socket. */
 #define IPIPOU_PASSED 26993
@@ -104,8 +113,9 @@
 #define IPIPOU_REASON_STRANGER_TAG 23    /* in: tagged, from elsewhere, when many such were wrong */
 #define IPIPOU_REASON_MAC1 24            /* in: a first message of session 2 that is not meant for us */
 #define IPIPOU_REASON_EXHAUSTED 25       /* out: no counter is left under the key */
-#define IPIPOU_REASON_PASSED_UP 26       /* no refusal: went up to the socket */
-#define IPIPOU_REASONS 27
+#define IPIPOU_REASON_COOKIE 26          /* in: a first message of session 2, answered by a cookie */
+#define IPIPOU_REASON_PASSED_UP 27       /* no refusal: went up to the socket */
+#define IPIPOU_REASONS 28
 
 /*
  * A token bucket in one number: the time at which it will be full again. A packet costs `interval`
@@ -141,7 +151,15 @@ struct ipipou_config {
 	struct ipipou_rate rate_aside;           /* what reaches the socket by no device of ours */
 	struct ipipou_rate rate_init;            /* first messages of session 2 whose mac1 is right */
 	struct ipipou_rate rate_tag;             /* wrong tags from elsewhere than admitted paths */
+	struct ipipou_rate rate_proved;          /* first messages that have a cookie, of all */
+	struct ipipou_rate rate_proved_source;   /* and of one source */
+	struct ipipou_rate rate_asked;           /* what ends a handshake, from where a first message went up */
+	struct ipipou_rate rate_cookie;          /* cookies, to all */
+	struct ipipou_rate rate_cookie_source;   /* and to sources that share a place */
 	__u64 mac1_key[2];
+	__u64 cookie_key[4];                     /* what hides a cookie, and what seals it */
+	__u64 cookie_secret[2];                  /* what a cookie is made of */
+	__u64 cookie_epoch;                      /* CLOCK_MONOTONIC where its periods begin, nanoseconds */
 	__u8 auth_lengths[IPIPOU_AUTH_BYTES];    /* bit n: payloads of n bytes may be authentication */
 };
 
@@ -272,7 +290,7 @@ struct ipipou_prefix6 {
 	struct ipipou_ip6 ip;
 };
 
-/* Key of the map `sources`: LRU hash. `about`: 0, or the peer that requests name and one. */
+/* Key of the map `sources`: LRU hash. `about`: 0, the peer that requests name and one, or IPIPOU_ABOUT_…. */
 struct ipipou_source {
 	__be32 ip;
 	__u32 about;
@@ -290,7 +308,7 @@ struct ipipou_net6 {
 	__be32 word[2];
 };
 
-/* Value of the maps `sources` and `formers` (LRU hash by source address), and of those of IPv6. */
+/* Value of the map `places` (array), of the maps `sources` and `formers` (LRU hash by source address), and of those of IPv6. */
 struct ipipou_bucket {
 	__u64 full_at;
 };
@@ -312,6 +330,8 @@ struct ipipou_common {
 	__u64 bucket_aside;
 	__u64 bucket_init;
 	__u64 bucket_tag;
+	__u64 bucket_proved;
+	__u64 bucket_cookie;
 	__u64 here;
 	__u64 here6[2]; /* of IPv6 */
 	__u64 here6_seal; /* by which two that were written at once are told from one */

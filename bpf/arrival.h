@@ -9,18 +9,20 @@
 
 /* What looks tagged, from an admitted path. */
 static __always_inline int tagged_from_peer(struct __sk_buff *skb, struct ipipou_config *config,
-					    __u32 index, struct ipipou_counters *counters,
+					    __u32 index, struct ipipou_peer *peer,
+					    struct ipipou_counters *counters,
 					    const struct inbound *in, const __u32 link)
 {
-	__u32 zero = 0;
+	struct sealed sealed = { .at = link + in->headers, .length = in->length, .index = index };
 	struct ipipou_common *common;
+	__u32 zero = 0;
 	int fate;
 
 	if (skb->gso_size)
 		counters->last_train = bpf_ktime_get_coarse_ns();
 	if (skb->gso_size || follows_a_train(counters))
 		return take_apart(skb, config, link);
-	fate = tagged(skb, config, index, link + in->headers, in->length);
+	fate = read_tag(skb, in, &sealed) ? tagged(skb, config, peer, counters, &sealed) : TAG_UNKNOWN;
 	if (fate < TAG_UNKNOWN)
 		return fate;
 	if (fate >= TAG_REFUSED)
@@ -37,8 +39,14 @@ static __always_inline int tagged_from_peer(struct __sk_buff *skb, struct ipipou
 
 /* What looks tagged, from elsewhere: what tc is to do, or that the stray is to be judged as others are. */
 static __always_inline int tagged_from_elsewhere(struct __sk_buff *skb, struct ipipou_config *config,
-						 struct stray *stray, const __u32 link)
+						 const struct inbound *in, struct stray *stray,
+						 const __u32 link)
 {
+	struct sealed sealed = {
+		.at = stray->payload_at,
+		.length = stray->length,
+		.index = IPIPOU_NO_PEER,
+	};
 	int fate;
 
 	stray->looks_like_data = 1;
@@ -46,7 +54,7 @@ static __always_inline int tagged_from_elsewhere(struct __sk_buff *skb, struct i
 		return TAG_UNKNOWN;
 	if (skb->gso_size)
 		return is_of_session(skb, stray->payload_at) ? take_apart(skb, config, link) : TAG_UNKNOWN;
-	fate = tagged(skb, config, IPIPOU_NO_PEER, stray->payload_at, stray->length);
+	fate = read_tag(skb, in, &sealed) ? tagged(skb, config, 0, 0, &sealed) : TAG_UNKNOWN;
 	if (fate >= TAG_REFUSED)
 		stray->refused = fate - TAG_REFUSED + 1;
 	return fate;
@@ -60,7 +68,7 @@ static __always_inline int from_peer(struct __sk_buff *skb, struct ipipou_config
 	__u32 total;
 
 	if (looks_tagged(config, in))
-		return tagged_from_peer(skb, config, index, counters, in, link);
+		return tagged_from_peer(skb, config, index, peer, counters, in, link);
 	total = packet_length(config, in);
 	if (is_train(skb, in, total)) {
 		counters->last_train = bpf_ktime_get_coarse_ns();
@@ -100,13 +108,14 @@ static __always_inline int to_port(struct __sk_buff *skb, struct ipipou_config *
 		struct stray stray = {
 			.source.word = { outer->ip.saddr },
 			.destination.word = { outer->ip.daddr },
+			.source_port = outer->udp.source,
 			.payload_at = link + OUTER_LENGTH,
 			.length = in.length,
 			.looks_like_data = packet_length(config, &in) != 0,
 		};
 
 		if (looks_tagged(config, &in)) {
-			int fate = tagged_from_elsewhere(skb, config, &stray, link);
+			int fate = tagged_from_elsewhere(skb, config, &in, &stray, link);
 
 			if (fate < TAG_UNKNOWN)
 				return fate;
@@ -138,6 +147,7 @@ static __always_inline int to_port6(struct __sk_buff *skb, struct ipipou_config 
 	if (!peer || !counters) {
 		struct stray stray = {
 			.ipv6 = 1,
+			.source_port = outer->udp.source,
 			.payload_at = link + OUTER6_LENGTH,
 			.length = in.length,
 			.looks_like_data = packet_length(config, &in) != 0,
@@ -147,7 +157,7 @@ static __always_inline int to_port6(struct __sk_buff *skb, struct ipipou_config 
 		__builtin_memcpy(&stray.source, &outer->ip.saddr, sizeof(stray.source));
 		__builtin_memcpy(&stray.destination, &outer->ip.daddr, sizeof(stray.destination));
 		if (looks_tagged(config, &in)) {
-			int fate = tagged_from_elsewhere(skb, config, &stray, link);
+			int fate = tagged_from_elsewhere(skb, config, &in, &stray, link);
 
 			if (fate < TAG_UNKNOWN)
 				return fate;
@@ -163,7 +173,7 @@ static __always_inline int decap6(struct __sk_buff *skb, const __u32 link)
 	struct outer6 *outer;
 
 	config = config_of();
-	if (!config || !(config->flags & IPIPOU_OUTSIDE6) ||
+	if (!config || !has(config, IPIPOU_OUTSIDE6) ||
 	    !headers_readable(skb, link + OUTER6_LENGTH))
 		return TC_ACT_UNSPEC;
 	outer = (void *)(long)skb->data + link;
@@ -197,7 +207,7 @@ static __always_inline int decap(struct __sk_buff *skb, const __u32 link)
 	if (outer->ip.protocol != IPPROTO_UDP && outer->ip.protocol != IPPROTO_ICMP)
 		return TC_ACT_UNSPEC;
 	config = config_of();
-	if (!config || !(config->flags & IPIPOU_OUTSIDE4))
+	if (!config || !has(config, IPIPOU_OUTSIDE4))
 		return TC_ACT_UNSPEC;
 	if (outer->ip.protocol == IPPROTO_ICMP)
 		return outer_error(skb, config, link);

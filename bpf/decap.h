@@ -29,6 +29,7 @@ struct inbound {
 	__u32 length;  /* of the UDP payload, without a tag */
 	__u32 headers; /* length of those around the payload, without a tag */
 	__u32 tag;     /* and of that */
+	int whole;     /* the tag proves every byte */
 	__u8 tos;      /* type of service or traffic class of the outer header */
 };
 
@@ -45,11 +46,11 @@ static __always_inline __u32 packet_length(const struct ipipou_config *config,
 	if (ip->version == 4) {
 		header = ip->ihl * 4;
 		total = bpf_ntohs(ip->tot_len);
-		if (!(config->flags & IPIPOU_INSIDE4) || header < sizeof(*ip) || header > total)
+		if (!has(config, IPIPOU_INSIDE4) || header < sizeof(*ip) || header > total)
 			return 0;
 		return total <= in->length ? total : 0;
 	}
-	if (ip->version != 6 || !(config->flags & IPIPOU_INSIDE6) || in->length < sizeof(*ip6) ||
+	if (ip->version != 6 || !has(config, IPIPOU_INSIDE6) || in->length < sizeof(*ip6) ||
 	    (void *)(ip6 + 1) > in->end)
 		return 0;
 	total = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
@@ -213,6 +214,9 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct ipipou_co
 		return refuse_in(IPIPOU_REASON_NO_ROOM);
 	if (link == 0 && add_link_header(skb, config, bpf_htons(ipv6 ? ETH_P_IPV6 : ETH_P_IP)))
 		return refuse_in(IPIPOU_REASON_NO_ROOM);
+	/* What is as it was sent needs no sum to show it; the kernel takes WireGuard's packets so as well. */
+	if (in->whole)
+		bpf_csum_level(skb, BPF_CSUM_LEVEL_INC);
 	if (backlog)
 		return bpf_redirect(config->near_ifindex, BPF_F_INGRESS);
 	return bpf_redirect(config->far_ifindex, 0);
@@ -301,7 +305,7 @@ static __always_inline int data_of_peer(struct __sk_buff *skb, struct ipipou_con
 					struct ipipou_counters *counters, const struct inbound *in,
 					__u32 link)
 {
-	if (((const struct iphdr *)in->inner)->version == 4)
+	if (!may_have(IPIPOU_INSIDE6) || ((const struct iphdr *)in->inner)->version == 4)
 		return data4_of_peer(skb, config, index, peer, counters, in, link);
 	return data6_of_peer(skb, config, index, peer, counters, in, link);
 }
@@ -326,6 +330,7 @@ JUDGED_ALONE int unusual(struct __sk_buff *skb, struct ipipou_config *config, __
 		return TC_ACT_UNSPEC;
 	stray.source.word[0] = ip.saddr;
 	stray.destination.word[0] = ip.daddr;
+	stray.source_port = udp.source;
 	stray.payload_at = link + ip.ihl * 4 + sizeof(udp);
 	stray.length = bpf_ntohs(udp.len) - sizeof(udp);
 	return stranger(skb, config, &stray);
@@ -350,7 +355,8 @@ JUDGED_ALONE int unusual6(struct __sk_buff *skb, struct ipipou_config *config, _
 	__be16 ports[2];
 	__u8 next;
 
-	if (!skb || !config || bpf_skb_load_bytes(skb, link, &ip, sizeof(ip)))
+	if (!skb || !config || !may_have(IPIPOU_OUTSIDE6) ||
+	    bpf_skb_load_bytes(skb, link, &ip, sizeof(ip)))
 		return TC_ACT_UNSPEC;
 	next = ip.nexthdr;
 	for (i = 0; i < MAX_EXTENSIONS && next != IPPROTO_UDP; i++) {

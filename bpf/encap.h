@@ -43,9 +43,9 @@
 /* More than fits into an IP packet with either outer header is not one packet (the kernel has no such). */
 #define MAX_INNER (0xffff - OUTER6_LENGTH)
 
-/* Bytes summed at a time; at most 64 KiB in all. */
-#define SUM_CHUNK 128
-#define SUM_CHUNKS 512
+/* Bytes summed at a time, the most that the kernel takes; 64 KiB in all. */
+#define SUM_CHUNK 512
+#define SUM_CHUNKS 128
 
 static __always_inline int refuse_out(struct ipipou_counters *counters, __u32 reason)
 {
@@ -58,16 +58,18 @@ static __always_inline int refuse_out(struct ipipou_counters *counters, __u32 re
 /* Sum of `length` bytes of the packet from `at` on; -1 when they are not there. */
 JUDGED_ALONE __s64 sum_bytes(struct __sk_buff *skb, __u32 at, __u32 length)
 {
-	__u8 chunk[SUM_CHUNK] = {};
+	__u32 zero = 0, i;
+	struct ipipou_packet *room = bpf_map_lookup_elem(&ipipou_packet, &zero);
+	__be32 *chunk;
 	__s64 sum = 0;
-	__u32 i;
 
-	if (!skb || length > 0xffff)
+	if (!skb || !room || length > 0xffff)
 		return -1;
+	chunk = (void *)room->bytes;
 	for (i = 0; i < SUM_CHUNKS && length >= SUM_CHUNK; i++) {
 		if (bpf_skb_load_bytes(skb, at, chunk, SUM_CHUNK))
 			return -1;
-		sum = bpf_csum_diff(0, 0, (__be32 *)chunk, SUM_CHUNK, sum);
+		sum = bpf_csum_diff(0, 0, chunk, SUM_CHUNK, sum);
 		at += SUM_CHUNK;
 		length -= SUM_CHUNK;
 	}
@@ -79,7 +81,7 @@ JUDGED_ALONE __s64 sum_bytes(struct __sk_buff *skb, __u32 at, __u32 length)
 	length = ((length - 1) & (SUM_CHUNK - 1)) + 1;
 	if (bpf_skb_load_bytes(skb, at, chunk, length))
 		return -1;
-	return bpf_csum_diff(0, 0, (__be32 *)chunk, SUM_CHUNK, sum);
+	return bpf_csum_diff(0, 0, chunk, SUM_CHUNK, sum);
 }
 
 /*
@@ -306,7 +308,7 @@ JUDGED_ALONE int add_tag(struct __sk_buff *skb, struct ipipou_peer *peer, struct
 	__u32 number;
 	__u64 counter;
 
-	if (!skb || !peer || !out)
+	if (!skb || !peer || !out || !may_have(IPIPOU_TAGS))
 		return IPIPOU_REASON_NO_ROOM;
 	number = *(volatile __u32 *)&peer->tags_out;
 	by = bpf_map_lookup_elem(&ipipou_tags_out, &number);
@@ -336,7 +338,7 @@ static __always_inline int write_tag(struct __sk_buff *skb, void *room, const st
 {
 	struct tag *tag = room;
 
-	if (!out->extra)
+	if (!may_have(IPIPOU_TAGS) || !out->extra)
 		return 1;
 	if ((void *)(tag + 1) > (void *)(long)skb->data_end)
 		return 0;
@@ -363,7 +365,7 @@ JUDGED_ALONE int wrap6(struct __sk_buff *skb, struct ipipou_config *config,
 	__u32 place, flow;
 	long failed;
 
-	if (!skb || !config || !peer || !counters || !out)
+	if (!skb || !config || !peer || !counters || !out || !may_have(IPIPOU_OUTSIDE6))
 		return TC_ACT_SHOT;
 	place = out->remote.place;
 	end = bpf_map_lookup_elem(&ipipou_ends6, &place);
@@ -396,7 +398,7 @@ static __always_inline int wrap(struct __sk_buff *skb, struct ipipou_config *con
 		clamp_mss(skb, ETH_HLEN + out->header_length,
 			  mss_of(out->remote.inner_mtu,
 				 ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)));
-	if (peer->tags_out) {
+	if (may_have(IPIPOU_TAGS) && peer->tags_out) {
 		int failed_by = add_tag(skb, peer, out);
 
 		if (failed_by >= 0)
@@ -421,7 +423,7 @@ static __always_inline int wrap(struct __sk_buff *skb, struct ipipou_config *con
 static __always_inline int has_checksum(const struct ipipou_config *config,
 					const struct outbound *out)
 {
-	return config->flags & (out->remote.port ? IPIPOU_UDP_CHECKSUM : IPIPOU_UDP_CHECKSUM6);
+	return out->remote.port ? has(config, IPIPOU_UDP_CHECKSUM) : has(config, IPIPOU_UDP_CHECKSUM6);
 }
 
 /* What becomes of a packet before it gets outer headers. */
@@ -467,7 +469,7 @@ static __always_inline void note_segments(const struct __sk_buff *skb, struct ou
 
 static __always_inline int refuse_foreign(const struct ipipou_config *config)
 {
-	return refuse_out(0, config->flags & IPIPOU_INSIDE4 ? IPIPOU_REASON_NOT_IPV4
+	return refuse_out(0, has(config, IPIPOU_INSIDE4) ? IPIPOU_REASON_NOT_IPV4
 							    : IPIPOU_REASON_NOT_IPV6);
 }
 
@@ -485,7 +487,7 @@ JUDGED_ALONE int encap6(struct __sk_buff *skb, struct ipipou_config *config)
 
 	if (!skb || !config)
 		return TC_ACT_SHOT;
-	if (!(config->flags & IPIPOU_INSIDE6))
+	if (!has(config, IPIPOU_INSIDE6))
 		return refuse_foreign(config);
 	if (!readable(skb, ETH_HLEN + sizeof(*ip) + sizeof(*tcp)) &&
 	    !readable(skb, ETH_HLEN + sizeof(*ip)))
@@ -539,7 +541,7 @@ JUDGED_ALONE int encap4(struct __sk_buff *skb, struct ipipou_config *config)
 
 	if (!skb || !config)
 		return TC_ACT_SHOT;
-	if (skb->protocol != bpf_htons(ETH_P_IP) || !(config->flags & IPIPOU_INSIDE4))
+	if (skb->protocol != bpf_htons(ETH_P_IP) || !has(config, IPIPOU_INSIDE4))
 		return refuse_foreign(config);
 	if (!readable(skb, ETH_HLEN + sizeof(*ip) + sizeof(*tcp)) &&
 	    !readable(skb, ETH_HLEN + sizeof(*ip)))

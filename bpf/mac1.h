@@ -13,11 +13,27 @@
 /* Its first four bytes (type, version, zeros), read as they are. */
 #define INIT_BEGIN 0x000002f1
 #define MAC1_WORDS (IPIPOU_MAC1_AT / 8)
+#define MAC2_AT (IPIPOU_INIT_LENGTH - 16)
+#define MAC2_WORDS (MAC2_AT / 8)
 
 enum init {
 	NO_INIT,     /* or one that cannot be tested here */
 	MEANT_INIT,
 	FORGED_INIT,
+};
+
+/* A packet to the port that is from no admitted path. */
+struct stray {
+	struct ipipou_ip6 source; /* of IPv4 in the first word, as the destination */
+	struct ipipou_ip6 destination;
+	__u32 ipv6;
+	__be16 source_port;
+	__u16 reserved;
+	__u32 payload_at; /* in the packet */
+	__u32 length;	  /* of the payload */
+	__u32 looks_like_data;
+	__u32 unusual; /* what no sender has reason to send over IPv6 */
+	__u32 refused; /* a reason and one, where it has been told that it is refused if it is to this host */
 };
 
 /* What a payload of `length` bytes from `at` on is. */
@@ -28,10 +44,10 @@ JUDGED_ALONE int init_of(struct __sk_buff *skb, struct ipipou_config *config, __
 	struct siphash siphash;
 	__u64 *word, low, high;
 
-	if (!skb || !config || !(config->flags & IPIPOU_MAC1) || length != IPIPOU_INIT_LENGTH)
+	if (!skb || !config || !has(config, IPIPOU_MAC1) || length != IPIPOU_INIT_LENGTH)
 		return NO_INIT;
 	packet = bpf_map_lookup_elem(&ipipou_packet, &zero);
-	if (!packet || bpf_skb_load_bytes(skb, at, packet->bytes, IPIPOU_MAC1_AT + 16))
+	if (!packet || bpf_skb_load_bytes(skb, at, packet->bytes, IPIPOU_INIT_LENGTH))
 		return NO_INIT;
 	word = (void *)packet->bytes;
 	if ((__u32)word[0] != INIT_BEGIN)

@@ -163,13 +163,21 @@ struct {
 	__type(value, __u32);
 } ipipou_owners SEC(".maps");
 
+/* Budgets for cookies, of sources by a hash. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, IPIPOU_COOKIE_PLACES);
+	__type(key, __u32);
+	__type(value, struct ipipou_bucket);
+} ipipou_places SEC(".maps");
+
 /* The library makes whole pages of it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } ipipou_roamed SEC(".maps");
 
-/* A packet that a tag is made of, one for each processor: no program of ours interrupts another. */
+/* Room to work on a packet (a tag, a sum, a cookie), one for each processor: no program of ours interrupts another. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -183,6 +191,22 @@ static __always_inline void count_reason(__u32 reason)
 
 	if (count)
 		*count += 1;
+}
+
+/*
+ * Flags of the config that may be set as long as these programs run. User space says which before it loads them, and
+ * nobody can change it then: what is behind others the verifier neither walks through nor keeps.
+ */
+const volatile __u32 ipipou_possible SEC(".rodata.possible") = ~0;
+
+static __always_inline int may_have(__u32 flag)
+{
+	return (ipipou_possible & flag) != 0;
+}
+
+static __always_inline int has(const struct ipipou_config *config, __u32 flag)
+{
+	return may_have(flag) && (config->flags & flag);
 }
 
 static __always_inline struct ipipou_config *config_of(void)

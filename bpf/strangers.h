@@ -8,6 +8,10 @@
  * anything. Whoever has seen a request knows the hint in it, so each source has a small budget for each
  * hint, which is charged first; where such a budget is empty a packet is a stranger's like any other.
  *
+ * First messages of session 2 that are meant for us have a small budget, and beyond it are answered by a cookie here
+ * (cookie.h). Who comes back with his cookie has shown where he is, so he has a budget for his source alone, which
+ * nobody uses up from elsewhere. Where a first message went up from, what ends its handshake may come from as well.
+ *
  * ICMP errors about packets of ours reach the same socket, and are as easily forged.
  *
  * Whoever has one address of IPv6 has 2^64 of them, so a source of IPv6 is a network of that size.
@@ -15,6 +19,7 @@
 #ifndef IPIPOU_STRANGERS_H
 #define IPIPOU_STRANGERS_H
 
+#include "cookie.h"
 #include "mac1.h"
 #include "maps.h"
 #include "packet.h"
@@ -32,18 +37,6 @@
 
 #define AF_INET 2
 #define AF_INET6 10
-
-/* A packet to the port that is from no admitted path. */
-struct stray {
-	struct ipipou_ip6 source; /* of IPv4 in the first word, as the destination */
-	struct ipipou_ip6 destination;
-	__u32 ipv6;
-	__u32 payload_at; /* in the packet */
-	__u32 length;	  /* of the payload */
-	__u32 looks_like_data;
-	__u32 unusual; /* what no sender has reason to send over IPv6 */
-	__u32 refused; /* a reason and one, where it has been told that it is refused if it is to this host */
-};
 
 /* A key hint with what stands before it in a request, so that the key is at a multiple of its size. */
 struct hint_field {
@@ -267,6 +260,97 @@ static __always_inline int known_within(struct __sk_buff *skb, const struct ipip
 	return 0;
 }
 
+/* The first word of a CONTROL, which ends a handshake. */
+#define CONTROL_BEGIN 0x000000f4
+
+/* Notes where a first message went up from. */
+static __always_inline int pass_init(struct __sk_buff *skb, const struct stray *stray, __u64 now)
+{
+	struct ipipou_bucket full = { .full_at = now };
+
+	if (stray->ipv6) {
+		struct ipipou_source6 key = { .about = IPIPOU_ABOUT_ASKED };
+
+		__builtin_memcpy(key.net, stray->source.word, sizeof(key.net));
+		bpf_map_update_elem(&ipipou_sources6, &key, &full, BPF_ANY);
+	} else {
+		struct ipipou_source key = { .ip = stray->source.word[0], .about = IPIPOU_ABOUT_ASKED };
+
+		bpf_map_update_elem(&ipipou_sources, &key, &full, BPF_ANY);
+	}
+	return pass_up(skb);
+}
+
+/* Whether it ends a handshake, from where a first message went up a moment ago. */
+static __always_inline int ends_handshake(struct __sk_buff *skb, const struct ipipou_config *config,
+					  const struct stray *stray, __u64 now)
+{
+	struct ipipou_bucket *bucket;
+	__u32 begin;
+
+	if (stray->length != IPIPOU_CONTROL_LENGTH ||
+	    bpf_skb_load_bytes(skb, stray->payload_at, &begin, sizeof(begin)) || begin != CONTROL_BEGIN)
+		return 0;
+	if (stray->ipv6) {
+		struct ipipou_source6 key = { .about = IPIPOU_ABOUT_ASKED };
+
+		__builtin_memcpy(key.net, stray->source.word, sizeof(key.net));
+		bucket = bpf_map_lookup_elem(&ipipou_sources6, &key);
+	} else {
+		struct ipipou_source key = { .ip = stray->source.word[0], .about = IPIPOU_ABOUT_ASKED };
+
+		bucket = bpf_map_lookup_elem(&ipipou_sources, &key);
+	}
+	return bucket && bucket_take(&bucket->full_at, &config->rate_asked, now);
+}
+
+/* Whether there is a budget for a first message whose sender is where he says. */
+static __always_inline int proved_within(const struct ipipou_config *config,
+					 struct ipipou_common *common, const struct stray *stray,
+					 __u64 now)
+{
+	return bucket_has(&common->bucket_proved, &config->rate_proved, now) &&
+	       source_of_within(stray, IPIPOU_ABOUT_PROVED, &config->rate_proved_source, now) &&
+	       bucket_take(&common->bucket_proved, &config->rate_proved, now);
+}
+
+/* The budget for cookies to a source; sources share places, so that a flood of forged ones costs no memory. */
+static __always_inline __u64 *cookie_place(const struct ipipou_config *config,
+					   const struct stray *stray)
+{
+	__u64 source = stray->source.word[0];
+	struct ipipou_bucket *bucket;
+	__u32 place;
+
+	if (stray->ipv6)
+		source |= (__u64)stray->source.word[1] << 32;
+	source = (source ^ config->cookie_secret[0]) * 0x9e3779b97f4a7c15;
+	source = (source ^ source >> 32) * (config->cookie_secret[1] | 1);
+	place = source >> 32 & (IPIPOU_COOKIE_PLACES - 1);
+	bucket = bpf_map_lookup_elem(&ipipou_places, &place);
+	return bucket ? &bucket->full_at : 0;
+}
+
+/* Answers a first message by a cookie, or refuses it. */
+static __always_inline int give_cookie(struct __sk_buff *skb, struct ipipou_config *config,
+				       struct ipipou_common *common, struct stray *stray, __u64 now)
+{
+	__u64 *place = cookie_place(config, stray);
+	int fate;
+
+	if (!place || !bucket_has(&common->bucket_cookie, &config->rate_cookie, now) ||
+	    !bucket_take(place, &config->rate_cookie_source, now) ||
+	    !bucket_take(&common->bucket_cookie, &config->rate_cookie, now))
+		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
+	if (make_cookie(config, stray))
+		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
+	fate = send_back(skb, config, stray);
+	if (fate < 0)
+		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
+	count_reason(IPIPOU_REASON_COOKIE);
+	return fate;
+}
+
 /*
  * Whether there is a budget for a first message whose sender knows this server's public key. It is apart from that of
  * all strangers, whose packets prove nothing.
@@ -302,7 +386,7 @@ JUDGED_ALONE int stranger(struct __sk_buff *skb, struct ipipou_config *config, s
 		return refuse_in(IPIPOU_REASON_UNUSUAL);
 	if (stray->refused)
 		return refuse_in(stray->refused - 1);
-	if (!(config->flags & IPIPOU_STRANGERS))
+	if (!has(config, IPIPOU_STRANGERS))
 		return refuse_in(IPIPOU_REASON_STRANGER_CLOSED);
 	if (!may_authenticate(config, stray->length)) {
 		if (!stray->looks_like_data)
@@ -314,12 +398,19 @@ JUDGED_ALONE int stranger(struct __sk_buff *skb, struct ipipou_config *config, s
 	init = init_of(skb, config, stray->payload_at, stray->length);
 	if (init == FORGED_INIT)
 		return refuse_in(IPIPOU_REASON_MAC1);
-	if (known_within(skb, config, common, stray, now))
+	if (init == MEANT_INIT) {
+		if (is_proved(config, stray, 0) || is_proved(config, stray, 1))
+			return proved_within(config, common, stray, now)
+				       ? pass_init(skb, stray, now)
+				       : refuse_in(IPIPOU_REASON_STRANGER_SOURCE);
+		return known_within(skb, config, common, stray, now) ||
+				       init_within(config, common, stray, now)
+			       ? pass_init(skb, stray, now)
+			       : give_cookie(skb, config, common, stray, now);
+	}
+	if (known_within(skb, config, common, stray, now) ||
+	    ends_handshake(skb, config, stray, now))
 		return pass_up(skb);
-	if (init == MEANT_INIT)
-		return init_within(config, common, stray, now)
-			       ? pass_up(skb)
-			       : refuse_in(IPIPOU_REASON_STRANGER_SOURCE);
 	if (!bucket_has(&common->bucket_all, &config->rate_stranger_all, now))
 		return refuse_in(IPIPOU_REASON_STRANGER_ALL);
 	if (!source_of_within(stray, 0, &config->rate_stranger_source, now))
@@ -401,7 +492,8 @@ JUDGED_ALONE int outer_error6(struct __sk_buff *skb, struct ipipou_config *confi
 	__be16 ports[2];
 	__u8 type;
 
-	if (!skb || !config || bpf_skb_load_bytes(skb, link, &ip, sizeof(ip)) ||
+	if (!skb || !config || !may_have(IPIPOU_OUTSIDE6) ||
+	    bpf_skb_load_bytes(skb, link, &ip, sizeof(ip)) ||
 	    bpf_skb_load_bytes(skb, at, &type, sizeof(type)) || type < ICMPV6_DEST_UNREACH ||
 	    type > ICMPV6_PARAMPROB)
 		return TC_ACT_UNSPEC;

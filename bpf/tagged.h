@@ -30,7 +30,7 @@ static __always_inline int looks_tagged(const struct ipipou_config *config, cons
 {
 	const __u8 *first = in->inner;
 
-	if (!(config->flags & IPIPOU_TAGS) || in->length < TAGGED_MIN || (void *)(first + 1) > in->end)
+	if (!has(config, IPIPOU_TAGS) || in->length < TAGGED_MIN || (void *)(first + 1) > in->end)
 		return 0;
 	return *first == IPIPOU_TAG_HEADER || *first == IPIPOU_TAG_FULL;
 }
@@ -46,10 +46,31 @@ static __always_inline int is_of_session(struct __sk_buff *skb, __u32 at)
 	return bpf_map_lookup_elem(&ipipou_tags_in, &key) != 0;
 }
 
-/* Proves a payload of `length` bytes from `at` on: PROVEN, or the reason to refuse it. */
-static __always_inline int proof_of(struct __sk_buff *skb, __u32 at, __u32 length,
-				    const struct tag *tag, struct ipipou_tag_in *in)
+/* A tagged payload: where it is, and how long; who is admitted where it came from, or IPIPOU_NO_PEER. */
+struct sealed {
+	__u16 at;
+	__u16 length;
+	__u32 index;
+	struct tag tag;
+};
+
+/* Reads the tag; false where there is none. */
+static __always_inline int read_tag(struct __sk_buff *skb, const struct inbound *in,
+				    struct sealed *sealed)
 {
+	const struct tag *tag = in->inner;
+
+	if ((void *)(tag + 1) > in->end)
+		return !bpf_skb_load_bytes(skb, sealed->at, &sealed->tag, sizeof(sealed->tag));
+	sealed->tag = *tag;
+	return 1;
+}
+
+/* Proves a payload: PROVEN, or the reason to refuse it. */
+static __always_inline int proof_of(struct __sk_buff *skb, const struct sealed *sealed,
+				    struct ipipou_tag_in *in)
+{
+	const struct tag *tag = &sealed->tag;
 	__u32 counter = bpf_ntohl(tag->head >> 32);
 	struct tag right = { .head = tag->head };
 
@@ -57,27 +78,24 @@ static __always_inline int proof_of(struct __sk_buff *skb, __u32 at, __u32 lengt
 		return IPIPOU_REASON_LEVEL;
 	if (!may_be_fresh(in, counter))
 		return IPIPOU_REASON_REPLAYED;
-	if (!make_tag(skb, at + TAG_LENGTH, length - TAG_LENGTH, &in->key, &right))
+	if (!make_tag(skb, sealed->at + TAG_LENGTH, sealed->length - TAG_LENGTH, &in->key,
+		      &right))
 		return IPIPOU_REASON_MALFORMED;
 	if (right.tag != tag->tag)
 		return IPIPOU_REASON_BAD_TAG;
 	return take_counter(in, counter) ? PROVEN : IPIPOU_REASON_REPLAYED;
 }
 
-/* The peer that an entry is of: mostly that at `index`, whose path the packet came by. */
-static __always_inline __u32 owner_of_tag(const struct ipipou_tag_in *in, __u32 index)
+/* The index of the peer that an entry is of. */
+static __always_inline __u32 owner_of_tag(const struct ipipou_tag_in *in)
 {
-	struct ipipou_peer *peer = peer_at(index);
-	__u32 owner = in->owner, *other;
+	__u32 owner = in->owner, *index = bpf_map_lookup_elem(&ipipou_owners, &owner);
+	struct ipipou_peer *peer;
 
-	if (peer && (peer->tags_out & ~1) == owner)
-		return index;
-	other = bpf_map_lookup_elem(&ipipou_owners, &owner);
-	if (!other)
+	if (!index)
 		return IPIPOU_NO_PEER;
-	index = *other;
-	peer = peer_at(index);
-	return peer && (peer->tags_out & ~1) == owner ? index : IPIPOU_NO_PEER;
+	peer = peer_at(*index);
+	return peer && (peer->tags_out & ~1) == owner ? *index : IPIPOU_NO_PEER;
 }
 
 /*
@@ -121,23 +139,21 @@ static __always_inline void tell_of(struct __sk_buff *skb, struct ipipou_tag_in 
 	bpf_ringbuf_output(&ipipou_roamed, event, sizeof(*event), BPF_RB_FORCE_WAKEUP);
 }
 
-/* Hands on what is proved, of the peer at `index`. */
+/* Hands on what is proved, of the peer at `index`, to the last byte where it is so. */
 static __always_inline int take_proven(struct __sk_buff *skb, struct ipipou_config *config,
 				       __u32 index, struct ipipou_peer *peer,
-				       struct ipipou_counters *counters, __u32 at, __u32 length,
-				       __u32 link)
+				       struct ipipou_counters *counters,
+				       const struct sealed *sealed, __u32 at, __u32 link)
 {
 	struct inbound in = {
-		.length = length - TAG_LENGTH,
+		.length = sealed->length - TAG_LENGTH,
 		.headers = at - link,
 		.tag = TAG_LENGTH,
+		.whole = (__u8)sealed->tag.head == IPIPOU_TAG_FULL,
 	};
-	const __u32 room = sizeof(struct iphdr) + sizeof(struct tcphdr);
 	struct ipv6hdr *outer;
 
-	if (!readable(skb, at + TAG_LENGTH + room + IPV6_EXTRA) &&
-	    !readable(skb, at + TAG_LENGTH + room))
-		readable(skb, at + TAG_LENGTH + sizeof(struct iphdr));
+	headers_readable(skb, at + TAG_LENGTH);
 	in.frame = (void *)(long)skb->data;
 	in.end = (void *)(long)skb->data_end;
 	outer = in.frame + link;
@@ -150,52 +166,63 @@ static __always_inline int take_proven(struct __sk_buff *skb, struct ipipou_conf
 	return data_of_peer(skb, config, index, peer, counters, &in, link);
 }
 
-/*
- * A payload of `length` bytes from `at` on that looks tagged, no aggregate; the peer at `index` is admitted where it
- * came from. Direct pointers are void after.
- */
-JUDGED_ALONE int tagged(struct __sk_buff *skb, struct ipipou_config *config, __u32 index, __u32 at,
-			__u32 length)
+/* The same where it came from another path than its peer's, which wrong ones have a budget for. */
+static __always_inline int tagged_elsewhere(struct __sk_buff *skb, struct ipipou_config *config,
+					    const struct sealed *sealed, struct ipipou_tag_in *in,
+					    __u32 at, __u32 link)
 {
-	struct ipipou_counters *counters;
-	struct ipipou_common *common;
-	struct ipipou_tag_in *in;
-	struct ipipou_peer *peer;
-	__u32 zero = 0, key, link, owner;
-	struct tag tag;
+	__u32 zero = 0, owner = owner_of_tag(in);
+	struct ipipou_counters *counters = bpf_map_lookup_elem(&ipipou_counters, &owner);
+	struct ipipou_common *common = bpf_map_lookup_elem(&ipipou_common, &zero);
+	struct ipipou_peer *peer = peer_at(owner);
 	int failed;
 
-	if (!skb || !config || at > ETH_HLEN + OUTER6_LENGTH || length < TAGGED_MIN ||
-	    bpf_skb_load_bytes(skb, at, &tag, sizeof(tag)))
+	if (!peer || !counters || !common)
+		return TAG_UNKNOWN;
+	if (!bucket_has(&common->bucket_tag, &config->rate_tag, bpf_ktime_get_coarse_ns()))
+		return TAG_REFUSED + IPIPOU_REASON_STRANGER_TAG;
+	failed = proof_of(skb, sealed, in);
+	if (failed != PROVEN) {
+		bucket_take(&common->bucket_tag, &config->rate_tag, bpf_ktime_get_coarse_ns());
+		return TAG_REFUSED + failed;
+	}
+	tell_of(skb, in, link, at - link == OUTER6_LENGTH);
+	return take_proven(skb, config, owner, peer, counters, sealed, at, link);
+}
+
+/*
+ * What looks tagged, and is no aggregate. `peer` and `counters` are of who is admitted where it came from, or null. Direct
+ * pointers are void after.
+ */
+JUDGED_ALONE int tagged(struct __sk_buff *skb, struct ipipou_config *config, struct ipipou_peer *peer,
+			struct ipipou_counters *counters, struct sealed *sealed)
+{
+	struct ipipou_tag_in *in;
+	__u32 at, key, link;
+	int failed;
+
+	if (!skb || !config || !sealed || !may_have(IPIPOU_TAGS))
+		return TAG_UNKNOWN;
+	at = sealed->at;
+	/* The verifier knows its bound, so it has to be what is used. */
+	asm volatile("" : "+r"(at));
+	if (at > ETH_HLEN + OUTER6_LENGTH || sealed->length < TAGGED_MIN)
 		return TAG_UNKNOWN;
 	link = at == ETH_HLEN + OUTER_LENGTH || at == ETH_HLEN + OUTER6_LENGTH ? ETH_HLEN : 0;
-	key = (__u32)tag.head >> 8;
+	key = (__u32)sealed->tag.head >> 8;
 	in = bpf_map_lookup_elem(&ipipou_tags_in, &key);
 	if (!in)
 		return TAG_UNKNOWN;
-	owner = owner_of_tag(in, index);
-	counters = bpf_map_lookup_elem(&ipipou_counters, &owner);
-	peer = peer_at(owner);
-	common = bpf_map_lookup_elem(&ipipou_common, &zero);
-	if (!peer || !counters || !common)
-		return TAG_UNKNOWN;
-	if (owner != index && !bucket_has(&common->bucket_tag, &config->rate_tag, bpf_ktime_get_coarse_ns()))
-		return TAG_REFUSED + IPIPOU_REASON_STRANGER_TAG;
-	failed = proof_of(skb, at, length, &tag, in);
-	if (failed != PROVEN) {
-		if (owner != index) {
-			bucket_take(&common->bucket_tag, &config->rate_tag, bpf_ktime_get_coarse_ns());
-			return TAG_REFUSED + failed;
-		}
-		if (failed == IPIPOU_REASON_REPLAYED)
-			__sync_fetch_and_add(&counters->replays, 1);
-		else
-			__sync_fetch_and_add(&counters->tag_failures, 1);
-		return refuse_peer(counters, failed);
-	}
-	if (owner != index)
-		tell_of(skb, in, link, at - link == OUTER6_LENGTH);
-	return take_proven(skb, config, owner, peer, counters, at, length, link);
+	if (!peer || !counters || (peer->tags_out & ~1) != in->owner)
+		return tagged_elsewhere(skb, config, sealed, in, at, link);
+	failed = proof_of(skb, sealed, in);
+	if (failed == PROVEN)
+		return take_proven(skb, config, sealed->index, peer, counters, sealed, at, link);
+	if (failed == IPIPOU_REASON_REPLAYED)
+		__sync_fetch_and_add(&counters->replays, 1);
+	else
+		__sync_fetch_and_add(&counters->tag_failures, 1);
+	return refuse_peer(counters, failed);
 }
 
 #endif

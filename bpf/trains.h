@@ -47,7 +47,13 @@ static __always_inline int car_of_peer(struct __sk_buff *skb, struct ipipou_conf
 
 	if (looks_tagged(config, in) && !skb->gso_size &&
 	    skb->len >= ETH_HLEN + in->headers + in->length) {
-		int fate = tagged(skb, config, index, ETH_HLEN + in->headers, in->length);
+		struct sealed sealed = {
+			.at = ETH_HLEN + in->headers,
+			.length = in->length,
+			.index = index,
+		};
+		int fate = read_tag(skb, in, &sealed) ? tagged(skb, config, peer, counters, &sealed)
+						      : TAG_UNKNOWN;
 
 		if (fate < TAG_UNKNOWN)
 			return fate;
@@ -93,7 +99,7 @@ JUDGED_ALONE int out_of_train(struct __sk_buff *skb, struct ipipou_config *confi
 		return TC_ACT_SHOT;
 	/* What is forwarded from here on must not be taken for one again. */
 	skb->tc_index = 0;
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+	if (may_have(IPIPOU_OUTSIDE6) && skb->protocol == bpf_htons(ETH_P_IPV6))
 		return out_of_train6(skb, config);
 	if (!headers_readable(skb, ETH_HLEN + OUTER_LENGTH))
 		return TC_ACT_SHOT;

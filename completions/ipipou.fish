@@ -42,7 +42,7 @@ function __ipipou_at
     for token in $tokens[3..]
         if test $value = yes
             set value no
-        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --public-ip --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dns --invite-address --invited-until --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --status-group --verb --wait --limit --color --after --listen --group --address --port --device --inner --expires --server --name --plane --rounds --seconds --only --links --out --slow --clients --dir
+        else if contains -- $token -n --number --config --auth --auth-token --auth-token-b64 --auth-key-b64 --auth-remote-pubkey-b64 --auth-key-type --auth-secret --auth-max-time-discrepancy --auth-packet-ttl --session --integrity --auth-lifetime --connection-idle --keepalive --dead-peer-timeout -b --fou-local --fou-local-ip --fou-family --fou-local-port --fou-dev --fou-local-ip-alt -r --fou-remote --fou-remote-ip --fou-remote-port --tunl-dev --tunl-ip --tunl-peer-ip --allowed-ips --mtu --expose --public-ip --expose-from --return-path --return-path-table --return-path-mark --table --kill-switch --dns --invite-address --invited-until --dataplane -q --queue-number --nfq-max-len --nft-table --pre-up --post-up --pre-down --post-down --peer-up --peer-moved --peer-down --mtu-changed --verify --status-group --verb --wait --limit --color --after --listen --group --address --port --device --inner --expires --server --name --plane --rounds --seconds --only --links --out --slow --clients --dir
             set value yes
         else if not string match -q -- '-*' $token
             set place (math $place + 1)
@@ -93,7 +93,7 @@ complete -c ipipou -n '__ipipou_is run' -l auth-by-remote-ip -d 'Accept only fou
 complete -c ipipou -n '__ipipou_is run' -l auth-by-remote-port -d 'Accept only fou-remote-port as source port; adds to the other schemes.'
 complete -c ipipou -n '__ipipou_is run' -l auth-token -x -d 'Authenticate by this token, sent as plain text; best at most 548 bytes.'
 complete -c ipipou -n '__ipipou_is run' -l auth-token-b64 -x -d 'The same, for a token of any bytes.'
-complete -c ipipou -n '__ipipou_is run' -l auth-key-b64 -x -d 'Own private key: what a client authenticates with, and a server signs replies with.'
+complete -c ipipou -n '__ipipou_is run' -l auth-key-b64 -x -d 'Own private key: what a client authenticates with, and a server signs replies with; of a server for session 2, 8 at most.'
 complete -c ipipou -n '__ipipou_is run' -l auth-remote-pubkey-b64 -x -d 'The other side\'s public key: whose packets a server accepts, and whose replies a client accepts.'
 complete -c ipipou -n '__ipipou_is run' -l auth-key-type -x -a 'ed25519' -d 'Type of the keys.'
 complete -c ipipou -n '__ipipou_is run' -l auth-secret -x -d 'Secret that both sides sign along with keys and never send. Choose your own.'
@@ -119,6 +119,7 @@ complete -c ipipou -n '__ipipou_is run' -l fou-remote-ip -x -d 'The other side\'
 complete -c ipipou -n '__ipipou_is run' -l fou-remote-port -x -d 'The other side\'s UDP port.'
 complete -c ipipou -n '__ipipou_is run' -l encap-csum -d 'Put UDP checksums on tunnelled packets: for NATs, and translators between IPv4 and IPv6 (NAT64, 464XLAT), that drop packets without. On fou not where a NAT runs in the same kernel or on the host of this guest: Linux spoils them there.'
 complete -c ipipou -n '__ipipou_is run' -l no-encap-csum -d 'Send tunnelled packets without UDP checksums, also over IPv6 (RFC 6935).'
+complete -c ipipou -n '__ipipou_is run' -l outer-fragments -d 'With `mtu N`, as 1500: over IPv4, what does not fit the path is sent in fragments that the other end puts together. On both ends, on fou or tun. It costs speed, and is lost where fragments are dropped.'
 complete -c ipipou -n '__ipipou_is run' -l tunl-dev -x -a '(__ipipou_of device)' -d 'Name of the tunnel device.'
 complete -c ipipou -n '__ipipou_is run' -l tunl-ip -x -d 'Own address inside the tunnel, or one of each family: these families it carries.'
 complete -c ipipou -n '__ipipou_is run' -l tunl-peer-ip -x -d 'The other side\'s address inside the tunnel, or one of each family.'
@@ -137,7 +138,7 @@ complete -c ipipou -n '__ipipou_is run' -l masquerade -d 'Forward what comes out
 complete -c ipipou -n '__ipipou_is run' -l invite-address -x -d 'Where clients reach this server, for the codes of `ipipou invite`: also another address or port than its own, where a NAT stands before it. A server that says so may be without peers.'
 complete -c ipipou -n '__ipipou_is run' -l invited-until -x -d 'The peer is an invitation until then: its public key admits nobody, but lets a client register its own once, which then takes its place. Written by `ipipou invite`.'
 complete -c ipipou -n '__ipipou_is run' -l dataplane -x -a 'auto fou bpf tun' -d 'What carries the packets: fou is the kernel\'s Foo-over-UDP, bpf programs of this program in the kernel, tun is user space; auto takes the best that works here and says which.'
-complete -c ipipou -n '__ipipou_is run' -s q -l queue-number -x -d 'NFQUEUE number. With N 0 and a value from 1 to 999 here, N becomes this.'
+complete -c ipipou -n '__ipipou_is run' -s q -l queue-number -x -d 'NFQUEUE number; for session 2 the one that differs by 32768 as well. With N 0 and 1 to 999 here, N becomes this.'
 complete -c ipipou -n '__ipipou_is run' -l nfq-max-len -x -d 'How many packets may wait in the queue; more are dropped.'
 complete -c ipipou -n '__ipipou_is run' -l nft-table -x -d 'nftables table (family ip) to keep rules in; tunnels may share one.'
 complete -c ipipou -n '__ipipou_is run' -l no-nft-counter -d 'Leave counters out of the nftables rules.'
@@ -149,6 +150,7 @@ complete -c ipipou -n '__ipipou_is run' -l peer-up -x -d 'When a peer has proved
 complete -c ipipou -n '__ipipou_is run' -l peer-moved -x -d 'When a peer has come to another endpoint.'
 complete -c ipipou -n '__ipipou_is run' -l peer-down -x -d 'When a peer has fallen silent, or is gone.'
 complete -c ipipou -n '__ipipou_is run' -l mtu-changed -x -d 'When another size of packets passes to a peer.'
+complete -c ipipou -n '__ipipou_is run' -l verify -x -d 'Server: before a peer that has proved itself is let in at an endpoint; where it fails, the peer stays out.'
 complete -c ipipou -n '__ipipou_is run' -l status-group -x -d 'Members of this group of the system may run show, status, events and watch without being root: they are told, and change nothing. none: root alone.'
 complete -c ipipou -n '__ipipou_is run' -l verb -x -d 'How much to log: 0 errors, 1 warnings, 2 information, 3 everything.'
 complete -c ipipou -n '__ipipou_is run' -s v -d 'Log one level more; may be repeated, up to 3.'

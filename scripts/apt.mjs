@@ -56,6 +56,26 @@ export function updateLists({ patience = PATIENCE_SECONDS, pause = 1 } = {}) {
   }
 }
 
+/** Downloads packages, as NAME or NAME=VERSION, into a folder. */
+export function downloadPackages(names, folder) {
+  const args = ['download', ...names];
+  try {
+    capture('apt-get', args, folder);
+  } catch {
+    // Old lists name versions that mirrors have no more.
+    updateLists();
+    capture('apt-get', args, folder);
+  }
+}
+
+/** What a program prints; throws, with its own words, where it fails. */
+export function capture(command, args, cwd) {
+  const env = { ...process.env, LC_ALL: 'C.UTF-8' };
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
 /** What it says is read, so it speaks English. */
 function aptGet(args, stderr) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };

@@ -90,9 +90,9 @@ function layOut(root, { version, epoch }) {
 function layOutKoffi(modules, { copy }) {
   for (const file of [
     'package.json',
-    'index.js',
-    'src/koffi/index.js',
-    'src/koffi/src/static.js',
+    'index.cjs',
+    'src/koffi/index.cjs',
+    'src/koffi/src/static.cjs',
   ]) {
     copy(`node_modules/koffi/${file}`, `${modules}/koffi/${file}`);
   }
@@ -186,7 +186,8 @@ function buildPackage({ out, version, epoch }) {
     const architecture = /^Architecture: (.*)$/m.exec(text)[1];
     const file = path.join(out, `ipipou_${version}_${architecture}.deb`);
     const env = { ...process.env, SOURCE_DATE_EPOCH: String(epoch) };
-    capture('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', root, file], { env });
+    const compressor = env.DPKG_DEB_COMPRESSOR_TYPE ?? 'xz';
+    capture('dpkg-deb', ['--root-owner-group', `-Z${compressor}`, '--build', root, file], { env });
     return file;
   } finally {
     rmSync(work, { recursive: true, force: true });

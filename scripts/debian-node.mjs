@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { updateLists } from './apt.mjs';
+import { capture, downloadPackages, updateLists } from './apt.mjs';
 
 const NAME = 'node';
 
@@ -52,7 +52,7 @@ function fetchInto(home, version) {
   mkdirSync(path.join(work, 'debs'), { recursive: true });
   try {
     const packages = missing(version);
-    if (packages.length > 0) apt(['download', ...packages], path.join(work, 'debs'));
+    if (packages.length > 0) downloadPackages(packages, path.join(work, 'debs'));
     const root = path.join(work, 'root');
     mkdirSync(path.join(root, 'usr'), { recursive: true });
     const paragraphs = readdirSync(path.join(work, 'debs')).map((name) => {
@@ -85,20 +85,3 @@ home=$(dirname "$(readlink -f "$0")")
 exec unshare --mount -- sh -c 'cd "$1/root/usr" && shift && mount -t overlay overlay -o lowerdir=.:/usr /usr \
   && cd "$OLDPWD" && exec /usr/bin/node "$@"' sh "$home" "$@"
 `;
-
-function apt(args, cwd) {
-  try {
-    capture('apt-get', args, cwd);
-  } catch {
-    // Old lists name versions that mirrors have no more.
-    updateLists();
-    capture('apt-get', args, cwd);
-  }
-}
-
-function capture(command, args, cwd) {
-  const env = { ...process.env, LC_ALL: 'C.UTF-8' };
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd, env, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
-  return stdout;
-}

@@ -8,7 +8,7 @@ import {
   formatDashboard,
 } from '../.cache/modules/app/management/metrics/dashboard.js';
 import { replaceMetricsTable } from '../.cache/modules/app/management/metrics/page.js';
-import { COMMANDS } from '../.cache/modules/cli/commands/table.js';
+import { COMMANDS, loadAll } from '../.cache/modules/cli/commands/table.js';
 import { completionFiles } from '../.cache/modules/cli/completions/files.js';
 import { replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
 import { formatManPage } from '../.cache/modules/core/config/text/man.js';
@@ -19,16 +19,17 @@ const at = (name) => new URL(`../${name}`, import.meta.url);
 const read = (name) => readFileSync(at(name), { encoding: 'utf8', flag: 'a+' });
 const { version } = JSON.parse(read('package.json'));
 
+const commands = await loadAll(COMMANDS);
 mkdirSync(at('completions'), { recursive: true });
 const texts = {
   'docs/OPTIONS.md': replaceOptionTable(read('docs/OPTIONS.md')),
-  'docs/ipipou.8': formatManPage(version, COMMANDS),
+  'docs/ipipou.8': formatManPage(version, commands),
   'docs/PROTOCOL.md': replaceVectors(read('docs/PROTOCOL.md')),
   'docs/METRICS.md': replaceMetricsTable(read('docs/METRICS.md')),
   'docs/grafana-dashboard.json': formatDashboard(),
   'docs/alerts.yml': formatAlerts(),
   'docs/ipipou.conf.5': formatConfigPage(version),
-  ...completionFiles(COMMANDS),
+  ...completionFiles(commands),
 };
 const stale = Object.keys(texts).filter((name) => read(name) !== texts[name]);
 if (process.argv.includes('--check')) {

@@ -56,10 +56,10 @@ function vectors() {
     return createInit(crypto, clientKeys, { index: indexes.client, payload: initPayload }, cookie);
   };
   const { packet: init, pending } = withInit();
-  const cookieSecrets = { current: counting(0x80, 16), previous: undefined, since: 0 };
+  const maker = { secret: counting(0x80, 16), now: 0 };
   const nonce = counting(0x90, 16);
-  const cookiePacket = createCookie(drawing(nonce), serverKeys, cookieSecrets, source, init);
-  const cookie = taken(readCookie(noiseCrypto, clientKeys, pending, cookiePacket));
+  const cookiePacket = createCookie(drawing(nonce), serverKeys, maker, source, init);
+  const cookie = taken(readCookie(clientKeys, pending, cookiePacket));
 
   const responsePayload = {
     ...{ challenge: counting(0xa0, 8), observed: source, epoch: 3, reached, integrity: 'full' },
@@ -80,6 +80,9 @@ function vectors() {
   const control = sealControl(noiseCrypto, clientSession, [
     { kind: 'path-response', challenge: responsePayload.challenge },
     { kind: 'ping', id: 7 },
+  ]);
+  const attest = sealControl(noiseCrypto, control.session, [
+    { kind: 'attest', epoch: 0xffff_ffff, packets: 1000n, bytes: 1_400_000n },
   ]).packet;
   const keys = tagKeysOf(noiseCrypto, serverSession);
   const inner = Uint8Array.from([
@@ -101,11 +104,12 @@ function vectors() {
     'ephemeral secret of the server': ephemerals.server,
     psk: clientKeys.psk,
     'mac1 key': serverKeys.mac1,
+    'cookie key': serverKeys.cookie,
     'reset key': serverKeys.reset,
     'payload of INIT': encodeInitPayload(initPayload),
     INIT: init,
-    'secret of cookies': cookieSecrets.current,
-    'COOKIE to 192.0.2.7, port 40000, for that INIT': cookiePacket,
+    'secret of cookies': maker.secret,
+    'COOKIE to 192.0.2.7, port 40000, for that INIT, in period 0': cookiePacket,
     cookie,
     'the same INIT with that cookie': withInit(cookie).packet,
     'response key': heard.responseKey,
@@ -114,8 +118,9 @@ function vectors() {
     'ck at the end': serverSession.chainingKey,
     'control key of the client': serverSession.receiveKey,
     'control key of the server': serverSession.sendKey,
-    'CONTROL of the client, counter 0: PATH_RESPONSE, PING 7': control,
-    'RESET to 192.0.2.7, port 40000': createReset(serverKeys, source, control),
+    'CONTROL of the client, counter 0: PATH_RESPONSE, PING 7': control.packet,
+    'CONTROL of the client, counter 1: ATTEST 4294967295, 1000 packets, 1400000 bytes': attest,
+    'RESET to 192.0.2.7, port 40000': createReset(serverKeys, source, control.packet),
     'SHA-256 of the tag key of the client': noiseCrypto.sha256(keys.client),
     'SHA-256 of the tag key of the server': noiseCrypto.sha256(keys.server),
     'inner packet': inner,

@@ -1,19 +1,13 @@
 // Takes the pictures of `ipipou ui` that docs/images has, of real tunnels in namespaces, by Debian's chromium.
 //   node scripts/screenshots.mjs     as root, three minutes
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
-import { PROJECT, setUp } from './setup.mjs';
+import { base64, generateKeyPair, IMAGES, MAIN, openLab } from './picture-lab.mjs';
+import { PROJECT } from './setup.mjs';
 
-setUp('netns');
-const { up } = await import('../.cache/modules/adapters/lab/topology.js');
-const { generateKeyPair } = await import('../.cache/modules/adapters/crypto.js');
-
-const MAIN = path.join(PROJECT, 'dist/cli/main.js');
-const IMAGES = path.join(PROJECT, 'docs/images');
 const BYTES_MAX = 150_000;
 /** A group that every Debian has, and in which nobody is. */
 const GROUP = 'games';
@@ -27,16 +21,17 @@ const PICTURES = [
   { name: 'ui-phone.png', viewport: { width: 390, height: 844 }, colorScheme: 'light' },
 ];
 
-const base64 = (bytes) => Buffer.from(bytes).toString('base64');
-const folder = mkdtempSync(path.join(tmpdir(), 'ipipou-screenshots-'));
-chmodSync(folder, 0o711);
 // The last of the peers does not come.
-const lab = await up({ clients: PEERS.length - 1, natAddresses: 2 });
+const { lab, folder, env, start, close } = await openLab({
+  clients: PEERS.length - 1,
+  natAddresses: 2,
+});
+// Its page and browser are other users'.
+chmodSync(folder, 0o711);
 try {
   await takeAll();
 } finally {
-  await lab.down();
-  rmSync(folder, { recursive: true, force: true });
+  await close();
 }
 
 async function takeAll() {
@@ -48,7 +43,7 @@ async function takeAll() {
     `auth-remote-pubkey-b64 ${base64(keys[index].publicKey)}`,
     `tunl-peer-ip 172.28.0.${index + 1}`,
   ]);
-  const daemon = start(lab.server, [...server, ...common, 'reply-on-auth-ok', ...sections], 'home');
+  const daemon = start(lab.server, [...server, ...common, 'reply-on-auth-ok', ...sections]);
   await daemon.waitFor(/ready|listening/);
   const ui = lab.spawn(lab.server, [process.execPath, MAIN, 'ui', '--group', GROUP], {
     env: env(lab.server),
@@ -61,7 +56,7 @@ async function takeAll() {
       `tunl-ip 172.28.0.${index + 1}`,
     ];
     const lines = ['client', 'fou-remote 203.0.113.1:10000', 'keepalive 5', ...common, ...own];
-    start(client, lines, 'home');
+    start(client, lines);
   });
   console.log(`${SECONDS} s of traffic`);
   await traffic();
@@ -70,22 +65,6 @@ async function takeAll() {
     .match(/http:\S+\?token=\S+/g)
     .at(-1);
   await takePictures(link);
-}
-
-function env(namespace) {
-  return {
-    IPIPOU_RUN_DIR: path.join(folder, 'run'),
-    IPIPOU_LOG_DIR: path.join(folder, 'log', namespace),
-    IPIPOU_STATE_DIR: path.join(folder, 'state', namespace),
-  };
-}
-
-function start(namespace, lines, name) {
-  const own = path.join(folder, namespace);
-  mkdirSync(own, { recursive: true });
-  const file = path.join(own, `${name}.conf`);
-  writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
-  return lab.spawn(namespace, [process.execPath, MAIN, '--config', file], { env: env(namespace) });
 }
 
 /** Some of each peer, more and less in turns; and one of them moves. */

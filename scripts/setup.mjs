@@ -7,7 +7,9 @@ import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { installPackages, missingPackages, requireApt, updateLists } from './apt.mjs';
+import { fetchFromDebian13 } from './debian-13.mjs';
 import { debianNode } from './debian-node.mjs';
+import { debianResolved } from './debian-resolved.mjs';
 
 export const PROJECT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -27,7 +29,7 @@ const NETNS_PACKAGES = [
   'prometheus',
   ...['openvpn', 'openssl', 'fastd', 'wireguard-go', 'wireguard-tools', 'openssh-client'],
   // The shells that completions are for, what finds fault with packages, and what runs the package's service.
-  ...['zsh', 'fish', 'lintian', 'systemd'],
+  ...['zsh', 'fish', 'lintian', 'systemd', 'dbus-daemon'],
   // What people have at home.
   ...['nginx-light', 'openssh-server', 'curl'],
   // Firewalls of both kinds, and what looks at the page.
@@ -56,8 +58,9 @@ export function setUp(purpose) {
   if (unfit) throw new Error(unfit);
   if (purpose !== 'code') requireRoot();
   installMissing(PACKAGES[purpose]);
-  if (purpose === 'netns' || purpose === 'test') requireDebianNode();
+  if (purpose === 'netns' || purpose === 'test') fetchFromDebian();
   if (purpose === 'test' || purpose === 'bench') requireKernelSource();
+  if (purpose === 'bench') fetchRivals();
   installModules();
   if (purpose !== 'code') build();
   if (purpose === 'netns' || purpose === 'test') fetchImageParts();
@@ -98,10 +101,20 @@ function installMissing(wanted) {
   installPackages(missing);
 }
 
-/** What is built is tried with the Node that packages of this Debian depend on. */
-function requireDebianNode() {
+/** What is built is tried with the Node that packages of this Debian depend on, and with its systemd-resolved. */
+function fetchFromDebian() {
   requireApt("Debian's own Node is tried, too");
   debianNode(path.join(PROJECT, '.cache/debian-node'));
+  debianResolved(path.join(PROJECT, '.cache/debian-resolved'));
+}
+
+/** Without them their contestants have no turn. */
+function fetchRivals() {
+  try {
+    fetchFromDebian13(path.join(PROJECT, '.cache/debian-13'), 'wireguard-go');
+  } catch (error) {
+    say(`no wireguard-go of Debian 13: ${error.message}`);
+  }
 }
 
 /** A suite has a network of its own, from which the parts of the container image cannot be had. */

@@ -1,5 +1,7 @@
 // npm test [-- [--native] [SUITE [FILTER…]]]: readies the machine, runs every suite or one, counts.
+// Suites that do not wait for each other run side by side; what they say is marked by their names.
 // Exit code 0 only if something ran in every suite and all of it passed: what is skipped fails.
+import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { setUp } from './setup.mjs';
 import { SUITES } from './suites.mjs';
@@ -27,12 +29,12 @@ try {
 const abort = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => abort.abort());
 
-const rows = [];
-for (const { name, limit, run } of suites) {
-  if (abort.signal.aborted) break;
+const several = suites.length > 1;
+
+async function rowOf({ name, limit, run }) {
   console.log(`\n=== ${name}`);
   const begin = performance.now();
-  const result = await run(filters, { limit, native, signal: abort.signal });
+  const result = await run(filters, { limit, native, signal: abort.signal, marked: several });
   if (result.passed + result.failed + result.skipped === 0) {
     result.failed = 1;
     result.notes.push('no test ran');
@@ -41,8 +43,23 @@ for (const { name, limit, run } of suites) {
     result.failed += 1;
     result.notes.push('interrupted');
   }
-  rows.push({ name, seconds: (performance.now() - begin) / 1000, ...result });
+  const { passed, failed, skipped } = result;
+  const seconds = (performance.now() - begin) / 1000;
+  const also = skipped > 0 ? `, ${skipped} skipped` : '';
+  if (several) console.log(`\n=== ${name}: ${passed} passed, ${failed} failed${also}`);
+  return { name, seconds, ...result };
 }
+
+async function inTurn(lane) {
+  const done = [];
+  for (const suite of lane) if (!abort.signal.aborted) done.push(await rowOf(suite));
+  return done;
+}
+
+const apart = availableParallelism() > 1 ? suites.filter(({ beside }) => beside) : [];
+const rest = suites.filter((suite) => !apart.includes(suite));
+const lanes = await Promise.all([rest, ...apart.map((suite) => [suite])].map(inTurn));
+const rows = lanes.flat();
 
 const cells = rows.map(({ name, passed, failed, skipped, seconds }) => [
   name,

@@ -5,6 +5,8 @@ import process from 'node:process';
 /** How often the machine is asked, and how long it is kept busy for an answer: half a per cent of a processor. */
 const EVERY_MS = 5000;
 const SPIN_MS = 25;
+/** A machine is asked again after so long. */
+const FRESH_MS = 2000;
 
 /** Begins a line of a suite's output that says what it is at; see progress-reporter.mjs. */
 export const PROGRESS_MARK = '\u0001';
@@ -21,11 +23,20 @@ export function processorShare(spin = SPIN_MS) {
   return Math.min(1, used / (performance.now() - begin));
 }
 
+let recent = { at: -Infinity, share: 1 };
+
+/** The same, for who asks again and again: what was found in the last seconds. */
+export function recentShare() {
+  const now = performance.now();
+  if (now - recent.at > FRESH_MS) recent = { at: now, share: processorShare() };
+  return recent.share;
+}
+
 /**
  * Calls `onStall(words)` once when nothing was said to `progress` for `limit` seconds of a processor of one's own.
  * The words name what was said last.
  */
-export function watch({ limit, onStall, share = processorShare, every = EVERY_MS }) {
+export function watch({ limit, onStall, share = recentShare, every = EVERY_MS }) {
   let at;
   let worked = 0;
   let last = performance.now();
@@ -65,8 +76,20 @@ export function progressFilter({ progress, write }) {
   };
 }
 
-/** Passes a suite's output on to this program's, under watch. `stalled()`: the watchdog's words, if it barked. */
-export function watchOutput({ limit, every, kill }) {
+/** Writes lines to this program's output; each begins with `name`, where there is one. */
+export function speaker(name) {
+  const mark = name ? `${name.padEnd(7)} | ` : '';
+  return (text) => {
+    const lines = text.endsWith('\n') ? text.slice(0, -1) : text;
+    process.stdout.write(`${lines.replaceAll(/^/gm, mark)}\n`);
+  };
+}
+
+/**
+ * Passes a suite's output (`push`) and errors (`complain`) on, under watch. `stalled()`: the watchdog's words, if it
+ * barked.
+ */
+export function watchOutput({ limit, every, kill, write = speaker() }) {
   let words;
   const watchdog = watch({
     ...{ limit, every },
@@ -75,16 +98,16 @@ export function watchOutput({ limit, every, kill }) {
       kill();
     },
   });
-  const { push, end } = progressFilter({
-    progress: watchdog.progress,
-    write: (text) => process.stdout.write(text),
-  });
+  const output = progressFilter({ progress: watchdog.progress, write });
+  const errors = progressFilter({ progress: watchdog.progress, write });
   return {
-    push,
+    push: output.push,
+    complain: errors.push,
     stalled: () => words,
     stop: () => {
       watchdog.stop();
-      end();
+      output.end();
+      errors.end();
     },
   };
 }

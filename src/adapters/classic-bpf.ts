@@ -19,6 +19,8 @@ export const LD_LENGTH = 0x80;
 export const LDX_HEADER_LENGTH = 0xb1;
 export const ADD_X = 0x0c;
 export const AND = 0x54;
+export const MULTIPLY = 0x24;
+export const MODULO = 0x94;
 export const SHIFT_LEFT = 0x64;
 export const SHIFT_RIGHT = 0x74;
 /** A into X. */

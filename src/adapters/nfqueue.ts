@@ -20,6 +20,7 @@ import {
   NFQNL_MSG_CONFIG,
   NFQNL_MSG_PACKET,
   NFQNL_MSG_VERDICT,
+  NFQNL_MSG_VERDICT_BATCH,
   type Verdict,
 } from '../core/netlink/nfqueue.ts';
 import type { IfIndex } from '../core/units.ts';
@@ -46,6 +47,8 @@ export type QueueOptions = {
   readonly maxLength: number;
   /** What the queue is for, for errors. */
   readonly subject: string;
+  /** Whether every packet ends with `onPacket`, and needs no verdict: it is dropped, together with others. */
+  readonly ends?: boolean;
 };
 
 export type QueuedPacket = {
@@ -99,6 +102,8 @@ class Queue implements PacketQueue {
   #overruns = 0;
   #errors = 0;
   #open = true;
+  /** The last packet that waits for its end. */
+  #ended: number | undefined;
 
   constructor(options: QueueOptions, onPacket: (packet: QueuedPacket) => void) {
     this.#options = options;
@@ -135,9 +140,13 @@ class Queue implements PacketQueue {
   }
 
   verdict(id: number, verdict: Verdict): void {
+    this.#decide(NFQNL_MSG_VERDICT, id, verdict);
+  }
+
+  #decide(type: number, id: number, verdict: Verdict): void {
     if (!this.#open) return;
     const payload = encodeVerdict(this.#options.number, id, verdict);
-    if (this.#send(NFQNL_MSG_VERDICT, 0, payload) < 0) this.#errors++;
+    if (this.#send(type, 0, payload) < 0) this.#errors++;
   }
 
   close(): void {
@@ -202,6 +211,13 @@ class Queue implements PacketQueue {
   }
 
   #receive(): void {
+    this.#receiveTurn();
+    const last = this.#ended;
+    this.#ended = undefined;
+    if (last !== undefined) this.#decide(NFQNL_MSG_VERDICT_BATCH, last, 'drop');
+  }
+
+  #receiveTurn(): void {
     for (let turn = 0; turn < DATAGRAMS_PER_TURN && this.#open; turn++) {
       const length = this.#recv();
       if (length < 0) {
@@ -237,8 +253,9 @@ class Queue implements PacketQueue {
       return;
     }
     const { id, payload, length, inDevice } = packet.value;
+    if (this.#options.ends === true) this.#ended = id;
     // A packet that did not come up whole cannot be judged.
-    if (length > payload.length) this.verdict(id, 'drop');
-    else this.#onPacket({ id, payload, inDevice });
+    if (length <= payload.length) this.#onPacket({ id, payload, inDevice });
+    else if (this.#options.ends !== true) this.verdict(id, 'drop');
   }
 }

@@ -1,3 +1,4 @@
+import type { InitKeys } from '../core/handshake/keys.ts';
 import type { Path } from '../core/addr.ts';
 import type { PeerConfig, PeerId, Proof } from '../core/config/tunnel-config.ts';
 import type { TroubleReport } from '../core/events/trouble.ts';
@@ -9,7 +10,7 @@ import { insideOf } from '../core/wire/overhead.ts';
 import type { ControlPacket, DataPlane, OuterError } from '../ports/data-plane.ts';
 import { Effects, type EffectPorts } from './effects.ts';
 import { CLOSE_TIMEOUT, START_BATCH } from './limits.ts';
-import { mac1KeyOf } from './mac1-key.ts';
+import { initKeysOf } from './init-keys.ts';
 import type { Memories } from './memories.ts';
 import { OuterErrors } from './outer-errors.ts';
 import { Outcomes } from './outcomes.ts';
@@ -42,6 +43,8 @@ export type DriverPorts = EffectPorts & {
   /** Whether the tunnel carries IPv6; absent = it does not. */
   readonly ipv6Inside?: boolean;
   readonly crypto: (proof: Proof) => SessionCrypto;
+  /** What cookies are made of, 16 random bytes. */
+  readonly cookieSecret: Uint8Array;
   readonly memories: Memories;
   /** More or fewer peers are established. */
   readonly onEstablished: () => void;
@@ -77,7 +80,9 @@ export class Driver {
       families: ports.families,
       ipv6Inside: ports.ipv6Inside ?? false,
       crypto: ports.crypto,
+      cookieSecret: ports.cookieSecret,
       planeIntegrity: ports.plane.capabilities.integrity,
+      planeCounting: ports.plane.capabilities.counting,
       recall: ({ peer, carried }) => ({
         memory: ports.memories.recall(peer),
         adopted: carried,
@@ -128,6 +133,7 @@ export class Driver {
       if (slot.state !== undefined || !(active || mustBegin(slot))) continue;
       await this.#turns.take(async () => {
         if (slot.state !== undefined || !this.#isListed(slot)) return;
+        void this.#askToStay(slot);
         const { later } = await this.#outcomes.carry(
           this.table.begin(slot, this.#ports.clock.now()),
         );
@@ -193,9 +199,10 @@ export class Driver {
   }
 
   /** By what the plane tests first messages, when these peers are known as well. */
-  mac1Key(peers: readonly PeerConfig[]): Uint8Array | undefined {
+  initKeys(peers: readonly PeerConfig[]): InitKeys | undefined {
     const known = [...this.table.directory.ownProofs(), ...peers.map(({ proof }) => proof)];
-    return mac1KeyOf(this.#ports.role, known, this.#ports.crypto);
+    const { role, crypto, cookieSecret } = this.#ports;
+    return initKeysOf(role, known, crypto, cookieSecret);
   }
 
   /** How many peers there are, and how many of them are established. */
@@ -271,6 +278,13 @@ export class Driver {
   /** Takes a peer out of the plane, and keeps at it until it is out. */
   evict(slot: PeerSlot): Promise<void> {
     return this.#effects.evict(slot);
+  }
+
+  /** An earlier run may have let in whom the operator's command refuses now; meanwhile it stays. */
+  async #askToStay(slot: PeerSlot): Promise<void> {
+    const { carried: path } = slot;
+    if (path === undefined || (await this.#effects.mayStay(slot, path))) return;
+    await this.dispatch(slot, { kind: 'turned-away', path });
   }
 
   #othersTurn(): Promise<void> {

@@ -13,15 +13,24 @@ import { explain } from './explain.ts';
 import { Lookups, type LookupPorts } from './lookups.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { Sender } from './sender.ts';
+import { Verifier, type AskVerify } from './verifier.ts';
 
 export type EffectPorts = LookupPorts & {
   readonly plane: DataPlane;
   readonly sessions: SessionKeeper;
   /** The plane carries another path of a peer, or none. */
   readonly onPath: (path: Path | undefined) => void;
+  /** See Verifier; absent = who has proved itself comes in. */
+  readonly verify?: AskVerify | undefined;
   /** Has a key take the place of an invitation's; whether it has. Never rejects; absent = nobody can join. */
   readonly register?: ((registration: Registration) => Promise<boolean>) | undefined;
 };
+
+/** What a step needs before it admits anybody: that memory is on the disk, and that the operator's command agrees. */
+export type Leave = { readonly remembered: boolean; readonly welcome: boolean };
+
+/** What is not told of a peer that is not let in. */
+const ARRIVALS: ReadonlySet<string> = new Set(['established', 'moved', 'back', 'resumed']);
 
 type Register = Extract<SessionEffect, { readonly kind: 'register' }>;
 
@@ -46,6 +55,7 @@ export class Effects {
   readonly #evictions: Evictions;
   readonly #sender: Sender;
   readonly #lookups: Lookups;
+  readonly #verifier: Verifier | undefined;
 
   constructor(ports: EffectPorts, { isSole, dispatch, inTurn, onFatal }: Owner) {
     const { plane, clock, tell, onPath } = ports;
@@ -58,19 +68,22 @@ export class Effects {
     this.#evictions = new Evictions({ admission, clock, onGone, inTurn });
     this.#sender = new Sender(plane, tell);
     this.#lookups = new Lookups(ports, dispatch);
+    const named = (slot: PeerSlot): PeerId | undefined => this.#named(slot);
+    this.#verifier = ports.verify && new Verifier({ ask: ports.verify, clock, tell, named });
   }
 
   /**
    * Carries out what a step wants, in its order; resolves with the events that answer it right away. What
-   * is not `remembered` admits nobody.
+   * is not `remembered`, or not `welcome`, admits nobody.
    */
   async perform(
     { entry, effects }: Outcome<PeerSlot>,
-    remembered: boolean,
+    { remembered, welcome }: Leave,
   ): Promise<readonly SessionEvent[]> {
     const answers: SessionEvent[] = [];
-    let refused = !remembered;
+    let refused = !remembered || !welcome;
     for (const effect of effects) {
+      if (effect.kind === 'event' && !welcome && ARRIVALS.has(effect.event.kind)) continue;
       if (effect.kind === 'event') this.#ports.tell(effect.event, this.#named(entry));
       else if (entry === undefined) {
         if (effect.kind === 'send') await this.#sender.turnAway(effect);
@@ -79,7 +92,8 @@ export class Effects {
         if (refused && effect.kind === 'send' && effect.purpose === 'reply') continue;
         if (refused && effect.kind === 'register') continue;
         if (refused && effect.kind === 'admit') {
-          answers.push({ kind: 'admit-failed', path: effect.path });
+          const kind = welcome ? 'admit-failed' : 'turned-away';
+          answers.push({ kind, path: effect.path });
           continue;
         }
         const answer = await this.#performFor(entry, effect);
@@ -88,6 +102,18 @@ export class Effects {
       }
     }
     return answers;
+  }
+
+  /** Whether the peer that a step would have carried may come in; undefined = nobody has to be asked. */
+  welcomes({ entry, effects }: Outcome<PeerSlot>): Promise<boolean> | undefined {
+    if (entry === undefined || this.#verifier === undefined) return undefined;
+    const admit = effects.find((effect) => effect.kind === 'admit');
+    return admit && this.#verifier.look(entry, admit.path);
+  }
+
+  /** Whether a peer that an earlier run let in may stay. */
+  async mayStay(slot: PeerSlot, path: Path): Promise<boolean> {
+    return (await this.#verifier?.look(slot, path)) ?? true;
   }
 
   /** What the plane refuses. */
@@ -140,6 +166,7 @@ export class Effects {
     this.#ports.sessions.keep(slot.peer.id, undefined);
     this.#lookups.forget(slot);
     this.#sender.forget(slot);
+    this.#verifier?.forget(slot);
     const wasCarried = slot.carried !== undefined;
     this.#admission.forget(slot);
     if (wasCarried) this.#ports.onPath(undefined);
@@ -220,8 +247,10 @@ export class Effects {
 
   async #pollCounters(slot: PeerSlot): Promise<SessionEvent | undefined> {
     try {
-      const { rxPackets, txPackets, heardAt } = await this.#ports.plane.counters(slot.peer.id);
-      return { kind: 'counters', counts: { rxPackets, txPackets }, heardAt };
+      const { rxPackets, rxBytes, txPackets, txBytes, heardAt } = await this.#ports.plane.counters(
+        slot.peer.id,
+      );
+      return { kind: 'counters', counts: { rxPackets, rxBytes, txPackets, txBytes }, heardAt };
     } catch (error) {
       this.#ports.tell({ kind: 'counters-not-read', ...explain(error) });
       return undefined;

@@ -8,7 +8,7 @@ import { explain } from './explain.ts';
 
 /**
  * What a tunnel's peers expose. A change of peers changes it first, so that one that is refused has changed
- * nothing; where the peers themselves cannot be changed it is taken back.
+ * nothing; where it fails half way, or the peers themselves cannot be changed, it is taken back.
  */
 export class Exposures {
   readonly #reach: Reach;
@@ -57,8 +57,8 @@ export class Exposures {
   async #change<T>(next: ReadonlyMap<PeerId, ExposingPeer>, work: () => Promise<T>): Promise<T> {
     const before = this.#peers;
     if (sameValue([...before.values()], [...next.values()])) return work();
-    await this.#apply(next);
     try {
+      await this.#apply(next);
       return await work();
     } catch (error) {
       await this.#apply(before).catch((left: unknown) =>

@@ -1,17 +1,13 @@
 import type { TunnelConfig } from '../core/config/tunnel-config.ts';
 import { IpipouError } from '../core/errors.ts';
 import type { TunnelEvent } from '../core/events/event.ts';
-import {
-  expandHook,
-  PeersThere,
-  type HookEnvironment,
-  type HookName,
-  type Hooks,
-  type LifeHook,
-} from '../core/hooks.ts';
+import type { HookName, Hooks, LifeHook } from '../core/hook-names.ts';
+import { expandHook, PeersThere, type HookEnvironment } from '../core/hooks.ts';
 import type { Millis } from '../core/units.ts';
 import type { HookResult, HookRunner } from '../ports/hooks.ts';
 import type { Tell } from '../ports/tell.ts';
+import { VERIFY_LIMIT } from './limits.ts';
+import type { AskVerify } from './verifier.ts';
 
 /** A command is killed after so long. */
 export const HOOK_LIMIT = 30_000 as Millis;
@@ -82,6 +78,16 @@ export class TunnelHooks {
     await this.#runAndTell(hook, {});
   }
 
+  /** Whether a peer may come in; undefined where the operator has no command for that. */
+  get verify(): AskVerify | undefined {
+    if (this.#hooks.verify === undefined) return undefined;
+    return async (environment) => {
+      const result = await this.#run('verify', environment, VERIFY_LIMIT);
+      if (result === undefined) return 'the command cannot be run';
+      return result.failure === undefined ? undefined : `${result.failure}${saying(result)}`;
+    };
+  }
+
   #heed(event: TunnelEvent, peer: Parameters<Tell>[1]): void {
     const change = this.#there.take(event, peer);
     if (change === undefined || this.#hooks[change.hook] === undefined) return;
@@ -103,11 +109,15 @@ export class TunnelHooks {
     this.#tell({ kind: 'hook-failed', hook, error: `${result.failure}${saying(result)}` });
   }
 
-  async #run(hook: HookName, environment: HookEnvironment): Promise<HookResult | undefined> {
+  async #run(
+    hook: HookName,
+    environment: HookEnvironment,
+    limit: Millis = HOOK_LIMIT,
+  ): Promise<HookResult | undefined> {
     const command = expandHook(this.#hooks[hook] ?? '', this.#device);
     if (!command) return undefined;
     const all = { ...this.#common, IPIPOU_HOOK: hook, ...environment };
-    return this.#runner.run(command, all, HOOK_LIMIT);
+    return this.#runner.run(command, all, limit);
   }
 }
 

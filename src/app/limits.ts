@@ -12,6 +12,13 @@ export const ADMIT_BACKOFF_MAX = millis(30_000);
 /** So many failures to admit or evict peers are told in words; of the others how many there are. */
 export const ADMIT_TROUBLES_TOLD = 8;
 
+/** Commands that say whether a peer may come in: how long each has, how many run at once, and wait. */
+export const VERIFY_LIMIT = millis(5000);
+export const VERIFY_AT_ONCE = 4;
+export const VERIFY_WAITING = 256;
+/** A refusal counts for so long before the command is asked about that peer again. */
+export const VERIFY_REFUSED = millis(5000);
+
 /** How often a daemon looks whether its run directory is still there. */
 export const RUN_CHECK = millis(5000);
 

@@ -42,7 +42,7 @@ export type LivePeers = {
 };
 
 /** Peers that are looked at for one page; how many of them a reply holds depends on their size. */
-const PAGE = 256;
+const PAGE = 128;
 
 /** Requests about peers; the others are the tunnel's own. */
 type PeerRequest = Exclude<
@@ -141,8 +141,7 @@ export class LiveConfig {
       return { ok: true, innerIps: added?.innerIps ?? [], warnings: edit.warnings };
     }
     if (request.request === 'set-peer') {
-      const before = this.#peers.find(({ id }) => id === peer);
-      const options = amendExposures(request.options, before?.exposed);
+      const options = amendExposures(request.options, peer, this.#peers);
       const edit = editPeer(this.#peers, this.#base, peer, options);
       await this.#apply(edit);
       this.#edits = notingSet(this.#edits, peer as PeerId, options);

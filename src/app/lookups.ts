@@ -21,6 +21,8 @@ export type LookupPorts = {
   /** Of which addresses are asked for, and used. */
   readonly families: readonly Family[];
   readonly locate: (remote: OuterIp) => Promise<Route | NoRoute>;
+  /** Whether a kill switch lets nothing out but to the addresses of the config. */
+  readonly killSwitch?: boolean;
   /** Whether an address is one of this host. */
   readonly isOwn: (address: OuterIp) => Promise<boolean>;
 };
@@ -150,8 +152,13 @@ export class Lookups {
       remotes.map(async (remote) => ({ remote, route: await this.#locate(remote) })),
     );
     if (direct.some(isRouted)) return direct;
+    const translation = this.#translation;
     return Promise.all(
-      direct.map(async (found) => ({ ...found, ...(await this.#translation.wayTo(found.remote)) })),
+      direct.map(async (found) => {
+        const { remote } = found;
+        if (!this.#ports.killSwitch) return { ...found, ...(await translation.wayTo(remote)) };
+        return (await translation.mayHave(remote)) ? { ...found, route: KEPT_IN } : found;
+      }),
     );
   }
 
@@ -172,6 +179,7 @@ type Found = {
   readonly route: Route | NoRoute;
 };
 const MISSING: NoRoute = { kind: 'missing', device: undefined };
+const KEPT_IN: NoRoute = { kind: 'kept-in' };
 
 /** What is found as a session has it. An address without a route is tried only where nothing has one. */
 function waysBy(found: readonly Found[]): readonly Way[] {

@@ -117,7 +117,7 @@ async function makeKnown(
   peers: readonly PeerConfig[],
 ): Promise<void> {
   if (peers.length === 0) return;
-  await plane.watch(watchedLengths(peers), driver.mac1Key(peers));
+  await plane.watch(watchedLengths(peers), driver.initKeys(peers));
   await plane.configure(peers.map(planePeer));
 }
 
@@ -157,15 +157,17 @@ async function replace(
   clock: Clock,
 ): Promise<void> {
   const { table } = driver;
-  const { state, carried } = slot;
+  const { state, carried, peer: before } = slot;
   const same = sameProof(slot.peer, peer) && !mustComeElsewhere(slot.peer, peer);
+  const renew = slot.peer.auth.integrity !== peer.auth.integrity;
   const memory = state && same ? sessionMemory(table.configOf(slot), state) : undefined;
   if (!same && carried !== undefined) await driver.evict(slot);
   if (!same) driver.memories.forget(slot.peer);
   driver.relist(slot, peer);
   if (state === undefined && !table.isActive(peer)) return;
-  const kept = state && sessionKept(state);
-  const from = same && state ? { memory, adopted: carried, kept } : undefined;
+  // Under another key of this side's there is no session yet.
+  const kept = state && sameOwnKey(before, peer) ? sessionKept(state) : undefined;
+  const from = same && state ? { memory, adopted: carried, kept, renew } : undefined;
   const memoryOnly = { memory: driver.memories.recall(peer), adopted: undefined };
   await driver.carryOut(table.begin(slot, clock.now(), from ?? memoryOnly));
 }
@@ -175,6 +177,11 @@ function mustComeElsewhere(before: PeerConfig, { auth, remoteHost }: PeerConfig)
   if (!auth.byRemoteIp || remoteHost === undefined) return false;
   if (parseOuterIp(remoteHost) !== undefined) return false;
   return !before.auth.byRemoteIp || before.remoteHost !== remoteHost;
+}
+
+function sameOwnKey({ proof: a }: PeerConfig, { proof: b }: PeerConfig): boolean {
+  if (a.kind !== 'ed25519' || b.kind !== 'ed25519') return a.kind === b.kind;
+  return sameValue(a.privateSeed, b.privateSeed);
 }
 
 /** Whether two configs trust the same other side. */

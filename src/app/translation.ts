@@ -36,11 +36,17 @@ export class Translation {
     this.#ports = ports;
   }
 
+  /** Whether a translator could have something for it. Never rejects. */
+  async mayHave(remote: OuterIp): Promise<boolean> {
+    const { families, routeTo } = this.#ports;
+    if (familyOf(remote) !== 'ipv4' || !families.includes('ipv6')) return false;
+    return (await routeTo(SAMPLE)) !== undefined;
+  }
+
   /** undefined for another than an IPv4 address, and where the network has no translator. Never rejects. */
   async wayTo(remote: OuterIp): Promise<Translated | undefined> {
-    const { families, routeTo } = this.#ports;
-    if (familyOf(remote) !== 'ipv4' || !families.includes('ipv6')) return undefined;
-    if ((await routeTo(SAMPLE)) === undefined) return undefined;
+    const { routeTo } = this.#ports;
+    if (!(await this.mayHave(remote))) return undefined;
     for (const prefix of await this.#prefixes()) {
       const via = translated(remote, prefix);
       const route = await routeTo(via);

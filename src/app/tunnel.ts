@@ -1,3 +1,4 @@
+import { SIPHASH_KEY_BYTES } from '../core/siphash.ts';
 import { STATUS_GROUP } from '../core/config/limits.ts';
 import { carries, outerFamilies } from '../core/config/families.ts';
 import type { PeerConfig, PeerId, Proof, TunnelConfig } from '../core/config/tunnel-config.ts';
@@ -19,12 +20,11 @@ import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { Tell } from '../ports/tell.ts';
-import type { KillSwitchGuard, Reach, ReachHost } from '../ports/reach.ts';
+import type { ReachHost } from '../ports/reach.ts';
 import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
-import { choosePlane } from './choose-plane.ts';
+import { choosePlane, openPlane, prepareChosen } from './choose-plane.ts';
 import { Driver } from './driver.ts';
 import type { EffectPorts } from './effects.ts';
-import { Exposures } from './exposures.ts';
 import { cleanOtherPlane, forRecord } from './earlier-run.ts';
 import { explain } from './explain.ts';
 import { Inbox } from './inbox.ts';
@@ -37,8 +37,9 @@ import type { PeerSlot } from './peer-slot.ts';
 import { requireRoom } from './peer-room.ts';
 import { RunKeeper } from './run-keeper.ts';
 import { RunWatch } from './run-watch.ts';
+import { Surroundings } from './surroundings.ts';
 import { tunnelStatus } from './management/status.ts';
-import { mac1KeyOf } from './mac1-key.ts';
+import { initKeysOf } from './init-keys.ts';
 import { watchedLengths } from './watched-lengths.ts';
 
 /*
@@ -67,6 +68,8 @@ export type TunnelPorts = {
   readonly groupNumber: (name: string) => number | undefined;
   /** See EffectPorts. */
   readonly register?: EffectPorts['register'];
+  /** See EffectPorts. */
+  readonly verify?: EffectPorts['verify'];
   /** What the operator wants done before anything is made; rejects when the tunnel is not to be. */
   readonly preUp?: () => Promise<void>;
   readonly notify: Notify;
@@ -98,53 +101,41 @@ export class Tunnel {
 
   /** Makes the tunnel's peers those of a list; the others are not touched. Rejects as the plane does. */
   syncPeers(peers: readonly PeerConfig[]): Promise<PeerChanges> {
-    const { exposures, reach, ports, killSwitch } = this.#parts;
-    killSwitch?.allow(peers);
-    return exposures.replace(peers, async () => {
-      const changes = await syncPeers(this.#driver, peers, ports.clock);
-      await reach.lead(peers);
-      return changes;
-    });
+    const { surroundings, ports } = this.#parts;
+    return surroundings.replace(peers, () => syncPeers(this.#driver, peers, ports.clock));
   }
 
   /** Adds a peer or changes one; with an unchanged proof its session goes on. Rejects as the plane does. */
   setPeer(peer: PeerConfig): Promise<void> {
-    const { exposures, reach, ports, killSwitch } = this.#parts;
-    killSwitch?.allow([peer]);
-    return exposures.set(peer, async () => {
-      await setPeer(this.#driver, peer, ports.clock);
-      await reach.lead([peer]);
-    });
+    const { surroundings, ports } = this.#parts;
+    return surroundings.set(peer, () => setPeer(this.#driver, peer, ports.clock));
   }
 
   /** Lets a peer go; whether there was one. What protects from replays of its packets stays. */
   removePeer(id: PeerId): Promise<boolean> {
-    return this.#parts.exposures.remove(id, () => removePeer(this.#driver, id));
+    return this.#parts.surroundings.remove(id, () => removePeer(this.#driver, id));
   }
 
   /** Up to `limit` peers (PEERS_TOLD at most) after the one named, in the config's order. */
   async peerStatuses(after: PeerId | undefined, limit: number): Promise<readonly PeerStatus[]> {
-    const { exposures, ports } = this.#parts;
-    return exposures.tellOf(await peerStatuses(this.#driver, after, limit, ports.clock));
+    const { surroundings, ports } = this.#parts;
+    return surroundings.tellOf(await peerStatuses(this.#driver, after, limit, ports.clock));
   }
 
   /** One peer; undefined when there is none of that name. */
   async peerStatus(id: PeerId): Promise<PeerStatus | undefined> {
-    const { exposures, ports } = this.#parts;
+    const { surroundings, ports } = this.#parts;
     const status = await statusOfPeer(this.#driver, id, ports.clock);
-    return status && exposures.tellOf([status])[0];
+    return status && surroundings.tellOf([status])[0];
   }
 
   /** Answers one request of the control socket. */
   async answer(request: ControlRequest): Promise<ControlReply> {
     try {
       if (request.request === 'status') {
-        const { config, keeper, ports, reach, killSwitch } = this.#parts;
+        const { config, keeper, ports, surroundings } = this.#parts;
         const status = await tunnelStatus(config, keeper.record, this.#driver, ports.clock);
-        return {
-          ok: true,
-          status: { ...status, around: [...reach.facts(), ...(killSwitch?.facts() ?? [])] },
-        };
+        return { ok: true, status: { ...status, around: surroundings.facts() } };
       }
       await this.reauthenticate();
       return { ok: true };
@@ -176,9 +167,7 @@ type TunnelParts = {
   readonly config: TunnelConfig;
   readonly ports: TunnelPorts;
   readonly keeper: RunKeeper;
-  readonly exposures: Exposures;
-  readonly reach: Reach;
-  readonly killSwitch: KillSwitchGuard | undefined;
+  readonly surroundings: Surroundings;
   readonly ending: Ending;
   /** Aborted when the end must not wait for work in hand. */
   readonly hurry: AbortController;
@@ -218,10 +207,18 @@ async function acquire(
   await ports.reach.require(config);
   await ports.preUp?.();
 
-  const memories = await openMemories(config, claim, ports);
+  // The disk is waited for while the plane is chosen, and its parts are loaded.
+  const [memory, choice] = await Promise.allSettled([
+    openMemories(config, claim, ports),
+    prepareChosen(choosePlane(config.dataplane, ports.planes, config)),
+  ]);
+  if (memory.status === 'rejected') throw memory.reason;
+  const memories = memory.value;
   undo.push('session memory', () => memories.close());
-  const { factory, reason } = await choosePlane(config.dataplane, ports.planes, config.peers);
+  if (choice.status === 'rejected') throw choice.reason;
+  const { factory, reason } = choice.value;
   tell({ kind: 'plane-chosen', plane: factory.name, why: reason });
+  if (config.outer.fragments === true) tell({ kind: 'outer-fragments' });
   requireRoom(factory, config.peers.length);
   await cleanOtherPlane(claim, factory, ports);
   keeper.begin({
@@ -240,13 +237,15 @@ async function acquire(
   );
 
   const inbox = new Inbox(tell);
-  const plane = await factory.open({
+  const cookieSecret = ports.sessionCrypto({ kind: 'none' }).random(SIPHASH_KEY_BYTES);
+  const plane = await openPlane(factory, {
     config,
     authLengths: watchedLengths(config.peers),
-    mac1Key: mac1KeyOf(
+    initKeys: initKeysOf(
       config.role,
       config.peers.map(({ proof }) => proof),
       ports.sessionCrypto,
+      cookieSecret,
     ),
     journal: keeper.journal,
     listener: inbox,
@@ -257,9 +256,10 @@ async function acquire(
 
   const reach = await ports.reach.open(around);
   undo.push('what is around the tunnel', () => reach.close());
-  const exposures = new Exposures(reach, tell);
-  await exposures.begin(config.peers);
-  await reach.lead(config.peers);
+  const peersNow = (): readonly PeerConfig[] =>
+    [...driver.table.directory.entries()].map(({ peer }) => peer);
+  const surroundings = new Surroundings({ reach, killSwitch, tell, peers: peersNow });
+  await surroundings.begin(config.peers);
 
   const { failure, fail } = firstFailure();
   const hurry = new AbortController();
@@ -274,6 +274,7 @@ async function acquire(
       mtu: config.inner.mtu ?? 'try',
       ipv6Inside: carries(config.inner, 'ipv6'),
       crypto: ports.sessionCrypto,
+      cookieSecret,
       plane,
       sessions: claim.sessions(),
       clock,
@@ -282,6 +283,7 @@ async function acquire(
         resolve: (...asked) => reach.lookingUp(() => ports.resolver.resolve(...asked)),
       },
       families: outerFamilies(config.outer),
+      killSwitch: config.killSwitch !== undefined,
       locate: async (remote) => {
         await reach.keepOutside(remote);
         return locate(remote);
@@ -289,6 +291,7 @@ async function acquire(
       isOwn: (address) => isOwnAddress(ports.host, address),
       memories,
       register: ports.register,
+      verify: ports.verify,
       onPath: (path) => paths.note(path, driver.count),
       onEstablished: () => paths.tell(driver.count),
       onFatal: fail,
@@ -304,7 +307,7 @@ async function acquire(
   const stopWatching = ports.host.onChange(() => void followNetwork(driver, tell));
   undo.push('network watch', stopWatching);
   const tunnel = new Tunnel(
-    { config, ports, keeper, exposures, reach, killSwitch, ending, hurry },
+    { config, ports, keeper, surroundings, ending, hurry },
     driver,
     undo,
     failure,

@@ -98,9 +98,9 @@ async function lookAround({ contestants, signal }: ContestOptions) {
 }
 
 function entryOf(contestant: Contestant, unavailable: string | undefined): Entry {
-  const { name, title, kind, runsIn, overhead, mtu, router, remark } = contestant;
+  const { name, title, kind, runsIn, protects, overhead, mtu, router, remark } = contestant;
   return {
-    ...{ name, title, kind, runsIn, mtu, router, remark },
+    ...{ name, title, kind, runsIn, protects, mtu, router, remark },
     ...(overhead === undefined ? {} : { overhead }),
     ...(unavailable === undefined ? {} : { unavailable }),
   };

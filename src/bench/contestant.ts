@@ -10,6 +10,8 @@ export type Contestant = {
   /** `bare`: no tunnel at all. `plain`: nobody is kept from reading. */
   readonly kind: 'bare' | 'plain' | 'encrypted';
   readonly runsIn: 'kernel' | 'user space';
+  /** What it keeps strangers on the path from. */
+  readonly protects: Protection;
   /** Bytes that a full packet grows by, outer IPv4 header included (that of IPv6 is 20 more); undefined where it varies. */
   readonly overhead: number | undefined;
   /** Of the inner device: the greatest that fits 1500 bytes outside, of IPv4 (`Site.mtu`). */
@@ -30,6 +32,19 @@ export type Contestant = {
   /** Makes keys and configs in the site's folder; nothing runs yet. */
   readonly open: (site: Site) => Promise<Tunnel>;
 };
+
+/**
+ * `secrecy`: reading. `integrity`: changing and injecting; `headers`: with what is behind the headers left open.
+ * `replay`: sending again what has been sent.
+ */
+export type Protection = {
+  readonly secrecy: boolean;
+  readonly integrity: 'all' | 'headers' | 'none';
+  readonly replay: boolean;
+};
+
+export const NOTHING: Protection = { secrecy: false, integrity: 'none', replay: false };
+export const EVERYTHING: Protection = { secrecy: true, integrity: 'all', replay: true };
 
 /** A namespace for trying what the kernel has. */
 export type Probe = { readonly namespace: string };

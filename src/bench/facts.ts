@@ -3,6 +3,7 @@ import { cpus, release, totalmem } from 'node:os';
 import process from 'node:process';
 import { run } from '../adapters/lab/process.ts';
 import { packageFile } from '../adapters/system/package-files.ts';
+import { DEBIAN_13_WIREGUARD } from './debian-13.ts';
 import { millis } from '../core/units.ts';
 import { object, record, text, number, type Decoder } from './decode.ts';
 import type { Facts } from './results.ts';
@@ -18,6 +19,8 @@ const PROGRAMS: Readonly<Record<string, readonly string[]>> = {
   openvpn: ['openvpn', '--version'],
   fastd: ['fastd', '--version'],
   'wireguard-tools': ['wg', '--version'],
+  'wireguard-go': ['wireguard-go', '--version'],
+  'wireguard-go of Debian 13': [DEBIAN_13_WIREGUARD, '--version'],
   openssh: ['ssh', '-V'],
   openssl: ['openssl', 'version'],
 };

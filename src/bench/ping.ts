@@ -51,8 +51,14 @@ export class ReplyWatch {
     this.#program = program;
   }
 
-  static async start(lab: Topology, namespace: string, target: Ip): Promise<ReplyWatch> {
-    const argv = ['ping', '-D', '-i', String(INTERVAL / 1000), target];
+  /** `interval`: milliseconds between requests. */
+  static async start(
+    lab: Topology,
+    namespace: string,
+    target: Ip,
+    interval = INTERVAL,
+  ): Promise<ReplyWatch> {
+    const argv = ['ping', '-D', '-i', String(interval / 1000), target];
     const program = lab.spawn(namespace, argv, { group: 'own' });
     await program.waitFor(/PING/);
     return new ReplyWatch(program);

@@ -174,17 +174,33 @@ function percent(share: number): string {
 export function contestantTable({ contestants }: Results): Table {
   return {
     title: 'Contestants',
-    columns: ['', 'carried by', 'encrypted', 'MTU', 'overhead, bytes', 'remark'],
+    columns: [
+      '',
+      'carried by',
+      'secrecy',
+      'integrity',
+      'replay',
+      'MTU',
+      'overhead, bytes',
+      'remark',
+    ],
     rows: contestants.map((entry) => [
       entry.title,
       entry.runsIn,
-      entry.kind === 'encrypted' ? 'yes' : 'no',
+      ...protectionCells(entry),
       String(entry.mtu),
       entry.overhead === undefined ? 'varies' : String(entry.overhead),
       entry.unavailable === undefined ? entry.remark : `not here: ${entry.unavailable}`,
     ]),
     notes: [],
   };
+}
+
+function protectionCells({ kind, protects }: Entry): readonly string[] {
+  if (!protects) return [kind === 'encrypted' ? 'yes' : 'no', '', ''];
+  const { secrecy, integrity, replay } = protects;
+  const proved = { all: 'yes', headers: 'headers', none: 'no' }[integrity];
+  return [secrecy ? 'yes' : 'no', proved, replay ? 'yes' : 'no'];
 }
 
 /** The columns that matter most, of the unlimited links. */

@@ -1,3 +1,4 @@
+import type { Protection } from './contestant.ts';
 import {
   integer,
   list,
@@ -44,6 +45,8 @@ export type Entry = {
   readonly title: string;
   readonly kind: 'bare' | 'plain' | 'encrypted';
   readonly runsIn: 'kernel' | 'user space';
+  /** Not in results of versions before it was told. */
+  readonly protects?: Protection | undefined;
   readonly overhead?: number | undefined;
   readonly mtu: number;
   readonly router: 'translates' | 'routes';
@@ -104,6 +107,13 @@ const entry: Decoder<Entry> = object({
   title: line,
   kind: oneOf('bare', 'plain', 'encrypted'),
   runsIn: oneOf('kernel', 'user space'),
+  protects: optional(
+    object({
+      secrecy: oneOf(true, false),
+      integrity: oneOf('all', 'headers', 'none'),
+      replay: oneOf(true, false),
+    }),
+  ),
   overhead: optional(integer(0, 1000)),
   mtu: integer(68, 65_535),
   router: oneOf('translates', 'routes'),

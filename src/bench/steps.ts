@@ -22,6 +22,8 @@ type Values = Readonly<Record<string, number>>;
 
 /** How long a contestant may take to recover before that counts as never. */
 const RECOVER_TIMEOUT = millis(3_000);
+/** Between packets meanwhile, milliseconds: some recover within a few. */
+const RECOVER_INTERVAL = 2;
 /** Seconds of pings with nothing else going on. */
 const IDLE_PING = 0.5;
 const MEGA = 1e6;
@@ -172,10 +174,11 @@ function together(each: readonly Received[]): Received {
 async function recover({ site, contestant, tunnel }: Stage): Promise<Values> {
   if (contestant.kind === 'bare') throw new Error('no tunnel: nothing to recover');
   if (contestant.router === 'routes') throw new Error('cannot pass a NAT at all');
-  const watch = await ReplyWatch.start(site.lab, site.lab.client(), tunnel.serverAddress);
+  const { lab } = site;
+  const watch = await ReplyWatch.start(lab, lab.client(), tunnel.serverAddress, RECOVER_INTERVAL);
   try {
     await watch.replyAfter(0, RECOVER_TIMEOUT);
-    await site.lab.remapNat();
+    await lab.remapNat();
     const remapped = Date.now();
     const replied = await watch.replyAfter(remapped, RECOVER_TIMEOUT).catch(() => undefined);
     if (replied === undefined) throw new Error(`not in ${RECOVER_TIMEOUT / 1000} s`);

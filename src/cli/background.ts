@@ -100,7 +100,12 @@ export async function startInBackground(options: Background): Promise<number> {
     detached: true,
     cwd: '/',
     stdio: ['ignore', 'ignore', log, 'pipe'],
-    env: { ...options.env, [REPORT_VARIABLE]: String(REPORT_FD), [LOG_VARIABLE]: logPath },
+    env: {
+      ...options.env,
+      // Node reads these at every start, for longer than all else of it takes. No TLS is spoken here.
+      NODE_EXTRA_CA_CERTS: undefined,
+      ...{ [REPORT_VARIABLE]: String(REPORT_FD), [LOG_VARIABLE]: logPath },
+    },
   });
   closeSync(log);
   const end = (): void => void child.kill('SIGTERM');

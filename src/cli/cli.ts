@@ -1,7 +1,6 @@
 import { IpipouError } from '../core/errors.ts';
 import { constants } from 'node:os';
-import type { CommandContext } from './command.ts';
-import { commandHelp } from './commands/help.ts';
+import { helpOf, type CommandContext } from './command.ts';
 import { findCommand } from './find-command.ts';
 import { exitCodeOf, formatError } from './print-error.ts';
 
@@ -10,14 +9,14 @@ export async function runCli(args: readonly string[], context: CommandContext): 
   try {
     const [first, ...rest] = args;
     const named = first !== undefined && !first.startsWith('-');
-    const command = findCommand(named ? first : 'run', context.commands);
+    const command = await findCommand(named ? first : 'run', context.commands);
     if (args.length === 0) {
       throw new IpipouError('arguments', 'nothing to do', {
         hint: 'ipipou --config NAME, ipipou up NAME; ipipou help lists commands and options',
       });
     }
     if (named && command.name !== 'run' && asksForHelp(rest)) {
-      context.stdout(commandHelp(command));
+      context.stdout(helpOf(command));
       return 0;
     }
     const given = named ? rest : args;

@@ -1,5 +1,5 @@
 import type { ExitCode } from '../core/exit-codes.ts';
-import type { Machine } from './machine.ts';
+import type { Daemons, Machine } from './machine.ts';
 
 /** SIGUSR1: authenticate again; SIGHUP: read the config again first. */
 export type ReloadSignal = 'SIGUSR1' | 'SIGHUP';
@@ -21,13 +21,17 @@ export type CommandContext = {
   readonly onReload: (callback: (signal: ReloadSignal) => void) => () => void;
   /** All of standard input, as text; rejects when it is longer than any key or config. */
   readonly stdin: () => Promise<string>;
-  /** Every command there is, for help. */
-  readonly commands: readonly Command[];
-  /** This machine, by the ports that commands use; loaded when first asked for. */
+  /** Every command there is. */
+  readonly commands: Commands;
+  /** The tunnels that run here and their daemons, by the ports that commands use; loaded when first asked for. */
+  readonly daemons: () => Promise<Daemons>;
+  /** The whole of this machine, likewise; takes longer to load. */
   readonly machine: () => Promise<Machine>;
 };
 
-/** One row of the command table. */
+/** The command table: what loads each command, by its name. */
+export type Commands = Readonly<Record<string, () => Promise<Command>>>;
+
 export type Command = {
   readonly name: string;
   /** One line for the list of commands. */
@@ -39,3 +43,8 @@ export type Command = {
   readonly endsAtOnce?: true;
   readonly run: (args: readonly string[], context: CommandContext) => Promise<ExitCode>;
 };
+
+/** What `help NAME` and `NAME --help` print. */
+export function helpOf({ name, summary, usage }: Command): string {
+  return `ipipou ${name}: ${summary}\n\n${usage}\n`;
+}

@@ -1,14 +1,14 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { IpipouError } from '../core/errors.ts';
-import type { RunEntry, RunStore } from '../ports/run-store.ts';
-import { configPathOf } from './load-config.ts';
+import type { RunEntry, RunList } from '../ports/run-store.ts';
+import { configPathOf } from './config-path.ts';
 
 /**
  * The tunnel of this network namespace that a word names: its device, its config's name, or any
  * path of its config. Throws when there is none, or more than one.
  */
-export function findRun(word: string, runs: RunStore): RunEntry {
+export function findRun(word: string, runs: RunList): RunEntry {
   const one = findRunIfAny(word, runs);
   if (one !== undefined) return one;
   const others = runs
@@ -21,7 +21,7 @@ export function findRun(word: string, runs: RunStore): RunEntry {
 }
 
 /** The same, undefined when there is none. */
-export function findRunIfAny(word: string, runs: RunStore): RunEntry | undefined {
+export function findRunIfAny(word: string, runs: RunList): RunEntry | undefined {
   const all = runs.list();
   const byDevice = all.filter(({ device }) => device === word);
   const found = byDevice.length > 0 ? byDevice : all.filter((entry) => isNamed(entry, word));
@@ -36,7 +36,7 @@ export function findRunIfAny(word: string, runs: RunStore): RunEntry | undefined
 }
 
 /** The tunnels that a command is about: that of a word, or without one all of this network namespace. */
-export function findRuns(word: string | undefined, runs: RunStore): readonly RunEntry[] {
+export function findRuns(word: string | undefined, runs: RunList): readonly RunEntry[] {
   return word === undefined ? runs.list() : [findRun(word, runs)];
 }
 

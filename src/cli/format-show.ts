@@ -81,15 +81,13 @@ export function formatTunnelAlone(
   now: number,
   paint: Paint = PLAIN,
 ): string {
-  const sole = tunnel.peerCount === 1;
   return block(
     titleOf(tunnel, paint),
     [
       ['plane', formatPlane(tunnel)],
       ['inner', `${list(tunnel.innerIps)}, MTU ${tunnel.mtu}`],
       ['local', `port ${tunnel.localPort}`],
-      // A sole peer's own are with the peer.
-      ['refused', formatRefused(sole ? { ...tunnel, refused: {} } : tunnel)],
+      ['refused', formatRefused({ ...tunnel, refused: refusedOfNobody(tunnel) })],
       ...daemonLines(tunnel, now),
     ],
     paint,
@@ -159,6 +157,7 @@ function sessionLines(session: Session, role: TunnelStatus['role'], now: number)
   const { traffic, authenticatedAt, lastHeardAt } = session;
   return [
     ['session', formatSession(session, now)],
+    ['attested', formatAttestation(session, now)],
     ['seen at', session.session?.observed && formatEndpoint(session.session.observed)],
     ['authenticated', authenticatedAt && formatTime(authenticatedAt, now)],
     ['last heard', lastHeardAt && formatTime(lastHeardAt, now)],
@@ -174,6 +173,21 @@ function formatSession({ session }: Session, now: number): string | undefined {
   const { integrity, since } = session;
   const begun = since === undefined ? '' : `, since ${formatTime(since, now)}`;
   return `v2, integrity ${integrity}${begun}`;
+}
+
+/** What the other side says that it has sent, against what came. */
+function formatAttestation({ session }: Session, now: number): string | undefined {
+  const { attestation } = session ?? {};
+  if (!attestation) return undefined;
+  const { at, counting, injected, injectedAt, lost } = attestation;
+  const traffic = ({ packets, bytes }: typeof lost): string =>
+    counting === 'exact' ? formatTraffic(bytes, packets) : formatBytes(bytes);
+  const more =
+    injectedAt === undefined
+      ? 'no more came than was sent'
+      : `${traffic(injected)} MORE CAME THAN WAS SENT, seen last ${formatTime(injectedAt, now)}`;
+  const less = lost.bytes > 0 ? `; ${traffic(lost)} lost` : '';
+  return `${more}${less}; told ${formatTime(at, now)}`;
 }
 
 function daemonLines(tunnel: AnsweringTunnel, now: number): readonly Line[] {
@@ -278,6 +292,14 @@ function formatAuthentication(
   return role === 'server'
     ? `${requestsAccepted} requests accepted`
     : `${authPacketsSent} requests sent, ${repliesVerified} replies verified`;
+}
+
+/** What was no peer's: those of a sole peer are the tunnel's as well, and stand with the peer. */
+function refusedOfNobody({ peerCount, peers, refused }: AnsweringTunnel): TunnelStatus['refused'] {
+  const own = peerCount === 1 ? peers[0]?.refused : undefined;
+  return Object.fromEntries(
+    Object.entries(refused).map(([reason, count]) => [reason, count - (own?.[reason] ?? 0)]),
+  );
 }
 
 function formatRefused({

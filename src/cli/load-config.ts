@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { isErrno } from '../adapters/system/files.ts';
@@ -7,7 +6,6 @@ import { parseArguments, type ParsedArguments } from '../core/config/parse-argv.
 import { parseConfigFile, parseSection } from '../core/config/parse-file.ts';
 import { resolveConfig } from '../core/config/resolve.ts';
 import type { ParsedSource } from '../core/config/setting.ts';
-import { configReference } from '../core/config/syntax.ts';
 import { ConfigError, IpipouError } from '../core/errors.ts';
 
 /** Bytes of a config file beyond which it is none: room for a hundred thousand peers. */
@@ -62,22 +60,6 @@ function holdsSecrets({ settings, sections }: ParsedSource): boolean {
     settings.some(isSecret) ||
     sections.some((section) => parseSection(section).settings.some(isSecret))
   );
-}
-
-/**
- * The config reference that a word stands for: a path where it has a slash, or is a file NAME.conf here;
- * else a name, with or without `.conf`.
- */
-export function configReferenceOf(word: string): string {
-  if (word.includes('/')) return /^\.{0,2}\//.test(word) ? word : `./${word}`;
-  if (!word.endsWith('.conf')) return word;
-  return existsSync(word) ? `./${word}` : word.slice(0, -'.conf'.length);
-}
-
-/** The absolute path of the config file that a word stands for, whether it is there or not. */
-export function configPathOf(word: string): string {
-  const reading = configReference.read(configReferenceOf(word));
-  return resolve(reading.ok ? reading.value.path : word);
 }
 
 /** A config file's text, and whether others than its owner and group may read it. */

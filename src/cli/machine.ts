@@ -9,13 +9,26 @@ import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { HostInspection } from '../ports/inspection.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { ReachHost } from '../ports/reach.ts';
-import type { MemoryStore, RunStore } from '../ports/run-store.ts';
+import type { MemoryStore, RunList, RunStore } from '../ports/run-store.ts';
 
 /** One statement about this machine that no single data plane makes. */
 export type Fact = { readonly what: string; readonly met: boolean; readonly detail: string };
 
+/** What a command needs that only looks at tunnels and asks their daemons. */
+export type Daemons = {
+  readonly runs: RunList;
+  readonly control: ControlClient;
+  readonly clock: Clock;
+  /** Inner traffic of a network device, whoever made it; undefined when there is none. */
+  readonly deviceCounters: (device: string) => TrafficCounts | undefined;
+  /** Begins a new log file of a device, for a daemon in the background; its path. */
+  readonly beginLogFile: (device: string) => string;
+  /** Where such a file is. */
+  readonly logFileOf: (device: string) => string;
+};
+
 /** Everything outside the process that commands use. */
-export type Machine = {
+export type Machine = Daemons & {
   /** In the order of preference. */
   readonly planes: readonly PlaneFactory[];
   readonly runs: RunStore;
@@ -23,7 +36,6 @@ export type Machine = {
   readonly configs: ConfigStore;
   readonly control: ControlListener & ControlClient;
   readonly resolver: Resolver;
-  readonly clock: Clock;
   readonly notify: Notify;
   readonly sessionCrypto: (proof: Proof) => SessionCrypto;
   readonly hooks: HookRunner;
@@ -37,12 +49,6 @@ export type Machine = {
   /** Sends one packet from a port that somebody else may have; throws with exit `sendAuth`. */
   readonly sendOnce: (packet: OutgoingControl, device: string | undefined) => void;
   readonly signalProcess: (pid: number, signal: 'SIGTERM' | 'SIGCONT') => void;
-  /** Inner traffic of a network device, whoever made it; undefined when there is none. */
-  readonly deviceCounters: (device: string) => TrafficCounts | undefined;
-  /** Begins a new log file of a device, for a daemon in the background; its path. */
-  readonly beginLogFile: (device: string) => string;
-  /** Where such a file is. */
-  readonly logFileOf: (device: string) => string;
   /** From now on a crash leaves nothing of this process's memory, where secrets are. */
   readonly forbidCoreDumps: () => void;
   /** Node's version, capabilities, addresses. */

@@ -41,8 +41,10 @@ process.on('SIGQUIT', () => {
 for (const signal of ['SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGPROF', 'SIGIO', 'SIGPWR'] as const) {
   process.on(signal, () => undefined);
 }
-// A reader that went away (`ipipou show | head -1`) is no failure.
-process.stdout.on('error', () => undefined);
+// A reader that went away (`ipipou show | head -1`) is no failure. Node destroys standard output for nobody: this is told by
+// the error alone.
+let isRead = true;
+process.stdout.on('error', () => (isRead = false));
 process.stderr.on('error', () => undefined);
 
 // A fault of this program: the tunnel is taken down in order, and the exit code tells.
@@ -72,6 +74,10 @@ const context: CommandContext = {
   },
   stdin: readStdin,
   commands: COMMANDS,
+  async daemons() {
+    const { openDaemons } = await import('./open-daemons.ts');
+    return openDaemons(process.env);
+  },
   async machine() {
     const { openMachine } = await import('./open-machine.ts');
     return openMachine(process.env);
@@ -80,13 +86,13 @@ const context: CommandContext = {
 
 function flushed(): Promise<boolean> {
   const { stdout } = process;
-  if (stdout.destroyed || !stdout.writableNeedDrain) return Promise.resolve(!stdout.destroyed);
+  if (!isRead || !stdout.writableNeedDrain) return Promise.resolve(isRead);
   return new Promise((resolve) => {
     const settle = (): void => {
-      stdout.off('drain', settle).off('close', settle);
-      resolve(!stdout.destroyed);
+      for (const event of ['drain', 'error', 'close']) stdout.off(event, settle);
+      resolve(isRead);
     };
-    stdout.on('drain', settle).on('close', settle);
+    for (const event of ['drain', 'error', 'close']) stdout.on(event, settle);
   });
 }
 
@@ -99,14 +105,18 @@ async function readStdin(): Promise<string> {
   return text;
 }
 
-const result = await runCli(process.argv.slice(2), context);
-const code = faulty && result === EXIT.ok ? EXIT.generic : result;
-// A pipe takes as much as its reader leaves room for: the rest of a long answer goes out meanwhile.
-await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
-// An ordinary exit waits for the thread that resolves a name, which may take a minute where no
-// server answers.
-if (process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) {
-  const { exitNow } = await import('../adapters/ffi/libc.ts');
-  exitNow(code);
+void main();
+
+async function main(): Promise<void> {
+  const result = await runCli(process.argv.slice(2), context);
+  const code = faulty && result === EXIT.ok ? EXIT.generic : result;
+  // A pipe takes as much as its reader leaves room for: the rest of a long answer goes out meanwhile.
+  await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
+  // An ordinary exit waits for the thread that resolves a name, which may take a minute where no
+  // server answers.
+  if (process.getActiveResourcesInfo().includes('GetAddrInfoReqWrap')) {
+    const { exitNow } = await import('../adapters/ffi/libc.ts');
+    exitNow(code);
+  }
+  process.exit(code);
 }
-process.exit(code);

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import process from 'node:process';
-import { controlClient } from '../adapters/control/client.ts';
 import { controlListener } from '../adapters/control/listener.ts';
 import { openSessionCrypto } from '../adapters/crypto.ts';
 import { openHostNetwork } from '../adapters/host-network.ts';
@@ -15,35 +14,32 @@ import { openResolver } from '../adapters/resolver.ts';
 import { groupNumber } from '../adapters/system/groups.ts';
 import { hookRunner } from '../adapters/system/hook-runner.ts';
 import { configStore } from '../adapters/system/config-store.ts';
-import { systemClock } from '../adapters/system/clock.ts';
 import { forbidCoreDumps } from '../adapters/system/core-dumps.ts';
 import { defaultTtl } from '../adapters/system/default-ttl.ts';
 import { hasFamily } from '../adapters/udp/tunnel-socket.ts';
-import { beginLogFile, logFileOf } from '../adapters/system/log-files.ts';
 import { createMemoryStore } from '../adapters/system/memory-store.ts';
 import { createNotify } from '../adapters/system/notify.ts';
 import { createRunStore } from '../adapters/system/run-store.ts';
 import { STATUS_GROUP } from '../core/config/limits.ts';
 import { familyOf } from '../core/addr.ts';
-import type { TrafficCounts } from '../ports/control.ts';
 import type { Fact, Machine } from './machine.ts';
+import { openDaemons, runFolder, type Env } from './open-daemons.ts';
 import { outsideFact } from './outside-fact.ts';
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** The real machine: where the adapters are put together. */
 export function openMachine(env: Env): Machine {
+  const daemons = openDaemons(env);
   return {
+    ...daemons,
     planes: [fouPlane, bpfPlane, tunPlane],
-    runs: createRunStore(env['IPIPOU_RUN_DIR'] || '/run/ipipou'),
+    runs: createRunStore(runFolder(env)),
     memory: createMemoryStore(stateFolder(env)),
     configs: configStore,
-    control: { ...controlListener, ...controlClient },
+    control: { ...controlListener, ...daemons.control },
     hooks: hookRunner,
     reach: reachHost,
     groupNumber,
     resolver: openResolver(),
-    clock: systemClock,
     notify: createNotify(env['NOTIFY_SOCKET']),
     sessionCrypto: openSessionCrypto,
     openHost: openHostNetwork,
@@ -58,9 +54,6 @@ export function openMachine(env: Env): Machine {
       }
     },
     signalProcess: (pid, signal) => void process.kill(pid, signal),
-    deviceCounters,
-    beginLogFile: (device) => beginLogFile(logFolder(env), device),
-    logFileOf: (device) => logFileOf(logFolder(env), device),
     forbidCoreDumps,
     facts,
   };
@@ -70,21 +63,6 @@ export function openMachine(env: Env): Machine {
 function stateFolder(env: Env): string {
   const fromManager = env['STATE_DIRECTORY']?.split(':')[0];
   return fromManager || env['IPIPOU_STATE_DIR'] || '/var/lib/ipipou';
-}
-
-/** /proc/net/dev (proc(5)): eight received columns, bytes and packets first, then the sent ones. */
-function deviceCounters(device: string): TrafficCounts | undefined {
-  const lines = readFileSync('/proc/self/net/dev', 'utf8').split('\n');
-  const line = lines.find((text) => text.trimStart().startsWith(`${device}:`));
-  if (line === undefined) return undefined;
-  const columns = line
-    .slice(line.indexOf(':') + 1)
-    .trim()
-    .split(/\s+/)
-    .map(Number);
-  const [rxBytes = 0, rxPackets = 0] = columns;
-  const [txBytes = 0, txPackets = 0] = columns.slice(8);
-  return { rxBytes, rxPackets, txBytes, txPackets };
 }
 
 /** <linux/capability.h> */
@@ -123,8 +101,4 @@ function effectiveCapabilities(): bigint {
   const status = readFileSync('/proc/self/status', 'utf8');
   const digits = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0';
   return BigInt(`0x${digits}`);
-}
-
-function logFolder(env: Readonly<Record<string, string | undefined>>): string {
-  return env['IPIPOU_LOG_DIR'] || '/var/log/ipipou';
 }

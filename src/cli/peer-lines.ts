@@ -28,7 +28,7 @@ const ALWAYS: readonly Column[] = [
   { title: 'PEER', cell: ({ id }) => id },
   {
     title: 'STATE',
-    cell: ({ phase }) => phase,
+    cell: ({ phase, invitedUntil }) => (invitedUntil === undefined ? phase : 'invited'),
     dye: ({ phase }) => (phase === 'established' ? 'good' : 'waiting'),
   },
   {

@@ -5,9 +5,11 @@ import { IpipouError } from '../core/errors.ts';
 import { EXIT, type ExitCode } from '../core/exit-codes.ts';
 import { startInBackground } from './background.ts';
 import type { CommandContext } from './command.ts';
-import { configReferenceOf, loadConfig } from './load-config.ts';
+import { configReferenceOf } from './config-path.ts';
+import { loadConfig } from './load-config.ts';
 
-/** Milliseconds between looks. */
+/** Milliseconds to the second look, and between looks in the end: each time twice as long. */
+const LOOK_FIRST = 20;
 const LOOK_EVERY = 200;
 
 /** Starts the tunnel that a word names in the background; its device, when it is ready. */
@@ -18,7 +20,7 @@ export async function startTunnel(word: string, context: CommandContext): Promis
     throw new IpipouError('arguments', `${word} does not describe a tunnel to run`);
   }
   const { device } = resolved.config.inner;
-  const { runs, beginLogFile } = await context.machine();
+  const { runs, beginLogFile } = await context.daemons();
   const running = runs.find(device);
   if (running?.state !== undefined) {
     const { pid } = running.record.process;
@@ -46,21 +48,21 @@ export async function waitForPeers(
   context: CommandContext,
 ): Promise<ExitCode> {
   const { stdout, stderr, signal } = context;
-  const machine = await context.machine();
-  const end = machine.clock.now().monotonic + 1000 * wait;
-  for (;;) {
-    const entry = machine.runs.find(device);
-    const [tunnel] = entry ? await surveyTunnels([entry], machine, () => 0) : [];
+  const daemons = await context.daemons();
+  const end = daemons.clock.now().monotonic + 1000 * wait;
+  for (let pause = LOOK_FIRST; ; pause = Math.min(2 * pause, LOOK_EVERY)) {
+    const entry = daemons.runs.find(device);
+    const [tunnel] = entry ? await surveyTunnels([entry], daemons, () => 0) : [];
     if (tunnel === undefined) throw new IpipouError('generic', `${device} has ended`);
     const { exit, words } = healthOf(tunnel, true);
     if (exit === 'ok' || exit === 'troubled') {
       stdout(`${device}: ${words}\n`);
       return EXIT.ok;
     }
-    if (signal.aborted || machine.clock.now().monotonic >= end) {
+    if (signal.aborted || daemons.clock.now().monotonic >= end) {
       stderr(`${device} is up, but not all peers are there after ${wait} s: ${words}\n`);
       return EXIT[exit];
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }

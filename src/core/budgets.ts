@@ -37,6 +37,8 @@ export const OVERALL_RESET_RATE: Rate = { perSecond: 500, burst: 100 };
 /** Words to who signed a packet that is refused, for one peer, and for all: a signature each to check. */
 export const NOTICE_RATE: Rate = { perSecond: 1, burst: 3 };
 export const OVERALL_NOTICE_RATE: Rate = { perSecond: 50, burst: 50 };
+/** Times that the operator's command is asked about one peer: a process each. */
+export const VERIFY_RATE: Rate = { perSecond: 1, burst: 5 };
 /** Sources remembered; the one unseen for longest is forgotten. */
 export const SOURCES_MAX = 256;
 /** What the network says about our packets (ICMP) that is looked at, for the whole tunnel. */
@@ -49,7 +51,7 @@ export const DEAF_TO_ERRORS = millis(1000);
 
 /**
  * The queue holds 24 packets by default (`nfq-max-len`). All that strangers can put there at once (`early`,
- * `known`, `strangers`) is 16, so that there is room for what has a budget of its own.
+ * `known`, `strangers`, `inits`) is 20, so that there is room for what has a budget of its own.
  */
 export const GUARD_LIMITS = {
   /** One admitted path. */
@@ -74,6 +76,24 @@ export const GUARD_LIMITS = {
   sources: { size: 4096, timeout: 10 },
   /** All unknown sources together: as many a second as the session tests (OVERALL_RATE). */
   strangers: { perSecond: 100, burst: 8 },
+  /**
+   * What looks like a first message of session 2, apart from those: rules cannot tell whom it is meant for. As many as
+   * the session answers by cookies (OVERALL_COOKIE_RATE). And what ends a handshake, from where one went to the queue.
+   */
+  inits: { perSecond: 1000, burst: 4 },
+  /**
+   * The same where the daemon tests them itself, in a queue of their own (fou/first-queue.ts), at ten to thirty microseconds
+   * each: of sources that are not heard, which are from then on, for so many milliseconds, and of those that are, all and
+   * each of them. So whoever is answered by a cookie is heard with it. There is room for those that are heard at once.
+   */
+  tested: { perSecond: 8000, burst: 128 },
+  heard: { size: 4096, timeout: 250 },
+  testedAgain: { perSecond: 4000, burst: 128 },
+  testedSource: { perSecond: 20, burst: 5 },
+  testedSources: { size: 16_384, timeout: 1 },
+  testedAsked: { size: 65_536, timeout: 4 },
+  asked: { perSecond: 1, burst: 4 },
+  askedSources: { size: 16_384, timeout: 10 },
 } as const;
 
 /**
@@ -102,8 +122,26 @@ export const PROGRAM_RATES = {
   errorAll: { perSecond: 100, burst: 100 },
   /** What reaches the socket by no device that has a program: a client on this very host. */
   aside: { perSecond: 50, burst: 100 },
-  /** First messages of session 2 whose sender knows the server's public key: as many as of all strangers. */
-  init: { perSecond: 200, burst: 200 },
+  /**
+   * First messages of session 2 whose sender knows the server's public key: as many as the session looks at, so that it does
+   * not come to give cookies itself.
+   */
+  init: OVERALL_RATE,
+  /**
+   * Of those with a cookie: as many as the session tests (OVERALL_COOKIED_RATE, SOURCE_RATE). Beyond `init` those
+   * without get one, at half a microsecond each and what it takes to send it: of a flood of 200 000 a second every fourth, so that
+   * whoever is honest has one within a second but for one in thirteen, and answers take 40 Mbit/s of the line. Sources
+   * share 16384 places, so nobody whose address is forged gets more than 60 a second of 84 bytes.
+   */
+  proved: { perSecond: 500, burst: 200 },
+  provedSource: SOURCE_RATE,
+  cookie: { perSecond: 50_000, burst: 5000 },
+  cookieSource: { perSecond: 60, burst: 30 },
+  /**
+   * What ends a handshake, from where a first message went up a moment ago: a few for each. There is none for all
+   * together, since first messages have one.
+   */
+  asked: { perSecond: 0.2, burst: 4 },
   /**
    * Wrong tags from elsewhere than admitted paths, of all together: at a quarter of a microsecond each, a fortieth of a
    * processor. Beyond, a peer that has moved is not heard by its data, but by what it says.
@@ -122,23 +160,40 @@ export const CONTROL_LIMITS = {
   knownSource: GUARD_LIMITS.knownSource,
   known: { perSecond: 100, burst: 32 },
   knownSources: { size: 4096 },
-  /** First messages of session 2 whose sender knows the server's public key: as many as of all strangers. */
-  first: { perSecond: 200, burst: 200 },
+  /** First messages of session 2 whose sender knows the server's public key. */
+  first: PROGRAM_RATES.init,
+  /**
+   * The same with a cookie, all and of one source. Beyond `first` those without get one, at some ten microseconds each;
+   * and how many sources of first messages that went up are remembered, for so many packets that end a handshake.
+   */
+  proved: PROGRAM_RATES.proved,
+  provedSource: SOURCE_RATE,
+  cookie: { perSecond: 10_000, burst: 1000 },
+  cookieSource: PROGRAM_RATES.cookieSource,
+  asked: { size: 512, packets: 4 },
   /** One unknown source, and all of them together. */
   source: GUARD_LIMITS.source,
   strangers: { perSecond: 200, burst: 64 },
   /** What cannot be an authentication packet; it may be data that has overtaken one. */
   junk: { perSecond: 20, burst: 8 },
   /** How many packets of a class may wait for the session at once. */
-  pending: { peer: 64, hinted: 64, known: 32, first: 32, stranger: 32 },
+  pending: { peer: 64, hinted: 64, known: 32, first: 32, proved: 32, asked: 32, stranger: 32 },
 } as const;
 
 /**
  * Strangers' packets a second on the `tun` plane: from how many on the kernel drops most of them, below how
- * many no more, and how many of them it lets through; and of first messages of session 2, where the thread tests them
- * at two microseconds each.
+ * many no more, and how many of them it lets through. Of first messages of session 2, where the thread tests them, it lets
+ * through more: `start` when a storm begins, and then as many as the thread keeps up with, which is while no more than the
+ * part `full` of the socket's buffer waits for it. They are those of a part of all sources, another one every `slice`
+ * milliseconds, so that whoever sends some in a row is heard in time, and at once again with the cookie that he gets.
  */
-export const STORM = { from: 2000, until: 1000, pass: 500, passFirst: 20_000 } as const;
+export const STORM = {
+  from: 2000,
+  until: 1000,
+  pass: 500,
+  passFirst: { most: 10_000, start: 2000, least: 500, full: 1 / 8 },
+  slice: 100,
+} as const;
 
 /** ICMP errors to who sends what does not go on by the tunnel, on the `tun` plane (RFC 4443, section 2.4 (f)). */
 export const INNER_ERROR_RATE: Rate = { perSecond: 100, burst: 50 };
@@ -154,6 +209,11 @@ export const EXPOSED_RATE: Rate = { perSecond: 1000, burst: 1000 };
 export const VISITOR_SHARE = 1 / 4;
 /** Visitors remembered at once in each family, and for how long after their last new connection, in seconds. */
 export const VISITORS = { size: 16_384, timeout: 10 } as const;
+/**
+ * Flows of UDP that were let in, remembered at once in each family (7 MiB when they are that many), and for how long after
+ * their last packet, in seconds: longer than conntrack remembers one that nobody answers.
+ */
+export const FLOWS = { size: 65_536, timeout: 60 } as const;
 
 // Our own zeal.
 

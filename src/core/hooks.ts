@@ -2,18 +2,7 @@
 import { formatEndpoint, type Endpoint } from './addr.ts';
 import { DEFAULT_PEER, type PeerId } from './config/tunnel-config.ts';
 import type { TunnelEvent } from './events/event.ts';
-
-/** Of the tunnel's life: what they are about is waited for. */
-export const LIFE_HOOKS = ['pre-up', 'post-up', 'pre-down', 'post-down'] as const;
-/** Of peers: one after the other, and nothing waits. */
-export const PEER_HOOKS = ['peer-up', 'peer-moved', 'peer-down', 'mtu-changed'] as const;
-
-export type LifeHook = (typeof LIFE_HOOKS)[number];
-export type PeerHook = (typeof PEER_HOOKS)[number];
-export type HookName = LifeHook | PeerHook;
-
-/** Commands for the shell, as they were given. */
-export type Hooks = Readonly<Partial<Record<HookName, string>>>;
+import type { PeerHook } from './hook-names.ts';
 
 /** What a command finds in its environment; each name begins with IPIPOU_. Nothing in it is secret. */
 export type HookEnvironment = Readonly<Record<string, string>>;
@@ -41,6 +30,7 @@ export class PeersThere {
       case 'expired':
       case 'ran-out':
       case 'displaced':
+      case 'turned-away':
       case 'peer-removed':
         return this.#gone(peer);
       case 'path-mtu':

@@ -1,7 +1,9 @@
 import type { OuterIp, Endpoint, Path } from '../core/addr.ts';
 import type { PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { ExitName } from '../core/exit-codes.ts';
+import type { InitKeys } from '../core/handshake/keys.ts';
 import type { PlanePeer } from '../core/plane-peer.ts';
+import type { Counting } from '../core/session/attestation.ts';
 import type { Integrity, TagKeys } from '../core/tag/types.ts';
 import type { Millis } from '../core/units.ts';
 import type { IcmpError } from '../core/wire/icmp-error.ts';
@@ -111,10 +113,10 @@ export type PlaneContext = {
   /** UDP payload lengths that can be authentication packets at the start; such packets are never taken for data unseen. */
   readonly authLengths: readonly number[];
   /**
-   * A server's, 16 bytes: the plane refuses first messages of session 2 whose mac1 is wrong under it
-   * (docs/PROTOCOL.md). Undefined where there is none, or several: then they go up untested.
+   * A server's: the plane refuses first messages of session 2 whose mac1 is wrong under them (docs/PROTOCOL.md), and
+   * answers with a COOKIE where it hands up no more. Undefined where there are none, or several: then they go up untested.
    */
-  readonly mac1Key?: Uint8Array | undefined;
+  readonly initKeys?: InitKeys | undefined;
   readonly journal: PlaneJournal;
   readonly listener: PlaneListener;
   readonly log: Log;
@@ -126,6 +128,10 @@ export type PlaneCapabilities = {
   readonly maxPeers: number | undefined;
   /** What it can prove of each packet. */
   readonly integrity: readonly Integrity[];
+  /** `exact`: its counters are of packets as they are on the wire; `merged`: the kernel joins some before. */
+  readonly counting: Counting;
+  /** Whether it can send outer packets in fragments, and be sent such. */
+  readonly fragments?: boolean;
 };
 
 /**
@@ -144,7 +150,7 @@ export interface DataPlane {
    */
   configure(peers: readonly PlanePeer[]): Promise<void>;
   /** Hands up packets of these payload lengths as well from now on; see PlaneContext. */
-  watch(lengths: readonly number[], mac1Key?: Uint8Array): Promise<void>;
+  watch(lengths: readonly number[], initKeys?: InitKeys): Promise<void>;
   /** Evicts peers and forgets them; unknown ones do no harm. */
   remove(peers: readonly PeerId[]): Promise<void>;
   /** Admits a known peer, or re-points it when it is admitted already; a failure leaves it as it was. */
@@ -183,8 +189,13 @@ export type Requirement = {
 export interface PlaneFactory {
   readonly name: PlaneName;
   readonly capabilities: PlaneCapabilities;
-  /** Looks, loading kernel modules where `load` says so; changes nothing else. */
-  probe(options: { load: boolean }): Promise<readonly Requirement[]>;
+  /**
+   * Looks, loading kernel modules where `load` says so; changes nothing else. What costs as much as opening, and opening
+   * finds out as well, only with `trial`.
+   */
+  probe(options: { load: boolean; trial: boolean }): Promise<readonly Requirement[]>;
+  /** Begins to load what `open` needs, of which nothing is seen outside of this process. */
+  prepare?(): Promise<void>;
   /** Makes the device and everything it needs, or adopts what the journal says is there; undoes all on failure. */
   open(context: PlaneContext): Promise<DataPlane>;
   /** Removes whatever a run that no longer lives left behind, by its journal. Idempotent. */

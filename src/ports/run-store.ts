@@ -79,13 +79,17 @@ export interface RunClaim {
   release(mode: 'remove' | 'keep'): void;
 }
 
-/** The run directories of the tunnels in this process's network namespace. */
-export interface RunStore {
+/** What runs in this process's network namespace, by its run directories. */
+export interface RunList {
   /** Every tunnel device with a record, in the order of their names. */
   list(): readonly RunEntry[];
   find(device: string): RunEntry | undefined;
   /** Undefined when this very process lives no more. */
   stateOf(process: ProcessId): ProcessState | undefined;
+}
+
+/** The same, for who runs a tunnel there. */
+export interface RunStore extends RunList {
   /** Takes a device; throws an IpipouError that names the process which has it. */
   claim(device: string): RunClaim;
 }

@@ -95,11 +95,68 @@ describe('after kill -9', () => {
   });
 });
 
+describe('a packet whose inner checksum is wrong, in a right tag', () => {
+  let pair: PlanePair;
+  pairForEach('bpf', (made) => {
+    pair = made;
+  });
+
+  // Of a tag of the headers the kernel is told nothing; one of all says that it is as it was sent.
+  test.each([
+    ['header', 1],
+    ['full', 0],
+  ] as const)('at level %s', async (level, dropped) => {
+    const { cable, ends, b } = pair;
+    await pair.openB();
+    const keys = new TagSessions(level).next();
+    await b.admit(B_TO_A, DEFAULT_PEER, keys.b);
+    using peer = NamespaceSocket.udp(cable.a, ends.a);
+    const { index, key } = keys.a.send;
+    const echo = innerEcho(INNER_A, INNER_B, 9);
+    const before = await pair.arrivedInB();
+    let counter = 0;
+    const send = (packet: Uint8Array): void => {
+      counter += 1;
+      peer.send(ends.b, tagged({ level, index, counter }, key, packet));
+    };
+    await eventually(async () => {
+      send(echo);
+      expect(await pair.arrivedInB()).toBeGreaterThan(before);
+    });
+    const { rxPackets } = await b.counters();
+    send(echo.with(echo.length - 1, 0));
+    send(echo);
+    await eventually(async () => {
+      const taken = (await b.counters()).rxPackets;
+      expect(taken).toBeGreaterThanOrEqual(rxPackets + 2n);
+      expect(Number(taken) - ((await pair.arrivedInB()) - before)).toBe(dropped);
+    });
+  });
+});
+
 describe('more peers than there was room for', () => {
   let pair: PlanePair;
   pairForEach('bpf', (made) => {
     pair = made;
   });
+
+  test.each([
+    ['none', 1],
+    ['full', 0],
+  ] as const)(
+    'programs are loaded again for tags where the config says %s',
+    async (integrity, again) => {
+      await Promise.all([
+        pair.openA(),
+        pair.openB({ peers: OF_B.peers.map((peer) => ({ ...peer, integrity })) }),
+      ]);
+      await admitTagged(pair, new TagSessions('full'));
+      const enlarged = pair.b.events.filter(
+        (event) => event.event === 'log' && event.text === 'maps enlarged',
+      );
+      expect(enlarged).toHaveLength(again);
+    },
+  );
 
   test('maps grow, and tags go on as they were', async () => {
     const { cable, ends } = pair;

@@ -256,5 +256,5 @@ test('a client of two servers reaches both, and what is behind each', async () =
     const shown = await hosts.run(lab.client(0), ['show']);
     expect(shown.stdout).toMatch(/^ipipou0 \(.*\): client, 2 of 2 peers established$/m);
     expect(shown.stdout).toMatch(/^ {2}second +established /m);
-  }, 20_000);
+  });
 });

@@ -109,7 +109,7 @@ done
 zpty -d shell
 `;
 
-const COMMAND_NAMES = COMMANDS.map(({ name }) => name).toSorted();
+const COMMAND_NAMES = Object.keys(COMMANDS).toSorted();
 
 describe.each([
   ['bash', bash],

@@ -77,4 +77,4 @@ it('from nothing to a service in three commands', async () => {
     'end of the probe',
     '',
   ]);
-}, 300_000);
+});

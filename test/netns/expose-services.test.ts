@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { runChecked } from '../../src/adapters/lab/process.ts';
-import { clientConfig, serverConfig } from '../rig/expose-cases.ts';
+import { clientConfig, roams, serverConfig } from '../rig/expose-cases.ts';
 import { patience, succeeds } from '../rig/patience.ts';
 import { SERVER, themselves, VISITORS, visitorScene } from '../rig/visitor-scene.ts';
 
@@ -97,19 +97,11 @@ describe.each(['tun', 'bpf'])('on %s', (plane) => {
     expect(await scene.visit('udp/27015', { from: VISITORS })).toEqual(themselves(VISITORS));
     for (const ip of VISITORS.slice(0, 2)) expect(await ssh(ip)).toBe(ip);
 
-    // The client comes by another port, then from another address.
-    await lab.remapNat();
-    await succeeds(async () =>
-      expect((await pages(VISITORS.slice(0, 1)))[VISITORS[0] ?? '']).toBe(HASH),
-    );
-    await whoCame();
-    await everybody();
-    await lab.changeClientAddress();
-    await succeeds(async () =>
-      expect((await pages(VISITORS.slice(0, 1)))[VISITORS[0] ?? '']).toBe(HASH),
-    );
-    await whoCame();
-    await everybody();
+    await roams(lab, async () => {
+      expect((await pages(VISITORS.slice(0, 1)))[VISITORS[0] ?? '']).toBe(HASH);
+      await whoCame();
+      await everybody();
+    });
 
     await scene.sure(lab.server, ['nft', 'flush', 'ruleset']);
     await scene.sure(lab.client(), ['nft', 'delete', 'table', 'inet', 'ipipou-return-ipipou0']);

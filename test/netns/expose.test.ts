@@ -1,8 +1,11 @@
 import process from 'node:process';
 import { expect, test } from 'vitest';
+import { port } from '../../src/core/units.ts';
+import { ip } from '../rig/addresses.ts';
 import { changed, DESCRIBED } from '../rig/daemon.ts';
 import { describeExposed } from '../rig/expose-cases.ts';
-import { nobody, themselves, VISITORS, visitorScene } from '../rig/visitor-scene.ts';
+import { floodToConntrack } from '../rig/expose-flood-cases.ts';
+import { nobody, SERVER, themselves, VISITORS, visitorScene } from '../rig/visitor-scene.ts';
 
 const scene = visitorScene();
 
@@ -107,6 +110,21 @@ test('a service takes as many connections as it has room for, and no more', asyn
   expect(await scene.visit('tcp/443', { seconds: 2 })).toEqual(nobody(two));
   await holder.stop();
   expect(await scene.visit('tcp/443')).toEqual(themselves(two));
+});
+
+test('what is too much of what begins ends before conntrack, and other services have theirs', async () => {
+  await pair();
+  expect(await set('expose', 'tcp/443 rate 10, udp/27015')).toMatchObject({ code: 0 });
+  const seen = await floodToConntrack(scene, {
+    ...{ packets: 'syns', rate: 0, count: 30_000, sources: 4000 },
+    to: { ip: ip(SERVER), port: port(443) },
+  });
+  expect(seen).toBeGreaterThan(0);
+  expect(seen).toBeLessThan(1000);
+  const [, refused] =
+    /exposed +tcp\/443: \d+ connections?, (\d+) refused, /.exec(await shown()) ?? [];
+  expect(Number(refused)).toBeGreaterThan(29_000);
+  expect(await scene.visit('udp/27015', { from: VISITORS })).toEqual(themselves(VISITORS));
 });
 
 test('all ports but those that are in use', async () => {

@@ -17,10 +17,10 @@ case $1 in
   revert) rm "$STATE"/link-"$2"-* ;;
   *) [ $# -lt 2 ] || { what=$1; link=$2; shift 2; echo "$*" > "$STATE/link-$link-$what"; } ;;
 esac`;
-/** As resolvconf(8). */
+/** As resolvconf(8), of Debian's package of that name and of openresolv, which goes by the metric. */
 const RESOLVCONF = `
 case $1 in
-  -a) cat > "$STATE/conf-$2" ;;
+  -a) [ "$3 $4 $5" = '-m 0 -x' ] && cat > "$STATE/conf-$2" ;;
   -d) rm "$STATE/conf-$2" ;;
   *) exit 1 ;;
 esac`;

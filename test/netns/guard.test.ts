@@ -5,7 +5,7 @@ import { openNft, type Nft } from '../../src/adapters/nft/nft.ts';
 import { openRawUdp, type RawUdp } from '../../src/adapters/raw-socket.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../src/core/auth/trailer.ts';
 import { pairOf, prefixLengthsOf, type GuardPeer } from '../../src/core/nft/guard-peer.ts';
-import { tablesOf, WORD, type GuardSpec } from '../../src/core/nft/guard-rules.ts';
+import { tablesOf, WORD, type GuardSpec } from '../../src/core/nft/guard-spec.ts';
 import { changePeers, installGuard } from '../../src/core/nft/guard.ts';
 import { GUARD_LIMITS } from '../../src/core/budgets.ts';
 import { encodeU16be } from '../../src/core/bytes.ts';
@@ -58,12 +58,15 @@ const base: GuardSpec = {
   strangers: true,
   authLengths: [73],
   prefixLengths: { ipv4: [], ipv6: [] },
+  fragments: undefined,
   counters: true,
 };
 
-function install(spec: GuardSpec, peers: readonly GuardPeer[]): void {
+function install(spec: GuardSpec, peers: readonly GuardPeer[], heardFor?: string): void {
   const rules = installGuard(spec, peers)
+    .replaceAll(/timeout [0-9]+ms/g, heardFor === undefined ? '$&' : `timeout ${heardFor}`)
     .replaceAll('queue num 7', 'counter name queued drop')
+    .replaceAll(/queue num [0-9]+/g, 'counter name p10000_refused drop')
     .replaceAll(/[0-9]+\/second/g, '1/day');
   const tables = tablesOf(spec).map(
     (family) => `add table ${WORD[family]} ${TABLE}\nadd counter ${WORD[family]} ${TABLE} queued\n`,
@@ -191,6 +194,56 @@ describe('packets of unknown sources', () => {
     expect(await one('127.2.0.1')).toBe(0);
     expect(await one('127.2.0.1', hintOf(3)), 'a hint of nobody').toBe(0);
     expect(await one('127.2.0.1', hintOf(1))).toBe(1);
+  });
+
+  test('that are first messages of session 2 have their own, and so has what ends their handshake', async () => {
+    install({ ...spec, authLengths: [...spec.authLengths, 96, 200] }, [peerOf(1)]);
+    const begun = (length: number, ...first: number[]): Uint8Array => {
+      const bytes = new Uint8Array(length).fill(9);
+      bytes.set(first);
+      return bytes;
+    };
+    const [init, control] = [begun(200, 0xf1, 2, 0, 0), begun(96, 0xf4, 0, 0, 0)];
+    const from = (source: string, payload: Uint8Array) =>
+      queuedOf(1, () => send(ip(source), 10_000, payload));
+    expect(await flood()).toBe(GUARD_LIMITS.strangers.burst);
+    expect(await from('127.2.0.1', control), 'before its first message').toBe(0);
+    expect(await from('127.2.0.1', init)).toBe(1);
+    expect(await from('127.2.0.1', control)).toBe(1);
+    expect(await from('127.2.0.2', control), 'without one').toBe(0);
+    const before = performance.now();
+    const inits = await queuedOf(2000, (index) => send(anywhere(index), 10_000, init));
+    const { perSecond, burst } = GUARD_LIMITS.inits;
+    const seconds = (performance.now() - before) / 1000;
+    expect(inits).toBeGreaterThanOrEqual(burst - 1);
+    expect(inits).toBeLessThanOrEqual(burst + perSecond * seconds);
+    const many = await queuedOf(20, () => send(ip('127.2.0.1'), 10_000, control));
+    expect(many).toBeLessThanOrEqual(GUARD_LIMITS.asked.burst + GUARD_LIMITS.asked.perSecond);
+  });
+
+  test('that are first messages which the daemon tests go to a queue of their own, of sources that are heard for a moment', async () => {
+    const authLengths = [...spec.authLengths, 96, 200];
+    const init = new Uint8Array(200).fill(9);
+    init.set([0xf1, 2, 0, 0]);
+    const control = new Uint8Array(96).fill(9);
+    control.set([0xf4, 0, 0, 0]);
+    // The counter stands for that queue; nobody's time is over during the test.
+    install({ ...spec, authLengths, queue: 8, firstQueue: 7 }, [peerOf(1)], '9999s');
+    const { tested, testedSource } = GUARD_LIMITS;
+    const one = () => send(ip('127.2.0.1'), 10_000, init);
+    expect(await queuedOf(50, one), 'of one source').toBe(1 + testedSource.burst);
+    const all = await queuedOf(1000, (index) => send(anywhere(index), 10_000, init));
+    expect(all, 'of many').toBe(tested.burst - 1);
+    const heard = await queuedOf(1, () => send(anywhere(0), 10_000, init));
+    expect(heard, 'of one that is heard').toBe(1);
+    const late = await queuedOf(1, () => send(anywhere(999), 10_000, init));
+    expect(late, 'of one that came too late').toBe(0);
+    expect(await queuedOf(1, () => send(ip('127.2.0.3'), 10_000, new Uint8Array(200)))).toBe(0);
+    install({ ...spec, authLengths, firstQueue: 8 }, [peerOf(1)], '9999s');
+    await flood();
+    const from = (source: string) => queuedOf(1, () => send(ip(source), 10_000, control));
+    expect(await from('127.2.0.1'), 'what ends its handshake').toBe(1);
+    expect(await from('127.2.0.2'), 'what ends none').toBe(0);
   });
 
   test('with a hint from one source leave the hint to others', async () => {

@@ -175,26 +175,32 @@ test('a code that was used, has expired, was altered or guessed, or is revoked g
   expect(read(server)).toBe(text);
 });
 
-test('a server that is killed between writing and answering has not lost the client', async () => {
-  const { server, client } = files();
-  await init(server);
-  const code = await invite(server, 'laptop');
-  const { lab } = scene;
-  const deaf =
-    'table ip mute { chain o { type filter hook output priority 0; udp sport 10000 drop; }; }';
-  await lab.exec(lab.server, ['nft', deaf]);
-  const joining = join(code, client);
-  const written = Date.now() + patience(millis(10_000));
-  while (read(server).includes('invited-until') && Date.now() < written) await delay(20);
-  expect(read(server)).not.toContain('invited-until');
-  const [, pid] = /process (\d+)/.exec(await sure(serverSide('show', server))) ?? [];
-  process.kill(Number(pid), 'SIGKILL');
-  await sure(serverSide('up', server));
-  await lab.exec(lab.server, ['nft', 'delete table ip mute']);
-  const joined = await joining;
-  expect(joined, joined.stderr).toMatchObject({ code: 0 });
-  await expectPing(lab, lab.server, inner('172.28.0.2'));
-});
+test.each(['auto', 'v2'])(
+  'a server of session %s that is killed between writing and answering has not lost the client',
+  async (session) => {
+    const { server, client } = files();
+    await init(server);
+    await sure(serverSide('down', server));
+    writeFileSync(server, `session ${session}\n${read(server)}`);
+    await sure(serverSide('up', server));
+    const code = await invite(server, 'laptop');
+    const { lab } = scene;
+    const deaf =
+      'table ip mute { chain o { type filter hook output priority 0; udp sport 10000 drop; }; }';
+    await lab.exec(lab.server, ['nft', deaf]);
+    const joining = join(code, client);
+    const written = Date.now() + patience(millis(10_000));
+    while (read(server).includes('invited-until') && Date.now() < written) await delay(20);
+    expect(read(server)).not.toContain('invited-until');
+    const [, pid] = /process (\d+)/.exec(await sure(serverSide('show', server))) ?? [];
+    process.kill(Number(pid), 'SIGKILL');
+    await sure(serverSide('up', server));
+    await lab.exec(lab.server, ['nft', 'delete table ip mute']);
+    const joined = await joining;
+    expect(joined, joined.stderr).toMatchObject({ code: 0 });
+    await expectPing(lab, lab.server, inner('172.28.0.2'));
+  },
+);
 
 test('a server that does not run: it can invite, and nobody joins until it does', async () => {
   const { server, client } = files();

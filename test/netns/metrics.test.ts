@@ -1,11 +1,13 @@
 /*
  * What Prometheus makes of the metrics of a live tunnel: everything that the dashboard and the alerts ask has
- * an answer. Server and client are those of the description, on `dataplane tun`.
+ * an answer. Server and client are those of the description, on `dataplane tun`, with session 2, which has more to tell.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { generateKeyPair } from '../../src/adapters/crypto.ts';
+import { formatBase64 } from '../../src/core/base64.ts';
 import type { Program } from '../../src/adapters/lab/process.ts';
 import { up, type Topology } from '../../src/adapters/lab/topology.ts';
 import { ALERTS, PANELS, SPAN } from '../../src/app/management/metrics/dashboard.ts';
@@ -19,6 +21,10 @@ import { PROJECT } from '../vm/rig/project.ts';
 const SERVED = '127.0.0.1:9586';
 const PROMETHEUS = '127.0.0.1:9090';
 
+const keys = generateKeyPair();
+const SERVER_KEY = `auth-key-b64 ${formatBase64(keys.privateSeed)}`;
+const SERVER_PUBLIC = `auth-remote-pubkey-b64 ${formatBase64(keys.publicKey)}`;
+
 let lab: Topology;
 let hosts: Hosts;
 let server: Daemon;
@@ -30,9 +36,12 @@ beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'ipipou-metrics-'));
   lab = await up();
   hosts = await Hosts.in(lab);
-  server = await hosts.start(lab.server, changed(DESCRIBED.server, 'dataplane tun'));
+  server = await hosts.start(lab.server, changed(DESCRIBED.server, 'dataplane tun', SERVER_KEY));
   await server.ready();
-  client = await hosts.start(lab.client(), changed(DESCRIBED.client, 'dataplane tun'));
+  client = await hosts.start(
+    lab.client(),
+    changed(DESCRIBED.client, 'dataplane tun', SERVER_PUBLIC),
+  );
   await Promise.all([server.established(), client.established()]);
   await expectPing(lab, lab.server, innerAddresses(0).client);
 });
@@ -152,6 +161,7 @@ rule_files: ['${rules}']
         if (stdout.includes('=>')) silent.delete(expression);
       }
       expect([...silent]).toEqual([]);
-    });
+      // A process for each question.
+    }, 60_000);
   });
 });

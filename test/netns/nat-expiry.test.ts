@@ -4,14 +4,14 @@ import { seconds } from '../../src/core/units.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { changed, type Daemon, DESCRIBED, Hosts } from '../rig/daemon.ts';
 import { expectNoPing, expectPing } from '../rig/traffic.ts';
-import { patience } from '../rig/patience.ts';
+import { patience, slowness } from '../rig/patience.ts';
 
 /*
- * A NAT router that forgets a mapping after two seconds, and what keeps it from forgetting. The drawing
- * is at the head of src/adapters/lab/topology.ts.
+ * A NAT router that forgets a mapping after two seconds, or as many more as a keepalive may come late on this machine,
+ * and what keeps it from forgetting. The drawing is at the head of src/adapters/lab/topology.ts.
  */
 const INNER = innerAddresses(0);
-const FORGETS_AFTER = 2;
+const FORGETS_AFTER = Math.ceil(2 * slowness());
 
 let lab: Topology;
 let hosts: Hosts;
@@ -66,8 +66,9 @@ test('keepalives of the client keep it reachable', async () => {
 
 test('keepalives of the server alone keep it reachable', async () => {
   const client = await startBoth(['keepalive 1'], ['keepalive 0']);
+  const { authPacketsSent } = await client.ready();
   await outlastTheRouter(client);
-  expect((await client.ready()).authPacketsSent).toBeLessThan(4);
+  expect((await client.ready()).authPacketsSent).toBe(authPacketsSent);
   await expectPing(lab, lab.server, INNER.client);
 });
 

@@ -9,6 +9,7 @@ import { changed, DESCRIBED, Hosts, type Daemon } from '../rig/daemon.ts';
 import { translated } from '../../src/core/nat64.ts';
 import { addressesSettled } from '../rig/traffic.ts';
 import { Translator, TRANSLATOR_PREFIX } from '../rig/translator.ts';
+import type { TunnelStatus } from '../../src/ports/control.ts';
 
 const INNER = innerAddresses(0);
 /** What the client has behind the translator. */
@@ -77,4 +78,19 @@ test('data without checksums does not come, and the log has said what to do abou
   expect(await ping()).toBe(false);
   expect(translator.dropped).toBeGreaterThan(before);
   expect(client.program.output()).toContain('if no data comes from it, put encap-csum into');
+});
+
+test('with a kill switch nobody is asked for a translator, and what is to be done is said', async () => {
+  await start(lab.server, changed(DESCRIBED.server, 'dataplane tun', 'encap-csum'));
+  const killing = changed(DESCRIBED.client, 'dataplane tun', 'kill-switch strict');
+  const client = await start(lab.client(), killing);
+  const said = ({ troubles }: TunnelStatus): boolean =>
+    troubles.some(({ words }) =>
+      words.includes('the kill switch lets nothing out that would find'),
+    );
+  await client.until('told why', said);
+  expect(await client.stop()).toBe(0);
+  const mended = await start(lab.client(), changed(killing, `fou-remote [${VIA}]:10000`));
+  await mended.until('replied to', ({ repliesVerified }) => repliesVerified > 0);
+  expect(await ping()).toBe(true);
 });

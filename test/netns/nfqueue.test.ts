@@ -165,6 +165,17 @@ describe('openQueue', () => {
     expect((thrown as KernelError).hint).toContain('queue-number');
   });
 
+  test('drops all that ends with its receiver, and makes room with that', async () => {
+    const { queue, packets } = open({ ends: true, maxLength: 2 });
+    for (const byte of [1, 2, 3]) {
+      send(byte);
+      await holds(() => packets.length === byte);
+    }
+    expect(through()).toBeUndefined();
+    expect(inNamespace(NAME, () => queue.dropped())).toBe(0);
+    expect(queue).toMatchObject({ overruns: 0, errors: 0 });
+  });
+
   test('drops what exceeds its length', async () => {
     const { queue, packets } = open({ maxLength: 2 });
     for (const byte of [1, 2, 3]) send(byte);

@@ -13,7 +13,7 @@ import {
   type PlanePair,
 } from '../rig/plane-pair.ts';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
-import { expectSame, expectTcp, expectUdp, tcpReceiver, tcpSender } from '../rig/transfer.ts';
+import { expectSame, expectTcp, expectUdp, receiveTcp, sendTcp } from '../rig/transfer.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
 const MIB = 1024 * 1024;
@@ -135,8 +135,8 @@ describe('a wrong inner checksum', () => {
 describe('back-pressure', () => {
   test('a receiver that does not read holds the sender up, and nothing is lost', async () => {
     await pair.openBoth();
-    await using receiver = await tcpReceiver(cable.b, INNER_B, { paused: true });
-    await using sender = tcpSender(cable.a, INNER_B, 48 * MIB);
+    const receiver = await receiveTcp(cable.b, INNER_B, { paused: true });
+    const sender = sendTcp(cable.a, INNER_B, 48 * MIB);
     let last = -1n;
     await eventually(async () => {
       const { txBytes } = await pair.a.counters();
@@ -147,7 +147,7 @@ describe('back-pressure', () => {
     });
     expect(last).toBeLessThan(BigInt(40 * MIB));
     expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-    receiver.signal('SIGUSR2');
+    receiver.go();
     await expectSame(sender, receiver);
   });
 

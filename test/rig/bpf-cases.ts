@@ -8,6 +8,7 @@ import { describeEncap } from './bpf-cases/encap.ts';
 import { describeFuzz } from './bpf-cases/fuzz.ts';
 import { load, reset, unload } from './bpf-cases/shared.ts';
 import { withIpv6 } from './bpf-cases/shared6.ts';
+import { describeCookies } from './bpf-cases/cookies.ts';
 import { describeMac1 } from './bpf-cases/mac1.ts';
 import { describeTagOwners } from './bpf-cases/tag-owners.ts';
 import { describeTags } from './bpf-cases/tags.ts';
@@ -39,11 +40,17 @@ export function describePrograms({ fuzz }: { readonly fuzz: number }): void {
   describe('in, first messages of session 2', () => {
     describeMac1();
   });
+  describe('in, first messages in a flood', () => {
+    describeCookies('ipv4');
+  });
   describe('with IPv6', () => {
     beforeAll(withIpv6);
     describe('tags', () => {
       describeTags(4 * fuzz);
       describeTagOwners();
+    });
+    describe('in, first messages in a flood', () => {
+      describeCookies('ipv6');
     });
     describeFamilies();
     describeOverIpv6();

@@ -53,6 +53,8 @@ export type BpfHostOptions = {
   readonly config?: Partial<ProgramConfig>;
   readonly peer?: Partial<ProgramPeer>;
   readonly maxPeers?: number;
+  /** Keys of tags that there is room for in each direction; default 16. */
+  readonly tagRoom?: number;
   readonly innerMtu?: number;
   /** Default: the cable, `v0`. */
   readonly outerDevice?: string;
@@ -261,7 +263,7 @@ function attach(
   const ipv6 = { outside: familyOf(here) === 'ipv6', inside: inside.includes('ipv6') };
   const programs = loadPrograms({
     ...{ maxPeers: options.maxPeers ?? 4, ipv6 },
-    tags: { receive: 16, send: 16 },
+    tags: { receive: options.tagRoom ?? 16, send: options.tagRoom ?? 16 },
   });
   preparePair('near', 'far');
   programs.configure(config);

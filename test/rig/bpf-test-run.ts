@@ -6,6 +6,7 @@ import {
   readNumber,
   structLayout,
 } from '../../src/adapters/planes/bpf/struct-layout.ts';
+import { encodeU32host, getU32host } from '../../src/core/bytes.ts';
 import { address } from '../../src/adapters/ffi/libc.ts';
 
 /* BPF_PROG_TEST_RUN: one packet through one program, without a device (struct bpf_test_run_opts of bpf/bpf.h 1.1). */
@@ -43,4 +44,16 @@ export function testRun(programs: Programs, name: ProgramName, frame: Uint8Array
   const verdict = VERDICTS[readNumber(OPTS, options, 'retval')];
   if (!verdict) throw new Error(`verdict ${readNumber(OPTS, options, 'retval')}`);
   return { verdict, packet: out.subarray(0, readNumber(OPTS, options, 'data_size_out')) };
+}
+
+/** struct bpf_prog_info of linux/bpf.h, since Linux 5.16. */
+const PROG_INFO_SIZE = 232;
+const VERIFIED_INSNS_AT = 216;
+
+/** How many instructions the verifier has walked through. */
+export function verifiedInstructions(program: number): number {
+  const info = new Uint8Array(PROG_INFO_SIZE);
+  const got = libbpf().bpf_obj_get_info_by_fd(program, info, encodeU32host(info.length));
+  checkedBpf(got, 'BPF_OBJ_GET_INFO_BY_FD', 'program');
+  return getU32host(info, VERIFIED_INSNS_AT);
 }

@@ -9,12 +9,10 @@ import { controlClient } from '../../src/adapters/control/client.ts';
 import { millis, type Millis } from '../../src/core/units.ts';
 import type { PeerStatus, TunnelStatus } from '../../src/ports/control.ts';
 import { PROJECT } from '../vm/rig/project.ts';
-import { patience } from './patience.ts';
+import { patience, pause } from './patience.ts';
 
 /** The built command; `npm run build` makes it. */
 export const IPIPOU = path.join(PROJECT, 'dist/cli/main.js');
-
-const POLL = 20;
 
 /** Configs as the description has them, with what a test wants changed or added. */
 export const DESCRIBED = {
@@ -168,7 +166,7 @@ export class Daemon implements AsyncDisposable {
         const seen = JSON.stringify(status, undefined, 1);
         throw new Error(`not ${what}: ${seen}\n${this.program.output()}`);
       }
-      await delay(POLL);
+      await delay(pause());
     }
   }
 

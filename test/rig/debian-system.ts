@@ -2,6 +2,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { run } from '../../src/adapters/lab/process.ts';
 import { PROJECT } from '../vm/rig/project.ts';
+import { IPIPOU } from './daemon.ts';
 import { debianNode } from './debian-node.ts';
 import { patience } from './patience.ts';
 
@@ -23,6 +24,9 @@ dpkg-query -s base-files adduser libnftables1 libbpf1 kmod libc6 libstdc++6 init
 { echo; cat NODE/packages; } >> /run/packages
 # Whose the folders are that packages share.
 cp /var/lib/dpkg/info/base-files.list /run
+# Debian's Node will lie over it.
+touch /run/own-node
+mount --bind OWN_NODE /run/own-node
 # What dpkg changes is gone with this mount namespace.
 for part in usr etc var; do
   mkdir -p /run/layers/$part/upper /run/layers/$part/work
@@ -66,6 +70,9 @@ END
 exec env container=test /lib/systemd/systemd --system --unit=probe.target --log-target=null
 `;
 
+/** The program as it was built, on the Node that runs the tests. */
+const OWN = `/run/own-node ${IPIPOU}`;
+
 /** What a script may run as a service: PORT. */
 const SERVICE = path.join(PROJECT, 'test/rig/service.mjs');
 
@@ -75,6 +82,8 @@ export async function makePackage(version: string, folder: string): Promise<stri
   const argv = ['scripts/deb.mjs', '--version', version, '--out', out];
   const { stdout } = await run([process.execPath, ...argv], {
     cwd: PROJECT,
+    // Compressing takes an emulated guest longer than everything else here.
+    env: { DPKG_DEB_COMPRESSOR_TYPE: 'none' },
     timeout: patience(100_000),
   });
   const deb = path.join(folder, `${version}.deb`);
@@ -83,8 +92,8 @@ export async function makePackage(version: string, folder: string): Promise<stri
 }
 
 /**
- * What a script says that runs in such a system, with packages of ours beside it: FOLDER/VERSION.deb. `ended` is how
- * that went, for messages.
+ * What a script says that runs in such a system, with packages of ours beside it: FOLDER/VERSION.deb. IPIPOU is the
+ * program without a package. `ended` is how that went, for messages.
  */
 export async function inDebianSystem(
   probe: string,
@@ -92,7 +101,11 @@ export async function inDebianSystem(
 ): Promise<{ readonly lines: readonly string[]; readonly ended: string }> {
   const folder = await mkdtemp('/var/tmp/ipipou-package-');
   const script = (text: string): string =>
-    text.replaceAll('FOLDER', folder).replaceAll('NODE', debianNode());
+    text
+      .replaceAll('FOLDER', folder)
+      .replaceAll('OWN_NODE', process.execPath)
+      .replaceAll('NODE', debianNode())
+      .replaceAll('IPIPOU', OWN);
   try {
     for (const version of versions) await makePackage(version, folder);
     await cp(SERVICE, path.join(folder, 'service.mjs'));

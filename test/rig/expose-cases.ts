@@ -36,11 +36,21 @@ export const clientConfig = (plane: string, ...more: readonly string[]): string[
 const everything =
   'expose tcp/443, tcp/2222:443, udp/27010-27020, tcp/8080, tcp/8444:172.20.0.2:444';
 
+/** What is `reached` of a client's is so again when it comes by another port, and then from another address. */
+export async function roams(
+  lab: VisitorScene['base']['lab'],
+  reached: () => Promise<void>,
+): Promise<void> {
+  await lab.remapNat();
+  await succeeds(reached);
+  await lab.changeClientAddress();
+  await succeeds(reached);
+}
+
 /** What visitors see on a data plane, while it works and when it is disturbed. */
 export function describeExposed(
   plane: string,
   { base, visitor, sure, serve, visit, both }: VisitorScene,
-  visitors: readonly string[] = VISITORS,
 ): void {
   describe(`dataplane ${plane}`, () => {
     test('services are reached, and see who visits them', async () => {
@@ -48,8 +58,10 @@ export function describeExposed(
       const before = [await whatIsThere(lab, lab.server), await whatIsThere(lab, lab.client())];
       const daemons = await both(serverConfig(plane, everything), clientConfig(plane));
 
-      expect(await visit('tcp/443', { from: visitors })).toEqual(themselves(visitors));
-      expect(await visit('udp/27015', { from: visitors })).toEqual(themselves(visitors));
+      expect(await visit('tcp/443', { from: VISITORS, seconds: 30 })).toEqual(themselves(VISITORS));
+      expect(await visit('udp/27015', { from: VISITORS, seconds: 30 })).toEqual(
+        themselves(VISITORS),
+      );
       expect(await visit('tcp/2222')).toEqual(themselves(VISITORS.slice(0, 2)));
       // At another address of the server's, and in IPv6.
       expect(await visit('tcp/443', { to: '198.51.100.1' })).toEqual(
@@ -77,7 +89,7 @@ export function describeExposed(
 
       const shown = (await hosts.run(lab.server, ['show', 'ipipou0'])).stdout;
       expect(shown).toMatch(/exposed +tcp\/443: \d+ connections, \d+\.\d MiB in \d+ packets$/m);
-      expect(shown).toContain(`udp/27010-27020: ${visitors.length + VISITORS6.length} connections`);
+      expect(shown).toContain(`udp/27010-27020: ${VISITORS.length + VISITORS6.length} connections`);
       expect(daemons.server.program.output()).toContain('net.ipv4.ip_forward value=1 before=0');
       expect(daemons.client.program.output()).toContain(
         'what comes by the tunnel is answered by it',

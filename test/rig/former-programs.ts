@@ -75,8 +75,14 @@ function mapsOf(hung: readonly Hung[]): ReadonlyMap<string, BpfMapHandle> {
     const program = attachedProgram(hook);
     return program === undefined ? [] : mapIdsOf(program);
   });
-  const maps = [...new Set(ids)].map((id) => openMap(id));
-  return new Map(maps.map((map) => [map.info.name, map]));
+  const maps = new Map<string, BpfMapHandle>();
+  for (const id of new Set(ids)) {
+    const map = openMap(id);
+    // Each load has constants of its own.
+    maps.get(map.info.name)?.[Symbol.dispose]();
+    maps.set(map.info.name, map);
+  }
+  return maps;
 }
 
 /** A config as that version has it: as long, and of it what all have. */

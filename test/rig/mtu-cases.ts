@@ -1,14 +1,15 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { formatEndpoint, type InnerIp } from '../../src/core/addr.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { overheadOf } from '../../src/core/wire/overhead.ts';
 import type { TunnelStatus } from '../../src/ports/control.ts';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
 import { inner, innerAddresses } from './addresses.ts';
-import { changed, type Daemon, DESCRIBED, Hosts } from './daemon.ts';
+import { changed, type Daemon, DESCRIBED } from './daemon.ts';
 import { WITH_IPV6, type Combination } from './ends.ts';
 import { patience } from './patience.ts';
 import { headerOf, passes, SizedPath, Transfer } from './sized-path.ts';
+import { sizedScene } from './sized-scene.ts';
 
 const INNER = {
   ipv4: innerAddresses(0),
@@ -55,33 +56,18 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
     `${inside} in ${outside}, a router that %s`,
     { timeout: 90_000 * slowness },
     (_name, icmp) => {
-      let path: SizedPath;
-      let hosts: Hosts;
-      const daemons: Daemon[] = [];
-
-      beforeAll(async () => {
-        path = await SizedPath.make(icmp, outside);
-        hosts = await Hosts.in(path.lab);
-      });
-
-      afterEach(async () => {
-        await Promise.all(daemons.splice(0).map((daemon) => daemon[Symbol.asyncDispose]()));
-      });
-
-      afterAll(async () => {
-        await hosts[Symbol.asyncDispose]();
-        await path[Symbol.asyncDispose]();
-      });
+      const scene = sizedScene(async () => SizedPath.make(icmp, outside));
+      const { daemons } = scene;
 
       async function start(...client: readonly string[]): Promise<Daemon> {
-        const { lab } = path;
+        const { lab } = scene.path;
         const plain = `dataplane ${plane}`;
         const remote = formatEndpoint({ ip: lab.serverAddress(outside), port: port(10_000) });
         const ofServer = changed(DESCRIBED.server, plain, `tunl-ip ${innerServer}`);
-        daemons.push(await hosts.start(lab.server, ofServer));
+        daemons.push(await scene.hosts.start(lab.server, ofServer));
         const aim = [`fou-remote ${remote}`, `tunl-ip ${innerClient}`];
         const ofClient = changed(DESCRIBED.client, plain, ...aim, ...client);
-        const there = await hosts.start(lab.client(), ofClient);
+        const there = await scene.hosts.start(lab.client(), ofClient);
         daemons.push(there);
         const answered = (status: TunnelStatus): boolean => status.repliesVerified > 0;
         await there.until('replied to', answered, millis(30_000 * slowness));
@@ -89,37 +75,39 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
       }
 
       it('that is small from the start leaves TCP its full segments both ways', async () => {
-        await path.takes(smallPath, true);
+        await scene.path.takes(smallPath, true);
         await start('mtu auto');
         // The server learns it by the client's next request; segments are as large as both ends allow at first.
         const sized = (status: TunnelStatus): boolean => status.mtu === smallMtu;
         for (const daemon of daemons) await daemon.until('sized', sized, millis(20_000 * slowness));
         for (const direction of ['up', 'down'] as const) {
-          await using transfer = await Transfer.begin(path.lab, innerServer, direction);
+          await using transfer = await Transfer.begin(scene.path.lab, innerServer, direction);
           await expect(transfer.carries(PLENTY, SMALL, 15_000 * slowness)).resolves.toBeGreaterThan(
             0,
           );
         }
         // What ICMP said is believed at once; a search that is still going on may allow less for a moment.
         const fits = async (from: string, to: InnerIp, size: number): Promise<void> =>
-          vi.waitFor(async () => expect(await passes(path.lab, from, to, size)).toBe(true), {
+          vi.waitFor(async () => expect(await passes(scene.path.lab, from, to, size)).toBe(true), {
             timeout: patience(10_000 * slowness),
           });
-        await fits(path.lab.client(), innerServer, smallMtu);
-        expect(await passes(path.lab, path.lab.client(), innerServer, smallMtu + 1)).toBe(false);
-        await fits(path.lab.server, innerClient, smallMtu);
+        await fits(scene.path.lab.client(), innerServer, smallMtu);
+        expect(
+          await passes(scene.path.lab, scene.path.lab.client(), innerServer, smallMtu + 1),
+        ).toBe(false);
+        await fits(scene.path.lab.server, innerClient, smallMtu);
       });
 
       it.each(directions)(
         'that shrinks in the middle of a transfer %s lets it go on',
         async (direction) => {
-          await path.takes(1500, true);
+          await scene.path.takes(1500, true);
           await start('mtu auto');
-          await using transfer = await Transfer.begin(path.lab, innerServer, direction);
+          await using transfer = await Transfer.begin(scene.path.lab, innerServer, direction);
           await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(
             0,
           );
-          await path.takes(smallPath);
+          await scene.path.takes(smallPath);
           await expect(transfer.carries(PLENTY, SMALL, 30_000 * slowness)).resolves.toBeGreaterThan(
             0,
           );
@@ -129,27 +117,27 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
       if (!controls) return;
 
       it('that is whole costs nothing', async () => {
-        await path.takes(1500, true);
-        const before = await path.icmpErrors();
+        await scene.path.takes(1500, true);
+        const before = await scene.path.icmpErrors();
         const client = await start('mtu auto');
-        await using transfer = await Transfer.begin(path.lab, innerServer, 'up');
+        await using transfer = await Transfer.begin(scene.path.lab, innerServer, 'up');
         await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(
           0,
         );
         const { mtu, troubles } = await client.ready();
         expect({ mtu, troubles }).toEqual({ mtu: wholeMtu, troubles: [] });
-        expect(await path.icmpErrors()).toBe(before);
+        expect(await scene.path.icmpErrors()).toBe(before);
       });
 
       // Without an ICMP error nothing but a probe can tell: this is also what shows that the hole is one.
       it(`is ${icmp ? 'noticed' : 'not noticed without probes'}`, async () => {
-        await path.takes(1500, true);
+        await scene.path.takes(1500, true);
         await start(...(icmp ? [] : [`mtu ${wholeMtu}`]));
-        await using transfer = await Transfer.begin(path.lab, innerServer, 'up');
+        await using transfer = await Transfer.begin(scene.path.lab, innerServer, 'up');
         await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(
           0,
         );
-        await path.takes(smallPath);
+        await scene.path.takes(smallPath);
         const patience = icmp ? 15_000 * slowness : 4000;
         const goesOn = transfer.carries(PLENTY, SMALL, patience).then(() => true);
         expect(await goesOn.catch(() => false)).toBe(icmp);

@@ -1,10 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { vi } from 'vitest';
 import { millis, type Millis } from '../../src/core/units.ts';
 
 /*
  * How long a test waits for what has to happen. The numbers in tests are for a machine that has nothing
  * else to do; on a busy one they grow as a program gets less of a processor. In a guest nothing tells how
- * busy the host is: the runner says what it measured (IPIPOU_TEST_PACE).
+ * busy the host is: the runner keeps what it measures in a file (IPIPOU_TEST_PACE names it).
  */
 
 /** Kept busy so long to see what part of a processor we get. */
@@ -20,8 +21,7 @@ let measured = { at: -Infinity, slowness: 1 };
 export function slowness(): number {
   const now = performance.now();
   if (now - measured.at > FRESH_MS) {
-    const told = Number(process.env['IPIPOU_TEST_PACE'] ?? 1);
-    measured = { at: now, slowness: Math.min(SLOWEST, Math.max(told, 1 / processorShare())) };
+    measured = { at: now, slowness: Math.min(SLOWEST, Math.max(told(), 1 / processorShare())) };
   }
   return measured.slowness;
 }
@@ -31,16 +31,29 @@ export function patience(wait: number): Millis {
   return millis(Math.ceil(wait * slowness()));
 }
 
+/**
+ * Before a test looks again: 20 ms of a quiet machine. To answer costs what is waited for a processor, too: asked as
+ * often, that was a sixth of what a guest did.
+ */
+export function pause(): Millis {
+  return patience(20);
+}
+
 /** Resolves with what `check` returns once it does not throw; rejects with its last error after ten seconds. */
 export function succeeds<T>(check: () => T | Promise<T>, wait = 10_000): Promise<T> {
-  return vi.waitFor(check, { timeout: patience(wait), interval: 20 });
+  return vi.waitFor(check, { timeout: patience(wait), interval: pause() });
 }
 
 /** Resolves with what `check` returns once it is true; rejects after ten seconds. */
 export function holds<T>(check: () => T): Promise<NonNullable<Awaited<T>>> {
-  return vi.waitUntil(check, { timeout: patience(10_000), interval: 20 }) as Promise<
+  return vi.waitUntil(check, { timeout: patience(10_000), interval: pause() }) as Promise<
     NonNullable<Awaited<T>>
   >;
+}
+
+function told(): number {
+  const file = process.env['IPIPOU_TEST_PACE'];
+  return file === undefined ? 1 : Number(readFileSync(file, 'utf8'));
 }
 
 function processorShare(): number {

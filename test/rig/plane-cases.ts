@@ -229,7 +229,10 @@ export function describeAdmission(pairOf: () => PlanePair): void {
       await eventually(async () => {
         expect(await pair.arrivedInB()).toBe(before + 1);
       });
-      expect((await b.counters()).rxPackets).toBe(2n);
+      const { rxPackets } = await b.counters();
+      // A device with IPv6 speaks by itself as well: it looks for routers and tells of its groups.
+      if (ends.inside === 'ipv6') expect(rxPackets).toBeGreaterThanOrEqual(2n);
+      else expect(rxPackets).toBe(2n);
     },
   );
 }

@@ -47,7 +47,7 @@ const calls = {
     else plane = await (await import(new URL('plane.js', url))).TunPlane.open(context, offloads);
     return [...plane.adopted];
   },
-  probe: () => factory.probe({ load: false }),
+  probe: () => factory.probe({ load: false, trial: true }),
   clean: (config) => factory.clean({ config, journal, log }),
   configure: (peers) => plane.configure(peers),
   remove: (peers) => plane.remove(peers),

@@ -15,7 +15,7 @@ import {
   type Proof,
   type TunnelConfig,
 } from '../../src/core/config/tunnel-config.ts';
-import type { TagKeys } from '../../src/core/tag/types.ts';
+import type { Integrity, TagKeys } from '../../src/core/tag/types.ts';
 import { port, seconds } from '../../src/core/units.ts';
 import { ALL_OFFLOADS, type Offloads } from '../../src/adapters/planes/tun/offloads.ts';
 import type {
@@ -56,7 +56,8 @@ type Reply = {
 };
 
 /** A peer as a plane knows it; most have no key. */
-export type HostPeer = Omit<PlanePeer, 'hint'> & Partial<Pick<PlanePeer, 'hint'>>;
+export type HostPeer = Omit<PlanePeer, 'hint'> &
+  Partial<Pick<PlanePeer, 'hint'>> & { readonly integrity?: Integrity };
 
 export type HostOptions = {
   readonly ips: readonly InnerIp[];
@@ -299,7 +300,7 @@ export class PlaneHost implements AsyncDisposable {
 }
 
 /** A peer of which nothing but its inner addresses matters, and the hint of its key if it has one. */
-function peerConfig({ hint, ...peer }: HostPeer): PeerConfig {
+function peerConfig({ hint, integrity = 'none', ...peer }: HostPeer): PeerConfig {
   return {
     ...peer,
     proof: hint ? keyThatBeginsWith(hint) : { kind: 'none' },
@@ -309,7 +310,7 @@ function peerConfig({ hint, ...peer }: HostPeer): PeerConfig {
       packetTtl: undefined,
       replyOnAuthOk: false,
       session: 'v1',
-      integrity: 'none',
+      integrity,
     },
     timers: {
       authLifetime: seconds(0),

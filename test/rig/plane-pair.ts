@@ -1,11 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, vi } from 'vitest';
 import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
 import { IPV4_ENDS, type Ends } from './ends.ts';
 import { PlaneHost, type HostOptions } from './plane-host.ts';
 import type { EndTags } from './tag-keys.ts';
 import { TwoHosts } from './two-hosts.ts';
-import { patience } from './patience.ts';
+import { patience, pause } from './patience.ts';
 
 /** The ends of IPv4, outside and inside. */
 export const {
@@ -39,6 +39,11 @@ export class PlanePair implements AsyncDisposable {
     const cable = await TwoHosts.make({ ipv6: ends !== IPV4_ENDS });
     const [a, b] = await Promise.all([PlaneHost.in(cable.a, ofA), PlaneHost.in(cable.b, ofB)]);
     return new PlanePair(cable, ends, a, b);
+  }
+
+  /** The same hosts and planes, with other ends to open them for. */
+  between(ends: Ends): PlanePair {
+    return new PlanePair(this.cable, ends, this.a, this.b);
   }
 
   /** Bound to one address, so that a test can use the port of the others. */
@@ -155,5 +160,18 @@ export function ofB({ allOfA, allOfB }: Ends): HostOptions {
 export const OF_B: HostOptions = ofB(IPV4_ENDS);
 
 export async function eventually(check: () => Promise<void> | void): Promise<void> {
-  await vi.waitFor(check, { timeout: patience(10_000), interval: 20 });
+  await vi.waitFor(check, { timeout: patience(10_000), interval: pause() });
+}
+
+/**
+ * Waits until all that either end has sent has come to the other. Who changes keys twice sooner forgets those of packets
+ * that still wait somewhere.
+ */
+export async function allArrived({ a, b }: PlanePair): Promise<void> {
+  const [ofA, ofB] = await Promise.all([a.counters(), b.counters()]);
+  await eventually(async () => {
+    const [nowA, nowB] = await Promise.all([a.counters(), b.counters()]);
+    expect(nowB.rxPackets).toBeGreaterThanOrEqual(ofA.txPackets);
+    expect(nowA.rxPackets).toBeGreaterThanOrEqual(ofB.txPackets);
+  });
 }

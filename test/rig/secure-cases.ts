@@ -8,15 +8,14 @@ import { generateKeyPair } from '../../src/adapters/crypto.ts';
 import { SERVER_ADDRESS } from '../../src/adapters/lab/topology.ts';
 import type { Path } from '../../src/core/addr.ts';
 import { formatBase64 } from '../../src/core/base64.ts';
-import { concatBytes } from '../../src/core/bytes.ts';
 import type { Integrity } from '../../src/core/tag/types.ts';
-import { encodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import { millis } from '../../src/core/units.ts';
 import type { PlaneName } from '../../src/ports/data-plane.ts';
 import { innerAddresses } from './addresses.ts';
 import { changed, DESCRIBED, type Daemon } from './daemon.ts';
 import { inNamespace } from './in-namespace.ts';
 import type { LabScene } from './lab-scene.ts';
+import { datagram } from './on-the-way.ts';
 import { eventually } from './plane-pair.ts';
 import { openRawBytes } from './raw-bytes.ts';
 import { expectNothingLost, expectPing, innerEcho } from './traffic.ts';
@@ -25,7 +24,6 @@ const keys = generateKeyPair();
 const SERVER_KEY = `auth-key-b64 ${formatBase64(keys.privateSeed)}`;
 const SERVER_PUBLIC = `auth-remote-pubkey-b64 ${formatBase64(keys.publicKey)}`;
 const INNER = innerAddresses(0);
-const UDP = 17;
 
 export function describeSecure(
   plane: PlaneName,
@@ -42,11 +40,13 @@ export function describeSecure(
       const serverLines = changed(DESCRIBED.server, SERVER_KEY, ...lines);
       const clientLines = changed(DESCRIBED.client, SERVER_PUBLIC, 'keepalive 2', ...lines);
 
-      async function begin(): Promise<{ readonly server: Daemon; readonly client: Daemon }> {
+      async function begin(
+        ...more: readonly string[]
+      ): Promise<{ readonly server: Daemon; readonly client: Daemon }> {
         const { lab, start } = scene;
         const server = await start(lab.server, serverLines);
         await server.ready(wait);
-        const client = await start(lab.client(), clientLines);
+        const client = await start(lab.client(), changed(clientLines, ...more));
         const both = [client, server].map(async (daemon) => daemon.established(wait));
         for (const { session } of await Promise.all(both)) {
           expect(session).toMatchObject({ version: 2, integrity });
@@ -122,6 +122,29 @@ export function describeSecure(
         await expectPing(lab, lab.client(), INNER.server);
       });
 
+      test.each(integrity === 'none' ? (['server', 'client'] as const) : [])(
+        'other integrity than before, asked for at the %s while it runs, is agreed on at once',
+        async (asked) => {
+          // Whoever waits for the next question waits in vain.
+          const daemons = await begin('keepalive 600');
+          const { lab, hosts } = scene;
+          const { device } = await daemons[asked].established();
+          const [namespace, before] =
+            asked === 'server'
+              ? [lab.server, serverLines]
+              : [lab.client(), changed(clientLines, 'keepalive 600')];
+          for (const level of ['full', 'none']) {
+            await hosts.writeConfig(namespace, device, changed(before, `integrity ${level}`));
+            const done = await hosts.run(namespace, ['reload', device]);
+            expect(done, done.stderr).toMatchObject({ code: 0 });
+            for (const daemon of [daemons.server, daemons.client]) {
+              await daemon.until(level, ({ session }) => session?.integrity === level, wait);
+            }
+            await expectPing(lab, lab.client(), INNER.server);
+          }
+        },
+      );
+
       async function echoesIn(namespace: string): Promise<number> {
         const { stdout } = await scene.lab.exec(namespace, ['nstat', '-asz', 'IcmpInEchos']);
         return Number(/IcmpInEchos\s+(\d+)/.exec(stdout)?.[1] ?? NaN);
@@ -138,7 +161,8 @@ export function describeSecure(
         const raw = inNamespace(scene.lab.router, openRawBytes);
         try {
           for (let index = 0; index < count; index += 1) {
-            raw.send(forged(path, innerEcho(INNER.client, INNER.server)), SERVER_ADDRESS);
+            const echo = innerEcho(INNER.client, INNER.server);
+            raw.send(datagram(path.remote, path.local, echo), SERVER_ADDRESS);
           }
         } finally {
           raw.close();
@@ -151,24 +175,4 @@ export function describeSecure(
 
 function answeredAgain(stdout: string): (output: string) => boolean {
   return (output) => output.length > stdout.length + 200;
-}
-
-/** A datagram on the path as the server sees it. */
-function forged(path: Path, payload: Uint8Array): Uint8Array {
-  const length = 8 + payload.length;
-  const udp = new Uint8Array(8);
-  const view = new DataView(udp.buffer);
-  view.setUint16(0, path.remote.port);
-  view.setUint16(2, path.local.port);
-  view.setUint16(4, length);
-  const header = encodeIpv4Header({
-    payloadLength: length,
-    identification: 0,
-    dontFragment: true,
-    ttl: 64,
-    protocol: UDP,
-    source: path.remote.ip,
-    destination: path.local.ip,
-  });
-  return concatBytes([header, udp, payload]);
 }

@@ -21,14 +21,17 @@ export async function readyForTags(pair: BpfPair, mtu: number): Promise<void> {
 export class PairSessions {
   readonly #pair: BpfPair;
   readonly #level: TagLevel;
+  readonly #index: number;
   #sessions = 0;
   #held: readonly [HeldTags | undefined, HeldTags | undefined] = [undefined, undefined];
   /** To the first side, and to the second. */
   #now: readonly TagKey[] = [];
 
-  constructor(pair: BpfPair, level: TagLevel) {
+  /** Of the peer at `index` on either side. */
+  constructor(pair: BpfPair, level: TagLevel, index = 0) {
     this.#pair = pair;
     this.#level = level;
+    this.#index = index;
   }
 
   /** The next session: both sides hear under its keys before either sends so, and under those before as well. */
@@ -50,14 +53,18 @@ export class PairSessions {
 
   #holdOn(side: 0 | 1, send: TagKey | undefined, before: TagKey | undefined): HeldTags | undefined {
     const { programs, namespace, config } = side === 0 ? this.#pair.a : this.#pair.b;
-    const peer = programs.entries.peer(0);
+    const peer = programs.entries.peer(this.#index);
     const fresh = this.#now[side];
     if (!peer || !send || !fresh) throw new Error('no peer');
     const receive = before ? [fresh, before] : [fresh];
-    const held = programs.tags.prepare(0, this.#held[side], { level: this.#level, send, receive });
+    const held = programs.tags.prepare(this.#index, this.#held[side], {
+      level: this.#level,
+      send,
+      receive,
+    });
     inNamespace(namespace, () => {
       programs.configure({ ...config, tags: true });
-      programs.admit(0, { ...peer, tagsOut: held.number });
+      programs.admit(this.#index, { ...peer, tagsOut: held.number });
     });
     programs.tags.retire(this.#held[side], held);
     return held;

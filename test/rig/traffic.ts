@@ -7,9 +7,14 @@ import { encodeIpv4Header } from '../../src/core/wire/ipv4.ts';
 import { encodeIpv6Header, IPPROTO_ICMPV6 } from '../../src/core/wire/ipv6.ts';
 import { patience } from './patience.ts';
 
+/** Of ping: it ends after `wait` milliseconds of a quiet machine, whatever has come. */
+export function deadline(wait: number): string {
+  return `-w${Math.ceil(patience(wait) / 1000)}`;
+}
+
 /** Asserts that `target` answers within ten seconds. */
 export async function expectPing(lab: Topology, namespace: string, target: Ip): Promise<void> {
-  const done = await lab.exec(namespace, ['ping', '-c1', '-w10', target], {
+  const done = await lab.exec(namespace, ['ping', '-c1', deadline(10_000), target], {
     timeout: patience(20_000),
   });
   expect(done, `${namespace} pings ${target}`).toMatchObject({ code: 0 });
@@ -43,6 +48,11 @@ export async function expectNothingLost(
   expect(lost, `lost of ${sent.length} packets: ${where}`).toEqual([]);
   // The guard has the daemon look at one packet of a path now and then: those behind it may overtake it.
   expect(seen.length, 'came twice').toBe(came.size);
+}
+
+/** How many answers a running ping has got. */
+export function answered(ping: Program): number {
+  return answers(ping.stdout).length;
 }
 
 /** The sequence numbers of the answers that a ping has printed. */
@@ -90,7 +100,7 @@ export async function expectAllPairs(lab: Topology, ends: readonly InnerEnd[]): 
   await Promise.all(listeners.map((listener) => listener.waitFor(/listening/)));
   const options = { timeout: patience(120_000) };
   const exchange = async ({ from, to, index }: (typeof pairs)[number]): Promise<void> => {
-    const ping = ['ping', '-qc5', '-i0.2', '-w10', to.address];
+    const ping = ['ping', '-qc5', '-i0.2', deadline(10_000), to.address];
     const aim = ['-p', String(PAIR_FIRST_PORT + index), '-c', to.address];
     const send = ['iperf3', '-J', '-n', String(PAIR_BYTES), ...aim];
     const [pinged, sent] = await Promise.all(
@@ -143,21 +153,24 @@ export async function received(lab: Topology, namespace: string, device: string)
   return link.stats64.rx.packets;
 }
 
-/** Everything in a namespace that a tunnel could have left, as text to compare. */
+/** Tells everything in a namespace that a tunnel could have left: one script, since to enter is what costs. */
+const LOOK = `
+ip -o link
+ip -o addr
+ip route show table all
+ip rule
+ip -6 rule
+nft list ruleset
+ip fou show
+cd /proc/sys/net
+grep -Hs '' ipv4/ip_forward ipv4/conf/*/*rp_filter ipv4/conf/*/*forwarding ipv4/conf/*/accept_local
+grep -Hs '' ipv6/conf/*/*forwarding ipv6/conf/*/accept_ra ipv6/conf/*/disable_ipv6
+`;
+
+/** What that is, as text to compare. */
 export async function whatIsThere(lab: Topology, namespace: string): Promise<string> {
-  const views = [
-    ['ip', '-o', 'link'],
-    ['ip', '-o', 'addr'],
-    ['ip', 'route', 'show', 'table', 'all'],
-    ['ip', 'rule'],
-    ['ip', '-6', 'rule'],
-    ['nft', 'list', 'ruleset'],
-    ['ip', 'fou', 'show'],
-    ['sysctl', '-ar', 'net.ipv4.(ip_forward|conf.*.(rp_filter|forwarding|accept_local))$'],
-    ['sysctl', '-ar', 'net.ipv6.conf.*.(forwarding|accept_ra|disable_ipv6)$'],
-  ];
-  const shown = await Promise.all(views.map((argv) => lab.exec(namespace, argv)));
-  return shown.map(({ stdout }) => stdout.replaceAll(/ valid_lft .*/g, '')).join('\n');
+  const { stdout } = await lab.exec(namespace, ['sh', '-c', LOOK], { timeout: patience(30_000) });
+  return stdout.replaceAll(/ valid_lft .*/g, '');
 }
 
 /** Resolves when IPv6 has found its addresses in a namespace unique: until then it still changes. */

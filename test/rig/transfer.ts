@@ -1,82 +1,149 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import path from 'node:path';
 import { expect } from 'vitest';
 import { inside } from '../../src/adapters/lab/namespaces.ts';
-import { Program } from '../../src/adapters/lab/process.ts';
 import { familyOf, type Ip } from '../../src/core/addr.ts';
 import { addressFamily } from '../../src/core/wire/sockaddr.ts';
 import { PROJECT } from '../vm/rig/project.ts';
 
-const node = (namespace: string, script: string): Program =>
-  new Program(inside(namespace, [process.execPath, '--input-type=module', '-e', script]));
+const AGENT = path.join(PROJECT, 'test/rig/transfer-agent.mjs');
+const MODULES = `file://${PROJECT}/.cache/modules`;
+const PORTS = { tcp: 5001, udp: 5002, streams: 5003 } as const;
 
-const PRELUDE = `
-  import { createHash, randomBytes } from 'node:crypto';
-  import net from 'node:net';
-  import dgram from 'node:dgram';
-  const hash = createHash('sha256');
-  const say = () => console.log(hash.digest('hex'));
-`;
+type Word = {
+  readonly id: number;
+  readonly ready?: true;
+  readonly digest?: string;
+  readonly error?: string;
+};
 
-/** A TCP server that hashes what it is sent; with `paused` it does not read before SIGUSR2. */
-export async function tcpReceiver(
-  namespace: string,
-  at: Ip,
-  options: { readonly paused?: boolean; readonly port?: number } = {},
-): Promise<Program> {
-  const { paused = false, port = 5001 } = options;
-  const receiver = node(
-    namespace,
-    `${PRELUDE}
-    let go = ${String(!paused)};
-    let socket;
-    const read = () => socket?.on('data', (data) => hash.update(data));
-    // A socket that nobody reads keeps no process alive.
-    const alive = go ? undefined : setInterval(() => undefined, 1000);
-    process.on('SIGUSR2', () => { go = true; clearInterval(alive); read(); });
-    const server = net.createServer((connection) => {
-      server.close();
-      socket = connection;
-      connection.on('end', () => { say(); connection.end(); });
-      if (go) read();
+/** One side of a transfer. */
+export class Work {
+  readonly name: string;
+  readonly agent: Agent;
+  readonly ready: Promise<void>;
+  /** Of all that it has sent or received. */
+  readonly digest: Promise<string>;
+  readonly #id: number;
+  readonly #hearers: ((word: Omit<Word, 'id'>) => void)[] = [];
+
+  constructor(agent: Agent, id: number, name: string) {
+    this.agent = agent;
+    this.name = name;
+    this.#id = id;
+    this.digest = new Promise((resolve, reject) => {
+      this.#hearers.push(({ digest, error }) => {
+        if (digest !== undefined) resolve(digest);
+        if (error !== undefined) reject(new Error(`${name} in ${agent.namespace}: ${error}`));
+      });
     });
-    server.listen(${port}, '${at}', () => console.log('ready'));`,
-  );
-  await receiver.waitFor(/ready/);
-  return receiver;
+    this.ready = new Promise((resolve, reject) => {
+      this.#hearers.push(({ ready }) => ready && resolve());
+      this.digest.catch(reject);
+    });
+    // Who waits for it sees the failure.
+    this.ready.catch(() => undefined);
+  }
+
+  hear(word: Omit<Word, 'id'>): void {
+    for (const hear of this.#hearers) hear(word);
+  }
+
+  /** Lets one that was begun `paused` read. */
+  go(): void {
+    this.agent.send({ id: this.#id, go: true });
+  }
 }
 
-/** Sends random bytes to a receiver, in pieces of odd sizes; prints their hash when all is taken. */
-export function tcpSender(namespace: string, to: Ip, bytes: number, port = 5001): Program {
-  return node(
-    namespace,
-    `${PRELUDE}
-    const data = randomBytes(${bytes});
-    const socket = net.connect(${port}, '${to}', () => {
-      for (let at = 0, size = 1; at < data.length; at += size, size = (size * 7 + 1) % 70001) {
-        socket.write(data.subarray(at, at + size));
-      }
-      socket.end();
+/** The process of a namespace that sends and receives (transfer-agent.mjs); it ends with the namespace. */
+class Agent {
+  static readonly #of = new Map<string, Agent>();
+  static #nextId = 1;
+  readonly namespace: string;
+  readonly #child: ChildProcess;
+  readonly #works = new Map<number, Work>();
+
+  private constructor(namespace: string) {
+    this.namespace = namespace;
+    const [file = '', ...args] = inside(namespace, [process.execPath, AGENT]);
+    this.#child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#child.on('message', (message) => {
+      const { id, ...word } = message as Word;
+      this.#works.get(id)?.hear(word);
+      if (!word.ready) this.#works.delete(id);
     });
-    hash.update(data);
-    say();
-    socket.resume();`,
-  );
+    this.#child.on('exit', () => this.#gone());
+    this.#child.on('error', () => this.#gone());
+    this.#child.unref();
+    this.#child.channel?.unref();
+  }
+
+  static begin(namespace: string, name: string, argument: object): Work {
+    const there = Agent.#of.get(namespace);
+    // What a failed test has left undone is in the way: there is one port for each work.
+    if (name.startsWith('receive') && there?.works(name)) there.end();
+    const agent = Agent.#of.get(namespace) ?? new Agent(namespace);
+    Agent.#of.set(namespace, agent);
+    const id = Agent.#nextId;
+    Agent.#nextId += 1;
+    const work = new Work(agent, id, name);
+    agent.#works.set(id, work);
+    agent.send({ id, work: name, argument });
+    return work;
+  }
+
+  works(name: string): boolean {
+    return [...this.#works.values()].some((work) => work.name === name);
+  }
+
+  send(message: object): void {
+    this.#child.send(message);
+  }
+
+  end(): void {
+    this.#child.kill('SIGKILL');
+    this.#gone();
+  }
+
+  #gone(): void {
+    if (Agent.#of.get(this.namespace) === this) Agent.#of.delete(this.namespace);
+    for (const work of this.#works.values()) work.hear({ error: 'its process has ended' });
+    this.#works.clear();
+  }
+}
+
+/** A TCP server for one connection; with `paused` it does not read before `go`. */
+export async function receiveTcp(
+  namespace: string,
+  at: Ip,
+  { paused = false } = {},
+): Promise<Work> {
+  const work = Agent.begin(namespace, 'receiveTcp', { at, port: PORTS.tcp, paused });
+  await work.ready;
+  return work;
+}
+
+/** Sends random bytes to a receiver, in pieces of odd sizes. */
+export function sendTcp(namespace: string, to: Ip, bytes: number): Work {
+  return Agent.begin(namespace, 'sendTcp', { to, port: PORTS.tcp, bytes });
 }
 
 /** Asserts that what a sender sent is what a receiver got. */
-export async function expectSame(sender: Program, receiver: Program): Promise<void> {
-  const sent = await sender.finished;
-  expect(sent, sent.stderr).toMatchObject({
-    code: 0,
-    stdout: expect.stringMatching(/^[0-9a-f]{64}\n$/) as unknown,
-  });
-  expect((await receiver.finished).stdout).toBe(`ready\n${sent.stdout}`);
+export async function expectSame(sender: Work, receiver: Work): Promise<void> {
+  try {
+    const [sent, got] = await Promise.all([sender.digest, receiver.digest]);
+    expect(got).toBe(sent);
+  } catch (error) {
+    sender.agent.end();
+    receiver.agent.end();
+    throw error;
+  }
 }
 
 /** One TCP transfer from one namespace to the other. */
 export async function expectTcp(from: string, to: string, at: Ip, bytes: number): Promise<void> {
-  await using receiver = await tcpReceiver(to, at);
-  await using sender = tcpSender(from, at, bytes);
-  await expectSame(sender, receiver);
+  const receiver = await receiveTcp(to, at);
+  await expectSame(sendTcp(from, at, bytes), receiver);
 }
 
 /** So many TCP connections at one time, each with random bytes of its own; what arrived is what was sent. */
@@ -86,36 +153,10 @@ export async function expectStreams(
   at: Ip,
   { streams, bytes }: { readonly streams: number; readonly bytes: number },
 ): Promise<void> {
-  // What each stream carried, in an order that both sides have.
-  const finish = `
-    const digests = [];
-    const done = (digest) => {
-      if (digests.push(digest) < ${streams}) return;
-      for (const each of digests.toSorted()) hash.update(each);
-      say();
-    };`;
-  await using receiver = node(
-    to,
-    `${PRELUDE}${finish}
-    const server = net.createServer((socket) => {
-      const own = createHash('sha256');
-      socket.on('data', (data) => own.update(data));
-      socket.on('end', () => { socket.end(); done(own.digest('hex')); if (digests.length === ${streams}) server.close(); });
-    });
-    server.listen(5003, '${at}', ${streams}, () => console.log('ready'));`,
-  );
-  await receiver.waitFor(/ready/);
-  await using sender = node(
-    from,
-    `${PRELUDE}${finish}
-    for (let count = 0; count < ${streams}; count += 1) {
-      const data = randomBytes(${bytes});
-      const socket = net.connect(5003, '${at}', () => socket.end(data));
-      socket.resume();
-      socket.on('close', () => done(createHash('sha256').update(data).digest('hex')));
-    }`,
-  );
-  await expectSame(sender, receiver);
+  const port = PORTS.streams;
+  const receiver = Agent.begin(to, 'receiveStreams', { at, port, streams });
+  await receiver.ready;
+  await expectSame(Agent.begin(from, 'sendStreams', { to: at, port, streams, bytes }), receiver);
 }
 
 /**
@@ -130,51 +171,15 @@ export async function expectUdp(
   largest: number,
   { bursts = true } = {},
 ): Promise<void> {
-  await using receiver = node(
-    to,
-    `${PRELUDE}
-    const socket = dgram.createSocket('${familyOf(at) === 'ipv4' ? 'udp4' : 'udp6'}', (data, { port, address }) => {
-      if (data.length === 0) { say(); socket.close(); return; }
-      hash.update(data);
-      socket.send(String(data.length), port, address);
-    });
-    socket.bind(5002, '${at}', () => console.log('ready'));`,
-  );
-  await receiver.waitFor(/ready/);
-  await using sender = node(
-    from,
-    `${PRELUDE}
-    import { once } from 'node:events';
-    const libc = await import('file://${PROJECT}/.cache/modules/adapters/ffi/libc.js');
-    const { encodeSockaddr } = await import('file://${PROJECT}/.cache/modules/core/wire/sockaddr.js');
-    const to = encodeSockaddr({ ip: '${at}', port: 5002 });
-    // linux/udp.h: SOL_UDP, UDP_SEGMENT.
-    const fd = libc.socket(${addressFamily(familyOf(at))}, 2 | 0o4000, 0);
-    const { onReadable } = await import('file://${PROJECT}/.cache/modules/adapters/ffi/poll.js');
-    const buffer = new Uint8Array(new ArrayBuffer(65536));
-    let answered = 0;
-    let wake = () => {};
-    const watch = onReadable(fd, () => {
-      for (let got; (got = libc.recv(fd, buffer, buffer.length, 0)) >= 0; ) {
-        answered += Number(Buffer.from(buffer.subarray(0, got)).toString());
-      }
-      wake();
-    });
-    let sent = 0;
-    const send = async (size, count) => {
-      const data = randomBytes(size * count - (count > 1 ? size >> 1 : 0));
-      libc.setsockopt(fd, 17, 103, new Uint8Array(Int32Array.of(count > 1 ? size : 0).buffer), 4);
-      if (libc.sendto(fd, data, data.length, 0, to, to.length) !== data.length) throw new Error(libc.errno());
-      hash.update(data);
-      sent += data.length;
-      while (answered < sent) await new Promise((resolve) => { wake = resolve; });
-    };
-    for (let size = 1; size <= ${largest}; size += 37) await send(size, 1);
-    for (const size of ${bursts ? `[64, 333, ${largest >> 1}, ${largest}]` : '[]'}) await send(size, Math.min(40, Math.floor(60000 / size)));
-    libc.sendto(fd, buffer, 0, 0, to, to.length);
-    watch.close();
-    libc.close(fd);
-    say();`,
-  );
-  await expectSame(sender, receiver);
+  const port = PORTS.udp;
+  const receiver = Agent.begin(to, 'receiveUdp', { at, port });
+  await receiver.ready;
+  const sizes: (readonly [number, number])[] = [];
+  for (let size = 1; size <= largest; size += 37) sizes.push([size, 1]);
+  for (const size of bursts ? [64, 333, largest >> 1, largest] : []) {
+    sizes.push([size, Math.min(40, Math.floor(60_000 / size))]);
+  }
+  const family = addressFamily(familyOf(at));
+  const argument = { modules: MODULES, to: at, port, family, sizes };
+  await expectSame(Agent.begin(from, 'sendUdp', argument), receiver);
 }

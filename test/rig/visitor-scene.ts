@@ -125,12 +125,7 @@ export function visitorScene(): VisitorScene {
   /** What the service took each visitor for. */
   async function visit(
     service: string,
-    {
-      to = SERVER,
-      from = VISITORS.slice(0, 2),
-      namespace = visitor,
-      seconds = Math.ceil(patience(8000) / 1000),
-    }: Visit = {},
+    { to = SERVER, from = VISITORS.slice(0, 2), namespace = visitor, seconds = 8 }: Visit = {},
   ): Promise<Readonly<Record<string, string>>> {
     const [protocol = '', port = ''] = service.split('/');
     const script = path.join(PROJECT, 'test/rig/visitor.mjs');

@@ -113,6 +113,8 @@ export class SimulatedPeer implements SessionEntry {
   admitted: Path | undefined;
   rxPackets = 0n;
   txPackets = 0n;
+  rxBytes = 0n;
+  txBytes = 0n;
   /** What the plane was told of the path, inner bytes. */
   mtuLimit: number | undefined;
   /** The addresses whose ways are told of. */
@@ -247,6 +249,8 @@ export class Host {
       peer.kept = undefined;
       peer.rxPackets = 0n;
       peer.txPackets = 0n;
+      peer.rxBytes = 0n;
+      peer.txBytes = 0n;
     }
   }
 
@@ -285,6 +289,7 @@ export class Host {
   sendData(peer = this.first, data = DATA): void {
     if (peer.admitted === undefined) return;
     peer.txPackets++;
+    peer.txBytes += BigInt(data.length);
     if (!peer.tags) return this.#transmit(peer.admitted, data);
     const payload = peer.tagPlane.seal(peer.tags, data);
     this.options.plane?.sealed(this, peer.tags, payload);
@@ -302,6 +307,7 @@ export class Host {
     if (carried && this.#isData(datagram.payload)) {
       if (carried.tags) return undefined;
       carried.rxPackets++;
+      carried.rxBytes += BigInt(datagram.payload.length);
       return carried;
     }
     if (this.running) {
@@ -360,7 +366,9 @@ export class Host {
       mtu,
       ipv6Inside: this.options.ipv6Inside ?? false,
       crypto,
+      cookieSecret: new Uint8Array(16),
       planeIntegrity: this.options.planeIntegrity ?? ['none', 'header', 'full'],
+      planeCounting: 'exact',
       recall: (peer) => ({
         memory: readBack(peer.memory),
         adopted: peer.admitted,
@@ -448,8 +456,8 @@ export class Host {
         this.#clockwork.after(LOOKUP, () => this.dispatch(this.#located(effect.remotes), peer));
         break;
       case 'poll-counters': {
-        const { rxPackets, txPackets } = peer;
-        return { kind: 'counters', counts: { rxPackets, txPackets } };
+        const { rxPackets, rxBytes, txPackets, txBytes } = peer;
+        return { kind: 'counters', counts: { rxPackets, rxBytes, txPackets, txBytes } };
       }
       // Peers here have joined.
       case 'register':

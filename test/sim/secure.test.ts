@@ -191,3 +191,19 @@ it('against a server of session 1 auto speaks that, within a second or two', () 
   expect(versions(tunnel)).toEqual([1, 1]);
   expect(isReachable(world, tunnel)).toBe(true);
 });
+
+it('a client knows since when it is seen where, and how often a NAT has changed that by itself', () => {
+  const world = secureWorld({ timers: { keepalive: 5 } });
+  const { tunnel } = world;
+  const mapping = () => tunnel.client.status.secure.mapping;
+  const since = mapping()?.since;
+  const stop = world.talk(tunnel, SECOND);
+  expect(mapping()).toMatchObject({ lost: 0, lostAt: undefined });
+  world.clockwork.advance(100 * SECOND);
+  expect(mapping()?.since).toBe(since);
+  world.nat.move(ip('203.0.113.77'));
+  world.clockwork.advance(100 * SECOND);
+  stop();
+  expect(mapping()).toMatchObject({ lost: 1, lostAt: mapping()?.since });
+  expect(mapping()?.since).toBeGreaterThan(since ?? 0);
+});

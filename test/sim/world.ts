@@ -7,6 +7,7 @@ import {
   type SessionChoice,
   type TimerConfig,
 } from '../../src/core/config/tunnel-config.ts';
+import { encodePublicKey } from '../../src/core/public-key.ts';
 import type { Integrity } from '../../src/core/tag/types.ts';
 import type { SessionCore } from '../../src/core/session/table.ts';
 import type { SessionCrypto } from '../../src/core/session/types.ts';
@@ -417,7 +418,10 @@ function proofOf(
   const verifier = role === 'server' || signedReplies;
   return {
     kind: 'ed25519',
-    privateSeed: signer ? new Uint8Array(32) : undefined,
+    // Each side of each tunnel has a key of its own, told apart by its bytes.
+    privateSeed: signer
+      ? encodePublicKey(role === 'client' ? keys.clientPublic : keys.serverPublic)
+      : undefined,
     peerPublicKey: verifier
       ? role === 'server'
         ? keys.clientPublic

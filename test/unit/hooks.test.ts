@@ -217,6 +217,15 @@ describe('a command', () => {
     expect(await run(command)).toEqual({ failure, said });
   });
 
+  test.each([
+    ['is too long for the kernel', `true ${'#'.repeat(200_000)}`, {}, 'E2BIG'],
+    ['has what no environment can hold', 'true', { IPIPOU_PEER: 'a\0b' }, 'null bytes'],
+  ])('that %s has failed', async (_what, command, environment, why) => {
+    const { failure, said } = await run(command, 60_000, environment);
+    expect(failure).toContain(why);
+    expect(said).toBe('');
+  });
+
   test('that takes too long is killed, with all that it has started', async () => {
     const { failure, said } = await run('sleep 1000 & echo $!; sleep 1000', 300);
     expect(failure).toBe('not done after 0.3 s: killed');

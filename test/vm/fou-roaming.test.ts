@@ -3,11 +3,12 @@ import { SERVER_ADDRESS, up, type Topology } from '../../src/adapters/lab/topolo
 import { openRawUdp } from '../../src/adapters/raw-socket.ts';
 import { addToIp } from '../../src/core/addr.ts';
 import { AUTH_V1_REQUEST_LENGTH } from '../../src/core/auth/trailer.ts';
+import { GUARD_LIMITS } from '../../src/core/budgets.ts';
 import { millis, port } from '../../src/core/units.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { innerAddresses, ip } from '../rig/addresses.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
-import { holds, patience } from '../rig/patience.ts';
+import { holds, patience, slowness } from '../rig/patience.ts';
 import { expectPing } from '../rig/traffic.ts';
 
 /*
@@ -37,11 +38,18 @@ afterAll(async () => {
 /** The client with this keepalive, once the server has it. */
 async function clientWith(keepalive: number): Promise<void> {
   await client?.stop();
-  client = await hosts.start(lab.client(), changed(DESCRIBED.client, `keepalive ${keepalive}`));
+  // With an MTU it does not look for one, so that all it sends is to be let in.
+  client = await hosts.start(
+    lab.client(),
+    changed(DESCRIBED.client, `keepalive ${keepalive}`, 'mtu 1400'),
+  );
   await client.until('replied to', (status) => status.repliesVerified > 0);
 }
 
-/** Sends what looks like authentication from ever other addresses, some hundred packets a second, for half a minute at most. */
+/**
+ * Sends what looks like authentication from ever other addresses, for half a minute at most: twice as many a second as the
+ * guard lets strangers send, and not more, since whoever sends them has the processor of whoever is to refuse them.
+ */
 function floodFrom(namespace: string): { readonly sent: number; stop(): void } {
   const raw = inNamespace(namespace, () => openRawUdp());
   const payload = new Uint8Array(AUTH_V1_REQUEST_LENGTH).fill(0x99);
@@ -49,13 +57,15 @@ function floodFrom(namespace: string): { readonly sent: number; stop(): void } {
   const first = ip('198.18.0.0');
   const end = performance.now() + patience(30_000);
   let sent = 0;
+  const atOnce = 10;
+  const every = (1000 * atOnce) / (2 * GUARD_LIMITS.strangers.perSecond);
   const timer = setInterval(() => {
-    for (let count = 0; count < 20 && performance.now() < end; count++) {
+    for (let count = 0; count < atOnce && performance.now() < end; count++) {
       const local = { ip: addToIp(first, sent), port: port(5555) };
       raw.send({ path: { local, remote }, payload, ttl: 64 });
       sent += 1;
     }
-  }, 20);
+  }, every);
   return {
     get sent() {
       return sent;
@@ -93,8 +103,9 @@ describe('where only the keepalive can tell', () => {
       await server.until('re-pointed', ({ path }) => path?.remote.ip === address, millis(30_000));
       const took = Math.round(performance.now() - moved);
       const tries = (await client.ready()).authPacketsSent - authPacketsSent;
-      // One may be on its way.
-      expect(tries, `in after ${took} ms, ${flood.sent} forged ones`).toBeLessThanOrEqual(3);
+      // One may be on its way. Where the daemon waits for the processor its queue of 24 fills meanwhile, and takes none.
+      const allowed = Math.ceil(1.5 * slowness());
+      expect(tries, `in after ${took} ms, ${flood.sent} forged ones`).toBeLessThanOrEqual(allowed);
     } finally {
       flood.stop();
     }

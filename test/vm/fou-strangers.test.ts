@@ -9,6 +9,8 @@ import {
 import type { Endpoint } from '../../src/core/addr.ts';
 import { EXIT } from '../../src/core/exit-codes.ts';
 import { millis, port } from '../../src/core/units.ts';
+import { describeAttacks } from '../rig/attack-cases.ts';
+import { labScene } from '../rig/lab-scene.ts';
 import { DESCRIBED, Hosts, changed, type Daemon } from '../rig/daemon.ts';
 import { inNamespace } from '../rig/in-namespace.ts';
 import { innerAddresses } from '../rig/addresses.ts';
@@ -227,4 +229,8 @@ describe('when the daemon was killed', () => {
     await server.established(millis(30_000));
     await expectPing(lab, lab.server, inner.client);
   });
+});
+
+describe('session 2', () => {
+  describeAttacks('fou', labScene(), ['none']);
 });

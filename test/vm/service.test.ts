@@ -113,5 +113,4 @@ it.each([
       await rm(folder, { recursive: true, force: true });
     }
   },
-  240_000,
 );

@@ -1,3 +1,4 @@
+import { promisify } from 'node:util';
 import koffi from 'koffi';
 
 /** A struct bpf_object, bpf_program or bpf_map, which only these functions look into. */
@@ -16,13 +17,19 @@ export type Libbpf = {
     options: null,
   ) => BpfObject | null;
   readonly bpf_object__load: (object: BpfObject) => number;
+  /** The same in a thread of its own; what goes wrong is not told in words. */
+  readonly loadAside: (object: BpfObject) => Promise<number>;
   readonly bpf_object__close: (object: BpfObject) => void;
   readonly bpf_object__find_program_by_name: (object: BpfObject, name: string) => BpfProgram | null;
   readonly bpf_object__find_map_by_name: (object: BpfObject, name: string) => BpfMap | null;
   readonly bpf_program__fd: (program: BpfProgram) => number;
+  /** Whether bpf_object__load loads it. */
+  readonly bpf_program__set_autoload: (program: BpfProgram, autoload: boolean) => number;
   readonly bpf_map__fd: (map: BpfMap) => number;
   /** Makes a map of an object stand for one that exists; keeps a descriptor of its own. */
   readonly bpf_map__reuse_fd: (map: BpfMap, fd: number) => number;
+  /** Of a map that is a section of the object: what the programs find there. */
+  readonly bpf_map__set_initial_value: (map: BpfMap, data: Uint8Array, size: number) => number;
   readonly bpf_map__set_max_entries: (map: BpfMap, count: number) => number;
   readonly bpf_map_lookup_elem: (fd: number, key: Uint8Array, value: Uint8Array) => number;
   readonly bpf_map_update_elem: (
@@ -66,12 +73,23 @@ export function loadLibbpf(): Libbpf | undefined {
     return undefined;
   }
   const func = (signature: string): unknown => library.func(signature);
+  const prints = keepPrints(library);
+  const load = library.func('int bpf_object__load(void *obj)');
+  const loadInThread = promisify(load.async) as (object: BpfObject) => Promise<number>;
   // The signatures are those of bpf/libbpf.h and bpf/bpf.h 1.1; the types above say the same.
   loaded = {
     bpf_object__open_mem: func(
       'void *bpf_object__open_mem(const uint8_t *buf, size_t size, const void *opts)',
     ),
-    bpf_object__load: func('int bpf_object__load(void *obj)'),
+    bpf_object__load: load,
+    loadAside: async (object: BpfObject) => {
+      prints.forbid();
+      try {
+        return await loadInThread(object);
+      } finally {
+        prints.allow();
+      }
+    },
     bpf_object__close: func('void bpf_object__close(void *obj)'),
     bpf_object__find_program_by_name: func(
       'void *bpf_object__find_program_by_name(const void *obj, const char *name)',
@@ -80,8 +98,12 @@ export function loadLibbpf(): Libbpf | undefined {
       'void *bpf_object__find_map_by_name(const void *obj, const char *name)',
     ),
     bpf_program__fd: func('int bpf_program__fd(const void *prog)'),
+    bpf_program__set_autoload: func('int bpf_program__set_autoload(void *prog, bool autoload)'),
     bpf_map__fd: func('int bpf_map__fd(const void *map)'),
     bpf_map__reuse_fd: func('int bpf_map__reuse_fd(void *map, int fd)'),
+    bpf_map__set_initial_value: func(
+      'int bpf_map__set_initial_value(void *map, const uint8_t *data, size_t size)',
+    ),
     bpf_map__set_max_entries: func('int bpf_map__set_max_entries(void *map, uint32_t max_entries)'),
     bpf_map_lookup_elem: func(
       'int bpf_map_lookup_elem(int fd, const uint8_t *key, uint8_t *value)',
@@ -108,7 +130,6 @@ export function loadLibbpf(): Libbpf | undefined {
     bpf_tc_detach: func('int bpf_tc_detach(const uint8_t *hook, const uint8_t *opts)'),
     bpf_tc_query: func('int bpf_tc_query(const uint8_t *hook, uint8_t *opts)'),
   } as Libbpf;
-  keepPrints(library);
   return loaded;
 }
 
@@ -123,7 +144,10 @@ export function takeSaid(): string {
 const LINE_BYTES = 64 * 1024;
 const SAID_BYTES = 256 * 1024;
 
-function keepPrints(library: ReturnType<typeof koffi.load>): void {
+/** What the library prints may be forbidden: in another thread each line would wait for this one. */
+type Prints = { forbid(): void; allow(): void };
+
+function keepPrints(library: ReturnType<typeof koffi.load>): Prints {
   // A va_list that is passed on is a pointer on x86-64 and arm64.
   const vsnprintf = koffi
     .load('libc.so.6')
@@ -146,5 +170,15 @@ function keepPrints(library: ReturnType<typeof koffi.load>): void {
       said = (said + new TextDecoder().decode(buffer.subarray(0, length))).slice(-SAID_BYTES);
     return length;
   };
-  setPrint(koffi.register(print, koffi.pointer(prototype)));
+  const registered = koffi.register(print, koffi.pointer(prototype));
+  let forbidden = 0;
+  setPrint(registered);
+  return {
+    forbid() {
+      if (++forbidden === 1) setPrint(null);
+    },
+    allow() {
+      if (--forbidden === 0) setPrint(registered);
+    },
+  };
 }

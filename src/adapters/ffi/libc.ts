@@ -29,6 +29,11 @@ export const setsockopt = libc.func(
   'int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t len)',
 ) as (fd: number, level: number, name: number, value: Uint8Array, length: number) => number;
 
+/** `length`: 4 bytes in host byte order, of `value`; the kernel writes there how many it gave. */
+export const getsockopt = libc.func(
+  'int getsockopt(int fd, int level, int name, uint8_t *value, uint8_t *len)',
+) as (fd: number, level: number, name: number, value: Uint8Array, length: Uint8Array) => number;
+
 export const sendto = libc.func(
   'long sendto(int fd, const uint8_t *data, size_t len, int flags, const uint8_t *addr, uint32_t addrlen)',
 ) as (

@@ -18,6 +18,7 @@ const AF_NETLINK = 16;
 const NFT_CTX_DEFAULT = 0;
 const NFT_CTX_OUTPUT_HANDLE = 1 << 3;
 const NFT_CTX_OUTPUT_JSON = 1 << 4;
+const NFT_CTX_OUTPUT_TERSE = 1 << 11;
 const NFT_CTX_INPUT_NO_DNS = 1 << 0;
 
 const RULESET = 'nftables ruleset';
@@ -35,7 +36,10 @@ const RULESET = 'nftables ruleset';
 export interface Nft extends Disposable {
   /** All commands or none: one transaction. The caller vouches for every name it has put in. */
   runScript(script: string): void;
-  /** What is in a table: the table itself first, then chains, sets, rules; throws when there is none. */
+  /**
+   * What is in a table: the table itself first, then chains, sets without their elements, rules; throws when there is
+   * none.
+   */
   list(family: string, table: string): readonly NftListed[];
   /** All tables of all families, and what is in them. */
   listAll(): readonly NftListed[];
@@ -116,7 +120,7 @@ class NftLibrary implements Nft {
   }
 
   list(family: string, table: string): readonly NftListed[] {
-    return this.#list({ table: { family, name: table } }, `nftables table ${family} ${table}`);
+    return this.#listTable(family, table);
   }
 
   listAll(): readonly NftListed[] {
@@ -153,8 +157,7 @@ class NftLibrary implements Nft {
   }
 
   objects(family: string, table: string): readonly NftObject[] {
-    const subject = `nftables table ${family} ${table}`;
-    const listed = this.#listIfAny({ table: { family, name: table } }, subject) ?? [];
+    const listed = ifAny(() => this.#listTable(family, table)) ?? [];
     return listed.flatMap(({ kind, fields: { name } }) =>
       kind === 'table' || typeof name !== 'string' ? [] : [{ kind, name }],
     );
@@ -167,8 +170,7 @@ class NftLibrary implements Nft {
   }
 
   tableIsEmpty(family: string, table: string): boolean {
-    const subject = `nftables table ${family} ${table}`;
-    const listed = this.#listIfAny({ table: { family, name: table } }, subject);
+    const listed = ifAny(() => this.#listTable(family, table));
     return listed !== undefined && listed.every((entry) => entry.kind === 'table');
   }
 
@@ -182,19 +184,20 @@ class NftLibrary implements Nft {
     this.close();
   }
 
-  #listIfAny(what: object, subject: string): readonly NftListed[] | undefined {
-    try {
-      return this.#list(what, subject);
-    } catch (error) {
-      if (error instanceof KernelError && error.errno === 'ENOENT') return undefined;
-      throw error;
-    }
+  #listTable(family: string, table: string): readonly NftListed[] {
+    const subject = `nftables table ${family} ${table}`;
+    // Strangers may have put a hundred thousand elements into its sets.
+    return this.#list({ table: { family, name: table } }, subject, NFT_CTX_OUTPUT_TERSE);
   }
 
-  #list(what: object, subject: string): readonly NftListed[] {
+  #listIfAny(what: object, subject: string): readonly NftListed[] | undefined {
+    return ifAny(() => this.#list(what, subject));
+  }
+
+  #list(what: object, subject: string, flags = 0): readonly NftListed[] {
     const command = JSON.stringify({ nftables: [{ list: what }] });
     // With JSON output, input is tried as JSON first; JSON.stringify escapes whatever is in a name.
-    const listing = parseNftListing(this.#run(command, NFT_CTX_OUTPUT_JSON, subject));
+    const listing = parseNftListing(this.#run(command, NFT_CTX_OUTPUT_JSON | flags, subject));
     if (listing.ok) return listing.value;
     throw new IpipouError('nftables', `${subject}: libnftables listed ${listing.reason}`);
   }
@@ -218,6 +221,16 @@ class NftLibrary implements Nft {
       { operation: 'nft', errno, words, subject },
       errno === 'EPERM' ? { hint: 'run as root, or with CAP_NET_ADMIN' } : {},
     );
+  }
+}
+
+/** Undefined where there is none of what is asked for. */
+function ifAny<T>(list: () => T): T | undefined {
+  try {
+    return list();
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

@@ -2,6 +2,7 @@ import { familyOf, parseOuterIp, type Ip, type OuterIp } from '../../core/addr.t
 import { carries, outerFamilies } from '../../core/config/families.ts';
 import { defaultPeer } from '../../core/config/peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import { MAX_TAGGED_LENGTH } from '../../core/tag/layout.ts';
 import { IPV6_MIN_MTU } from '../../core/wire/ipv6.ts';
 import { insideTags, overheadOf } from '../../core/wire/overhead.ts';
 import type { RouteNetlink } from '../netlink/route.ts';
@@ -55,10 +56,18 @@ export async function allowedMtu(
   tagged = false,
 ): Promise<number> {
   const { mtu } = config.inner;
+  if (typeof mtu === 'number' && sendsFragments(remote, config)) {
+    return tagged ? Math.min(mtu, MAX_TAGGED_LENGTH) : mtu;
+  }
   if (typeof mtu === 'number' && familyOf(remote) === 'ipv4' && !tagged) return mtu;
   const way = await innerMtu(route, remote, config);
   const left = tagged ? insideTags(way) : way;
   return typeof mtu === 'number' ? Math.min(mtu, left) : left;
+}
+
+/** Whether what does not fit the path to a peer goes in fragments. */
+export function sendsFragments(remote: Ip, { outer }: Pick<TunnelConfig, 'outer'>): boolean {
+  return outer.fragments === true && familyOf(remote) === 'ipv4';
 }
 
 /** What a route of `mtu` bytes leaves on the way to a peer; where nothing is known of that, the most that it can. */

@@ -1,17 +1,10 @@
-import { readFileSync } from 'node:fs';
 import type { Ip } from '../../core/addr.ts';
-import { overlap, type Exposure, type Transport } from '../../core/config/exposure.ts';
+import { overlap, type Exposure } from '../../core/config/exposure.ts';
 import { KernelError } from '../../core/errors.ts';
 import { deviceOfTable, ownTableName } from '../../core/nft/own-table.ts';
 import { countedService, countersOf, countersOfAddress } from '../../core/nft/expose-counters.ts';
 import { exposeScript, staleObjects } from '../../core/nft/expose-rules.ts';
-import {
-  leftOut,
-  parseListeners,
-  shadowedBy,
-  type Listener,
-  type Listeners,
-} from '../../core/reach/listening.ts';
+import { leftOut, shadowedBy } from '../../core/reach/listening.ts';
 import {
   familiesOf,
   publicAddressesOf,
@@ -22,6 +15,7 @@ import {
 } from '../../core/reach/services.ts';
 import type { ExposureCounts, ReachContext } from '../../ports/reach.ts';
 import { openNft, type Nft } from '../nft/nft.ts';
+import { listeners } from './listeners.ts';
 import { othersForward } from './masquerade.ts';
 import { OwnTable } from './own-table.ts';
 import { readRecord, writeRecord } from './record.ts';
@@ -222,20 +216,4 @@ function keyOf({ peer, text, ways }: Service): string {
 
 function numberOf(value: unknown): number {
   return typeof value === 'number' ? value : 0;
-}
-
-/** In this thread's network namespace. */
-function listeners(): Listeners {
-  return { tcp: listenersOf('tcp'), udp: listenersOf('udp') };
-}
-
-function listenersOf(protocol: Transport): readonly Listener[] {
-  return [protocol, `${protocol}6`].flatMap((name) => {
-    try {
-      return parseListeners(readFileSync(`/proc/thread-self/net/${name}`, 'utf8'), protocol);
-    } catch {
-      // A kernel without IPv6.
-      return [];
-    }
-  });
 }

@@ -6,6 +6,7 @@ import {
   type PublicAddress,
 } from '../../core/reach/services.ts';
 import { UndoStack } from '../../core/undo-stack.ts';
+import { AnswersBeside, cleanBeside } from './beside.ts';
 import { cleanDns, Dns, requireDns } from './dns.ts';
 import { Exposing } from './expose.ts';
 import { cleanKillSwitch, KillSwitch } from './kill-switch.ts';
@@ -34,6 +35,7 @@ export const reachHost: ReachHost = {
     new Exposing(context).close();
     cleanMasquerading(context);
     await cleanPolicyRouting(context);
+    await cleanBeside(context);
     await cleanReturnPath(context);
     cleanKillSwitch(context);
   },
@@ -45,9 +47,13 @@ async function open(context: ReachContext, undo: UndoStack): Promise<Reach> {
   // What was chosen goes on; that of another config does not.
   if (returnPath && !goesOn(config, returnPath)) await cleanReturnPath(context);
   if (routing && !routesOn(config, routing)) await cleanPolicyRouting(context);
+  if (!answersBeside(config)) await cleanBeside(context);
   if (config.masquerade !== true) cleanMasquerading(context);
   if (config.killSwitch === undefined) cleanKillSwitch(context);
   if (config.dns === undefined) await cleanDns(context);
+  // First of all who has conntrack begin: what was there before must be known for older.
+  const beside = answersBeside(config) ? await AnswersBeside.open(context) : undefined;
+  undo.push('answers beside the tunnel', () => beside?.close());
   const path = config.returnPath && (await ReturnPath.open(context));
   undo.push('return path', () => path?.close());
   const { table } = config;
@@ -101,6 +107,11 @@ async function takeAddresses(
   throw new IpipouError('arguments', 'public-ip: this client has been started without any', {
     hint: 'start it anew with public-ip, or with return-path tunnel',
   });
+}
+
+/** A kill switch lets no answers out, and with a table of one's own the rules are one's own. */
+function answersBeside({ table, killSwitch }: ReachContext['config']): boolean {
+  return table === 'auto' && killSwitch === undefined;
 }
 
 function routesOn(

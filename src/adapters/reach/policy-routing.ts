@@ -32,6 +32,7 @@ import { RTPROT_IPIPOU } from '../planes/route-protocol.ts';
 import { Serial } from '../planes/serial.ts';
 import { readRecord, writeRecord, type RoutingRecord } from './record.ts';
 import { loosen, restore } from './settings.ts';
+import { requireTable } from './table-of-one.ts';
 
 /** Addresses of the server's that are kept outside: more than a client tries at a time. */
 const OUTSIDE_MAX = 16;
@@ -93,8 +94,11 @@ export class PolicyRouting {
   }
 
   async #choose(): Promise<RoutingRecord> {
-    const { table: wanted } = this.#context.config;
-    if (typeof wanted === 'number') return { table: wanted, priority: undefined, outside: [] };
+    const { table: wanted, inner } = this.#context.config;
+    if (typeof wanted === 'number') {
+      await requireTable(this.#route, wanted, { option: 'table', device: inner.device });
+      return { table: wanted, priority: undefined, outside: [] };
+    }
     const rules = (await Promise.all(FAMILIES.map((family) => this.#route.rules(family)))).flat();
     const taken = new Set([...rules, ...(await this.#route.routes())].map(({ table }) => table));
     let table = ROUTING_TABLE_FIRST;

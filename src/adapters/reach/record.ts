@@ -32,6 +32,8 @@ export type ReachRecord = {
   /** A client's own, on the tunnel device. */
   readonly publicIps: readonly InnerIp[];
   readonly routing: RoutingRecord | undefined;
+  /** By which mark, and the rule of which priority, answers stay beside the tunnel. */
+  readonly beside: { readonly priority: number; readonly mark: Mark } | undefined;
   /** Whether what comes out of the tunnel is masqueraded. */
   readonly masquerades: boolean;
   /** Whether nothing may leave but by the tunnel. */
@@ -47,6 +49,7 @@ const NOTHING: ReachRecord = {
   proxies: [],
   publicIps: [],
   routing: undefined,
+  beside: undefined,
   masquerades: false,
   killSwitch: false,
   dns: undefined,

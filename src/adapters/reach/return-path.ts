@@ -13,6 +13,7 @@ import {
 import { unspecified } from '../../core/netlink/rtnetlink.ts';
 import { ownTableName, removeTableScript } from '../../core/nft/own-table.ts';
 import { returnScript, type Answerer } from '../../core/nft/return-rules.ts';
+import { freeMark } from '../../core/reach/free-mark.ts';
 import { sameValue } from '../../core/same-value.ts';
 import type { IfIndex } from '../../core/units.ts';
 import type { ReachContext } from '../../ports/reach.ts';
@@ -25,6 +26,7 @@ import { RTPROT_IPIPOU } from '../planes/route-protocol.ts';
 import { Serial } from '../planes/serial.ts';
 import { OwnTable } from './own-table.ts';
 import { readRecord, writeRecord } from './record.ts';
+import { requireTable } from './table-of-one.ts';
 
 /*
  * The way back of what comes by the tunnel: its connections get a mark (core/nft/return-rules.ts), their answers
@@ -35,9 +37,6 @@ import { readRecord, writeRecord } from './record.ts';
 /** Before the rules that lead into the main table, and behind them. */
 const FIRST = 14_800;
 const LAST = 32_768;
-/** Bits of the marks that are tried: others have those above and below. */
-const MASK = 0x3f00_0000;
-const MARK_STEP = 0x0100_0000;
 
 type Way = { readonly table: number; readonly mark: Mark };
 
@@ -152,22 +151,17 @@ export class ReturnPath {
 
   /** A table and a mark that nobody uses, or those of the config. */
   async #choose(): Promise<Way> {
-    const { returnPath } = this.#context.config;
+    const { returnPath, inner } = this.#context.config;
+    if (returnPath?.table !== undefined) {
+      const whose = { option: 'return-path-table', device: inner.device };
+      await requireTable(this.#route, returnPath.table, whose);
+    }
     const there = (await Promise.all(FAMILIES.map((family) => this.#route.rules(family)))).flat();
     const routes = await this.#route.routes();
     const tables = new Set([...there, ...routes].map(({ table }) => table));
     let table = RETURN_TABLE_FIRST;
     while (tables.has(table)) table += 1;
-    const isFree = (value: number): boolean =>
-      there.every(
-        ({ mark }) => mark === undefined || ((mark.value ^ value) & mark.mask & MASK) !== 0,
-      );
-    let value = MARK_STEP;
-    while (!isFree(value) && value < MASK) value += MARK_STEP;
-    return {
-      table: returnPath?.table ?? table,
-      mark: returnPath?.mark ?? { value, mask: MASK },
-    };
+    return { table: returnPath?.table ?? table, mark: returnPath?.mark ?? freeMark(there) };
   }
 
   /** The rules of nftables, unless they are what they should be; others who change them are heard by OwnTable. */

@@ -18,9 +18,7 @@ type Ports = { readonly journal: PlaneJournal; readonly tell: Tell };
 /** Has this host forward packets of these families. What the kernel does not let us set is told. */
 export function forward(families: readonly Family[], ports: Ports): void {
   if (families.includes('ipv4') && read(IPV4) === '0') {
-    const devices = forwardingDevices('ipv4');
-    change(IPV4, '1', ports);
-    hold(devices, ports);
+    change(IPV4, '1', ports, forwardingDevices('ipv4'));
   }
   if (families.includes('ipv6') && read(IPV6) === '0') {
     const devices = forwardingDevices('ipv6');
@@ -29,8 +27,7 @@ export function forward(families: readonly Family[], ports: Ports): void {
       const path = `net/ipv6/conf/${device}/accept_ra`;
       if (read(path) === '1') change(path, '2', ports);
     }
-    change(IPV6, '1', ports);
-    hold(devices, ports);
+    change(IPV6, '1', ports, devices);
   }
 }
 
@@ -81,11 +78,18 @@ export function leave({ journal }: Ports): void {
   writeRecord(journal, { settings: [] });
 }
 
-function change(path: string, value: string, { journal, tell }: Ports): void {
+/** `devices`: those that forward by themselves lose that when this is put back, and get it again. */
+function change(
+  path: string,
+  value: string,
+  { journal, tell }: Ports,
+  devices: readonly string[] = [],
+): void {
   const before = read(path);
   if (before === undefined || before === value) return;
   const { settings } = readRecord(journal);
-  writeRecord(journal, { settings: [...settings, { path, before, value }] });
+  const held = devices.map((device): HeldSetting => ({ path: device, before: '1', value: '0' }));
+  writeRecord(journal, { settings: [...settings, { path, before, value }, ...held] });
   try {
     writeFileSync(`${SYS}${path}`, value);
   } catch (error) {
@@ -100,13 +104,6 @@ function change(path: string, value: string, { journal, tell }: Ports): void {
     return;
   }
   tell({ kind: 'host-setting', setting: nameOf(path), value, before });
-}
-
-/** Devices that forward by themselves lose that when the host is put back: they get it again. */
-function hold(devices: readonly string[], { journal }: Ports): void {
-  const held = devices.map((path): HeldSetting => ({ path, before: '1', value: '0' }));
-  if (held.length === 0) return;
-  writeRecord(journal, { settings: [...readRecord(journal).settings, ...held] });
 }
 
 function forwardingDevices(family: Family): readonly string[] {

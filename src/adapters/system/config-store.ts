@@ -17,7 +17,8 @@ import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { IpipouError } from '../../core/errors.ts';
 import type { ConfigStore } from '../../ports/config-store.ts';
-import { fileError, isErrno, isSameFile, makePrivateFolder, syncFolder, tryLock } from './files.ts';
+import { fileError, isErrno, isSameFile, makePrivateFolder, syncFolder } from './files.ts';
+import { tryLock } from './lock.ts';
 
 /** How often, and how many milliseconds apart, a file that somebody else changes is tried. */
 const LOCK_TRIES = 100;

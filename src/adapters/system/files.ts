@@ -14,7 +14,6 @@ import {
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { IpipouError } from '../../core/errors.ts';
-import { flock } from '../ffi/libc.ts';
 
 /** chown(2). */
 export const OWNER_STAYS = -1;
@@ -112,14 +111,6 @@ export function fileError(error: unknown, what: string): IpipouError {
     ...(hint !== undefined && { hint }),
     cause: error,
   });
-}
-
-const LOCK_EX = 2; // <sys/file.h>
-const LOCK_NB = 4;
-
-/** Takes the lock of an open file, which ends with the descriptor; whether nobody else has it. */
-export function tryLock(fd: number): boolean {
-  return flock(fd, LOCK_EX | LOCK_NB) >= 0;
 }
 
 /** Whether a path still names the file that is open. */

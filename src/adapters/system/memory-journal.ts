@@ -6,7 +6,8 @@ import type { SessionMemory } from '../../core/session/types.ts';
 import type { Seconds } from '../../core/units.ts';
 import type { PeerConfig } from '../../core/config/tunnel-config.ts';
 import type { MemoryJournal } from '../../ports/run-store.ts';
-import { fileError, isErrno, tryLock } from './files.ts';
+import { fileError, isErrno } from './files.ts';
+import { tryLock } from './lock.ts';
 import { memoryKey } from './memory-key.ts';
 import { formatHead, formatRecord, RECORD_SPACE } from './memory-record.ts';
 
@@ -101,7 +102,7 @@ export class Journal implements MemoryJournal {
     for (const found of this.#elsewhere()) {
       for (const key of keys) {
         const told = found.get(key);
-        if (told?.replay === undefined) continue;
+        if (told === undefined || !protects(told)) continue;
         const own = this.#records.get(key) ?? { ...told, remote: undefined };
         this.#put(key, { ...own, replay: mergeReplay(own.replay, told.replay) });
       }
@@ -223,19 +224,26 @@ export class Journal implements MemoryJournal {
     if (text !== '') yield text;
   }
 
-  /** Of peers that are gone what protects from replays is kept, of a bounded number. */
+  /** Of peers that are gone what protects is kept, of a bounded number. */
   #dropFormer(): void {
-    const newest = (key: string): number => {
-      const replay = this.#records.get(key)?.replay;
-      return Math.max(replay?.newest ?? 0, replay?.ahead?.newest ?? 0);
-    };
+    const newest = (key: string): number => newestOf(this.#records.get(key)?.replay);
     const sorted = [...this.#former].toSorted((a, b) => newest(b) - newest(a));
     for (const [index, key] of sorted.entries()) {
-      if (index < FORMER_PEERS_MAX && newest(key) > 0) continue;
+      const memory = this.#records.get(key);
+      if (index < FORMER_PEERS_MAX && memory !== undefined && protects(memory)) continue;
       this.#former.delete(key);
       this.#records.delete(key);
     }
   }
+}
+
+/** Whether anything of it protects: from replays, or from session 1 for who has spoken session 2. */
+function protects({ replay, secured }: SessionMemory): boolean {
+  return secured === true || newestOf(replay) > 0;
+}
+
+function newestOf(replay: SessionMemory['replay']): number {
+  return Math.max(replay?.newest ?? 0, replay?.ahead?.newest ?? 0);
 }
 
 /**

@@ -13,9 +13,9 @@ import {
   makePrivateFolder,
   NO_FILE,
   readFileIfAny,
-  tryLock,
   whyForeign,
 } from './files.ts';
+import { tryLock } from './lock.ts';
 import { readFormer } from './memory-former.ts';
 import {
   datasync,

@@ -2,13 +2,18 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The folder of the package that this program is part of: the nearest one above with a package.json. */
+/**
+ * The folder of the package that this program is part of: the nearest one above with a package.json, but not
+ * `dist`, whose own only says how Node reads what is there.
+ */
 function packageFolder(): string {
   let folder = path.dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(path.join(folder, 'package.json')) && folder !== path.dirname(folder)) {
-    folder = path.dirname(folder);
-  }
+  while (!isPackage(folder) && folder !== path.dirname(folder)) folder = path.dirname(folder);
   return folder;
+}
+
+function isPackage(folder: string): boolean {
+  return path.basename(folder) !== 'dist' && existsSync(path.join(folder, 'package.json'));
 }
 
 const PACKAGE = packageFolder();

@@ -32,13 +32,17 @@ export const DISCOVERY = {
   heed: 2,
   /** IP_PMTUDISC_PROBE: never fragmented, whatever the kernel knows. */
   probe: 3,
+  /** IP_PMTUDISC_DONT: what is larger than the path's MTU goes in fragments, and routers may make more of them. */
+  fragment: 0,
 } as const;
+
+export type Discovery = keyof typeof DISCOVERY;
 
 /** bits/socket.h */
 const MSG_DONTWAIT = 0x40;
 
 /** Sets how a socket of a family heeds the MTU of paths; below 0 with errno set when refused. */
-export function discover(fd: number, family: Family, mode: keyof typeof DISCOVERY): number {
+export function discover(fd: number, family: Family, mode: Discovery): number {
   const value = encodeU32host(DISCOVERY[mode]);
   return family === 'ipv4'
     ? setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, value, value.length)
@@ -48,16 +52,20 @@ export function discover(fd: number, family: Family, mode: keyof typeof DISCOVER
 /**
  * Sends one packet from the socket's port and the path's local address, by a socket of the path's family; errno,
  * or 0. Control packets are rare, so every one builds its own headers. A probe goes out whole or not at all: while
- * it is sent the socket has another way of path MTU discovery.
+ * it is sent the socket has another way of path MTU discovery than `usual`.
  */
-export function sendControl(fd: number, packet: OutgoingControl): number {
+export function sendControl(
+  fd: number,
+  packet: OutgoingControl,
+  usual: Discovery = 'heed',
+): number {
   if (packet.probe !== true) return sendMessage(fd, packet);
   const family = familyOf(packet.path.remote.ip);
   discover(fd, family, 'probe');
   try {
     return sendMessage(fd, packet);
   } finally {
-    discover(fd, family, 'heed');
+    discover(fd, family, usual);
   }
 }
 

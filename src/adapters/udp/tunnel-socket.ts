@@ -6,7 +6,7 @@ import { addressFamily, encodeSockaddr } from '../../core/wire/sockaddr.ts';
 import type { Port } from '../../core/units.ts';
 import { checked } from '../ffi/errno.ts';
 import { bind, close, setsockopt, socket } from '../ffi/libc.ts';
-import { discover } from './control-sender.ts';
+import { discover, type Discovery } from './control-sender.ts';
 import {
   IP_PKTINFO,
   IPPROTO_IP,
@@ -53,7 +53,11 @@ export type Trains = {
   readonly aggregation: boolean;
 };
 
-export type TunnelSocket = { readonly fd: number; readonly family: Family } & Trains;
+export type TunnelSocket = {
+  readonly fd: number;
+  readonly family: Family;
+  readonly discovery: Discovery;
+} & Trains;
 
 /**
  * The tunnel's UDP socket of one family, bound and non-blocking, in this thread's network namespace. The
@@ -68,11 +72,12 @@ export function openTunnelSocket(outer: OuterConfig, family: Family, wanted: Tra
     if (outer.device !== undefined) bindToDevice(fd, outer.device, subject);
     if (family === 'ipv4') setIpv4(fd, outer, subject);
     else setIpv6(fd, outer, subject);
-    checked(discover(fd, family, 'heed'), 'MTU_DISCOVER', subject, 'fou');
+    const discovery = outer.fragments === true && family === 'ipv4' ? 'fragment' : 'heed';
+    checked(discover(fd, family, discovery), 'MTU_DISCOVER', subject, 'fou');
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, subject);
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, subject);
     bindTo(fd, local, subject);
-    return { fd, family, ...offloadsOf(fd, outer, wanted) };
+    return { fd, family, discovery, ...offloadsOf(fd, outer, wanted) };
   } catch (error) {
     close(fd);
     throw error;

@@ -1,9 +1,9 @@
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import type { TunnelFacts } from '../../core/doctor/facts.ts';
-import type { RunStore } from '../../ports/run-store.ts';
+import type { RunList } from '../../ports/run-store.ts';
 import { surveyTunnels, type SurveyPorts } from '../management/survey.ts';
 
-export type DaemonPorts = SurveyPorts & { readonly runs: Pick<RunStore, 'find'> };
+export type DaemonPorts = SurveyPorts & { readonly runs: Pick<RunList, 'find'> };
 
 /** Of so many peers what their daemon tells is looked at. */
 const PEERS_MAX = 64;

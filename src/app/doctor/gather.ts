@@ -38,7 +38,7 @@ export async function gatherFacts(
   const planes = await Promise.all(
     ports.planes.map(async (plane) => ({
       name: plane.name,
-      missing: (await plane.probe({ load: false })).filter(({ met }) => !met),
+      missing: (await plane.probe({ load: false, trial: true })).filter(({ met }) => !met),
     })),
   );
   return {

@@ -2,13 +2,13 @@ import { IpipouError, NoAnswer } from '../../core/errors.ts';
 import type { ExitName } from '../../core/exit-codes.ts';
 import type { ControlRequest } from '../../core/management/requests.ts';
 import type { ControlClient, ControlReply } from '../../ports/control.ts';
-import type { ProcessState, RunEntry, RunStore } from '../../ports/run-store.ts';
+import type { ProcessState, RunEntry, RunList } from '../../ports/run-store.ts';
 
 export type Granted = Extract<ControlReply, { readonly ok: true }>;
 
 export type AskPorts = {
   readonly control: Pick<ControlClient, 'ask'>;
-  readonly runs: Pick<RunStore, 'find'>;
+  readonly runs: Pick<RunList, 'find'>;
 };
 
 /** Why the daemon of a tunnel does not answer: `silent` where the record does not tell. */

@@ -143,6 +143,7 @@ function peerJson(peer: PeerStatus) {
     requestsAccepted: peer.requestsAccepted,
     session: peer.session,
     troubles: peer.troubles,
+    invitedUntil: peer.invitedUntil,
     exposed: peer.exposed?.map(({ peer: _peer, ...counts }) => counts),
   };
 }

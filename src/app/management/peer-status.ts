@@ -2,9 +2,9 @@ import { formatEndpoint, formatPrefix, parseOuterIp } from '../../core/addr.ts';
 import type { PeerConfig, PeerId } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { reportTrouble } from '../../core/events/trouble-words.ts';
-import { createSession, sessionStatus } from '../../core/session/step.ts';
+import { createSession, sessionStatus, type SessionState } from '../../core/session/step.ts';
 import type { SessionConfig, SessionStatus } from '../../core/session/types.ts';
-import { toMillis } from '../../core/units.ts';
+import { toMillis, type Instant } from '../../core/units.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { PeerStatus, TrafficCounts } from '../../ports/control.ts';
 import type { DataPlane, PeerCounters, PeerDescription } from '../../ports/data-plane.ts';
@@ -12,11 +12,22 @@ import type { Driver } from '../driver.ts';
 import { PEERS_TOLD } from '../limits.ts';
 import type { PeerSlot } from '../peer-slot.ts';
 
+/** What all sessions of a role begin with. Making one takes ten times as long as all else that is told of a peer. */
+const unbegun = new Map<SessionConfig['role'], SessionState>();
+
+function unbegunSession(config: SessionConfig, now: Instant): SessionState {
+  const made = unbegun.get(config.role);
+  if (made) return made;
+  const state = createSession(config, now);
+  unbegun.set(config.role, state);
+  return state;
+}
+
 /** What a peer's session says of itself now; of one that has not begun, what it would begin with. */
 export function sessionOf(driver: Driver, slot: PeerSlot, clock: Clock): SessionStatus {
   const config = driver.table.configOf(slot);
   const now = clock.now();
-  return sessionStatus(config, slot.state ?? createSession(config, now), now);
+  return sessionStatus(config, slot.state ?? unbegunSession(config, now), now);
 }
 
 /**
@@ -112,11 +123,15 @@ export function waitingPhase(role: SessionConfig['role']): SessionStatus['phase'
 async function hear(
   driver: Driver,
   slot: PeerSlot,
-  { rxPackets, txPackets, heardAt }: PeerDescription,
+  { rxPackets, rxBytes, txPackets, txBytes, heardAt }: PeerDescription,
   clock: Clock,
 ): Promise<void> {
   if (heardAt === undefined || slot.state === undefined) return;
-  const event = { kind: 'counters', counts: { rxPackets, txPackets }, heardAt } as const;
+  const event = {
+    kind: 'counters',
+    counts: { rxPackets, rxBytes, txPackets, txBytes },
+    heardAt,
+  } as const;
   await driver.carryOut(driver.table.advance(slot, event, clock.now()));
 }
 

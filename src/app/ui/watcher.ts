@@ -1,14 +1,14 @@
 import { NoAnswer } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { ControlClient, FeedLine } from '../../ports/control.ts';
-import type { RunEntry, RunStore } from '../../ports/run-store.ts';
+import type { RunEntry, RunList } from '../../ports/run-store.ts';
 import { surveyTunnels, type SurveyPorts, type Tunnel } from '../management/survey.ts';
 import { History, SAMPLE_EVERY } from './history.ts';
 import { viewOf, type EventView, type View, type Wanted } from './view.ts';
 
 export type WatcherPorts = Omit<SurveyPorts, 'control' | 'runs'> & {
   readonly control: Pick<ControlClient, 'ask' | 'follow'>;
-  readonly runs: Pick<RunStore, 'find' | 'list'>;
+  readonly runs: Pick<RunList, 'find' | 'list'>;
   readonly clock: Clock;
   /** An event's values beside its words. */
   readonly fieldsText: (fields: Extract<FeedLine, { told: unknown }>['told']['fields']) => string;

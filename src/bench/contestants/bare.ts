@@ -1,4 +1,4 @@
-import type { Contestant } from '../contestant.ts';
+import { NOTHING, type Contestant } from '../contestant.ts';
 import { kernelSide } from '../side.ts';
 
 /** No tunnel: what there is to lose. */
@@ -6,6 +6,7 @@ export const bare: Contestant = {
   name: 'bare',
   title: 'bare path',
   kind: 'bare',
+  protects: NOTHING,
   runsIn: 'kernel',
   overhead: 0,
   mtu: 1500,

@@ -1,5 +1,5 @@
 import { familyOf } from '../../core/addr.ts';
-import type { Contestant } from '../contestant.ts';
+import { NOTHING, type Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { programSide } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
@@ -24,6 +24,7 @@ function contestant(
     ...given,
     mtu,
     kind: 'plain',
+    protects: NOTHING,
     router: 'translates',
     clients: 1,
     async open(site) {

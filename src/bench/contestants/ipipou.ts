@@ -8,14 +8,14 @@ import { controlClient } from '../../adapters/control/client.ts';
 import { BUILT_MAIN, packageFile } from '../../adapters/system/package-files.ts';
 import { formatEndpoint } from '../../core/addr.ts';
 import { millis, port } from '../../core/units.ts';
-import type { Contestant } from '../contestant.ts';
+import { TAG_LENGTH } from '../../core/tag/layout.ts';
+import type { Integrity } from '../../core/tag/types.ts';
+import { NOTHING, type Contestant, type Protection } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
 
 /* ipipou as its users start it: the command, with a config file on either side. */
 
-/** IPv4 20, UDP 8. */
-const OVERHEAD = overheadOf('ipv4');
 const PORT = port(10_000);
 /** The device of tunnel 0. */
 const DEVICE = 'ipipou0';
@@ -23,21 +23,31 @@ const DEVICE = 'ipipou0';
 const START_TIMEOUT = millis(180_000);
 const DOCTOR_TIMEOUT = millis(60_000);
 
-export function ipipou(plane: 'fou' | 'bpf' | 'tun'): Contestant {
+export function ipipou(plane: 'fou' | 'bpf' | 'tun', integrity: Integrity = 'none'): Contestant {
+  const tagged = integrity !== 'none';
+  const overhead = overheadOf('ipv4') + (tagged ? TAG_LENGTH : 0);
+  const setting = tagged ? `, integrity ${integrity}` : '';
   return {
-    name: `ipipou-${plane}`,
-    title: `ipipou, ${plane}`,
+    name: `ipipou-${plane}${tagged ? `-${integrity}` : ''}`,
+    title: `ipipou, ${plane}${tagged ? `, ${integrity}` : ''}`,
     kind: 'plain',
     runsIn: plane === 'tun' ? 'user space' : 'kernel',
-    overhead: OVERHEAD,
-    mtu: 1500 - OVERHEAD,
+    protects: PROTECTION[integrity],
+    overhead,
+    mtu: 1500 - overhead,
     router: 'translates',
     clients: 64,
-    remark: `dataplane ${plane}, ed25519 keys, keepalive 1 (of many clients 25), replies on`,
+    remark: `dataplane ${plane}${setting}, ed25519 keys, keepalive 1 (of many clients 25), replies on`,
     unavailable: async () => lacksPlane(plane),
-    open: async (site) => openTunnel(site, plane),
+    open: async (site) => openTunnel(site, plane, integrity),
   };
 }
+
+const PROTECTION: Readonly<Record<Integrity, Protection>> = {
+  none: NOTHING,
+  header: { secrecy: false, integrity: 'headers', replay: true },
+  full: { secrecy: false, integrity: 'all', replay: true },
+};
 
 /** The command that this is part of. */
 export function ipipouCommand(): readonly string[] {
@@ -65,9 +75,11 @@ async function lacksPlane(plane: string): Promise<string | undefined> {
 /** Asked once: all planes are in one answer, and Node takes its time in an emulated machine. */
 let doctor: Promise<Finished> | undefined;
 
-async function openTunnel(site: Site, plane: string) {
+async function openTunnel(site: Site, plane: string, integrity: Integrity) {
   const { lab } = site;
   const pairs = lab.clients.map(() => keyPair());
+  // Tags are agreed on where both sides have a key.
+  const own = integrity === 'none' ? undefined : keyPair();
   const secret = `bench-${process.pid}`;
   const peerLines = pairs.flatMap(({ publicKey }, index) => [
     // A single client needs no section.
@@ -77,7 +89,7 @@ async function openTunnel(site: Site, plane: string) {
   ]);
   const serverLines = [
     ...['server', 'fou-dev eth0', `fou-local-port ${PORT}`, `tunl-ip ${INNER_SERVER}`],
-    ...[`dataplane ${plane}`, ...peerLines],
+    ...[`dataplane ${plane}`, ...(own ? [`auth-key-b64 ${own.privateKey}`] : []), ...peerLines],
   ];
   const clientLines = (index: number): readonly string[] => [
     ...[
@@ -87,7 +99,8 @@ async function openTunnel(site: Site, plane: string) {
     ],
     ...[`tunl-ip ${site.innerClient(index)}`, `tunl-peer-ip ${INNER_SERVER}`],
     ...[`auth-key-b64 ${pairs[index]?.privateKey ?? ''}`, `auth-secret ${secret}`],
-    ...[`keepalive ${site.keepalive}`, `dataplane ${plane}`],
+    ...(own ? [`auth-remote-pubkey-b64 ${own.publicKey}`] : []),
+    ...[`keepalive ${site.keepalive}`, `dataplane ${plane}`, `integrity ${integrity}`],
   ];
   return {
     serverAddress: INNER_SERVER,

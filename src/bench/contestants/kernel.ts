@@ -1,5 +1,5 @@
 import { overheadOf } from '../../core/wire/overhead.ts';
-import type { Contestant, Probe } from '../contestant.ts';
+import { NOTHING, type Contestant, type Probe } from '../contestant.ts';
 import { kernelSide } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
 import { lacksLink, refuses } from './requirements.ts';
@@ -33,6 +33,7 @@ function contestant(recipe: Recipe): Contestant {
     ...{ name, title, overhead, router, remark, unavailable, mtu },
     ...(notOverIpv6 === undefined ? {} : { notOverIpv6 }),
     kind: 'plain',
+    protects: NOTHING,
     runsIn: 'kernel',
     clients: 1,
     async open(site) {

@@ -1,4 +1,4 @@
-import type { Contestant } from '../contestant.ts';
+import { EVERYTHING, NOTHING, type Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { programSide } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
@@ -15,7 +15,9 @@ type Keys = {
 };
 
 function contestant(
-  given: Pick<Contestant, 'name' | 'title' | 'kind' | 'remark'> & { readonly overhead: number },
+  given: Pick<Contestant, 'name' | 'title' | 'kind' | 'protects' | 'remark'> & {
+    readonly overhead: number;
+  },
   keys: (site: Site) => Promise<Keys>,
 ): Contestant {
   const mtu = 1500 - given.overhead;
@@ -87,6 +89,7 @@ export const openvpnPlain = contestant(
     name: 'openvpn-plain',
     title: 'OpenVPN, no encryption',
     kind: 'plain',
+    protects: NOTHING,
     // IPv4 20, UDP 8: in this mode no header of its own.
     overhead: 28,
     remark: 'neither keys nor TLS',
@@ -106,6 +109,7 @@ export const openvpn = contestant(
     name: 'openvpn',
     title: 'OpenVPN, AES-256-GCM',
     kind: 'encrypted',
+    protects: EVERYTHING,
     // IPv4 20, UDP 8, opcode and peer 4, packet number 4, tag 16.
     overhead: 52,
     remark:

@@ -1,5 +1,5 @@
 import { mkdir, rmdir } from 'node:fs/promises';
-import type { Contestant } from '../contestant.ts';
+import { EVERYTHING, type Contestant } from '../contestant.ts';
 import type { Side } from '../side.ts';
 import { programSide } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
@@ -19,6 +19,7 @@ export const ssh: Contestant = {
   name: 'ssh',
   title: 'ssh -w',
   kind: 'encrypted',
+  protects: EVERYTHING,
   runsIn: 'user space',
   // A stream: what a packet grows by depends on how they fall together.
   overhead: undefined,

@@ -5,14 +5,17 @@ import { ipipou } from './ipipou.ts';
 import { fouRecipe, geneve, gre, gueRecipe, ipip, vxlan } from './kernel.ts';
 import { openvpn, openvpnPlain } from './openvpn.ts';
 import { ssh } from './ssh.ts';
-import { wireguardGo, wireguardKernel } from './wireguard.ts';
+import { wireguardGo, wireguardGo13, wireguardKernel } from './wireguard.ts';
 
 /** Everyone, in the order of their turns and of the tables. */
 export const CONTESTANTS: readonly Contestant[] = [
   bare,
   ipipou('fou'),
   ipipou('bpf'),
+  ipipou('bpf', 'header'),
+  ipipou('bpf', 'full'),
   ipipou('tun'),
+  ipipou('tun', 'full'),
   fouRecipe,
   gueRecipe,
   ipip,
@@ -25,6 +28,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   openvpn,
   wireguardKernel,
   wireguardGo,
+  wireguardGo13,
   ssh,
   bareAgain,
 ];

@@ -1,14 +1,15 @@
 import { readFile, rm } from 'node:fs/promises';
 import { formatEndpoint } from '../../core/addr.ts';
 import { port } from '../../core/units.ts';
-import type { Contestant } from '../contestant.ts';
+import { EVERYTHING, type Contestant } from '../contestant.ts';
+import { DEBIAN_13_WIREGUARD } from '../debian-13.ts';
 import type { Side } from '../side.ts';
 import { kernelSide, programSide } from '../side.ts';
 import { INNER_SERVER, type Site } from '../site.ts';
 import { lacksLink, lacksProgram, lacksTun } from './requirements.ts';
 
 /*
- * WireGuard: the kernel's where there is one, and wireguard-go. The server has one device and one
+ * WireGuard: the kernel's where there is one, else wireguard-go of this Debian and of Debian 13. The server has one device and one
  * port for all clients.
  */
 
@@ -26,6 +27,7 @@ function contestant(
   return {
     ...given,
     kind: 'encrypted',
+    protects: EVERYTHING,
     overhead: OVERHEAD,
     mtu: MTU,
     router: 'translates',
@@ -105,27 +107,36 @@ export const wireguardKernel = contestant(
   },
 );
 
-export const wireguardGo = contestant(
-  {
-    name: 'wireguard-go',
-    title: 'WireGuard, wireguard-go',
-    runsIn: 'user space',
-    remark: 'persistent-keepalive 1 (of many clients 25)',
-    unavailable: async (probe) =>
-      (await lacksProgram('wg', 'wireguard-go')) ??
-      (await lacksTun(probe)) ??
-      ((await lacksLink(probe, 'wireguard')) === undefined
-        ? 'the kernel has WireGuard, which takes its place'
-        : undefined),
-  },
-  async (site, namespace, device) => {
-    const env = { WG_PROCESS_FOREGROUND: '1', LOG_LEVEL: 'error' };
-    const program = site.spawn(namespace, ['wireguard-go', '-f', device], env);
-    // One that was killed leaves its socket.
-    site.onLeave(async () => rm(`/var/run/wireguard/${device}.sock`, { force: true }));
-    const ask = ['wg', 'show', device];
-    const answers = async () => (await site.lab.exec(namespace, ask)).code === 0;
-    await site.until(`wireguard-go ${device}`, answers, [program]);
-    return programSide(namespace, device, program);
-  },
+function inUserSpace(name: string, title: string, command: string): Contestant {
+  const remark = 'persistent-keepalive 1 (of many clients 25)';
+  return contestant(
+    {
+      ...{ name, title, runsIn: 'user space', remark },
+      unavailable: async (probe) =>
+        (await lacksProgram('wg', command)) ??
+        (await lacksTun(probe)) ??
+        ((await lacksLink(probe, 'wireguard')) === undefined
+          ? 'the kernel has WireGuard, which takes its place'
+          : undefined),
+    },
+    async (site, namespace, device) => {
+      const env = { WG_PROCESS_FOREGROUND: '1', LOG_LEVEL: 'error' };
+      const program = site.spawn(namespace, [command, '-f', device], env);
+      // One that was killed leaves its socket.
+      site.onLeave(async () => rm(`/var/run/wireguard/${device}.sock`, { force: true }));
+      const ask = ['wg', 'show', device];
+      const answers = async () => (await site.lab.exec(namespace, ask)).code === 0;
+      await site.until(`wireguard-go ${device}`, answers, [program]);
+      return programSide(namespace, device, program);
+    },
+  );
+}
+
+export const wireguardGo = inUserSpace('wireguard-go', 'WireGuard, wireguard-go', 'wireguard-go');
+
+/** That of Debian 12 is older and knows no aggregates. */
+export const wireguardGo13 = inUserSpace(
+  'wireguard-go-13',
+  'WireGuard, wireguard-go of Debian 13',
+  DEBIAN_13_WIREGUARD,
 );

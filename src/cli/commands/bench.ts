@@ -1,10 +1,11 @@
 import process from 'node:process';
 import { IpipouError } from '../../core/errors.ts';
 import type { Command } from '../command.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const benchCommand: Command = {
   name: 'bench',
-  summary: 'measure tunnels of many kinds against each other, in namespaces of this machine',
+  summary: SUMMARIES.bench,
   usage: `ipipou bench [--rounds N] [--seconds N] [--only NAME,…] [--links NAME,…] [--quick] [--vm]
              [--out FILE] [--json] [--profile] [--slow NAME=MBIT] [--list]
 ipipou bench show FILE [--markdown]

@@ -4,12 +4,14 @@ import { ConfigError, IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
-import { configReferenceOf, loadConfig } from '../load-config.ts';
+import { configReferenceOf } from '../config-path.ts';
+import { loadConfig } from '../load-config.ts';
 import { exitCodeOf, printable } from '../print-error.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const checkCommand: Command = {
   name: 'check',
-  summary: 'say what is wrong with a config, or unwise',
+  summary: SUMMARIES.check,
   usage: `ipipou check NAME|FILE
 
 Reads a config as a start would, and changes nothing. Every fault is told, with its file, line,

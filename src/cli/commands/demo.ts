@@ -1,12 +1,13 @@
 import process from 'node:process';
 import { IpipouError } from '../../core/errors.ts';
 import type { Command } from '../command.ts';
+import { SUMMARIES } from './summaries.ts';
 
 const PLANES = ['auto', 'fou', 'bpf', 'tun'] as const;
 
 export const demoCommand: Command = {
   name: 'demo',
-  summary: 'show tunnels through a NAT at work, in namespaces of this machine',
+  summary: SUMMARIES.demo,
   usage: `ipipou demo [--plane auto|fou|bpf|tun]
 
 Builds a server, a NAT router and three clients, one of which has IPv6 alone, from network

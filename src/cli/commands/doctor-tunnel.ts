@@ -7,7 +7,9 @@ import type { Finding, FindingVerdict } from '../../core/doctor/finding.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import type { CommandContext } from '../command.ts';
-import { configPathOf, configReferenceOf, loadConfig } from '../load-config.ts';
+import { configPathOf, configReferenceOf } from '../config-path.ts';
+import { findRunIfAny } from '../find-run.ts';
+import { loadConfig } from '../load-config.ts';
 import type { Machine } from '../machine.ts';
 import { printable } from '../print-error.ts';
 
@@ -46,10 +48,9 @@ export async function examineNamed(
 const GRAVITY = ['wrong', 'warning', 'ok'] as const satisfies readonly FindingVerdict[];
 const EXITS = { wrong: EXIT.generic, warning: EXIT.troubled, ok: EXIT.ok } as const;
 
-/** A running tunnel may be named by its device, or have been started from elsewhere. */
+/** A running tunnel may be named by its device, or have been started from a config elsewhere. */
 function pathOf(word: string, { runs }: Machine): string {
-  const running = runs.list().find(({ device }) => device === word)?.record.configPath;
-  return running ?? resolve(configPathOf(word));
+  return findRunIfAny(word, runs)?.record.configPath ?? resolve(configPathOf(word));
 }
 
 async function configAt(path: string): Promise<TunnelConfig> {

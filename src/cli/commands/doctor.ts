@@ -4,10 +4,11 @@ import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import type { Fact } from '../machine.ts';
 import { printable } from '../print-error.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const doctorCommand: Command = {
   name: 'doctor',
-  summary: 'say what this machine has and lacks, or what is wrong with a tunnel',
+  summary: SUMMARIES.doctor,
   usage: `ipipou doctor [NAME|FILE|DEVICE] [--json]
 
 For each data plane what it needs, whether that is here, and what to do about it. Changes
@@ -56,7 +57,7 @@ type Examined = {
 };
 
 async function examine(factory: PlaneFactory): Promise<Examined> {
-  const requirements = await factory.probe({ load: false });
+  const requirements = await factory.probe({ load: false, trial: true });
   return { name: factory.name, works: requirements.every(({ met }) => met), requirements };
 }
 

@@ -5,11 +5,12 @@ import type { TunnelEvent } from '../../core/events/event.ts';
 import { wordsOf } from '../../core/events/words.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import type { PlaneJournal } from '../../ports/data-plane.ts';
-import type { ProcessId, RunEntry, RunStore } from '../../ports/run-store.ts';
+import type { ProcessId, RunEntry, RunList } from '../../ports/run-store.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRun } from '../find-run.ts';
 import type { Machine } from '../machine.ts';
+import { SUMMARIES } from './summaries.ts';
 
 /** How long a daemon may take to end, and how often it is looked at, in milliseconds. */
 const END_TIMEOUT = 90_000;
@@ -17,7 +18,7 @@ const LOOK_EVERY = 20;
 
 export const downCommand: Command = {
   name: 'down',
-  summary: 'take a tunnel down',
+  summary: SUMMARIES.down,
   usage: `ipipou down NAME|FILE|DEVICE
 
 Ends the daemon of the tunnel and waits until everything it made is gone. When the daemon is dead,
@@ -52,7 +53,7 @@ async function endDaemon({ device, record }: RunEntry, machine: Machine): Promis
   );
 }
 
-async function hasEnded(process: ProcessId, runs: RunStore): Promise<boolean> {
+async function hasEnded(process: ProcessId, runs: RunList): Promise<boolean> {
   const deadline = Date.now() + END_TIMEOUT;
   while (runs.stateOf(process) !== undefined) {
     if (Date.now() > deadline) return false;

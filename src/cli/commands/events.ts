@@ -7,11 +7,12 @@ import type { RunEntry } from '../../ports/run-store.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRuns, NO_TUNNELS } from '../find-run.ts';
-import type { Machine } from '../machine.ts';
+import type { Daemons } from '../machine.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const eventsCommand: Command = {
   name: 'events',
-  summary: 'follow what happens to the tunnels of this network namespace',
+  summary: SUMMARIES.events,
   usage: `ipipou events [NAME|FILE|DEVICE] [--debug] [--json]
 
 What happens from now on, a line each, until interrupted: who connected, moved, fell silent, was
@@ -20,15 +21,15 @@ as docs/JSON.md describes. Exit code 0 when interrupted, 1 when the last daemon 
   async run(args, context) {
     const shape = { flags: ['debug', 'json'], names: [0, 1] as const, what: 'a tunnel' };
     const { flags, names } = readGiven('events', args, shape);
-    const machine = await context.machine();
+    const daemons = await context.daemons();
     const [word] = names;
-    const entries = findRuns(word, machine.runs);
+    const entries = findRuns(word, daemons.runs);
     if (entries.length === 0) {
       context.stderr(NO_TUNNELS);
       return EXIT.generic;
     }
     const print = flags.has('json') ? jsonOf : textFor(flags.has('debug'));
-    await Promise.all(entries.map((entry) => followOne(entry, machine, print, context)));
+    await Promise.all(entries.map((entry) => followOne(entry, daemons, print, context)));
     return context.signal.aborted ? EXIT.ok : EXIT.generic;
   },
 };
@@ -37,7 +38,7 @@ type Print = (device: string, line: FeedLine) => string;
 
 async function followOne(
   { device, controlPath }: RunEntry,
-  { control }: Machine,
+  { control }: Daemons,
   print: Print,
   { stdout, stderr, signal }: CommandContext,
 ): Promise<void> {

@@ -5,12 +5,13 @@ import { warningsText } from '../changes-text.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
 import { whileWorking } from '../waiting.ts';
+import { SUMMARIES } from './summaries.ts';
 
 const LATER = `Files are left as they are; \`ipipou save\` writes the change into the tunnel's own.`;
 
 export const exposeCommand: Command = {
   name: 'expose',
-  summary: 'expose services of a peer of a running server',
+  summary: SUMMARIES.expose,
   usage: `ipipou expose NAME|FILE|DEVICE PEER SERVICE …
 
 Adds to what the peer exposes: tcp/443, tcp/2222:22, udp/27015-27030, tcp/8443:192.168.1.10:443,
@@ -23,7 +24,7 @@ ${LATER}`,
 
 export const unexposeCommand: Command = {
   name: 'unexpose',
-  summary: 'expose services of a peer no longer',
+  summary: SUMMARIES.unexpose,
   usage: `ipipou unexpose NAME|FILE|DEVICE PEER SERVICE …
 
 Takes services away from what the peer exposes, each as \`ipipou show\` calls it. Connections that are
@@ -35,7 +36,10 @@ ${LATER}`,
 
 /** Both are the live change that `set` makes. */
 function change(sign: '+' | '-'): Command['run'] {
-  const [name, done] = sign === '+' ? ['expose', 'exposed'] : ['unexpose', 'exposed no longer'];
+  const [name, done] =
+    sign === '+'
+      ? ['expose', 'exposed; the client answers with `return-path tunnel` in its config']
+      : ['unexpose', 'exposed no longer'];
   return async (args, context) => {
     const [tunnel, peer, ...words] = args;
     if (tunnel === undefined || peer === undefined || words.length === 0) {
@@ -43,11 +47,11 @@ function change(sign: '+' | '-'): Command['run'] {
         hint: `ipipou help ${name}`,
       });
     }
-    const machine = await context.machine();
-    const entry = findRun(tunnel, machine.runs);
+    const daemons = await context.daemons();
+    const entry = findRun(tunnel, daemons.runs);
     const services = words.join(' ');
     const options = [['expose', `${sign}${services}`]] as const;
-    const asked = askDaemon(entry, machine, { request: 'set-peer', peer, options });
+    const asked = askDaemon(entry, daemons, { request: 'set-peer', peer, options });
     context.stderr(warningsText(await whileWorking(asked, context)));
     context.stdout(`${entry.device}: peer ${peer}: ${services} ${done}\n`);
     return EXIT.ok;

@@ -15,6 +15,7 @@ import { firstOf } from '../setup/choose-host.ts';
 import { readInside } from '../setup/read-inside.ts';
 import { readAs, wrongValue } from '../setup/values.ts';
 import { resolveNew } from '../setup/write-config.ts';
+import { SUMMARIES } from './summaries.ts';
 
 const CLIENTS_MAX = 1000;
 
@@ -31,7 +32,7 @@ const SHAPE = {
 
 export const genconfCommand: Command = {
   name: 'genconf',
-  summary: 'make the files of a server and its clients, with fresh keys',
+  summary: SUMMARIES.genconf,
   usage: `ipipou genconf --address HOST [--clients COUNT] [--dir DIR] [--port PORT] [--inner PREFIX]
 
 Prints a server's config and that of its client, or of COUNT clients, which fit each other; the host

@@ -1,14 +1,14 @@
 import { formatHelp } from '../../core/config/text/help.ts';
-import { formatManPage } from '../../core/config/text/man.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
-import type { Command } from '../command.ts';
+import { helpOf, type Command } from '../command.ts';
 import { findCommand } from '../find-command.ts';
 import { versionLine } from '../version.ts';
+import { listed, SUMMARIES } from './summaries.ts';
 
 export const helpCommand: Command = {
   name: 'help',
-  summary: 'list commands and options, or explain a command',
+  summary: SUMMARIES.help,
   usage: `ipipou help [COMMAND]
 ipipou help --man
 
@@ -19,14 +19,14 @@ With --man the manual page, ipipou(8): ipipou help --man | man -l -`,
     const { flags, names } = readGiven('help', args, shape);
     const [name] = names;
     if (flags.has('man')) {
-      context.stdout(formatManPage(versionLine().replace('ipipou ', '').trim(), context.commands));
-    } else if (name === undefined) context.stdout(formatHelp(context.commands));
-    else context.stdout(commandHelp(findCommand(name, context.commands)));
+      const version = versionLine().replace('ipipou ', '').trim();
+      const [{ formatManPage }, { loadAll }] = await Promise.all([
+        import('../../core/config/text/man.ts'),
+        import('./table.ts'),
+      ]);
+      context.stdout(formatManPage(version, await loadAll(context.commands)));
+    } else if (name === undefined) context.stdout(formatHelp(listed()));
+    else context.stdout(helpOf(await findCommand(name, context.commands)));
     return EXIT.ok;
   },
 };
-
-/** What `help NAME` and `NAME --help` print. */
-export function commandHelp(command: Command): string {
-  return `ipipou ${command.name}: ${command.summary}\n\n${command.usage}\n`;
-}

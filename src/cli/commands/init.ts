@@ -20,6 +20,7 @@ import { startForGood } from '../setup/start-for-good.ts';
 import { readAs } from '../setup/values.ts';
 import { readInside } from '../setup/read-inside.ts';
 import { newConfigPlace, refuseExisting, writeSound } from '../setup/write-config.ts';
+import { SUMMARIES } from './summaries.ts';
 
 const VALUED = {
   address: 'the address or name that clients reach this server at',
@@ -30,7 +31,7 @@ const VALUED = {
 
 export const initCommand: Command = {
   name: 'init',
-  summary: 'make a server: its config with fresh keys, and start it',
+  summary: SUMMARIES.init,
   usage: `ipipou init server [NAME|FILE] [--address HOST] [--port PORT] [--device DEVICE]
   [--inner PREFIX] [--no-start]
 

@@ -26,6 +26,7 @@ import { addressOf, findServer, serverKeyOf, type Server } from '../setup/find-s
 import { readSpan } from '../setup/read-span.ts';
 import { readAs } from '../setup/values.ts';
 import { whileWorking } from '../waiting.ts';
+import { SUMMARIES } from './summaries.ts';
 
 /** How long a code is good, seconds, where nothing is said. */
 const EXPIRES = '1h';
@@ -39,7 +40,7 @@ const SHAPE = {
 
 export const inviteCommand: Command = {
   name: 'invite',
-  summary: 'add a client to a server, by one line to run there',
+  summary: SUMMARIES.invite,
   usage: `ipipou invite NAME [--expose SERVICES] [--expires TIME] [--server NAME|FILE|DEVICE]
 ipipou invite NAME --print [--expose SERVICES] [--server NAME|FILE|DEVICE]
 ipipou invite --list [--server NAME|FILE|DEVICE]

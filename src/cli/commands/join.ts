@@ -20,13 +20,14 @@ import { freeNumber } from '../setup/neighbours.ts';
 import { startForGood } from '../setup/start-for-good.ts';
 import { newConfigPlace, refuseExisting, writeSound } from '../setup/write-config.ts';
 import { waitForPeers } from '../start-tunnel.ts';
+import { SUMMARIES } from './summaries.ts';
 
 /** Seconds that the tunnel has to be there in. */
 const WAIT = 30;
 
 export const joinCommand: Command = {
   name: 'join',
-  summary: 'make a client of a server by the code of an invitation',
+  summary: SUMMARIES.join,
   usage: `ipipou join CODE|- [--name NAME|FILE]
 
 Makes this host the client that \`ipipou invite\` on a server has made the code for: makes a key,

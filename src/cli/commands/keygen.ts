@@ -2,10 +2,11 @@ import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { keyPairText } from '../key-text.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const keygenCommand: Command = {
   name: 'keygen',
-  summary: 'make a key pair',
+  summary: SUMMARIES.keygen,
   usage: `ipipou keygen [-v]
 
 Prints a new ed25519 pair in base64: the private key (auth-key-b64 of one side), then the public key

@@ -6,15 +6,17 @@ import { EXIT } from '../../core/exit-codes.ts';
 import { misuse, readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
-import type { Machine } from '../machine.ts';
-import { configReferenceOf, loadConfig } from '../load-config.ts';
+import type { Daemons } from '../machine.ts';
+import { configReferenceOf } from '../config-path.ts';
+import { loadConfig } from '../load-config.ts';
+import { SUMMARIES } from './summaries.ts';
 
 const LINES = 50;
 const LINES_MAX = 1_000_000;
 
 export const logsCommand: Command = {
   name: 'logs',
-  summary: "show a tunnel's log, wherever it is",
+  summary: SUMMARIES.logs,
   usage: `ipipou logs NAME|FILE|DEVICE [-f] [-n LINES]
 
 The last lines (${LINES}) of the log of a tunnel: of its file, also after \`ipipou down\`, or of systemd's
@@ -24,8 +26,8 @@ journal. -f: and what is added, until interrupted.`,
     const { flags, values, names } = readGiven('logs', args, { ...shape, what: 'a tunnel' });
     const lines = parseDecimal(values.get('n') ?? String(LINES), 1, LINES_MAX);
     if (lines === undefined) throw misuse('logs', `-n takes a number from 1 to ${LINES_MAX}`);
-    const machine = await context.machine();
-    const place = await placeOf(names[0] ?? '', machine);
+    const daemons = await context.daemons();
+    const place = await placeOf(names[0] ?? '', daemons);
     const reading = {
       lines,
       follow: flags.has('f'),
@@ -47,8 +49,8 @@ async function tellJournal(pid: number, reading: Parameters<typeof readJournal>[
 }
 
 /** The file of its log, or the process whose lines are in the journal. */
-async function placeOf(word: string, machine: Machine): Promise<string | { readonly pid: number }> {
-  const { log, pid, device } = await whereabouts(word, machine);
+async function placeOf(word: string, daemons: Daemons): Promise<string | { readonly pid: number }> {
+  const { log, pid, device } = await whereabouts(word, daemons);
   if (log === 'journal' && pid !== undefined) return { pid };
   if (log !== 'stderr' && existsSync(log)) return log;
   throw new IpipouError('generic', `${device} has no log here`, {
@@ -66,7 +68,7 @@ type Whereabouts = {
 };
 
 /** Of a tunnel that is there by its record; else where the last run in the background has left its log. */
-async function whereabouts(word: string, { runs, logFileOf }: Machine): Promise<Whereabouts> {
+async function whereabouts(word: string, { runs, logFileOf }: Daemons): Promise<Whereabouts> {
   try {
     const { device, record } = findRun(word, runs);
     return { log: record.log, pid: record.process.pid, device };

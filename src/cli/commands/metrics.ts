@@ -15,10 +15,11 @@ import type { Command, CommandContext } from '../command.ts';
 import { readLoopback } from '../loopback.ts';
 import { versionLine } from '../version.ts';
 import { aborted } from '../waiting.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const metricsCommand: Command = {
   name: 'metrics',
-  summary: 'tell Prometheus how the tunnels of this network namespace are',
+  summary: SUMMARIES.metrics,
   usage: `ipipou metrics [--no-peers] [--openmetrics]
 ipipou metrics --listen ADDRESS:PORT|PATH [--no-peers]
 
@@ -48,9 +49,9 @@ async function tellMetrics(
   perPeer: boolean,
   context: CommandContext,
 ): Promise<string> {
-  const machine = await context.machine();
+  const daemons = await context.daemons();
   const most = perPeer ? Infinity : 0;
-  const tunnels = await surveyTunnels(machine.runs.list(), machine, () => most);
+  const tunnels = await surveyTunnels(daemons.runs.list(), daemons, () => most);
   const version = versionLine()
     .replace(/^ipipou /, '')
     .trim();

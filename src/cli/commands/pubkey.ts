@@ -2,10 +2,11 @@ import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { publicKeyText } from '../key-text.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const pubkeyCommand: Command = {
   name: 'pubkey',
-  summary: 'print the public key of a private key',
+  summary: SUMMARIES.pubkey,
   usage: `ipipou pubkey < FILE
 
 Reads a private key (base64, 32 bytes) from standard input and prints its public key.`,

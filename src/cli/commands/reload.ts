@@ -5,10 +5,11 @@ import { changesText, hasChanged, warningsText } from '../changes-text.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
 import { whileWorking } from '../waiting.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const reloadCommand: Command = {
   name: 'reload',
-  summary: "read a tunnel's config again; a client also authenticates again",
+  summary: SUMMARIES.reload,
   usage: `ipipou reload NAME|FILE|DEVICE
 
 Makes the peers those of the tunnel's own files, as SIGHUP does; the traffic of peers that are the
@@ -17,9 +18,9 @@ client authenticates again to its servers, which SIGUSR1 alone does, too.`,
   endsAtOnce: true,
   async run(args, context) {
     const [word = ''] = readGiven('reload', args, { names: [1, 1], what: 'a tunnel' }).names;
-    const machine = await context.machine();
-    const entry = findRun(word, machine.runs);
-    const granted = await whileWorking(askDaemon(entry, machine, { request: 'reload' }), context);
+    const daemons = await context.daemons();
+    const entry = findRun(word, daemons.runs);
+    const granted = await whileWorking(askDaemon(entry, daemons, { request: 'reload' }), context);
     context.stderr(warningsText(granted));
     const client = entry.record.config.role === 'client';
     if (!client || hasChanged(granted)) context.stdout(changesText(entry.device, granted));

@@ -4,10 +4,11 @@ import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
 import { whileWorking } from '../waiting.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const saveCommand: Command = {
   name: 'save',
-  summary: "write a running tunnel's live changes into its file",
+  summary: SUMMARIES.save,
   usage: `ipipou save NAME|FILE|DEVICE
 
 Writes what \`ipipou set\` has changed since the file was read: peers added, removed, changed. All
@@ -17,10 +18,10 @@ now, nothing is written. The file is replaced as a whole, with its mode and owne
   async run(args, context) {
     const shape = { names: [1, 1] as const, what: 'a tunnel' };
     const [tunnel = ''] = readGiven('save', args, shape).names;
-    const machine = await context.machine();
-    const entry = findRun(tunnel, machine.runs);
+    const daemons = await context.daemons();
+    const entry = findRun(tunnel, daemons.runs);
     const { saved = 0 } = await whileWorking(
-      askDaemon(entry, machine, { request: 'save' }),
+      askDaemon(entry, daemons, { request: 'save' }),
       context,
     );
     const what = saved === 1 ? 'one peer' : `${saved} peers`;

@@ -8,6 +8,7 @@ import { IpipouError } from '../../core/errors.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { SUMMARIES } from './summaries.ts';
 
 const execute = promisify(execFile);
 
@@ -20,7 +21,7 @@ const PACKAGED = '/usr/bin/ipipou';
 
 export const serviceCommand: Command = {
   name: 'service',
-  summary: 'install or remove the systemd units',
+  summary: SUMMARIES.service,
   usage: `ipipou service install|uninstall
 
 Writes ${SERVICE} and ${TARGET} to ${UNIT_FOLDER}, so that

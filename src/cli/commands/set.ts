@@ -12,10 +12,11 @@ import { findRun } from '../find-run.ts';
 import { whileWorking } from '../waiting.ts';
 import { readPeerWords } from '../peer-words.ts';
 import { reasonOf } from '../print-error.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const setCommand: Command = {
   name: 'set',
-  summary: 'add, change or remove one peer of a running tunnel, or change how much it logs',
+  summary: SUMMARIES.set,
   usage: `ipipou set NAME|FILE|DEVICE peer PEER OPTION [VALUE] …
 ipipou set NAME|FILE|DEVICE peer PEER remove
 ipipou set NAME|FILE|DEVICE verb N
@@ -49,15 +50,15 @@ a command: a secret is better given as @PATH, the file that holds it, or as -, f
         `warning: ${name} on the command line can be read by every user of this machine: give @PATH, or - for standard input\n`,
       );
     }
-    const machine = await context.machine();
-    const entry = findRun(tunnel, machine.runs);
+    const daemons = await context.daemons();
+    const entry = findRun(tunnel, daemons.runs);
     if (remove) {
-      await whileWorking(askDaemon(entry, machine, { request: 'remove-peer', peer }), context);
+      await whileWorking(askDaemon(entry, daemons, { request: 'remove-peer', peer }), context);
       context.stdout(`${entry.device}: peer ${peer} removed\n`);
       return EXIT.ok;
     }
     const granted = await whileWorking(
-      askDaemon(entry, machine, { request: 'set-peer', peer, options }),
+      askDaemon(entry, daemons, { request: 'set-peer', peer, options }),
       context,
     );
     context.stderr(warningsText(granted));
@@ -69,9 +70,9 @@ a command: a secret is better given as @PATH, the file that holds it, or as -, f
 async function setVerb(tunnel: string, text: string, context: CommandContext): Promise<ExitCode> {
   const verb = parseDecimal(text, 0, VERBOSITY_MAX);
   if (verb === undefined) throw misuse('set', `verb takes a number from 0 to ${VERBOSITY_MAX}`);
-  const machine = await context.machine();
-  const entry = findRun(tunnel, machine.runs);
-  await askDaemon(entry, machine, { request: 'set-verb', verb });
+  const daemons = await context.daemons();
+  const entry = findRun(tunnel, daemons.runs);
+  await askDaemon(entry, daemons, { request: 'set-verb', verb });
   context.stdout(`${entry.device}: logs up to level ${levelOf(verb)}\n`);
   return EXIT.ok;
 }

@@ -18,10 +18,11 @@ import { misuse, readGiven, type Given } from '../arguments.ts';
 import type { Command, CommandContext } from '../command.ts';
 import { findRun, findRunIfAny, NO_TUNNELS } from '../find-run.ts';
 import { formatPeer, formatTunnel, formatTunnelAlone, titleOf } from '../format-show.ts';
-import type { Machine } from '../machine.ts';
+import type { Daemons } from '../machine.ts';
 import { COLOR_FLAG, paintFor, type Paint } from '../paint.ts';
 import { PeerTable, troubleLines } from '../peer-lines.ts';
 import { printable } from '../print-error.ts';
+import { SUMMARIES } from './summaries.ts';
 
 /** Peers of a tunnel that a terminal is given which does not ask for more. */
 const ON_TERMINAL = 50;
@@ -31,7 +32,7 @@ const LIMIT_MAX = 1_000_000_000;
 
 export const showCommand: Command = {
   name: 'show',
-  summary: 'show the tunnels of this network namespace, and their peers',
+  summary: SUMMARIES.show,
   usage: `ipipou show [--limit N] [--color WHEN] [--json]
 ipipou show NAME|FILE|DEVICE [--limit N] [--after PEER] [--color WHEN] [--json]
 ipipou show PEER [--json]
@@ -53,7 +54,7 @@ keepalive.`,
     const valued = { limit: 'a number', after: 'a peer', color: COLOR_FLAG };
     const shape = { flags: ['json'], valued, names: [0, 3] as const, what: 'a tunnel' };
     const given = readGiven('show', args, shape);
-    const machine = await context.machine();
+    const daemons = await context.daemons();
     const [word, second, third] = given.names;
     if (third !== undefined && second !== 'peer') {
       throw misuse('show', `unexpected ${JSON.stringify(third)}`);
@@ -62,15 +63,15 @@ keepalive.`,
       throw misuse('show', 'expected the name of a peer behind `peer`');
     }
     if (word === undefined) {
-      const entries = machine.runs.list();
-      return new Show(given, context, machine).list(entries);
+      const entries = daemons.runs.list();
+      return new Show(given, context, daemons).list(entries);
     }
-    if (second !== undefined) return showPart(findRun(word, machine.runs), given, context, machine);
-    const entry = findRunIfAny(word, machine.runs);
-    if (entry !== undefined) return new Show(given, context, machine).whole(entry);
-    const owner = await ownerOf(word, machine);
+    if (second !== undefined) return showPart(findRun(word, daemons.runs), given, context, daemons);
+    const entry = findRunIfAny(word, daemons.runs);
+    if (entry !== undefined) return new Show(given, context, daemons).whole(entry);
+    const owner = await ownerOf(word, daemons);
     // Says that there is no such tunnel.
-    if (owner === undefined) findRun(word, machine.runs);
+    if (owner === undefined) findRun(word, daemons.runs);
     else showPeers(owner, given, context);
     return EXIT.ok;
   },
@@ -79,12 +80,12 @@ keepalive.`,
 type Found = { readonly entry: RunEntry; readonly peers: readonly PeerStatus[] };
 
 /** The first tunnel that has a peer of that name. */
-async function ownerOf(peer: string, machine: Machine): Promise<Found | undefined> {
+async function ownerOf(peer: string, daemons: Daemons): Promise<Found | undefined> {
   if (peer.length > PEER_NAME_MAX) return undefined;
-  const entries = machine.runs.list();
+  const entries = daemons.runs.list();
   const found = await Promise.all(
     entries.map(async (entry) => {
-      const answer = await tryDaemon(entry, machine, { request: 'peer', peer });
+      const answer = await tryDaemon(entry, daemons, { request: 'peer', peer });
       return { entry, peers: answer.kind === 'reply' && answer.reply.ok ? answer.reply.peers : [] };
     }),
   );
@@ -97,18 +98,18 @@ async function showPart(
   entry: RunEntry,
   given: Given,
   context: CommandContext,
-  machine: Machine,
+  daemons: Daemons,
 ): Promise<ExitCode> {
   const [, word = '', named] = given.names;
-  if (named === undefined && isField(word)) return showField(entry, word, context, machine);
+  if (named === undefined && isField(word)) return showField(entry, word, context, daemons);
   const request = { request: 'peer', peer: named ?? word } as const;
   if (named === undefined) {
-    const answer = await tryDaemon(entry, machine, request);
+    const answer = await tryDaemon(entry, daemons, request);
     if (answer.kind === 'reply' && !answer.reply.ok) {
       throw misuse('show', `no field ${JSON.stringify(word)}, and no peer of that name`);
     }
   }
-  const { peers = [] } = await askDaemon(entry, machine, request);
+  const { peers = [] } = await askDaemon(entry, daemons, request);
   showPeers({ entry, peers }, given, context);
   return EXIT.ok;
 }
@@ -125,9 +126,9 @@ async function showField(
   entry: RunEntry,
   field: string,
   { stdout, flushed }: CommandContext,
-  machine: Machine,
+  daemons: Daemons,
 ): Promise<ExitCode> {
-  const pages = peerPages(entry, machine, undefined);
+  const pages = peerPages(entry, daemons, undefined);
   for (;;) {
     const { done, value } = await pages.next();
     if (done !== true) stdout(formatField(field, value) ?? '');
@@ -140,7 +141,7 @@ async function showField(
 /** One run of the command over tunnels. */
 class Show {
   readonly #context: CommandContext;
-  readonly #machine: Machine;
+  readonly #daemons: Daemons;
   readonly #json: boolean;
   readonly #paint: Paint;
   readonly #limit: number;
@@ -149,9 +150,9 @@ class Show {
   /** All daemons have answered. */
   #complete = true;
 
-  constructor({ flags, values, names }: Given, context: CommandContext, machine: Machine) {
+  constructor({ flags, values, names }: Given, context: CommandContext, daemons: Daemons) {
     this.#context = context;
-    this.#machine = machine;
+    this.#daemons = daemons;
     this.#json = flags.has('json');
     this.#paint = paintFor('show', values.get('color'), context);
     const limit = values.get('limit');
@@ -201,7 +202,7 @@ class Show {
 
   async #survey(entries: readonly RunEntry[]): Promise<readonly Tunnel[]> {
     const howMany = (): number => Math.min(this.#limit, AT_FIRST);
-    const tunnels = await surveyTunnels(entries, this.#machine, howMany, this.#after);
+    const tunnels = await surveyTunnels(entries, this.#daemons, howMany, this.#after);
     this.#complete = tunnels.every(({ daemon }) => daemon === 'answers');
     return tunnels;
   }
@@ -239,9 +240,9 @@ class Show {
   /** Pages of the peers behind those that were asked for at first. */
   async *#rest({ device, peers }: AnsweringTunnel): AsyncGenerator<readonly PeerStatus[]> {
     let left = this.#limit - peers.length;
-    const entry = this.#machine.runs.find(device);
+    const entry = this.#daemons.runs.find(device);
     if (entry === undefined || left <= 0 || peers.length < AT_FIRST) return;
-    const pages = peerPages(entry, this.#machine, peers.at(-1)?.id);
+    const pages = peerPages(entry, this.#daemons, peers.at(-1)?.id);
     while (left > 0) {
       const { done, value } = await pages.next();
       if (done === true) {

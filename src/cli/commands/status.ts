@@ -4,6 +4,7 @@ import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { findRuns, NO_TUNNELS } from '../find-run.ts';
+import { SUMMARIES } from './summaries.ts';
 
 /** The gravest first. */
 const GRAVITY = [
@@ -15,7 +16,7 @@ const GRAVITY = [
 
 export const statusCommand: Command = {
   name: 'status',
-  summary: 'say in one line and by the exit code whether a tunnel works',
+  summary: SUMMARIES.status,
   usage: `ipipou status [NAME|FILE|DEVICE] [--every-peer]
 
 For health checks. A client works when its server has proved itself; a server when it listens, and
@@ -26,10 +27,10 @@ are but something is wrong, ${EXIT.generic} when a daemon does not answer or the
   async run(args, context) {
     const shape = { flags: ['every-peer'], names: [0, 1] as const, what: 'a tunnel' };
     const { flags, names } = readGiven('status', args, shape);
-    const machine = await context.machine();
+    const daemons = await context.daemons();
     const [word] = names;
-    const entries = findRuns(word, machine.runs);
-    const tunnels = await surveyTunnels(entries, machine, () => 0);
+    const entries = findRuns(word, daemons.runs);
+    const tunnels = await surveyTunnels(entries, daemons, () => 0);
     const found = tunnels.map((tunnel) => ({
       device: tunnel.device,
       ...healthOf(tunnel, flags.has('every-peer')),

@@ -7,10 +7,11 @@ import type { Command } from '../command.ts';
 import { findRun } from '../find-run.ts';
 import { whileWorking } from '../waiting.ts';
 import { readConfigFile } from '../load-config.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const syncconfCommand: Command = {
   name: 'syncconf',
-  summary: "make a running tunnel's peers those of a file",
+  summary: SUMMARIES.syncconf,
   usage: `ipipou syncconf NAME|FILE|DEVICE CONFIG
 
 Adds, changes and removes peers until they are those of the file CONFIG; the traffic of peers that
@@ -21,11 +22,11 @@ peer's and is changed is named, since it needs a restart. A faulty file changes 
     const shape = { names: [2, 2] as const, what: 'a tunnel and a file' };
     const [tunnel = '', file = ''] = readGiven('syncconf', args, shape).names;
     const { text } = await readConfigFile(file);
-    const machine = await context.machine();
-    const entry = findRun(tunnel, machine.runs);
+    const daemons = await context.daemons();
+    const entry = findRun(tunnel, daemons.runs);
     const source = resolve(file);
     const granted = await whileWorking(
-      askDaemon(entry, machine, { request: 'sync', source, text }),
+      askDaemon(entry, daemons, { request: 'sync', source, text }),
       context,
     );
     context.stderr(warningsText(granted));

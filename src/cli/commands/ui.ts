@@ -9,13 +9,14 @@ import { misuse, readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { readLoopback } from '../loopback.ts';
 import { aborted } from '../waiting.ts';
+import { SUMMARIES } from './summaries.ts';
 
 const LISTEN = '127.0.0.1:9587';
 const GROUP = 'ipipou';
 
 export const uiCommand: Command = {
   name: 'ui',
-  summary: 'show the tunnels of this network namespace on a web page',
+  summary: SUMMARIES.ui,
   usage: `ipipou ui [--listen ADDRESS:PORT] [--group GROUP]
 
 A page with the tunnels, their peers, the traffic of the last hour, what happens and what is wrong,
@@ -37,12 +38,12 @@ the tunnels' status-group names.`,
     }
     const { createPageServer } = await import('../ui/page-server.ts');
     const { readPage } = await import('../ui/page-files.ts');
-    const machine = await context.machine();
+    const daemons = await context.daemons();
     const files = readPage();
     dropRoot(values.get('group') ?? GROUP);
-    const watcher = new Watcher({ ...machine, fieldsText: formatFields }, context.signal);
+    const watcher = new Watcher({ ...daemons, fieldsText: formatFields }, context.signal);
     // Whether anything may be seen is told now, not to the browser.
-    machine.runs.list();
+    daemons.runs.list();
     const at = `http://${formatEndpoint(place)}`;
     let links = 0;
     const server = createPageServer(place, {

@@ -3,10 +3,11 @@ import { parseDecimal } from '../../core/config/syntax.ts';
 import { misuse, readGiven } from '../arguments.ts';
 import type { Command } from '../command.ts';
 import { startTunnel, waitForPeers } from '../start-tunnel.ts';
+import { SUMMARIES } from './summaries.ts';
 
 export const upCommand: Command = {
   name: 'up',
-  summary: 'start a tunnel in the background',
+  summary: SUMMARIES.up,
   usage: `ipipou up NAME|FILE [--wait SECONDS]
 
 Starts the tunnel of /etc/ipipou/NAME.conf, or of a config file (a word with a slash, or FILE.conf

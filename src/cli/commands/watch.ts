@@ -8,6 +8,7 @@ import { findRuns, NO_TUNNELS } from '../find-run.ts';
 import { COLOR_FLAG, paintFor, type Paint } from '../paint.ts';
 import { PeerTable, troubleLines } from '../peer-lines.ts';
 import { printable } from '../print-error.ts';
+import { SUMMARIES } from './summaries.ts';
 
 /** Milliseconds between two looks. */
 const LOOK_EVERY = 1000;
@@ -24,7 +25,7 @@ const CLEAR = `${HOME}\u001b[2J`;
 
 export const watchCommand: Command = {
   name: 'watch',
-  summary: 'show the tunnels of this network namespace live, with what passes now',
+  summary: SUMMARIES.watch,
   usage: `ipipou watch [NAME|FILE|DEVICE] [--color WHEN]
 
 A line a peer, renewed every second until interrupted: its state, where it is, when it was heard,
@@ -35,14 +36,14 @@ peers as the terminal has lines for, those with most traffic first.`,
     const { names, values } = readGiven('watch', args, shape);
     const [word] = names;
     const paint = paintFor('watch', values.get('color'), context);
-    const machine = await context.machine();
-    const entries = () => findRuns(word, machine.runs);
+    const daemons = await context.daemons();
+    const entries = () => findRuns(word, daemons.runs);
     const rates = new Rates();
     context.stdout(CLEAR);
     for (;;) {
-      const tunnels = await surveyTunnels(entries(), machine, () => Infinity);
+      const tunnels = await surveyTunnels(entries(), daemons, () => Infinity);
       const now = Date.now();
-      rates.look(tunnels, machine.clock.now().monotonic);
+      rates.look(tunnels, daemons.clock.now().monotonic);
       context.stdout(screenOf(tunnels, rates, { now, height: context.rows() ?? ROWS, paint }));
       if (await interrupted(context.signal)) return EXIT.ok;
     }

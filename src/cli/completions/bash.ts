@@ -1,4 +1,5 @@
-import { IMPLIED, valuedSpellings, type Choice, type CompletedCommand } from './model.ts';
+import { IMPLIED, valuedSpellings } from './model.ts';
+import type { Choice, CompletedCommand } from './types.ts';
 
 /** The script for bash, which needs nothing of the package bash-completion. */
 export function bashCompletion(commands: readonly CompletedCommand[]): string {

@@ -1,10 +1,5 @@
-import {
-  IMPLIED,
-  valuedSpellings,
-  type Choice,
-  type CompletedCommand,
-  type Flag,
-} from './model.ts';
+import { IMPLIED, valuedSpellings } from './model.ts';
+import type { Choice, CompletedCommand, Flag } from './types.ts';
 
 /** The script for fish. */
 export function fishCompletion(commands: readonly CompletedCommand[]): string {

@@ -1,4 +1,4 @@
-import type { Choice, Flag, Kind, CompletedCommand } from './model.ts';
+import type { Choice, Flag, Kind, CompletedCommand } from './types.ts';
 
 /** What stands for many words in a synopsis. */
 type Vocabulary = { readonly commands: readonly string[]; readonly options: readonly string[] };

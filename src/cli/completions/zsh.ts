@@ -1,4 +1,5 @@
-import { IMPLIED, type Choice, type CompletedCommand, type Flag } from './model.ts';
+import { IMPLIED } from './model.ts';
+import type { Choice, CompletedCommand, Flag } from './types.ts';
 
 /** The function for zsh, to be found by its name `_ipipou` in a folder of fpath. */
 export function zshCompletion(commands: readonly CompletedCommand[]): string {

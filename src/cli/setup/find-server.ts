@@ -7,7 +7,8 @@ import { formatRemote } from '../../core/invite/files.ts';
 import { decodePublicKey, type PublicKey } from '../../core/public-key.ts';
 import type { Port } from '../../core/units.ts';
 import type { RunEntry } from '../../ports/run-store.ts';
-import { configPathOf, loadConfig } from '../load-config.ts';
+import { configPathOf } from '../config-path.ts';
+import { loadConfig } from '../load-config.ts';
 import type { Machine } from '../machine.ts';
 import { findRun } from '../find-run.ts';
 import { findOutside, publicAddress } from './choose-host.ts';
@@ -62,14 +63,17 @@ async function onlyServer({ runs }: Machine): Promise<Found> {
   const running = runs
     .list()
     .filter(({ record, state }) => record.config.role === 'server' && state !== undefined);
+  const faults: Error[] = [];
   const paths =
     running.length > 0
       ? running.map((entry) => pathOf(entry))
-      : (await configsIn(CONFIG_FOLDER))
+      : (await configsIn(CONFIG_FOLDER, (fault) => void faults.push(fault)))
           .filter(({ role }) => role === 'server')
           .map(({ path }) => path);
   const [path, another] = paths;
   if (path !== undefined && another === undefined) return { path, entry: running[0] };
+  // It may be the one that is meant.
+  if (path === undefined && faults[0] !== undefined) throw faults[0];
   throw path === undefined
     ? new IpipouError('generic', 'there is no server here', { hint: 'ipipou init server' })
     : new IpipouError('arguments', 'there are several servers here', {

@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DEVICE_PREFIX } from '../../core/config/limits.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
-import type { RunStore } from '../../ports/run-store.ts';
+import { asError } from '../../core/errors.ts';
+import type { RunList } from '../../ports/run-store.ts';
 import { loadConfig } from '../load-config.ts';
 
 export type Neighbour = Pick<TunnelConfig, 'name' | 'role' | 'number' | 'outer' | 'inner'> & {
@@ -10,15 +11,18 @@ export type Neighbour = Pick<TunnelConfig, 'name' | 'role' | 'number' | 'outer' 
 };
 
 /** The tunnels whose config files stand in a folder; what is faulty, or no config, is none. */
-export async function configsIn(folder: string): Promise<readonly Neighbour[]> {
+export async function configsIn(
+  folder: string,
+  onFault: (error: Error) => void = () => undefined,
+): Promise<readonly Neighbour[]> {
   const found: Neighbour[] = [];
   for (const name of namesIn(folder)) {
     const path = join(folder, name);
     try {
       const { resolved } = await loadConfig(['--config', path]);
       if ('config' in resolved) found.push({ ...resolved.config, path });
-    } catch {
-      // A start would say what is wrong with it.
+    } catch (error) {
+      onFault(asError(error));
     }
   }
   return found;
@@ -33,7 +37,7 @@ function namesIn(folder: string): readonly string[] {
 }
 
 /** The least number that no tunnel has, nor its device, that runs here or stands beside a file. */
-export async function freeNumber(path: string, runs: RunStore): Promise<number> {
+export async function freeNumber(path: string, runs: RunList): Promise<number> {
   const configs = await configsIn(dirname(path));
   const running = runs.list().map(({ record, device }) => ({ device, config: record.config }));
   const devices = new Set([

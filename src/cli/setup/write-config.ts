@@ -7,7 +7,7 @@ import { configReference } from '../../core/config/syntax.ts';
 import { peerName } from '../../core/config/syntax-peers.ts';
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
-import { configPathOf, configReferenceOf } from '../load-config.ts';
+import { configPathOf, configReferenceOf } from '../config-path.ts';
 import { misuse } from '../arguments.ts';
 
 /** The file that is to be made for a name or path, and what its tunnel is called. */

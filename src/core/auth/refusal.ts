@@ -16,6 +16,7 @@
  * - `unsolicited`: a reply that answers nothing we asked lately
  * - `wrong-direction`: a reply where requests are expected, or a request where replies are
  * - `bound-elsewhere`: the request was made for a server with another key
+ * - `verify`: the operator's command said no to who had proved itself
  * - `uninvited`: made with an invitation's key, and it has expired, or no key is registered by it
  *
  * Of session 2 alone:
@@ -44,6 +45,7 @@ export const REFUSALS = [
   'wrong-direction',
   'bound-elsewhere',
   'uninvited',
+  'verify',
   'mac1',
   'undecipherable',
   'malformed',

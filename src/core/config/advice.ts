@@ -26,9 +26,16 @@ const OF_TUNNEL: readonly Rule<TunnelConfig>[] = [
     mend: 'leave no-encap-csum out, or say fou-family ipv4',
   },
   {
-    applies: ({ inner }) => typeof inner.mtu === 'number' && inner.mtu > 1472,
+    applies: ({ inner, outer }) =>
+      typeof inner.mtu === 'number' && inner.mtu > 1472 && outer.fragments !== true,
     words: 'mtu: more than an Ethernet path takes: large packets are lost where nothing says so',
-    mend: 'mtu auto, or leave it out',
+    mend: 'mtu auto, or leave it out; or outer-fragments on both ends',
+  },
+  {
+    applies: ({ outer }) => outer.fragments === true,
+    words:
+      'outer-fragments: many firewalls, clouds and carrier NATs drop fragments, and large packets then hang; the other end needs it as well, on fou or tun',
+    mend: 'mtu auto without outer-fragments, unless the path is known: ping -s 3000 HOST tells whether it takes fragments',
   },
 ];
 

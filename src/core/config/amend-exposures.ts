@@ -1,20 +1,24 @@
 /** A change of what a running tunnel's peer exposes: `+SERVICES` adds to it, `-SERVICES` takes away from it. */
 import { ConfigError } from '../errors.ts';
-import type { PeerOption } from './edit-peers.ts';
+import { noSuchPeer, type PeerOption } from './edit-peers.ts';
 import { formatService, type Exposed } from './exposure.ts';
 import { exposureList, formatExposures } from './exposure-list.ts';
 import { COMMAND_LINE, findOption } from './setting.ts';
 import { wrong, type Reading } from './syntax.ts';
+import type { PeerConfig } from './tunnel-config.ts';
 
-/** The options with whole lists in place of such changes. Throws a ConfigError. */
+/** The options of a peer with whole lists in place of such changes. Throws a ConfigError. */
 export function amendExposures(
   options: readonly PeerOption[],
-  before: Exposed | undefined,
+  peer: string,
+  peers: readonly PeerConfig[],
 ): readonly PeerOption[] {
+  const before = peers.find(({ id }) => id === peer);
   return options.map((option): PeerOption => {
     const [name, text] = option;
     if (findOption(name)?.slots[0] !== 'expose' || !/^[+-]/.test(text)) return option;
-    const amended = amend(text, before);
+    if (before === undefined) throw noSuchPeer(peer, peers);
+    const amended = amend(text, before.exposed);
     if (amended.ok) return [name, amended.value];
     const { expected } = amended;
     throw new ConfigError([

@@ -5,6 +5,7 @@ import { freeAddresses } from './free-addresses.ts';
 import { MAX_TIME_DISCREPANCY } from './limits.ts';
 import { readSettings } from './merge.ts';
 import { OPTIONS } from './options.ts';
+import { OwnKeys, tooManyKeys } from './own-keys.ts';
 import { ClaimTable, claimsOf, otherThan } from './peer-claims.ts';
 import { checkPeer, checkRoles, missing } from './peer-rules.ts';
 import { innerIpsOf, type PeerBase, type PeerView } from './peer-view.ts';
@@ -61,7 +62,11 @@ export function editPeer(
   if (view.innerIps.length === 0) found.push(...suggestAddress(view, peers));
   refuse(found);
   const peer = buildPeer(view, view.innerIps);
-  refuse([...checkOthers(peer, view, peers), ...checkExposures(peer, view, peers)]);
+  refuse([
+    ...checkOthers(peer, view, peers),
+    ...checkExposures(peer, view, peers),
+    ...checkOwnKeys(peer, view, peers),
+  ]);
   const warnings = new PeerWarnings();
   warnings.look(view, peer);
   const next = before ? peers.map((other) => (other === before ? peer : other)) : [...peers, peer];
@@ -77,11 +82,19 @@ export function dropPeer(
   const id = readName(name);
   const next = peers.filter((peer) => peer.id !== id);
   if (next.length === peers.length) {
-    throw new ConfigError([
-      { ...place, key: 'peer', value: name, expected: 'the name of a peer of this tunnel' },
-    ]);
+    throw noSuchPeer(name, peers);
   }
   return { ...settleEdit(peers, next, base), removed: id, warnings: [] };
+}
+
+/** More peers than these are not listed. */
+const LISTED_MAX = 8;
+
+export function noSuchPeer(name: string, peers: readonly PeerConfig[]): ConfigError {
+  const expected = 'the name of a peer of this tunnel';
+  const all = peers.map(({ id }) => id).join(', ');
+  const listed = peers.length > 0 && peers.length <= LISTED_MAX ? `${expected}: ${all}` : expected;
+  return new ConfigError([{ ...place, key: 'peer', value: name, expected: listed }]);
 }
 
 function settleEdit(
@@ -206,6 +219,18 @@ function checkOthers(
     }
   }
   return found;
+}
+
+/** Whether its own key is one too many. */
+function checkOwnKeys(
+  peer: PeerConfig,
+  view: PeerView,
+  peers: readonly PeerConfig[],
+): readonly ConfigProblem[] {
+  if (view.base.role !== 'server') return [];
+  const keys = new OwnKeys();
+  for (const other of peers) if (other.id !== peer.id) keys.add(other);
+  return keys.add(peer) ? [] : [tooManyKeys(view)];
 }
 
 /** What of a peer's services another one has already. */

@@ -28,6 +28,8 @@ export const HOOK_MAX = 4096;
 
 /** Characters of a peer's name. */
 export const PEER_NAME_MAX = 64;
+/** Private keys of a server under which session 2 is spoken: a first message is tried with each. */
+export const OWN_KEYS_MAX = 8;
 /** Prefixes of one peer, so that what is told of it fits one reply of the control socket. */
 export const ALLOWED_IPS_MAX = 1024;
 

@@ -90,7 +90,7 @@ export const AUTHENTICATION_OPTIONS: readonly Option[] = [
       peer: 'inherited',
       secret: true,
       kept: ({ proof }) => keysOf(proof)?.privateSeed,
-      help: 'Own private key: what a client authenticates with, and a server signs replies with.',
+      help: 'Own private key: what a client authenticates with, and a server signs replies with; of a server for session 2, 8 at most.',
     },
     privateKey,
     'privateSeed',

@@ -1,4 +1,4 @@
-import { LIFE_HOOKS, PEER_HOOKS, type HookName } from '../hooks.ts';
+import { HOOK_NAMES, type HookName } from '../hook-names.ts';
 import { HOOK_MAX } from './limits.ts';
 import { valued, type Option } from './option.ts';
 import { syntax } from './syntax.ts';
@@ -12,6 +12,8 @@ const HELP: Readonly<Record<HookName, string>> = {
   'peer-moved': 'When a peer has come to another endpoint.',
   'peer-down': 'When a peer has fallen silent, or is gone.',
   'mtu-changed': 'When another size of packets passes to a peer.',
+  verify:
+    'Server: before a peer that has proved itself is let in at an endpoint; where it fails, the peer stays out.',
 };
 
 /** A command is taken as it stands; `expandHook` says what of it is replaced. */
@@ -22,11 +24,12 @@ const command = syntax(
 );
 
 /** Commands of the operator. */
-export const HOOK_OPTIONS: readonly Option[] = [...LIFE_HOOKS, ...PEER_HOOKS].map((name) =>
+export const HOOK_OPTIONS: readonly Option[] = HOOK_NAMES.map((name) =>
   valued(
     {
       name,
       group: 'hooks',
+      ...(name === 'verify' && { role: 'server' }),
       fixed: ({ config }) => config.hooks[name],
       help: HELP[name],
     },

@@ -1,37 +1,21 @@
 import { isHostOf, type Prefix } from '../addr.ts';
-import { EXPOSED_RATE } from '../budgets.ts';
-import {
-  DEVICE_PREFIX,
-  FIRST_INNER_IP,
-  FIRST_LOCAL_IP_ALT,
-  FIRST_LOCAL_PORT,
-  NFT_TABLE,
-  NUMBER_FROM_QUEUE_MAX,
-  QUEUE_LENGTH,
-  QUEUE_LENGTH_MAX,
-  QUEUE_NUMBER_MAX,
-  RETURN_TABLE_FIRST,
-} from './limits.ts';
-import { exposureList, sourceList } from './exposure-list.ts';
+import { DEVICE_PREFIX, FIRST_INNER_IP, FIRST_LOCAL_IP_ALT, FIRST_LOCAL_PORT } from './limits.ts';
 import { flag, parted, valued, type Option } from './option.ts';
-import { mtuValue, prefixList, publicAddresses } from './syntax-peers.ts';
+import { mtuValue, prefixList } from './syntax-peers.ts';
 import {
   deviceName,
   host,
   innerAddresses,
   localEndpoint,
-  nftName,
   oneOf,
   outerAddresses,
   outerIpv4,
   portNumber,
   remoteEndpoint,
-  wholeNumber,
 } from './syntax.ts';
-import { formatMark, markValue } from './syntax-reach.ts';
 import type { PeerConfig } from './tunnel-config.ts';
 
-/** Addresses, ports, devices and what carries the packets. */
+/** Addresses, ports and devices. */
 export const OUTER_OPTIONS: readonly Option[] = [
   parted(
     {
@@ -171,6 +155,17 @@ export const OUTER_OPTIONS: readonly Option[] = [
     },
     { udpChecksum: false },
   ),
+  flag(
+    {
+      name: 'outer-fragments',
+      group: 'outer',
+      fixed: ({ config }) => config.outer.fragments,
+      help:
+        'With `mtu N`, as 1500: over IPv4, what does not fit the path is sent in fragments that the other end puts ' +
+        'together. On both ends, on fou or tun. It costs speed, and is lost where fragments are dropped.',
+    },
+    { outerFragments: true },
+  ),
 ];
 
 /** A peer's own addresses are the first of its prefixes; what is left is what the option says. */
@@ -246,154 +241,5 @@ export const INNER_OPTIONS: readonly Option[] = [
     },
     mtuValue,
     'mtu',
-  ),
-];
-
-/** Services behind a client, and the way of their answers. */
-export const REACH_OPTIONS: readonly Option[] = [
-  valued(
-    {
-      name: 'expose',
-      group: 'reach',
-      role: 'server',
-      peer: 'own',
-      fallback: 'none',
-      kept: ({ exposed }) => exposed?.services,
-      help:
-        "Services of the peer's that visitors reach at this host's addresses, and that see the visitors' own " +
-        'addresses: [IP:]PROTOCOL/PORT[-PORT][:TARGET][:PORT], or [IP:]all[:TARGET] for every port that nothing else ' +
-        'on this host has. TARGET is a host behind the peer, of its allowed-ips. Behind a service stand its limits: ' +
-        '`from PREFIXES` instead of expose-from, `rate N` new connections a second (none: any; without, ' +
-        `${EXPOSED_RATE.perSecond}), of one visitor a quarter of that; \`connections N\` at one time.`,
-    },
-    exposureList,
-    'expose',
-  ),
-  valued(
-    {
-      name: 'public-ip',
-      group: 'reach',
-      peer: 'own',
-      fallback: 'none',
-      kept: ({ publicIps }) => publicIps,
-      help:
-        'Public addresses that are the peer’s own, of a client its own (the same at both ends): whatever comes to them ' +
-        'goes there, and what is sent from them leaves by the server. They are routed to the server, or of a network of its.',
-    },
-    publicAddresses,
-    'publicIps',
-  ),
-  valued(
-    {
-      name: 'expose-from',
-      group: 'reach',
-      role: 'server',
-      peer: 'own',
-      fallback: 'none: from anywhere',
-      kept: ({ exposed }) => exposed?.from,
-      help: 'Where visitors of the exposed services may come from; those with a `from` of their own have that.',
-    },
-    sourceList,
-    'exposeFrom',
-  ),
-  valued(
-    {
-      name: 'return-path',
-      group: 'reach',
-      role: 'client',
-      fallback: 'route: what the routes of this host say',
-      fixed: ({ config }) => config.returnPath !== undefined,
-      help:
-        'With tunnel, what comes in by the tunnel is answered by it, by this host and by those behind it, ' +
-        'whatever its default route is: for services that the server exposes.',
-    },
-    oneOf('WAY', ['tunnel', 'route'] as const),
-    'returnPath',
-  ),
-  valued(
-    {
-      name: 'return-path-table',
-      group: 'reach',
-      role: 'client',
-      fallback: `the first free one from ${RETURN_TABLE_FIRST}`,
-      fixed: ({ config }) => config.returnPath?.table,
-      help: 'Number of the routing table of return-path.',
-    },
-    wholeNumber('N', 256, 0xffff_ffff),
-    'returnTable',
-  ),
-  valued(
-    {
-      name: 'return-path-mark',
-      group: 'reach',
-      role: 'client',
-      fallback: 'the first free one from 0x1000000/0x3f000000',
-      fixed: ({ config }) => config.returnPath?.mark && formatMark(config.returnPath.mark),
-      help: 'Mark of the connections, and packets, of return-path: only the bits of MASK are touched.',
-    },
-    markValue,
-    'returnMark',
-  ),
-];
-
-export const PLANE_OPTIONS: readonly Option[] = [
-  valued(
-    {
-      name: 'dataplane',
-      group: 'planes',
-      fallback: 'auto',
-      fixed: ({ config }) => config.dataplane,
-      help:
-        "What carries the packets: fou is the kernel's Foo-over-UDP, bpf programs of this program " +
-        'in the kernel, tun is user space; auto takes the best that works here and says which.',
-    },
-    oneOf('PLANE', ['auto', 'fou', 'bpf', 'tun'] as const),
-    'dataplane',
-  ),
-  valued(
-    {
-      name: 'queue-number',
-      short: 'q',
-      group: 'planes',
-      fallback: 'N',
-      fixed: ({ config }) => config.queue.number,
-      help: `NFQUEUE number. With N 0 and a value from 1 to ${NUMBER_FROM_QUEUE_MAX} here, N becomes this.`,
-    },
-    wholeNumber('N', 0, QUEUE_NUMBER_MAX),
-    'queueNumber',
-  ),
-  valued(
-    {
-      name: 'nfq-max-len',
-      group: 'planes',
-      plane: 'fou',
-      fallback: `${QUEUE_LENGTH}`,
-      fixed: ({ config }) => config.queue.maxLength,
-      help: 'How many packets may wait in the queue; more are dropped.',
-    },
-    wholeNumber('N', 1, QUEUE_LENGTH_MAX),
-    'queueLength',
-  ),
-  valued(
-    {
-      name: 'nft-table',
-      group: 'planes',
-      plane: 'fou',
-      fallback: NFT_TABLE,
-      fixed: ({ config }) => config.nft.table,
-      help: 'nftables table (family ip) to keep rules in; tunnels may share one.',
-    },
-    nftName,
-    'nftTable',
-  ),
-  flag(
-    {
-      name: 'no-nft-counter',
-      group: 'planes',
-      plane: 'fou',
-      fixed: ({ config }) => config.nft.counters,
-      help: 'Leave counters out of the nftables rules.',
-    },
-    { nftCounters: false },
   ),
 ];

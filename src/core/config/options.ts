@@ -4,7 +4,9 @@ import { AUTHENTICATION_OPTIONS, TIMING_OPTIONS } from './options-authentication
 import { HOOK_OPTIONS } from './options-hooks.ts';
 import { EVERYTHING_OPTIONS } from './options-everything.ts';
 import { INVITE_OPTIONS } from './options-invite.ts';
-import { INNER_OPTIONS, OUTER_OPTIONS, PLANE_OPTIONS, REACH_OPTIONS } from './options-network.ts';
+import { INNER_OPTIONS, OUTER_OPTIONS } from './options-network.ts';
+import { PLANE_OPTIONS } from './options-planes.ts';
+import { REACH_OPTIONS } from './options-reach.ts';
 import { configReference, groupName, wholeNumber } from './syntax.ts';
 import { peerName } from './syntax-peers.ts';
 

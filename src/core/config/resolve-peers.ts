@@ -2,6 +2,7 @@ import { addToIp, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { buildPeer, settlePeers } from './build-peer.ts';
 import { ExposureTable, otherPortsThan } from './exposure.ts';
+import { OwnKeys, tooManyKeys } from './own-keys.ts';
 import { ClaimTable, claimsOf, otherThan, type Claim } from './peer-claims.ts';
 import { checkPeer, checkRoles, missing } from './peer-rules.ts';
 import { viewDefault, viewSection, type PeerView } from './peer-view.ts';
@@ -71,6 +72,7 @@ class Gathering {
   readonly #at: Situation;
   readonly #ids = new Map<PeerId, Holder>();
   readonly #claims = new ClaimTable<Holder>();
+  readonly #ownKeys = new OwnKeys();
   readonly #exposures = new ExposureTable<Holder>();
   readonly #withoutAddress: Section[] = [];
 
@@ -101,6 +103,7 @@ class Gathering {
     if (this.problems.length > before || view.problems.length > 0) return;
     for (const claim of claimsOf(peer, role)) this.#claim(claim, holder, view);
     this.#expose(peer, holder, view);
+    if (role === 'server' && !this.#ownKeys.add(peer)) this.problems.push(tooManyKeys(view));
   }
 
   #note(problems: readonly ConfigProblem[]): void {

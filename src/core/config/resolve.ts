@@ -1,6 +1,6 @@
 import { addToIp } from '../addr.ts';
 import { ConfigError, type ConfigProblem } from '../errors.ts';
-import { LIFE_HOOKS, PEER_HOOKS, type Hooks } from '../hooks.ts';
+import { HOOK_NAMES, type Hooks } from '../hook-names.ts';
 import {
   DEVICE_PREFIX,
   FIRST_LOCAL_IP_ALT,
@@ -110,7 +110,7 @@ function chooseLevel(merged: Merged): LogConfig['level'] {
 }
 
 function hooksOf(slots: Filled): Hooks {
-  const given = [...LIFE_HOOKS, ...PEER_HOOKS].filter((name) => slots[name] !== undefined);
+  const given = HOOK_NAMES.filter((name) => slots[name] !== undefined);
   return Object.fromEntries(given.map((name) => [name, slots[name]]));
 }
 
@@ -135,6 +135,7 @@ function buildConfig(
       localIpAlt: slots.localIpAlt ?? addToIp(FIRST_LOCAL_IP_ALT, number),
       forceLocalIpAlt: slots.forceLocalIpAlt ?? false,
       udpChecksum: slots.udpChecksum,
+      fragments: slots.outerFragments,
     },
     inner: { device, ips: tunnelIps, mtu: slots.mtu },
     queue: {

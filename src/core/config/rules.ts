@@ -1,7 +1,8 @@
 import { addToIp, familyOf, parseOuterIp, type InnerIp } from '../addr.ts';
 import type { ConfigProblem } from '../errors.ts';
 import { port } from '../units.ts';
-import { expandHook, LIFE_HOOKS, PEER_HOOKS } from '../hooks.ts';
+import { HOOK_NAMES } from '../hook-names.ts';
+import { expandHook } from '../hooks.ts';
 import { authOf, timersOf } from './build-peer.ts';
 import { carries, familyName, outerFamilies } from './families.ts';
 import {
@@ -98,11 +99,22 @@ function checkAddresses(at: Situation): readonly ConfigProblem[] {
       'none with `dataplane fou`, whose kernel cannot test tags; bpf and tun can',
     );
   }
+  if (slots.outerFragments) {
+    if (typeof slots.mtu !== 'number') {
+      refuseAt('outerFragments', '`mtu N` with it, the size of packets inside, as in mtu 1500');
+    }
+    if (slots.dataplane === 'bpf') {
+      refuseAt(
+        'outerFragments',
+        'another plane than `dataplane bpf`, whose programs can neither make fragments nor put them together; fou and tun can',
+      );
+    }
+  }
   if (slots.localIpAlt !== undefined && slots.localIps?.includes(slots.localIpAlt)) {
     refuseAt('localIpAlt', 'another address than `fou-local-ip`');
   }
   const device = slots.tunnelDevice ?? `${DEVICE_PREFIX}${at.number}`;
-  for (const hook of [...LIFE_HOOKS, ...PEER_HOOKS]) {
+  for (const hook of HOOK_NAMES) {
     const command = slots[hook];
     if (command !== undefined && expandHook(command, device) === undefined) {
       refuseAt(
@@ -114,6 +126,9 @@ function checkAddresses(at: Situation): readonly ConfigProblem[] {
   if (at.sections.length > 0) {
     for (const slot of ['table', 'killSwitch'] as const)
       refuseAt(slot, 'no sections `peer` in this file: it is for a client with one server');
+  }
+  if (slots.table !== undefined && slots.table === slots.returnTable) {
+    refuseAt('returnTable', 'another table than that of `table`');
   }
   const { killSwitch = 'off', remoteHost } = slots;
   if (killSwitch !== 'off' && remoteHost !== undefined && parseOuterIp(remoteHost) === undefined) {

@@ -52,6 +52,7 @@ export type Slots = {
   readonly remoteHost: string;
   readonly remotePort: Port;
   readonly udpChecksum: boolean;
+  readonly outerFragments: true;
 
   readonly tunnelDevice: string;
   readonly innerIps: readonly InnerIp[];
@@ -89,6 +90,7 @@ export type Slots = {
   readonly 'peer-moved': string;
   readonly 'peer-down': string;
   readonly 'mtu-changed': string;
+  readonly verify: string;
 
   readonly verbosity: number;
   readonly moreVerbose: true;

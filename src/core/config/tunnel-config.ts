@@ -1,5 +1,5 @@
 import type { Family, InnerIp, OuterIp, Prefix } from '../addr.ts';
-import type { Hooks } from '../hooks.ts';
+import type { Hooks } from '../hook-names.ts';
 import type { Integrity } from '../tag/types.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { Brand, Port, Seconds } from '../units.ts';
@@ -136,6 +136,8 @@ export type OuterConfig = {
   readonly forceLocalIpAlt: boolean;
   /** UDP checksum of the encapsulation; undefined = what the system does by itself on this plane. */
   readonly udpChecksum: boolean | undefined;
+  /** Over IPv4, what is too big for the path is sent in fragments, and inner packets have the configured MTU. */
+  readonly fragments?: boolean | undefined;
 };
 
 export type InnerConfig = {

@@ -24,7 +24,7 @@ export function checkFirewall(facts: TunnelFacts): readonly Finding[] {
   const { firewall, config } = facts;
   const unread = firewall.unread.map((why) => unknown('firewall', why));
   const chains = othersChains(firewall.chains, config);
-  const cases = [...outerCases(facts), ...exposeCases(facts)];
+  const cases = [...outerCases(facts), ...masqueradeCases(facts), ...exposeCases(facts)];
   // What is said of TCP and of UDP in the same words is said once.
   const judged = new Map(
     cases
@@ -50,7 +50,7 @@ function outerCases(facts: TunnelFacts): readonly Case[] {
 /** A stranger is who asks first. */
 function serverCases({ config, device, ways }: TunnelFacts): readonly Case[] {
   const { localPort: port, localIps } = config.outer;
-  const from = device?.name ?? ways.flatMap(({ way }) => ('device' in way ? [way.device] : []))[0];
+  const from = outsideOf({ device, ways });
   return outerFamilies(config.outer).flatMap((family): readonly Case[] => {
     const own =
       localIps.find((ip) => familyOf(ip) === family) ??
@@ -112,10 +112,41 @@ function clientCases({ config, ways }: TunnelFacts): readonly Case[] {
   });
 }
 
+/** What peers send to elsewhere by this server, and what comes back. */
+function masqueradeCases({ config, device, ways }: TunnelFacts): readonly Case[] {
+  if (config.masquerade !== true) return [];
+  const outside = outsideOf({ device, ways });
+  const tunnel = config.inner.device;
+  return [...new Set(config.inner.ips.map(familyOf))].flatMap((family): readonly Case[] => {
+    const open = { source: undefined, sourcePort: undefined, destination: undefined } as const;
+    const base = { ...open, family, protocol: 'tcp', translated: false, forHost: false } as const;
+    const there: Packet = {
+      ...{ ...base, destinationPort: undefined, from: tunnel, to: outside, state: 'new' },
+    };
+    const back: Packet = { ...there, from: outside, to: tunnel, state: 'established' };
+    const named = familyName(family);
+    return [
+      {
+        ...{ check: 'firewall', hooks: THROUGH, packet: there },
+        what: `what peers send to elsewhere in ${named} (masquerade)`,
+        purpose: { kind: 'there', tunnel },
+      },
+      {
+        ...{ check: 'firewall', hooks: THROUGH, packet: back },
+        what: `what comes back to peers in ${named} (masquerade)`,
+        purpose: { kind: 'back', tunnel },
+      },
+    ];
+  });
+}
+
+function outsideOf({ device, ways }: Pick<TunnelFacts, 'device' | 'ways'>): string | undefined {
+  return device?.name ?? ways.flatMap(({ way }) => ('device' in way ? [way.device] : []))[0];
+}
+
 /** Visitors of an exposed service on their way to the peer, and its answers. */
 function exposeCases({ config, device, ways }: TunnelFacts): readonly Case[] {
-  const outside =
-    device?.name ?? ways.flatMap(({ way }) => ('device' in way ? [way.device] : []))[0];
+  const outside = outsideOf({ device, ways });
   const tunnel = config.inner.device;
   return servicesOf(config.peers).flatMap(({ exposure, text, ways: wanted }) => {
     const { protocol: asked, first, last, targetPort } = exposure;

@@ -5,7 +5,8 @@ import type { Finding } from './finding.ts';
 import { checkIpv6, checkPlane } from './host.ts';
 import { checkKeys } from './keys.ts';
 import { checkDevice, checkNames, checkPort, checkReversePath, checkRoutes } from './outside.ts';
-import { checkClock, checkDaemon, checkMtu, checkNat } from './session.ts';
+import { checkNat } from './nat.ts';
+import { checkClock, checkDaemon, checkMtu } from './session.ts';
 
 export function examineTunnel(facts: TunnelFacts): readonly Finding[] {
   return CHECKS.flatMap((check) => check(facts));

@@ -4,6 +4,7 @@ import type { PeerId, TunnelConfig } from '../config/tunnel-config.ts';
 import type { NoRoute, TroubleReport } from '../events/trouble.ts';
 import type { Chain } from '../firewall/chains.ts';
 import type { PublicKey } from '../public-key.ts';
+import type { SecureStatus } from '../session/secure/state.ts';
 import type { Millis } from '../units.ts';
 
 export type TunnelFacts = {
@@ -45,6 +46,8 @@ export type PeerFacts = {
   readonly authenticatedAt: Millis | undefined;
   readonly lastHeardAt: Millis | undefined;
   readonly mtu: number | undefined;
+  /** Of a client that speaks session 2: where the server sees it, and for how long. */
+  readonly session?: Pick<SecureStatus, 'observed' | 'mapping'> | undefined;
 };
 
 export type NameFacts = {

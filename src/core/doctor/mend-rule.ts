@@ -3,12 +3,17 @@ import { familyOf, type Family, type Ip, type OuterIp } from '../addr.ts';
 import type { Transport } from '../config/exposure.ts';
 import type { Chain, Obstacle } from '../firewall/chains.ts';
 
-/** What the packet is for. `in` and `out`: the tunnel's own; `visit` and `answer`: of an exposed service. */
+/**
+ * What the packet is for. `in` and `out`: the tunnel's own; `visit` and `answer`: of an exposed service; `there` and
+ * `back`: of what peers send to elsewhere.
+ */
 export type Purpose =
   | ({ readonly kind: 'in' } & OfPort)
   | ({ readonly kind: 'out' } & OfPort)
   | ({ readonly kind: 'visit' } & OfService)
-  | ({ readonly kind: 'answer' } & OfService);
+  | ({ readonly kind: 'answer' } & OfService)
+  | { readonly kind: 'there'; readonly tunnel: string }
+  | { readonly kind: 'back'; readonly tunnel: string };
 
 type OfPort = {
   /** The tunnel's own UDP port. */
@@ -84,7 +89,8 @@ function ufw(purpose: Purpose): string | undefined {
       : `ufw allow proto udp from ${purpose.remote} to any port ${purpose.port}`;
   }
   if (purpose.kind === 'out') return `ufw allow out proto udp to ${purpose.remote ?? 'any'}`;
-  if (purpose.kind === 'answer') return undefined;
+  if (purpose.kind === 'there') return `ufw route allow in on ${purpose.tunnel}`;
+  if (purpose.kind === 'answer' || purpose.kind === 'back') return undefined;
   const { tunnel, target, protocol } = purpose;
   const ports = portsOf(purpose, ':');
   const at = ports === undefined ? '' : ` port ${ports}`;
@@ -105,6 +111,8 @@ function nftMatch(purpose: Purpose): string {
     return `oifname ${tunnel} ${ip} daddr ${target} ${what}`;
   }
   if (purpose.kind === 'answer') return `iifname ${purpose.tunnel} ct state established,related`;
+  if (purpose.kind === 'there') return `iifname ${purpose.tunnel}`;
+  if (purpose.kind === 'back') return `oifname ${purpose.tunnel} ct state established,related`;
   const { kind, port, remote } = purpose;
   const other = kind === 'in' ? 'saddr' : 'daddr';
   const ip =
@@ -126,6 +134,10 @@ function iptablesMatch(purpose: Purpose): string {
   }
   if (purpose.kind === 'answer') {
     return `-i ${purpose.tunnel} -m conntrack --ctstate ESTABLISHED,RELATED`;
+  }
+  if (purpose.kind === 'there') return `-i ${purpose.tunnel}`;
+  if (purpose.kind === 'back') {
+    return `-o ${purpose.tunnel} -m conntrack --ctstate ESTABLISHED,RELATED`;
   }
   const { kind, port, remote } = purpose;
   if (kind === 'in') return `${remote === undefined ? '' : `-s ${remote} `}-p udp --dport ${port}`;

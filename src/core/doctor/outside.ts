@@ -84,6 +84,7 @@ function routeCommand(remote: OuterIp, why: Exclude<Why, { readonly kind: 'not-w
   const family = familyOf(remote);
   const ip = family === 'ipv4' ? 'ip' : 'ip -6';
   if (why.kind === 'no-address') return `ip addr add ADDRESS/LENGTH dev ${why.device}`;
+  if (why.kind === 'kept-in') return 'correct fou-remote';
   if (why.kind === 'loop') return `${ip} route add ${remote}/${bitsOf(family)} via GATEWAY`;
   const by = why.device === undefined ? '' : ` dev ${why.device}`;
   return `${ip} route add default via GATEWAY${by}`;

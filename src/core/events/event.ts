@@ -6,11 +6,11 @@
 import type { Endpoint, OuterIp } from '../addr.ts';
 import type { Refused } from '../auth/refusal.ts';
 import type { LogConfig } from '../config/tunnel-config.ts';
-import type { HookName } from '../hooks.ts';
+import type { HookName } from '../hook-names.ts';
 import type { Millis, Seconds } from '../units.ts';
 import type { Integrity } from '../tag/types.ts';
-import type { IcmpError } from '../wire/icmp-error.ts';
-import type { Trouble, Undelivered } from './trouble.ts';
+import type { IcmpError, Undelivered } from '../wire/icmp-error.ts';
+import type { Trouble } from './trouble.ts';
 
 /** What both roles tell. */
 type Common =
@@ -58,6 +58,12 @@ type OfSecure =
   | { readonly kind: 'agreed'; readonly remote: Endpoint; readonly integrity: Integrity }
   /** Packets of the peer's were sent on from `remote`, and it is still where it was: it stays there. */
   | { readonly kind: 'relay-suspected'; readonly remote: Endpoint; readonly stays: Endpoint }
+  /** So much more came from the other side than it says that it has sent; undefined: packets cannot be compared. */
+  | {
+      readonly kind: 'injection-suspected';
+      readonly packets: number | undefined;
+      readonly bytes: number;
+    }
   /** Server: one side wants this, and the plane here cannot. */
   | { readonly kind: 'integrity-refused'; readonly level: Integrity }
   /** The server says that it has forgotten the session. */
@@ -160,6 +166,8 @@ type OfDaemon =
   | { readonly kind: 'log-level'; readonly level: LogLevel; readonly before: LogLevel }
   /** A command of the operator. */
   | ({ readonly kind: 'hook-failed'; readonly hook: HookName } & Failure)
+  /** The operator's command refuses a peer, or could not say that it may come in. */
+  | ({ readonly kind: 'turned-away'; readonly remote: Endpoint } & Failure)
   /** Too many wait, or the tunnel ends. */
   | { readonly kind: 'hook-left-out'; readonly hook: HookName }
   | { readonly kind: 'reauthenticating' }
@@ -227,6 +235,8 @@ type OfReach =
   | { readonly kind: 'dns-set'; readonly by: string; readonly servers: string }
   | Failed<'dns-not-set'>
   | { readonly kind: 'masquerading' }
+  /** What does not fit the path goes in fragments. */
+  | { readonly kind: 'outer-fragments' }
   /** Nothing leaves this host but by the tunnel, also though that has failed, or what other rules permit again. */
   | { readonly kind: 'kill-switch'; readonly state: 'on' | 'off' | 'stays' };
 

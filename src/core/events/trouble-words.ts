@@ -11,11 +11,10 @@ import type {
   TroubleKind,
   TroubleOf,
   TroubleReport,
-  Undelivered,
-  UndeliveredCode,
   Unprobed,
   Unusable,
 } from './trouble.ts';
+import type { Undelivered, UndeliveredCode } from '../wire/icmp-error.ts';
 
 type Row<Kind extends TroubleKind> = {
   readonly level: 'error' | 'warn';
@@ -189,6 +188,8 @@ function noRouteWords(remote: OuterIp, why: NoRoute): string {
       return `${why.device} has no address to send from`;
     case 'not-wanted':
       return `fou-family, or the addresses of fou-local-ip, leave ${familyName(why.family)} out`;
+    case 'kept-in':
+      return `this network has IPv6 alone, and the kill switch lets nothing out that would find what stands for it here (NAT64); give fou-remote that IPv6 address`;
     case 'loop':
     default:
       return `it leads into the tunnel itself (${why.device}); ip ${ipFamily(remote)}route add ${remote}/${bitsOf(familyOf(remote))} via GATEWAY, or set fou-dev`;

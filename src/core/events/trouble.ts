@@ -7,6 +7,7 @@ import type { Notice } from '../auth/refusal.ts';
 import type { PeerId } from '../config/tunnel-config.ts';
 import type { Integrity } from '../tag/types.ts';
 import type { Millis } from '../units.ts';
+import type { Undelivered } from '../wire/icmp-error.ts';
 
 export type Trouble =
   /** Client, or a server with auth-by-remote-ip: the name has no address; `error`: what the resolver said. */
@@ -84,16 +85,10 @@ export type NoRoute =
   | { readonly kind: 'no-address'; readonly device: string }
   /** The config leaves its family out (fou-family, fou-local-ip). */
   | { readonly kind: 'not-wanted'; readonly family: Family }
+  /** There may be one through a translator of the network's (NAT64), to which the kill switch lets nothing out. */
+  | { readonly kind: 'kept-in' }
   /** The route leads into the tunnel itself. */
   | { readonly kind: 'loop'; readonly device: string };
-
-/** An ICMP error other than "too big", in the words that both families share; `from`: whose it says it is. */
-export type Undelivered = {
-  readonly code: UndeliveredCode;
-  readonly from: OuterIp | undefined;
-};
-export type UndeliveredCode =
-  'net' | 'host' | 'protocol' | 'port' | 'prohibited' | 'hops' | 'other';
 
 /** `unsigned`: requests cannot be padded; the others: how the server answers. */
 export type Unprobed = 'unsigned' | 'padding' | 'unanswered';

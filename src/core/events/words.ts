@@ -67,6 +67,12 @@ const TABLE: Table = {
       'somebody sends on packets of the peer, which is still where it was: it is not followed there',
       { ...at(remote), stays: formatEndpoint(stays) },
     ),
+  'injection-suspected': ({ packets, bytes }) =>
+    line(
+      'warn',
+      'more has come from the other side than it has sent: somebody puts packets into the tunnel',
+      { packets, bytes },
+    ),
   'integrity-refused': ({ level }) =>
     line('error', `integrity ${level} is wanted, and the data plane here cannot do it`, { level }),
   'session-reset': ({ remote }) =>
@@ -128,7 +134,7 @@ const TABLE: Table = {
   ready: ({ role, device }) => line('info', 'ready', { role, device }),
   ending: () => line('info', 'taking the tunnel down'),
   failed: ({ error, hint }) => line('error', error, { hint }),
-  'not-undone': (failure) => line('error', 'clean-up after the failed start', because(failure)),
+  'not-undone': (failure) => line('error', 'what has failed could not be undone', because(failure)),
   'peer-set': () => line('info', 'peer set'),
   'peer-removed': () => line('info', 'peer removed'),
   joined: () => line('info', 'joined by its invitation: its own key is written down'),
@@ -142,6 +148,11 @@ const TABLE: Table = {
   'not-reauthenticating': (failure) => line('warn', 'not authenticating again', because(failure)),
   'hook-failed': ({ hook, ...failure }) =>
     line('warn', `the hook ${hook} failed`, because(failure)),
+  'turned-away': ({ remote, ...failure }) =>
+    line('warn', 'turned away by the hook verify', {
+      remote: formatEndpoint(remote),
+      ...because(failure),
+    }),
   'hook-left-out': ({ hook }) =>
     line('warn', `the hook ${hook} was left out: those before it take too long`),
   'not-recorded': (failure) => line('warn', 'cannot write the run record', because(failure)),
@@ -196,6 +207,8 @@ const TABLE: Table = {
     line('info', "this host asks the tunnel's name servers", { by, servers }),
   'dns-not-set': (failure) =>
     line('error', "this host was not told of the tunnel's name servers", because(failure)),
+  'outer-fragments': () =>
+    line('warn', 'what does not fit the path goes in fragments, and hangs where those are dropped'),
   masquerading: () =>
     line('info', "what comes out of the tunnel for elsewhere goes there with this host's address"),
   'network-says': ({ remote, says: { kind, ...said } }) =>

@@ -82,6 +82,11 @@ export function hasMac1({ mac1 }: Pick<ServerKeys, 'mac1'>, packet: Uint8Array):
   return constantTimeEqual(mac1Of(packet), sipHash128(mac1, packet.subarray(0, MAC1_AT)));
 }
 
+/** Whether it has a mac2 at all, right or wrong: where there is none are zeros. */
+export function bearsMac2(init: Uint8Array): boolean {
+  return init.subarray(MAC2_AT).some((byte) => byte !== 0);
+}
+
 /** Whether it was made by somebody who was told this cookie. */
 export function hasMac2With(cookie: Uint8Array, packet: Uint8Array): boolean {
   if (packetKind(packet) !== 'init') return false;

@@ -12,10 +12,16 @@ const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 export type ServerKeys = {
   readonly own: DhPair;
   readonly mac1: Uint8Array;
-  /** Of its COOKIEs. */
+  /** Of its COOKIEs, 32 bytes: what hides, and what seals. */
   readonly cookie: Uint8Array;
   /** Of its RESETs: a server that has lost all but its key has it. */
   readonly reset: Uint8Array;
+};
+
+/** What is needed to tell INITs that are meant for this server, and to answer them by COOKIEs. */
+export type InitKeys = Pick<ServerKeys, 'mac1' | 'cookie'> & {
+  /** Of the cookies themselves, 16 bytes: known to nobody else, and good for one run. */
+  readonly secret: Uint8Array;
 };
 
 /** What a client needs for one server's. */

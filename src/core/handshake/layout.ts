@@ -4,7 +4,7 @@
  *
  *     INIT      F1 02 00 00  sender 4    ephemeral 32  static 48  payload 80     mac1 16  mac2 16    200
  *     RESPONSE  F2 00 00 00  receiver 4  sender 4      ephemeral 32  payload 80  mac 16              140
- *     COOKIE    F3 00 00 00  receiver 4  nonce 16      cookie 32                                      56
+ *     COOKIE    F3 00 00 00  receiver 4  nonce 16      hidden cookie 16          mac 16               56
  *     CONTROL   F4 00 00 00  receiver 4  counter 8     messages 80, or more                           96, 576 …
  *     RESET     F5 00 00 00  receiver 4  token 8       zeros 16                                       32
  */

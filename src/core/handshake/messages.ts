@@ -40,8 +40,7 @@ export type ControlMessage =
   /** The largest inner packet that has come, or can come. */
   | { readonly kind: 'mtu'; readonly mtu: number }
   | { readonly kind: 'ping'; readonly id: number }
-  | { readonly kind: 'pong'; readonly id: number }
-  | { readonly kind: 'close'; readonly reason: number };
+  | { readonly kind: 'pong'; readonly id: number };
 
 type Kind = ControlMessage['kind'];
 
@@ -54,7 +53,6 @@ const TYPES: Readonly<Record<Kind, { readonly type: number; readonly length: num
   mtu: { type: 6, length: 2 },
   ping: { type: 7, length: 4 },
   pong: { type: 8, length: 4 },
-  close: { type: 9, length: 1 },
 };
 const KINDS = new Map(
   Object.entries(TYPES).map(([kind, { type, length }]) => [
@@ -118,9 +116,6 @@ function writeValue(fields: FieldWriter, message: ControlMessage): void {
     case 'pong':
       fields.u32(message.id);
       break;
-    case 'close':
-      fields.u8(message.reason);
-      break;
   }
 }
 
@@ -151,9 +146,7 @@ function readFields(kind: Kind, fields: FieldReader): ControlMessage | undefined
       return { kind, mtu: fields.u16() };
     case 'ping':
     case 'pong':
-      return { kind, id: fields.u32() };
-    case 'close':
       break;
   }
-  return { kind, reason: fields.u8() };
+  return { kind, id: fields.u32() };
 }

@@ -17,6 +17,8 @@ export const PAYLOAD_BYTES = 64;
 export const CAPABILITY = {
   /** Tells how much it has sent (ATTEST), and wants to be told. */
   attest: 1,
+  /** What it tells there are the packets as they are on the wire. */
+  exact: 2,
 } as const;
 
 export type InitPayload = {

@@ -41,6 +41,15 @@ export function createReset(
 ): Uint8Array | undefined {
   const index = receiverOf(payload);
   if (index === undefined || payload.length < PACKET_LENGTH.reset) return undefined;
+  return resetOf(keys, index, source);
+}
+
+/** Ends the session of an index and a source. */
+export function resetOf(
+  keys: Pick<ServerKeys, 'reset'>,
+  index: number,
+  source: Endpoint,
+): Uint8Array {
   const packet = beginPacket('reset', index);
   packet.set(resetTokenOf(keys, index, source), TOKEN_AT);
   return packet;

@@ -19,6 +19,7 @@ export const NFNL_SUBSYS_QUEUE = 3;
 export const NFQNL_MSG_PACKET = (NFNL_SUBSYS_QUEUE << 8) | 0;
 export const NFQNL_MSG_VERDICT = (NFNL_SUBSYS_QUEUE << 8) | 1;
 export const NFQNL_MSG_CONFIG = (NFNL_SUBSYS_QUEUE << 8) | 2;
+export const NFQNL_MSG_VERDICT_BATCH = (NFNL_SUBSYS_QUEUE << 8) | 3;
 
 const NFGENMSG_LENGTH = 4;
 
@@ -84,7 +85,10 @@ export function encodeQueueUnbind(queue: number): Uint8Array {
   return concatBytes([nfgenmsg(queue), command(NFQNL_CFG_CMD_UNBIND)]);
 }
 
-/** Payload of an NFQNL_MSG_VERDICT (struct nfqnl_msg_verdict_hdr: verdict, id). */
+/**
+ * Payload of an NFQNL_MSG_VERDICT (struct nfqnl_msg_verdict_hdr: verdict, id), or of an NFQNL_MSG_VERDICT_BATCH, which
+ * is for that packet and all before it.
+ */
 export function encodeVerdict(queue: number, id: number, verdict: Verdict): Uint8Array {
   return concatBytes([
     nfgenmsg(queue),

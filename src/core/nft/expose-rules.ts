@@ -1,15 +1,36 @@
 /**
- * Rules that send visitors of exposed services on to peers. A visitor's first packet meets the nat chains
+ * Rules that send visitors of exposed services on to peers. What begins is counted before anything else is done with
+ * it, so that a flood costs no more than that. A visitor's first packet meets the nat chains
  * (prerouting; output for this host itself), which change its destination and not its source; conntrack
  * does the same with the rest, and the reverse with answers. The forward chain counts, and where this program has
  * switched forwarding on, keeps all else out of the tunnel; what goes into it has segments that fit.
  */
-import { familyOf, type Family, type InnerIp, type Ip, type OuterIp } from '../addr.ts';
-import type { Exposure, Transport } from '../config/exposure.ts';
+import { familyOf, type Family, type InnerIp } from '../addr.ts';
 import type { PublicAddress, Service } from '../reach/services.ts';
 import type { Port } from '../units.ts';
+import {
+  addressesIn,
+  byKind,
+  chainsOfChoice,
+  choose,
+  FAMILIES,
+  parted,
+  portText,
+  PROTOCOLS,
+  type Chosen,
+} from './expose-choice.ts';
 import { countersOf, countersOfAddress } from './expose-counters.ts';
-import { chainOf, serviceRules, VISITOR_SETS, visitorSet } from './expose-service.ts';
+import { flowSets, knownRules } from './expose-flows.ts';
+import {
+  chainOf,
+  FIRST_SEGMENT,
+  isLimited,
+  rateChainOf,
+  rateRules,
+  serviceRules,
+  VISITOR_SETS,
+  visitorSet,
+} from './expose-service.ts';
 
 export type ExposeRules = {
   readonly table: string;
@@ -30,51 +51,48 @@ export type ExposeRules = {
 /** Something in a table that has a name. */
 export type ExposeObject = { readonly kind: string; readonly name: string };
 
-/** Of this one nobody must be locked out, not even while its server is started anew. */
-export const SSH = 22;
-
 /** One transaction that makes the table what it is to be; counters that stay keep what they have counted. */
 export function exposeScript(rules: ExposeRules): string {
-  const { table, services, innerIps } = rules;
-  const named = services.filter(({ exposure }) => exposure.protocol !== 'all');
-  const at = named.filter(({ exposure }) => exposure.publicIp !== undefined);
-  const any = named.filter(({ exposure }) => exposure.publicIp === undefined);
-  // An address by name goes before any.
-  const all = services
-    .filter(({ exposure }) => exposure.protocol === 'all')
-    .toSorted((a, b) => Number(!a.exposure.publicIp) - Number(!b.exposure.publicIp));
+  const { table, services } = rules;
+  const { any, at, all } = parted(services);
   const { addresses } = rules;
   const { counters, sets } = objectsOf(services, addresses);
-  const entry = [
-    ...addressesIn(innerIps, 'return'),
-    ...addressesIn(publicIpsOf(at), 'jump at-address'),
-    ...portsOf(any).map((ports) => `${ports} fib daddr type local jump at-any`),
-  ];
+  const chosen = choose({ ...rules, name: 'at', chainOf });
+  const begun = choose({ ...rules, name: 'begun', chainOf: rateChainOf });
+  const limited = services.filter(isLimited);
+  const known = knownRules(limited, rules.localPort);
+  const chains = ({ chains }: Chosen): readonly string[] =>
+    chains.flatMap(({ name, rules }) => chain(table, name, undefined, rules));
   return [
     `add table inet ${table}`,
     `flush table inet ${table}`,
     ...rules.stale.map(({ kind, name }) => `delete ${kind} inet ${table} ${name}`),
     ...counters.map((name) => `add counter inet ${table} ${name}`),
-    ...sets.map(({ name, family }) => `add set inet ${table} ${name} ${visitorSet(family)}`),
+    ...sets.map(({ name, made }) => `add set inet ${table} ${name} ${made}`),
+    ...services.flatMap((service) => {
+      const rate = rateChainOf(service);
+      return rate === undefined ? [] : chain(table, rate, undefined, rateRules(service, limited));
+    }),
+    ...chains(begun),
+    ...chain(table, 'begun', undefined, [...begun.entry, ...begun.rest]),
+    ...chain(table, 'datagrams', undefined, known.length === 0 ? [] : [...known, 'goto begun']),
+    // Before conntrack, where a packet that is refused would cost the most.
+    ...chain(table, 'beginning', 'type filter hook prerouting priority raw', [
+      `${FIRST_SEGMENT} goto begun`,
+      ...(known.length === 0 ? [] : ['meta l4proto udp goto datagrams']),
+    ]),
     ...services.flatMap((service) =>
       chain(table, chainOf(service), undefined, serviceRules(service)),
     ),
-    ...chain(
-      table,
-      'at-address',
-      undefined,
-      publicIpsOf(at).flatMap((ip) => mapsAt(ip, at)),
-    ),
-    ...chain(table, 'at-any', undefined, mapsOf(any)),
-    ...(all.length === 0 ? [] : chain(table, 'at-rest', undefined, restRules(rules, all))),
+    ...chains(chosen),
     ...chain(table, 'arriving', 'type nat hook prerouting priority dstnat - 10', [
-      ...entry,
-      ...(all.length === 0 ? [] : [`meta l4proto { tcp, udp } jump at-rest`]),
+      ...chosen.entry,
+      ...chosen.rest,
     ]),
     ...chain(table, 'from-here', 'type nat hook output priority -110', [
       'ip daddr 127.0.0.0/8 return',
       'ip6 daddr ::1 return',
-      ...entry,
+      ...chosen.entry,
     ]),
     ...chain(table, 'counted', undefined, [
       ...addresses.flatMap(addressRules),
@@ -122,15 +140,18 @@ function objectsOf(
 ): {
   readonly counters: readonly string[];
   readonly chains: readonly string[];
-  readonly sets: readonly { readonly name: string; readonly family: Family }[];
+  readonly sets: readonly { readonly name: string; readonly made: string }[];
 } {
   return {
     counters: [
       ...services.flatMap((service) => Object.values(countersOf(service))),
       ...addresses.flatMap((address) => Object.values(countersOfAddress(address))),
     ],
-    chains: services.map(chainOf),
-    sets: FAMILIES.map((family) => ({ name: VISITOR_SETS[family], family })),
+    chains: services.flatMap((service) => [chainOf(service), rateChainOf(service) ?? []].flat()),
+    sets: [
+      ...FAMILIES.map((family) => ({ name: VISITOR_SETS[family], made: visitorSet(family) })),
+      ...flowSets(services.filter(isLimited)),
+    ],
   };
 }
 
@@ -140,16 +161,19 @@ export function staleObjects(
   services: readonly Service[],
   addresses: readonly PublicAddress[],
 ): readonly ExposeObject[] {
-  const { counters, chains } = objectsOf(services, addresses);
-  const wanted = { counter: new Set(counters), chain: new Set([...chains, ...CHAINS]) };
-  return there.filter(
-    ({ kind, name }) => (kind === 'counter' || kind === 'chain') && !wanted[kind].has(name),
-  );
+  const { counters, chains, sets } = objectsOf(services, addresses);
+  const wanted = new Map([
+    ['counter', new Set(counters)],
+    ['chain', new Set([...chains, ...CHAINS])],
+    ['set', new Set(sets.map(({ name }) => name))],
+  ]);
+  return there.filter(({ kind, name }) => wanted.get(kind)?.has(name) === false);
 }
 
-/** Those that every table has; `at-rest` stays when it is empty. */
+/** Those that every table has. */
 const CHAINS = [
-  ...['at-address', 'at-any', 'at-rest', 'arriving', 'from-here'],
+  ...[...chainsOfChoice('begun'), ...chainsOfChoice('at')],
+  ...['begun', 'datagrams', 'beginning', 'arriving', 'from-here'],
   ...['counted', 'passing', 'fitted', 'leaving'],
 ];
 
@@ -178,84 +202,6 @@ export function devicesOf(device: string): readonly string[] {
   return [device, `${start}*`];
 }
 
-function addressesIn(ips: readonly string[], verdict: string): readonly string[] {
-  const of = (family: Family): readonly string[] => [
-    ...new Set(ips.filter((ip) => ip.includes(':') === (family === 'ipv6'))),
-  ];
-  return FAMILIES.flatMap((family) => {
-    const found = of(family);
-    return found.length === 0
-      ? []
-      : [`${family === 'ipv4' ? 'ip' : 'ip6'} daddr { ${found.join(', ')} } ${verdict}`];
-  });
-}
-
-const FAMILIES: readonly Family[] = ['ipv4', 'ipv6'];
-const PROTOCOLS: readonly Transport[] = ['tcp', 'udp'];
-
-/** The services of each family and protocol, where there are any: within one, no ports overlap. */
-function byKind(services: readonly Service[]): readonly {
-  readonly family: Family;
-  readonly protocol: Transport;
-  readonly members: readonly Service[];
-}[] {
-  return FAMILIES.flatMap((family) =>
-    PROTOCOLS.flatMap((protocol) => {
-      const members = services.filter(
-        ({ exposure, ways, barred }) =>
-          exposure.protocol === protocol &&
-          (ways.some((way) => way.family === family) || barred.includes(family)),
-      );
-      return members.length === 0 ? [] : [{ family, protocol, members }];
-    }),
-  );
-}
-
-/** What chooses the packets to look at closer. */
-function portsOf(services: readonly Service[]): readonly string[] {
-  return byKind(services).map(({ family, protocol, members }) => {
-    const ports = members.map(({ exposure }) => portText(exposure)).join(', ');
-    return `meta nfproto ${family} ${protocol} dport { ${ports} }`;
-  });
-}
-
-function portText({ first, last }: Exposure): string {
-  return first === last ? `${first}` : `${first}-${last}`;
-}
-
-/** Which chain takes what comes to which port. */
-function mapsOf(services: readonly Service[]): readonly string[] {
-  return byKind(services).map(({ family, protocol, members }) => {
-    const pairs = members.map((service) => {
-      const verdict = service.barred.includes(family) ? 'accept' : `goto ${chainOf(service)}`;
-      return `${portText(service.exposure)} : ${verdict}`;
-    });
-    return `meta nfproto ${family} ${protocol} dport vmap { ${pairs.join(', ')} }`;
-  });
-}
-
-function mapsAt(ip: OuterIp, services: readonly Service[]): readonly string[] {
-  const there = services.filter(({ exposure }) => exposure.publicIp === ip);
-  return mapsOf(there).map((rule) => `${destination(ip)} ${rule}`);
-}
-
-/** What nothing on this host has: what a socket takes, and what must come in whatever listens, goes no further. */
-function restRules({ localPort }: ExposeRules, all: readonly Service[]): readonly string[] {
-  return [
-    `tcp dport ${SSH} return`,
-    `udp dport ${localPort} return`,
-    'socket wildcard 0 return',
-    'socket wildcard 1 return',
-    ...all.flatMap((service) => {
-      const { publicIp } = service.exposure;
-      if (publicIp !== undefined) return [`${destination(publicIp)} goto ${chainOf(service)}`];
-      return service.ways.map(
-        ({ family }) => `meta nfproto ${family} fib daddr type local goto ${chainOf(service)}`,
-      );
-    }),
-  ];
-}
-
 /** In and out: what is a peer's own address is forwarded whatever else is not. */
 function addressRules(address: PublicAddress): readonly string[] {
   const { connections, bytes } = countersOfAddress(address);
@@ -265,14 +211,6 @@ function addressRules(address: PublicAddress): readonly string[] {
     `${ip} daddr ${address.ip} counter name "${bytes}" return`,
     `${ip} saddr ${address.ip} counter name "${bytes}" return`,
   ];
-}
-
-function publicIpsOf(services: readonly Service[]): readonly OuterIp[] {
-  return [...new Set(services.flatMap(({ exposure }) => exposure.publicIp ?? []))];
-}
-
-function destination(ip: Ip): string {
-  return `${familyOf(ip) === 'ipv4' ? 'ip' : 'ip6'} daddr ${ip}`;
 }
 
 function countRule(service: Service): readonly string[] {

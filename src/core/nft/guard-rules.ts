@@ -1,10 +1,18 @@
-import { bitsOf, parseInnerIp, prefixOf, type Family, type InnerIp } from '../addr.ts';
+import { bitsOf, type Family } from '../addr.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../auth/trailer.ts';
-import { GUARD_LIMITS, type Rate } from '../budgets.ts';
-import type { Port } from '../units.ts';
-import type { PrefixLength, PrefixLengths } from './guard-peer.ts';
+import { GUARD_LIMITS } from '../budgets.ts';
+import { firstMessageObjects, firstMessageRules, testedRules } from './guard-first.ts';
+import {
+  divisibleRules,
+  inFragments,
+  inwardRule,
+  inwardRules,
+  outwardRules,
+} from './guard-rewriting.ts';
+import { guardPrefix, objectNames, WORD, type ChainRules, type GuardSpec } from './guard-spec.ts';
+import { bounded, maskOf, rate, rateOver, refuse, sourceOf, UDP_HEADER } from './guard-text.ts';
 
-/**
+/*
  * The nftables ruleset that stands before a tunnel's FOU port. Theory of operation:
  *
  * The kernel's FOU listener strips the UDP header of whatever reaches it, and the tunnel devices then look
@@ -27,7 +35,8 @@ import type { PrefixLength, PrefixLengths } from './guard-peer.ts';
  * that refreshes are seen while data flows, and neither strangers' junk nor another peer can use up
  * what they need. One who has one address of IPv6 has its /64: budgets of sources are those of that.
  *
- * Packets of unknown sources have budgets by what they are: those that carry the hint of a peer's key (a
+ * Packets of unknown sources have budgets by what they are: first messages of session 2 (in a queue of their own where the
+ * daemon tests them), and what ends a handshake from where those came; those that carry the hint of a peer's key (a
  * client that has moved), by source and hint and then by hint; those from where a peer was admitted
  * lately; and all others, by source and then together. A flood of one kind leaves the others theirs.
  *
@@ -41,26 +50,8 @@ import type { PrefixLength, PrefixLengths } from './guard-peer.ts';
  * Tunnels of one host share the table; every object of a tunnel begins with `p<port>_`. All that is
  * particular to a peer is elements of sets and maps (guard-peer.ts), so a change of one peer touches
  * no other. No conntrack is needed or used: the alternative address of a peer whose outer addresses
- * are taken is put in and taken out by stateless rewriting before and after the host's own rules.
+ * are taken is put in and taken out by stateless rewriting before and after the host's own rules (guard-rewriting.ts).
  */
-export type GuardSpec = {
-  readonly table: string;
-  readonly port: Port;
-  /** Families that the port listens in. */
-  readonly outside: readonly Family[];
-  /** Families that the tunnel carries. */
-  readonly inside: readonly Family[];
-  /** Only packets that come in by this device are considered; undefined = any. */
-  readonly device: string | undefined;
-  readonly queue: number;
-  /** Whether packets of unknown sources go to the queue (a server), or are dropped (a client). */
-  readonly strangers: boolean;
-  /** UDP payload lengths of authentication packets; the least of them bounds what strangers may send. */
-  readonly authLengths: readonly number[];
-  /** Of the peers' prefixes (prefixLengthsOf). */
-  readonly prefixLengths: PrefixLengths;
-  readonly counters: boolean;
-};
 
 /** Where `iptables -t mangle` has it (NF_IP_PRI_MANGLE): before the filters of what is forwarded. */
 const MANGLE_PRIORITY = -150;
@@ -70,55 +61,6 @@ const INPUT_PRIORITY = 10;
 const RAW_PRIORITY = -300;
 /** After source NAT (100). */
 const POST_PRIORITY = 300;
-
-/** Beginning of the name of every object of the tunnel on `port`. */
-export function guardPrefix(port: Port): string {
-  return `p${port}_`;
-}
-
-/** Names of the objects of the tunnel on `port`. */
-export function objectNames(port: Port) {
-  const prefix = guardPrefix(port);
-  return {
-    guard: `${prefix}guard`,
-    input: `${prefix}input`,
-    prerouting: `${prefix}prerouting`,
-    postrouting: `${prefix}postrouting`,
-    forward: `${prefix}forward`,
-    foreign: `${prefix}foreign`,
-    admitted: `${prefix}admitted`,
-    pairs: `${prefix}pairs`,
-    inwards: `${prefix}inwards`,
-    outwards: `${prefix}outwards`,
-    devices: `${prefix}devices`,
-    strays: `${prefix}strays`,
-    stray: `${prefix}stray`,
-    everywhere: `${prefix}everywhere`,
-    paths: `${prefix}paths`,
-    sources: `${prefix}sources`,
-    hints: `${prefix}hints`,
-    hinted: `${prefix}hinted`,
-    hintSources: `${prefix}hint_sources`,
-    hintBudgets: `${prefix}hint_budgets`,
-    knownSources: `${prefix}known_sources`,
-    knownBudgets: `${prefix}known_budgets`,
-    strangers: `${prefix}strangers`,
-    refused: `${prefix}refused`,
-  } as const;
-}
-
-/** Families that the tunnel has a table of. */
-export function tablesOf({
-  outside,
-  inside,
-}: Pick<GuardSpec, 'outside' | 'inside'>): readonly Family[] {
-  return (['ipv4', 'ipv6'] as const).filter(
-    (family) => outside.includes(family) || inside.includes(family),
-  );
-}
-
-/** What nft calls a family of tables, and the header of its packets. */
-export const WORD = { ipv4: 'ip', ipv6: 'ip6' } as const satisfies Record<Family, string>;
 
 /** What is declared by adding it: no effect on what is there already with the same type. */
 export function declareObjects(spec: GuardSpec, family: Family): string[] {
@@ -132,8 +74,6 @@ export function declareObjects(spec: GuardSpec, family: Family): string[] {
   const set = (name: string, what: string) => `add set ${table} ${name} { ${what} }`;
   const map = (name: string, what: string) => `add map ${table} ${name} { ${what} }`;
   const endpoints = `type ${address} . inet_service . ${address}`;
-  const bounded = ({ size, timeout }: { size: number; timeout: number }) =>
-    `size ${size}; flags dynamic,timeout; timeout ${timeout}s;`;
   return [
     `add table ${table}`,
     set(names.admitted, `${endpoints};`),
@@ -154,6 +94,7 @@ export function declareObjects(spec: GuardSpec, family: Family): string[] {
     set(names.hintBudgets, `typeof ${HINT}; ${bounded(paths)}`),
     set(names.knownSources, `type ${address}; ${bounded(knownSources)}`),
     set(names.knownBudgets, `type ${address}; ${bounded(sources)}`),
+    ...firstMessageObjects(spec, family),
     ...(spec.counters ? [`add counter ${table} ${names.refused}`] : []),
     `add chain ${table} ${names.guard}`,
     `add chain ${table} ${names.foreign}`,
@@ -167,8 +108,6 @@ export function declareObjects(spec: GuardSpec, family: Family): string[] {
   ];
 }
 
-export type ChainRules = { readonly chain: string; readonly list: readonly string[] };
-
 /** The rules of every chain of a family's table, in their order. */
 export function rulesOf(spec: GuardSpec, family: Family): readonly ChainRules[] {
   const names = objectNames(spec.port);
@@ -179,13 +118,17 @@ export function rulesOf(spec: GuardSpec, family: Family): readonly ChainRules[] 
     { chain: names.guard, list: outside ? guardRules(spec, family) : [] },
     { chain: names.hinted, list: strangers ? hintedRules(spec, family) : [] },
     { chain: names.strangers, list: strangers ? strangerRules(spec, family) : [] },
+    ...(strangers ? testedRules(spec, family) : []),
     {
       chain: names.prerouting,
       list: [...deviceRules(spec), ...(outside ? inwardRules(spec, family) : [])],
     },
     { chain: names.foreign, list: foreignRules(spec, family) },
     { chain: names.stray, list: strayRules(spec) },
-    { chain: names.postrouting, list: outside ? outwardRules(spec, family) : [] },
+    {
+      chain: names.postrouting,
+      list: [...divisibleRules(spec, family), ...(outside ? outwardRules(spec, family) : [])],
+    },
     { chain: names.forward, list: forwardRules(spec) },
   ];
 }
@@ -194,6 +137,7 @@ function inputRules(spec: GuardSpec, family: Family): string[] {
   const names = objectNames(spec.port);
   const word = WORD[family];
   return [
+    ...(inFragments(spec, family) ? [inwardRule(spec, family)] : []),
     `${bareTunnels(spec, family)} ${word} saddr . ${word} daddr @${names.pairs} ${refuse(spec)}`,
     `udp dport ${spec.port} goto ${names.guard}`,
   ];
@@ -224,7 +168,7 @@ function guardRules(spec: GuardSpec, family: Family): string[] {
       : []),
     `${admitted} update @${names.paths} ${budget} queue num ${spec.queue}`,
     `${admitted} ${refuse(spec)}`,
-    ...(spec.strangers ? newcomerRules(spec) : []),
+    ...(spec.strangers ? newcomerRules(spec, family) : []),
     refuse(spec),
   ];
 }
@@ -265,7 +209,7 @@ function versions({ inside }: GuardSpec): string {
  * Data has a small budget of its own: a client whose NAT mapping has changed goes on sending data at
  * full speed, and that must not use up what its authentication packet needs.
  */
-function newcomerRules(spec: GuardSpec): string[] {
+function newcomerRules(spec: GuardSpec, family: Family): string[] {
   const names = objectNames(spec.port);
   const data = `${versions(spec)} ${otherLengths(spec)}`;
   const shortest = Math.min(...spec.authLengths) + UDP_HEADER;
@@ -273,6 +217,7 @@ function newcomerRules(spec: GuardSpec): string[] {
     `${data}limit ${rate(GUARD_LIMITS.early)} queue num ${spec.queue}`,
     `${data}${refuse(spec)}`,
     ...(shortest > UDP_HEADER ? [`udp length < ${shortest} ${refuse(spec)}`] : []),
+    ...firstMessageRules(spec, family),
     `${HINT} @${names.hints} goto ${names.hinted}`,
     `goto ${names.strangers}`,
   ];
@@ -308,19 +253,6 @@ function strangerRules(spec: GuardSpec, family: Family): string[] {
   ];
 }
 
-/** Whose budget a packet of a stranger is charged to: whoever has an address of IPv6 has all of its /64. */
-function sourceOf(family: Family): string {
-  return family === 'ipv4' ? 'ip saddr' : `ip6 saddr & ${maskOf(family, 64)}`;
-}
-
-function rate({ perSecond, burst }: Rate): string {
-  return `rate ${perSecond}/second burst ${burst} packets`;
-}
-
-function rateOver({ perSecond, burst }: Rate): string {
-  return `rate over ${perSecond}/second burst ${burst} packets`;
-}
-
 /** Matches what has not the length of an authentication packet. */
 function otherLengths(spec: GuardSpec): string {
   const lengths = spec.authLengths.map((length) => length + UDP_HEADER);
@@ -330,14 +262,6 @@ function otherLengths(spec: GuardSpec): string {
 function deviceRules(spec: GuardSpec): string[] {
   const { devices, foreign } = objectNames(spec.port);
   return [`iifname @${devices} goto ${foreign}`];
-}
-
-/** A map that has no answer ends its rule: nothing is rewritten then. */
-function inwardRules(spec: GuardSpec, family: Family): string[] {
-  const word = WORD[family];
-  const path = `${word} saddr . udp sport . ${word} daddr`;
-  const { inwards } = objectNames(spec.port);
-  return [`udp dport ${spec.port} ${word} daddr set ${path} map @${inwards}`];
 }
 
 /** The first length whose sets know the source tells whose it is. */
@@ -365,23 +289,9 @@ function foreignRules(spec: GuardSpec, family: Family): string[] {
   ];
 }
 
-function maskOf(family: Family, length: PrefixLength): InnerIp | undefined {
-  const ones = parseInnerIp(
-    family === 'ipv4' ? '255.255.255.255' : 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
-  );
-  return ones && prefixOf(ones, length).ip;
-}
-
 /** Each element of the set counts the packets that find it: those that are dropped. */
 function strayRules(spec: GuardSpec): string[] {
   return [...(spec.counters ? [`iifname @${objectNames(spec.port).strays} drop`] : []), 'drop'];
-}
-
-function outwardRules(spec: GuardSpec, family: Family): string[] {
-  const word = WORD[family];
-  const path = `${word} saddr . ${word} daddr . udp dport`;
-  const { outwards } = objectNames(spec.port);
-  return [`udp sport ${spec.port} ${word} saddr set ${path} map @${outwards}`];
 }
 
 /** `rt mtu` is the least of the routes to both ends, and an MSS is only ever lowered (nft_exthdr.c). */
@@ -391,11 +301,6 @@ function forwardRules(spec: GuardSpec): string[] {
   return [`iifname @${devices} ${clamp}`, `oifname @${devices} ${clamp}`];
 }
 
-function refuse(spec: GuardSpec): string {
-  return spec.counters ? `counter name ${objectNames(spec.port).refused} drop` : 'drop';
-}
-
-const UDP_HEADER = 8;
 /** The first nibble of the UDP payload, the IP version of tunnelled data. */
 const VERSION = '@th,64,4';
 /** The hint of a key where an authentication packet has it; a shorter packet matches nothing. */

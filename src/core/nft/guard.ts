@@ -8,14 +8,8 @@ import {
   type PeerSet,
   type SetKey,
 } from './guard-peer.ts';
-import {
-  declareObjects,
-  guardPrefix,
-  rulesOf,
-  tablesOf,
-  WORD,
-  type GuardSpec,
-} from './guard-rules.ts';
+import { declareObjects, rulesOf } from './guard-rules.ts';
+import { guardPrefix, tablesOf, WORD, type GuardSpec } from './guard-spec.ts';
 
 /*
  * Scripts for nft that make, change and remove the guard of a tunnel; each is one transaction. What

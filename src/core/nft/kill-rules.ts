@@ -6,6 +6,7 @@
 import { familyOf, type Endpoint } from '../addr.ts';
 import type { KillSwitch } from '../config/syntax-everything.ts';
 import { devicesOf } from './expose-rules.ts';
+import { tableScript } from './own-table.ts';
 
 /** The counter of what was kept from leaving. */
 export const KEPT = 'kept';
@@ -64,14 +65,13 @@ export function killScript({
       ],
     ],
   ];
-  return [
-    `add table inet ${table}`,
-    `flush table inet ${table}`,
-    `add counter inet ${table} ${KEPT}`,
-    ...chains.flatMap(([name, hook, rules]) => [
-      `add chain inet ${table} ${name} { type filter hook ${hook} priority filter + 20; policy drop; }`,
-      ...rules.map((rule) => `add rule inet ${table} ${name} ${rule}`),
+  return tableScript(
+    table,
+    chains.map(([name, hook, rules]) => [
+      name,
+      `{ type filter hook ${hook} priority filter + 20; policy drop; }`,
+      rules,
     ]),
-    '',
-  ].join('\n');
+    [`counter ${KEPT}`],
+  );
 }

@@ -1,6 +1,7 @@
 /** Rules that give what comes out of a tunnel for elsewhere this host's address, and let it pass. */
 import type { Family } from '../addr.ts';
 import { devicesOf } from './expose-rules.ts';
+import { tableScript, type OwnChain } from './own-table.ts';
 
 export function masqueradeScript({
   table,
@@ -13,7 +14,7 @@ export function masqueradeScript({
   readonly closed: readonly Family[];
 }): string {
   const names = devicesOf(device);
-  const chains: readonly (readonly [name: string, hook: string, rules: readonly string[]])[] = [
+  const chains: readonly OwnChain[] = [
     ['elsewhere', '', [...names.map((name) => `oifname "${name}" return`), 'masquerade']],
     [
       'leaving',
@@ -32,13 +33,5 @@ export function masqueradeScript({
           ],
     ],
   ];
-  return [
-    `add table inet ${table}`,
-    `flush table inet ${table}`,
-    ...chains.flatMap(([name, hook, rules]) => [
-      `add chain inet ${table} ${name} ${hook}`,
-      ...rules.map((rule) => `add rule inet ${table} ${name} ${rule}`),
-    ]),
-    '',
-  ].join('\n');
+  return tableScript(table, chains);
 }

@@ -4,6 +4,8 @@
  */
 import { familyOf, type InnerIp, type Ip } from '../addr.ts';
 import type { Mark } from '../config/syntax-reach.ts';
+import { markWords } from './mark-words.ts';
+import { tableScript } from './own-table.ts';
 
 /**
  * Where datagrams go that come for `inner` and meet a socket which is bound to no address: an answer of such a
@@ -14,7 +16,7 @@ export type Answerer = { readonly inner: InnerIp; readonly chosen: Ip };
 export function returnScript({
   table,
   device,
-  mark: { value, mask },
+  mark,
   answerers,
 }: {
   readonly table: string;
@@ -22,14 +24,7 @@ export function returnScript({
   readonly mark: Mark;
   readonly answerers: readonly Answerer[];
 }): string {
-  const hex = (bits: number): string => `0x${(bits >>> 0).toString(16)}`;
-  const is = (what: string): string => `${what} mark & ${hex(mask)} == ${hex(value)}`;
-  const isNot = (what: string): string => `${what} mark & ${hex(mask)} != ${hex(value)}`;
-  const others = (what: string): string => `${what} mark & ${hex(~mask)}`;
-  const set = (what: string): string =>
-    mask >>> 0 === 0xffff_ffff
-      ? `${what} mark set ${hex(value)}`
-      : `${what} mark set ${others(what)} | ${hex(value)}`;
+  const { is, isNot, set, others } = markWords(mark);
   const answer = `ct direction reply ${is('ct')} ${set('meta')}`;
   const segments = 'tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu';
   const chains: readonly (readonly [name: string, hook: string, rules: readonly string[]])[] = [
@@ -63,13 +58,8 @@ export function returnScript({
       ],
     ],
   ];
-  return [
-    `add table inet ${table}`,
-    `flush table inet ${table}`,
-    ...chains.flatMap(([name, hook, rules]) => [
-      `add chain inet ${table} ${name} { ${hook}; policy accept; }`,
-      ...rules.map((rule) => `add rule inet ${table} ${name} ${rule}`),
-    ]),
-    '',
-  ].join('\n');
+  return tableScript(
+    table,
+    chains.map(([name, hook, rules]) => [name, `{ ${hook}; policy accept; }`, rules]),
+  );
 }

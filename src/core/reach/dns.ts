@@ -4,7 +4,10 @@ import type { DnsServers } from '../config/syntax-everything.ts';
 /** Who is told: systemd-resolved by its resolvectl(1), or resolvconf(8). */
 export type DnsManager = 'resolved' | 'resolvconf';
 
-/** Of resolvconf's interface-order the tunnels' place, which is before network devices. */
+/**
+ * Of resolvconf's interface-order the tunnels' place, which is before network devices. openresolv does not know that name:
+ * there -m 0 has it go first, and -x alone, which Debian's resolvconf takes and ignores.
+ */
 const RESOLVCONF_NAME = '"tun.$DEVICE"';
 
 /** The first that answers is used. */
@@ -21,7 +24,7 @@ export function dnsCommand(manager: DnsManager, { servers, domains }: DnsServers
       ...servers.map((ip) => `nameserver ${ip}`),
       ...(search.length === 0 ? [] : [`search ${search.join(' ')}`]),
     ];
-    return `printf '%s\\n' ${lines.map((line) => `'${line}'`).join(' ')} | resolvconf -a ${RESOLVCONF_NAME}`;
+    return `printf '%s\\n' ${lines.map((line) => `'${line}'`).join(' ')} | resolvconf -a ${RESOLVCONF_NAME} -m 0 -x`;
   }
   // Without a domain of its own a link is asked for everything (`~.`).
   const routed = domains.length === 0 ? ['~.'] : domains;

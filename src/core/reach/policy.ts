@@ -12,13 +12,15 @@ import type { IfIndex } from '../units.ts';
 
 /** Rules shortly before those of the main table (32766): what others have put before stays before. */
 const PRIORITY = 32_600;
+/** Before them, whoever has them: the rule of what stays beside tunnels. */
+export const PRIORITY_BESIDE = 32_500;
 const PRIORITY_STEP = 10;
 const RULES = 2;
 
 /** The first of two priorities that nobody has. */
-export function freePriority(taken: Iterable<number>): number {
+export function freePriority(taken: Iterable<number>, from = PRIORITY): number {
   const there = new Set(taken);
-  let priority = PRIORITY;
+  let priority = from;
   while (Array.from({ length: RULES }, (_, n) => priority + n).some((one) => there.has(one))) {
     priority -= PRIORITY_STEP;
   }

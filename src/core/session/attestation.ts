@@ -22,6 +22,8 @@ export type Statement = Total & { readonly epoch: number };
 export const ATTEST_EVERY = millis(10_000);
 /** One that comes sooner after the one before was held up: it is left out. */
 const APART = millis(5000);
+/** One whose epoch is further ahead is of a count that was begun anew. */
+const EPOCHS_AHEAD = 0x1_0000;
 /** The least difference is that of the last 32 to 64 statements. */
 const GENERATION = 32;
 
@@ -73,8 +75,7 @@ export function judgeStatement(
   { now, counting }: { readonly now: Millis; readonly counting: Counting },
 ): Judgement {
   const mark: Mark = { sent, received, at: now };
-  // Counters that went back were begun anew.
-  if (!ledger || isLess(sent, ledger.last.sent) || isLess(received, ledger.last.received)) {
+  if (!ledger || isAnew(ledger.last, mark)) {
     return { ledger: { begin: mark, last: mark, ...fresh(NO_FLOOR, sent) } };
   }
   const { begin, last, current, before } = ledger;
@@ -91,6 +92,13 @@ export function judgeStatement(
     lost,
     ...(injected && { injected: atLeastNone(over) }),
   };
+}
+
+/** Whether either side has begun to count anew: its counters went back, or the epochs do not follow. */
+function isAnew(last: Mark, { sent, received }: Mark): boolean {
+  const ahead = (sent.epoch - last.sent.epoch) >>> 0;
+  if (ahead === 0 || ahead >= EPOCHS_AHEAD) return true;
+  return isLess(sent, last.sent) || isLess(received, last.received);
 }
 
 type Generations = Pick<Ledger, 'current' | 'before'>;

@@ -1,11 +1,12 @@
 /** The path that a client is on: taken into use, admitted, lost to another peer. Rules in client.ts. */
-import { parseOuterIp, samePath, type Path } from '../addr.ts';
+import { familyOf, parseOuterIp, samePath, type Path } from '../addr.ts';
 import { toMillis, type Millis } from '../units.ts';
 import { authenticate } from './client-auth.ts';
 import { currentPath } from './current-path.ts';
 import { trafficPoll } from './client-mtu.ts';
 import { backoff, pollInterval, RESOLVE_AGAIN } from './limits.ts';
 import { noteMoved } from './secure/client-requests.ts';
+import { attestAnew } from './secure/attest.ts';
 import { endTagged, tagsOf } from './secure/tags.ts';
 import type { ClientState } from './state.ts';
 import { after, drawSpread, earliest, tell, type Turn } from './turn.ts';
@@ -59,6 +60,8 @@ export function admit(turn: ClientTurn): void {
   const { admitted } = turn.state;
   turn.state = { ...turn.state, admitAt: undefined };
   if (path === undefined || (admitted && samePath(admitted, path))) return;
+  // A plane may carry another family by another device.
+  if (admitted && familyOf(admitted.remote.ip) !== familyOf(path.remote.ip)) attestAnew(turn);
   turn.state = { ...turn.state, admitted: path };
   const tags = tagsOf(turn);
   turn.effects.push({ kind: 'admit', path, ...(tags && { tags }) });
@@ -80,6 +83,7 @@ export function yieldPath(turn: ClientTurn, path: Path): void {
   if (admitted === undefined || !samePath(admitted, path)) return;
   turn.state = { ...turn.state, admitted: undefined, admitAt: undefined };
   turn.effects.push({ kind: 'evict' });
+  attestAnew(turn);
   endTagged(turn);
   tell(turn, { kind: 'displaced', role: 'client', remote: path.remote });
 }

@@ -8,6 +8,7 @@ import { currentPath } from './current-path.ts';
 import { takeReply } from './client-mtu.ts';
 import { refusesFirst } from './secure/agreed.ts';
 import { receiveSecure } from './secure/client.ts';
+import { isTagged } from './secure/tags.ts';
 import type { ClientState } from './state.ts';
 import { refuse, type PacketEvent, type Turn } from './turn.ts';
 
@@ -53,6 +54,8 @@ export function receive(turn: ClientTurn, event: PacketEvent): void {
 /** The server's keepalive, or its reply where requests are empty too. */
 function receiveEmpty(turn: ClientTurn, path: Path): void {
   const { proof } = turn.config;
+  // Anybody can send that in the server's name.
+  if (isTagged(turn.state)) return refuse(turn, path, refused('unsolicited'));
   if (proof.kind === 'none' && turn.state.awaiting) replied(turn, path);
   else heard(turn);
 }

@@ -53,7 +53,7 @@ import { currentPath } from './current-path.ts';
 import { CANDIDATE_ADMITS, CANDIDATE_SENDS, UNREACHABLE_GAP } from './limits.ts';
 import { heedTooBig, ipv6OffAt } from './mtu-effects.ts';
 import { pathMtuWakeAt } from './path-mtu.ts';
-import { clientSecureTimes, countPackets, runClientSecure } from './secure/client.ts';
+import { clientSecureTimes, countPackets, heedCounts, runClientSecure } from './secure/client.ts';
 import { REKEY_AFTER } from './secure/limits.ts';
 import { mayDiffer, resumeSecure, secureStatus } from './secure/resume.ts';
 import { NO_CLIENT_SECURE } from './secure/state.ts';
@@ -112,7 +112,8 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
     case 'packet':
       return receive(turn, event);
     case 'counters':
-      return compareCounters(turn, event.counts);
+      compareCounters(turn, event.counts);
+      return heedCounts(turn, event.counts);
     case 'resolved':
       return takeAddresses(turn, event);
     case 'located':
@@ -122,6 +123,8 @@ export function advanceClient(turn: ClientTurn, event: SessionEvent): void {
       return currentPath(turn) ? authenticate(turn) : tell(turn, { kind: 'no-path' });
     case 'admit-failed':
       return heedRefusedAdmit(turn, event.path);
+    case 'turned-away':
+      return;
     case 'displaced':
       return yieldPath(turn, event.path);
     case 'unreachable':
@@ -149,7 +152,8 @@ function start(turn: ClientTurn, event: EventOf<'start'>): void {
     const age = Math.max(0, turn.now.unix - secure.current.since);
     const rekeyAt = after(turn, millis(Math.max(0, toMillis(REKEY_AFTER) - age)));
     turn.state = { ...turn.state, secure: { ...NO_CLIENT_SECURE, ...secure, rekeyAt } };
-  } else if (mayDiffer(turn, event)) turn.state = { ...turn.state, admitted: undefined };
+  }
+  if (mayDiffer(turn, event)) turn.state = { ...turn.state, admitted: undefined };
   seek(turn);
 }
 

@@ -28,6 +28,7 @@ import { constantTimeEqual } from '../auth/bytes.ts';
 import { encodePublicKey } from '../public-key.ts';
 import { HINT_LENGTH, hintOfKey } from '../auth/trailer.ts';
 import { getU32be } from '../bytes.ts';
+import { OWN_KEYS_MAX } from '../config/limits.ts';
 import type { PeerConfig, PeerId, Proof } from '../config/tunnel-config.ts';
 import { MultiMap } from '../multi-map.ts';
 import { RankedList, type Ranked } from '../ranked-list.ts';
@@ -48,9 +49,6 @@ export const NOWHERE = -1;
 /** Sources for which the last peer without hints is noted. */
 export const NOTES_MAX = 1024;
 
-/** Private keys of this side that a first message of session 2 is tried with. */
-export const OWN_KEYS_MAX = 8;
-
 export class Directory<E extends Entry> {
   readonly #byId = new Map<PeerId, E>();
   readonly #inOrder = new RankedList<E>();
@@ -63,8 +61,10 @@ export class Directory<E extends Entry> {
   readonly #byPort = new MultiMap<Port, E>();
   /** By inner addresses; made when it is first asked for. */
   #byInner: Map<InnerIp, E> | undefined;
-  /** Own private keys, one proof of each, and how many peers have it. */
-  readonly #ownKeys = new Map<Uint8Array, { readonly proof: Proof; peers: number }>();
+  /** Own private keys, one proof of each, and how many peers have it; of these may speak session 2. */
+  readonly #ownKeys = new Map<string, { readonly proof: Proof; peers: number; secure: number }>();
+  /** See ownProofs; made when it is first asked for, since every first message asks. */
+  #ownProofs: readonly Proof[] | undefined;
   /** The addresses under which a peer stands in `byAddress`. */
   readonly #addresses = new Map<E, readonly OuterIp[]>();
   #open: E | undefined;
@@ -119,7 +119,7 @@ export class Directory<E extends Entry> {
 
   #index(entry: E): void {
     const { proof, auth, remoteHost, remotePort } = entry.peer;
-    this.#countOwnKey(proof, 1);
+    this.#countOwnKey(entry.peer, 1);
     for (const ip of entry.peer.innerIps) this.#byInner?.set(ip, entry);
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
       this.#byHint.add(hintKey(encodePublicKey(proof.peerPublicKey)), entry);
@@ -143,8 +143,11 @@ export class Directory<E extends Entry> {
   #unindex(entry: E): void {
     this.move(entry, undefined);
     const { proof, remotePort } = entry.peer;
-    this.#countOwnKey(proof, -1);
-    for (const ip of entry.peer.innerIps) this.#byInner?.delete(ip);
+    this.#countOwnKey(entry.peer, -1);
+    // Another may have it by now.
+    for (const ip of entry.peer.innerIps) {
+      if (this.#byInner?.get(ip) === entry) this.#byInner.delete(ip);
+    }
     if (proof.kind === 'ed25519' && proof.peerPublicKey !== undefined) {
       this.#byHint.delete(hintKey(encodePublicKey(proof.peerPublicKey)), entry);
       this.usesHints(entry);
@@ -202,23 +205,28 @@ export class Directory<E extends Entry> {
     return this.#byInner.get(ip);
   }
 
-  /** A proof for each of this side's private keys, of OWN_KEYS_MAX at most. */
-  *ownProofs(): Generator<Proof> {
-    let left = OWN_KEYS_MAX;
-    for (const { proof } of this.#ownKeys.values()) {
-      if (left-- === 0) return;
-      yield proof;
-    }
+  /** A proof for each of this side's private keys, of OWN_KEYS_MAX at most: those for session 2 first. */
+  ownProofs(): readonly Proof[] {
+    if (this.#ownProofs) return this.#ownProofs;
+    const keys = [...this.#ownKeys.values()];
+    this.#ownProofs = [
+      ...keys.filter(({ secure }) => secure > 0),
+      ...keys.filter(({ secure }) => secure === 0),
+    ]
+      .slice(0, OWN_KEYS_MAX)
+      .map(({ proof }) => proof);
+    return this.#ownProofs;
   }
 
-  #countOwnKey(proof: Proof, change: 1 | -1): void {
+  #countOwnKey({ proof, auth }: PeerConfig, change: 1 | -1): void {
     if (proof.kind !== 'ed25519' || !proof.privateSeed || !proof.peerPublicKey) return;
-    const known = this.#ownKeys.get(proof.privateSeed);
-    if (known === undefined) this.#ownKeys.set(proof.privateSeed, { proof, peers: change });
-    else {
-      known.peers += change;
-      if (known.peers === 0) this.#ownKeys.delete(proof.privateSeed);
-    }
+    this.#ownProofs = undefined;
+    const key = String.fromCharCode(...proof.privateSeed);
+    const known = this.#ownKeys.get(key) ?? { proof, peers: 0, secure: 0 };
+    known.peers += change;
+    if (auth.session !== 'v1') known.secure += change;
+    if (known.peers === 0) this.#ownKeys.delete(key);
+    else this.#ownKeys.set(key, known);
   }
 
   /** Who is known by this endpoint alone, or by nothing. */

@@ -30,10 +30,17 @@ export class IndexBook<Owner> {
     return this.#owners.get(index);
   }
 
-  /** Notes whose indexes are others now. */
+  /** Whether nobody has an index. */
+  isFree(index: number): boolean {
+    return !this.#owners.has(index);
+  }
+
+  /** Notes whose indexes are others now; those that somebody else has stay his. */
   change(owner: Owner, before: readonly number[] = NONE, after: readonly number[] = NONE): void {
     if (before === after) return;
-    for (const index of before) if (!after.includes(index)) this.#owners.delete(index);
-    for (const index of after) this.#owners.set(index, owner);
+    for (const index of before) {
+      if (!after.includes(index) && this.#owners.get(index) === owner) this.#owners.delete(index);
+    }
+    for (const index of after) if (this.isFree(index)) this.#owners.set(index, owner);
   }
 }

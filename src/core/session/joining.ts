@@ -2,8 +2,8 @@
  * A client's half of an invitation: what to send until the server has taken its key.
  *
  * It registers its own key by requests under the invitation's. Where an answer is lost, the invitation is
- * used up, and only the new key tells that it was: so from the second time on it also asks under that. A
- * reply to either proves that the server knows the key. Nothing is answered to an invitation that has
+ * used up, and only the new key tells that it was: so from the second time on it also asks under that, by both
+ * sessions, since a server may speak session 2 alone. A reply to any proves that the server knows the key. Nothing is answered to an invitation that has
  * expired, was used or never was; a clock that is off is told by the server.
  */
 import type { Notice } from '../auth/refusal.ts';
@@ -12,12 +12,14 @@ import { packetSeconds, schemeOf } from '../auth/schemes.ts';
 import type { AuthCrypto } from '../auth/scheme.ts';
 import type { Proof } from '../config/tunnel-config.ts';
 import type { Millis, Seconds } from '../units.ts';
+import { FirstMessages } from './first-messages.ts';
+import type { SecureCrypto } from './secure/crypto.ts';
 
 type Signer = { readonly proof: Proof; readonly crypto: AuthCrypto };
 
 export type JoinKeys = {
   readonly invitation: Signer;
-  readonly own: Signer;
+  readonly own: Signer & { readonly crypto: { readonly secure?: SecureCrypto } };
   /** The key to register. */
   readonly publicKey: Uint8Array;
 };
@@ -36,11 +38,14 @@ export class Joining {
     registering: [],
     asking: [],
   };
+  readonly #first: FirstMessages | undefined;
   #lastTime: Seconds | undefined;
   #rounds = 0;
 
   constructor(keys: JoinKeys) {
     this.#keys = keys;
+    const { secure } = keys.own.crypto;
+    this.#first = secure && new FirstMessages(secure);
   }
 
   /** What to send now; once a second or less often. */
@@ -52,15 +57,17 @@ export class Joining {
     const register = schemeOf(invitation.proof).build(invitation.crypto, time, {
       registers: publicKey,
     });
-    const ask = this.#rounds > 1 ? schemeOf(own.proof).build(own.crypto, time) : undefined;
     keep(this.#open.registering, register);
+    if (this.#rounds === 1) return [register].filter((packet) => packet !== undefined);
+    const ask = schemeOf(own.proof).build(own.crypto, time);
     keep(this.#open.asking, ask);
-    return [register, ask].filter((packet) => packet !== undefined);
+    return [register, ask, this.#first?.next(unix)].filter((packet) => packet !== undefined);
   }
 
   /** What a packet says; undefined for what is no answer. */
   take(payload: Uint8Array, unix: Millis): JoinReply | undefined {
     const { invitation, own } = this.#keys;
+    if (this.#first?.take(payload)) return { kind: 'joined' };
     return (
       verified(invitation, payload, this.#open.registering, unix) ??
       verified(own, payload, this.#open.asking, unix)

@@ -7,7 +7,7 @@ import { millis, type Millis } from '../units.ts';
 
 /** Peers whose key a packet without a hint is tried on, of those that were never seen using hints. */
 export const HINTLESS_TRIALS = 8;
-/** The same refusal is logged once in so long, with the number of those between. */
+/** The same refusal is logged once in so long, with the number of those between; so is what the plane cannot do. */
 export const REFUSAL_LOG_GAP = millis(30_000);
 /** A request without a proof is answered once in so long: two servers do not answer each other for ever. */
 export const UNPROVED_REPLY_GAP = millis(1000);

@@ -1,10 +1,21 @@
 /** The book of refused packets: counts by reason, and news of them that no flood can fill a log with. */
 import type { Path } from '../addr.ts';
-import type { Refused } from '../auth/refusal.ts';
+import type { Refusal, Refused } from '../auth/refusal.ts';
 import type { EventOf } from '../events/event.ts';
 import type { Millis } from '../units.ts';
 import { REFUSAL_LOG_GAP } from './limits.ts';
-import type { Refusals } from './state.ts';
+
+/** Refusals so far, and when each was last told, and how often it came since. */
+export type Refusals = {
+  readonly counts: Readonly<Partial<Record<Refusal, number>>>;
+  readonly log: Readonly<Partial<Record<Refusal, { readonly at: Millis; readonly since: number }>>>;
+};
+
+/** Shared by all that have refused nothing. */
+export const NO_REFUSALS: Refusals = Object.freeze({
+  counts: Object.freeze({}),
+  log: Object.freeze({}),
+});
 
 /**
  * Counts a refusal; the event is there unless the same was told a moment ago. `allowed`: seconds that

@@ -16,27 +16,46 @@ import { pathSizes } from './path-mtu-limits.ts';
 import { LISTENING, listening } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { Remote, ServerState } from './state.ts';
+import { attestAnew } from './secure/attest.ts';
 import { endTagged, isTagged, tagsOf } from './secure/tags.ts';
 import { after, drawSpread, isDue, tell, type Turn } from './turn.ts';
 import type { PacketCounts, SessionConfig, SessionMemory } from './types.ts';
 
 export type ServerTurn = Turn<ServerState>;
 
-/** Makes a remote the admitted one; `failures` attempts have failed before. */
-export function admit(turn: ServerTurn, remote: Remote, failures: number): void {
+/** Makes a remote the admitted one; `failures` attempts have failed before. It is written down before the plane has it, or `lazily`. */
+export function admit(
+  turn: ServerTurn,
+  remote: Remote,
+  failures: number,
+  how: 'lazily' | 'durably' = 'durably',
+): void {
   const { remote: earlier } = turn.state;
+  // A plane may carry another family by another device.
+  if (earlier && familyOf(earlier.path.remote.ip) !== familyOf(remote.path.remote.ip)) {
+    attestAnew(turn);
+  }
   const before =
     earlier || failures > 0
       ? { remote: earlier, attempt: failures, until: after(turn, ADMIT_ANSWER) }
       : undefined;
   follow(turn, remote, undefined);
   turn.state = { ...turn.state, before };
-  remember(turn);
-  pointAgain(turn, remote.path);
+  remember(turn, how);
+  point(turn, remote.path);
 }
 
-/** Has the plane carry a path, with the tags that are agreed on now. */
+/**
+ * Has the plane carry the path where the peer is with the tags of now. Where that fails there is no way back to
+ * the path before: the plane may have left it.
+ */
 export function pointAgain(turn: ServerTurn, path: Path): void {
+  const { before } = turn.state;
+  if (before) turn.state = { ...turn.state, before: { ...before, remote: undefined } };
+  point(turn, path);
+}
+
+function point(turn: ServerTurn, path: Path): void {
   const tags = tagsOf(turn);
   turn.effects.push({ kind: 'admit', path, ...(tags && { tags }) });
 }
@@ -97,7 +116,16 @@ function unfollow(turn: ServerTurn): void {
     pollAt: undefined,
     keepaliveAt: undefined,
   };
+  attestAnew(turn);
   endTagged(turn);
+}
+
+/** The peer is not to be here, wherever it was before; it may prove itself again. */
+export function turnAway(turn: ServerTurn): void {
+  turn.state = { ...turn.state, before: undefined, retry: undefined };
+  if (turn.state.remote !== undefined) unfollow(turn);
+  remember(turn);
+  turn.effects.push({ kind: 'evict' });
 }
 
 /** Lets the path go, on which another peer has proved itself. */

@@ -45,7 +45,7 @@ export function accept(
     return;
   }
   const failures = retry && samePath(retry.remote.path, path) ? retry.attempt : 0;
-  admit(turn, remote, failures);
+  admit(turn, remote, failures, lazily ? 'lazily' : 'durably');
   if (earlier) noteMove(turn, earlier.path, path);
   else tell(turn, { kind: 'established', remote: path.remote });
 }

@@ -63,6 +63,7 @@ import {
   remember,
   runsOutAt,
   takeBack,
+  turnAway,
   yieldPath,
   type ServerTurn,
 } from './server-remote.ts';
@@ -71,14 +72,17 @@ import { takeRegistration } from './server-registration.ts';
 import { accept, noteRequest } from './server-welcome.ts';
 import { refusesFirst } from './secure/agreed.ts';
 import {
+  heedCounts,
   heedStray,
   receiveSecure,
   roamed,
   runServerSecure,
   serverSecureTimes,
 } from './secure/server.ts';
-import { mayDiffer, resumeSecure, secureStatus } from './secure/resume.ts';
+import { tellObserved } from './secure/server-says.ts';
+import { mayDiffer, resetKept, resumeSecure, secureStatus } from './secure/resume.ts';
 import { NO_SERVER_SECURE } from './secure/state.ts';
+import { isTagged } from './secure/tags.ts';
 import { takeToken } from './rate-limit.ts';
 import { FRESH, type Remote, type ServerState } from './state.ts';
 import {
@@ -129,7 +133,8 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
     case 'packet':
       return receive(turn, event);
     case 'counters':
-      return compareCounters(turn, event.counts, event.heardAt);
+      compareCounters(turn, event.counts, event.heardAt);
+      return heedCounts(turn, event.counts);
     case 'resolved':
       return allowResolved(turn, event);
     case 'admit-failed':
@@ -138,6 +143,9 @@ export function advanceServer(turn: ServerTurn, event: SessionEvent): void {
       return tell(turn, { kind: 'nothing-to-authenticate' });
     case 'displaced':
       return yieldPath(turn, event.path);
+    case 'turned-away':
+      refuse(turn, event.path, refused('verify'));
+      return turnAway(turn);
     case 'too-big':
       if (turn.state.remote !== undefined) heedTooBig(turn, event.mtu);
       return;
@@ -181,10 +189,11 @@ function start(turn: ServerTurn, event: EventOf<'start'>): void {
   if (adopted && samePath(adopted, remote.path)) {
     follow(turn, remote, undefined);
     remember(turn, 'lazily');
-    if (!secure && mayDiffer(turn, event)) pointAgain(turn, adopted);
+    if (mayDiffer(turn, event)) pointAgain(turn, adopted);
   } else {
     admit(turn, remote, 0);
   }
+  if (!secure) resetKept(turn, event, remote.path);
   tell(turn, { kind: 'resumed', remote: remote.path.remote });
 }
 
@@ -222,7 +231,8 @@ function receive(turn: ServerTurn, event: PacketEvent): void {
   const look = scheme.takeRequest(turn.state.replay, payload, occasion);
   if (!look.ok) {
     const dataLike = payload.length === 0 || look.reason === 'not-authentication';
-    if (admitted && dataLike) return hear(turn, remote);
+    // Anybody can send that in a peer's name: it counts where its data prove no more.
+    if (admitted && dataLike && !isTagged(turn.state)) return hear(turn, remote);
     refuse(turn, path, look);
     return tellRefusal(turn, path, look);
   }
@@ -362,14 +372,19 @@ function watchRemote(turn: ServerTurn): void {
   if (isDue(turn, turn.state.keepaliveAt)) {
     const keepaliveAt = after(turn, toMillis(config.timers.keepalive));
     turn.state = { ...turn.state, keepaliveAt };
-    const payload = new Uint8Array();
-    const { path } = remote;
-    turn.effects.push({ kind: 'send', purpose: 'keepalive', path, payload, ttl: undefined });
+    keepAlive(turn, remote.path);
   }
   if (isDue(turn, turn.state.pollAt)) {
     turn.state = { ...turn.state, pollAt: nextPoll(turn, remote) };
     turn.effects.push({ kind: 'poll-counters' });
   }
+}
+
+/** What keeps a mapping of a NAT alive, and shows that the server is there: proved, where data are. */
+function keepAlive(turn: ServerTurn, path: Path): void {
+  if (isTagged(turn.state)) return tellObserved(turn, path);
+  const payload = new Uint8Array();
+  turn.effects.push({ kind: 'send', purpose: 'keepalive', path, payload, ttl: undefined });
 }
 
 function resolveAgain(turn: ServerTurn): void {

@@ -4,15 +4,17 @@
  * which has both clocks: timers run on the monotonic one, memory and packets use unix time.
  */
 import type { OuterIp, Path } from '../addr.ts';
-import type { Notice, Refusal } from '../auth/refusal.ts';
+import type { Notice } from '../auth/refusal.ts';
 import type { Replay } from '../auth/replay.ts';
-import type { NoRoute, TroubleKind, TroubleOf, Undelivered, Unprobed } from '../events/trouble.ts';
+import type { NoRoute, TroubleKind, TroubleOf, Unprobed } from '../events/trouble.ts';
 import type { SourceKey } from '../source-key.ts';
 import type { Instant, Millis, Seconds } from '../units.ts';
+import type { Undelivered } from '../wire/icmp-error.ts';
 import { LISTENING } from './path-mtu.ts';
 import type { PathMtu } from './path-mtu-search.ts';
 import type { Bucket } from './rate-limit.ts';
-import type { ClientSecure, ServerSecure } from './secure/state.ts';
+import { NO_REFUSALS, type Refusals } from './refusals.ts';
+import type { Attestation, ClientSecure, ServerSecure } from './secure/state.ts';
 import type { PacketCounts, Way } from './types.ts';
 
 /** What both roles keep. Bounds: refusals by the list of reasons, replay by its own. */
@@ -47,6 +49,8 @@ type Common = {
   readonly pathMtu: PathMtu;
   /** What the plane was told last; undefined = nothing, or that there is no limit. */
   readonly mtuLimit: number | undefined;
+  /** Undefined where nothing was told yet, or nothing is. */
+  readonly attestation: Attestation | undefined;
   /** The path takes only so much, too little for IPv6 inside; whether that was told. */
   readonly ipv6Off:
     { readonly mtu: number; readonly since: Millis; readonly told: boolean } | undefined;
@@ -57,18 +61,6 @@ export type Told = { readonly kind: TroubleKind; readonly at: Millis; readonly t
 
 /** Where a peer was before, and how often in a row it came back from there to where it had been. */
 export type Shuttle = { readonly other: Path; readonly returns: number; readonly at: Millis };
-
-/** Refusals so far, and when each was last told, and how often it came since. */
-export type Refusals = {
-  readonly counts: Readonly<Partial<Record<Refusal, number>>>;
-  readonly log: Readonly<Partial<Record<Refusal, { readonly at: Millis; readonly since: number }>>>;
-};
-
-/** Shared by all that have refused nothing. */
-export const NO_REFUSALS: Refusals = Object.freeze({
-  counts: Object.freeze({}),
-  log: Object.freeze({}),
-});
 
 /** An authenticated peer as the server remembers it. */
 export type Remote = {
@@ -197,6 +189,7 @@ export const FRESH: Common = {
   tooBig: 0,
   pathMtu: LISTENING,
   mtuLimit: undefined,
+  attestation: undefined,
   ipv6Off: undefined,
 };
 

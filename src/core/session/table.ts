@@ -18,24 +18,22 @@
 import { familyOf, parseOuterIp, samePath, type Endpoint, type Path } from '../addr.ts';
 import { refused, type Refusal, type Refused } from '../auth/refusal.ts';
 import { constantTimeEqual } from '../auth/bytes.ts';
-import { schemeOf } from '../auth/schemes.ts';
 import { AUTH_V1_LENGTHS, hintOf, hintOfKey } from '../auth/trailer.ts';
-import { AUTH_V1_LENGTH } from '../auth/v1.ts';
 import type { PeerConfig, PeerId, Proof } from '../config/tunnel-config.ts';
 import { PACKET_LENGTH, packetKind } from '../handshake/layout.ts';
 import { createReset, receiverOf } from '../handshake/reset.ts';
 import { decodeTagHeader } from '../tag/layout.ts';
 import type { Instant, Millis, Port } from '../units.ts';
 import { innerSource, isInnerPacket } from '../wire/inner-packet.ts';
+import { Candidates } from './candidates.ts';
 import { Directory, type Entry } from './directory.ts';
 import { Gate } from './gate.ts';
 import { IndexBook } from './index-book.ts';
 import { Introductions } from './introductions.ts';
-import { HINTLESS_TRIALS } from './limits.ts';
 import { countRefusal } from './refusals.ts';
 import type { SecureCrypto } from './secure/crypto.ts';
 import { indexesOf, type KeptSession } from './secure/state.ts';
-import { NO_REFUSALS, type Refusals } from './state.ts';
+import { NO_REFUSALS, type Refusals } from './refusals.ts';
 import { sessionPath, sessionPhase, type SessionState, type SessionTools } from './step.ts';
 import type {
   SessionConfig,
@@ -87,26 +85,31 @@ export type TableOptions<E> = {
     readonly memory: SessionMemory | undefined;
     readonly adopted: Path | undefined;
     readonly kept?: KeptSession | undefined;
+    readonly renew?: boolean;
   };
+  /** What cookies are made of, 16 bytes that nobody else knows; the plane has the same. */
+  readonly cookieSecret: Uint8Array;
   /** What of each packet the plane can prove; absent = nothing. */
   readonly planeIntegrity?: SessionConfig['planeIntegrity'];
+  readonly planeCounting?: SessionConfig['planeCounting'];
 };
-
-type Candidate<E> =
-  | { readonly entry: E; readonly tentative: boolean; readonly charged: boolean }
-  | { readonly refusal: Refused; readonly allowed: number };
 
 export class SessionTable<E extends SessionEntry> {
   readonly gate = new Gate();
   readonly directory = new Directory<E>();
   readonly indexes = new IndexBook<E>();
-  readonly #introductions = new Introductions();
+  readonly #introductions: Introductions;
+  readonly #candidates: Candidates<E>;
   readonly #options: TableOptions<E>;
   #refusals: Refusals = NO_REFUSALS;
   #established = 0;
+  /** Whose RESET is sent next, of this side's keys. */
+  #resetFrom = 0;
 
   constructor(options: TableOptions<E>) {
     this.#options = options;
+    this.#introductions = new Introductions(options.cookieSecret);
+    this.#candidates = new Candidates(options.role, this.directory, this.gate, options.crypto);
   }
 
   /** Packets that were nobody's, by reason. */
@@ -125,7 +128,7 @@ export class SessionTable<E extends SessionEntry> {
 
   /** The part of a peer's config that its session decides by. */
   configOf({ peer }: Pick<E, 'peer'>): SessionConfig {
-    const { role, localPort, mtu, families, planeIntegrity } = this.#options;
+    const { role, localPort, mtu, families, planeIntegrity, planeCounting } = this.#options;
     const { proof, auth, timers, remoteHost, remotePort, invitedUntil } = peer;
     const ipv6Inside = this.#options.ipv6Inside === true && takesIpv6(peer);
     return {
@@ -134,6 +137,7 @@ export class SessionTable<E extends SessionEntry> {
       mtu,
       families,
       planeIntegrity,
+      planeCounting,
       ipv6Inside,
       proof,
       auth,
@@ -185,7 +189,7 @@ export class SessionTable<E extends SessionEntry> {
     const outcomes: Outcome<E>[] = [];
     let refusal: Refused = refused('unknown-peer');
     let allowed = 0;
-    for (const candidate of this.#candidates(path, payload, now)) {
+    for (const candidate of this.#candidates.of(path, payload, now)) {
       if ('refusal' in candidate) {
         ({ refusal, allowed } = candidate);
         continue;
@@ -208,10 +212,13 @@ export class SessionTable<E extends SessionEntry> {
     const admitted = this.directory.at(path) !== undefined;
     const about = { path, payload, admitted };
     const read = this.#introductions.read(this.#ownKeys(), about, this.gate, now.monotonic);
-    if (!read.ok) return this.#turnAway(path, read.why, read.answer, now);
+    if (!read.ok) {
+      if (read.why === undefined) return [];
+      return this.#turnAway(path, read.why, read.answer ? [read.answer] : [], now);
+    }
     const { introduction, edwards, cookied, own } = read;
     const entry = edwards && this.#bySecureKey(edwards, introduction.client);
-    if (!entry) return this.#turnAway(path, refused('unknown-peer'), undefined, now);
+    if (!entry) return this.#turnAway(path, refused('unknown-peer'), [], now);
     const outcomes: Outcome<E>[] = [];
     const event = { kind: 'packet', path, payload, introduction, cookied, charged: true } as const;
     const reason = this.#give(entry, event, now, outcomes);
@@ -246,30 +253,39 @@ export class SessionTable<E extends SessionEntry> {
     const certain = payload.length === PACKET_LENGTH.control && packetKind(payload) === 'control';
     const tagged = decodeTagHeader(payload) !== undefined && !this.#mayBeFirst(payload.length);
     if (!certain && !tagged) return undefined;
-    return this.#turnAway(path, refused('unknown-session'), this.#resetOf(path, payload, now), now);
+    return this.#turnAway(path, refused('unknown-session'), this.#resets(path, payload, now), now);
   }
 
   #mayBeFirst(length: number): boolean {
     return AUTH_V1_LENGTHS.includes(length) || this.directory.hasTokenOf(length);
   }
 
-  #resetOf(path: Path, payload: Uint8Array, now: Instant): Uint8Array | undefined {
-    if (this.#options.role === 'client') return undefined;
-    const [first] = this.#ownKeys();
-    if (!first || !this.gate.reset(path.remote.ip, now.monotonic)) return undefined;
-    return createReset(first.serverKeys(), path.remote, payload);
+  /**
+   * Which of this side's keys the session had is not known: there is one for each, as many as come to no more bytes than the
+   * packet, and others the next time.
+   */
+  #resets(path: Path, payload: Uint8Array, now: Instant): readonly Uint8Array[] {
+    if (this.#options.role === 'client') return [];
+    const keys = [...this.#ownKeys()];
+    if (keys.length === 0 || !this.gate.reset(path.remote.ip, now.monotonic)) return [];
+    const count = Math.min(keys.length, Math.floor(payload.length / PACKET_LENGTH.reset));
+    const from = this.#resetFrom % keys.length;
+    this.#resetFrom = (from + count) % keys.length;
+    return [...keys, ...keys]
+      .slice(from, from + count)
+      .flatMap((each) => createReset(each.serverKeys(), path.remote, payload) ?? []);
   }
 
   #turnAway(
     path: Path,
     why: Refused,
-    answer: Uint8Array | undefined,
+    answers: readonly Uint8Array[],
     now: Instant,
   ): readonly Outcome<E>[] {
     const counted = countRefusal(this.#refusals, why, { path, now: now.monotonic, allowed: 0 });
     this.#refusals = counted.refusals;
     const effects: SessionEffect[] = counted.event ? [{ kind: 'event', event: counted.event }] : [];
-    if (answer) effects.push(answerTo(path, answer));
+    effects.push(...answers.map((answer) => answerTo(path, answer)));
     return [{ entry: undefined, effects }];
   }
 
@@ -343,100 +359,6 @@ export class SessionTable<E extends SessionEntry> {
     if (hintOf(payload) !== undefined) this.directory.usesHints(entry);
     else if (!isInnerPacket(payload)) this.directory.note(entry, path.remote.ip);
   }
-
-  /** Whose packet this may be, the likeliest first; refusals on the way say why it is nobody's. */
-  *#candidates(path: Path, payload: Uint8Array, now: Instant): Generator<Candidate<E>> {
-    const here = this.directory.at(path);
-    if (this.#options.role === 'client') yield* this.#servers(here, payload);
-    else if (payload.length === 0 || isInnerPacket(payload)) {
-      const entry =
-        here ?? (payload.length === 0 ? this.directory.byEndpoint(path.remote) : undefined);
-      if (entry) yield certain(entry);
-      else yield nobody(payload.length === 0 ? 'length' : 'not-authentication');
-    } else {
-      if (this.directory.hasTokenOf(payload.length)) yield* this.#byToken(here, path, payload, now);
-      else if (payload.length < AUTH_V1_LENGTH) yield nobody('length');
-      if (payload.length >= AUTH_V1_LENGTH) yield* this.#byKey(here, path, payload, now);
-    }
-  }
-
-  *#servers(here: E | undefined, payload: Uint8Array): Generator<Candidate<E>> {
-    const hint = hintOf(payload);
-    const entry = here ?? (hint && this.directory.byHint(hint)[0]);
-    if (entry) yield certain(entry);
-    else yield nobody('wrong-source');
-  }
-
-  /** Finding a token's owner is the test of the token, so it is charged before. */
-  *#byToken(
-    here: E | undefined,
-    path: Path,
-    payload: Uint8Array,
-    now: Instant,
-  ): Generator<Candidate<E>> {
-    if (here?.peer.proof.kind === 'token') {
-      yield { entry: here, tentative: true, charged: false };
-    }
-    if (!this.gate.stranger(path.remote.ip, now.monotonic)) {
-      yield nobody('rate-limited');
-      return;
-    }
-    for (const entry of this.directory.byToken(payload)) {
-      if (entry !== here) yield { entry, tentative: true, charged: true };
-    }
-    yield nobody('token');
-  }
-
-  *#byKey(
-    here: E | undefined,
-    path: Path,
-    payload: Uint8Array,
-    now: Instant,
-  ): Generator<Candidate<E>> {
-    const hint = hintOf(payload);
-    if (hint) {
-      const found = this.directory.byHint(hint);
-      const first = here && found.includes(here) ? [here] : [];
-      const all = [...first, ...found.filter((entry) => entry !== here)];
-      for (const [index, entry] of all.entries()) {
-        yield { entry, tentative: index < all.length - 1, charged: false };
-      }
-      return;
-    }
-    if (here?.peer.proof.kind === 'ed25519') {
-      const others = this.directory.hintless - (here.place >= 0 ? 1 : 0);
-      yield { entry: here, tentative: others > 0, charged: false };
-    }
-    yield* this.#byTrial(here, path, payload, now);
-  }
-
-  /** A signature is checked before the peer's session is asked: it may have to be read from a disk. */
-  *#byTrial(
-    here: E | undefined,
-    path: Path,
-    payload: Uint8Array,
-    now: Instant,
-  ): Generator<Candidate<E>> {
-    for (const entry of this.directory.candidates(path.remote.ip, HINTLESS_TRIALS)) {
-      if (entry === here) continue;
-      const { proof } = entry.peer;
-      const scheme = schemeOf(proof);
-      const crypto = this.#options.crypto(proof);
-      const look = scheme.takeRequest(undefined, payload, { crypto, now: now.unix });
-      if (!look.ok) {
-        const allowed = proof.kind === 'ed25519' ? proof.maxTimeDiscrepancy : 0;
-        yield { refusal: look, allowed };
-        continue;
-      }
-      if (!this.gate.stranger(path.remote.ip, now.monotonic)) {
-        yield nobody('rate-limited');
-        return;
-      }
-      if (!look.prove().ok) continue;
-      yield { entry, tentative: false, charged: true };
-      return;
-    }
-  }
 }
 
 /** Whether IPv6 is sent to a peer, or taken from it, where the tunnel carries any. */
@@ -450,14 +372,6 @@ function answerTo(path: Path, payload: Uint8Array): SessionEffect {
 
 function isEstablished(state: SessionState | undefined): boolean {
   return state !== undefined && sessionPhase(state) === 'established';
-}
-
-function certain<E>(entry: E): Candidate<E> {
-  return { entry, tentative: false, charged: false };
-}
-
-function nobody(reason: Exclude<Refusal, 'clock' | 'stale'>): Candidate<never> {
-  return { refusal: refused(reason), allowed: 0 };
 }
 
 function isOn({ path }: Entry, other: Path): boolean {

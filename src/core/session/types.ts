@@ -4,12 +4,14 @@ import type { Replay } from '../auth/replay.ts';
 import type { PublicKey } from '../public-key.ts';
 import type { AuthConfig, Proof, TimerConfig } from '../config/tunnel-config.ts';
 import type { SessionTold } from '../events/event.ts';
-import type { NoRoute, Trouble, Undelivered, Unusable } from '../events/trouble.ts';
+import type { NoRoute, Trouble, Unusable } from '../events/trouble.ts';
 import type { Introduction } from '../handshake/init.ts';
 import type { Integrity, TagKeys } from '../tag/types.ts';
+import type { Counting } from './attestation.ts';
 import type { SecureCrypto } from './secure/crypto.ts';
 import type { KeptSession, SecureStatus } from './secure/state.ts';
 import type { Instant, Millis, Port, Seconds } from '../units.ts';
+import type { Undelivered } from '../wire/icmp-error.ts';
 
 /** What a session needs of the config. `remoteIp` is set for a literal address, else `host` is resolved. */
 export type SessionConfig = {
@@ -31,6 +33,8 @@ export type SessionConfig = {
   readonly families?: readonly Family[] | undefined;
   /** What of each packet the plane can prove; absent = nothing. */
   readonly planeIntegrity?: readonly Integrity[] | undefined;
+  /** How it counts packets; absent = some that are on the wire are one. */
+  readonly planeCounting?: Counting | undefined;
   /** Whether IPv6 is carried to and from the other side: then it matters what the path takes. */
   readonly ipv6Inside: boolean;
 };
@@ -88,9 +92,14 @@ export interface ProofBudget {
 export interface Indexes {
   /** One that no session of the tunnel has. */
   draw(random: (length: number) => Uint8Array): number;
+  /** Whether no session of the tunnel has it. */
+  isFree(index: number): boolean;
 }
 
 export type PacketCounts = { readonly rxPackets: bigint; readonly txPackets: bigint };
+
+/** With inner bytes. */
+export type PlaneCounts = PacketCounts & { readonly rxBytes?: bigint; readonly txBytes?: bigint };
 
 export type SessionEvent =
   /** First event. `adopted`: the plane still forwards this path from an earlier run. */
@@ -100,6 +109,8 @@ export type SessionEvent =
       readonly adopted: Path | undefined;
       /** The session that an earlier run had kept. */
       readonly kept?: KeptSession | undefined;
+      /** It does not go on: what both sides agree on is another now. */
+      readonly renew?: boolean;
     }
   /** A packet that was not data of an admitted peer. */
   | {
@@ -123,7 +134,7 @@ export type SessionEvent =
    */
   | {
       readonly kind: 'counters';
-      readonly counts: PacketCounts;
+      readonly counts: PlaneCounts;
       readonly heardAt?: Millis | undefined;
     }
   /**
@@ -144,6 +155,8 @@ export type SessionEvent =
   | { readonly kind: 'wake' }
   /** An `admit` could not be carried out. */
   | { readonly kind: 'admit-failed'; readonly path: Path }
+  /** Server: whoever runs the tunnel will not have this peer, which has just proved itself there. */
+  | { readonly kind: 'turned-away'; readonly path: Path }
   /** Another peer has proved itself on the path that was this one's. */
   | { readonly kind: 'displaced'; readonly path: Path }
   /** The plane has taken a packet with a valid tag, that had not come before, from this other path. */

@@ -19,7 +19,6 @@
  */
 import { decodeOuterIpv4, decodeOuterIpv6, type OuterIp, type Path } from '../addr.ts';
 import { getU16be, getU32be } from '../bytes.ts';
-import type { Undelivered, UndeliveredCode } from '../events/trouble.ts';
 import { refuse, succeed, type Decoded } from '../result.ts';
 import { port } from '../units.ts';
 import { internetChecksum, pseudoHeaderSum } from './checksum.ts';
@@ -52,6 +51,14 @@ export const ICMPV6_TIME_EXCEED = 3;
 export const ICMPV6_PARAMPROB = 4;
 /** Its code of a next header that nobody there knows. */
 const ICMPV6_UNK_NEXTHDR = 1;
+
+/** An ICMP error other than "too big", in the words that both families share; `from`: whose it says it is. */
+export type Undelivered = {
+  readonly code: UndeliveredCode;
+  readonly from: OuterIp | undefined;
+};
+export type UndeliveredCode =
+  'net' | 'host' | 'protocol' | 'port' | 'prohibited' | 'hops' | 'other';
 
 /** What somebody on the way says of a packet; `mtu`: the next hop's, where it was told. */
 export type IcmpError =

@@ -7,6 +7,7 @@ import { arrive, CONFIG, loaded } from './shared.ts';
 
 const INIT_LENGTH = 200;
 const KEY = filler(16);
+const KEYS = { mac1: KEY, cookie: filler(32), secret: filler(16) };
 
 function init(key: Uint8Array, seed = 0): Uint8Array {
   const before = filler(168).map((byte) => byte ^ seed);
@@ -18,7 +19,7 @@ export function describeMac1(): void {
   const stranger = { source: ip('203.0.113.9') };
 
   beforeEach(() => {
-    loaded().configure({ ...CONFIG, authLengths: [INIT_LENGTH], mac1Key: KEY });
+    loaded().configure({ ...CONFIG, authLengths: [INIT_LENGTH], initKeys: KEYS });
   });
 
   test.each([
@@ -50,7 +51,7 @@ export function describeMac1(): void {
     expect(arrive(outerFrame(init(filler(16).toReversed()), stranger)).counted).toEqual([
       'passed-up',
     ]);
-    loaded().configure({ ...CONFIG, authLengths: [INIT_LENGTH, 140], mac1Key: KEY });
+    loaded().configure({ ...CONFIG, authLengths: [INIT_LENGTH, 140], initKeys: KEYS });
     expect(arrive(outerFrame(filler(140), stranger)).counted).toEqual(['passed-up']);
     // A request of session 1 of that length.
     expect(arrive(outerFrame(filler(INIT_LENGTH), stranger)).counted).toEqual(['passed-up']);
@@ -59,7 +60,7 @@ export function describeMac1(): void {
   test('what strangers have used up is not missed by who knows the key', () => {
     const one = { perSecond: 0.01, burst: 1 };
     const rates = { ...CONFIG.rates, strangerAll: one };
-    loaded().configure({ ...CONFIG, authLengths: [INIT_LENGTH], mac1Key: KEY, rates });
+    loaded().configure({ ...CONFIG, authLengths: [INIT_LENGTH], initKeys: KEYS, rates });
     const junk = outerFrame(filler(INIT_LENGTH), stranger);
     expect([0, 1, 2, 3].map(() => arrive(junk).counted[0])).toContain('stranger-all');
     expect(arrive(outerFrame(init(KEY), { source: ip('203.0.113.10') })).counted).toEqual([

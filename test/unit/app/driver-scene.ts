@@ -1,4 +1,5 @@
 import { Driver } from '../../../src/app/driver.ts';
+import type { AskVerify } from '../../../src/app/verifier.ts';
 import type { Route } from '../../../src/app/locator.ts';
 import { Memories } from '../../../src/app/memories.ts';
 import type { OuterIp, Path } from '../../../src/core/addr.ts';
@@ -18,7 +19,10 @@ import {
 } from './fakes.ts';
 
 /** A driver of one peer whose session a test writes, its start behind it. */
-export async function setUp() {
+export async function setUp({
+  verify,
+  killSwitch = false,
+}: { readonly verify?: AskVerify; readonly killSwitch?: boolean } = {}) {
   const clock = new FakeClock();
   const plane = new FakePlane();
   const core = new ScriptedCore();
@@ -41,6 +45,7 @@ export async function setUp() {
       core,
       role: 'server',
       localPort: port(10_000),
+      cookieSecret: new Uint8Array(16),
       crypto: () => ({ random: (length) => new Uint8Array(length) }),
       plane,
       clock,
@@ -48,9 +53,11 @@ export async function setUp() {
       resolver: { resolve: (host, _families, signal) => outside.resolve(host, signal) },
       families: ['ipv4', 'ipv6'],
       locate: (remote) => outside.locate(remote),
+      killSwitch,
       isOwn: async (address) => address === ip('192.0.2.1'),
       memories,
       sessions: new FakeSessions(),
+      verify,
       onPath: (path) => void paths.push(path),
       onEstablished: () => undefined,
       onFatal: (error) => void fatal.push(error),

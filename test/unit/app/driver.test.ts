@@ -65,7 +65,7 @@ describe('effects', () => {
     await dispatch({ kind: 'wake' });
     expect(core.events.at(-1)).toEqual({
       kind: 'counters',
-      counts: { rxPackets: 5n, txPackets: 6n },
+      counts: { rxPackets: 5n, rxBytes: 500n, txPackets: 6n, txBytes: 600n },
     });
   });
 

@@ -86,7 +86,11 @@ export class FakeClock implements Clock {
 /** A plane that writes down its calls and fails where it is told to. */
 export class FakePlane implements DataPlane {
   readonly name = 'tun';
-  capabilities: PlaneCapabilities = { maxPeers: undefined, integrity: ['none'] };
+  capabilities: PlaneCapabilities = {
+    maxPeers: undefined,
+    integrity: ['none'],
+    counting: 'exact',
+  };
   readonly adopted = new Map<PeerId, Path>();
   readonly calls: string[] = [];
   readonly watched = new Set<number>();

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Route } from '../../../src/app/locator.ts';
 import { familyOf, type OuterIp } from '../../../src/core/addr.ts';
 import type { NoRoute } from '../../../src/core/events/trouble.ts';
+import { troubleWords } from '../../../src/core/events/trouble-words.ts';
 import { setUp } from './driver-scene.ts';
 import { ip, settle } from './fakes.ts';
 
@@ -144,8 +145,12 @@ describe('on a network of IPv6 alone', () => {
   const way: Route = { kind: 'way', local: ip('2001:db8:c::2'), routed: true, mtu: 1500 };
 
   /** A scene that is asked for the way to an IPv4 address, where IPv6 alone has routes. */
-  async function scene(answers: readonly OuterIp[] | Error, route: Route | NoRoute = way) {
-    const made = await setUp();
+  async function scene(
+    answers: readonly OuterIp[] | Error,
+    route: Route | NoRoute = way,
+    killSwitch = false,
+  ) {
+    const made = await setUp({ killSwitch });
     const asked: string[] = [];
     made.outside.locate = async (remote) => (familyOf(remote) === 'ipv6' ? route : NO_ROUTE);
     made.outside.resolve = async (host) => {
@@ -209,5 +214,19 @@ describe('on a network of IPv6 alone', () => {
   test('nobody is asked where there is no IPv6 either', async () => {
     const { asked } = await scene([], NO_ROUTE);
     expect(asked).toEqual([]);
+  });
+
+  test('a kill switch has nobody asked, and that is why there is no way', async () => {
+    const { asked, core } = await scene([ip('2001:db8:64::c000:aa')], way, true);
+    expect(asked).toEqual([]);
+    const why: NoRoute = { kind: 'kept-in' };
+    const ways = [{ remote: four, local: undefined, why }];
+    expect(core.events.at(-1)).toEqual({ kind: 'located', ways });
+    expect(troubleWords({ kind: 'no-route', remote: four, why })).toBe(
+      'no route to 198.51.100.1: this network has IPv6 alone, and the kill switch lets nothing out that would ' +
+        'find what stands for it here (NAT64); give fou-remote that IPv6 address',
+    );
+    const neither = await scene([], NO_ROUTE, true);
+    expect(neither.core.events.at(-1)).toMatchObject({ ways: [{ why: NO_ROUTE }] });
   });
 });

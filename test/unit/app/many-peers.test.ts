@@ -457,7 +457,7 @@ describe('a change of the peers', () => {
 
   test('beyond what the plane carries is refused before anything changes', async () => {
     const world = new World();
-    world.plane.capabilities = { maxPeers: 2, integrity: ['none'] };
+    world.plane.capabilities = { maxPeers: 2, integrity: ['none'], counting: 'exact' };
     const tunnel = await world.open('server', peer('a'), peer('b'));
     world.calls();
     const refusal = '3 peers: the tun plane carries 2 at most';

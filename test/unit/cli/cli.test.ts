@@ -3,15 +3,18 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../../src/cli/cli.ts';
-import type { Command, CommandContext } from '../../../src/cli/command.ts';
-import { COMMANDS } from '../../../src/cli/commands/table.ts';
+import type { Command, CommandContext, Commands } from '../../../src/cli/command.ts';
+import { COMMANDS, loadAll } from '../../../src/cli/commands/table.ts';
 import type { Machine } from '../../../src/cli/machine.ts';
+import { aborted } from '../../../src/cli/waiting.ts';
 import { ConfigError, IpipouError, KernelError } from '../../../src/core/errors.ts';
 import { EXIT, type ExitName } from '../../../src/core/exit-codes.ts';
 import type { Requirement } from '../../../src/ports/data-plane.ts';
 
 const PRIVATE = 'RuBZkT23na2Q4QH1xfmZCfRgSgPt5s362UPAFbecTso=';
 const PUBLIC = 'eQYNhD/Xwl6Zaq+z3QXDzNI77x8CEKqY1n5kt9bKeEI=';
+
+const NAMES = Object.keys(COMMANDS);
 
 type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
@@ -32,6 +35,9 @@ async function run(
     onReload: () => () => undefined,
     stdin: async () => given.input ?? '',
     commands: COMMANDS,
+    daemons: async () => {
+      throw new Error('this command asks no daemon');
+    },
     machine: async () => {
       throw new Error('this command needs no machine');
     },
@@ -41,22 +47,23 @@ async function run(
 }
 
 /** A command that does what `act` does. */
-function command(act: Command['run'], more: Partial<Command> = {}): readonly Command[] {
-  return [...COMMANDS, { name: 'act', summary: 'acts', usage: 'ipipou act', run: act, ...more }];
+function command(act: Command['run'], more: Partial<Command> = {}): Commands {
+  const acting = { name: 'act', summary: 'acts', usage: 'ipipou act', run: act, ...more };
+  return { ...COMMANDS, act: async () => acting };
 }
 
 describe('the table of commands', () => {
-  test('has unique names, and every command says what it is', () => {
-    const names = COMMANDS.map(({ name }) => name);
-    expect(new Set(names).size).toBe(names.length);
-    for (const { name, summary, usage } of COMMANDS) {
+  test('has each command by its own name, and every command says what it is', async () => {
+    const commands = await loadAll(COMMANDS);
+    expect(commands.map(({ name }) => name)).toEqual(NAMES);
+    for (const { name, summary, usage } of commands) {
       expect(summary, name).toMatch(/^[a-z]/);
       expect(usage, name).toContain('ipipou');
       expect(Math.max(...usage.split('\n').map(({ length }) => length)), name).toBeLessThan(101);
     }
   });
 
-  test.each(COMMANDS.map(({ name }) => name))('help %s explains it', async (name) => {
+  test.each(NAMES)('help %s explains it', async (name) => {
     const { code, stdout } = await run(['help', name]);
     expect(code).toBe(0);
     expect(stdout).toMatch(new RegExp(`^ipipou ${name}: `));
@@ -68,7 +75,7 @@ describe('the table of commands', () => {
     const help = await run(['help']);
     const page = await run(['help', '--man']);
     expect(page.stdout).toMatch(/^\.TH IPIPOU 8/);
-    for (const { name } of COMMANDS) {
+    for (const name of NAMES) {
       expect(help.stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'));
       expect(page.stdout).toContain(name);
     }
@@ -167,7 +174,7 @@ describe('signals', () => {
   test('are left to a command that cleans up by itself', async () => {
     const end = new AbortController();
     const commands = command(async (_args, { signal }) => {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      await aborted(signal);
       return EXIT.cleanUp;
     });
     const running = run(['act'], { commands, signal: end.signal });

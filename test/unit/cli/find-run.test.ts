@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findRun } from '../../../src/cli/find-run.ts';
-import { configReferenceOf } from '../../../src/cli/load-config.ts';
+import { configReferenceOf } from '../../../src/cli/config-path.ts';
 import type { RunEntry, RunStore } from '../../../src/ports/run-store.ts';
 
 let folder: string;

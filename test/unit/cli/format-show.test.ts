@@ -11,6 +11,7 @@ import { peersJson, tunnelsJson } from '../../../src/app/management/json.ts';
 import type { AnsweringTunnel, RecordedTunnel } from '../../../src/app/management/survey.ts';
 import { DEFAULT_PEER, type PeerId } from '../../../src/core/config/tunnel-config.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
+import type { SecureStatus } from '../../../src/core/session/secure/state.ts';
 import { millis, seconds } from '../../../src/core/units.ts';
 import { pathTo } from '../app/fakes.ts';
 import { inner } from '../../rig/addresses.ts';
@@ -221,13 +222,44 @@ describe('show', () => {
     expect(text).not.toContain('remembered');
   });
 
+  test('tells what the peer has sent, against what came', () => {
+    const attestation = {
+      counting: 'exact',
+      ...{ at: millis(NOW - 5000), injectedAt: undefined },
+      ...{ lost: { packets: 2, bytes: 80 }, injected: { packets: 0, bytes: 0 } },
+    } as const;
+    const session = {
+      version: 2,
+      integrity: 'none',
+      since: undefined,
+      observed: undefined,
+    } as const;
+    const textOf = (of: Partial<SecureStatus['attestation']>): string =>
+      formatPeer(
+        { ...PEER, session: { ...session, attestation: { ...attestation, ...of } } },
+        'server',
+        NOW,
+      );
+    expect(textOf({})).toContain(
+      'attested        no more came than was sent; 80 B in 2 packets lost; told',
+    );
+    const injected = { packets: 9, bytes: 2048 };
+    expect(textOf({ injected, injectedAt: millis(NOW) })).toContain(
+      'attested        2.0 KiB in 9 packets MORE CAME THAN WAS SENT, seen last',
+    );
+    expect(textOf({ counting: 'merged' })).toContain('80 B lost');
+  });
+
   test('of one peer that has a name is as of several', () => {
+    const refused = { ...PEER.refused, 'unknown-peer': 7 };
     const text = formatTunnel(
-      { ...MANY, peerCount: 1, peer: PEER.id, refused: PEER.refused, peers: [PEER] },
+      { ...MANY, peerCount: 1, peer: PEER.id, refused, peers: [PEER] },
       NOW,
     );
     expect(text).toMatch(/^ipipou0 \(home\): server, 1 of 1 peer established\n/);
-    expect(text).toMatch(/^ {2}refused {2}4 below user space \(3 guard, 1 queue-full\)$/m);
+    expect(text).toMatch(
+      /^ {2}refused {2}7 unknown-peer, 4 below user space \(3 guard, 1 queue-full\)$/m,
+    );
     expect(text).toMatch(/^ {2}peer laptop: established$/m);
     expect(text).not.toContain('more');
   });
@@ -326,6 +358,11 @@ describe('show --json', () => {
       integrity: 'full',
       since: undefined,
       observed: undefined,
+      attestation: {
+        counting: 'exact',
+        ...{ at: millis(NOW), injectedAt: undefined },
+        ...{ lost: { packets: 1, bytes: 40 }, injected: { packets: 0, bytes: 0 } },
+      },
     } as const;
     const one = { kind: 'no-key', words: 'a' } as const;
     const counts = { connections: 1, refused: 0, packets: 2, bytes: 3, shadows: false };

@@ -4,10 +4,15 @@ import { COLOURS, paintFor, PLAIN } from '../../../src/cli/paint.ts';
 import { PeerTable, troubleLines } from '../../../src/cli/peer-lines.ts';
 import { formatField, PEER_FIELDS } from '../../../src/app/management/fields.ts';
 import type { PeerStatus } from '../../../src/ports/control.ts';
+import { millis } from '../../../src/core/units.ts';
 import { inner, ip } from '../../rig/addresses.ts';
 
 const NOW = 1_000_000;
-const FIRST = { version: 1, integrity: 'none', since: undefined, observed: undefined } as const;
+const FIRST = {
+  version: 1,
+  integrity: 'none',
+  ...{ since: undefined, observed: undefined, attestation: undefined },
+} as const;
 const LAPTOP = {
   ...{ id: 'laptop', phase: 'established', lastHeardAt: NOW - 61_000, mtu: 1452, keepalive: 25 },
   path: { local: { ip: ip('192.0.2.1'), port: 1 }, remote: { ip: ip('2001:db8::2'), port: 20 } },
@@ -35,6 +40,11 @@ test('a line a peer, columns aligned; what passes now where that is known', () =
 `,
   );
   expect(linesOf(new PeerTable({ now: NOW }), LAPTOP)).not.toMatch(/ IN | OUT /);
+});
+
+test('who has not joined yet is invited', () => {
+  const lines = linesOf(new PeerTable({ now: NOW }), { ...OTHER, invitedUntil: millis(NOW) });
+  expect(lines).toMatch(/^ +other +invited /m);
 });
 
 test('session and integrity have columns where the daemon tells them', () => {

@@ -4,7 +4,7 @@ import { tunnelsJson } from '../../../src/app/management/json.ts';
 import { surveyTunnels } from '../../../src/app/management/survey.ts';
 import type { CommandContext } from '../../../src/cli/command.ts';
 import { showCommand } from '../../../src/cli/commands/show.ts';
-import type { Machine } from '../../../src/cli/machine.ts';
+import type { Daemons } from '../../../src/cli/machine.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
 import { NoAnswer } from '../../../src/core/errors.ts';
 import type { ControlRequest } from '../../../src/core/management/requests.ts';
@@ -41,7 +41,7 @@ function world(tunnels: World, { rows, readsUntil = Infinity, breaksAfter = Infi
       config: { name: 'home', role: 'server', inner: { ips: [] }, peers: [] },
     },
   })) as unknown as readonly RunEntry[];
-  const machine = {
+  const daemons = {
     runs: { list: () => entries, find: (name: string) => entries.find((e) => e.device === name) },
     control: {
       async ask(device: string, request: ControlRequest): Promise<ControlReply> {
@@ -75,7 +75,7 @@ function world(tunnels: World, { rows, readsUntil = Infinity, breaksAfter = Infi
       },
     },
     deviceCounters: () => undefined,
-  } as unknown as Machine;
+  } as unknown as Daemons;
   const context = {
     stdout: (text: string) => void (said.out += text),
     stderr: (text: string) => void (said.err += text),
@@ -85,10 +85,10 @@ function world(tunnels: World, { rows, readsUntil = Infinity, breaksAfter = Infi
       held = 0;
       return said.out.length < readsUntil;
     },
-    machine: async () => machine,
+    daemons: async () => daemons,
   } as unknown as CommandContext;
   const show = (...args: readonly string[]) => showCommand.run(args, context);
-  return { show, said, asked, mostHeld: () => mostHeld, entries, machine };
+  return { show, said, asked, mostHeld: () => mostHeld, entries, daemons };
 }
 
 type Options = {
@@ -186,9 +186,9 @@ describe('show', () => {
   test.each([{}, { ipipou0: 0 }, { ipipou0: 1 }, { ipipou0: 700, ipipou1: 'silent', ipipou2: 3 }])(
     'in pieces the JSON of %j is that of the whole',
     async (tunnels) => {
-      const { show, said, entries, machine } = world(tunnels as World, {});
+      const { show, said, entries, daemons } = world(tunnels as World, {});
       await show('--json');
-      expect(said.out).toBe(tunnelsJson(await surveyTunnels(entries, machine, () => Infinity)));
+      expect(said.out).toBe(tunnelsJson(await surveyTunnels(entries, daemons, () => Infinity)));
     },
   );
 });

@@ -22,6 +22,7 @@ test.each([
   [`${SERVER}auth-max-time-discrepancy 0\n`, 'auth-max-time-discrepancy 0'],
   [`${SERVER}no-encap-csum\n`, 'no-encap-csum'],
   [`${SERVER}mtu 1500\n`, 'mtu'],
+  [`${SERVER}mtu 1500\nouter-fragments\n`, 'outer-fragments'],
   [`${CLIENT}keepalive 0\n`, 'keepalive 0'],
   ['server\nauth-token a\nauth-lifetime 3600\n', 'auth-token'],
   ['server\nauth none\n', 'no proof'],

@@ -1,12 +1,16 @@
 import { expect, test } from 'vitest';
 import { amendExposures } from '../../../src/core/config/amend-exposures.ts';
+import type { PeerOption } from '../../../src/core/config/edit-peers.ts';
 import { exposureList } from '../../../src/core/config/exposure-list.ts';
+import { resolveRun } from './resolve-texts.ts';
 
 const amended = (before: string, text: string): string => {
   const reading = exposureList.read(before);
   if (!reading.ok) throw new Error(reading.expected);
-  const exposed = { services: reading.value, from: [] };
-  const [[, value] = ['', '']] = amendExposures([['expose', text]], exposed);
+  const [peer] = resolveRun(`server\nauth none\n`).config.peers;
+  if (peer === undefined) throw new Error('no peer');
+  const peers = [{ ...peer, exposed: { services: reading.value, from: [] } }];
+  const [[, value] = ['', '']] = amendExposures([['expose', text]], peer.id, peers);
   return value;
 };
 
@@ -31,5 +35,14 @@ test('other options stay as they are', () => {
     ['expose-from', '+x'],
     ['keepalive', '-5'],
   ] as const;
-  expect(amendExposures(options, undefined)).toEqual(options);
+  expect(amendExposures(options, 'new', [])).toEqual(options);
+});
+
+test('what a peer exposes that is not there cannot be changed', () => {
+  const { peers } = resolveRun(`server\nauth none\n`).config;
+  const change = (options: readonly PeerOption[]) => () => amendExposures(options, 'nobody', peers);
+  expect(change([['expose', '+tcp/80']])).toThrow(
+    /peer: "nobody": expected the name of a peer of this tunnel: default$/,
+  );
+  expect(change([['expose', 'tcp/80']])()).toEqual([['expose', 'tcp/80']]);
 });

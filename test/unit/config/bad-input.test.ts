@@ -272,6 +272,14 @@ const FILE_CASES: readonly (readonly [string, Said])[] = [
     { line: 3, ...is('integrity', 'full', 'integrity full needs session v2') },
   ],
   [
+    'server\nauth-token t\nouter-fragments\n',
+    { line: 3, ...is('outer-fragments', '(given)', '`mtu N` with it') },
+  ],
+  [
+    'server\nauth-token t\nmtu 1500\nouter-fragments\ndataplane bpf\n',
+    { line: 4, ...is('outer-fragments', '(given)', 'another plane than `dataplane bpf`') },
+  ],
+  [
     `server\nauth-key-b64 ${PRIVATE_KEY}\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\ndataplane fou\nintegrity header\n`,
     { line: 5, ...is('integrity', 'header', 'none with `dataplane fou`') },
   ],

@@ -1,6 +1,7 @@
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
+import { formatBase64 } from '../../../src/core/base64.ts';
 import { expectRefusal, is, type Said } from './refusals.ts';
-import { PRIVATE_KEY, PUBLIC_KEY } from './resolve-texts.ts';
+import { PRIVATE_KEY, PUBLIC_KEY, resolveRun } from './resolve-texts.ts';
 
 /** A sound section of a server with one more line, which makes it wrong. */
 const section = (line: string, said: Omit<Said, 'line'>, at = 5): readonly [string, Said] => [
@@ -18,8 +19,24 @@ function twoPeers(allowed: string, line: string, said: Said, id = 'b'): readonly
   return [`server\n${first}peer ${id}\n${[...lines, ...more].join('\n')}\n`, said];
 }
 
+const text = (first: number) => formatBase64(new Uint8Array(32).fill(7).with(0, first));
+
+/** A server whose sections have each their own private key, one of them twice, and one more section with these lines. */
+const ownKeys = (count: number, last: string): string => {
+  const keys = [...Array(count).keys(), 0];
+  const sections = keys.map(
+    (key, at) =>
+      `peer p${at}\nauth-key-b64 ${text(key)}\nauth-remote-pubkey-b64 ${text(at + 100)}\ntunl-peer-ip 10.0.0.${at + 1}\n`,
+  );
+  return `server\n${sections.join('')}peer x\nauth-remote-pubkey-b64 ${text(99)}\ntunl-peer-ip 10.0.0.99\n${last}`;
+};
+
 const CASES: readonly (readonly [string, Said])[] = [
   ['server\npeer\n', { line: 2, ...is('peer', undefined, 'letters, digits and . _ -') }],
+  [
+    ownKeys(8, `auth-key-b64 ${text(8)}\n`),
+    { line: 41, ...is('auth-key-b64', '(hidden)', 'a key that another peer has') },
+  ],
   ['server\npeer default\n', { line: 2, ...is('peer', 'default', 'that is not default') }],
   ['server\npeer a b\n', { line: 2, ...is('peer', 'a b', 'a name of 1 to 64 letters') }],
   [
@@ -185,3 +202,13 @@ test.each(CASES.map(([text, said]) => ({ text, said })))(
   'a file is refused: $text',
   ({ text, said }) => expectRefusal(text, said),
 );
+
+test('a server has as many keys of its own for session 2 as it can try, and more for session 1', () => {
+  for (const [count, last] of [
+    [7, `auth-key-b64 ${text(8)}\n`],
+    [8, `auth-key-b64 ${text(7)}\n`],
+    [8, `auth-key-b64 ${text(8)}\nsession v1\n`],
+  ] as const) {
+    expect(resolveRun(ownKeys(count, last)).config.peers).toHaveLength(count + 2);
+  }
+});

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { OPTIONS } from '../../../src/core/config/options.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { parseConfigFile } from '../../../src/core/config/parse-file.ts';
-import { findOption, editDistance } from '../../../src/core/config/setting.ts';
+import { editDistance } from '../../../src/core/config/edit-distance.ts';
+import { findOption } from '../../../src/core/config/setting.ts';
 import { ConfigError, type ConfigProblem } from '../../../src/core/errors.ts';
 import { resolveTexts } from './resolve-texts.ts';
 

@@ -310,3 +310,19 @@ test('a public address comes and goes, and other prefixes stay', () => {
   expect(gone?.publicIps).toBeUndefined();
   expect(gone?.allowedIps).toEqual(resolveRun(SERVER).config.peers[0]?.allowedIps);
 });
+
+test('one key of the server too many is refused', () => {
+  const key = (first: number) => formatBase64(new Uint8Array(32).fill(7).with(0, first));
+  const section = (at: number): string =>
+    `peer p${at}\nauth-key-b64 ${key(at)}\nauth-remote-pubkey-b64 ${key(at + 100)}\ntunl-peer-ip 10.0.0.${at + 1}\n`;
+  const text = `server\n${[...Array(8).keys()].map(section).join('')}`;
+  const options = [
+    ['auth-remote-pubkey-b64', key(99)],
+    ['tunl-peer-ip', '10.0.0.99'],
+  ] as const;
+  const said = refusal(text, 'x', ...options, ['auth-key-b64', key(8)]);
+  expect(said).toContain('a server has 8 of its own at most for session 2');
+  expect(said).not.toContain(key(8));
+  expect(edit(text, 'x', ...options, ['auth-key-b64', key(3)]).peers).toHaveLength(9);
+  expect(edit(text, 'p7', ['auth-key-b64', key(8)]).peers).toHaveLength(8);
+});

@@ -33,6 +33,12 @@ test('table is for a client with one server, and says what it lacks', () => {
   expect(resolveRun(`${CLIENT}table auto\nallowed-ips 0.0.0.0/0\n`).warnings).toEqual([]);
 });
 
+test('a table has the routes of one purpose', () => {
+  const both = `${CLIENT}allowed-ips 0.0.0.0/0\ntable 7777\nreturn-path tunnel\nreturn-path-table`;
+  expect(configError(`${both} 7777\n`).message).toContain('another table than that of `table`');
+  expect(resolveRun(`${both} 7778\n`).config.returnPath?.table).toBe(7778);
+});
+
 test('masquerade is for a server', () => {
   expect(configError(`${CLIENT}masquerade\n`).message).toContain('masquerade is for a server');
 });

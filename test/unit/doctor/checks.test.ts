@@ -14,6 +14,7 @@ import { readNftRuleset } from '../../../src/core/firewall/nft-ruleset.ts';
 import { parsePublicKey, type PublicKey } from '../../../src/core/public-key.ts';
 import { millis, port } from '../../../src/core/units.ts';
 import { PRIVATE_KEY, PUBLIC_KEY, resolveRun } from '../config/resolve-texts.ts';
+import { dockerText } from '../../rig/docker-rules.ts';
 
 const SERVER = `server\nfou-dev eth0\ntunl-ip 172.28.0.0\nauth-remote-pubkey-b64 ${PUBLIC_KEY}\nauth-secret long-enough-words\n`;
 const CLIENT = `client\nfou-remote home.example:10000\ntunl-ip 172.28.0.1\nauth-key-b64 ${PRIVATE_KEY}\nauth-secret long-enough-words\n`;
@@ -257,6 +258,32 @@ describe('firewalls', () => {
     expect(wrongs('expose', server(mended, text))).toEqual([]);
   });
 
+  test.each(['Docker 27', 'Docker 28'] as const)(
+    'what peers send to elsewhere, where the rules of %s are',
+    (docker) => {
+      const text = `${SERVER}masquerade\n`;
+      const there = { network: '172.17.0.0/16', box: '172.17.0.2' };
+      const rules = (more = ''): TunnelFacts['firewall']['chains'] => {
+        const saved = dockerText(docker, there);
+        const changed = saved.replace('-A FORWARD -j DOCKER-USER\n', (line) => line + more);
+        return readIptablesSave(changed, 'iptables-nft', 'ip');
+      };
+      expect(wrongs('firewall', server([], text))).toEqual([]);
+      expect(wrongs('firewall', server(rules(), text))).toEqual([
+        expect.stringMatching(
+          /FORWARD drops what peers send to elsewhere in IPv4 .*policy \[iptables-nft -I DOCKER-USER -i ipipou0 -j ACCEPT /,
+        ),
+        expect.stringMatching(
+          /FORWARD drops what comes back .*\[iptables-nft -I DOCKER-USER -o ipipou0 -m conntrack --ctstate ESTABLISHED,RELATED -j /,
+        ),
+      ]);
+      const mended = rules(
+        '-A DOCKER-USER -i ipipou0 -j ACCEPT\n-A DOCKER-USER -o ipipou0 -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\n',
+      );
+      expect(wrongs('firewall', server(mended, text))).toEqual([]);
+    },
+  );
+
   test('forwarding, which a start switches on', () => {
     const text = `${SERVER}expose tcp/443\n`;
     const off = new Map([['net/ipv4/ip_forward', '0']]);
@@ -345,6 +372,39 @@ describe('NAT', () => {
     expect(says('nat', facts(CLIENT))[0]).toMatch(/^unknown/);
   });
 
+  test('of a client that the server tells where it sees it: address, port, and how long the NAT keeps them', () => {
+    const natSays = (
+      observed: { readonly ip: string; readonly port: number },
+      lost = 0,
+      keepalive = 25,
+    ) => {
+      const since = millis(Date.parse('2026-01-02T03:04:05Z'));
+      const session = {
+        observed: { ip: ip(observed.ip), port: port(observed.port) },
+        mapping: { since, lost, lostAt: lost > 0 ? since : undefined },
+      };
+      const peers = [{ ...peer('198.51.100.2', 10000), session }];
+      const text = `${CLIENT}keepalive ${keepalive}\n`;
+      return says('nat', facts(text, { daemon: { ...DAEMON, peers } }));
+    };
+    expect(natSays({ ip: '203.0.113.1', port: 10000 })).toEqual([
+      expect.stringMatching(/^ok: .*no NAT is on the way/),
+    ]);
+    expect(natSays({ ip: '192.0.2.7', port: 10000 })).toEqual([
+      expect.stringMatching(/^ok: .*sees this side at 192.0.2.7:10000; .*kept the port/),
+      expect.stringMatching(/^ok: .*kept that mapping since 2026-01-02T03:04:05Z.*lasts 25 s/),
+    ]);
+    expect(natSays({ ip: '192.0.2.7', port: 4321 })[0]).toMatch(
+      /^ok: .*leave from 203.0.113.1:10000: a NAT has changed the port/,
+    );
+    expect(natSays({ ip: '192.0.2.7', port: 4321 }, 3)[1]).toMatch(
+      /^warning: .*dropped or changed.*3 times.*\[keepalive 12/,
+    );
+    expect(natSays({ ip: '192.0.2.7', port: 4321 }, 0, 0)[1]).toMatch(
+      /^warning: .*in silence it will go/,
+    );
+  });
+
   test('of a server: where it sees peers', () => {
     const seen = (number: number, text = SERVER) =>
       says('nat', facts(text, { daemon: { ...DAEMON, peers: [peer('198.51.100.2', number)] } }));
@@ -361,6 +421,8 @@ test('the MTU of the config against the route, and what was learnt of the path',
   expect(says('mtu', facts(CLIENT, { ways: [WAY] }))[0]).toMatch(/^ok: .*1500 bytes, 1472 of/);
   const set = facts(`${CLIENT}mtu 1472\n`, { ways: [WAY] });
   expect(says('mtu', set)[0]).toMatch(/^ok/);
+  const fragments = facts(`${CLIENT}mtu 1500\nouter-fragments\n`, { ways: [WAY] });
+  expect(says('mtu', fragments)[0]).toMatch(/^warning: .*go in fragments.*\[ping -M dont -s 3000 /);
   const learnt = { ...WAY, way: { ...WAY.way, learnt: 1400 } } as WayFacts;
   expect(says('mtu', facts(`${CLIENT}mtu 1472\n`, { ways: [learnt] }))[0]).toMatch(
     /^wrong: .*have said 1400.*\[mtu 1372 /,

@@ -38,6 +38,10 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'hook-failed', hook: 'peer-up', error: 'exit code 3: no such zone' },
     'warn the hook peer-up failed error="exit code 3: no such zone"',
   ],
+  'turned-away': [
+    { kind: 'turned-away', remote: other, error: 'exit code 1: no' },
+    'warn turned away by the hook verify remote=192.0.2.9:4500 error="exit code 1: no"',
+  ],
   'hook-left-out': [
     { kind: 'hook-left-out', hook: 'peer-up' },
     'warn the hook peer-up was left out: those before it take too long',
@@ -79,6 +83,10 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   'relay-suspected': [
     { kind: 'relay-suspected', remote, stays: other },
     'warn somebody sends on packets of the peer, which is still where it was: it is not followed there remote=192.0.2.1:10000 stays=192.0.2.9:4500',
+  ],
+  'injection-suspected': [
+    { kind: 'injection-suspected', packets: 20, bytes: 28_000 },
+    'warn more has come from the other side than it has sent: somebody puts packets into the tunnel packets=20 bytes=28000',
   ],
   'integrity-refused': [
     { kind: 'integrity-refused', level: 'full' },
@@ -152,7 +160,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   failed: [{ kind: 'failed', error: 'the worker died' }, 'error the worker died'],
   'not-undone': [
     { kind: 'not-undone', ...FAILURE },
-    'error clean-up after the failed start error=EBUSY hint="ipipou doctor"',
+    'error what has failed could not be undone error=EBUSY hint="ipipou doctor"',
   ],
   'peer-set': [{ kind: 'peer-set' }, 'info peer set'],
   'peer-removed': [{ kind: 'peer-removed' }, 'info peer removed'],
@@ -244,6 +252,10 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
   'dns-not-set': [
     { kind: 'dns-not-set', ...FAILURE },
     'error this host was not told of the tunnel\'s name servers error=EBUSY hint="ipipou doctor"',
+  ],
+  'outer-fragments': [
+    { kind: 'outer-fragments' },
+    'warn what does not fit the path goes in fragments, and hangs where those are dropped',
   ],
   masquerading: [
     { kind: 'masquerading' },

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { noiseCrypto } from '../../../src/adapters/crypto-noise.ts';
 import {
   COOKIE_LIFE,
-  cookieSecretsAt,
+  type CookieMaker,
   createCookie,
   hasMac2,
   readCookie,
@@ -28,56 +28,55 @@ import {
 } from './ends.ts';
 
 const elsewhere = [endpoint('192.0.2.7', 40_001), endpoint('192.0.2.8', 40_000)];
-const secretsAt = (now: number, before?: ReturnType<typeof cookieSecretsAt>) =>
-  cookieSecretsAt(noiseCrypto, before, millis(now));
+const secret = noiseCrypto.random(16);
+const makerAt = (now: number): CookieMaker => ({ secret, now: millis(now) });
 
-function cookieFor(secrets: ReturnType<typeof cookieSecretsAt>, from = source) {
+function cookieFor(maker: CookieMaker, from = source) {
   const { packet, pending } = init();
-  const answer = createCookie(noiseCrypto, serverKeys, secrets, from, packet);
+  const answer = createCookie(noiseCrypto, serverKeys, maker, from, packet);
   if (!answer) throw new Error('no COOKIE');
-  return { answer, pending, cookie: taken(readCookie(noiseCrypto, clientKeys(), pending, answer)) };
+  return { answer, pending, cookie: taken(readCookie(clientKeys(), pending, answer)) };
 }
 
 describe('COOKIE', () => {
   it('lets the next INIT in from the same source, and none before', () => {
-    const secrets = secretsAt(0);
-    const { cookie, answer } = cookieFor(secrets);
+    const maker = makerAt(0);
+    const { cookie, answer } = cookieFor(maker);
     expect(answer).toHaveLength(PACKET_LENGTH.cookie);
-    expect(hasMac2(secrets, source, init().packet)).toBe(false);
+    expect(hasMac2(maker, source, init().packet)).toBe(false);
     const { packet } = init(9, cookie);
-    expect(hasMac2(secrets, source, packet)).toBe(true);
+    expect(hasMac2(maker, source, packet)).toBe(true);
     expect(readInitStatic(noiseCrypto, serverKeys, packet).ok).toBe(true);
-    for (const other of elsewhere) expect(hasMac2(secrets, other, packet)).toBe(false);
+    for (const other of elsewhere) expect(hasMac2(maker, other, packet)).toBe(false);
     for (const [bit, other] of flipped(packet)) {
-      expect(hasMac2(secrets, source, other), `bit ${bit}`).toBe(false);
+      expect(hasMac2(maker, source, other), `bit ${bit}`).toBe(false);
     }
   });
 
-  it('counts until the secret after the next one', () => {
-    const first = secretsAt(0);
-    const { packet } = init(9, cookieFor(first).cookie);
-    expect(secretsAt(COOKIE_LIFE - 1, first)).toBe(first);
-    const second = secretsAt(COOKIE_LIFE, first);
-    expect(hasMac2(second, source, packet)).toBe(true);
-    expect(hasMac2(secretsAt(2 * COOKIE_LIFE, second), source, packet)).toBe(false);
-    expect(hasMac2(secretsAt(2 * COOKIE_LIFE, first), source, packet)).toBe(false);
+  it('counts until the period after the next one, and for one secret', () => {
+    const { packet } = init(9, cookieFor(makerAt(0)).cookie);
+    expect(hasMac2(makerAt(COOKIE_LIFE - 1), source, packet)).toBe(true);
+    expect(hasMac2(makerAt(2 * COOKIE_LIFE - 1), source, packet)).toBe(true);
+    expect(hasMac2(makerAt(2 * COOKIE_LIFE), source, packet)).toBe(false);
+    const other = { ...makerAt(0), secret: noiseCrypto.random(16) };
+    expect(hasMac2(other, source, packet)).toBe(false);
   });
 
   it('is for the INIT that it answers, and refused with any bit flipped', () => {
-    const { answer, pending } = cookieFor(secretsAt(0));
+    const { answer, pending } = cookieFor(makerAt(0));
     const other = init().pending;
-    expect(readCookie(noiseCrypto, clientKeys(), other, answer)).toEqual({
+    expect(readCookie(clientKeys(), other, answer)).toEqual({
       ok: false,
-      reason: 'undecipherable',
+      reason: 'mac',
     });
     for (const [bit, spoilt] of flipped(answer)) {
-      const read = readCookie(noiseCrypto, clientKeys(), pending, spoilt);
+      const read = readCookie(clientKeys(), pending, spoilt);
       expect(read, `bit ${bit}`).toMatchObject({ ok: false });
     }
   });
 
   it('does not tell the cookie to who sees it', () => {
-    const { answer, cookie } = cookieFor(secretsAt(0));
+    const { answer, cookie } = cookieFor(makerAt(0));
     const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
     expect(hex(answer)).not.toContain(hex(cookie));
   });
@@ -134,7 +133,7 @@ describe('answers', () => {
     const { init, response, cookie, control, reset } = PACKET_LENGTH;
     expect(Math.max(response, cookie)).toBeLessThanOrEqual(init);
     expect(reset).toBeLessThanOrEqual(control);
-    const secrets = secretsAt(0);
+    const secrets = makerAt(0);
     fc.assert(
       fc.property(
         fc.constantFrom(0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0x11, 0x12),

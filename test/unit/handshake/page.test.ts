@@ -34,7 +34,9 @@ const used = new Set<string>();
 
 /** Of that name; a name that is a beginning will do. */
 function vector(name: string): Uint8Array {
-  const found = [...vectors].find(([whole]) => whole === name || whole.startsWith(`${name} `));
+  const all = [...vectors];
+  const found =
+    all.find(([whole]) => whole === name) ?? all.find(([whole]) => whole.startsWith(`${name} `));
   if (!found) throw new Error(`docs/PROTOCOL.md has no ${name}`);
   used.add(found[0]);
   return found[1];
@@ -89,6 +91,7 @@ describe('the vectors of docs/PROTOCOL.md (else: npm run docs)', () => {
     expect(clientKeys.mac1).toEqual(vector('mac1 key'));
     expect(serverKeys.mac1).toEqual(vector('mac1 key'));
     expect(serverKeys.reset).toEqual(vector('reset key'));
+    expect(serverKeys.cookie).toEqual(vector('cookie key'));
   });
 
   it('INIT', () => {
@@ -98,16 +101,14 @@ describe('the vectors of docs/PROTOCOL.md (else: npm run docs)', () => {
   });
 
   it('COOKIE', () => {
-    const secrets = {
-      ...{ current: vector('secret of cookies'), previous: undefined, since: millis(0) },
-    };
+    const maker = { secret: vector('secret of cookies'), now: millis(0) };
     const packet = vector('COOKIE');
     const crypto = drawing(packet.subarray(8, 24));
-    expect(createCookie(crypto, serverKeys, secrets, source, vector('INIT'))).toEqual(packet);
-    const cookie = taken(readCookie(noiseCrypto, clientKeys, init().pending, packet));
+    expect(createCookie(crypto, serverKeys, maker, source, vector('INIT'))).toEqual(packet);
+    const cookie = taken(readCookie(clientKeys, init().pending, packet));
     expect(cookie).toEqual(vector('cookie'));
     expect(init(cookie).packet).toEqual(vector('the same INIT'));
-    expect(hasMac2(secrets, source, vector('the same INIT'))).toBe(true);
+    expect(hasMac2(maker, source, vector('the same INIT'))).toBe(true);
   });
 
   it('RESPONSE, and the keys that it gives', () => {
@@ -134,8 +135,17 @@ describe('the vectors of docs/PROTOCOL.md (else: npm run docs)', () => {
       { kind: 'path-response', challenge: responsePayload.challenge },
       { kind: 'ping', id: 7 },
     ] as const;
-    const packet = vector('CONTROL');
-    expect(sealControl(noiseCrypto, ours, messages).packet).toEqual(packet);
+    const packet = vector('CONTROL of the client, counter 0:');
+    const sealed = sealControl(noiseCrypto, ours, messages);
+    expect(sealed.packet).toEqual(packet);
+    const attest = {
+      kind: 'attest',
+      epoch: 0xffff_ffff,
+      packets: 1000n,
+      bytes: 1_400_000n,
+    } as const;
+    const next = vector('CONTROL of the client, counter 1:');
+    expect(sealControl(noiseCrypto, sealed.session, [attest]).packet).toEqual(next);
     const theirs = { ...ours, receiveKey: ours.sendKey, receiveIndex: ours.sendIndex };
     expect(taken(openControl(noiseCrypto, theirs, packet)).messages).toEqual(messages);
     expect(createReset(serverKeys, source, packet)).toEqual(vector('RESET'));

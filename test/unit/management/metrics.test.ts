@@ -21,6 +21,7 @@ const PEER = {
   path: { local: { ip: ip('192.0.2.1'), port: 10 }, remote: { ip: ip('2001:db8::2'), port: 20 } },
   traffic: { rxBytes: 10, rxPackets: 1, txBytes: 20, txPackets: 2 },
   ...{ authenticatedAt: 1500, lastHeardAt: 2500, repliesVerified: 0 },
+  session: { attestation: { injected: { bytes: 30 }, lost: { bytes: 40 } } },
 } as unknown as PeerStatus;
 const STRANGER = {
   ...{ id: 'other', phase: 'listening', troubles: [], requestsAccepted: 0, repliesVerified: 0 },

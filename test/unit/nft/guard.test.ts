@@ -13,7 +13,7 @@ import {
   setKey,
   type SetKey,
 } from '../../../src/core/nft/guard-peer.ts';
-import { objectNames, type GuardSpec } from '../../../src/core/nft/guard-rules.ts';
+import { objectNames, type GuardSpec } from '../../../src/core/nft/guard-spec.ts';
 import { changePeers, installGuard, peerSets, removeGuard } from '../../../src/core/nft/guard.ts';
 import { GUARD_LIMITS } from '../../../src/core/budgets.ts';
 import { port } from '../../../src/core/units.ts';
@@ -29,6 +29,7 @@ const spec: GuardSpec = {
   strangers: true,
   authLengths: [73],
   prefixLengths: { ipv4: [32, 24, 16], ipv6: [] },
+  fragments: undefined,
   counters: true,
 };
 
@@ -101,8 +102,41 @@ describe('installGuard', () => {
   });
 
   it('leaves room in a queue of the default length, whatever strangers send at once', () => {
-    const { early, known, strangers } = GUARD_LIMITS;
-    expect(early.burst + known.burst + strangers.burst).toBeLessThanOrEqual(16);
+    const { early, known, strangers, inits } = GUARD_LIMITS;
+    const all = early.burst + known.burst + strangers.burst + inits.burst;
+    expect(all).toBeLessThanOrEqual(20);
+  });
+
+  it('puts first messages of session 2 by the side, where they are tested, and leaves the queue to the rest', () => {
+    const heard = { ...spec, authLengths: [73, 96, 200] };
+    const queued = (script: string) =>
+      script.split('\n').filter((line) => line.includes('queue num'));
+    const first = /@th,64,32 0xf1020000/;
+    const before = queued(installGuard(heard, []));
+    const tested = installGuard({ ...heard, firstQueue: 9 }, []);
+    expect(before.filter((rule) => first.test(rule))).toHaveLength(1);
+    expect(queued(tested).filter((rule) => !rule.endsWith('queue num 9'))).toEqual(
+      before.filter((rule) => !first.test(rule)),
+    );
+    expect(rulesOf(tested, names.tested)).toEqual([
+      'update @p10000_asked { ip saddr }',
+      'queue num 9',
+    ]);
+    const way = tested.split('\n').filter((line) => line.endsWith(`goto ${names.tested}`));
+    expect(way).toEqual([
+      'add rule ip ipipou p10000_first ip saddr @p10000_heard update @p10000_heard_budgets ' +
+        '{ ip saddr limit rate 20/second burst 5 packets } limit rate 4000/second burst 128 packets goto p10000_tested',
+      'add rule ip ipipou p10000_first limit rate 8000/second burst 128 packets ' +
+        'add @p10000_heard { ip saddr } goto p10000_tested',
+    ]);
+    expect(rulesOf(tested, names.first).at(-1)).toMatch(/drop$/);
+    expect(tested).not.toContain('bypass');
+  });
+
+  it('is the same text as ever where session 2 is not spoken, or first messages are not tested', () => {
+    expect(installGuard({ ...spec, firstQueue: 9 }, [])).toBe(installGuard(spec, []));
+    const heard = { ...spec, authLengths: [73, 96, 200] };
+    expect(installGuard({ ...heard, firstQueue: undefined }, [])).toBe(installGuard(heard, []));
   });
 
   it('ends what hints and sources may send as it ends what strangers may', () => {
@@ -196,6 +230,30 @@ describe('the rewriting of alternative addresses', () => {
     expect(rulesOf(script, names.postrouting)).toEqual([
       'udp sport 10000 ip saddr set ip saddr . ip daddr . udp dport map @p10000_outwards',
     ]);
+  });
+});
+
+describe('what goes in fragments', () => {
+  const fragments = { ...spec, outside: ['ipv4', 'ipv6'], fragments: { ttl: 64 } } as const;
+
+  it('may be divided, over IPv4', () => {
+    const script = installGuard(fragments, []);
+    expect(rulesOf(script, names.postrouting).slice(0, 2)).toEqual([
+      'oifname @p10000_devices meta oifkind { "ipip", "sit" } ip frag-off 0x4000 ip frag-off set 0',
+      'udp sport 10000 ip daddr . ip saddr @p10000_pairs ip frag-off 0 ip ttl set 64',
+    ]);
+    expect(script).not.toMatch(/ip6 .*frag-off/);
+    expect(installGuard({ ...fragments, inside: ['ipv6'] }, [])).not.toContain('oifkind');
+    expect(installGuard(spec, [])).not.toContain('frag-off');
+  });
+
+  it('is rewritten as a whole: after it was put together, where it was not before', () => {
+    const rewrite =
+      'udp dport 10000 ip daddr set ip saddr . udp sport . ip daddr map @p10000_inwards';
+    const script = installGuard(fragments, []);
+    expect(rulesOf(script, names.prerouting)[1]).toBe(`ip frag-off & 0x3fff == 0 ${rewrite}`);
+    expect(rulesOf(script, names.input)[0]).toBe(rewrite);
+    expect(rulesOf(script, names.input, 'ip6').join('\n')).not.toContain('daddr set');
   });
 });
 

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest';
 import { formatExposure, type Exposure } from '../../../src/core/config/exposure.ts';
 import { parseExposure } from '../../../src/core/config/exposure-list.ts';
+import { besideScript } from '../../../src/core/nft/beside-rules.ts';
 import { countedService, countersOf } from '../../../src/core/nft/expose-counters.ts';
 import { exposeScript, staleObjects } from '../../../src/core/nft/expose-rules.ts';
 import { deviceOfTable, ownTableName } from '../../../src/core/nft/own-table.ts';
 import { returnScript } from '../../../src/core/nft/return-rules.ts';
+import { freeMark, SECOND_MARK } from '../../../src/core/reach/free-mark.ts';
 import {
   publicAddressesOf,
   servicesOf,
@@ -68,23 +70,54 @@ test('rules of what is exposed', () => {
       "add counter r-home-tcp/2222-198.51.100.7",
       "add set visitors { type ipv4_addr . inet_proto . inet_service; size 16384; flags dynamic,timeout; timeout 10s; }",
       "add set visitors6 { type ipv6_addr . inet_proto . inet_service; size 16384; flags dynamic,timeout; timeout 10s; }",
+      "add set flows { type ipv4_addr . inet_service . ipv4_addr . inet_service; size 65536; flags dynamic,timeout; timeout 60s; }",
+      "add chain rate-home-tcp/443",
+      "add rule rate-home-tcp/443 ip saddr != { 10.0.0.0/8 } accept",
+      "add rule rate-home-tcp/443 ip6 saddr != { 2001:db8::/32 } accept",
+      "add rule rate-home-tcp/443 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 443 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/443" drop",
+      "add rule rate-home-tcp/443 meta nfproto ipv6 update @visitors6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta l4proto . th dport & 0x0 | 443 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/443" drop",
+      "add rule rate-home-tcp/443 limit rate over 1000/second burst 1000 packets counter name "r-home-tcp/443" drop",
+      "add chain rate-home-udp/27015-27030",
+      "add rule rate-home-udp/27015-27030 ip saddr != { 10.0.0.0/8 } accept",
+      "add rule rate-home-udp/27015-27030 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 27015 limit rate over 250/second burst 250 packets } counter name "r-home-udp/27015-27030" drop",
+      "add rule rate-home-udp/27015-27030 limit rate over 1000/second burst 1000 packets counter name "r-home-udp/27015-27030" drop",
+      "add rule rate-home-udp/27015-27030 meta nfproto ipv4 meta l4proto udp limit rate 546/second burst 32768 packets add @flows { ip saddr . udp sport . ip daddr . udp dport }",
+      "add chain rate-home-tcp/2222-198.51.100.7",
+      "add rule rate-home-tcp/2222-198.51.100.7 ip saddr != { 10.0.0.0/8 } accept",
+      "add rule rate-home-tcp/2222-198.51.100.7 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 2222 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/2222-198.51.100.7" drop",
+      "add rule rate-home-tcp/2222-198.51.100.7 limit rate over 1000/second burst 1000 packets counter name "r-home-tcp/2222-198.51.100.7" drop",
+      "add chain begun-address",
+      "add rule begun-address ip daddr 198.51.100.7 meta nfproto ipv4 tcp dport vmap { 2222 : goto rate-home-tcp/2222-198.51.100.7 }",
+      "add chain begun-any",
+      "add rule begun-any meta nfproto ipv4 tcp dport vmap { 443 : goto rate-home-tcp/443 }",
+      "add rule begun-any meta nfproto ipv4 udp dport vmap { 27015-27030 : goto rate-home-udp/27015-27030 }",
+      "add rule begun-any meta nfproto ipv6 tcp dport vmap { 443 : goto rate-home-tcp/443 }",
+      "add chain begun",
+      "add rule begun ip daddr { 172.28.0.0 } return",
+      "add rule begun ip6 daddr { fd28:: } return",
+      "add rule begun ip daddr { 198.51.100.7 } jump begun-address",
+      "add rule begun meta nfproto ipv4 tcp dport { 443 } fib daddr type local jump begun-any",
+      "add rule begun meta nfproto ipv4 udp dport { 27015-27030 } fib daddr type local jump begun-any",
+      "add rule begun meta nfproto ipv6 tcp dport { 443 } fib daddr type local jump begun-any",
+      "add chain datagrams",
+      "add rule datagrams udp dport 10000 accept",
+      "add rule datagrams ip saddr . udp sport . ip daddr . udp dport @flows update @flows { ip saddr . udp sport . ip daddr . udp dport } accept",
+      "add rule datagrams goto begun",
+      "add chain beginning { type filter hook prerouting priority raw; policy accept; }",
+      "add rule beginning tcp flags & (fin | syn | rst | ack) == syn goto begun",
+      "add rule beginning meta l4proto udp goto datagrams",
       "add chain to-home-tcp/443",
       "add rule to-home-tcp/443 ip saddr != { 10.0.0.0/8 } accept",
       "add rule to-home-tcp/443 ip6 saddr != { 2001:db8::/32 } accept",
-      "add rule to-home-tcp/443 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 443 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/443" drop",
-      "add rule to-home-tcp/443 meta nfproto ipv6 update @visitors6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta l4proto . th dport & 0x0 | 443 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/443" drop",
-      "add rule to-home-tcp/443 limit rate over 1000/second burst 1000 packets counter name "r-home-tcp/443" drop",
+      "add rule to-home-tcp/443 tcp flags & (fin | syn | rst | ack) != syn jump rate-home-tcp/443",
       "add rule to-home-tcp/443 meta nfproto ipv4 counter name "n-home-tcp/443" dnat ip to 172.28.0.1",
       "add rule to-home-tcp/443 meta nfproto ipv6 counter name "n-home-tcp/443" dnat ip6 to fd28::1",
       "add chain to-home-udp/27015-27030",
       "add rule to-home-udp/27015-27030 ip saddr != { 10.0.0.0/8 } accept",
-      "add rule to-home-udp/27015-27030 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 27015 limit rate over 250/second burst 250 packets } counter name "r-home-udp/27015-27030" drop",
-      "add rule to-home-udp/27015-27030 limit rate over 1000/second burst 1000 packets counter name "r-home-udp/27015-27030" drop",
       "add rule to-home-udp/27015-27030 meta nfproto ipv4 counter name "n-home-udp/27015-27030" dnat ip to 192.168.1.9",
       "add chain to-home-tcp/2222-198.51.100.7",
       "add rule to-home-tcp/2222-198.51.100.7 ip saddr != { 10.0.0.0/8 } accept",
-      "add rule to-home-tcp/2222-198.51.100.7 meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 2222 limit rate over 250/second burst 250 packets } counter name "r-home-tcp/2222-198.51.100.7" drop",
-      "add rule to-home-tcp/2222-198.51.100.7 limit rate over 1000/second burst 1000 packets counter name "r-home-tcp/2222-198.51.100.7" drop",
+      "add rule to-home-tcp/2222-198.51.100.7 tcp flags & (fin | syn | rst | ack) != syn jump rate-home-tcp/2222-198.51.100.7",
       "add rule to-home-tcp/2222-198.51.100.7 meta nfproto ipv4 meta l4proto tcp counter name "n-home-tcp/2222-198.51.100.7" dnat ip to 172.28.0.1:22",
       "add chain at-address",
       "add rule at-address ip daddr 198.51.100.7 meta nfproto ipv4 tcp dport vmap { 2222 : goto to-home-tcp/2222-198.51.100.7 }",
@@ -140,9 +173,7 @@ test('a service has limits of its own, or those of all', () => {
   };
   expect(limited('tcp/443 rate 30 connections 7')).toMatchInlineSnapshot(`
     [
-      "meta nfproto ipv4 update @visitors { ip saddr . meta l4proto . th dport & 0x0 | 443 limit rate over 8/second burst 8 packets } counter name "r-home-tcp/443" drop",
-      "meta nfproto ipv6 update @visitors6 { ip6 saddr & ffff:ffff:ffff:ffff:: . meta l4proto . th dport & 0x0 | 443 limit rate over 8/second burst 8 packets } counter name "r-home-tcp/443" drop",
-      "limit rate over 30/second burst 30 packets counter name "r-home-tcp/443" drop",
+      "tcp flags & (fin | syn | rst | ack) != syn jump rate-home-tcp/443",
       "ct count over 7 counter name "r-home-tcp/443" drop",
       "meta nfproto ipv4 counter name "n-home-tcp/443" dnat ip to 172.28.0.1",
       "meta nfproto ipv6 counter name "n-home-tcp/443" dnat ip6 to fd28::1",
@@ -248,6 +279,38 @@ test('rules of the return path', () => {
     add rule inet t leaving oifname "ipipou0" meta mark & 0x3f000000 == 0x1000000 meta mark set meta mark & 0xc0ffffff
     "
   `);
+});
+
+test('rules of who is answered beside the tunnel', () => {
+  const script = besideScript({
+    ...{ table: 't', device: 'ipipou0', mark: { value: 0x0200_0000, mask: 0x3f00_0000 } },
+    listening: [port(443), port(22), port(22)],
+  });
+  expect(script).toMatchInlineSnapshot(`
+    "add table inet t
+    flush table inet t
+    add chain inet t arriving { type filter hook prerouting priority mangle; policy accept; }
+    add rule inet t arriving iifname "ipipou0" return
+    add rule inet t arriving iifname "ipipou0-*" return
+    add rule inet t arriving iifname "lo" return
+    add rule inet t arriving ct direction original fib daddr type local ct mark & 0x3f000000 != 0x2000000 ct mark set ct mark & 0xc0ffffff | 0x2000000
+    add rule inet t arriving ct direction reply ct mark & 0x3f000000 == 0x2000000 meta mark set meta mark & 0xc0ffffff | 0x2000000
+    add chain inet t from-here { type route hook output priority mangle; policy accept; }
+    add rule inet t from-here ct state new tcp flags & syn == 0 tcp sport { 22, 443 } oifname != "lo" ct mark set ct mark & 0xc0ffffff | 0x2000000
+    add rule inet t from-here ct mark & 0x3f000000 == 0x2000000 meta mark set meta mark & 0xc0ffffff | 0x2000000
+    "
+  `);
+  const nobody = { table: 't', device: 'ipipou0', mark: { value: 1, mask: 1 }, listening: [] };
+  expect(besideScript(nobody)).not.toContain('tcp sport');
+});
+
+test('a mark is free that no rule asks for', () => {
+  const rule = (value: number, mask: number) => ({ mark: { value, mask } });
+  const first = { value: 0x0100_0000, mask: 0x3f00_0000 };
+  expect(freeMark([])).toEqual(first);
+  expect(freeMark([rule(0x77, 0xffff), {}])).toEqual({ ...first, value: 0x0100_0000 });
+  expect(freeMark([rule(0x0100_0000, 0x3f00_0000)])).toEqual({ ...first, value: 0x0200_0000 });
+  expect(freeMark([rule(0x0200_0000, 0x3f00_0000)], SECOND_MARK).value).toBe(0x0300_0000);
 });
 
 test('a table is named by its device, whatever that is called', () => {

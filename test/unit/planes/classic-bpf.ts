@@ -28,6 +28,8 @@ export function passesFilter(filter: Uint8Array, { data, words = {} }: Filtered)
       else if (code === 0xb1) x = (packet.getUint8(k) & 15) * 4;
       else if (code === 0x0c) a += x;
       else if (code === 0x54) a &= k;
+      else if (code === 0x24) a = Math.imul(a, k) >>> 0;
+      else if (code === 0x94) a %= k;
       else if (code === 0x64) a <<= k;
       else if (code === 0x74) a >>>= k;
       else if (code === 0x07) x = a;

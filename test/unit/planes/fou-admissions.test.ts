@@ -99,7 +99,7 @@ beforeEach(() => {
   const environment = { route: kernel, config, defaultTtl: { ipv4: 64, ipv6: 64 } };
   const spec = {
     ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0 },
-    ...{ strangers: true, authLengths: [73], counters: true },
+    ...{ strangers: true, authLengths: [73], fragments: undefined, counters: true },
     ...{ outside: ['ipv4', 'ipv6'] as const, inside: ['ipv4'] as const },
   };
   const guard = new Guard(nft as unknown as Nft, spec, () => {});

@@ -19,7 +19,7 @@ it('asks for prefixes of a length that nobody had yet, in one transaction that l
   const nft = new FakeNft();
   const spec = {
     ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0 },
-    ...{ strangers: true, authLengths: [73], counters: true },
+    ...{ strangers: true, authLengths: [73], fragments: undefined, counters: true },
     ...{ outside: ['ipv4'] as const, inside: ['ipv4'] as const },
   };
   const guard = new Guard(nft as unknown as Nft, spec, () => {});

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { ControlGate } from '../../../src/adapters/planes/tun/control-gate.ts';
 import { SharedCounters, type Loss } from '../../../src/adapters/planes/tun/counters.ts';
 import { DeviceChannel } from '../../../src/adapters/planes/tun/device-channel.ts';
-import { FirstMessages } from '../../../src/adapters/planes/tun/first-messages.ts';
+import { FirstMessages } from '../../../src/adapters/planes/first-messages.ts';
 import { Inbound } from '../../../src/adapters/planes/tun/inbound.ts';
 import { ipv6Words } from '../../../src/adapters/planes/tun/ipv6-words.ts';
 import type { Refusal } from '../../../src/adapters/planes/tun/icmp-answer.ts';
@@ -53,7 +53,12 @@ export class BothFamilies {
   /** Families whose sockets are full. */
   readonly full = new Set<Family>();
   readonly roamed: { readonly peer: PeerId; readonly path: Path }[] = [];
-  readonly firstMessages = new FirstMessages(undefined);
+  readonly firstMessages = new FirstMessages(undefined, () => millis(this.now));
+  /** COOKIEs that were sent, which the session was not asked for. */
+  get answered(): readonly (SentMessage & { readonly family: Family })[] {
+    return this.sent.filter(({ payload }) => payload[0] === 0xf3);
+  }
+
   strangers = 0;
   /** Milliseconds. */
   now = 0;
@@ -97,7 +102,10 @@ export class BothFamilies {
       ...common,
       senders: families.map(
         (family) =>
-          new Sender({ ...common, family, udpFd: UDP_FD[family], tooBig: () => undefined }),
+          new Sender({
+            ...{ ...common, family, udpFd: UDP_FD[family], fragments: false },
+            tooBig: () => undefined,
+          }),
       ),
       refuse: (packet, why) => this.refused.push({ packet: packet.slice(), why }),
     });
@@ -113,6 +121,7 @@ export class BothFamilies {
           this.strangers += 1;
         },
         firstMessages: this.firstMessages,
+        asked: () => undefined,
         roamed: ({ member }, path) => this.roamed.push({ peer: member.id, path }),
         now: () => this.now,
         control: (path, payload) => this.control.push({ path, payload }),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { BucketTable } from '../../../src/adapters/planes/tun/bucket-table.ts';
+import { BucketTable } from '../../../src/adapters/planes/bucket-table.ts';
 import { ControlGate } from '../../../src/adapters/planes/tun/control-gate.ts';
 import {
   HintTable,

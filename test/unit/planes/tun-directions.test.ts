@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { ControlGate } from '../../../src/adapters/planes/tun/control-gate.ts';
 import { SharedCounters, type Loss } from '../../../src/adapters/planes/tun/counters.ts';
 import { DeviceChannel } from '../../../src/adapters/planes/tun/device-channel.ts';
-import { FirstMessages } from '../../../src/adapters/planes/tun/first-messages.ts';
+import { FirstMessages } from '../../../src/adapters/planes/first-messages.ts';
 import { Inbound } from '../../../src/adapters/planes/tun/inbound.ts';
 import { encodePktinfo, viewOf } from '../../../src/adapters/udp/message-headers.ts';
 import { Outbound } from '../../../src/adapters/planes/tun/outbound.ts';
@@ -52,8 +52,14 @@ class Bench {
   readonly inbound: Inbound;
   #errno = 0;
 
-  constructor(options: { readonly vnetHeader?: boolean; readonly trains?: boolean } = {}) {
-    const { vnetHeader = true, trains = true } = options;
+  constructor(
+    options: {
+      readonly vnetHeader?: boolean;
+      readonly trains?: boolean;
+      readonly fragments?: boolean;
+    } = {},
+  ) {
+    const { vnetHeader = true, trains = true, fragments = false } = options;
     const calls: PacketCalls = {
       address: this.memory.addressOf,
       errno: () => this.#errno,
@@ -75,7 +81,7 @@ class Bench {
     const tooBig = (peer: Peer) => void this.tooBig.push(peer.member.id);
     this.outbound = new Outbound(channel, {
       ...common,
-      senders: [new Sender({ ...common, family: 'ipv4', tooBig })],
+      senders: [new Sender({ ...common, family: 'ipv4', fragments, tooBig })],
       carried: IPV4_ALONE,
       refuse: () => undefined,
     });
@@ -87,7 +93,8 @@ class Bench {
       authLengths: new Set([73]),
       gate: this.gate,
       stranger: () => undefined,
-      firstMessages: new FirstMessages(undefined),
+      firstMessages: new FirstMessages(undefined, () => millis(0)),
+      asked: () => undefined,
       roamed: () => undefined,
       now: () => 0,
       control: (path, payload) => this.control.push({ path, payload }),
@@ -268,6 +275,23 @@ describe('outbound', () => {
       expect(bench.sent).toHaveLength(code === EIO ? 3 : 1);
     },
   );
+
+  test('what goes in fragments alone is put in no train again, what is shorter is', () => {
+    const bench = new Bench({ fragments: true });
+    const long = superPacket(3000, 1000, 1);
+    const short = superPacket(3000, 900, 2);
+    bench.device.push(long);
+    bench.sendAnswers = [{ fails: EMSGSIZE }];
+    bench.run('outbound');
+    bench.sent.length = 0;
+    bench.device.push(long, short);
+    bench.run('outbound');
+    expect(bench.sent.map(({ segment }) => segment !== undefined)).toEqual([
+      ...[false, false, false],
+      true,
+    ]);
+    expect(bench.totals()).toMatchObject({ txPackets: 10n });
+  });
 
   test.each([
     { what: 'too big', code: EMSGSIZE, tooBig: [PEER], losses: [], refused: 1n },

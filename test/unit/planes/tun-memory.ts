@@ -108,10 +108,11 @@ export class FakeMemory {
     const ipv6 = bytes[0] === 10;
     const seen = { name: bytes, payload: this.gather(iov, iovCount) };
     const source = ipv6 ? controls.slice(16, 32) : controls.slice(20, 24);
-    const size = ipv6 ? 64 : 32;
+    const alone = ipv6 && controlLength === 40;
+    const size = ipv6 && !alone ? 64 : ipv6 ? 40 : 32;
     const segment = controlLength > size ? view.getUint16(size + 16, true) : undefined;
     if (view.getInt32(12, true) !== (ipv6 ? 50 : 8)) throw new Error('no source');
-    if (!ipv6) return { ...seen, source, segment, label: 0, trafficClass: undefined };
+    if (!ipv6 || alone) return { ...seen, source, segment, label: 0, trafficClass: undefined };
     if (view.getInt32(52, true) !== 67) throw new Error('no traffic class');
     const label = viewOf(bytes).getUint32(4, false);
     return { ...seen, source, segment, label, trafficClass: view.getInt32(56, true) };

@@ -113,42 +113,33 @@ describe('in a storm, of session 2', () => {
     expect(judge(filter, PEER, tagged(3), high)).toBe(true);
   });
 
-  test('a larger share of first messages passes where they are tested', () => {
+  test.each([1, 2, 10])('first messages of one part in %d of all sources pass', (count) => {
     const facts = { sources: [PEER], hints: [HINT], heads: [0x1200_0005] };
-    const filter = stormFilter(facts, { rest: 0.01, first: 0.5 }) ?? new Uint8Array();
-    const passes = (payload: Uint8Array) =>
-      [low, middle, high].map((random) => judge(filter, STRANGER, payload, random));
-    expect(passes(first)).toEqual([true, true, false]);
-    expect(passes(first.slice(1))).toEqual([true, false, false]);
-    expect(passes(first.with(0, 0xf2))).toEqual([true, false, false]);
-    const plain = stormFilter(facts, { rest: 0.01 }) ?? new Uint8Array();
-    expect(judge(plain, STRANGER, first, middle)).toBe(false);
+    const odd = 0x9e37_79b1;
+    const filters = numbers(count, 0).map(
+      (at) => stormFilter(facts, { rest: 0.01, first: { odd, count, at } }) ?? new Uint8Array(),
+    );
+    const sources = numbers(2000, STRANGER);
+    const passing = filters.map((filter) =>
+      sources.filter((source) => judge(filter, source, first, high)),
+    );
+    // Each source has one turn.
+    expect(passing.flat().toSorted((a, b) => a - b)).toEqual(sources);
+    for (const { length } of passing) {
+      expect(length).toBeGreaterThan(1000 / count);
+      expect(length).toBeLessThan(4000 / count);
+    }
+    const of = (payload: Uint8Array, random: number) =>
+      filters.map((filter) => judge(filter, STRANGER, payload, random)).includes(true);
+    for (const other of [first.slice(1), first.with(0, 0xf2)]) {
+      expect([of(other, low), of(other, high)]).toEqual([true, false]);
+    }
   });
 
-  test('first messages are counted by the share of them that passes', () => {
-    let time = 0;
-    let attached = false;
-    const storm = new Storm({
-      now: () => time,
-      facts: () => ({ sources: [], hints: [] }),
-      tested: () => true,
-      attach: (filter) => {
-        attached = filter !== undefined;
-        return true;
-      },
-    });
-    const second = (packets: number): void => {
-      for (let packet = 0; packet < packets; packet += 1) {
-        time += 1000 / packets;
-        storm.packet(true);
-      }
-    };
-    second(200_000);
-    expect(attached).toBe(true);
-    // As many as are let through of a flood that is over.
-    for (let more = 0; more < 4; more += 1) second(STORM.until / 20);
-    expect(attached).toBe(false);
-    storm.close();
+  test('first messages are as others where they are not tested', () => {
+    const facts = { sources: [PEER], hints: [HINT], heads: [0x1200_0005] };
+    const plain = stormFilter(facts, { rest: 0.01 }) ?? new Uint8Array();
+    expect(judge(plain, STRANGER, first, middle)).toBe(false);
   });
 });
 
@@ -156,37 +147,111 @@ test('more hints than fit are no reason to keep their owners out', () => {
   expect(stormFilter({ sources: [], hints: numbers(101, 1) }, { rest: 0.01 })).toBeUndefined();
 });
 
-test('the filter comes with a storm, follows it, and goes with it', () => {
-  let time = 0;
-  const attached: boolean[] = [];
+/** A storm on a socket that drops what its filter does not let through, and what it has no room for. */
+function stormOn() {
+  const now = {
+    ...{ time: 0, dropped: 2 ** 32 - 100, full: 0, attached: [] as boolean[] },
+    filter: undefined as Uint8Array | undefined,
+  };
   const storm = new Storm({
-    now: () => time,
+    now: () => now.time,
     facts: () => ({ sources: [PEER], hints: [HINT] }),
-    tested: () => false,
+    tested: () => true,
+    backlog: () => ({ dropped: now.dropped, full: now.full }),
     attach: (filter) => {
-      attached.push(filter !== undefined);
+      now.attached.push(filter !== undefined);
+      now.filter = filter;
       return true;
     },
   });
-  const second = (packets: number): void => {
+  /** So many packets in so many milliseconds, of which these are dropped. */
+  const come = (packets: number, dropped = 0, duration = 1000, others = packets): void => {
     for (let packet = 0; packet < packets; packet += 1) {
-      time += 1000 / packets;
-      storm.packet();
+      now.time += duration / packets;
+      now.dropped = (now.dropped + dropped / packets) % 2 ** 32;
+      storm.packet(
+        Math.floor((packet * others) / packets) === Math.floor(((packet + 1) * others) / packets),
+      );
     }
   };
-  second(STORM.from / 2);
-  expect(attached).toEqual([]);
-  second(50_000);
-  expect(attached.at(-1)).toBe(true);
-  const count = attached.length;
+  const share = (count: number, passes: (filter: Uint8Array, at: number) => boolean): number => {
+    const { filter } = now;
+    return filter ? numbers(count, 0).filter((at) => passes(filter, at)).length / count : 1;
+  };
+  const first = new Uint8Array(200).fill(7).with(0, 0xf1);
+  const parts = (): number =>
+    1 / share(10_000, (filter, at) => judge(filter, STRANGER + at, first, 1));
+  const others = (): number =>
+    share(1000, (filter, at) => judge(filter, STRANGER, request(7), at * 4_294_967));
+  return { now, storm, come, parts, others };
+}
+
+test('the filter comes with a storm, follows it, and goes with it', () => {
+  const { now, storm, come } = stormOn();
+  come(STORM.from / 2);
+  expect(now.attached).toEqual([]);
+  come(50_000);
+  expect(now.attached.at(-1)).toBe(true);
+  const count = now.attached.length;
   storm.changed();
-  expect(attached).toHaveLength(count + 1);
+  expect(now.attached).toHaveLength(count + 1);
   // What the filter lets through of as large a storm.
-  second(STORM.pass);
-  second(STORM.pass);
-  expect(attached.at(-1)).toBe(true);
-  for (let quiet = 0; quiet < 100; quiet += 1) second(10);
-  expect(attached.at(-1)).toBe(false);
+  come(STORM.pass, 50_000);
+  come(STORM.pass, 50_000);
+  expect(now.attached.at(-1)).toBe(true);
+  for (let quiet = 0; quiet < 100; quiet += 1) come(10);
+  expect(now.attached.at(-1)).toBe(false);
+  storm.close();
+});
+
+test('a storm is seen before what comes fills the socket', () => {
+  const { now, storm, come } = stormOn();
+  come(10_000, 0, 100);
+  expect(now.attached.at(-1)).toBe(true);
+  storm.close();
+});
+
+test('what the socket drops counts while strangers send, and is nothing alone', () => {
+  const { now, storm, come, parts } = stormOn();
+  // Peers send more than the socket holds.
+  come(STORM.from / 2, 1_000_000);
+  expect(now.attached).toEqual([]);
+  for (let more = 0; more < 8; more += 1) come(10_000, 190_000, 1000, 0);
+  expect(parts()).toBeGreaterThan(14);
+  expect(parts()).toBeLessThan(28);
+  for (let quiet = 0; quiet < 100; quiet += 1) come(10, 1000);
+  expect(now.attached.at(-1)).toBe(false);
+  storm.close();
+});
+
+test('others pass in a flood of first messages while they are few, and fewer when they are many', () => {
+  const { now, storm, come, others } = stormOn();
+  come(20_000, 0, 1000, 20);
+  come(10_000, 10_000, 1000, 20);
+  expect(now.attached.at(-1)).toBe(true);
+  expect(others()).toBe(1);
+  come(30_000, 10_000, 1000, 20_000);
+  expect(others()).toBeLessThan(0.06);
+  come(10_000 + STORM.pass, 29_500, 1000, STORM.pass);
+  expect(others()).toBeLessThan(0.06);
+  storm.close();
+});
+
+test('as many first messages pass as do not pile up', () => {
+  const { now, storm, come, parts } = stormOn();
+  const { least, most, start } = STORM.passFirst;
+  const flood = (): void => come(2000, 18_000, 1000, 0);
+  const passing = (): number => 20_000 / parts();
+  come(20_000, 0, 100, 0);
+  expect(passing()).toBeLessThan(2 * start);
+  for (let more = 0; more < 10; more += 1) flood();
+  expect(passing()).toBeGreaterThan(most / 1.5);
+  now.full = 0.5;
+  flood();
+  flood();
+  expect(passing()).toBeLessThan(most / 8);
+  for (let more = 0; more < 10; more += 1) flood();
+  expect(passing()).toBeGreaterThan(least / 2);
   storm.close();
 });
 

@@ -9,9 +9,7 @@ import {
 import { isTaggedRight, tagged } from '../../../src/core/tag/tag.ts';
 import { TAG_KEY_LENGTH, type TagKeys, type TagLevel } from '../../../src/core/tag/types.ts';
 import { WINDOW_COUNTERS } from '../../../src/core/tag/window.ts';
-import { sipHash128 } from '../../../src/core/siphash.ts';
 import type { InnerIp } from '../../../src/core/addr.ts';
-import type { Port } from '../../../src/core/units.ts';
 import { randomBytes } from '../tag/tag-vectors.ts';
 import { AUTH, BothFamilies, FOUR, PATH4, PATH6, SIX } from './tun-both-families.ts';
 import { cut, type DevicePacket } from './tun-device.ts';
@@ -355,43 +353,5 @@ describe('keys of tags', () => {
     all.peers.admit(FOUR, 1, PATH4, keys('full'));
     all.peers.remove(FOUR);
     expect(all.peers.tags.size).toBe(0);
-  });
-});
-
-describe('first messages of session 2', () => {
-  const key = randomBytes(5, 16);
-  const message = new Uint8Array(200).fill(7);
-  message.set([0xf1, 2, 0, 0]);
-  message.set(sipHash128(key, message.subarray(0, 168)), 168);
-
-  test.each([
-    { what: 'one that is meant for us', payload: message, mac1: key, passes: true },
-    { what: 'one that is not', payload: message.with(170, 1), mac1: key, passes: false },
-    { what: 'one that was altered', payload: message.with(20, 1), mac1: key, passes: false },
-    { what: 'any without a key', payload: message.with(170, 1), mac1: undefined, passes: true },
-    { what: 'another type', payload: message.with(0, 0xf2), mac1: key, passes: true },
-    { what: 'another length', payload: message.slice(0, 199), mac1: key, passes: true },
-  ])('$what goes up: $passes', ({ payload, mac1, passes }) => {
-    const all = new BothFamilies();
-    all.firstMessages.key = mac1;
-    all.in({ path: ELSEWHERE, payload });
-    expect(all.control.map((one) => one.payload)).toEqual(passes ? [payload] : []);
-    expect([all.strangers, all.counters.losses('mac1')]).toEqual([1, passes ? 0n : 1n]);
-  });
-
-  test('what strangers have used up is not missed by who knows the server', () => {
-    const all = new BothFamilies();
-    all.firstMessages.key = key;
-    const junk = Array.from({ length: 100 }, (_, at) => new Uint8Array(100).fill(at));
-    all.in(...junk.map((payload) => ({ path: ELSEWHERE, payload })));
-    expect(all.counters.losses('stranger')).toBeGreaterThan(0n);
-    all.control.length = 0;
-    all.in({ path: ELSEWHERE, payload: message.with(170, 1) });
-    all.in({ path: ELSEWHERE, payload: message });
-    expect(all.control.map(({ payload }) => payload)).toEqual([message]);
-    // Nobody can be answered there.
-    const nowhere = { ...ELSEWHERE, remote: { ...ELSEWHERE.remote, port: 0 as Port } };
-    all.in({ path: nowhere, payload: message });
-    expect(all.control).toHaveLength(1);
   });
 });

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -68,7 +69,7 @@ function arrivals({ epochs, seed, delay }: Scene): readonly Step[] {
   return steps.toSorted((a, b) => a.at - b.at);
 }
 
-const total = (packets: number): Total => ({ packets, bytes: packets * SIZE });
+const total = (packets: number, size = SIZE): Total => ({ packets, bytes: packets * size });
 
 /** What is said of a scene, statement by statement. */
 function judgements(scene: Scene, counting: Counting = 'exact'): readonly Judgement[] {
@@ -213,4 +214,26 @@ describe('judging what was sent by what came', () => {
     const many = [...times(5, even(0)), even(0, { injected: 50 }), ...times(5, even(0))];
     expect(alarms(judgements(scene(many), 'merged'))).toHaveLength(1);
   });
+});
+
+it('warns as the example of docs/PROTOCOL.md does', () => {
+  const page = readFileSync(new URL('../../../docs/PROTOCOL.md', import.meta.url), 'utf8');
+  const [, example = ''] =
+    /<!-- attestation: an example -->([^]*)<!-- end of the example -->/.exec(page) ?? [];
+  const rows = [
+    ...example.matchAll(/^\| (\d+) +\| (\d+) +\| (\d+) +\| (−?\d*) +\| (yes|no) +\|$/gm),
+  ];
+  expect(rows).toHaveLength(6);
+  let ledger: Ledger | undefined;
+  for (const [index, [, epoch, sent, received, over = '', warns]] of rows.entries()) {
+    const told = { epoch: Number(epoch), ...total(Number(sent), 100) };
+    const came = total(Number(received), 100);
+    const judged = judgeStatement(ledger, told, came, {
+      now: millis(index * ATTEST_EVERY),
+      counting: 'exact',
+    });
+    ({ ledger } = judged);
+    expect(judged.injected !== undefined, `epoch ${epoch}`).toBe(warns === 'yes');
+    if (judged.injected) expect(judged.injected).toEqual(total(Number(over), 100));
+  }
 });

@@ -106,6 +106,24 @@ describe('a peer is found', () => {
     expect(directory.hasTokenOf(11)).toBe(true);
   });
 
+  it('by its inner address, also where two have exchanged theirs', () => {
+    const [a, b] = [entry('a', token('a')), entry('b', token('b'))];
+    const directory = listed(a, b);
+    const give = (one: Entry, ip: string): void =>
+      directory.relist(one, () =>
+        Object.assign(one, { peer: { ...one.peer, innerIps: [inner(ip)] } }),
+      );
+    give(a, '10.0.0.1');
+    give(b, '10.0.0.2');
+    expect(directory.byInner(inner('10.0.0.1'))).toBe(a);
+    give(a, '10.0.0.2');
+    give(b, '10.0.0.1');
+    expect(directory.byInner(inner('10.0.0.1'))).toBe(b);
+    expect(directory.byInner(inner('10.0.0.2'))).toBe(a);
+    directory.remove(a);
+    expect(directory.byInner(inner('10.0.0.2'))).toBeUndefined();
+  });
+
   it('by its address, then by its port, then because it need not prove anything', () => {
     const none: Proof = { kind: 'none' };
     const at = (id: string, remoteHost: string, remotePort?: number): Entry =>
@@ -176,5 +194,23 @@ describe('peers that were never seen using hints', () => {
     directory.remove(c);
     expect(idsOf(directory.candidates(HERE, 8))).toEqual(['p3']);
     expect(directory.size).toBe(2);
+  });
+});
+
+describe('own keys', () => {
+  const own = (first: number, session: AuthConfig['session'], id = `p${first}`): Entry =>
+    entry(id, { ...signing(key(first)), privateSeed: key(first) } as Proof, { auth: { session } });
+  const seedsOf = (directory: Directory<Entry>) =>
+    directory.ownProofs().map((proof) => proof.kind === 'ed25519' && proof.privateSeed?.[0]);
+
+  it('are told once each, those for session 2 before others', () => {
+    const directory = new Directory<Entry>();
+    for (const first of [1, 2, 3, 4, 5, 6, 7, 8]) directory.add(own(first, 'v1'));
+    const both = own(2, 'auto', 'again');
+    directory.add(both);
+    directory.add(own(9, 'v2'));
+    expect(seedsOf(directory)).toEqual([2, 9, 1, 3, 4, 5, 6, 7]);
+    directory.remove(both);
+    expect(seedsOf(directory)).toEqual([9, 1, 2, 3, 4, 5, 6, 7]);
   });
 });

@@ -1,10 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { generateKeyPair, openSessionCrypto } from '../../../src/adapters/crypto.ts';
+import { noiseCrypto } from '../../../src/adapters/crypto-noise.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import {
   AUTH_V1_REGISTRATION_LENGTH,
   AUTH_V1_REQUEST_LENGTH,
 } from '../../../src/core/auth/trailer.ts';
+import { createCookie, hasMac2 } from '../../../src/core/handshake/cookies.ts';
+import { createInit, readInitStatic } from '../../../src/core/handshake/init.ts';
+import { packetKind } from '../../../src/core/handshake/layout.ts';
 import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { Joining, type JoinReply } from '../../../src/core/session/joining.ts';
 import type { SessionEffect } from '../../../src/core/session/types.ts';
@@ -42,6 +46,20 @@ function joining(): Joining {
   });
 }
 
+/** Whose first message it is, as the table of a server's peers finds out. */
+function introduced(proof: Signed, payload: Uint8Array) {
+  const { secure } = openSessionCrypto(proof);
+  if (packetKind(payload) !== 'init' || !secure) return undefined;
+  const introduction = readInitStatic(secure.noise, secure.serverKeys(), payload);
+  return introduction.ok ? introduction.value : undefined;
+}
+
+const INIT_PAYLOAD = {
+  integrity: 'none',
+  ...{ capabilities: 0, lowestVersion: 2, mtu: 1472, epoch: 0 },
+  ...{ source: undefined, destination: undefined, keepalive: seconds(0) },
+} as const;
+
 const at = (offset = 0) => millis(BEGIN + offset * 1000);
 
 function registration(offset = 0): Uint8Array {
@@ -72,6 +90,24 @@ describe('an invitation', () => {
     expect(kindsOf(bench.packet(PATH, hintedRequest()))).toEqual(['remember']);
     expect(kindsOf(bench.packet(PATH, requestAt(1)))).toEqual(['remember']);
     expect(bench.status).toMatchObject({ path: undefined, refused: { uninvited: 2 } });
+  });
+
+  test('agrees on no session', () => {
+    const { secure } = openSessionCrypto(client);
+    const { secure: theirs } = openSessionCrypto(server);
+    const keys = secure?.clientKeys();
+    if (!secure || !theirs || !keys) throw new Error('no keys');
+    const payload = { ...INIT_PAYLOAD, counter: BigInt(BEGIN) };
+    const { packet } = createInit(secure.noise, keys, { index: 7, payload });
+    const introduction = readInitStatic(theirs.noise, theirs.serverKeys(), packet);
+    if (!introduction.ok) throw new Error('not introduced');
+    const event = { kind: 'packet', path: PATH, payload: packet } as const;
+    const introduced = { ...event, introduction: introduction.value, cookied: true };
+    const auth = { session: 'v2' } as const;
+    const invitedUntil = seconds(BEGIN / 1000 + HOUR);
+    expect(kindsOf(startedServer({ auth, invitedUntil }).do(introduced))).toEqual([]);
+    // That of a peer's key is answered.
+    expect(kindsOf(startedServer({ auth }).do(introduced))).toEqual(['reply']);
   });
 
   test('does not go on with whom its key had admitted as a peer', () => {
@@ -147,12 +183,45 @@ describe('joining', () => {
     const machine = joining();
     const [lost] = machine.next(at());
     answerOf(inviting(), lost ?? expect.fail('none'));
-    const [again, asked] = machine.next(at(1));
+    const [again, asked, first] = machine.next(at(1));
+    expect(packetKind(first ?? expect.fail('none'))).toBe('init');
     const later = startedServer({ proof: afterwards });
     expect(later.packet(PATH, again ?? expect.fail('none'))).toEqual([]);
     expect(asked).toHaveLength(AUTH_V1_REQUEST_LENGTH);
     const reply = sentIn(later.packet(PATH, asked ?? expect.fail('none')));
     expect(machine.take(reply, at(1))).toEqual({ kind: 'joined' });
+  });
+
+  test('and by session 2, which a server may speak alone', () => {
+    const machine = joining();
+    const [lost] = machine.next(at());
+    answerOf(inviting(), lost ?? expect.fail('none'));
+    const later = startedServer({ proof: afterwards, auth: { session: 'v2' } });
+    const answers = machine.next(at(1)).flatMap((payload) => {
+      const introduction = introduced(afterwards, payload);
+      const event = { kind: 'packet', path: PATH, payload, cookied: true } as const;
+      const effects = later.do({ ...event, ...(introduction && { introduction }) });
+      return effects.filter((effect) => effect.kind === 'send').map((effect) => effect.payload);
+    });
+    const [answer] = answers;
+    expect(answers).toHaveLength(1);
+    const forged = Uint8Array.from(answer ?? expect.fail('no answer'));
+    forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
+    expect(machine.take(forged, at(1))).toBeUndefined();
+    expect(machine.take(answer ?? forged, at(1))).toEqual({ kind: 'joined' });
+  });
+
+  test('with the cookie that a busy server gives', () => {
+    const machine = joining();
+    machine.next(at());
+    const keys = openSessionCrypto(afterwards).secure?.serverKeys() ?? expect.fail('no keys');
+    const maker = { secret: new Uint8Array(16).fill(5), now: at() };
+    const first = machine.next(at(1)).at(-1) ?? expect.fail('none');
+    expect(hasMac2(maker, PATH.remote, first)).toBe(false);
+    const cookie = createCookie(noiseCrypto, keys, maker, PATH.remote, first);
+    expect(machine.take(cookie ?? expect.fail('none'), at(1))).toBeUndefined();
+    const second = machine.next(at(2)).at(-1) ?? expect.fail('none');
+    expect(hasMac2(maker, PATH.remote, second)).toBe(true);
   });
 
   test('heeds nothing but the answer to what it sent', () => {

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { getU64be } from '../../../src/core/bytes.ts';
+import { indexOf, packetKind } from '../../../src/core/handshake/layout.ts';
 import { sealControl } from '../../../src/core/handshake/control.ts';
 import type { KeptSession } from '../../../src/core/session/secure/state.ts';
 import type { SessionEffect, SessionMemory } from '../../../src/core/session/types.ts';
@@ -13,6 +14,7 @@ import {
   kindsOf,
   PATH,
   pathFrom,
+  sentIn,
   SERVER,
   SERVER_PROOF,
 } from './bench.ts';
@@ -76,7 +78,40 @@ it('a server that asks for proof carries nobody without, whoever was admitted be
   }
   const kept = keptSession(1, 'full');
   const goesOn = new Bench(config).do({ kind: 'start', memory: MEMORY, adopted: PATH, kept });
-  expect(admission(goesOn)).toBeUndefined();
+  const { sendIndex, receiveIndex } = kept.current.control;
+  const tags = { send: { index: sendIndex }, receive: [{ index: receiveIndex }] };
+  expect(admission(goesOn)).toMatchObject({ path: PATH, tags });
+});
+
+it('a server tells a client at once whose session does not go on', () => {
+  const auth = { session: 'v2', integrity: 'full' } as const;
+  const bench = new Bench(configOf('server', { auth, planeIntegrity: ALL }));
+  const kept = keptSession(1);
+  const effects = bench.do({ kind: 'start', memory: MEMORY, adopted: PATH, kept });
+  const told = sentIn(effects);
+  expect(packetKind(told)).toBe('reset');
+  expect(indexOf(told)).toBe(kept.current.control.receiveIndex);
+  const renewed = new Bench(configOf('server', { auth: { session: 'v2' }, planeIntegrity: ALL }));
+  const again = renewed.do({ kind: 'start', memory: MEMORY, adopted: PATH, kept, renew: true });
+  expect(sentIn(again)).toEqual(told);
+  expect(renewed.state.secure.current).toBeUndefined();
+});
+
+it('what anybody can send in its name is no sign of life of a peer with tags', () => {
+  const auth = { session: 'v2', integrity: 'full' } as const;
+  for (const level of ['none', 'full'] as const) {
+    const bench = new Bench(
+      configOf('server', {
+        auth: level === 'full' ? auth : { session: 'v2' },
+        planeIntegrity: ALL,
+      }),
+    );
+    bench.do({ kind: 'start', memory: MEMORY, adopted: PATH, kept: keptSession(1, level) });
+    bench.pass(5000);
+    const before = bench.status.lastHeardAt;
+    bench.packet(PATH, new Uint8Array());
+    expect(bench.status.lastHeardAt === before, level).toBe(level === 'full');
+  }
 });
 
 const CLIENT_PATH = { local: { ...PATH.remote, port: SERVER.port }, remote: SERVER };
@@ -120,5 +155,34 @@ it('a peer whose tagged packets were sent on lately is followed elsewhere only o
   expect(kindsOf(bench.do({ kind: 'roamed', path }))).toEqual(['reply', 'reply']);
   expect(kindsOf(bench.do({ kind: 'roamed', path: pathFrom('192.0.2.9', 3) }))).toEqual([]);
   bench.pass(11_000);
+  const moved = bench.do({ kind: 'roamed', path });
+  expect(admission(moved)).toMatchObject({ path });
+  // It is carried there without a wait for the disk.
+  expect(moved.find(({ kind }) => kind === 'remember')).toMatchObject({ lazy: true });
+});
+
+it('a session whose index another has drawn meanwhile does not go on', () => {
+  const bench = new Bench(configOf('server', { auth: { session: 'v2' } }));
+  const kept = keptSession(1024);
+  bench.indexes.change('another', [], [kept.current.control.receiveIndex]);
+  const effects = bench.do({ kind: 'start', memory: MEMORY, adopted: PATH, kept });
+  expect(kindsOf(effects)).not.toContain('keep');
+  expect(bench.state.secure.current).toBeUndefined();
+});
+
+it('a path that fails to be carried with other tags is not given up for the one before', () => {
+  const auth = { session: 'v2', integrity: 'full' } as const;
+  const bench = new Bench(configOf('server', { auth, planeIntegrity: ALL }));
+  const { current } = keptSession(1, 'full');
+  const control = { ...current.control, receiveIndex: current.control.receiveIndex + 1 };
+  const kept = { current, former: { ...current, control }, epoch: 0 };
+  bench.do({ kind: 'start', memory: MEMORY, adopted: PATH, kept });
+  bench.pass(25_000);
+  const path = pathFrom('192.0.2.9', 2);
   expect(admission(bench.do({ kind: 'roamed', path }))).toMatchObject({ path });
+  // The former keys have their end.
+  const again = bench.pass(6000).map(({ effect }) => effect);
+  expect(admission(again)).toMatchObject({ path });
+  expect(kindsOf(bench.do({ kind: 'admit-failed', path }))).toContain('evict');
+  expect(bench.status.path).toBeUndefined();
 });

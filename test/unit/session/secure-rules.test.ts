@@ -37,8 +37,13 @@ it('a peer has one offer of a path, the later one', () => {
 it('where there is no room the oldest leaves, and what is older than all stays out', () => {
   const four = [offer(1, 4), offer(2, 3), offer(3, 6), offer(4, 5)];
   expect(besides(four, offer(5, 9))).toEqual([1, 3, 4]);
-  expect(besides(four, offer(5, 3))).toEqual([1, 3, 4]);
   expect(besides(four, offer(5, 2))).toBe('outdone');
+});
+
+it('who sends an INIT on from elsewhere takes no place of the one that it was', () => {
+  const own = [offer(1, 7), offer(2, 7), offer(3, 7), offer(4, 7)];
+  expect(besides(own, offer(5, 7))).toBe('outdone');
+  expect(besides(own, offer(5, 7, true))).toEqual([2, 3, 4]);
 });
 
 it('a cookie counts more than a time, so that a clock that was set back keeps nobody out', () => {

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { generateKeyPair, openSessionCrypto, type KeyPair } from '../../../src/adapters/crypto.ts';
+import { dhPairOf, noiseCrypto } from '../../../src/adapters/crypto-noise.ts';
+import { serverKeysOf } from '../../../src/core/handshake/keys.ts';
+import { resetTokenOf } from '../../../src/core/handshake/reset.ts';
 import type { Path } from '../../../src/core/addr.ts';
 import { decodePublicKey } from '../../../src/core/public-key.ts';
 import { encodeAuth } from '../../../src/core/auth/v1.ts';
@@ -52,6 +55,7 @@ class Room {
       core: { create: createSession, step },
       role: 'server',
       localPort: port(10_000),
+      cookieSecret: new Uint8Array(16),
       crypto: (proof) => this.#counted(openSessionCrypto(proof)),
       recall: ({ peer }) => {
         this.recalled.push(peer.id);
@@ -348,4 +352,44 @@ it('tagged packets that are sent on from the path of another peer move nobody', 
   a.state = { ...a.state, secure: { ...a.state.secure, current } };
   expect(told(room.table.advance(a, { kind: 'roamed', path: OTHER }, room.instant()))).toEqual([]);
   expect(a.path).toEqual(PATH);
+});
+
+describe('who names a session that is forgotten', () => {
+  const own = [5, 6, 7, 8, 9].map((number) => pair(number).privateSeed);
+  const make = (): Room =>
+    new Room(
+      Object.fromEntries(
+        own.map((privateSeed, at) => [`p${at}`, { ...trusting(pair(at)), privateSeed }]),
+      ),
+    );
+  const control = new Uint8Array(96);
+  control.set([0xf4, 0, 0, 0, 0, 1, 2, 3]);
+  const resets = (room: Room): readonly string[] =>
+    room.table
+      .receive(PATH, control, room.instant())
+      .flatMap(({ effects }) => effects.flatMap((one) => (one.kind === 'send' ? one.payload : [])))
+      .map((payload) => Buffer.from(payload).toString('hex'));
+  const tokenOf = (seed: Uint8Array): string =>
+    Buffer.from(
+      resetTokenOf(serverKeysOf(noiseCrypto, dhPairOf(seed)), 0x01_0203, PATH.remote),
+    ).toString('hex');
+
+  it('is told so under every key of this side, in no more bytes', () => {
+    const room = make();
+    const [first, second] = [resets(room), resets(room)];
+    for (const sent of [first, second]) {
+      expect(sent.map(({ length }) => length / 2)).toEqual([32, 32, 32]);
+    }
+    const seen = [...first, ...second];
+    for (const token of own.map(tokenOf)) {
+      expect(seen.some((hex) => hex.includes(token))).toBe(true);
+    }
+  });
+
+  it('is told so under the keys that are left', () => {
+    const room = make();
+    resets(room);
+    for (const entry of room.entries.slice(1)) room.table.directory.remove(entry);
+    expect(resets(room)).toEqual([expect.stringContaining(tokenOf(own[0] ?? control))]);
+  });
 });

@@ -219,6 +219,21 @@ describe('memory', () => {
     expect((await start(tunnel('ipipou0', a))).load(a)?.replay?.ahead).toEqual(ahead);
   });
 
+  test('of a peer that is gone is kept also where it has spoken session 2 and nothing else', async () => {
+    const a = keyed('a', 1);
+    const secured = { ...memory(0), remote: undefined, replay: undefined, secured: true };
+    const journal = await start(tunnel('ipipou0', a));
+    journal.note(a, secured);
+    journal.forget(a);
+    await journal.flush();
+    await die(journal);
+    await die(await start(tunnel('ipipou0')));
+    const other = await start(tunnel('other'));
+    other.learn([a]);
+    expect(other.load(a)).toMatchObject({ secured: true });
+    expect((await start(tunnel('ipipou0', a))).load(a)).toEqual(secured);
+  });
+
   test('of a peer that comes while the tunnel runs is what any tunnel has seen of its key by then', async () => {
     const a = keyed('a', 1);
     const here = await start(tunnel('here', keyed('b', 2)));

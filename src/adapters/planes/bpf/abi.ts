@@ -2,6 +2,7 @@
  * What bpf/abi.h says, for user space; a unit test compares the two. Names of constants and fields are
  * the header's.
  */
+import type { InitKeys } from '../../../core/handshake/keys.ts';
 import type { Family, OuterIp, InnerIp } from '../../../core/addr.ts';
 import type { PROGRAM_RATES, Rate } from '../../../core/budgets.ts';
 import { TAG_KEY_LENGTH } from '../../../core/tag/types.ts';
@@ -43,6 +44,10 @@ export const WINDOW_WORDS = 65;
 /** The first message of session 2, and where in it its mac1 is. */
 export const INIT_LENGTH = 200;
 export const MAC1_AT = 168;
+export const CONTROL_LENGTH = 96;
+export const ABOUT_ASKED = 0xffff_ffff;
+export const ABOUT_PROVED = 0xffff_fffe;
+export const COOKIE_PLACES = 16_384;
 export const PASSED = 26_993;
 
 /** Keys of the map of reasons, in order; the last is no refusal. */
@@ -73,6 +78,7 @@ export const REASONS = [
   'stranger-tag',
   'mac1',
   'exhausted',
+  'cookie',
   'passed-up',
 ] as const;
 export type Reason = (typeof REASONS)[number];
@@ -106,7 +112,15 @@ export const STRUCTS = {
     rate_aside: 16,
     rate_init: 16,
     rate_tag: 16,
+    rate_proved: 16,
+    rate_proved_source: 16,
+    rate_asked: 16,
+    rate_cookie: 16,
+    rate_cookie_source: 16,
     mac1_key: 16,
+    cookie_key: 32,
+    cookie_secret: 16,
+    cookie_epoch: 'u64',
     auth_lengths: AUTH_BYTES,
   }),
   ipipou_peer: structLayout({
@@ -188,6 +202,8 @@ export const STRUCTS = {
     bucket_aside: 'u64',
     bucket_init: 'u64',
     bucket_tag: 'u64',
+    bucket_proved: 'u64',
+    bucket_cookie: 'u64',
     here: 'u64',
     here6: 16,
     here6_seal: 'u64',
@@ -235,6 +251,7 @@ export const MAPS = {
   ipipou_tags_in: { key: 4, value: STRUCTS.ipipou_tag_in.size, room: 'tagsIn' },
   ipipou_tags_out: { key: 4, value: STRUCTS.ipipou_tag_out.size, room: 'tagsOut' },
   ipipou_owners: { key: 4, value: 4, room: 'tagsOut' },
+  ipipou_places: { key: 4, value: STRUCTS.ipipou_bucket.size, room: 'fixed' },
   ipipou_roamed: { key: 0, value: 0, room: 'fixed' },
   ipipou_packet: { key: 4, value: STRUCTS.ipipou_packet.size, room: 'fixed' },
 } as const satisfies Readonly<Record<string, MapShape>>;
@@ -284,7 +301,9 @@ export type ProgramConfig = {
   /** Whether there is room for tags. */
   readonly tags: boolean;
   /** What first messages of session 2 are tested under; undefined = they are not. */
-  readonly mac1Key?: Uint8Array | undefined;
+  readonly initKeys?: InitKeys | undefined;
+  /** CLOCK_MONOTONIC where periods of cookies begin, nanoseconds; 0 by default. */
+  readonly cookieEpoch?: bigint | undefined;
   readonly rates: Readonly<Record<keyof typeof PROGRAM_RATES, Rate>>;
 };
 

@@ -81,6 +81,19 @@ export class Attachments {
     );
   }
 
+  /** Programs that are to hang somewhere, by the outer devices that are there now. */
+  async wanted(): Promise<readonly ProgramName[]> {
+    const links = await this.#outerLinks();
+    const decap = links.flatMap(({ name }) => {
+      try {
+        return decapProgram(name);
+      } catch {
+        return []; // gone meanwhile
+      }
+    });
+    return ['ipipou_encap', 'ipipou_socket', ...decap];
+  }
+
   /** Where a running tunnel's programs can be found. */
   hooks({ near }: Ends): readonly Hook[] {
     return [this.#hook(near.index, 'egress'), ...this.outer.map(({ index }) => this.#in(index))];

@@ -1,19 +1,12 @@
 import type { PlaneFactory } from '../../../ports/data-plane.ts';
-import { removeLeftovers } from './leftovers.ts';
 import { CAPABILITIES } from './limits.ts';
-import { BpfPlane } from './plane.ts';
-import { parseRecord } from './record.ts';
-import { probeRequirements } from './requirements.ts';
 
-/** eBPF programs on tc hooks: many peers on one device, without the kernel's FOU. */
+/** eBPF programs on tc hooks: many peers on one device, without the kernel's FOU. Its parts are loaded when they are needed. */
 export const bpfPlane: PlaneFactory = {
   name: 'bpf',
   capabilities: CAPABILITIES,
-  probe: () => probeRequirements(),
-  open: (context) => BpfPlane.open(context),
-  clean: async ({ journal }) => {
-    const record = parseRecord(journal.load());
-    if (record) await removeLeftovers(record);
-    journal.save(null);
-  },
+  probe: async ({ trial }) => (await import('./requirements.ts')).probeRequirements(trial),
+  prepare: async () => void (await import('./plane.ts')),
+  open: async (context) => (await import('./plane.ts')).BpfPlane.open(context),
+  clean: async (left) => (await import('./clean.ts')).clean(left),
 };

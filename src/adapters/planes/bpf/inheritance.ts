@@ -5,8 +5,9 @@ import { slices } from '../slices.ts';
 import type { ProgramPeer } from './abi.ts';
 import { PEERS_AT_ONCE } from './limits.ts';
 import type { PeerEntries } from './peer-entries.ts';
-import type { Fixed, PeerMaps } from './peer-maps.ts';
-import { tagOf, type Peer } from './peer-table.ts';
+import type { Fixed } from './fixed.ts';
+import { tagOf, type Peer, type PeerTable } from './peer-table.ts';
+import type { Programs } from './programs.ts';
 import type { HeldTags } from './tag-maps.ts';
 
 /** Where a peer is admitted, its index in the maps that say so, and what its packets are tagged by. */
@@ -28,7 +29,7 @@ export type Inheritance = {
  */
 export async function recognize(
   entries: PeerEntries,
-  { programs, peers }: Pick<PeerMaps, 'programs' | 'peers'>,
+  { programs, peers }: { readonly programs: Programs; readonly peers: PeerTable },
   { config, outside }: Pick<Fixed, 'config' | 'outside'>,
 ): Promise<Inheritance> {
   const byTag = new Map<number, Peer>();

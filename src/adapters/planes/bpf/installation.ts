@@ -9,8 +9,9 @@ import { findAdoptable, type Adoptable } from './adoption.ts';
 import { Attachments, type AttachFailure } from './attachments.ts';
 import type { ControlSockets } from './control-socket.ts';
 import { preparePair, withChecksums } from './devices.ts';
+import type { Fixed } from './fixed.ts';
 import { recognize, type Inheritance } from './inheritance.ts';
-import { PeerMaps, type Fixed } from './peer-maps.ts';
+import { PeerMaps } from './peer-maps.ts';
 import { asTold, type Peer } from './peer-table.ts';
 import type { AttachedRecord, BpfRecord } from './record.ts';
 import { TunnelPair, type Ends, type Sizes } from './tunnel-pair.ts';
@@ -105,13 +106,26 @@ export class Installation {
     undo: UndoStack,
   ): Promise<Inheritance['paths']> {
     this.#record(this.#attachments.outer);
-    const ends = adopted?.ends ?? (await this.#pair.make());
+    const tags = adopted?.entries.tags ?? (this.#asksForTags() ? 'room' : 'none');
+    const wanted = await this.#attachments.wanted();
+    const maps = PeerMaps.make(this.#fixed, peers, tags);
+    // The kernel reads the programs meanwhile.
+    const ready = maps.programs.ready(wanted);
+    let ends: Ends;
+    try {
+      ends = adopted?.ends ?? (await this.#pair.make());
+    } catch (error) {
+      await ready;
+      maps[Symbol.dispose]();
+      throw error;
+    }
     undo.push('tunnel device', () => this.#pair.remove());
-    this.#prepare();
-    if (adopted?.entries.tags) this.fillChecksums();
-    const maps = PeerMaps.load(this.#fixed, ends, peers, adopted?.entries.tags ?? 'none');
+    await ready;
     this.#stands = { maps, ends };
     undo.push('programs', () => this.release());
+    this.#prepare();
+    if (adopted?.entries.tags) this.fillChecksums();
+    maps.setEnds(ends);
     const inheritance = adopted && (await recognize(adopted.entries, maps, this.#fixed));
     if (inheritance) await maps.inherit(inheritance);
     return inheritance?.paths ?? new Map();
@@ -136,8 +150,10 @@ export class Installation {
     const wanted = tags === 'for tags' || keys.haveRoom ? sharedTags : 'none';
     const all = new Map([...old.peers.all()].map((peer) => [peer.id, asTold(peer)]));
     for (const peer of more) all.set(peer.id, peer);
-    const larger = PeerMaps.load(this.#fixed, stands.ends, [...all.values()], wanted);
+    const larger = PeerMaps.make(this.#fixed, [...all.values()], wanted);
     try {
+      larger.setEnds(stands.ends);
+      await larger.programs.loadAsMuchAs(old.programs);
       await larger.succeed(old);
       this.#attachments.attachPair(larger.programs, stands.ends);
       await this.#hangOutside(larger);
@@ -157,6 +173,11 @@ export class Installation {
     if (this.#filled) return;
     withChecksums(this.#pair.name);
     this.#filled = true;
+  }
+
+  /** By the config of the start; peers that come later, or ask themselves, have the programs loaded anew. */
+  #asksForTags(): boolean {
+    return this.#context.config.peers.some(({ auth }) => auth.integrity !== 'none');
   }
 
   #prepare(): void {

@@ -7,6 +7,7 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 export const CAPABILITIES: PlaneCapabilities = {
   maxPeers: undefined,
   integrity: HOST_IS_LITTLE_ENDIAN ? ['none', 'header', 'full'] : ['none'],
+  counting: 'exact',
 };
 
 /** Peers that there is room for without making the maps anew; 170 bytes of kernel memory each, 280 with IPv6. */
@@ -16,9 +17,10 @@ export const HEADROOM = 1.25;
 
 /**
  * Keys of tags to receive under that there is room for, and half as many to send under: at least so many, and for each
- * peer. Room alone costs 16 bytes; a key to receive under takes 2.2 KB, one to send under 1.7 KB.
+ * peer, which is twice what it can need: who has counters under a key cannot move to a larger map, so this is how many
+ * peers may come while it runs. Room alone costs 16 bytes; a key to receive under takes 2.2 KB, one to send under 1.7 KB.
  */
-export const MIN_TAG_ROOM = 16_384;
+export const MIN_TAG_ROOM = 65_536;
 export const TAG_ROOM_PER_PEER = 8;
 
 /** Control packets handled between turns of the event loop. */

@@ -8,7 +8,6 @@ import {
   type ProgramPeer,
 } from './abi.ts';
 import { attachedProgram, mapIdsOf, openMap, type BpfMapHandle, type Hook } from './bpf-calls.ts';
-import type { SharedMaps } from './programs.ts';
 import {
   decodeAbiVersion,
   decodeCounters,
@@ -17,6 +16,7 @@ import {
   decodePlace,
   encodePathKey,
 } from './program-codec.ts';
+import type { SharedMaps } from './tag-maps.ts';
 
 /** Maps that say who is admitted where, and what was counted: the same in every version that is adopted. */
 const ENTRY_MAPS = ['ipipou_peers', 'ipipou_paths', 'ipipou_counters'] as const;

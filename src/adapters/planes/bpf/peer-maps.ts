@@ -12,7 +12,6 @@ import {
 } from '../../../core/addr.ts';
 import { encodeU64host, getU64host } from '../../../core/bytes.ts';
 import { carries } from '../../../core/config/families.ts';
-import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { TagKeys } from '../../../core/tag/types.ts';
 import type { PeerId, PlanePeer } from '../../../ports/data-plane.ts';
@@ -25,26 +24,14 @@ import {
   PEERS_AT_ONCE,
   TAG_ROOM_PER_PEER,
 } from './limits.ts';
+import { fixedFlags, possibleFlags, type Fixed } from './fixed.ts';
 import type { Inheritance, Inherited } from './inheritance.ts';
+import { monotonicEpoch } from '../monotonic-epoch.ts';
 import { innerOf, PeerTable, tagOf, type Peer } from './peer-table.ts';
-import { loadPrograms, type LoadOptions, type Programs, type SharedMaps } from './programs.ts';
+import { loadPrograms, type LoadOptions, type Programs } from './programs.ts';
 import { RoamedPackets } from './roamed.ts';
-import type { HeldTags } from './tag-maps.ts';
+import type { HeldTags, SharedMaps } from './tag-maps.ts';
 import type { Ends } from './tunnel-pair.ts';
-
-/** What the programs go by that no peer changes. */
-export type Fixed = {
-  readonly config: TunnelConfig;
-  readonly authLengths: ReadonlySet<number>;
-  /** What first messages of session 2 are tested under, if anything. */
-  readonly mac1Key: () => Uint8Array | undefined;
-  /** Hears that a tagged packet of a peer came from elsewhere. */
-  readonly roamed: (peer: PeerId, path: Path) => void;
-  /** Of outer packets: the TTL, or hop limit. */
-  readonly ttl: Readonly<Record<Family, number>>;
-  /** Families that the tunnel has a port in. */
-  readonly outside: readonly Family[];
-};
 
 /** An inner address (a prefix of all its bits) or network. */
 type Inner = Prefix;
@@ -75,18 +62,18 @@ export class PeerMaps implements Disposable {
   readonly #fixed: Fixed;
   readonly #maxInner: number;
   readonly #roamed: RoamedPackets | undefined;
-  #ends: Ends;
+  /** None before there is a pair: the programs take nothing then. */
+  #ends: Ends | undefined;
   readonly #inner: Readonly<Record<Family, InnerCounts>> = {
     ipv4: { hosts: 0, prefixes: 0 },
     ipv6: { hosts: 0, prefixes: 0 },
   };
   #defaultPeer: Peer | undefined;
 
-  private constructor(programs: Programs, maxInner: number, fixed: Fixed, ends: Ends) {
+  private constructor(programs: Programs, maxInner: number, fixed: Fixed) {
     this.programs = programs;
     this.#maxInner = maxInner;
     this.#fixed = fixed;
-    this.#ends = ends;
     if (!programs.tags.haveRoom) return;
     const { localPort } = fixed.config.outer;
     this.#roamed = new RoamedPackets(programs.roamed, localPort, ({ owner, path }) => {
@@ -94,17 +81,21 @@ export class PeerMaps implements Disposable {
     });
   }
 
-  /** Loads programs with room for these peers and some more; attached nowhere yet. */
-  static load(fixed: Fixed, ends: Ends, peers: readonly PlanePeer[], tags: Tags): PeerMaps {
+  /** Makes maps with room for these peers and some more; the programs are yet to be loaded. */
+  static make(fixed: Fixed, peers: readonly PlanePeer[], tags: Tags): PeerMaps {
     const maxPeers = roomFor(peers.length);
     const maxInner = Math.max(2 * maxPeers, roomFor(innerCount(peers)));
     const ipv6 = {
       outside: fixed.outside.includes('ipv6'),
       inside: carries(fixed.config.inner, 'ipv6'),
     };
-    const programs = loadPrograms({ maxPeers, maxInner, ipv6, ...tagRoom(tags, maxPeers) });
+    const possible = possibleFlags(fixed, tags !== 'none');
+    const programs = loadPrograms({
+      ...{ maxPeers, maxInner, ipv6, possible },
+      ...tagRoom(tags, maxPeers),
+    });
     try {
-      const maps = new PeerMaps(programs, maxInner, fixed, ends);
+      const maps = new PeerMaps(programs, maxInner, fixed);
       maps.configure(peers);
       return maps;
     } catch (error) {
@@ -259,30 +250,31 @@ export class PeerMaps implements Disposable {
     this.writeConfig();
   }
 
+  /** Whether the programs do without what the config asks for by now. */
+  get lacksFlags(): boolean {
+    return !this.programs.allow(possibleFlags(this.#fixed, this.programs.tags.haveRoom));
+  }
+
   writeConfig(): void {
-    const { config, authLengths, ttl, outside } = this.#fixed;
+    if (!this.#ends) return;
+    const { config, authLengths, ttl } = this.#fixed;
     const { ipv4, ipv6 } = this.#inner;
     const { near, far } = this.#ends;
     this.programs.configure({
+      ...fixedFlags(this.#fixed, this.programs.tags.haveRoom),
       near: near.index,
       far: far.index,
       nearMac: near.address?.subarray(0, 6) ?? new Uint8Array(6),
       localPort: config.outer.localPort,
       ttl: ttl.ipv4,
       hopLimit: ttl.ipv6,
-      udpChecksum: config.outer.udpChecksum ?? false,
-      udpChecksum6: config.outer.udpChecksum ?? true,
-      outside,
-      inside: FAMILIES.filter((family) => carries(config.inner, family)),
-      strangers: config.role === 'server',
       defaultPeer: this.#defaultPeer?.index,
       hasHosts: ipv4.hosts > 0,
       hasPrefixes: ipv4.prefixes > 0,
       hasHosts6: ipv6.hosts > 0,
       hasPrefixes6: ipv6.prefixes > 0,
       authLengths: [...authLengths],
-      tags: this.programs.tags.haveRoom,
-      mac1Key: this.#fixed.mac1Key(),
+      cookieEpoch: BigInt(Math.round(monotonicEpoch() * 1e6)),
       rates: PROGRAM_RATES,
     });
   }
@@ -372,8 +364,6 @@ export class PeerMaps implements Disposable {
     };
   }
 }
-
-const FAMILIES = ['ipv4', 'ipv6'] as const;
 
 function isHost({ ip, length }: Inner): boolean {
   return length === bitsOf(familyOf(ip));

@@ -1,3 +1,4 @@
+import type { InitKeys } from '../../../core/handshake/keys.ts';
 import { type Family, type Path } from '../../../core/addr.ts';
 import { asError, IpipouError } from '../../../core/errors.ts';
 import { carries } from '../../../core/config/families.ts';
@@ -24,9 +25,10 @@ import { openOrUndo } from '../open-or-undo.ts';
 import { heldByAnother, requireFamily, requirePeer, requireTunnelPort } from '../refusals.ts';
 import { Serial } from '../serial.ts';
 import { ControlSockets } from './control-socket.ts';
+import type { Fixed } from './fixed.ts';
 import { Installation } from './installation.ts';
 import { CAPABILITIES, LOOKUPS_FIRST } from './limits.ts';
-import type { Fixed, PeerMaps } from './peer-maps.ts';
+import type { PeerMaps } from './peer-maps.ts';
 import type { Peer } from './peer-table.ts';
 import { Repairs } from './repairs.ts';
 import type { Ends } from './tunnel-pair.ts';
@@ -57,7 +59,7 @@ export class BpfPlane implements DataPlane {
   readonly #installation: Installation;
   readonly #ways: Ways;
   readonly #authLengths: Set<number>;
-  #mac1Key: Uint8Array | undefined;
+  #initKeys: InitKeys | undefined;
   readonly #outside: readonly Family[];
   readonly #carried: Carried;
   readonly #undo = new UndoStack();
@@ -74,7 +76,7 @@ export class BpfPlane implements DataPlane {
     const { config, authLengths, log } = context;
     this.#context = context;
     this.#authLengths = new Set(authLengths);
-    this.#mac1Key = context.mac1Key;
+    this.#initKeys = context.initKeys;
     this.#carried = {
       ipv4: carries(config.inner, 'ipv4'),
       ipv6: carries(config.inner, 'ipv6'),
@@ -92,7 +94,7 @@ export class BpfPlane implements DataPlane {
     this.#route = openRouteNetlink();
     const fixed: Fixed = {
       ...{ config, authLengths: this.#authLengths, outside: this.#outside },
-      mac1Key: () => this.#mac1Key,
+      initKeys: () => this.#initKeys,
       roamed: (peer, path) => {
         context.listener.roamed(peer, path);
       },
@@ -196,11 +198,18 @@ export class BpfPlane implements DataPlane {
     });
   }
 
-  async watch(lengths: readonly number[], mac1Key = this.#mac1Key): Promise<void> {
+  async watch(lengths: readonly number[], initKeys = this.#initKeys): Promise<void> {
     await this.#serial.run(async () => {
       for (const length of lengths) this.#authLengths.add(length);
-      this.#mac1Key = mac1Key;
-      this.#running().writeConfig();
+      const former = this.#initKeys;
+      this.#initKeys = initKeys;
+      try {
+        if (this.#running().lacksFlags) await this.#installation.enlarge([], 'for peers');
+        this.#running().writeConfig();
+      } catch (error) {
+        this.#initKeys = former;
+        throw error;
+      }
     });
   }
 

@@ -37,8 +37,25 @@ import { encodeStruct, readBigint, readBytes, readNumber } from './struct-layout
 const NANOS = 1_000_000_000;
 const ANY = '0.0.0.0' as InnerIp;
 
-export function encodeConfig(config: ProgramConfig): Uint8Array {
-  const flags = encodeFlags({
+/** What says which flags of a config are set. */
+type Flagged = Pick<
+  ProgramConfig,
+  | 'udpChecksum'
+  | 'udpChecksum6'
+  | 'hasHosts'
+  | 'hasPrefixes'
+  | 'hasHosts6'
+  | 'hasPrefixes6'
+  | 'strangers'
+  | 'outside'
+  | 'inside'
+  | 'tags'
+  | 'initKeys'
+>;
+
+/** Flags that a config has. */
+export function flagsOf(config: Flagged): number {
+  return encodeFlags({
     IPIPOU_UDP_CHECKSUM: config.udpChecksum,
     IPIPOU_HAS_HOSTS: config.hasHosts,
     IPIPOU_HAS_PREFIXES: config.hasPrefixes,
@@ -51,11 +68,14 @@ export function encodeConfig(config: ProgramConfig): Uint8Array {
     IPIPOU_INSIDE4: config.inside.includes('ipv4'),
     IPIPOU_INSIDE6: config.inside.includes('ipv6'),
     IPIPOU_TAGS: config.tags,
-    IPIPOU_MAC1: config.mac1Key !== undefined,
+    IPIPOU_MAC1: config.initKeys !== undefined,
   });
+}
+
+export function encodeConfig(config: ProgramConfig): Uint8Array {
   return encodeStruct(STRUCTS.ipipou_config, {
     abi_version: ABI_VERSION,
-    flags,
+    flags: flagsOf(config),
     near_ifindex: config.near,
     far_ifindex: config.far,
     default_peer: config.defaultPeer ?? NO_PEER,
@@ -76,7 +96,17 @@ export function encodeConfig(config: ProgramConfig): Uint8Array {
     rate_aside: encodeRate(config.rates.aside),
     rate_init: encodeRate(config.rates.init),
     rate_tag: encodeRate(config.rates.tag),
-    mac1_key: config.mac1Key ?? new Uint8Array(STRUCTS.ipipou_config.fields.mac1_key.size),
+    rate_proved: encodeRate(config.rates.proved),
+    rate_proved_source: encodeRate(config.rates.provedSource),
+    rate_asked: encodeRate(config.rates.asked),
+    rate_cookie: encodeRate(config.rates.cookie),
+    rate_cookie_source: encodeRate(config.rates.cookieSource),
+    ...(config.initKeys && {
+      mac1_key: config.initKeys.mac1,
+      cookie_key: config.initKeys.cookie,
+      cookie_secret: config.initKeys.secret,
+    }),
+    cookie_epoch: config.cookieEpoch ?? 0n,
     auth_lengths: encodeLengths(config.authLengths),
   });
 }

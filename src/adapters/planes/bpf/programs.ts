@@ -1,16 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { encodeIp, familyOf, type InnerIp, type OuterIp, type Prefix } from '../../../core/addr.ts';
 import { concatBytes, encodeU32host, getU32host, getU64host } from '../../../core/bytes.ts';
-import { IpipouError } from '../../../core/errors.ts';
 import { port } from '../../../core/units.ts';
-import { close } from '../../ffi/libc.ts';
-import type { BpfMap } from '../../ffi/libbpf.ts';
-import { packageFile } from '../../system/package-files.ts';
 import {
-  MAP_NAMES,
   MAPS,
   MAX_FORMERS,
-  PROGRAMS,
   REASONS,
   type MapName,
   type ProgramConfig,
@@ -19,15 +13,8 @@ import {
   type Reason,
   type Room,
 } from './abi.ts';
-import {
-  attachFilter,
-  BpfMapHandle,
-  checkedBpf,
-  libbpf,
-  reopenMap,
-  reopenProgram,
-  type Hook,
-} from './bpf-calls.ts';
+import type { BpfMap } from '../../ffi/libbpf.ts';
+import { attachFilter, checkedBpf, libbpf, type BpfMapHandle, type Hook } from './bpf-calls.ts';
 import {
   decodeHint,
   EMPTY_PEER,
@@ -38,19 +25,12 @@ import {
   encodePeer,
   encodePrefixKey,
   encodeSourceKey,
+  flagsOf,
 } from './program-codec.ts';
+import { LoadedObject } from './loaded-object.ts';
 import { PeerEntries } from './peer-entries.ts';
 import { Places, SPARE_PLACES } from './places.ts';
-import { TagMaps, type TagRoom } from './tag-maps.ts';
-
-/** The compiled programs, as they were built last. */
-export function objectFile(): string {
-  const file = packageFile('dist/bpf/ipipou.bpf.o');
-  if (existsSync(file)) return file;
-  throw new IpipouError('createTunnel', `the eBPF programs are not built: no ${file}`, {
-    hint: 'run "npm run build" (it needs clang and libbpf-dev)',
-  });
-}
+import { TagMaps, type SharedMaps, type TagRoom } from './tag-maps.ts';
 
 export type LoadOptions = {
   /** How many peers there is room for: indexes 0 to `maxPeers` - 1; about 170 bytes each at once, 280 with IPv6. */
@@ -63,19 +43,18 @@ export type LoadOptions = {
   readonly tags?: TagRoom | undefined;
   /** Maps of other programs that these go on with, instead of their own. */
   readonly shared?: SharedMaps | undefined;
+  /** Flags that `configure` may ever have; all by default. What is behind others the programs do without. */
+  readonly possible?: number;
 };
 
-/** The maps that count what was sent under a key and what has come: two of them would let each be twice. */
-export type SharedMaps = Readonly<Record<'ipipou_tags_in' | 'ipipou_tags_out', BpfMapHandle>>;
+const ALL_FLAGS = 0xffff_ffff;
 
-/**
- * Loads the programs into the kernel, with maps of their own, attached nowhere yet. Throws KernelError
- * with the verifier's words when the kernel refuses them.
- */
+/** Makes the maps in the kernel; programs are loaded when they are asked for (`ready`, or what needs one). */
 export function loadPrograms(options: LoadOptions): Programs {
   const room = roomOf(options);
+  const { possible = ALL_FLAGS } = options;
   const shared: Partial<Record<MapName, BpfMapHandle>> = options.shared ?? {};
-  return load((name, map) => {
+  const prepare = (name: MapName, map: BpfMap): void => {
     const other = shared[name];
     if (other) {
       checkedBpf(libbpf().bpf_map__reuse_fd(map, other.fd), 'bpf_map__reuse_fd', `map ${name}`);
@@ -85,7 +64,8 @@ export function loadPrograms(options: LoadOptions): Programs {
     if (entries === undefined) return;
     const set = libbpf().bpf_map__set_max_entries(map, entries);
     checkedBpf(set, 'bpf_map__set_max_entries', `map ${name}`);
-  });
+  };
+  return new Programs(LoadedObject.load(prepare, possible), possible);
 }
 
 /** undefined: as the map is declared. */
@@ -108,57 +88,13 @@ function roomOf({
   };
 }
 
-function load(prepare: (name: MapName, map: BpfMap) => void): Programs {
-  const bytes = readFileSync(objectFile());
-  const library = libbpf();
-  const object = library.bpf_object__open_mem(bytes, bytes.length, null);
-  if (!object) throw new IpipouError('createTunnel', 'libbpf refuses the eBPF object');
-  try {
-    for (const name of MAP_NAMES) {
-      prepare(name, sure(library.bpf_object__find_map_by_name(object, name), name));
-    }
-    checkedBpf(library.bpf_object__load(object), 'bpf_object__load', 'eBPF programs');
-    const owned = new DescriptorSet();
-    try {
-      for (const name of PROGRAMS) {
-        const program = sure(library.bpf_object__find_program_by_name(object, name), name);
-        owned.programs.set(name, reopenProgram(library.bpf_program__fd(program)));
-      }
-      for (const name of MAP_NAMES) {
-        const map = sure(library.bpf_object__find_map_by_name(object, name), name);
-        owned.maps.set(name, new BpfMapHandle(reopenMap(library.bpf_map__fd(map))));
-      }
-      return new Programs(owned);
-    } catch (error) {
-      owned[Symbol.dispose]();
-      throw error;
-    }
-  } finally {
-    library.bpf_object__close(object);
-  }
-}
-
-function sure<T>(found: T | null, name: string): T {
-  if (found) return found;
-  throw new IpipouError('createTunnel', `the eBPF object has no ${name}`);
-}
-
-class DescriptorSet implements Disposable {
-  readonly programs = new Map<ProgramName, number>();
-  readonly maps = new Map<MapName, BpfMapHandle>();
-
-  [Symbol.dispose](): void {
-    for (const fd of this.programs.values()) close(fd);
-    for (const map of this.maps.values()) map[Symbol.dispose]();
-  }
-}
-
 /**
  * The programs in the kernel, and what they go by. Closing lets go of user space's part alone: attached
  * programs go on with their maps, those attached nowhere are gone.
  */
 export class Programs implements Disposable {
-  readonly #owned: DescriptorSet;
+  readonly #owned: LoadedObject;
+  readonly #possible: number;
   /** Who is admitted, as the programs have it. */
   readonly entries: PeerEntries;
   /** Indexes of peers are below this. */
@@ -167,8 +103,9 @@ export class Programs implements Disposable {
   readonly tags: TagMaps;
   readonly #places: Places;
 
-  constructor(owned: DescriptorSet) {
+  constructor(owned: LoadedObject, possible: number) {
     this.#owned = owned;
+    this.#possible = possible;
     this.entries = new PeerEntries({
       ipipou_peers: this.#map('ipipou_peers'),
       ipipou_paths: this.#map('ipipou_paths'),
@@ -185,11 +122,24 @@ export class Programs implements Disposable {
     this.maxPeers = this.#map('ipipou_peers').info.maxEntries;
   }
 
-  /** The descriptor of a program, which stays this object's. */
+  /** Loads programs, attached nowhere yet, while this thread does something else. What of them fails is told by `descriptor`. */
+  ready(names: readonly ProgramName[]): Promise<void> {
+    return this.#owned.ready(names);
+  }
+
+  /** Loads what others have loaded; nothing of it can fail later. */
+  async loadAsMuchAs(others: Programs): Promise<void> {
+    const names = others.#owned.loaded;
+    await this.ready(names);
+    for (const name of names) this.descriptor(name);
+  }
+
+  /**
+   * The descriptor of a program, loaded now unless it is `ready`; it stays this object's. Throws KernelError with the
+   * verifier's words when the kernel refuses it.
+   */
   descriptor(name: ProgramName): number {
-    const fd = this.#owned.programs.get(name);
-    if (fd === undefined) throw new IpipouError('generic', `no program ${name}`);
-    return fd;
+    return this.#owned.descriptor(name);
   }
 
   /** Puts a program into a hook, in the place of ours that is there. */
@@ -202,7 +152,13 @@ export class Programs implements Disposable {
     return this.#map('ipipou_roamed').fd;
   }
 
+  /** Whether `configure` may have these flags. */
+  allow(flags: number): boolean {
+    return (flags & ~this.#possible) === 0;
+  }
+
   configure(config: ProgramConfig): void {
+    if (!this.allow(flagsOf(config))) throw new Error('the programs do without what is asked for');
     this.#map('ipipou_config').set(encodeU32host(0), encodeConfig(config));
   }
 
@@ -329,9 +285,7 @@ export class Programs implements Disposable {
   }
 
   #map(name: MapName): BpfMapHandle {
-    const map = this.#owned.maps.get(name);
-    if (!map) throw new IpipouError('generic', `no map ${name}`);
-    return map;
+    return this.#owned.map(name);
   }
 
   /** Only while it leads to that peer: another may have taken it over. */

@@ -2,10 +2,15 @@ import { hintOfErrno, IpipouError, KernelError } from '../../../core/errors.ts';
 import type { Requirement } from '../../../ports/data-plane.ts';
 import { networkPermission } from '../network-permission.ts';
 import { libbpf } from './bpf-calls.ts';
-import { loadPrograms, objectFile } from './programs.ts';
+import { PROGRAMS } from './abi.ts';
+import { objectFile } from './loaded-object.ts';
+import { loadPrograms } from './programs.ts';
 
-/** What the plane needs of this machine. Looks only: programs that are loaded to try are gone at once. */
-export async function probeRequirements(): Promise<readonly Requirement[]> {
+/**
+ * What the plane needs of this machine. Looks only: programs that are loaded to try, where `trial` says so, are gone at
+ * once.
+ */
+export async function probeRequirements(trial: boolean): Promise<readonly Requirement[]> {
   const permitted = await networkPermission();
   const library = attempt(
     'libbpf (loads the programs)',
@@ -17,7 +22,7 @@ export async function probeRequirements(): Promise<readonly Requirement[]> {
   );
   const object = attempt('the compiled programs', () => objectFile(), 'npm run build');
   const ready = permitted.met && library.met && object.met;
-  if (ready) return [permitted, library, object, kernel()];
+  if (ready) return [permitted, library, object, ...(trial ? [kernel(loadAll)] : [])];
   const unseen = { what: KERNEL, met: false, detail: 'not looked at', fix: undefined };
   return [permitted, library, object, permitted.met ? unseen : { ...unseen, fix: SEE }];
 }
@@ -25,20 +30,30 @@ export async function probeRequirements(): Promise<readonly Requirement[]> {
 const KERNEL = 'a kernel that takes the programs (Linux 5.15 or newer)';
 const SEE = 'run as root to see (sudo ipipou …)';
 
+function loadAll(): void {
+  using programs = loadPrograms({ maxPeers: 1 });
+  for (const name of PROGRAMS) programs.descriptor(name);
+}
+
 /** The verifier is the judge of whether a kernel is new enough: it is asked. */
-function kernel(): Requirement {
-  return attempt(
+export function kernel(load: () => void): Requirement {
+  const asked = attempt(
     KERNEL,
     () => {
-      using _programs = loadPrograms({ maxPeers: 1 });
+      load();
       return 'loaded them';
     },
-    ({ errno }) =>
-      errno === 'EPERM'
-        ? 'run with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN (a container has to be given them)'
-        : "boot a newer kernel, e.g. Debian's: apt-get install linux-image-amd64",
+    ({ errno }) => FIXES[errno] ?? NEWER,
   );
+  return asked.fix === FIXES['EAGAIN'] ? { ...asked, what: UNDISTURBED } : asked;
 }
+
+const NEWER = "boot a newer kernel, e.g. Debian's: apt-get install linux-image-amd64";
+const UNDISTURBED = 'quiet while the kernel looks at the programs';
+const FIXES: Readonly<Record<string, string>> = {
+  EPERM: 'run with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN (a container has to be given them)',
+  EAGAIN: 'start again without what sends this process signals all the time (a profiler, a timer)',
+};
 
 function attempt(
   what: string,

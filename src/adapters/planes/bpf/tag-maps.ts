@@ -14,9 +14,10 @@ import {
 /** How many keys there is room for: peers have up to four to receive under while keys change, and two to send under. */
 export type TagRoom = { readonly receive: number; readonly send: number };
 
-export type TagHandles = Readonly<
-  Record<'ipipou_tags_in' | 'ipipou_tags_out' | 'ipipou_owners', BpfMapHandle>
->;
+/** The maps that count what was sent under a key and what has come: two of them would let each be twice. */
+export type SharedMaps = Readonly<Record<'ipipou_tags_in' | 'ipipou_tags_out', BpfMapHandle>>;
+
+export type TagHandles = SharedMaps & Readonly<Record<'ipipou_owners', BpfMapHandle>>;
 
 /** What a peer's packets are tagged by. */
 export type HeldTags = {

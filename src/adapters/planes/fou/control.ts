@@ -8,7 +8,7 @@ import { openQueue, type PacketQueue, type QueuedPacket } from '../../nfqueue.ts
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 
 /** As the sockets of the other planes take them (RFC 6935): whoever leaves checksums out does so in all that it sends. */
-const RULES = { zeroChecksum: true };
+export const UDP_RULES = { zeroChecksum: true };
 
 /** What the queue needs of the plane. */
 export type QueueOwner = {
@@ -52,7 +52,7 @@ export class ControlQueue {
 
   /** Resolves when the packet has its verdict. */
   #take({ id, payload }: QueuedPacket): Promise<void> {
-    const datagram = decodeUdp(payload, RULES);
+    const datagram = decodeUdp(payload, UDP_RULES);
     if (!datagram.ok) {
       this.#queue.verdict(id, 'drop');
       return Promise.resolve();

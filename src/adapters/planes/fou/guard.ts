@@ -13,7 +13,7 @@ import {
   tablesOf,
   WORD,
   type GuardSpec,
-} from '../../../core/nft/guard-rules.ts';
+} from '../../../core/nft/guard-spec.ts';
 import {
   changePeers,
   installGuard,
@@ -108,12 +108,16 @@ export class Guard {
     }
   }
 
-  /** Lets packets of these payload lengths up too: one transaction, which admits whom it did before. */
-  watch(lengths: readonly number[]): void {
+  /**
+   * Lets packets of these payload lengths up too, and first messages of session 2 by this queue: one transaction, which
+   * admits whom it did before.
+   */
+  watch(lengths: readonly number[], firstQueue: number | undefined): void {
     const before = this.#spec;
     const authLengths = [...new Set([...before.authLengths, ...lengths])];
-    if (authLengths.length === before.authLengths.length) return;
-    this.#spec = { ...before, authLengths };
+    const same = firstQueue === before.firstQueue;
+    if (same && authLengths.length === before.authLengths.length) return;
+    this.#spec = { ...before, authLengths, firstQueue };
     try {
       this.#replace(this.#peers);
     } catch (error) {

@@ -1,23 +1,12 @@
-import type { PlaneContext, PlaneFactory } from '../../../ports/data-plane.ts';
-import { removeLeftovers } from './leftovers.ts';
+import type { PlaneFactory } from '../../../ports/data-plane.ts';
 import { CAPABILITIES } from './limits.ts';
-import { FouPlane } from './plane.ts';
-import { newRecord, parseRecord } from './record.ts';
-import { probeRequirements } from './requirements.ts';
 
-/** The kernel's FOU and IPIP, guarded by nftables, authentication by NFQUEUE. */
+/** The kernel's FOU and IPIP, guarded by nftables, authentication by NFQUEUE. Its parts are loaded when they are needed. */
 export const fouPlane: PlaneFactory = {
   name: 'fou',
   capabilities: CAPABILITIES,
-  probe: ({ load }) => probeRequirements(load),
-  open: (context) => FouPlane.open(context),
-  clean,
+  probe: async ({ load }) => (await import('./requirements.ts')).probeRequirements(load),
+  prepare: async () => void (await import('./plane.ts')),
+  open: async (context) => (await import('./plane.ts')).FouPlane.open(context),
+  clean: async (left) => (await import('./clean.ts')).clean(left),
 };
-
-async function clean({
-  config,
-  journal,
-}: Pick<PlaneContext, 'config' | 'journal' | 'log'>): Promise<void> {
-  await removeLeftovers(parseRecord(journal.load()) ?? newRecord(config));
-  journal.save(null);
-}

@@ -6,4 +6,15 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
  */
 export const MAX_PEERS = 1024;
 
-export const CAPABILITIES: PlaneCapabilities = { maxPeers: MAX_PEERS, integrity: ['none'] };
+/** Queues of first messages of session 2 are in the upper half of all numbers, where those of tunnels by `number` are not. */
+export function firstQueueOf(queue: number): number {
+  return queue ^ 0x8000;
+}
+
+/** Counters are those of devices, where the kernel has super-packets. */
+export const CAPABILITIES: PlaneCapabilities = {
+  maxPeers: MAX_PEERS,
+  integrity: ['none'],
+  counting: 'merged',
+  fragments: true,
+};

@@ -7,6 +7,7 @@ import { PeerRoutes } from '../peer-routes.ts';
 import { AltAddresses } from './alt-addresses.ts';
 import { Guard } from './guard.ts';
 import { insideOf } from './kinds.ts';
+import { firstQueueOf } from './limits.ts';
 import { OuterFamilies } from './outer-families.ts';
 import { PeerTable } from './peer-table.ts';
 import { RunRecord } from './run-record.ts';
@@ -32,6 +33,7 @@ export type PlaneParts = {
 export function openParts(context: PlaneContext): PlaneParts {
   const { config, journal, listener } = context;
   const route = openRouteNetlink();
+  const ttl = { ipv4: defaultTtl('ipv4'), ipv6: defaultTtl('ipv6') };
   const spec = {
     table: config.nft.table,
     port: config.outer.localPort,
@@ -39,8 +41,10 @@ export function openParts(context: PlaneContext): PlaneParts {
     inside: insideOf(config),
     device: config.outer.device,
     queue: config.queue.number,
+    firstQueue: context.initKeys && firstQueueOf(config.queue.number),
     strangers: config.role === 'server',
     authLengths: context.authLengths,
+    fragments: config.outer.fragments ? { ttl: ttl.ipv4 } : undefined,
     counters: config.nft.counters,
   };
   const fou = openFouNetlink();
@@ -53,7 +57,7 @@ export function openParts(context: PlaneContext): PlaneParts {
     environment: {
       route,
       config,
-      defaultTtl: { ipv4: defaultTtl('ipv4'), ipv6: defaultTtl('ipv6') },
+      defaultTtl: ttl,
     },
     route,
     fou,

@@ -1,6 +1,7 @@
 import { familyOf, type OuterIp, type Path } from '../../../core/addr.ts';
 import { IpipouError } from '../../../core/errors.ts';
 import { UndoStack } from '../../../core/undo-stack.ts';
+import type { InitKeys } from '../../../core/handshake/keys.ts';
 import type { Millis } from '../../../core/units.ts';
 import { planePeer } from '../../../core/plane-peer.ts';
 import {
@@ -26,7 +27,8 @@ import { Admissions } from './admissions.ts';
 import { adopt } from './adoption.ts';
 import { Configuration } from './configuration.ts';
 import { ControlQueue } from './control.ts';
-import { CAPABILITIES } from './limits.ts';
+import { FirstQueue } from './first-queue.ts';
+import { CAPABILITIES, firstQueueOf } from './limits.ts';
 import { closeParts, openParts, type PlaneParts } from './parts.ts';
 import { Repairs } from './repairs.ts';
 import { pathMtu } from './room.ts';
@@ -34,7 +36,7 @@ import { countersOf } from './tunnel-device.ts';
 
 /**
  * The `fou` plane: kernel FOU and a tunnel device a peer (kinds.ts), guarded by nftables, with an NFQUEUE for
- * everything that is not data of an admitted peer and a raw socket for what we send from the
+ * everything that is not data of an admitted peer, another for strangers' first messages, and a raw socket for what we send from the
  * tunnel's own port (which the FOU listener holds).
  *
  * Order matters. Opening: the guard stands before the listener is made, so that the port is never
@@ -57,6 +59,7 @@ export class FouPlane implements DataPlane {
   #raw: RawUdp | undefined;
   #errors: Disposable | undefined;
   #queue: ControlQueue | undefined;
+  #first: FirstQueue | undefined;
   /** Kernel changes are made one after another: calls of the owner and repairs alike. */
   readonly #serial = new Serial();
   /** Whether what an earlier run left is ours to change: from then on, or never. */
@@ -93,6 +96,8 @@ export class FouPlane implements DataPlane {
     for (const { id, path } of adoption.kept) this.adopted.set(id, path);
     this.#queue = this.#openQueue();
     this.#undo.push('queue', () => this.#queue?.close());
+    this.#undo.push('queue of first messages', () => this.#first?.close());
+    this.#hearFirst(context.initKeys);
     await this.#configuration.begin(context.config.peers.map(planePeer), adoption);
     const families = await outer.first(adoption.kept.map(({ path }) => path.remote.ip));
     await outer.closeOthers(families);
@@ -124,6 +129,21 @@ export class FouPlane implements DataPlane {
     });
   }
 
+  /** Takes first messages that are made to these keys, if any. */
+  #hearFirst(keys: InitKeys | undefined): void {
+    if (keys === undefined) {
+      this.#first?.close();
+      this.#first = undefined;
+    } else if (this.#first) this.#first.keys = keys;
+    else {
+      const { config, listener } = this.#parts.context;
+      this.#first = new FirstQueue(firstQueueOf(config.queue.number), keys, {
+        packet: (packet) => listener.packet(packet),
+        send: (packet) => this.#sends(packet),
+      });
+    }
+  }
+
   async configure(peers: readonly PlanePeer[]): Promise<void> {
     await this.#serial.run(() => this.#configuration.change(peers));
   }
@@ -149,15 +169,36 @@ export class FouPlane implements DataPlane {
     this.adopted.delete(id);
   }
 
-  async watch(lengths: readonly number[]): Promise<void> {
-    await this.#serial.run(async () => this.#parts.guard.watch(lengths));
+  async watch(lengths: readonly number[], initKeys?: InitKeys): Promise<void> {
+    const { context, guard } = this.#parts;
+    await this.#serial.run(async () => {
+      // Who listens to a queue comes before the rules that fill it, and goes after them.
+      if (initKeys) this.#hearFirst(initKeys);
+      guard.watch(lengths, initKeys && firstQueueOf(context.config.queue.number));
+      if (!initKeys) this.#hearFirst(undefined);
+    });
   }
 
   async limitMtu(id: PeerId, mtu: number | undefined): Promise<void> {
     await this.#serial.run(() => this.#admissions.limit(this.#parts.peers.require(id), mtu));
   }
 
-  async send({ path, payload, ttl, probe }: OutgoingControl): Promise<void> {
+  async send(packet: OutgoingControl): Promise<void> {
+    this.#put(packet);
+  }
+
+  /** Whether it left. */
+  #sends(packet: OutgoingControl): boolean {
+    try {
+      this.#put(packet);
+      return true;
+    } catch {
+      // A source may be forged that nothing can be sent to.
+      return false;
+    }
+  }
+
+  #put({ path, payload, ttl, probe }: OutgoingControl): void {
     if (this.#raw === undefined) throw new IpipouError('sendAuth', 'the plane is closed');
     const { context, environment } = this.#parts;
     this.#raw.send({
@@ -196,6 +237,7 @@ export class FouPlane implements DataPlane {
       refused: {
         ...(refused === undefined ? {} : { guard: refused }),
         'queue-full': BigInt(this.#queue?.dropped() ?? 0),
+        ...this.#first?.refused,
       },
     };
   }
@@ -245,6 +287,7 @@ export class FouPlane implements DataPlane {
       } else {
         this.#undo.disarm();
         this.#queue?.close();
+        this.#first?.close();
       }
     } finally {
       this.#raw?.close();

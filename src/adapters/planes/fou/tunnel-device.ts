@@ -7,7 +7,7 @@ import { setTransmitChecksumOffload } from '../../checksum-offload.ts';
 import type { IpTunnelSpec, Link, RouteNetlink } from '../../netlink/route.ts';
 import { addAddress, isAddress, missingAddresses, type DeviceAddress } from '../device-address.ts';
 import { withIpv6, withoutIpv6 } from '../device-ipv6.ts';
-import { allowedMtu } from '../inner-mtu.ts';
+import { allowedMtu, sendsFragments } from '../inner-mtu.ts';
 import type { DeviceCounters } from './counter-ledger.ts';
 import { hasChecksum, isTunnelOfPort, kindOf } from './kinds.ts';
 import { outerDevice } from './outer-side.ts';
@@ -193,14 +193,16 @@ export class TunnelDevice {
 
   #spec({ path, local }: Pointing, outer: IfIndex | undefined): IpTunnelSpec {
     const { config, defaultTtl } = this.#environment;
+    const divisible = sendsFragments(path.remote.ip, config);
     return {
       name: this.name,
       kind: kindOf(config, path.remote.ip),
       link: outer,
       local,
       remote: path.remote.ip,
-      ttl: defaultTtl[familyOf(path.remote.ip)],
-      pmtuDiscovery: true,
+      // A device with a TTL of its own always has it: the guard sets the TTL instead.
+      ttl: divisible ? 0 : defaultTtl[familyOf(path.remote.ip)],
+      pmtuDiscovery: !divisible,
       encap: {
         checksum: hasChecksum(config, path.remote.ip),
         sourcePort: path.local.port,
@@ -228,6 +230,7 @@ function differs(link: Link, spec: IpTunnelSpec): boolean {
     now.remote !== spec.remote ||
     (now.link ?? undefined) !== spec.link ||
     now.ttl !== spec.ttl ||
+    now.pmtuDiscovery !== spec.pmtuDiscovery ||
     now.encap?.checksum !== spec.encap?.checksum ||
     now.encap?.sourcePort !== spec.encap?.sourcePort ||
     now.encap?.destinationPort !== spec.encap?.destinationPort

@@ -6,6 +6,8 @@
  *     hinted     with the hint of a known peer's key       for each source and hint, then for each hint
  *     known      from an address that a peer was at        for each source, then for all of them
  *     first      of session 2, whose mac1 was right        for all of them, then as strangers'
+ *     proved     the same with a cookie                    for each source, then for all of them
+ *     asked      what ends a handshake that began there    a few for each such first message
  *     stranger   of an authentication packet's length      for each source, then for all of them
  *     junk       of another length                         for all of them
  *
@@ -20,7 +22,8 @@ import { getU32host } from '../../../core/bytes.ts';
 import { takeToken, type Bucket } from '../../../core/session/rate-limit.ts';
 import type { Millis } from '../../../core/units.ts';
 import { TokenBucket } from '../token-bucket.ts';
-import { BucketTable } from './bucket-table.ts';
+import { BucketTable } from '../bucket-table.ts';
+import { FirstBudgets } from '../first-budgets.ts';
 import type { HintTable } from './hint-table.ts';
 import { NETWORK_WORDS } from './ipv6-words.ts';
 import { hashWords, WordsMap } from './words-map.ts';
@@ -29,6 +32,10 @@ export type ControlClass = keyof typeof CONTROL_LIMITS.pending;
 
 /** Each table of budgets has 2^13 places, which are 64 KiB. */
 const PLACES = 13;
+/** Of sources that first messages went up from, with cookies and without, those that a filter is told of. */
+const ASKED_LISTED = 24;
+
+type Asked = Map<number, { left: number; readonly words: Uint32Array | undefined }>;
 
 export class ControlGate {
   readonly #hints: HintTable;
@@ -38,7 +45,14 @@ export class ControlGate {
   readonly #knownSources: BucketTable;
   readonly #sources: BucketTable;
   readonly #known = new TokenBucket(CONTROL_LIMITS.known);
-  readonly #first = new TokenBucket(CONTROL_LIMITS.first);
+  readonly #first: FirstBudgets;
+  /**
+   * Where first messages went up from lately, with a cookie and without: those without may be forged, and many. How much
+   * may follow; the networks of IPv6 by a hash.
+   */
+  readonly #asked: Readonly<Record<'proved' | 'plain', Asked>> = {
+    ...{ proved: new Map(), plain: new Map() },
+  };
   readonly #strangers = new TokenBucket(CONTROL_LIMITS.strangers);
   readonly #junk = new TokenBucket(CONTROL_LIMITS.junk);
   /** Where peers were admitted, the latest last; the networks by their text, too, to be found. */
@@ -47,7 +61,7 @@ export class ControlGate {
   readonly #isNetwork = new WordsMap<true>(NETWORK_WORDS);
   readonly #seed = getU32host(randomBytes(4), 0);
   readonly #waiting: Record<ControlClass, number> = {
-    ...{ peer: 0, hinted: 0, known: 0, first: 0, stranger: 0 },
+    ...{ peer: 0, hinted: 0, known: 0, first: 0, proved: 0, asked: 0, stranger: 0 },
   };
   /** Classes of what waits, in order: the session deals with one after another. */
   readonly #order: ControlClass[] = [];
@@ -61,6 +75,7 @@ export class ControlGate {
     this.#hintSources = new BucketTable(CONTROL_LIMITS.hintedSource, PLACES, seed);
     this.#knownSources = new BucketTable(CONTROL_LIMITS.knownSource, PLACES, seed);
     this.#sources = new BucketTable(CONTROL_LIMITS.source, PLACES, seed);
+    this.#first = new FirstBudgets(seed);
   }
 
   /** A peer is admitted at this address, an unsigned number. */
@@ -88,12 +103,52 @@ export class ControlGate {
   }
 
   get networks(): readonly Uint32Array[] {
-    return [...this.#networks.values()];
+    const asked = this.#lately().flatMap(([, { words }]) => words ?? []);
+    return [...this.#networks.values(), ...asked];
   }
 
-  /** Where peers are or were admitted, the latest last. */
+  /** Where peers are or were admitted, and then where first messages went up from lately, the latest last. */
   get addresses(): readonly number[] {
-    return [...this.#addresses];
+    const asked = this.#lately().flatMap(([source, { words }]) => (words ? [] : source));
+    return [...this.#addresses, ...asked];
+  }
+
+  #lately() {
+    const { plain, proved } = this.#asked;
+    return [plain, proved].flatMap((asked) => [...asked].slice(-ASKED_LISTED));
+  }
+
+  /** Notes that a first message from there goes up: what ends its handshake may follow. */
+  ask(proved: boolean, source: number, network?: Uint32Array): void {
+    const key = this.keyOf(source, network);
+    const { size, packets } = CONTROL_LIMITS.asked;
+    const asked = this.#asked[proved ? 'proved' : 'plain'];
+    asked.delete(key);
+    asked.set(key, { left: packets, words: network?.slice(0, NETWORK_WORDS) });
+    for (const oldest of asked.keys()) {
+      if (asked.size <= size) break;
+      asked.delete(oldest);
+    }
+  }
+
+  /** A number that stands for a source; `network`: the words of its /64 where it is one of IPv6. */
+  keyOf(source: number, network: Uint32Array | undefined): number {
+    return network === undefined ? source : hashWords(network, NETWORK_WORDS, this.#seed);
+  }
+
+  /** Lets what ends a handshake through, from where a first message went up; `settled` must be called for it then. */
+  passEnd(source: number): boolean {
+    const { plain, proved } = this.#asked;
+    const asked = [proved.get(source), plain.get(source)].find((one) => one && one.left > 0);
+    if (asked === undefined || !this.#free('asked')) return false;
+    asked.left -= 1;
+    return this.#pass('asked');
+  }
+
+  /** Lets a first message through that has a cookie; `settled` must be called for it then. */
+  passProved(source: number): boolean {
+    const now = this.#now();
+    return this.#free('proved') && this.#first.takeProved(source, now) && this.#pass('proved');
   }
 
   /** Lets a packet of an admitted peer through; `settled` must be called for it then. */

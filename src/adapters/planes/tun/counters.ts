@@ -24,6 +24,8 @@ export const LOSSES = [
   'replayed',
   /** A first message of session 2 that is not meant for us (its mac1). */
   'mac1',
+  /** A first message of session 2, beyond the budget of what goes up, and answered by a cookie. */
+  'cookie',
   /** Out of the device, and no counter is left under the key of its tag. */
   'exhausted',
   /** Out of the device, and whom it is for is not admitted or not known. */

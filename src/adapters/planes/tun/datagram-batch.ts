@@ -55,8 +55,9 @@ export class DatagramBatch {
   #openClass = 0;
   #openLabel = 0;
   #labels: boolean;
-  /** Whether the socket takes trains. */
+  /** Whether the socket takes trains, and of how long datagrams. */
   trains: boolean;
+  longest = Infinity;
 
   constructor(addressOf: AddressOf, trains: boolean, shape: MessageShape = IPV4_MESSAGES) {
     this.trains = trains;
@@ -178,6 +179,7 @@ export class DatagramBatch {
     const message = this.#messages - 1;
     return (
       this.trains &&
+      this.#openSize <= this.longest &&
       length <= this.#openSize &&
       this.#targets[message] === peer &&
       (this.#counts[message] ?? 0) < MAX_TRAIN_DATAGRAMS &&

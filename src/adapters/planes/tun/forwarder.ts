@@ -9,6 +9,7 @@
  * Nothing about peers is kept between turns, so an eviction takes effect with the next packet. A failing
  * system call costs its packet and is counted; it never ends the loop.
  */
+import type { InitKeys } from '../../../core/handshake/keys.ts';
 import {
   familyOf,
   ipv4ToNumber,
@@ -25,11 +26,11 @@ import { errnoName } from '../../ffi/errno.ts';
 import { watch, type Interest, type Watch } from '../../ffi/poll.ts';
 import { Arena } from './arena.ts';
 import { ControlGate } from './control-gate.ts';
-import { sendControl } from '../../udp/control-sender.ts';
+import { sendControl, type Discovery } from '../../udp/control-sender.ts';
 import type { TunnelSocket } from '../../udp/tunnel-socket.ts';
 import type { Loss, SharedCounters } from './counters.ts';
 import { DeviceChannel } from './device-channel.ts';
-import { FirstMessages } from './first-messages.ts';
+import { FirstMessages } from '../first-messages.ts';
 import { icmpAnswer, type Refusal } from './icmp-answer.ts';
 import { Inbound } from './inbound.ts';
 import { ipv6Words } from './ipv6-words.ts';
@@ -39,6 +40,7 @@ import { PACKET_CALLS } from './packet-calls.ts';
 import { Sender } from './sender.ts';
 import { Storm } from './storm.ts';
 import type { StormFacts } from './storm-filter.ts';
+import { socketBacklog } from '../../udp/socket-backlog.ts';
 import { setSocketFilter } from '../../udp/socket-filter.ts';
 import { PeerTable, type MemberSpec, type Peer } from './peer-table.ts';
 import { INDEX_TAKEN } from './worker-protocol.ts';
@@ -68,7 +70,7 @@ export type ForwarderOptions = {
   readonly localPort: Port;
   readonly authLengths: ReadonlySet<number>;
   /** See PlaneContext. */
-  readonly mac1Key: Uint8Array | undefined;
+  readonly initKeys: InitKeys | undefined;
   readonly carried: Carried;
   /** This end's own inner addresses. */
   readonly innerIps: readonly InnerIp[];
@@ -82,6 +84,7 @@ export type ForwarderOptions = {
 type Side = {
   readonly family: Family;
   readonly fd: number;
+  readonly discovery: Discovery | undefined;
   readonly inbound: Inbound;
   readonly sender: Sender;
   readonly storm: Storm;
@@ -115,7 +118,7 @@ export class Forwarder {
     this.#options = options;
     this.#mtu = options.mtu;
     const { authLengths, carried, counters, now, sockets, tunFd } = options;
-    this.#firstMessages = new FirstMessages(options.mac1Key);
+    this.#firstMessages = new FirstMessages(options.initKeys, () => millis(now()));
     this.#gate = new ControlGate(authLengths, this.#peers.hints, () => millis(now()));
     const channel = this.#channel(tunFd);
     const senders = sockets.map((socket) => this.#sender(socket));
@@ -135,13 +138,14 @@ export class Forwarder {
     this.#rearm();
   }
 
-  #sender({ family, fd: udpFd, segmentation: trains }: TunnelSocket): Sender {
+  #sender({ family, fd: udpFd, segmentation: trains, discovery }: TunnelSocket): Sender {
     const { counters, events, now } = this.#options;
     const tooBig = ({ member }: Peer): void => {
       if (this.#tooBigs.take(now())) events.tooBig(member.id);
     };
     const common = { peers: this.#peers, counters, calls: PACKET_CALLS, lose: this.#lose };
-    return new Sender({ ...common, family, udpFd, trains, tooBig });
+    const fragments = discovery === 'fragment';
+    return new Sender({ ...common, family, udpFd, trains, fragments, tooBig });
   }
 
   #side(sender: Sender, channel: DeviceChannel, socket: TunnelSocket | undefined): Side {
@@ -150,7 +154,8 @@ export class Forwarder {
     const storm = new Storm({
       now,
       facts: () => this.#stormFacts(family),
-      tested: () => this.#firstMessages.key !== undefined,
+      tested: () => this.#firstMessages.keys !== undefined,
+      backlog: () => socketBacklog(udpFd),
       attach: (filter) => setSocketFilter(udpFd, filter),
     });
     const inbound = new Inbound(channel, {
@@ -169,6 +174,9 @@ export class Forwarder {
         storm.packet(first);
       },
       firstMessages: this.#firstMessages,
+      asked: () => {
+        storm.changed();
+      },
       now,
       roamed: ({ member }, path) => {
         events.roamed(member.id, path);
@@ -180,6 +188,7 @@ export class Forwarder {
     const side: Side = {
       family,
       fd: udpFd,
+      discovery: socket?.discovery,
       inbound,
       sender,
       storm,
@@ -197,8 +206,8 @@ export class Forwarder {
     const hints = this.#peers.hints.firstWords();
     const heads = [...this.#peers.tags.heads()];
     return family === 'ipv4'
-      ? { sources: this.#gate.addresses, hints, versions, heads }
-      : { sources: [], networks: this.#gate.networks, hints, versions, heads };
+      ? { family, sources: this.#gate.addresses, hints, versions, heads }
+      : { family, sources: [], networks: this.#gate.networks, hints, versions, heads };
   }
 
   configure(members: readonly MemberSpec[]): void {
@@ -239,15 +248,15 @@ export class Forwarder {
     for (const [peer, mtu] of sizes) this.#peers.resize(peer, mtu);
   }
 
-  setMac1Key(key: Uint8Array | undefined): void {
-    this.#firstMessages.key = key;
+  setInitKeys(keys: InitKeys | undefined): void {
+    this.#firstMessages.keys = keys;
     this.#changed();
   }
 
   /** Sends one control packet from the tunnel's port; errno, or 0. */
   send(packet: OutgoingControl): number {
     const side = this.#sideOf(familyOf(packet.path.remote.ip));
-    return side ? sendControl(side.fd, packet) : EAFNOSUPPORT;
+    return side ? sendControl(side.fd, packet, side.discovery) : EAFNOSUPPORT;
   }
 
   /** The device is behind this descriptor now. */

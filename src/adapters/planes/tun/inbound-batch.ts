@@ -6,6 +6,8 @@
  *
  *     0 cmsg_len 20    8 level 17    12 type 104    16 size i32
  */
+import { ENDPOINT_BYTES } from '../../../core/handshake/fields.ts';
+import { IPV6_LENGTH } from '../../../core/ip-text.ts';
 import { Arena } from './arena.ts';
 import {
   CMSGHDR_BYTES,
@@ -42,7 +44,9 @@ const UNUSUAL: ReadonlySet<number> = new Set([
 ]);
 /** bits/socket.h: there was more than there is room for. */
 const MSG_CTRUNC = 0x08;
-/** Where in a struct sockaddr_in6 the address is. */
+/** Where in a struct sockaddr_in or sockaddr_in6 port and address are. */
+const SIN_PORT = 2;
+const SIN_ADDR = 4;
 const SIN6_ADDR = 8;
 
 /** More than any UDP payload (65507, over IPv6 65527), so that nothing is ever truncated; untouched pages cost nothing. */
@@ -106,6 +110,38 @@ export class InboundBatch {
   /** Bytes of a message. */
   length(message: number): number {
     return this.#vector.u32[(message * MMSGHDR_BYTES + MESSAGE.length) / 4] ?? 0;
+  }
+
+  /** The socket address that a message came from; a view. */
+  name(message: number): Uint8Array {
+    const { name, nameStride } = this.#shape;
+    return this.#names.bytes.subarray(message * nameStride, message * nameStride + name);
+  }
+
+  /** The same as an end (docs/PROTOCOL.md). */
+  end(message: number): Uint8Array {
+    const end = new Uint8Array(ENDPOINT_BYTES);
+    const name = this.name(message);
+    if (this.#shape.family === 'ipv4') {
+      end.fill(0xff, IPV6_LENGTH - 6, IPV6_LENGTH - 4);
+      end.set(name.subarray(SIN_ADDR, SIN_ADDR + 4), IPV6_LENGTH - 4);
+    } else end.set(name.subarray(SIN6_ADDR, SIN6_ADDR + IPV6_LENGTH));
+    end.set(name.subarray(SIN_PORT, SIN_PORT + 2), IPV6_LENGTH);
+    return end;
+  }
+
+  /** Bytes of the address that a message came to, a view; none where it was not sent to this host alone. */
+  local(message: number): Uint8Array {
+    const end = this.#controlEnd(message);
+    const view = this.#controlsView;
+    const ipv4 = this.#shape.family === 'ipv4';
+    for (let at = this.#controlStart(message); at + CMSGHDR_BYTES <= end; at = this.#after(at)) {
+      const found = ipv4 ? readPktinfo(view, at, end - at) : findPktinfo6(view, at, end - at);
+      if (found === undefined) continue;
+      const from = at + this.#shape.source;
+      return this.#controls.bytes.subarray(from, from + (ipv4 ? 4 : IPV6_LENGTH));
+    }
+    return new Uint8Array();
   }
 
   /** Source address of a message over IPv4, as an unsigned number. */

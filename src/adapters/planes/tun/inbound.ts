@@ -11,11 +11,13 @@
  * these for each socket, of one family outside. When the device is full, what was received stays
  * where it is, nothing more is received, and `turn` goes on from there when it is called again.
  */
+import { PACKET_LENGTH, packetKind } from '../../../core/handshake/layout.ts';
 import type { Family, Path } from '../../../core/addr.ts';
 import type { Port } from '../../../core/units.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
 import { TAG_LENGTH } from '../../../core/tag/layout.ts';
 import { EAGAIN, EINTR } from '../../ffi/errno.ts';
+import { Answers } from './answers.ts';
 import { Arena } from './arena.ts';
 import { isData, type Carried } from '../../../core/wire/inner-packet.ts';
 import { Coalescer } from './coalescing.ts';
@@ -24,7 +26,7 @@ import type { Loss, SharedCounters } from './counters.ts';
 import type { DeviceChannel } from './device-channel.ts';
 import { carryOverEcn } from './ecn.ts';
 import { InboundBatch, MESSAGE_BYTES } from './inbound-batch.ts';
-import type { FirstMessages } from './first-messages.ts';
+import type { FirstMessages } from '../first-messages.ts';
 import { IPV6_WORDS, isReserved } from './ipv6-words.ts';
 import { BATCHES_PER_TURN, INBOUND_MESSAGES, ROAMED_EVERY } from './limits.ts';
 import { IPV4_MESSAGES, IPV6_MESSAGES } from './message-shape.ts';
@@ -58,6 +60,8 @@ export type InboundOptions = {
   /** A packet of a stranger has come; whether it is a first message of session 2 that was tested. */
   readonly stranger: (first: boolean) => void;
   readonly firstMessages: FirstMessages;
+  /** A first message with a cookie goes up: what ends its handshake must not be missed. */
+  readonly asked: () => void;
   /** A packet of this peer's, proved by its tag, has come from elsewhere. */
   readonly roamed: (peer: Peer, path: Path) => void;
   /** Monotonic milliseconds. */
@@ -72,6 +76,7 @@ export class Inbound {
   device: DeviceChannel;
   readonly #options: InboundOptions;
   readonly #batch: InboundBatch;
+  readonly #answers: Answers;
   readonly #origin: Origin;
   readonly #coalescer: Coalescer;
   readonly #check: TagCheck;
@@ -90,12 +95,14 @@ export class Inbound {
   #packet = 0;
 
   constructor(device: DeviceChannel, options: InboundOptions) {
-    const { calls, family, trains } = options;
+    const { calls, family, trains, udpFd } = options;
     this.device = device;
     this.#options = options;
     const messages = trains ? INBOUND_MESSAGES.trains : INBOUND_MESSAGES.single;
     const ipv4 = family === 'ipv4';
-    this.#batch = new InboundBatch(messages, calls.address, ipv4 ? IPV4_MESSAGES : IPV6_MESSAGES);
+    const shape = ipv4 ? IPV4_MESSAGES : IPV6_MESSAGES;
+    this.#batch = new InboundBatch(messages, calls.address, shape);
+    this.#answers = new Answers(udpFd, shape, calls);
     this.#origin = ipv4 ? new Ipv4Origin(this.#batch) : new Ipv6Origin(this.#batch);
     this.#coalescer = new Coalescer(this.#batch.packets);
     this.#check = new TagCheck(options.peers);
@@ -164,6 +171,7 @@ export class Inbound {
       this.#coalescer.clear();
       this.#packet = 0;
       this.#sortMessages();
+      this.#answers.flush();
       if (this.#coalescer.packets === 0) return true;
     }
   }
@@ -314,7 +322,7 @@ export class Inbound {
   #hand(at: number, length: number, lost?: Loss): void {
     const { counters, firstMessages, gate, localPort, peers } = this.#options;
     const peer = this.#peer;
-    const first = firstMessages.test(this.#batch.packets, at, length);
+    const first = firstMessages.test(this.#batch.packets.bytes, at, length);
     if (!peer) this.#options.stranger(first !== undefined);
     if (first === 'forged') {
       counters.lost('mac1');
@@ -326,7 +334,8 @@ export class Inbound {
       return;
     }
     if (!peer && !this.#passStranger(at, length, first === 'ours')) {
-      counters.lost(lost ?? 'stranger');
+      const answered = first === 'ours' && this.#giveCookie(at);
+      counters.lost(answered ? 'cookie' : (lost ?? 'stranger'));
       return;
     }
     const payload = this.#batch.packets.bytes.slice(at, at + length);
@@ -335,11 +344,43 @@ export class Inbound {
 
   #passStranger(at: number, length: number, ours: boolean): boolean {
     const { packets } = this.#batch;
+    const { gate } = this.#options;
     if (this.#origin.port === 0) return false;
-    if (ours && this.#options.gate.passFirst()) return true;
+    if (ours) return this.#passFirst(at, length);
+    if (endsHandshake(packets, at, length) && gate.passEnd(this.#origin.key(gate))) return true;
     const hinted = length >= HINT_OFFSET + HINT_LENGTH;
     const first = hinted ? packets.u32host(at + HINT_OFFSET) : 0;
     const second = hinted ? packets.u32host(at + HINT_OFFSET + 4) : 0;
-    return this.#origin.pass(this.#options.gate, length, first, second);
+    return this.#origin.pass(gate, length, first, second);
   }
+
+  /** A first message that is meant for us. */
+  #passFirst(at: number, length: number): boolean {
+    const { asked, firstMessages, gate } = this.#options;
+    const proved = firstMessages.isProved(this.#batch.packets.bytes, at, this.#source);
+    const passes = proved
+      ? gate.passProved(this.#origin.key(gate))
+      : gate.passFirst() || this.#origin.pass(gate, length, 0, 0);
+    if (!passes) return false;
+    this.#origin.ask(gate, proved);
+    if (proved) asked();
+    return true;
+  }
+
+  #giveCookie(at: number): boolean {
+    const { firstMessages, gate } = this.#options;
+    if (this.#origin.port === 0) return false;
+    const key = this.#origin.key(gate);
+    const payload = firstMessages.cookie(this.#batch.packets.bytes, at, key, this.#source);
+    if (payload) this.#answers.add(this.#batch, this.#message, payload);
+    return payload !== undefined;
+  }
+
+  readonly #source = (): Uint8Array => this.#batch.end(this.#message);
+}
+
+/** Whether it is what ends a handshake, or looks so. */
+function endsHandshake({ bytes }: Arena, at: number, length: number): boolean {
+  if (length !== PACKET_LENGTH.control) return false;
+  return packetKind(bytes.subarray(at, at + length)) === 'control';
 }

@@ -6,6 +6,8 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
 export const CAPABILITIES: PlaneCapabilities = {
   maxPeers: undefined,
   integrity: ['none', 'header', 'full'],
+  counting: 'exact',
+  fragments: true,
 };
 
 /** Slots of the shared counters that are made at once: 88 bytes each, for peers that are admitted. */

@@ -22,6 +22,10 @@ export interface Origin {
   peer(peers: PeerTable): Peer | undefined;
   /** Whether the gate lets a packet of it through, which is a stranger's; see ControlGate.passStranger. */
   pass(gate: ControlGate, length: number, first: number, second: number): boolean;
+  /** A number that stands for its source in the gate's tables. */
+  key(gate: ControlGate): number;
+  /** Has the gate know that a first message from there goes up. */
+  ask(gate: ControlGate, proved: boolean): void;
   path(localPort: Port): Path;
   readonly port: number;
 }
@@ -51,6 +55,14 @@ export class Ipv4Origin implements Origin {
 
   pass(gate: ControlGate, length: number, first: number, second: number): boolean {
     return gate.passStranger(this.#remote, length, first, second);
+  }
+
+  key(): number {
+    return this.#remote;
+  }
+
+  ask(gate: ControlGate, proved: boolean): void {
+    gate.ask(proved, this.#remote);
   }
 
   path(localPort: Port): Path {
@@ -91,6 +103,14 @@ export class Ipv6Origin implements Origin {
 
   pass(gate: ControlGate, length: number, first: number, second: number): boolean {
     return gate.passIpv6Stranger(this.#remote, length, first, second);
+  }
+
+  key(gate: ControlGate): number {
+    return gate.keyOf(0, this.#remote);
+  }
+
+  ask(gate: ControlGate, proved: boolean): void {
+    gate.ask(proved, 0, this.#remote);
   }
 
   path(localPort: Port): Path {

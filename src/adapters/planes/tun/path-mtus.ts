@@ -9,6 +9,7 @@ import {
   innerMtuOf,
   MIN_INNER_MTU,
   outerMtu,
+  sendsFragments,
 } from '../inner-mtu.ts';
 import type { KnownPeer } from './known-peers.ts';
 
@@ -58,7 +59,8 @@ export class PathMtus {
       return;
     }
     const way = await allowedMtu(this.#route, path.remote.ip, this.#config, tagged);
-    this.#set(peer, Math.min(way, limit ?? way));
+    const whole = sendsFragments(path.remote.ip, this.#config) ? undefined : limit;
+    this.#set(peer, Math.min(way, whole ?? way));
   }
 
   forget(peer: KnownPeer): void {

@@ -1,3 +1,4 @@
+import type { InitKeys } from '../../../core/handshake/keys.ts';
 import type { Path } from '../../../core/addr.ts';
 import { carriedBy, carries } from '../../../core/config/families.ts';
 import { asError, IpipouError } from '../../../core/errors.ts';
@@ -30,7 +31,7 @@ import { LOSSES, SharedCounters, type PeerTotals } from './counters.ts';
 import { DeviceRouting } from './device-routing.ts';
 import { KnownPeers, memberOf, type KnownPeer } from './known-peers.ts';
 import { CAPABILITIES, MTU_RECHECK, PEERS_PER_SLICE } from './limits.ts';
-import { monotonicEpoch } from './monotonic-epoch.ts';
+import { monotonicEpoch } from '../monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
 import { sendFailure } from '../../udp/control-sender.ts';
 import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
@@ -120,7 +121,7 @@ export class TunPlane implements DataPlane {
         sockets,
         localPort: config.outer.localPort,
         authLengths,
-        mac1Key: this.#context.mac1Key,
+        initKeys: this.#context.initKeys,
         carried: carriedBy(config),
         innerIps: config.inner.ips,
         counters: this.#counters.memory,
@@ -200,9 +201,9 @@ export class TunPlane implements DataPlane {
     });
   }
 
-  async watch(lengths: readonly number[], mac1Key?: Uint8Array): Promise<void> {
+  async watch(lengths: readonly number[], initKeys?: InitKeys): Promise<void> {
     await this.#serial.run(async () => {
-      await this.#running().request({ kind: 'watch', lengths, mac1Key });
+      await this.#running().request({ kind: 'watch', lengths, initKeys });
     });
   }
 

@@ -18,6 +18,8 @@ export type SenderOptions = {
   readonly udpFd: number;
   /** Whether the socket takes UDP_SEGMENT. */
   readonly trains: boolean;
+  /** Whether what is too long for the path goes in fragments. */
+  readonly fragments: boolean;
   readonly peers: PeerTable;
   readonly counters: SharedCounters;
   readonly calls: PacketCalls;
@@ -34,6 +36,8 @@ export class Sender {
   /** The next message of the batch to be sent, and the next datagram of it where it is sent one by one. */
   #message = 0;
   #solo = 0;
+  /** Whether a train was refused whose datagrams may be too long for one: alone they go in fragments. */
+  #overlong = false;
 
   constructor(options: SenderOptions) {
     const { calls, family, trains } = options;
@@ -94,6 +98,7 @@ export class Sender {
     if (count > 1 && (code === EIO || code === EINVAL || code === EMSGSIZE)) {
       if (code === EIO) this.batch.trains = false;
       this.#solo = 1;
+      this.#overlong = this.#options.fragments && code !== EIO;
       return;
     }
     if (code === EINVAL && this.batch.labels) {
@@ -117,10 +122,13 @@ export class Sender {
       if (code === EINTR) continue;
       if (code === EINVAL && batch.labels) {
         batch.dropLabels();
+        this.#overlong = false;
         continue;
       }
       if (code !== 0) this.#lose(code, 1);
       else if (peer) peers.sent(peer, 1, bytes);
+      if (code === 0 && this.#overlong) batch.longest = Math.min(batch.longest, bytes - 1);
+      this.#overlong = false;
       this.#solo += 1;
     }
     this.#solo = 0;

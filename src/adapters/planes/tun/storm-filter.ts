@@ -6,10 +6,12 @@
  *     what has the first word of a known hint where a hint stands
  *     what may be data, where not all of those addresses fit into the program
  *     what is tagged under a session that is known, or tagged at all where not all sessions fit
- *     of the rest, a share at random, and of first messages of session 2 a larger one where they are tested
+ *     of first messages of session 2, where they are tested, those of a part of all sources
+ *     of the rest, a share at random
  *
  * and decides nothing: what it lets through meets the tests that it meets without a storm.
  */
+import type { Family } from '../../../core/addr.ts';
 import { encodeU32host, getU32be } from '../../../core/bytes.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
 import { TAG_LENGTH, TAG_TYPE } from '../../../core/tag/layout.ts';
@@ -17,6 +19,8 @@ import {
   encodeProgram,
   JUMP_EQUAL,
   JUMP_GREATER_EQUAL,
+  MODULO,
+  MULTIPLY,
   LD_BYTE,
   LD_LENGTH,
   LD_WORD,
@@ -26,12 +30,14 @@ import {
   WHOLE,
   type Instruction,
 } from '../../classic-bpf.ts';
-import { FIRST_MESSAGE } from './first-messages.ts';
+import { FIRST_MESSAGE } from '../first-messages.ts';
 
 /** A jump goes 255 instructions far at most, and all of these end at one place. */
 const LIST_MAX = 100;
 
 export type StormFacts = {
+  /** Of the socket; IPv4 where nothing is said. */
+  readonly family?: Family;
   /** IPv4 addresses as unsigned numbers, the latest last; where the socket is one of IPv6, none. */
   readonly sources: readonly number[];
   /** First halves of IPv6 addresses (ipv6-words.ts), the latest last. */
@@ -44,8 +50,11 @@ export type StormFacts = {
   readonly heads?: readonly number[];
 };
 
-/** Shares, 0..1, of what is let through; of first messages of session 2 where they are tested apart. */
-export type Shares = { readonly rest: number; readonly first?: number | undefined };
+/** A part of all sources, by a hash that is made with an odd number of 32 bits. */
+export type Slice = { readonly odd: number; readonly count: number; readonly at: number };
+
+/** What is let through: a share, 0..1, and first messages of session 2 where they are tested apart. */
+export type Shares = { readonly rest: number; readonly first?: Slice | undefined };
 
 /** The network header; the data of a UDP socket's filter begins with the UDP header. */
 const SKF_NET_OFF = 0xfff0_0000;
@@ -53,6 +62,8 @@ const SKF_AD_RANDOM = 0xffff_f000 + 56;
 const IP_SOURCE = 12;
 const IP6_SOURCE = 8;
 const UDP_BYTES = 8;
+/** The upper bits of a product tell most of it. */
+const HASH_SHIFT = 16;
 
 /** struct sock_filter[], host byte order; undefined where there are too many hints. */
 export function stormFilter(facts: StormFacts, shares: Shares): Uint8Array | undefined {
@@ -96,7 +107,7 @@ export function stormFilter(facts: StormFacts, shares: Shares): Uint8Array | und
       [RETURN, 0, 0, WHOLE],
     );
   }
-  before(...passTagged(heads), ...passFirst(shares.first));
+  before(...passTagged(heads), ...passFirst(shares.first, facts.family ?? 'ipv4'));
   return encodeProgram(parts);
 }
 
@@ -125,17 +136,25 @@ function passTagged(heads: readonly number[]): readonly Instruction[] {
   ];
 }
 
-/** Lets a share of first messages through. */
-function passFirst(share: number | undefined): readonly Instruction[] {
-  if (share === undefined) return [];
+/** Lets the first messages of some sources through: by the address, of IPv6 the half of it that tells networks apart. */
+function passFirst(slice: Slice | undefined, family: Family): readonly Instruction[] {
+  if (slice === undefined) return [];
+  const { odd, count, at } = slice;
+  const chosen: readonly Instruction[] = [
+    [LD_WORD, 0, 0, SKF_NET_OFF + (family === 'ipv4' ? IP_SOURCE : IP6_SOURCE + 4)],
+    [MULTIPLY, 0, 0, odd],
+    [SHIFT_RIGHT, 0, 0, HASH_SHIFT],
+    [MODULO, 0, 0, count],
+    [JUMP_EQUAL, 0, 1, at],
+    [RETURN, 0, 0, WHOLE],
+    [RETURN, 0, 0, NOTHING],
+  ];
   return [
     [LD_LENGTH, 0, 0, 0],
-    [JUMP_EQUAL, 0, 6, UDP_BYTES + FIRST_MESSAGE.length],
+    [JUMP_EQUAL, 0, 2 + chosen.length, UDP_BYTES + FIRST_MESSAGE.length],
     [LD_BYTE, 0, 0, UDP_BYTES],
-    [JUMP_EQUAL, 0, 4, FIRST_MESSAGE.type],
-    ...atRandom(share),
-    [RETURN, 0, 0, NOTHING],
-    [RETURN, 0, 0, WHOLE],
+    [JUMP_EQUAL, 0, chosen.length, FIRST_MESSAGE.type],
+    ...chosen,
   ];
 }
 

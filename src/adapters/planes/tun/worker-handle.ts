@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Path } from '../../../core/addr.ts';
 import { asError, IpipouError } from '../../../core/errors.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import type { Loss } from './counters.ts';
+import { takeThread } from './spare-thread.ts';
 import { EXIT_WAIT, WORKER_TIMEOUT } from './limits.ts';
 import {
   START_ID,
@@ -12,7 +13,6 @@ import {
   type WorkerRequest,
   type WorkerStart,
 } from './worker-protocol.ts';
-import { workerUrl } from './worker-url.ts';
 
 export interface WorkerListener {
   /** Answer with `handled` in any case. */
@@ -47,8 +47,9 @@ export class WorkerHandle {
 
   private constructor(start: Omit<WorkerStart, 'stopped'>, listener: WorkerListener) {
     this.#listener = listener;
-    const workerData: WorkerStart = { ...start, stopped: this.#stopped.buffer };
-    this.#worker = new Worker(workerUrl(), { workerData, name: 'ipipou-tun' });
+    this.#worker = takeThread();
+    const whole: WorkerStart = { ...start, stopped: this.#stopped.buffer };
+    this.#worker.postMessage(whole, []);
     process.once('exit', this.#stopNow);
     this.#worker.on('message', (message: FromWorker) => {
       this.#hear(message);

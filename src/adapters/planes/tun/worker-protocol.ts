@@ -1,3 +1,4 @@
+import type { InitKeys } from '../../../core/handshake/keys.ts';
 import type { InnerIp, Path } from '../../../core/addr.ts';
 import type { Carried } from '../../../core/wire/inner-packet.ts';
 import type { TagKeys } from '../../../core/tag/types.ts';
@@ -18,7 +19,7 @@ export type WorkerStart = {
   readonly localPort: number;
   readonly authLengths: readonly number[];
   /** See PlaneContext. */
-  readonly mac1Key: Uint8Array | undefined;
+  readonly initKeys: InitKeys | undefined;
   readonly carried: Carried;
   /** This end's own inner addresses. */
   readonly innerIps: readonly InnerIp[];
@@ -38,7 +39,7 @@ export type WorkerRequest =
   | {
       readonly kind: 'watch';
       readonly lengths: readonly number[];
-      readonly mac1Key: Uint8Array | undefined;
+      readonly initKeys: InitKeys | undefined;
     }
   | { readonly kind: 'configure'; readonly members: readonly MemberSpec[] }
   | { readonly kind: 'remove'; readonly peers: readonly PeerId[] }

@@ -1,10 +1,10 @@
 import '../../../core/es2023.ts';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { port } from '../../../core/units.ts';
 import { errnoName } from '../../ffi/errno.ts';
 import { SharedCounters } from './counters.ts';
 import { Forwarder } from './forwarder.ts';
-import { monotonicEpoch } from './monotonic-epoch.ts';
+import { monotonicEpoch } from '../monotonic-epoch.ts';
 import {
   START_ID,
   type FromWorker,
@@ -14,8 +14,7 @@ import {
 } from './worker-protocol.ts';
 
 /** The thread that forwards: wires messages of worker-protocol.ts to a Forwarder. */
-function run(owner: NonNullable<typeof parentPort>): void {
-  const start = workerData as WorkerStart;
+function run(owner: NonNullable<typeof parentPort>, start: WorkerStart): void {
   const tell = (message: FromWorker): void => {
     owner.postMessage(message, []);
   };
@@ -30,7 +29,7 @@ function run(owner: NonNullable<typeof parentPort>): void {
     sockets: start.sockets,
     localPort: port(start.localPort),
     authLengths,
-    mac1Key: start.mac1Key,
+    initKeys: start.initKeys,
     carried: start.carried,
     innerIps: start.innerIps,
     counters,
@@ -87,7 +86,7 @@ function carryOut(
       return undefined;
     case 'watch':
       for (const length of request.lengths) authLengths.add(length);
-      forwarder.setMac1Key(request.mac1Key);
+      forwarder.setInitKeys(request.initKeys);
       return undefined;
     case 'configure':
       forwarder.configure(request.members);
@@ -121,4 +120,8 @@ function carryOut(
 }
 
 if (!parentPort) throw new Error('worker.ts is started as a worker thread, not by itself');
-run(parentPort);
+const owner = parentPort;
+owner.once('message', (start: WorkerStart | undefined) => {
+  if (start) run(owner, start);
+  else owner.close();
+});

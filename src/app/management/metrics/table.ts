@@ -129,6 +129,18 @@ export const METRICS: readonly Metric[] = [
       value: ({ requestsAccepted, repliesVerified }) => requestsAccepted + repliesVerified,
     },
   ),
+  ofPeer(
+    'ipipou_peer_injected_bytes_total',
+    'counter',
+    'Inner bytes that came from a peer beyond what it says that it has sent.',
+    { value: ({ session }) => session?.attestation?.injected.bytes },
+  ),
+  ofPeer(
+    'ipipou_peer_lost_bytes',
+    'gauge',
+    'Inner bytes that a peer says that it has sent, less those that came.',
+    { value: ({ session }) => session?.attestation?.lost.bytes },
+  ),
   ofPeer('ipipou_peer_troubles', 'gauge', "How many things are wrong with a peer's session now.", {
     value: ({ troubles }) => troubles.length,
   }),

@@ -12,7 +12,9 @@ export type CommandHelp = {
 };
 
 /** The text of `--help`: lines of at most 80 characters. */
-export function formatHelp(commands: readonly CommandHelp[] = []): string {
+export function formatHelp(
+  commands: readonly Pick<CommandHelp, 'name' | 'summary'>[] = [],
+): string {
   const lines = [
     'usage: ipipou [OPTION]...',
     ...(commands.length === 0 ? [] : ['       ipipou COMMAND [ARGUMENT]...']),

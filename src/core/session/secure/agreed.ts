@@ -63,15 +63,24 @@ function keysOf(noise: NoiseCrypto, { control }: Agreed) {
     : { send: server, receive: client };
 }
 
-/** Seals messages; the session after it is in `agreed`. */
-export function say(
-  noise: NoiseCrypto,
-  agreed: Agreed,
+/** Seals messages under the session of now, and has it kept where need be; undefined where there is none. */
+export function say<State extends SessionState>(
+  turn: Turn<State>,
   messages: readonly ControlMessage[],
   length?: number,
-): { readonly packet: Uint8Array; readonly agreed: Agreed } {
-  const { packet, session } = sealControl(noise, agreed.control, messages, length);
-  return { packet, agreed: { ...agreed, control: session } };
+): Uint8Array | undefined {
+  const secure = secureOf(turn);
+  const { current } = turn.state.secure;
+  if (secure === undefined || current === undefined) return undefined;
+  const { packet, session } = sealControl(secure.noise, current.control, messages, length);
+  const agreed = { ...current, control: session };
+  setCurrent(turn, agreed);
+  if (agreed.control.nextCounter >= agreed.keptUntil) keepNow(turn);
+  return packet;
+}
+
+function setCurrent<State extends SessionState>(turn: Turn<State>, current: Agreed): void {
+  turn.state = { ...turn.state, secure: { ...turn.state.secure, current } };
 }
 
 /** Opens a packet; the session after it is in `agreed`. */
@@ -114,11 +123,6 @@ export function kept(agreed: Agreed): Agreed {
   return { ...agreed, keptUntil: agreed.control.nextCounter + COUNTER_RESERVE };
 }
 
-/** Whether so much was said that what is kept no longer does. */
-export function mustKeep({ control, keptUntil }: Agreed): boolean {
-  return control.nextCounter >= keptUntil;
-}
-
 /** Has kept what a later run needs to go on. */
 export function keep<State extends SessionState>(
   turn: Turn<State>,
@@ -134,10 +138,11 @@ export function keep<State extends SessionState>(
   turn.effects.push({ kind: 'keep', record });
 }
 
-/** Has the session of now kept; gives it back as it is from then on, undefined where there is none. */
-export function keepAnew<State extends SessionState>(turn: Turn<State>): Agreed | undefined {
+/** Has the session of now kept, if there is one. */
+export function keepNow<State extends SessionState>(turn: Turn<State>): void {
   const { current, former, epoch } = turn.state.secure;
-  const fresh = current && kept(current);
-  if (fresh) keep(turn, fresh, former?.agreed, epoch);
-  return fresh;
+  if (current === undefined) return;
+  const fresh = kept(current);
+  setCurrent(turn, fresh);
+  keep(turn, fresh, former?.agreed, epoch);
 }

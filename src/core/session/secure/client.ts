@@ -9,7 +9,7 @@ import { PACKET_LENGTH, packetKind } from '../../handshake/layout.ts';
 import type { ControlMessage } from '../../handshake/messages.ts';
 import { isReset } from '../../handshake/reset.ts';
 import { readResponse } from '../../handshake/response.ts';
-import { sameEndpoint, type Path } from '../../addr.ts';
+import { sameEndpoint, type Endpoint, type Path } from '../../addr.ts';
 import { millis, toMillis, type Millis } from '../../units.ts';
 import { authenticate, heard, replied } from '../client-auth.ts';
 import { currentPath } from '../current-path.ts';
@@ -18,9 +18,12 @@ import { takeAnswer } from '../path-mtu-search.ts';
 import { REPLY_WINDOW } from '../limits.ts';
 import type { ClientState } from '../state.ts';
 import { after, drawSpread, isDue, refuse, tell, type PacketEvent, type Turn } from '../turn.ts';
-import { isWeaker, kept, listen, messageOf, mustKeep, refusedBy, say, secureOf } from './agreed.ts';
+import type { PlaneCounts } from '../types.ts';
+import { isWeaker, keepNow, kept, listen, messageOf, refusedBy, say, secureOf } from './agreed.ts';
+import { agreedCounting, attestCounts, hearStatement, runAttestation } from './attest.ts';
 import type { SecureCrypto } from './crypto.ts';
 import {
+  COPY_GAP,
   FORMER_LIFE,
   REKEY_PACKETS,
   REKEY_RETRY,
@@ -28,7 +31,7 @@ import {
   REKEY_SPREAD,
   UNHEARD_MAX,
 } from './limits.ts';
-import { change, init, keepNow } from './client-requests.ts';
+import { change, cookieAt, init } from './client-requests.ts';
 import type { ClientSecure } from './state.ts';
 import { tagsOf } from './tags.ts';
 
@@ -64,16 +67,19 @@ function takeResponse(
     const refusedLevel = isWeaker(level, auth.integrity)
       ? ({ level: auth.integrity, by: 'server' } as const)
       : ({ level, by: 'plane' } as const);
-    change(turn, { pending: undefined, refusedLevel });
+    change(turn, { pending: undefined, copies: undefined, refusedLevel });
     return refuse(turn, path, refused('integrity'));
   }
   const { resetToken, rekeyAfter } = says;
-  const agreed = kept({ control: session, level, since: turn.now.unix, keptUntil: 0, resetToken });
+  const counting = agreedCounting(turn.config, says.capabilities, level);
+  const since = turn.now.unix;
+  const agreed = kept({ control: session, level, since, keptUntil: 0, resetToken, counting });
   const spread = 1 + REKEY_SPREAD * (2 * drawSpread(turn) - 1);
   change(turn, {
     current: agreed,
     former: current && { agreed: current, until: after(turn, FORMER_LIFE) },
     pending: undefined,
+    copies: undefined,
     unanswered: 0,
     challenge: says.challenge,
     unheard: 0,
@@ -82,7 +88,7 @@ function takeResponse(
     rekeys: 0,
     refusedLevel: undefined,
   });
-  noteObserved(turn, says.observed);
+  noteObserved(turn, says.observed, path.local);
   if (!turn.state.secured) {
     turn.state = { ...turn.state, secured: true };
     rememberSecured(turn);
@@ -112,15 +118,16 @@ function rememberSecured(turn: ClientTurn): void {
 
 /** A busy server wants to see that this side is where it says: the INIT is sent again, with the cookie. */
 function takeCookie(turn: ClientTurn, path: Path, payload: Uint8Array, secure: SecureCrypto): void {
-  const { pending, cookie } = turn.state.secure;
+  const { pending } = turn.state.secure;
   const keys = secure.clientKeys();
   if (pending === undefined || keys === undefined) {
     return refuse(turn, path, refused('unsolicited'));
   }
-  const read = readCookie(secure.noise, keys, pending, payload);
+  const read = readCookie(keys, pending, payload);
   if (!read.ok) return refuse(turn, path, refusedBy(read.reason));
-  const fresh = cookie === undefined || isDue(turn, cookie.until);
-  change(turn, { cookie: { value: read.value, until: after(turn, COOKIE_LIFE) } });
+  const { local } = path;
+  const fresh = cookieAt(turn, local) === undefined;
+  change(turn, { cookie: { value: read.value, until: after(turn, COOKIE_LIFE), local } });
   if (fresh) authenticate(turn);
 }
 
@@ -151,34 +158,23 @@ function takeControl(
     if (opened.ok) change(turn, { former: { ...former, agreed: opened.value.agreed } });
   } else if (opened.ok) {
     change(turn, { current: opened.value.agreed });
+    if (opened.value.newest) hearStatement(turn, opened.value.messages);
   }
   if (!opened.ok) {
     if (opened.reason === 'index' && payload.length !== PACKET_LENGTH.control) return false;
     refuse(turn, path, refusedBy(opened.reason));
     return true;
   }
-  takeMessages(turn, path, opened.value.messages, noise);
+  takeMessages(turn, path, opened.value.messages);
   return true;
 }
 
-function takeMessages(
-  turn: ClientTurn,
-  path: Path,
-  messages: readonly ControlMessage[],
-  noise: SecureCrypto['noise'],
-): void {
+function takeMessages(turn: ClientTurn, path: Path, messages: readonly ControlMessage[]): void {
   const asked = messageOf(messages, 'path-challenge');
-  const { current } = turn.state.secure;
-  if (asked && current) {
-    const answer = { kind: 'path-response', challenge: asked.challenge } as const;
-    const said = say(noise, current, [answer]);
-    change(turn, { current: said.agreed });
-    if (mustKeep(said.agreed)) keepNow(turn);
-    send(turn, said.packet);
-  }
+  if (asked) speak(turn, { kind: 'path-response', challenge: asked.challenge });
   const seen = messageOf(messages, 'observed');
   if (seen) {
-    noteObserved(turn, seen.source);
+    noteObserved(turn, seen.source, path.local);
     const { secure } = turn.state;
     if (secure.current) {
       change(turn, { current: { ...secure.current, resetToken: seen.resetToken } });
@@ -204,10 +200,18 @@ function takePong(turn: ClientTurn, path: Path, id: number): void {
   setPathMtu(turn, takeAnswer(turn.state.pathMtu, answer, turn.now.monotonic));
 }
 
-function noteObserved(turn: ClientTurn, source: ClientSecure['observed']): void {
-  const { observed } = turn.state.secure;
-  if (source === undefined || (observed && sameEndpoint(observed, source))) return;
-  change(turn, { observed: source });
+function noteObserved(turn: ClientTurn, source: ClientSecure['observed'], local: Endpoint): void {
+  const { observed, mapping } = turn.state.secure;
+  if (source === undefined) return;
+  const stayed = mapping !== undefined && sameEndpoint(mapping.local, local);
+  if (stayed && observed && sameEndpoint(observed, source)) return;
+  const since = turn.now.unix;
+  const lost = stayed ? mapping.lost + 1 : 0;
+  change(turn, {
+    observed: source,
+    mapping: { local, since, lost, lostAt: stayed ? since : undefined },
+  });
+  if (observed && sameEndpoint(observed, source)) return;
   tell(turn, { kind: 'observed', source });
 }
 
@@ -216,6 +220,18 @@ function send(turn: ClientTurn, payload: Uint8Array): void {
   if (path === undefined) return;
   const ttl = turn.config.auth.packetTtl;
   turn.effects.push({ kind: 'send', purpose: 'authenticate', path, payload, ttl });
+}
+
+/** Says something under the current session. */
+function speak(turn: ClientTurn, message: ControlMessage): void {
+  const packet = say(turn, [message]);
+  if (packet) send(turn, packet);
+}
+
+/** The counters were read: they may be what a statement waits for. */
+export function heedCounts(turn: ClientTurn, counts: PlaneCounts): void {
+  const statement = attestCounts(turn, counts);
+  if (statement) speak(turn, statement);
 }
 
 /** Counters were read: a key that has served long enough is replaced. */
@@ -233,12 +249,16 @@ export function countPackets(turn: ClientTurn, sinceLast: bigint): void {
 export function runClientSecure(turn: ClientTurn): void {
   const { former, rekeyAt } = turn.state.secure;
   const path = currentPath(turn);
+  if (path) runAttestation(turn);
   if (former && isDue(turn, former.until)) {
     change(turn, { former: undefined });
+    // What the plane has let go no later run gives back to it: it would take every packet once more.
+    keepNow(turn);
     const tags = tagsOf(turn);
     const { admitted } = turn.state;
     if (admitted && tags) turn.effects.push({ kind: 'admit', path: admitted, tags });
   }
+  if (isDue(turn, turn.state.secure.copies?.at)) sendCopy(turn);
   const secure = secureOf(turn);
   if (path === undefined || secure === undefined || !isDue(turn, rekeyAt)) return;
   const { rekeys, unheard } = turn.state.secure;
@@ -250,7 +270,18 @@ export function runClientSecure(turn: ClientTurn): void {
   if (packet) send(turn, packet);
 }
 
+/** The same INIT again: in a flood each has its own chance to be among what a server can look at. */
+function sendCopy(turn: ClientTurn): void {
+  const { copies } = turn.state.secure;
+  if (copies === undefined) return;
+  const left = copies.left - 1;
+  const at = after(turn, COPY_GAP);
+  change(turn, { copies: left > 0 ? { ...copies, left, at } : undefined });
+  send(turn, copies.packet);
+}
+
 /** When session 2 wants to be looked at again. */
 export function clientSecureTimes(state: ClientState): readonly (Millis | undefined)[] {
-  return [state.secure.former?.until, state.secure.rekeyAt];
+  const { former, rekeyAt, copies } = state.secure;
+  return [former?.until, rekeyAt, copies?.at, state.attestation?.dueAt];
 }

@@ -7,6 +7,12 @@ export const OFFER_LIFE = millis(10_000);
 /** A client makes a new session after so long, spread by REKEY_SPREAD to either side. */
 export const REKEY_AFTER = seconds(900);
 export const REKEY_SPREAD = 0.1;
+/**
+ * An INIT without an answer is sent again as it is, COPY_GAP apart, the first after twice that, until the next attempt
+ * comes a second after it.
+ */
+export const COPY_GAP = millis(100);
+export const COPIES = 8;
 /** Packets under one key, either way, after which it makes a new one: half of what the counter of tags can count. */
 export const REKEY_PACKETS = 2n ** 31n;
 /** An INIT for a new session that is not answered is sent again after so long, doubling, at most REKEY_RETRY_MAX. */

@@ -111,16 +111,18 @@ export function answerMove(move: Move, path: Path, nonce: Uint8Array, now: Milli
 
 /** What is due of a move. */
 export function runMove(move: Move, now: Millis): MoveStep {
-  const age = now - move.since;
-  if (age >= CHALLENGE_LIFE) return over(undefined);
+  // Compared as moveWakeAt adds them up: whoever is woken for a time finds that it has come.
+  const isPast = (begin: Millis, time: Millis): boolean => now >= begin + time;
+  if (isPast(move.since, CHALLENGE_LIFE)) return over(undefined);
   const decided = move.answeredAt !== undefined && !move.made;
-  if (decided && (move.from === undefined || now - move.answeredAt >= MOVE_GRACE)) {
+  if (decided && (move.from === undefined || isPast(move.answeredAt, MOVE_GRACE))) {
     const made = { ...move, made: true };
     // One that was meant is over; of another the former path may still be heard.
     return { move: move.from === undefined ? undefined : made, challenge: [], verdict: 'to' };
   }
   const due = CHALLENGE_AT[move.sent];
-  if (due === undefined || age < due) return { move, challenge: [], verdict: undefined };
+  if (due === undefined || !isPast(move.since, due))
+    return { move, challenge: [], verdict: undefined };
   const challenge = [move.to, ...(move.from ? [move.from] : [])].filter(
     (challenged) => !challenged.answered,
   );

@@ -1,7 +1,8 @@
 /**
  * Which of a peer's answered INITs are kept. Anybody may have recorded INITs, and send them again from wherever he says
  * he is: so one that proves by a cookie where its sender is counts more than one that does not, and else the later one
- * of the peer's (by its counter), which no recorded one is. No clock is needed for that: who is turned away gets a cookie.
+ * of the peer's (by its counter), which no recorded one is. What counts as much, since it is the same INIT from elsewhere, takes
+ * no place either. No clock is needed for that: who is turned away gets a cookie.
  */
 import { samePath } from '../../addr.ts';
 import { OFFERS_MAX } from './limits.ts';
@@ -26,7 +27,7 @@ export function offersBeside(
   const [first, ...rest] = others;
   let least: Claim | undefined = first;
   for (const offer of rest) if (least && outdoes(least, offer)) least = offer;
-  if (least && outdoes(least, claim)) return 'outdone';
+  if (least && !outdoes(claim, least)) return 'outdone';
   return others.filter((offer) => offer !== least);
 }
 

@@ -8,33 +8,17 @@ import { samePath, type Path } from '../../addr.ts';
 import { constantTimeEqual } from '../../auth/bytes.ts';
 import { refused } from '../../auth/refusal.ts';
 import { FRESH_WINDOW } from '../../handshake/control-session.ts';
-import { createResponse } from '../../handshake/response.ts';
-import { readInit } from '../../handshake/init.ts';
-import { resetTokenOf } from '../../handshake/reset.ts';
 import { PACKET_LENGTH, packetKind, indexOf } from '../../handshake/layout.ts';
-import { CHALLENGE_BYTES } from '../../handshake/fields.ts';
 import type { ControlMessage } from '../../handshake/messages.ts';
-import { HINTED_RATE } from '../../budgets.ts';
 import type { Millis } from '../../units.ts';
-import { insideOf } from '../../wire/overhead.ts';
-import { pathReport } from '../path-mtu-search.ts';
-import { takeToken } from '../rate-limit.ts';
 import { accept, noteRequest } from '../server-welcome.ts';
 import { hear, pointAgain, type ServerTurn } from '../server-remote.ts';
 import { after, isDue, refuse, tell, type PacketEvent } from '../turn.ts';
-import {
-  kept,
-  listen,
-  messageOf,
-  mustKeep,
-  refusedBy,
-  say,
-  secureOf,
-  stronger,
-  keepAnew,
-} from './agreed.ts';
+import type { PlaneCounts } from '../types.ts';
+import { keepNow, listen, messageOf, refusedBy, secureOf } from './agreed.ts';
+import { attestCounts, hearStatement } from './attest.ts';
 import type { SecureCrypto } from './crypto.ts';
-import { FORMER_LIFE, OFFER_LIFE, REKEY_AFTER, STRAY_GAP, SUSPECT_LIFE } from './limits.ts';
+import { FORMER_LIFE, STRAY_GAP, SUSPECT_LIFE } from './limits.ts';
 import {
   answerMove,
   beginMove,
@@ -46,8 +30,9 @@ import {
   type Challenged,
   type MoveStep,
 } from './moves.ts';
-import { offersBeside } from './offers.ts';
 import { NO_OFFERS, type Agreed, type Offer, type ServerSecure } from './state.ts';
+import { takeInit } from './server-init.ts';
+import { change, observed, speak, tellObserved } from './server-says.ts';
 
 /** Takes a packet that may be one of session 2; false where it is none. */
 export function receiveSecure(turn: ServerTurn, event: PacketEvent): boolean {
@@ -59,66 +44,6 @@ export function receiveSecure(turn: ServerTurn, event: PacketEvent): boolean {
   else if (kind === 'control') return takeControl(turn, event, secure);
   else refuse(turn, path, refused('wrong-direction'));
   return true;
-}
-
-function change(turn: ServerTurn, secure: Partial<ServerSecure>): void {
-  turn.state = { ...turn.state, secure: { ...turn.state.secure, ...secure } };
-}
-
-/** Whose it is has been found, and paid for, by the table (introductions.ts). */
-function takeInit(
-  turn: ServerTurn,
-  { path, introduction, cookied = false }: PacketEvent,
-  { noise, psk, serverKeys }: SecureCrypto,
-): void {
-  if (introduction === undefined) return refuse(turn, path, refused('unknown-peer'));
-  if (!cookied) {
-    const hinted = takeToken(turn.state.hinted, HINTED_RATE, turn.now.monotonic);
-    if (hinted === undefined) return refuse(turn, path, refused('rate-limited'));
-    turn.state = { ...turn.state, hinted };
-  }
-  const init = readInit(noise, introduction, psk());
-  if (!init.ok) return refuse(turn, path, refusedBy(init.reason));
-  const { counter } = init.value.payload;
-  const others = offersBeside(turn.state.secure.offers, { path, counter, cookied });
-  if (others === 'replayed') return refuse(turn, path, refused('replayed'));
-  if (others === 'outdone') return refuse(turn, path, refused('rate-limited'));
-  const { auth, planeIntegrity = ['none'] } = turn.config;
-  const wanted = stronger(init.value.payload.integrity, auth.integrity);
-  // What the plane cannot do is answered by less: the client sees that, and says so.
-  const level = planeIntegrity.includes(wanted) ? wanted : 'none';
-  if (level !== wanted) tell(turn, { kind: 'integrity-refused', level: wanted });
-  const index = turn.indexes.draw(noise.random);
-  const challenge = noise.random(CHALLENGE_BYTES);
-  const { packet, session } = createResponse(noise, init.value, {
-    index,
-    payload: {
-      challenge,
-      observed: path.remote,
-      epoch: init.value.payload.epoch,
-      reached: path.local,
-      integrity: level,
-      rekeyAfter: REKEY_AFTER,
-      mtu: pathReport(turn.state.pathMtu) ?? insideOf(path.remote.ip, 1500) ?? 0,
-      capabilities: 0,
-      resetToken: resetTokenOf(serverKeys(), index, path.remote),
-    },
-  });
-  const agreed: Agreed = kept({ control: session, level, since: turn.now.unix, keptUntil: 0 });
-  const offer: Offer = {
-    path,
-    agreed,
-    challenge,
-    epoch: init.value.payload.epoch,
-    counter,
-    cookied,
-    until: after(turn, OFFER_LIFE),
-  };
-  change(turn, { offers: [...others, offer] });
-  // What the client sends under new keys, as soon as it has them, must find them here.
-  const { remote, secure } = turn.state;
-  if (remote && samePath(remote.path, path) && secure.current) pointAgain(turn, path);
-  send(turn, path, packet);
 }
 
 /** False where the index is no session's: then it may be a packet of session 1, which may begin with anything. */
@@ -148,8 +73,10 @@ function takeControl(turn: ServerTurn, event: PacketEvent, secure: SecureCrypto)
   }
   const { messages, newest } = heard.value;
   if (offer) return confirm(turn, event, { ...offer, agreed: heard.value.agreed }, messages);
-  if (isFor(current)) change(turn, { current: heard.value.agreed });
-  else if (former) change(turn, { former: { ...former, agreed: heard.value.agreed } });
+  if (isFor(current)) {
+    change(turn, { current: heard.value.agreed });
+    if (newest) hearStatement(turn, messages);
+  } else if (former) change(turn, { former: { ...former, agreed: heard.value.agreed } });
   const { remote } = turn.state;
   if (remote && samePath(remote.path, path)) takeHere(turn, event, messages);
   else takeElsewhere(turn, event, messages, newest);
@@ -197,11 +124,13 @@ function confirm(
     suspect: undefined,
   });
   turn.state = { ...turn.state, secured: true };
+  // Before the plane has its keys: a later run gives the plane those of what is kept.
+  keepNow(turn);
   accept(turn, path, { rekeyed: true });
   tell(turn, { kind: 'agreed', remote: path.remote, integrity: offer.agreed.level });
-  keepNow(turn);
   noteRequest(turn, payload.length, messageOf(messages, 'mtu')?.mtu);
   reply(turn, event, messages);
+  hearStatement(turn, messages);
   return true;
 }
 
@@ -270,7 +199,7 @@ export function roamed(turn: ServerTurn, path: Path): void {
   const made = secure.suspect === undefined || isDue(turn, secure.suspect.until);
   if (!made && secure.move !== undefined) return;
   const from = remote.path;
-  if (made) accept(turn, path, {});
+  if (made) accept(turn, path, MOVED);
   const { random } = turn.crypto;
   const move = { from, to: path, meant: false, made, random };
   follow(turn, beginMove(move, turn.now.monotonic));
@@ -295,6 +224,12 @@ export function heedStray(turn: ServerTurn, path: Path, length: number): void {
   follow(turn, { ...step, move: step.move && { ...step.move, sent: CHALLENGE_AT.length } });
 }
 
+/**
+ * Nothing is waited for that is written down of a move: a run that does not know of it moves once more, and what was
+ * recorded moves nobody.
+ */
+const MOVED = { lazily: true } as const;
+
 /** Carries out what moves.ts decides. */
 function follow(turn: ServerTurn, step: MoveStep): void {
   const { move } = turn.state.secure;
@@ -304,7 +239,7 @@ function follow(turn: ServerTurn, step: MoveStep): void {
   if (step.verdict === 'to') {
     const to = step.move?.to.path ?? move?.to.path;
     if (to === undefined) return;
-    accept(turn, to, {});
+    accept(turn, to, MOVED);
     return tellObserved(turn, to);
   }
   const { remote } = turn.state;
@@ -316,24 +251,11 @@ function follow(turn: ServerTurn, step: MoveStep): void {
     remote: path.remote,
     stays: (move.from ?? move.to).path.remote,
   });
-  if (step.verdict === 'back' && move.from) accept(turn, move.from.path, {});
+  if (step.verdict === 'back' && move.from) accept(turn, move.from.path, MOVED);
 }
 
 function challenge(turn: ServerTurn, { path, nonce }: Challenged): void {
   speak(turn, path, [{ kind: 'path-challenge', challenge: nonce }]);
-}
-
-function tellObserved(turn: ServerTurn, path: Path): void {
-  speak(turn, path, [observed(turn, path)].flat());
-}
-
-function observed(turn: ServerTurn, path: Path): readonly ControlMessage[] {
-  const secure = secureOf(turn);
-  const { current } = turn.state.secure;
-  if (secure === undefined || current === undefined) return [];
-  const { receiveIndex } = current.control;
-  const resetToken = resetTokenOf(secure.serverKeys(), receiveIndex, path.remote);
-  return [{ kind: 'observed', source: path.remote, resetToken }];
 }
 
 /** Answers a PING, by as many bytes. */
@@ -347,34 +269,11 @@ function reply(
   speak(turn, path, [...pong, ...observed(turn, path)], payload.length);
 }
 
-/** Sends messages under the current session. */
-function speak(
-  turn: ServerTurn,
-  path: Path,
-  messages: readonly ControlMessage[],
-  length?: number,
-): void {
-  const secure = secureOf(turn);
-  const { current } = turn.state.secure;
-  if (secure === undefined || current === undefined) return;
-  const { packet, agreed } = say(secure.noise, current, messages, length);
-  change(turn, { current: agreed });
-  if (mustKeep(agreed)) keepNow(turn);
-  send(turn, path, packet);
-}
-
-function send(turn: ServerTurn, path: Path, payload: Uint8Array): void {
-  const ttl = turn.config.auth.packetTtl;
-  const probe = payload.length > PACKET_LENGTH.init;
-  turn.effects.push({
-    ...{ kind: 'send', purpose: 'reply', path, payload, ttl },
-    ...(probe && { probe }),
-  });
-}
-
-function keepNow(turn: ServerTurn): void {
-  const current = keepAnew(turn);
-  if (current) change(turn, { current });
+/** The counters were read: they may be what a statement of the peer's waits for. */
+export function heedCounts(turn: ServerTurn, counts: PlaneCounts): void {
+  const statement = attestCounts(turn, counts);
+  const { remote } = turn.state;
+  if (statement && remote) speak(turn, remote.path, [statement]);
 }
 
 /** When session 2 wants to be looked at again. */
@@ -397,6 +296,8 @@ export function runServerSecure(turn: ServerTurn): void {
   if (suspect && isDue(turn, suspect.until)) change(turn, { suspect: undefined });
   if (former && isDue(turn, former.until)) {
     change(turn, { former: undefined });
+    // What the plane has let go no later run gives back to it: it would take every packet once more.
+    keepNow(turn);
     const { remote, secure } = turn.state;
     if (remote && secure.current && secure.current.level !== 'none') pointAgain(turn, remote.path);
   }

@@ -2,6 +2,7 @@
 import type { Endpoint, Path } from '../../addr.ts';
 import type { ControlSession } from '../../handshake/control-session.ts';
 import type { PendingInit } from '../../handshake/init.ts';
+import type { Counting, Ledger, Statement, Total } from '../attestation.ts';
 import type { Integrity } from '../../tag/types.ts';
 import type { Millis } from '../../units.ts';
 import type { Move } from './moves.ts';
@@ -14,6 +15,8 @@ export type Agreed = {
   readonly since: Millis;
   /** The counter up to which a later run may not go on, since this one may come to it. */
   readonly keptUntil: number;
+  /** Both sides tell how much they have sent, and count so; absent = they do not, or packets have tags. */
+  readonly counting?: Counting | undefined;
   /** Packets, both ways, as far as counters have told. */
   readonly packets?: bigint | undefined;
   /** A client's: what proves that the server has forgotten the session. */
@@ -52,6 +55,8 @@ export type ServerSecure = {
   readonly suspect: { readonly path: Path; readonly until: Millis } | undefined;
   /** When a source of data without proof was challenged last. */
   readonly strayAt: Millis | undefined;
+  /** When it was told last that the plane cannot do what an INIT asks for. */
+  readonly unableAt: Millis | undefined;
 };
 
 export type ClientSecure = {
@@ -60,6 +65,9 @@ export type ClientSecure = {
   readonly former: Former | undefined;
   /** The INIT that has no RESPONSE yet. */
   readonly pending: PendingInit | undefined;
+  /** It is sent so many times more, the next at this time. */
+  readonly copies:
+    { readonly packet: Uint8Array; readonly left: number; readonly at: Millis } | undefined;
   /** INITs since the last RESPONSE. */
   readonly unanswered: number;
   /** The counter of the last INIT of this run. */
@@ -72,14 +80,33 @@ export type ClientSecure = {
   readonly epoch: number;
   /** The server is to be told that this side has moved. */
   readonly moved: boolean;
-  readonly cookie: { readonly value: Uint8Array; readonly until: Millis } | undefined;
+  readonly cookie: Cookie | undefined;
   readonly rekeyAt: Millis | undefined;
   /** INITs for a new session in a row while there is one. */
   readonly rekeys: number;
   /** Where the server sees this side. */
   readonly observed: Endpoint | undefined;
+  readonly mapping: Mapping | undefined;
   /** The level that the last RESPONSE failed by: the server does not do it, or the plane here. */
   readonly refusedLevel: { readonly level: Integrity; readonly by: 'server' | 'plane' } | undefined;
+};
+
+/** How long a NAT has seen a client's packets as coming from the endpoint that the server sees. */
+export type Mapping = {
+  /** The own endpoint that it stands for. */
+  readonly local: Endpoint;
+  /** Unix time. */
+  readonly since: Millis;
+  /** How often it became another one though the own endpoint stayed, and when last. */
+  readonly lost: number;
+  readonly lostAt: Millis | undefined;
+};
+
+/** What a busy server has told, and the own endpoint that it was told to: it is good for no other. */
+export type Cookie = {
+  readonly value: Uint8Array;
+  readonly until: Millis;
+  readonly local: Endpoint;
 };
 
 export type Ping = { readonly id: number; readonly length: number; readonly at: Millis };
@@ -93,6 +120,7 @@ export const NO_SERVER_SECURE: ServerSecure = Object.freeze({
   move: undefined,
   suspect: undefined,
   strayAt: undefined,
+  unableAt: undefined,
 });
 
 export const NO_CLIENT_SECURE: ClientSecure = Object.freeze({
@@ -100,6 +128,7 @@ export const NO_CLIENT_SECURE: ClientSecure = Object.freeze({
   current: undefined,
   former: undefined,
   pending: undefined,
+  copies: undefined,
   unanswered: 0,
   initCounter: 0,
   challenge: undefined,
@@ -111,6 +140,7 @@ export const NO_CLIENT_SECURE: ClientSecure = Object.freeze({
   rekeyAt: undefined,
   rekeys: 0,
   observed: undefined,
+  mapping: undefined,
   refusedLevel: undefined,
 });
 
@@ -137,6 +167,45 @@ export function indexesOf(secure: ServerSecure | ClientSecure): readonly number[
 }
 const INDEXES = new WeakMap<ServerSecure | ClientSecure, readonly number[]>();
 
+/** What one side knows of both sides' counts. Plain data. */
+export type Attestation = {
+  /** A client's next statement. */
+  readonly dueAt: Millis | undefined;
+  /** The counters are being read for a statement. */
+  readonly asking: boolean;
+  readonly told: ToldCounts | undefined;
+  /** The other's, for which the counters are being read. */
+  readonly heard: { readonly statement: Statement; readonly at: Millis } | undefined;
+  readonly ledger: Ledger | undefined;
+  readonly status: AttestationStatus | undefined;
+};
+
+/** This side's last statement. */
+export type ToldCounts = {
+  readonly epoch: number;
+  readonly counts: Counts;
+  readonly at: Millis;
+  /** How often in a row nothing had moved. */
+  readonly still: number;
+  /** What a client had asked by then. */
+  readonly asked: number;
+};
+
+export type Counts = { readonly sent: Total; readonly received: Total };
+
+/** What the other side's statements have shown. */
+export type AttestationStatus = {
+  /** `merged`: packets cannot be compared, bytes nearly. */
+  readonly counting: Counting;
+  /** Unix time of the last. */
+  readonly at: Millis;
+  /** Of what it sent since it told first: what has not come. */
+  readonly lost: Total;
+  /** What came beyond what it sent, and when that was seen last (unix time). */
+  readonly injected: Total;
+  readonly injectedAt: Millis | undefined;
+};
+
 /** What `show` tells. */
 export type SecureStatus = {
   readonly version: 1 | 2;
@@ -145,4 +214,7 @@ export type SecureStatus = {
   readonly since: Millis | undefined;
   /** A client's own endpoint as the server sees it. */
   readonly observed: Endpoint | undefined;
+  /** Since when, and how often a NAT has changed that by itself; absent from daemons of before. */
+  readonly mapping?: Omit<Mapping, 'local'> | undefined;
+  readonly attestation: AttestationStatus | undefined;
 };

@@ -1,6 +1,6 @@
-import type { Rate } from '../../../core/budgets.ts';
-import { takeToken } from '../../../core/session/rate-limit.ts';
-import { millis } from '../../../core/units.ts';
+import type { Rate } from '../../core/budgets.ts';
+import { takeToken } from '../../core/session/rate-limit.ts';
+import { millis } from '../../core/units.ts';
 
 /**
  * A token bucket for each of any number of keys, in fixed memory: keys share places by a hash that nobody

@@ -1,0 +1,3 @@
+import { describeInitFlood } from '../rig/init-flood-cases.ts';
+
+describeInitFlood(['bpf', 'tun']);
