@@ -138,7 +138,7 @@ complete -c ipipou -n '__ipipou_is run' -l masquerade -d 'Forward what comes out
 complete -c ipipou -n '__ipipou_is run' -l invite-address -x -d 'Where clients reach this server, for the codes of `ipipou invite`: also another address or port than its own, where a NAT stands before it. A server that says so may be without peers.'
 complete -c ipipou -n '__ipipou_is run' -l invited-until -x -d 'The peer is an invitation until then: its public key admits nobody, but lets a client register its own once, which then takes its place. Written by `ipipou invite`.'
 complete -c ipipou -n '__ipipou_is run' -l dataplane -x -a 'auto fou bpf tun' -d 'What carries the packets: fou is the kernel\'s Foo-over-UDP, bpf programs of this program in the kernel, tun is user space; auto takes the best that works here and says which.'
-complete -c ipipou -n '__ipipou_is run' -s q -l queue-number -x -d 'NFQUEUE number; for session 2 the one that differs by 32768 as well. With N 0 and 1 to 999 here, N becomes this.'
+complete -c ipipou -n '__ipipou_is run' -s q -l queue-number -x -d 'NFQUEUE number; a server has the one that differs by 49152 as well, for strangers, and for session 2 that which differs by 32768. With N 0 and 1 to 999 here, N becomes this.'
 complete -c ipipou -n '__ipipou_is run' -l nfq-max-len -x -d 'How many packets may wait in the queue; more are dropped.'
 complete -c ipipou -n '__ipipou_is run' -l nft-table -x -d 'nftables table (family ip) to keep rules in; tunnels may share one.'
 complete -c ipipou -n '__ipipou_is run' -l no-nft-counter -d 'Leave counters out of the nftables rules.'

@@ -50,8 +50,9 @@ export const DEAF_TO_ERRORS = millis(1000);
 // The guard of the `fou` plane (nftables): what may go to the queue.
 
 /**
- * The queue holds 24 packets by default (`nfq-max-len`). All that strangers can put there at once (`early`,
- * `known`, `strangers`, `inits`) is 20, so that there is room for what has a budget of its own.
+ * A queue holds 24 packets by default (`nfq-max-len`). All that unknown sources can put at once (`early`, `known`, `inits`)
+ * where peers have budgets of their own is 12, so that there is room for those. The others (`strangers`) have another queue:
+ * when the daemon stands still for a third of a second, they fill it.
  */
 export const GUARD_LIMITS = {
   /** One admitted path. */

@@ -55,6 +55,7 @@ const base: GuardSpec = {
   inside: ['ipv4'],
   device: undefined,
   queue: 7,
+  strangerQueue: 7,
   strangers: true,
   authLengths: [73],
   prefixLengths: { ipv4: [], ipv6: [] },

@@ -77,6 +77,7 @@ describe('elements', () => {
     inside: ['ipv4', 'ipv6'],
     device: undefined,
     queue: 0,
+    strangerQueue: 9,
     strangers: true,
     authLengths: [73],
     prefixLengths: { ipv4: [32, 24], ipv6: [128, 48] },

@@ -1,7 +1,7 @@
 /*
  * A tunnel of IPv4 alone, outside and inside, is made of the same things in the kernel and puts the same
  * bytes on the wire as before this program knew IPv6: test/fixtures/ipv4-only was written by the last
- * version that did not. The drawing of the topology is at the head of src/adapters/lab/topology.ts.
+ * version that did not. (Since then strangers on fou have a queue of their own.) The drawing of the topology is at the head of src/adapters/lab/topology.ts.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {

@@ -30,7 +30,7 @@ export const PLANE_OPTIONS: readonly Option[] = [
       group: 'planes',
       fallback: 'N',
       fixed: ({ config }) => config.queue.number,
-      help: `NFQUEUE number; for session 2 the one that differs by 32768 as well. With N 0 and 1 to ${NUMBER_FROM_QUEUE_MAX} here, N becomes this.`,
+      help: `NFQUEUE number; a server has the one that differs by 49152 as well, for strangers, and for session 2 that which differs by 32768. With N 0 and 1 to ${NUMBER_FROM_QUEUE_MAX} here, N becomes this.`,
     },
     wholeNumber('N', 0, QUEUE_NUMBER_MAX),
     'queueNumber',

@@ -38,7 +38,8 @@ import { bounded, maskOf, rate, rateOver, refuse, sourceOf, UDP_HEADER } from '.
  * Packets of unknown sources have budgets by what they are: first messages of session 2 (in a queue of their own where the
  * daemon tests them), and what ends a handshake from where those came; those that carry the hint of a peer's key (a
  * client that has moved), by source and hint and then by hint; those from where a peer was admitted
- * lately; and all others, by source and then together. A flood of one kind leaves the others theirs.
+ * lately; and all others, by source and then together, in another queue, so that they take nobody's room while the daemon
+ * waits for the processor. A flood of one kind leaves the others theirs.
  *
  * What comes out of a peer's device must have an inner source that is that peer's: who sends from an
  * address must be the one that has its longest prefix. It is looked at before anything routes it, by one
@@ -248,7 +249,7 @@ function strangerRules(spec: GuardSpec, family: Family): string[] {
   return [
     `${from} @${knownSources} ${budget} limit ${rate(known)} queue num ${spec.queue}`,
     `update @${sources} { ${from} limit ${rateOver(source)} } ${refuse(spec)}`,
-    `limit ${rate(strangers)} queue num ${spec.queue}`,
+    `limit ${rate(strangers)} queue num ${spec.strangerQueue}`,
     refuse(spec),
   ];
 }

@@ -13,6 +13,8 @@ export type GuardSpec = {
   /** Only packets that come in by this device are considered; undefined = any. */
   readonly device: string | undefined;
   readonly queue: number;
+  /** Where packets of unknown sources go that nothing else is known of. */
+  readonly strangerQueue: number;
   /** Where first messages of session 2 from strangers go, whom the daemon tests itself; undefined = to the same queue. */
   readonly firstQueue?: number | undefined;
   /** Whether packets of unknown sources go to the queue (a server), or are dropped (a client). */

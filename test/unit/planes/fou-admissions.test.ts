@@ -98,7 +98,7 @@ beforeEach(() => {
   const kernel = route as unknown as RouteNetlink;
   const environment = { route: kernel, config, defaultTtl: { ipv4: 64, ipv6: 64 } };
   const spec = {
-    ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0 },
+    ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0, strangerQueue: 9 },
     ...{ strangers: true, authLengths: [73], fragments: undefined, counters: true },
     ...{ outside: ['ipv4', 'ipv6'] as const, inside: ['ipv4'] as const },
   };

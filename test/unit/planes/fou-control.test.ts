@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { QueuedPacket, QueueOptions } from '../../../src/adapters/nfqueue.ts';
+import { strangerQueueOf } from '../../../src/adapters/planes/fou/limits.ts';
 import { ControlQueue } from '../../../src/adapters/planes/fou/control.ts';
 import { formatEndpoint, type Endpoint, type Path } from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
@@ -13,6 +14,7 @@ import { endpoint } from '../session/bench.ts';
  * The queue without a kernel: packets are put in by hand and wait for their verdicts; what hears of
  * them answers when it is told to.
  */
+const QUEUE = 0;
 const LOCAL = { ip: ip('203.0.113.1'), port: port(10_000) };
 const OWN = new Set([LOCAL.ip, ip('2001:db8::1')]);
 const ONE = endpoint('192.0.2.1', 4001);
@@ -27,12 +29,13 @@ class Bench {
   /** Packets handed up that are not done with, oldest first: from whom, and what ends them. */
   readonly inHand: { readonly from: string; readonly end: () => void }[] = [];
   readonly admitted = new Set<string>();
-  #deliver: (packet: QueuedPacket) => void = () => undefined;
+  /** By the queue's number. */
+  readonly #deliver = new Map<number, (packet: QueuedPacket) => void>();
   #id = 0;
 
   constructor(maxLength: number) {
-    const open = (_options: QueueOptions, onPacket: (packet: QueuedPacket) => void) => {
-      this.#deliver = onPacket;
+    const open = ({ number }: QueueOptions, onPacket: (packet: QueuedPacket) => void) => {
+      this.#deliver.set(number, onPacket);
       return {
         verdict: (id: number, verdict: string) => void this.verdicts.push([id, verdict]),
         dropped: () => 0,
@@ -53,19 +56,22 @@ class Bench {
     const { config } = resolveRun(
       'server\nauth-token a-token-of-a-test\ntunl-ip 172.28.0.0, fd28::',
     );
-    void new ControlQueue({ ...config, queue: { number: 0, maxLength } }, owner, open);
+    void new ControlQueue({ ...config, queue: { number: QUEUE, maxLength } }, owner, open);
   }
 
-  /** Puts a packet into the queue; its id. */
-  async put(source: Endpoint, payload: Uint8Array, destination = LOCAL): Promise<number> {
-    return this.putBytes(
-      encodeUdpPacket({ path: { local: source, remote: destination }, payload, ...HEADER }),
-    );
+  /** Puts a packet into a queue; its id. */
+  async put(
+    source: Endpoint,
+    payload: Uint8Array,
+    { destination = LOCAL, queue = QUEUE } = {},
+  ): Promise<number> {
+    const path = { local: source, remote: destination };
+    return this.putBytes(encodeUdpPacket({ path, payload, ...HEADER }), queue);
   }
 
-  async putBytes(payload: Uint8Array): Promise<number> {
+  async putBytes(payload: Uint8Array, queue = QUEUE): Promise<number> {
     this.#id += 1;
-    this.#deliver({ id: this.#id, payload, inDevice: undefined });
+    this.#deliver.get(queue)?.({ id: this.#id, payload, inDevice: undefined });
     await settled();
     return this.#id;
   }
@@ -113,7 +119,9 @@ test('data right behind the authentication of its peer is judged after that', as
 test('what is no datagram, or to an address that nobody uses, is dropped at once', async () => {
   const bench = new Bench(24);
   const junk = await bench.putBytes(new Uint8Array(9));
-  const astray = await bench.put(ONE, DATA, { ...LOCAL, ip: ip('172.29.0.7') });
+  const astray = await bench.put(ONE, DATA, {
+    destination: { ...LOCAL, ip: ip('172.29.0.7') },
+  });
   expect(bench.inHand).toEqual([]);
   expect(bench.verdicts).toEqual([
     [junk, 'drop'],
@@ -131,6 +139,28 @@ test("no more are in hand than the queue's length, and each gets one verdict", a
     await bench.end(sender);
   }
   expect(bench.verdicts.map(([id]) => id)).toEqual([1, 2, 3, 4, 5]);
+});
+
+test('as many strangers as there may be take nobody else his place', async () => {
+  const bench = new Bench(2);
+  for (const number of [1, 2, 3]) {
+    const queue = strangerQueueOf(QUEUE);
+    await bench.put(endpoint('192.0.2.9', number), AUTHENTICATION, { queue });
+  }
+  expect(bench.inHand).toHaveLength(2);
+  await bench.put(ONE, AUTHENTICATION);
+  expect(bench.inHand.map(({ from }) => from)).toContain(formatEndpoint(ONE));
+});
+
+test('data is judged after the authentication of its peer that came by the queue of strangers', async () => {
+  const bench = new Bench(24);
+  await bench.put(ONE, AUTHENTICATION, { queue: strangerQueueOf(QUEUE) });
+  const data = await bench.put(ONE, DATA);
+  expect(bench.inHand).toHaveLength(1);
+  bench.admitted.add(formatEndpoint(ONE));
+  await bench.end(ONE);
+  await bench.end(ONE);
+  expect(bench.verdicts.slice(-1)).toEqual([[data, 'accept']]);
 });
 
 test('a packet over IPv6 without a checksum is looked at: sockets of the other planes send such with no-encap-csum', async () => {

@@ -18,7 +18,7 @@ function peer(device: string, address: string, length: number): GuardPeer {
 it('asks for prefixes of a length that nobody had yet, in one transaction that leaves the others alone', () => {
   const nft = new FakeNft();
   const spec = {
-    ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0 },
+    ...{ table: 'ipipou', port: port(10_000), device: undefined, queue: 0, strangerQueue: 9 },
     ...{ strangers: true, authLengths: [73], fragments: undefined, counters: true },
     ...{ outside: ['ipv4'] as const, inside: ['ipv4'] as const },
   };

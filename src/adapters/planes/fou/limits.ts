@@ -6,9 +6,14 @@ import type { PlaneCapabilities } from '../../../ports/data-plane.ts';
  */
 export const MAX_PEERS = 1024;
 
-/** Queues of first messages of session 2 are in the upper half of all numbers, where those of tunnels by `number` are not. */
+/** First messages of session 2: in the upper half of all numbers, where the queues of tunnels by `number` are not. */
 export function firstQueueOf(queue: number): number {
   return queue ^ 0x8000;
+}
+
+/** Other strangers: in the upper quarter. */
+export function strangerQueueOf(queue: number): number {
+  return queue ^ 0xc000;
 }
 
 /** Counters are those of devices, where the kernel has super-packets. */

@@ -7,7 +7,7 @@ import { PeerRoutes } from '../peer-routes.ts';
 import { AltAddresses } from './alt-addresses.ts';
 import { Guard } from './guard.ts';
 import { insideOf } from './kinds.ts';
-import { firstQueueOf } from './limits.ts';
+import { firstQueueOf, strangerQueueOf } from './limits.ts';
 import { OuterFamilies } from './outer-families.ts';
 import { PeerTable } from './peer-table.ts';
 import { RunRecord } from './run-record.ts';
@@ -41,6 +41,7 @@ export function openParts(context: PlaneContext): PlaneParts {
     inside: insideOf(config),
     device: config.outer.device,
     queue: config.queue.number,
+    strangerQueue: strangerQueueOf(config.queue.number),
     firstQueue: context.initKeys && firstQueueOf(config.queue.number),
     strangers: config.role === 'server',
     authLengths: context.authLengths,

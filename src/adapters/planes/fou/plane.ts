@@ -36,7 +36,7 @@ import { countersOf } from './tunnel-device.ts';
 
 /**
  * The `fou` plane: kernel FOU and a tunnel device a peer (kinds.ts), guarded by nftables, with an NFQUEUE for
- * everything that is not data of an admitted peer, another for strangers' first messages, and a raw socket for what we send from the
+ * everything that is not data of an admitted peer, two more for strangers and for their first messages, and a raw socket for what we send from the
  * tunnel's own port (which the FOU listener holds).
  *
  * Order matters. Opening: the guard stands before the listener is made, so that the port is never
