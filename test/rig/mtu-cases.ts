@@ -74,12 +74,18 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
         return there;
       }
 
+      /** The server learns it by the client's next request; segments are as large as both ends allow at first. */
+      async function bothKnow(mtu: number): Promise<void> {
+        const known = (status: TunnelStatus): boolean => status.mtu === mtu;
+        for (const daemon of daemons) {
+          await daemon.until(`sized ${mtu}`, known, millis(20_000 * slowness));
+        }
+      }
+
       it('that is small from the start leaves TCP its full segments both ways', async () => {
         await scene.path.takes(smallPath, true);
         await start('mtu auto');
-        // The server learns it by the client's next request; segments are as large as both ends allow at first.
-        const sized = (status: TunnelStatus): boolean => status.mtu === smallMtu;
-        for (const daemon of daemons) await daemon.until('sized', sized, millis(20_000 * slowness));
+        await bothKnow(smallMtu);
         for (const direction of ['up', 'down'] as const) {
           await using transfer = await Transfer.begin(scene.path.lab, innerServer, direction);
           await expect(transfer.carries(PLENTY, SMALL, 15_000 * slowness)).resolves.toBeGreaterThan(
@@ -103,6 +109,7 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
         async (direction) => {
           await scene.path.takes(1500, true);
           await start('mtu auto');
+          await bothKnow(wholeMtu);
           await using transfer = await Transfer.begin(scene.path.lab, innerServer, direction);
           await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(
             0,
@@ -120,6 +127,7 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
         await scene.path.takes(1500, true);
         const before = await scene.path.icmpErrors();
         const client = await start('mtu auto');
+        await bothKnow(wholeMtu);
         await using transfer = await Transfer.begin(scene.path.lab, innerServer, 'up');
         await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(
           0,
@@ -133,6 +141,7 @@ export function describeMtu(plane: PlaneName, options: MtuOptions = {}): void {
       it(`is ${icmp ? 'noticed' : 'not noticed without probes'}`, async () => {
         await scene.path.takes(1500, true);
         await start(...(icmp ? [] : [`mtu ${wholeMtu}`]));
+        await bothKnow(wholeMtu);
         await using transfer = await Transfer.begin(scene.path.lab, innerServer, 'up');
         await expect(transfer.carries(PLENTY, WHOLE, 15_000 * slowness)).resolves.toBeGreaterThan(
           0,
