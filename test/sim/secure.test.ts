@@ -192,6 +192,19 @@ it('against a server of session 1 auto speaks that, within a second or two', () 
   expect(isReachable(world, tunnel)).toBe(true);
 });
 
+const WAITS = Array.from({ length: 16 }, (_, index) => 40 + 2 * index);
+
+it.each(WAITS)('auto knows within ten seconds that a server is there at last, after %d', (wait) => {
+  const world = new World({ seed: 1, realKeys: true, session: 'auto', reply: false });
+  const { tunnel } = world;
+  tunnel.client.start();
+  world.clockwork.advance(wait * SECOND);
+  tunnel.server.start();
+  world.clockwork.advance(10 * SECOND);
+  expect(tunnel.client.status.phase).toBe('established');
+  expect(versions(tunnel)).toEqual([2, 2]);
+});
+
 it('a client knows since when it is seen where, and how often a NAT has changed that by itself', () => {
   const world = secureWorld({ timers: { keepalive: 5 } });
   const { tunnel } = world;

@@ -45,7 +45,8 @@ export function secureRequest(turn: ClientTurn, path: Path): Uint8Array | undefi
 /** In `session auto`: whether to ask by an INIT now. A server that has not answered some is asked by one now and then. */
 function isTurnOfInit({ state }: ClientTurn): boolean {
   if (state.secure.unanswered < UNANSWERED_MAX) return state.attempts % 2 === 0;
-  return state.authPacketsSent % INIT_EVERY === 0;
+  const every = state.life === 'alive' ? INIT_EVERY.alive : INIT_EVERY.silent;
+  return state.authPacketsSent % every === 0;
 }
 
 /** A request that fills a packet of `length` bytes, 0: a plain one; undefined where there is no session that has been shown to be. */

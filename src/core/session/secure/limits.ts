@@ -30,8 +30,8 @@ export const SUSPECT_LIFE = millis(10_000);
 export const STRAY_GAP = millis(1000);
 /**
  * In `session auto`, until the server has spoken session 2, every other request is an INIT; after so many without an
- * answer one in INIT_EVERY.
+ * answer one in `alive` while the server is heard, and one in `silent` while nothing is: it may be down.
  */
 export const UNANSWERED_MAX = 3;
-export const INIT_EVERY = 16;
+export const INIT_EVERY = { alive: 16, silent: 4 } as const;
 export const VERSION_LOWEST = { auto: 1, v1: 1, v2: 2 } as const;
