@@ -27,6 +27,9 @@ cp /var/lib/dpkg/info/base-files.list /run
 # Debian's Node will lie over it.
 touch /run/own-node
 mount --bind OWN_NODE /run/own-node
+# It may be in /tmp, which is hidden below.
+mkdir /run/clone
+mount --bind CLONE /run/clone
 # What dpkg changes is gone with this mount namespace.
 for part in usr etc var; do
   mkdir -p /run/layers/$part/upper /run/layers/$part/work
@@ -71,7 +74,7 @@ exec env container=test /lib/systemd/systemd --system --unit=probe.target --log-
 `;
 
 /** The program as it was built, on the Node that runs the tests. */
-const OWN = `/run/own-node ${IPIPOU}`;
+const OWN = `/run/own-node ${path.join('/run/clone', path.relative(PROJECT, IPIPOU))}`;
 
 /** What a script may run as a service: PORT. */
 const SERVICE = path.join(PROJECT, 'test/rig/service.mjs');
@@ -105,6 +108,7 @@ export async function inDebianSystem(
       .replaceAll('FOLDER', folder)
       .replaceAll('OWN_NODE', process.execPath)
       .replaceAll('NODE', debianNode())
+      .replaceAll('CLONE', PROJECT)
       .replaceAll('IPIPOU', OWN);
   try {
     for (const version of versions) await makePackage(version, folder);

@@ -21,12 +21,13 @@ const SETTLE = `
 set -e
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
-mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /opt
 mkdir -p /run/etc/upper /run/etc/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc
 mkdir -p /run/systemd/system /var/lib/ipipou /etc/ipipou /opt/ipipou FOLDER/lib FOLDER/etc FOLDER/units
 mount --bind PROJECT /opt/ipipou
+# The clone may lie there.
+mount -t tmpfs tmpfs /tmp
 mount --bind FOLDER/lib /var/lib/ipipou
 mount --bind FOLDER/etc /etc/ipipou
 mount --bind FOLDER/units /etc/systemd/system
