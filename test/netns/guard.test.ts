@@ -229,7 +229,11 @@ describe('packets of unknown sources', () => {
     const control = new Uint8Array(96).fill(9);
     control.set([0xf4, 0, 0, 0]);
     // The counter stands for that queue; nobody's time is over during the test.
-    install({ ...spec, authLengths, queue: 8, firstQueue: 7 }, [peerOf(1)], '9999s');
+    install(
+      { ...spec, authLengths, queue: 8, strangerQueue: 8, firstQueue: 7 },
+      [peerOf(1)],
+      '9999s',
+    );
     const { tested, testedSource } = GUARD_LIMITS;
     const one = () => send(ip('127.2.0.1'), 10_000, init);
     expect(await queuedOf(50, one), 'of one source').toBe(1 + testedSource.burst);
