@@ -71,10 +71,13 @@ function layOut(root, { version, epoch }) {
   }
 
   const docs = 'usr/share/doc/ipipou';
-  const pages = ['MANUAL.md', 'OPTIONS.md', 'JSON.md', 'CONTROL.md', 'METRICS.md'];
-  copy('docs/schema', `${docs}/schema`);
-  for (const page of [...pages, 'alerts.yml', 'grafana-dashboard.json'])
-    copy(`docs/${page}`, `${docs}/${page}`);
+  const pages = ['MANUAL.md', 'OPTIONS.md', 'JSON.md', 'CONTROL.md', 'METRICS.md', 'PROTOCOL.md'];
+  for (const folder of ['schema', 'images']) copy(`docs/${folder}`, `${docs}/${folder}`);
+  // The README is of the clone.
+  for (const page of pages)
+    write(`${docs}/${page}`, read(`docs/${page}`).replace('[README](../README.md)', 'README'));
+  for (const file of ['alerts.yml', 'grafana-dashboard.json'])
+    copy(`docs/${file}`, `${docs}/${file}`);
   const words = read('LICENSE').split('\n\n').slice(2).join('\n\n').trim();
   const indented = words
     .split('\n')

@@ -1,5 +1,5 @@
-// npm run docs: writes what is made of tables in the code: options, man pages, the shells' completions, metrics,
-// dashboard, alerts, the vectors of the protocol.
+// npm run docs: writes what is made of tables in the code: options, man pages, the shells' completions, kinds of
+// events, metrics, dashboard, alerts, the vectors of the protocol.
 // With --check it writes nothing and fails when one of them is not as the code has it.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
@@ -10,14 +10,18 @@ import {
 import { replaceMetricsTable } from '../.cache/modules/app/management/metrics/page.js';
 import { COMMANDS, loadAll } from '../.cache/modules/cli/commands/table.js';
 import { completionFiles } from '../.cache/modules/cli/completions/files.js';
-import { replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
+import { formatTable, replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
 import { formatManPage } from '../.cache/modules/core/config/text/man.js';
 import { formatConfigPage } from '../.cache/modules/core/config/text/man-config.js';
+import { eventKinds, replaceEventKinds, replaceKindEnum } from './event-table.mjs';
 import { replaceVectors } from './protocol-vectors.mjs';
 
 const at = (name) => new URL(`../${name}`, import.meta.url);
 const read = (name) => readFileSync(at(name), { encoding: 'utf8', flag: 'a+' });
 const { version } = JSON.parse(read('package.json'));
+
+const kinds = eventKinds(read('src/core/events/event.ts'));
+const eventSchema = 'docs/schema/events.schema.json';
 
 const commands = await loadAll(COMMANDS);
 mkdirSync(at('completions'), { recursive: true });
@@ -26,6 +30,8 @@ const texts = {
   'docs/ipipou.8': formatManPage(version, commands),
   'docs/PROTOCOL.md': replaceVectors(read('docs/PROTOCOL.md')),
   'docs/METRICS.md': replaceMetricsTable(read('docs/METRICS.md')),
+  'docs/JSON.md': replaceEventKinds(read('docs/JSON.md'), kinds, formatTable),
+  [eventSchema]: replaceKindEnum(read(eventSchema), kinds),
   'docs/grafana-dashboard.json': formatDashboard(),
   'docs/alerts.yml': formatAlerts(),
   'docs/ipipou.conf.5': formatConfigPage(version),

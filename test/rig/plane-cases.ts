@@ -57,7 +57,7 @@ export function describeForwarding(pairOf: () => PlanePair, skew: Skew): void {
       });
       const counted = await b.now();
       expect(await cable.pings(cable.a, innerB)).toBe(true);
-      expect(await b.counters()).toMatchObject(echoes(3));
+      await eventually(async () => expect(await b.counters()).toMatchObject(echoes(3)));
       await expectHeardSince(b, counted);
     });
 

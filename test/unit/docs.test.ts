@@ -61,6 +61,9 @@ it.each([
   'docs/METRICS.md',
   'docs/CONTROL.md',
   'docs/JSON.md',
+  'docs/PROTOCOL.md',
+  'docs/BENCHMARKS.md',
+  'CHANGELOG.md',
 ])('every link of %s to a file or a heading of ours leads somewhere', (page) =>
   expect(deadLinks(page)).toEqual([]),
 );

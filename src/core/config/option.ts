@@ -19,6 +19,14 @@ export const GROUPS = {
 
 export type GroupName = keyof typeof GROUPS;
 
+/** What manual pages say at the head of a group. */
+export const GROUP_NOTES: Partial<Record<GroupName, string>> = {
+  hooks:
+    "Commands run by sh -c as the daemon's user, each for 30 seconds at most (verify: 5). %i is the tunnel device, %% a " +
+    'percent sign. What is known is in the environment: IPIPOU_HOOK, IPIPOU_DEVICE, IPIPOU_NAME, IPIPOU_ROLE, ' +
+    'IPIPOU_INNER_IPS, IPIPOU_PORT, and of a peer IPIPOU_PEER, IPIPOU_ENDPOINT, IPIPOU_PREVIOUS_ENDPOINT, IPIPOU_MTU.',
+};
+
 /** One row of the option table. */
 export type Option = {
   /** As in a config file; with two hyphens on the command line (one, if it is a single letter). */

@@ -138,7 +138,7 @@ export const OUTER_OPTIONS: readonly Option[] = [
     {
       name: 'encap-csum',
       group: 'outer',
-      fallback: 'over IPv6 yes; over IPv4 what the system does: on fou none, on tun yes',
+      fallback: 'over IPv6 yes; over IPv4 on fou and bpf none, on tun yes',
       fixed: ({ config }) => config.outer.udpChecksum,
       help:
         'Put UDP checksums on tunnelled packets: for NATs, and translators between IPv4 and IPv6 (NAT64, ' +

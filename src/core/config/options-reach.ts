@@ -34,7 +34,7 @@ export const REACH_OPTIONS: readonly Option[] = [
       fallback: 'none',
       kept: ({ publicIps }) => publicIps,
       help:
-        'Public addresses that are the peer’s own, of a client its own (the same at both ends): whatever comes to them ' +
+        "Public addresses that are the peer's own, of a client its own (the same at both ends): whatever comes to them " +
         'goes there, and what is sent from them leaves by the server. They are routed to the server, or of a network of its.',
     },
     publicAddresses,

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { TagKeys } from '../../../src/core/tag/types.ts';
 import { ip } from '../addresses.ts';
 import { filler, INNER_LOCAL, INNER_REMOTE, innerPacket } from '../bpf-packets.ts';
@@ -69,6 +69,14 @@ export function describeTagOwners(): void {
     });
 
     test('wrong ones from elsewhere have a budget, right ones cost none', () => {
+      // Wrong ones of other tests have used some of it, and others find it used up by this one.
+      const afresh = (): void => {
+        nowHolds(undefined);
+        withIpv6();
+        admitTagged('ipv4', keysOf('full'));
+      };
+      onTestFinished(afresh);
+      afresh();
       const wrong = from('full', 50, packet, { key: SEND_KEY });
       const three = { perSecond: 0.001, burst: 3 };
       loaded().configure({ ...CONFIG6, tags: true, rates: { ...CONFIG6.rates, tag: three } });
@@ -80,9 +88,6 @@ export function describeTagOwners(): void {
       expect(fateOf(from('full', 30, packet), 'ipv4', elsewhere)).toBe('stranger-tag');
       expect(fateOf(from('full', 30, packet))).toBe('redirect');
       expect(loaded().entries.counters(3).tagFailures).toBe(0n);
-      // Others find the budget full.
-      nowHolds(undefined);
-      withIpv6();
     });
 
     test('who is evicted is not carried, though the keys are there', () => {

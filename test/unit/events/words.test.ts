@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { formatFields } from '../../../src/adapters/system/log.ts';
 import { REFUSALS } from '../../../src/core/auth/refusal.ts';
@@ -367,4 +368,15 @@ describe('a refusal', () => {
     expect(words).toContain('clocks differ by 412 s, allowed 300: ');
     expect(words).toContain(whose);
   });
+});
+
+test('the published schema and page name every kind, and no other', () => {
+  const read = (name: string) => readFileSync(`docs/${name}`, 'utf8');
+  const schema = JSON.parse(read('schema/events.schema.json')) as {
+    oneOf: { properties: { kind?: { enum: string[] } } }[];
+  };
+  const kinds = Object.keys(GOLDEN).toSorted();
+  expect(schema.oneOf[0]?.properties.kind?.enum.toSorted()).toEqual(kinds);
+  const page = read('JSON.md');
+  expect(kinds.filter((kind) => !page.includes(`| \`${kind}\` `))).toEqual([]);
 });

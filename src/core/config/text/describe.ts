@@ -1,10 +1,17 @@
-import { GROUPS, hyphenate, type GroupName, type Option } from '../option.ts';
+import { GROUP_NOTES, GROUPS, hyphenate, type GroupName, type Option } from '../option.ts';
 import { OPTIONS } from '../options.ts';
 
 /** The options of each group, groups and options in the order of the table. */
-export function groupOptions(): readonly { title: string; options: readonly Option[] }[] {
+type OptionGroup = {
+  readonly title: string;
+  readonly note: string | undefined;
+  readonly options: readonly Option[];
+};
+
+export function groupOptions(): readonly OptionGroup[] {
   return (Object.keys(GROUPS) as GroupName[]).map((group) => ({
     title: GROUPS[group],
+    note: GROUP_NOTES[group],
     options: OPTIONS.filter((option) => option.group === group),
   }));
 }

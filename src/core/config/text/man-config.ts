@@ -21,10 +21,11 @@ export function formatConfigPage(version = ''): string {
     '.SH OPTIONS',
     'Defaults are in brackets; N is the value of',
     '.BR number .',
-    ...groupOptions().flatMap(({ title, options }) => {
+    ...groupOptions().flatMap(({ title, note, options }) => {
       const here = options.filter(({ commandLineOnly }) => !commandLineOnly);
       return [
         `.SS ${roff(title)}`,
+        ...(note === undefined ? [] : paragraph(note)),
         ...here.flatMap((option) => {
           // As a file spells it: without hyphens, and by its whole name.
           const usage = formatUsage({ ...option, short: undefined, fileOnly: true });

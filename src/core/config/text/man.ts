@@ -7,8 +7,10 @@ const EXIT_WORDS: Readonly<Record<ExitName, string>> = {
   ok: 'Done.',
   generic: 'Anything not named below.',
   arguments: 'Wrong options, on the command line or in a file. Nothing was changed.',
-  notEstablished: 'A peer that should be there has not proved itself (status, up --wait).',
-  troubled: 'All peers are there, but something is wrong (status).',
+  notEstablished:
+    'A peer that should be there has not proved itself (status, up --wait), or a server could not be joined (join).',
+  troubled:
+    'All peers are there, but something is wrong (status); or there are warnings alone (doctor NAME).',
   modprobe: 'A kernel module could not be loaded.',
   queue: 'The queue (NFQUEUE) failed.',
   nftables: 'nftables refused.',
@@ -34,18 +36,19 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
     ...(commands.length === 0 ? [] : ['.br', '.B ipipou', '.I COMMAND', '.RI [ ARGUMENT ]...']),
     '.SH DESCRIPTION',
     ...paragraph(
-      'Hosts behind NAT become reachable through an IPIP tunnel in UDP (FOU). The client sends a ' +
-        "packet that proves who it is from the tunnel's own port; the server points the tunnel to " +
-        'where that packet came from. Afterwards packets bypass the program. Inner traffic is ' +
-        'not encrypted.',
+      'Hosts behind NAT become reachable through a tunnel that carries IPv4 and IPv6 in UDP. The client ' +
+        "proves who it is with a packet from the tunnel's own port; the server points the tunnel to " +
+        'where it came from. From then on the kernel carries the packets (on the plane tun, a thread of ' +
+        'the program). Inner traffic is not encrypted.',
     ),
     ...(commands.length === 0 ? [] : ['.SH COMMANDS']),
     ...commands.flatMap(formatCommand),
     '.SH OPTIONS',
     'Defaults are in brackets; N is the value of',
     '.BR \\-\\-number .',
-    ...groupOptions().flatMap(({ title, options }) => [
+    ...groupOptions().flatMap(({ title, note, options }) => [
       `.SS ${roff(title)}`,
+      ...(note === undefined ? [] : paragraph(note)),
       ...options.flatMap((option) => formatEntry(option, formatUsage(option))),
     ]),
     '.SH CONFIG FILES',
@@ -87,11 +90,14 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
       ...paragraph(what),
     ]),
     '.SH ENVIRONMENT',
-    ...PLACES.flatMap(({ folder, variable }) => [
+    ...PLACES.flatMap(({ folder, variable, instead }) => [
       '.TP',
       `.B ${variable}`,
-      ...paragraph(`A folder in place of ${folder}.`),
+      ...paragraph(`A folder in place of ${folder}${instead ?? ''}.`),
     ]),
+    '.TP',
+    '.B NO_COLOR',
+    ...paragraph('No colours on a terminal.'),
     '.SH EXAMPLES',
     ...example("A server, with the client's public key:", SERVER_EXAMPLE),
     '.PP',
@@ -106,18 +112,24 @@ export function formatManPage(version = '', commands: readonly CommandHelp[] = [
   return `${lines.join('\n')}\n`;
 }
 
+type Place = Readonly<Record<'folder' | 'file' | 'variable' | 'what', string>> & {
+  /** What goes before the variable. */
+  readonly instead?: string;
+};
+
 /** Where a tunnel keeps what, and the variable that names another place. */
-const PLACES = [
+const PLACES: readonly Place[] = [
   {
     folder: '/run/ipipou',
     file: 'NETNS/DEVICE/',
     variable: 'IPIPOU_RUN_DIR',
-    what: 'What runs now: its record, and the socket that commands speak to. Root only.',
+    what: 'What runs now: its record, and two sockets: control.sock, for root, and status.sock, for the status-group as well.',
   },
   {
     folder: '/var/lib/ipipou',
     file: 'DEVICE-ROLE.journal',
     variable: 'IPIPOU_STATE_DIR',
+    instead: '; under systemd StateDirectory= goes before it',
     what: 'What a tunnel remembers of its peers across restarts: what stops replays, and who was admitted.',
   },
   {

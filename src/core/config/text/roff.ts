@@ -14,7 +14,7 @@ export function formatEntry(option: Option, usage: string): readonly string[] {
   return [
     '.TP',
     `.B ${roff(usage)}`,
-    ...paragraph(option.help),
+    ...paragraph(option.help.replaceAll('`', '')),
     ...(option.value === undefined ? [] : paragraph(`Value: ${option.value.expected}.`)),
     ...(option.fallback === undefined ? [] : paragraph(`[${option.fallback}]`)),
     ...(scope === undefined ? [] : paragraph(`(${scope})`)),
