@@ -1,6 +1,6 @@
 /* Topology: the drawings at the heads of test/rig/plane-pair.ts and test/rig/two-hosts.ts. */
 import { describe, expect, test } from 'vitest';
-import { inside, ipBatch } from '../../src/adapters/lab/namespaces.ts';
+import { inside } from '../../src/adapters/lab/namespaces.ts';
 import { Program } from '../../src/adapters/lab/process.ts';
 import { DEFAULT_PEER, type PeerId } from '../../src/core/config/tunnel-config.ts';
 import { port } from '../../src/core/units.ts';
@@ -18,7 +18,7 @@ import {
   pairForEach,
   type PlanePair,
 } from '../rig/plane-pair.ts';
-import { describeOpening, describeRepair } from '../rig/plane-cases.ts';
+import { describeOpening, describeOuterDevice, describeRepair } from '../rig/plane-cases.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
@@ -172,28 +172,7 @@ describe('what others do', () => {
     expect(await cable.pings(cable.b, INNER_A)).toBe(true);
   });
 
-  test('an outer device that is made anew under its name is followed', async () => {
-    await pair.openBoth({ outerDevice: 'v0' });
-    expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-    await cable.sure(cable.b, 'ip', 'link', 'del', 'v0');
-    // Another device first, so that the index is another one.
-    await ipBatch(cable.b, ['link add other type veth peer name other1']);
-    await ipBatch(undefined, [
-      `link add v0 netns ${cable.a} type veth peer name v0 netns ${cable.b}`,
-    ]);
-    for (const [namespace, end] of [
-      [cable.a, A],
-      [cable.b, B],
-    ] as const) {
-      await ipBatch(namespace, [`addr add ${end.ip}/24 dev v0`, 'link set v0 up']);
-    }
-    await eventually(async () => {
-      expect(await cable.pings(cable.a, INNER_B)).toBe(true);
-    });
-    using stranger = NamespaceSocket.udp(cable.a, { ip: A.ip, port: port(20_000) });
-    stranger.send(B, innerEcho(INNER_A, INNER_B));
-    await pair.heardInB(1);
-  });
+  describeOuterDevice(() => pair);
 
   test('a device that gets an address is an outer device, until it goes', async () => {
     await pair.openBoth();

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { ip } from '../rig/addresses.ts';
-import { describeOpening, describeRepair } from '../rig/plane-cases.ts';
+import { describeOpening, describeOuterDevice, describeRepair } from '../rig/plane-cases.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
 import {
   A,
@@ -64,6 +64,8 @@ describe('trouble outside', () => {
   });
 
   describeRepair(() => pair);
+
+  describeOuterDevice(() => pair);
 
   test('a forwarding thread that ends is reported, and everything can still be closed', async () => {
     const before = await cable.state(cable.a);

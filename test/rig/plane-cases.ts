@@ -2,6 +2,7 @@
  * What holds on a plane of any kind. Topology: the drawings at the heads of plane-pair.ts and
  * two-hosts.ts.
  */
+import { ipBatch } from '../../src/adapters/lab/namespaces.ts';
 import { bitsOf, familyOf, hostPrefix, type Prefix } from '../../src/core/addr.ts';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_PEER } from '../../src/core/config/tunnel-config.ts';
@@ -308,6 +309,41 @@ export function describeRepair(pairOf: () => PlanePair, more: readonly Disturban
     expect((await b.counters()).rxPackets).toBeGreaterThan(2n);
     await b.close('remove');
     expect(await pair.stateOfB()).toBe(before);
+  });
+}
+
+/** What becomes of the device that the tunnel is bound to. */
+export function describeOuterDevice(pairOf: () => PlanePair): void {
+  test('an outer device that is made anew under its name is followed', async () => {
+    const pair = pairOf();
+    const { b, cable, ends } = pair;
+    const sides = [
+      [cable.a, ends.a],
+      [cable.b, ends.b],
+    ] as const;
+    await pair.openBoth({ outerDevice: 'v0' });
+    expect(await cable.pings(cable.a, ends.innerB)).toBe(true);
+    await cable.sure(cable.b, 'ip', 'link', 'del', 'v0');
+    // Another device first, so that the index is another one; that it is missing is seen meanwhile, and no trouble.
+    await ipBatch(cable.b, ['link add other type veth peer name other1']);
+    await pair.b.refresh();
+    await ipBatch(undefined, [
+      `link add v0 netns ${cable.a} type veth peer name v0 netns ${cable.b}`,
+    ]);
+    for (const [namespace, end] of sides) {
+      await ipBatch(namespace, [`addr add ${end.ip}/24 dev v0`, 'link set v0 up']);
+    }
+    await eventually(async () => {
+      expect(await cable.pings(cable.a, ends.innerB)).toBe(true);
+    });
+    const strange = { ip: ends.a.ip, port: port(20_000) };
+    using stranger = NamespaceSocket.udp(cable.a, strange);
+    stranger.send(ends.b, innerEcho(ends.innerA, ends.innerB));
+    await eventually(() => {
+      expect(b.packets().map(({ path }) => path.remote)).toContainEqual(strange);
+    });
+    const warned = b.events.filter((one) => one.event === 'log' && /follow/.test(one.text));
+    expect(warned).toEqual([]);
   });
 }
 

@@ -84,6 +84,21 @@ export function openTunnelSocket(outer: OuterConfig, family: Family, wanted: Tra
   }
 }
 
+/**
+ * Binds a socket to its `fou-dev` again: the kernel keeps to the index that the device had, also where another has been
+ * made under its name. Whether there is a device of that name; throws KernelError for anything else.
+ */
+export function bindAgain(fd: number, { device, localPort }: OuterConfig): boolean {
+  if (device === undefined) return true;
+  try {
+    bindToDevice(fd, device, `UDP socket, port ${localPort}`);
+    return true;
+  } catch (error) {
+    if (error instanceof KernelError && error.errno === 'ENODEV') return false;
+    throw error;
+  }
+}
+
 /** Whether this kernel has sockets of a family; of IPv6 a kernel that was built or started without it has none. */
 export function hasFamily(family: Family): boolean {
   try {

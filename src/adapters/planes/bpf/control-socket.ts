@@ -27,7 +27,7 @@ import { watch, type Watch } from '../../ffi/poll.ts';
 import { arrivedAt, receivedError, sentTo } from '../../udp/control-messages.ts';
 import { sendControl, sendFailure } from '../../udp/control-sender.ts';
 import { MessageReceiver, MSG_ERRQUEUE } from '../../udp/message-receiver.ts';
-import { hearErrors, openTunnelSocket } from '../../udp/tunnel-socket.ts';
+import { bindAgain, hearErrors, openTunnelSocket } from '../../udp/tunnel-socket.ts';
 import { openInFamilies } from '../families.ts';
 import { InFlight, PACKETS_IN_FLIGHT } from '../in-flight.ts';
 import { TokenBucket } from '../token-bucket.ts';
@@ -35,7 +35,6 @@ import { PACKETS_PER_TURN, SEND_TRIES } from './limits.ts';
 
 // asm-generic/socket.h
 const SOL_SOCKET = 1;
-const SO_BINDTODEVICE = 25;
 const SO_ATTACH_BPF = 50;
 
 /** More than any datagram. */
@@ -89,7 +88,7 @@ export class ControlSockets {
     for (const socket of this.#sockets.values()) socket.filter(program);
   }
 
-  /** Follows `fou-dev` to a device of that name which has been made anew; no effect when it is the same. */
+  /** Follows `fou-dev` to a device of that name which has been made anew; no effect when it is the same, or missing. */
   bindAgain(): void {
     for (const socket of this.#sockets.values()) socket.bindAgain();
   }
@@ -153,11 +152,7 @@ class ControlSocket {
   }
 
   bindAgain(): void {
-    const { device } = this.#outer;
-    if (device === undefined || this.#closed) return;
-    const name = new TextEncoder().encode(`${device}\0`);
-    const bound = setsockopt(this.#fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length);
-    checked(bound, 'SO_BINDTODEVICE', `UDP socket, port ${this.#outer.localPort}`, 'fou');
+    if (!this.#closed) bindAgain(this.#fd, this.#outer);
   }
 
   async close(): Promise<void> {

@@ -34,7 +34,7 @@ import { CAPABILITIES, MTU_RECHECK, PEERS_PER_SLICE } from './limits.ts';
 import { monotonicEpoch } from '../monotonic-epoch.ts';
 import { ALL_OFFLOADS, type Offloads } from './offloads.ts';
 import { sendFailure } from '../../udp/control-sender.ts';
-import { openTunnelSocket } from '../../udp/tunnel-socket.ts';
+import { bindAgain, openTunnelSocket, type TunnelSocket } from '../../udp/tunnel-socket.ts';
 import { hearMarks } from './marks.ts';
 import { WorkerHandle } from './worker-handle.ts';
 import { INDEX_TAKEN } from './worker-protocol.ts';
@@ -63,6 +63,7 @@ export class TunPlane implements DataPlane {
     void putBack(this.#context, what, () => this.#serial.run(() => this.#restore(what)));
   });
   #worker: WorkerHandle | undefined;
+  #sockets: readonly TunnelSocket[] = [];
   #mtuTimer: NodeJS.Timeout | undefined;
   /** Changes are made one after another: calls of the owner and repairs alike. */
   readonly #serial = new Serial();
@@ -107,6 +108,7 @@ export class TunPlane implements DataPlane {
       return socket;
     });
     const sockets = [...opened.values()];
+    this.#sockets = sockets;
     const tunFd = await this.#device.create();
     this.#undo.push('tunnel device', () => {
       this.#device.remove();
@@ -335,6 +337,7 @@ export class TunPlane implements DataPlane {
     const { index } = this.#device;
     switch (event.kind) {
       case 'link':
+        if (event.name === this.#context.config.outer.device) this.#bindAgain();
         if (event.index !== index) return;
         if (event.change === 'delete' || !event.up) this.#repairs.ask('tunnel device');
         return;
@@ -344,9 +347,20 @@ export class TunPlane implements DataPlane {
         }
         return;
       case 'overrun':
+        this.#bindAgain();
         this.#repairs.ask('tunnel device');
         return;
       case 'route':
+    }
+  }
+
+  /** Follows `fou-dev` to a device of that name which has been made anew. */
+  #bindAgain(): void {
+    if (this.#closed) return;
+    try {
+      for (const { fd } of this.#sockets) bindAgain(fd, this.#context.config.outer);
+    } catch (error) {
+      this.#context.log('warn', 'the outer device could not be followed', { error: String(error) });
     }
   }
 
