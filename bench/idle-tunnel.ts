@@ -134,6 +134,7 @@ export async function openScene(
     },
     resolver: { resolve: async () => [] },
     host: {
+      hasDevice: async () => true,
       firstAddress: async () => undefined,
       routeTo: async () => undefined,
       onChange: () => () => undefined,

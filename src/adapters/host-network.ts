@@ -39,6 +39,10 @@ class KernelHostNetwork implements HostNetwork, Disposable {
     return first && parseOuterIp(first.ip);
   }
 
+  async hasDevice(device: string): Promise<boolean> {
+    return (await this.#route.linkByName(device)) !== undefined;
+  }
+
   async routeTo(remote: OuterIp, device: string | undefined): Promise<OutwardRoute | undefined> {
     let oif: IfIndex | undefined;
     if (device !== undefined) {

@@ -32,6 +32,7 @@ import { createLocator, isOwnAddress } from './locator.ts';
 import { Memories } from './memories.ts';
 import { removePeer, setPeer, syncPeers } from './peer-changes.ts';
 import { peerStatuses, statusOfPeer } from './management/peer-status.ts';
+import { OuterDevice } from './outer-device.ts';
 import { PathBook } from './path-book.ts';
 import type { PeerSlot } from './peer-slot.ts';
 import { requireRoom } from './peer-room.ts';
@@ -133,9 +134,10 @@ export class Tunnel {
   async answer(request: ControlRequest): Promise<ControlReply> {
     try {
       if (request.request === 'status') {
-        const { config, keeper, ports, surroundings } = this.#parts;
+        const { config, keeper, outerDevice, ports, surroundings } = this.#parts;
         const status = await tunnelStatus(config, keeper.record, this.#driver, ports.clock);
-        return { ok: true, status: { ...status, around: surroundings.facts() } };
+        const troubles = [...outerDevice.troubles, ...status.troubles];
+        return { ok: true, status: { ...status, troubles, around: surroundings.facts() } };
       }
       await this.reauthenticate();
       return { ok: true };
@@ -167,6 +169,7 @@ type TunnelParts = {
   readonly config: TunnelConfig;
   readonly ports: TunnelPorts;
   readonly keeper: RunKeeper;
+  readonly outerDevice: OuterDevice;
   readonly surroundings: Surroundings;
   readonly ending: Ending;
   /** Aborted when the end must not wait for work in hand. */
@@ -304,10 +307,13 @@ async function acquire(
   inbox.deliverTo(driver);
   await beginning;
 
-  const stopWatching = ports.host.onChange(() => void followNetwork(driver, tell));
+  const outerDevice = new OuterDevice(config, { host: ports.host, tell });
+  const stopWatching = ports.host.onChange(() => void followNetwork(driver, outerDevice, tell));
   undo.push('network watch', stopWatching);
+  // It may have gone before that.
+  await outerDevice.look();
   const tunnel = new Tunnel(
-    { config, ports, keeper, surroundings, ending, hurry },
+    { config, ports, keeper, outerDevice, surroundings, ending, hurry },
     driver,
     undo,
     failure,
@@ -385,7 +391,8 @@ async function closePlane(plane: DataPlane, keeper: RunKeeper): Promise<void> {
   }
 }
 
-async function followNetwork(driver: Driver, tell: Tell): Promise<void> {
+async function followNetwork(driver: Driver, outerDevice: OuterDevice, tell: Tell): Promise<void> {
+  await outerDevice.look();
   await driver.relocate();
   // Rejects while closing, when nothing needs refreshing any more.
   await driver

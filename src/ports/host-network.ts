@@ -12,6 +12,8 @@ export type OutwardRoute = {
 export interface HostNetwork {
   /** First IPv4 address of a device; undefined when it has none or does not exist. */
   firstAddress(device: string): Promise<OuterIp | undefined>;
+  /** Whether there is a device of that name. */
+  hasDevice(device: string): Promise<boolean>;
   /** The route the kernel would take to `remote` (out of `device` if given); undefined when unreachable. */
   routeTo(remote: OuterIp, device: string | undefined): Promise<OutwardRoute | undefined>;
   /** Calls back after links, addresses or routes changed (coalesced); returns what stops it. */

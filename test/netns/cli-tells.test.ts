@@ -5,6 +5,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { inside } from '../../src/adapters/lab/namespaces.ts';
+import { runChecked } from '../../src/adapters/lab/process.ts';
 import { innerAddresses } from '../rig/addresses.ts';
 import { changed, DESCRIBED, IPIPOU } from '../rig/daemon.ts';
 import { expectBySchema } from '../rig/json-schema.ts';
@@ -44,6 +46,25 @@ test('status tells by its exit code whether a tunnel works', async () => {
     code: 1,
     stdout: expect.stringMatching(/does not work: its daemon .* is dead/) as string,
   });
+});
+
+test('status and show say that the device of fou-dev is missing, until it is back', async () => {
+  const { server } = scene.lab;
+  const ip = (...argv: readonly string[]) => runChecked(inside(server, ['ip', 'link', ...argv]));
+  await ip('add', 'w0', 'type', 'veth', 'peer', 'name', 'w1');
+  const s = await scene.start(server, changed(SERVER, 'fou-dev w0'));
+  await s.ready();
+  const words = expect.stringContaining('there is no device w0, which fou-dev names') as unknown;
+  await ip('del', 'w0');
+  await succeeds(async () => {
+    expect(await scene.hosts.run(server, ['status'])).toMatchObject({ code: 4, stdout: words });
+  });
+  expect(await scene.hosts.run(server, ['show'])).toMatchObject({ stdout: words });
+  await ip('add', 'w0', 'type', 'veth', 'peer', 'name', 'w1');
+  await succeeds(async () => {
+    expect(await scene.hosts.run(server, ['status'])).toMatchObject({ code: 0 });
+  });
+  await ip('del', 'w0');
 });
 
 test('up --wait returns when the other side has proved itself, or says what is wrong', async () => {

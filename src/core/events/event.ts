@@ -187,6 +187,8 @@ type OfWork =
   | { readonly kind: 'network-says'; readonly remote: Endpoint; readonly says: IcmpError }
   | ({ readonly kind: 'route-not-found'; readonly remote: OuterIp } & Failure)
   | Failed<'route-not-refreshed'>
+  /** There is a device of the name that `fou-dev` says again. */
+  | { readonly kind: 'device-back'; readonly device: string }
   /** The plane refuses: so many times in a row; it is asked again after a pause. */
   | ({
       readonly kind: 'plane-refuses';

@@ -55,6 +55,11 @@ const TABLE: Table = {
         .join('; '),
   },
   'no-key': { level: 'error', words: () => 'cannot authenticate: auth-key-b64 is not set' },
+  'device-missing': {
+    level: 'error',
+    words: ({ device }) =>
+      `there is no device ${device}, which fou-dev names: nothing leaves or arrives by it until there is one (see "ip link")`,
+  },
   'no-answer': { level: 'warn', words: noAnswerWords },
   'server-refuses': { level: 'warn', words: ({ notice }) => noticeWords(notice) },
   'shared-key': {

@@ -31,6 +31,8 @@ export type Trouble =
       readonly others?: readonly { readonly remote: OuterIp; readonly why: NoRoute | undefined }[];
     }
   | { readonly kind: 'no-key' }
+  /** There is no device of the name that `fou-dev` says. */
+  | { readonly kind: 'device-missing'; readonly device: string }
   /**
    * `sent` requests since `since` have had no answer; `network`: what was said of them on the way. `others`:
    * addresses of the server that some of them went to, absent where all went to `remote`.

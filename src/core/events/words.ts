@@ -216,6 +216,7 @@ const TABLE: Table = {
   'route-not-found': ({ remote, ...failure }) =>
     line('warn', 'cannot look up the route', { remote, ...because(failure) }),
   'route-not-refreshed': (failure) => line('debug', 'outer path not refreshed', because(failure)),
+  'device-back': ({ device }) => line('info', `the device ${device} is there again`),
   'plane-refuses': ({ work, failures, retryAfter, ...failure }) =>
     line('error', REFUSED_WORK[work], { ...because(failure), failures, retryAfterMs: retryAfter }),
   'plane-obeys': ({ failures }) => line('info', 'tunnel updated again', { failures }),

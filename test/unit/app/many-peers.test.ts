@@ -138,6 +138,7 @@ class World {
       resolver: { resolve: async (name) => this.names.get(name) ?? [] },
       host: {
         firstAddress: async () => undefined,
+        hasDevice: async () => true,
         routeTo: async () => ({ source: ip('192.0.2.1'), device: 'eth0', mtu: 1500 }),
         onChange: () => () => undefined,
       },

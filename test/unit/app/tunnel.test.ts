@@ -61,6 +61,7 @@ class World {
   context: PlaneContext | undefined;
   handler: ControlHandler | undefined;
   networkChanged: () => void = () => undefined;
+  readonly devices = new Set(['eth0']);
 
   get ports(): TunnelPorts {
     const { done } = this;
@@ -75,6 +76,7 @@ class World {
       resolver: { resolve: async () => [] },
       host: {
         firstAddress: async () => ip('192.0.2.1'),
+        hasDevice: async (device) => this.devices.has(device),
         routeTo: async () => ({ source: ip('192.0.2.1'), device: 'eth0', mtu: 1500 }),
         onChange: (callback) => {
           this.networkChanged = callback;
@@ -288,6 +290,31 @@ describe('the life of a tunnel', () => {
     world.networkChanged();
     await settle();
     expect(world.plane.calls).toEqual(['refresh']);
+    await tunnel.close();
+  });
+
+  test('while the device of fou-dev is missing that is a trouble, told once', async () => {
+    const world = new World();
+    const config = serverConfig();
+    const outer = { ...config.outer, device: 'eth0' };
+    const tunnel = await openTunnel({ ...config, outer }, NO_FILE, world.ports);
+    const trouble = { kind: 'device-missing', device: 'eth0' };
+    const told = (): readonly string[] =>
+      world.kept.lines.flatMap(({ event }) => (event.includes('device eth0') ? [event] : []));
+    expect(await status(world)).toMatchObject({ troubles: [] });
+    world.devices.clear();
+    for (const _ of [1, 2]) {
+      world.networkChanged();
+      await settle();
+    }
+    expect(await status(world)).toMatchObject({ troubles: [trouble] });
+    const gone = expect.stringContaining('there is no device eth0') as unknown;
+    expect(told()).toEqual([gone]);
+    world.devices.add('eth0');
+    world.networkChanged();
+    await settle();
+    expect(await status(world)).toMatchObject({ troubles: [] });
+    expect(told()).toEqual([gone, 'the device eth0 is there again']);
     await tunnel.close();
   });
 });

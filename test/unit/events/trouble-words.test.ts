@@ -22,6 +22,10 @@ const GOLDEN: { readonly [Kind in TroubleKind]: readonly [TroubleOf<Kind>, strin
     { kind: 'no-route', remote: remote.ip, why: { kind: 'missing', device: 'eth0' } },
     'warn no route to 192.0.2.1: none out of eth0; check that it is up (ip route show dev eth0)',
   ],
+  'device-missing': [
+    { kind: 'device-missing', device: 'eth0' },
+    'error there is no device eth0, which fou-dev names: nothing leaves or arrives by it until there is one (see "ip link")',
+  ],
   'no-key': [{ kind: 'no-key' }, 'error cannot authenticate: auth-key-b64 is not set'],
   'no-answer': [
     { ...noAnswer, network: { code: 'port', from: remote.ip } },

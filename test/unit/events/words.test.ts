@@ -301,6 +301,7 @@ const GOLDEN: { readonly [Kind in EventKind]: readonly [EventOf<Kind>, string] }
     { kind: 'probe-not-sent', error: 'EMSGSIZE' },
     'debug a probe was not sent error=EMSGSIZE',
   ],
+  'device-back': [{ kind: 'device-back', device: 'eth0' }, 'info the device eth0 is there again'],
   'sends-again': [{ kind: 'sends-again' }, 'info sending works again'],
   'memory-damaged': [
     { kind: 'memory-damaged', error: 'line 3' },
