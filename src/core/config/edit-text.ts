@@ -66,14 +66,18 @@ class FileLines {
     return this.#lines.join('\n');
   }
 
-  /** Takes a section out, with the comment that stands right above it; what stands above the next stays. */
+  /**
+   * Takes a section out up to its last setting, with the comments that touch it; what follows behind an empty
+   * line stays, and so does what stands right above the next section.
+   */
   remove(peer: PeerId): void {
     const span = this.#find(peer);
     if (span === undefined) return;
     const begin = this.#aboveHead(span.head, 0);
     const isLast = span.end === this.#lines.length;
-    // Behind the last section stands the end of the file, and no comment of another one.
-    const end = isLast ? span.end : this.#aboveGap(span.end, span.head + 1);
+    const rest = isLast ? span.end : this.#aboveHead(span.end, span.head + 1);
+    let end = this.#lastSetting(span.head, rest) + 1;
+    while (end < rest && isComment(this.#lines[end])) end += 1;
     this.#lines.splice(begin, end - begin);
     const above = this.#lines[begin - 1];
     const doubled = above?.trim() === '' && (this.#lines[begin] ?? '').trim() === '';
@@ -169,21 +173,17 @@ class FileLines {
   /** Where the comment begins that stands right above a `peer` line, not before `least`. */
   #aboveHead(head: number, least: number): number {
     let at = head;
-    while (at > least && contentOf(this.#lines[at - 1] ?? '').startsWith('#')) at -= 1;
-    return at;
-  }
-
-  /** The same, with the empty lines above it. */
-  #aboveGap(head: number, least: number): number {
-    let at = this.#aboveHead(head, least);
-    while (at > least && this.#lines[at - 1]?.trim() === '') at -= 1;
+    while (at > least && isComment(this.#lines[at - 1])) at -= 1;
     return at;
   }
 }
 
+function isComment(line = ''): boolean {
+  return contentOf(line).startsWith('#');
+}
+
 function isSetting(line: string): boolean {
-  const content = contentOf(line);
-  return content !== '' && !content.startsWith('#');
+  return contentOf(line) !== '' && !isComment(line);
 }
 
 function nameOf(line: string): string {

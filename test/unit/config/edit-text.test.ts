@@ -96,6 +96,18 @@ test('a peer that goes takes its own comment along and no other', () => {
   expect(removed('nobody')).toBe(FILE);
 });
 
+const OLD = '#peer old\n#auth-token o\n\n#tunl-peer-ip 10.0.0.9\n';
+
+test.each([
+  ['between two sections', `${OLD}\n# the office\npeer office\nauth-token two\n`],
+  ['at the end of the file', OLD],
+  ['at an end without a line end', OLD.slice(0, -1)],
+])('what is commented out behind a peer that goes stays, %s', (_where, rest) => {
+  const text = `server\n\npeer laptop\nauth-token one\n# mtu 1400\n\n${rest}`;
+  const gone = editText(text, notingRemoval(none, 'laptop' as PeerId), 'x');
+  expect(gone).toBe(`server\n\n${rest}${rest.endsWith('\n') ? '' : '\n'}`);
+});
+
 test('a peer that went and came again is written as it came', () => {
   const edits = notingSet(notingRemoval(none, 'laptop' as PeerId), 'laptop' as PeerId, [
     ['auth-token', 'again'],
