@@ -24,7 +24,7 @@ ipipou set NAME|FILE|DEVICE verb N
 Options are those of a \`peer\` section. A new peer inherits what its section would; a change keeps
 what is not named, and the traffic of other peers goes on. Files are left as they are until
 \`ipipou save\`; without it the next reload forgets what they do not say. Others see the arguments of
-a command: a secret is better given as @PATH, the file that holds it, or as -, for standard input.
+a command: a secret is better given as @PATH, a file of that one line, or as -, for standard input.
 \`verb\` is the option of that name: what is logged, from now on and until the next reload.`,
   endsAtOnce: true,
   async run(args, context) {

@@ -130,6 +130,8 @@ function readOptions(options: readonly PeerOption[]): {
     const setting = { option, text, ...place };
     if (option.peer === undefined)
       problems.push(sayAt(setting, `${option.name} cannot be set per peer`));
+    // A file could not say it.
+    else if (/[\r\n]/.test(text)) problems.push(problemAt(setting, 'one line'));
     else settings.push(setting);
   }
   return { settings, problems };

@@ -44,6 +44,17 @@ test.each([
   await expect(read(...words)).rejects.toThrow(message);
 });
 
+test.each([
+  ['@/root/token', 'two\nlines\n', '/root/token'],
+  ['@/root/token', 'one\n\n', '/root/token'],
+  ['-', 'one\rtwo', 'standard input'],
+])('a secret of several lines in %s is refused, and not shown', async (where, text, named) => {
+  const reading = readPeerWords(['auth-token', where], async () => text);
+  await expect(reading).rejects.toThrow(
+    `auth-token: ${named} holds several lines: expected one, the value alone`,
+  );
+});
+
 test('secrets that everybody can see are named', async () => {
   expect(await readAll('auth-token', 'seen', 'keepalive', '5')).toMatchObject({
     openSecrets: ['auth-token'],

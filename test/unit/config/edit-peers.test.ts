@@ -154,6 +154,8 @@ test.each([
   ['b', [['tunl-peer-ip', '172.28.0.0']], 'another address than `tunl-ip`'],
   ['b', [['verb', '3']], 'verb cannot be set per peer'],
   ['b', [['keepalvie', '3']], 'did you mean `--keepalive`?'],
+  ['b', [['auth-token', 'two\nlines']], 'auth-token: "(hidden)": expected one line'],
+  ['b', [['auth-secret', 'two\r']], 'auth-secret: "(hidden)": expected one line'],
   ['b', [['keepalive', '3s']], 'keepalive: "3s": expected a whole number of seconds'],
   ['b', [['dead-peer-timeout', '3']], 'is for a client; this is a server'],
   [
