@@ -7,11 +7,9 @@ import type { CommandContext } from '../command.ts';
 import { loadConfig } from '../load-config.ts';
 import { reasonOf } from '../print-error.ts';
 import { startTunnel } from '../start-tunnel.ts';
+import { CONFIG_FOLDER } from './config-folder.ts';
 
 const execute = promisify(execFile);
-
-/** Where the service looks for its configs. */
-const CONFIG_FOLDER = '/etc/ipipou';
 
 /** Whether systemd runs here (sd_booted(3)). */
 function hasSystemd(): boolean {

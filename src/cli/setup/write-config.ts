@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { writeNewConfig } from '../../adapters/system/config-store.ts';
 import { parseArguments } from '../../core/config/parse-argv.ts';
 import { parseConfigFile } from '../../core/config/parse-file.ts';
@@ -9,6 +10,7 @@ import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
 import { IpipouError } from '../../core/errors.ts';
 import { configPathOf, configReferenceOf } from '../config-path.ts';
 import { misuse } from '../arguments.ts';
+import { CONFIG_FOLDER } from './config-folder.ts';
 
 /** The file that is to be made for a name or path, and what its tunnel is called. */
 export function newConfigPlace(
@@ -21,7 +23,13 @@ export function newConfigPlace(
   if (!peerName.read(name).ok) {
     throw misuse(command, `${JSON.stringify(word)}: expected a name of letters, digits and . _ -`);
   }
-  return { path: configPathOf(word), name };
+  const path = configPathOf(word);
+  // Where the service, which knows a tunnel by its name alone, would look for another file.
+  if (dirname(path) === CONFIG_FOLDER && !path.endsWith('.conf')) {
+    const files = `files in ${CONFIG_FOLDER} end with .conf`;
+    throw misuse(command, `${JSON.stringify(word)}: ${files}: ${name}, or ${path}.conf`);
+  }
+  return { path, name };
 }
 
 /** Throws where there is a file already: before anything is asked of anybody. */
