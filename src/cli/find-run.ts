@@ -40,13 +40,20 @@ export function findRuns(word: string | undefined, runs: RunList): readonly RunE
   return word === undefined ? runs.list() : [findRun(word, runs)];
 }
 
+/** The tunnels of a config file, by whatever path they were started with. */
+export function runsOfConfig(path: string, runs: RunList): readonly RunEntry[] {
+  return runs.list().filter((entry) => isOfConfig(entry, path));
+}
+
 /** What is said where there are none. */
 export const NO_TUNNELS = 'no tunnels in this network namespace\n';
 
-function isNamed({ record }: RunEntry, word: string): boolean {
-  if (record.config.name === word) return true;
-  const path = configPathOf(word);
-  return record.configPath !== undefined && realPath(record.configPath) === realPath(path);
+function isNamed(entry: RunEntry, word: string): boolean {
+  return entry.record.config.name === word || isOfConfig(entry, configPathOf(word));
+}
+
+function isOfConfig({ record: { configPath } }: RunEntry, path: string): boolean {
+  return configPath !== undefined && realPath(configPath) === realPath(path);
 }
 
 /** Links resolved, as far as the file is there. */

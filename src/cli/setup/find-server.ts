@@ -10,11 +10,10 @@ import type { RunEntry } from '../../ports/run-store.ts';
 import { configPathOf } from '../config-path.ts';
 import { loadConfig } from '../load-config.ts';
 import type { Machine } from '../machine.ts';
-import { findRun } from '../find-run.ts';
+import { findRunIfAny, runsOfConfig } from '../find-run.ts';
 import { findOutside, publicAddress } from './choose-host.ts';
+import { CONFIG_FOLDER } from './config-folder.ts';
 import { configsIn } from './neighbours.ts';
-
-const CONFIG_FOLDER = '/etc/ipipou';
 
 /** A server that clients are invited to, by its file. */
 export type Server = {
@@ -41,10 +40,11 @@ export async function findServer(word: string | undefined, machine: Machine): Pr
 type Found = { readonly path: string; readonly entry: RunEntry | undefined };
 
 function named(word: string, machine: Machine): Found {
-  const isRunning = machine.runs.list().some(({ device }) => device === word);
-  const entry = isRunning ? findRun(word, machine.runs) : undefined;
+  const entry = findRunIfAny(word, machine.runs);
   if (entry === undefined) return { path: configPathOf(word), entry };
-  return { path: pathOf(entry), entry };
+  // The file of one that is dead can be written, unless the tunnel itself was meant.
+  const isMeant = entry.state !== undefined || entry.device === word;
+  return { path: pathOf(entry), entry: isMeant ? entry : undefined };
 }
 
 function pathOf({ device, record }: RunEntry): string {
@@ -56,7 +56,7 @@ function pathOf({ device, record }: RunEntry): string {
 
 /** Who runs a file's tunnel. */
 function runOf(path: string, { runs }: Machine): RunEntry | undefined {
-  return runs.list().find(({ record, state }) => record.configPath === path && state !== undefined);
+  return runsOfConfig(path, runs).find(({ state }) => state !== undefined);
 }
 
 async function onlyServer({ runs }: Machine): Promise<Found> {
