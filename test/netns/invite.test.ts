@@ -217,7 +217,9 @@ test('a server that does not run: it can invite, and nobody joins until it does'
 test('a file instead of a code, and the code by standard input', async () => {
   const { server, client, other } = files();
   await init(server);
+  await invite(server, 'laptop', '--expose', 'tcp/443');
   const printed = await sure(serverSide('invite', 'laptop', '--print', '--server', server));
+  expect(printed).toContain('return-path tunnel\n');
   writeFileSync(client, printed, { mode: 0o600 });
   started.add(client);
   await sure(clientSide('up', client, '--wait', '20'));

@@ -6,14 +6,14 @@ import {
   freshSecret,
   generateKeyPair,
 } from '../../adapters/crypto.ts';
-import type { InnerIp } from '../../core/addr.ts';
 import { formatBase64 } from '../../core/base64.ts';
 import type { PeerOption } from '../../core/config/edit-peers.ts';
 import { dropPeer } from '../../core/config/edit-peers.ts';
 import { notingRemoval, notingSet } from '../../core/config/edit-text.ts';
 import { addPeer, refuseMember } from '../../core/config/invite-peer.ts';
 import { formatTime } from '../../core/config/options-invite.ts';
-import type { PeerId } from '../../core/config/tunnel-config.ts';
+import type { PeerConfig, PeerId } from '../../core/config/tunnel-config.ts';
+import { IpipouError } from '../../core/errors.ts';
 import { EXIT, type ExitCode } from '../../core/exit-codes.ts';
 import { formatCode, SEED_BYTES } from '../../core/invite/code.ts';
 import { clientFile } from '../../core/invite/files.ts';
@@ -21,6 +21,7 @@ import { seconds, type Seconds } from '../../core/units.ts';
 import { misuse, readGiven, type Given } from '../arguments.ts';
 import { warningsText } from '../changes-text.ts';
 import type { Command, CommandContext } from '../command.ts';
+import { loadConfig } from '../load-config.ts';
 import type { Machine } from '../machine.ts';
 import { addressOf, findServer, serverKeyOf, type Server } from '../setup/find-server.ts';
 import { readSpan } from '../setup/read-span.ts';
@@ -83,15 +84,13 @@ async function invite(
   const { publicKey, secret } = deriveInvitation(seed);
   const place = await addressOf(server, machine);
   const serverKey = serverKeyOf(server);
-  const clientIps = await add(name, server, machine, context, [
+  const { innerIps: clientIps, exposed } = await add(name, server, machine, context, [
     ['auth-remote-pubkey-b64', formatBase64(publicKey)],
     ['invited-until', formatTime(until)],
     ['auth-secret', secret],
     ...exposing,
   ]);
   const serverIps = server.config.inner.ips;
-  const exposed = exposing.length > 0;
-  const tunnel = server.config.name;
   const code = formatCode({
     ...place,
     serverKey,
@@ -99,8 +98,8 @@ async function invite(
     until,
     clientIps,
     serverIps,
-    tunnel,
-    exposed,
+    tunnel: server.config.name,
+    exposed: exposed !== undefined,
   });
   context.stderr(
     `${name}: ${clientIps.join(', ')}, may join ${place.remote} until ${formatTime(until)}. ` +
@@ -123,8 +122,10 @@ async function print(
   const serverKey = serverKeyOf(server);
   const { privateSeed, publicKey } = generateKeyPair();
   const secret = freshSecret();
-  const clientIps = await add(name, server, machine, context, [
+  const { innerIps: clientIps, exposed } = await add(name, server, machine, context, [
     ['auth-remote-pubkey-b64', formatBase64(publicKey)],
+    // This key is the client's own, whoever was invited before.
+    ['invited-until', ''],
     ['auth-secret', secret],
     ...exposing,
   ]);
@@ -132,7 +133,7 @@ async function print(
   const serverIps = server.config.inner.ips;
   const file = { number: 0, remote, clientIps, serverIps, privateKey, serverKey, secret };
   const heading = `Client ${name} of ${remote}. Holds its private key: mode 600.`;
-  context.stdout(clientFile({ ...file, exposed: exposing.length > 0 }, heading));
+  context.stdout(clientFile({ ...file, exposed: exposed !== undefined }, heading));
   return EXIT.ok;
 }
 
@@ -143,25 +144,33 @@ function readExposed(text: string | undefined): readonly PeerOption[] {
   return [['expose', text]];
 }
 
-/** Adds the peer to the file and, where it runs, to the tunnel; its addresses. */
+/** Adds the peer to the file and, where it runs, to the tunnel; the peer as it is now. */
 async function add(
   peer: string,
-  { entry, config, base, loaded }: Server,
+  { path, entry, config, base, loaded }: Server,
   machine: Machine,
   context: CommandContext,
   options: readonly PeerOption[],
-): Promise<readonly InnerIp[]> {
+): Promise<PeerConfig> {
   if (entry !== undefined) {
     const request = { request: 'add-peer', peer, options } as const;
     const granted: Granted = await whileWorking(askDaemon(entry, machine, request), context);
     context.stderr(warningsText(granted));
-    return granted.innerIps ?? [];
+    // What it had before, also what was set at run time, is in the file by now.
+    const { resolved } = await loadConfig(['--config', path]);
+    return peerOf('config' in resolved ? resolved.config.peers : [], peer, path);
   }
   const edit = addPeer(config.peers, base, peer, options);
   const edits = notingSet(new Map(), edit.peer, edit.options);
   await writeEdits(machine.configs, loaded.origin, edits, edit.peers);
   context.stderr(`warning: the server does not run: ipipou up ${config.name}\n`);
-  return edit.peers.find(({ id }) => id === edit.peer)?.innerIps ?? [];
+  return peerOf(edit.peers, peer, path);
+}
+
+function peerOf(peers: readonly PeerConfig[], peer: string, path: string): PeerConfig {
+  const found = peers.find(({ id }) => id === peer);
+  if (found !== undefined) return found;
+  throw new IpipouError('generic', `somebody has taken peer ${peer} out of ${path} again`);
 }
 
 async function revoke(
