@@ -1,7 +1,8 @@
 import { editText, type SectionEdits } from '../core/config/edit-text.ts';
 import { resolveText, type Origin } from '../core/config/loaded.ts';
-import type { PeerConfig } from '../core/config/tunnel-config.ts';
-import { IpipouError } from '../core/errors.ts';
+import { parseConfigFile } from '../core/config/parse-file.ts';
+import { DEFAULT_PEER, type PeerConfig, type TunnelConfig } from '../core/config/tunnel-config.ts';
+import { ConfigError, IpipouError } from '../core/errors.ts';
 import { sameValue } from '../core/same-value.ts';
 import type { ConfigStore } from '../ports/config-store.ts';
 
@@ -25,6 +26,7 @@ export async function writeEdits(
   await store.change(path, (text) => {
     before = text;
     after = editText(text, edits, path);
+    refuseNoPeers(before, after, path, origin);
     checkSame(after, path, origin, edits, peers);
     return after;
   });
@@ -42,6 +44,43 @@ function pathOf({ files }: Origin): string {
     });
   }
   return file.source;
+}
+
+/**
+ * A file that loses its last section describes no tunnel, or a peer that nobody has meant: what stands before the
+ * sections, of which no proof may be asked. Only where clients can be invited it may have no peers.
+ */
+function refuseNoPeers(before: string, after: string, path: string, origin: Origin): void {
+  if (parseConfigFile(after, path).sections.length > 0) return;
+  const was = soundConfig(before, path, origin);
+  const now = soundConfig(after, path, origin);
+  const hasDefault = (config: TunnelConfig): boolean =>
+    config.peers.some(({ id }) => id === DEFAULT_PEER);
+  if (now !== undefined && !hasDefault(now)) return;
+  if (was === undefined ? now === undefined : hasDefault(was)) return;
+  const { role, invite } = was ?? now ?? {};
+  const byHand = 'or move the file away by hand: without peers it is of no use';
+  throw new IpipouError(
+    'generic',
+    `${path} would be left without a peer, and describe no tunnel: nothing is written`,
+    {
+      hint:
+        role === 'server' && invite === undefined
+          ? `put \`invite-address HOST\` into it, before the first \`peer\`, for clients to be invited later, ${byHand}`
+          : `add another peer first, ${byHand}`,
+    },
+  );
+}
+
+/** Undefined where the text is faulty. */
+function soundConfig(text: string, path: string, origin: Origin): TunnelConfig | undefined {
+  try {
+    const { resolved } = resolveText(text, path, origin);
+    return 'config' in resolved ? resolved.config : undefined;
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined;
+    throw error;
+  }
 }
 
 function checkSame(

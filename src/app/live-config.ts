@@ -15,7 +15,7 @@ import type { Resolved } from '../core/config/resolve.ts';
 import { needsRestart } from '../core/config/restart.ts';
 import { levelOf } from '../core/config/log-level.ts';
 import type { FixedConfig, LogConfig, PeerConfig, PeerId } from '../core/config/tunnel-config.ts';
-import { IpipouError } from '../core/errors.ts';
+import { ConfigError, IpipouError } from '../core/errors.ts';
 import type { ControlRequest } from '../core/management/requests.ts';
 import { sameValue } from '../core/same-value.ts';
 import type { ControlReply, PeerChanges, PeerStatus } from '../ports/control.ts';
@@ -186,7 +186,9 @@ export class LiveConfig {
   ): Promise<void> {
     this.#refuseOther();
     const own = new Map([...edits].filter(([id]) => id === peer));
-    const written = await writeEdits(this.#store, this.#origin, own, peers);
+    const written = await this.#hintingAtSave(peer, () =>
+      writeEdits(this.#store, this.#origin, own, peers),
+    );
     try {
       await apply();
     } catch (error) {
@@ -194,6 +196,21 @@ export class LiveConfig {
       throw error;
     }
     this.#edits = new Map([...edits].filter(([id]) => id !== peer));
+  }
+
+  /** Says so where a file is written that lacks what was set since of other peers, which may be why it fails. */
+  async #hintingAtSave<T>(peer: PeerId, write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (error) {
+      const others = [...this.#edits.keys()].filter((id) => id !== peer);
+      if (!(error instanceof ConfigError) || others.length === 0) throw error;
+      const who = others.length === 1 ? `peer ${others[0]}` : `${others.length} peers`;
+      throw new IpipouError(error.exit, error.message, {
+        hint: `what was set since is not in the file yet (${who}): ipipou save ${this.#running.config.name}, then again`,
+        cause: error,
+      });
+    }
   }
 
   async #writeSet(edit: WrittenEdit): Promise<void> {

@@ -73,6 +73,19 @@ describe('add-peer', () => {
     expect(tunnel.read()).toContain(key);
   });
 
+  test('what does not go together with the file for what was set since says what to do', async () => {
+    const tunnel = await live(`${TOP}${MEMBER}\npeer c\nauth-token tc\ntunl-peer-ip 10.0.0.3\n`);
+    const before = tunnel.read();
+    await tunnel.config.answer({ request: 'remove-peer', peer: 'a' });
+    expect(await invite(tunnel, 'b', freshKey())).toMatchObject({
+      ok: false,
+      hint: 'what was set since is not in the file yet (peer a): ipipou save t, then again',
+    });
+    expect(tunnel.read()).toBe(before);
+    expect(await tunnel.config.answer({ request: 'save' })).toMatchObject({ ok: true });
+    expect(await invite(tunnel, 'b', freshKey())).toMatchObject({ ok: true });
+  });
+
   test('what the tunnel does not take is not in the file either', async () => {
     const tunnel = await live(TOP + MEMBER);
     tunnel.tunnel.failWith = new Error('no room');

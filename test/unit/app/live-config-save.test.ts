@@ -73,4 +73,48 @@ describe('save', () => {
     });
     expect(tunnel.read()).toBe(TOP + A);
   });
+
+  test('refuses to leave a file without peers, and says what can be done', async () => {
+    const tunnel = await live(TOP + A);
+    await tunnel.config.answer({ request: 'remove-peer', peer: 'a' });
+    expect(await save(tunnel)).toMatchObject({
+      ok: false,
+      error: `${tunnel.file} would be left without a peer, and describe no tunnel: nothing is written`,
+      hint: expect.stringMatching(/`invite-address HOST`.*or.*by hand/) as string,
+    });
+    expect(tunnel.read()).toBe(TOP + A);
+    tunnel.rewrite(`${TOP}invite-address h\n${A}`);
+    expect(await save(tunnel)).toEqual({ ok: true, saved: 1 });
+    expect(tunnel.read()).toBe(`${TOP}invite-address h\n`);
+  });
+
+  test('nor does it where whoever comes would be taken for the peer', async () => {
+    for (const top of ['', 'auth none\n']) {
+      const text = `${TOP}${top}invite-address h\n${A}`;
+      const tunnel = await live(text);
+      await tunnel.config.answer({ request: 'remove-peer', peer: 'a' });
+      expect(await save(tunnel)).toMatchObject({ ok: top === '' });
+      if (top !== '') expect(tunnel.read()).toBe(text);
+    }
+  });
+
+  test("a client's only server cannot be taken out of its file either", async () => {
+    const text =
+      'tunl-ip 10.0.0.9\npeer s\nfou-remote 192.0.2.1:7\nauth-token t\ntunl-peer-ip 10.0.0.1\n';
+    const tunnel = await live(text);
+    await tunnel.config.answer({ request: 'remove-peer', peer: 's' });
+    const reply = await save(tunnel);
+    expect(reply).toMatchObject({ error: expect.stringContaining('without a peer') as string });
+    expect(reply).not.toMatchObject({ hint: expect.stringContaining('invite') as string });
+    expect(tunnel.read()).toBe(text);
+  });
+
+  test('a file that is faulty by now is told so, also when no peer is left', async () => {
+    const tunnel = await live(TOP + A);
+    await tunnel.config.answer({ request: 'remove-peer', peer: 'a' });
+    tunnel.rewrite(`${TOP}mtu x\n${A}`);
+    expect(await save(tunnel)).toMatchObject({
+      error: expect.stringContaining('mtu') as string,
+    });
+  });
 });
