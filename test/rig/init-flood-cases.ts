@@ -14,7 +14,7 @@ import { port } from '../../src/core/units.ts';
 import { floodCommand, floodSent, routeForged, type FloodSpec } from './flood.ts';
 import { labScene, type LabScene } from './lab-scene.ts';
 import { eventually } from './plane-pair.ts';
-import { patience } from './patience.ts';
+import { patience, succeeds } from './patience.ts';
 
 const [server, one, two] = [generateKeyPair(), generateKeyPair(), generateKeyPair()];
 const keys = { one, two };
@@ -108,7 +108,8 @@ function describeOne(scene: LabScene, plane: keyof typeof TRIED): void {
         expect(authPacketsSent).toBeLessThanOrEqual(attempts);
         // Other ports: the server is asked from there, and follows.
         const names = ['one', 'two'];
-        const where = async (name: string) => (await daemon.peer(name)).path?.remote.port;
+        const where = async (name: string) =>
+          succeeds(async () => (await daemon.peer(name)).path?.remote.port);
         const ports = await Promise.all(names.map(where));
         await lab.remapNat();
         for (const { program } of [first, second]) program.signal('SIGUSR1');

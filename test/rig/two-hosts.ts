@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { inside, ipBatch, removeNamespaces } from '../../src/adapters/lab/namespaces.ts';
 import { run, runChecked, type Finished } from '../../src/adapters/lab/process.ts';
 import type { Ip } from '../../src/core/addr.ts';
 import { OUTSIDE } from './ends.ts';
-import { patience } from './patience.ts';
+import { patience, pause } from './patience.ts';
 
 let made = 0;
 
@@ -59,10 +60,14 @@ export class TwoHosts implements AsyncDisposable {
     return (await runChecked(inside(namespace, argv), options)).stdout;
   }
 
-  /** Whether `target` answers within five seconds. */
+  /** Whether `target` answers within five seconds. An error, as of a route that is not there yet, ends ping(8) before. */
   async pings(namespace: string, target: Ip, ...options: readonly string[]): Promise<boolean> {
-    const done = await this.exec(namespace, 'ping', '-c1', '-w5', ...options, target);
-    return done.code === 0;
+    const end = performance.now() + 5000;
+    for (;;) {
+      const done = await this.exec(namespace, 'ping', '-c1', '-w5', ...options, target);
+      if (done.code === 0 || performance.now() > end) return done.code === 0;
+      await delay(pause());
+    }
   }
 
   /** Links, addresses and routes of a namespace as text to compare. */
