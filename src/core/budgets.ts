@@ -154,6 +154,8 @@ export const PROGRAM_RATES = {
 export const CONTROL_LIMITS = {
   /** One admitted path. */
   peer: { perSecond: 50, burst: 32 },
+  /** Data from there under keys that are gone: the session answers as many, and what is said has its own budget. */
+  forgotten: { perSecond: 5, burst: 4 },
   /** One source with the hint of one peer's key, and one hint, whatever the source: as in the guard. */
   hintedSource: GUARD_LIMITS.hintedSource,
   hinted: GUARD_LIMITS.hinted,

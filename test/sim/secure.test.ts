@@ -101,6 +101,36 @@ it('a server that was started anew says that it has forgotten, and has a new ses
   expect(tunnel.client.status.phase).toBe('established');
 });
 
+it.each([
+  { delay: 20, replayEvery: 0 },
+  { delay: 300, replayEvery: 0 },
+  { delay: 20, replayEvery: 20 },
+])('RESETs hold up nobody: $delay ms away, sent again every $replayEvery', (options) => {
+  const { delay, replayEvery } = options;
+  const world = secureWorld({ integrity: 'full', realKeys: false });
+  world.network.weather = { loss: 0, duplication: 0, delay, spread: 0 };
+  const { tunnel } = world;
+  world.talk(tunnel, 50, LONG);
+  world.clockwork.advance(5 * SECOND);
+  let reset: Datagram | undefined;
+  let inits = 0;
+  world.network.tap = (datagram) => {
+    const kind = packetKind(datagram.payload);
+    if (kind === 'reset') reset = datagram;
+    if (kind === 'init') inits += 1;
+  };
+  tunnel.server.reboot();
+  tunnel.server.start();
+  const again = (): void => {
+    if (reset) world.network.inject(reset);
+    world.clockwork.after(replayEvery, again);
+  };
+  if (replayEvery > 0) again();
+  world.clockwork.advance(10 * SECOND);
+  expect(world.clockwork.now - (tunnel.echoedAt ?? 0)).toBeLessThan(2 * SECOND);
+  expect(inits).toBeLessThan(20);
+});
+
 it('a client that moves by its own will is followed at once', () => {
   const world = secureWorld();
   const { tunnel } = world;

@@ -8,6 +8,8 @@ import { CookieAnswers } from './cookie-answers.ts';
 
 /** The first message of session 2 (docs/PROTOCOL.md), and where in it mac1 is, which is over what is before. */
 export const FIRST_MESSAGE = { type: 0xf1, length: 200 } as const;
+/** Its first four bytes. */
+const BEGIN = Uint8Array.of(FIRST_MESSAGE.type, 2, 0, 0);
 const MAC1_OFFSET = 168;
 const MAC_LENGTH = 16;
 
@@ -27,8 +29,8 @@ export class FirstMessages {
 
   /** What is at `at` of `bytes`: a first message that is meant for us, or for somebody else or nobody; undefined: none, or not to be told. */
   test(bytes: Uint8Array, at: number, length: number): 'ours' | 'forged' | undefined {
-    const { type, length: its } = FIRST_MESSAGE;
-    if (this.keys === undefined || length !== its || bytes[at] !== type) return undefined;
+    if (this.keys === undefined || length !== FIRST_MESSAGE.length) return undefined;
+    if (BEGIN.some((byte, index) => bytes[at + index] !== byte)) return undefined;
     const said = at + MAC1_OFFSET;
     const mac1 = sipHash128(this.keys.mac1, bytes.subarray(at, said));
     for (let index = 0; index < MAC_LENGTH; index += 1) {

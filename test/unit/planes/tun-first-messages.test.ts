@@ -30,6 +30,7 @@ describe('first messages of session 2', () => {
     { what: 'one that was altered', payload: message.with(20, 1), mac1: key, passes: false },
     { what: 'any without a key', payload: message.with(170, 1), mac1: undefined, passes: true },
     { what: 'another type', payload: message.with(0, 0xf2), mac1: key, passes: true },
+    { what: 'a token that begins so', payload: message.with(1, 7), mac1: key, passes: true },
     { what: 'another length', payload: message.slice(0, 199), mac1: key, passes: true },
   ])('$what goes up: $passes', ({ payload, mac1, passes }) => {
     const all = new BothFamilies();

@@ -239,6 +239,19 @@ describe.each(['header', 'full'] as const)('tags into the device: %s', (level) =
     expect(all.counters.losses('unknown-session')).toBe(BigInt(200 - all.control.length));
   });
 
+  test('data under keys that are gone leaves the peer the budget of what it says', () => {
+    const all = bench(level);
+    const data = Array.from({ length: 200 }, (_, at) => ({
+      path: PATH4,
+      payload: tagged({ level, index: 9, counter: at + 1 }, keyOf(3), new Uint8Array(40)),
+    }));
+    all.in(...data);
+    const { length } = all.control;
+    expect([length > 0, length < 10]).toEqual([true, true]);
+    all.in({ path: PATH4, payload: new Uint8Array(AUTH) });
+    expect(all.control).toHaveLength(length + 1);
+  });
+
   test('authentication that looks so goes up', () => {
     const all = bench(level);
     const payload = arriving(level, 1, new Uint8Array(AUTH - TAG_LENGTH)).with(1, 0x77);

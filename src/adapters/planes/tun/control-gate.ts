@@ -2,7 +2,7 @@
  * How many control packets may go up to the session. Each class has its own budget and its own share of
  * what may wait there, so that nobody's packets keep another class's out:
  *
- *     peer       from an admitted path                     a budget for each peer
+ *     peer       from an admitted path                     a budget for each peer, and one for its data under keys that are gone
  *     hinted     with the hint of a known peer's key       for each source and hint, then for each hint
  *     known      from an address that a peer was at        for each source, then for all of them
  *     first      of session 2, whose mac1 was right        for all of them, then as strangers'
@@ -157,6 +157,15 @@ export class ControlGate {
     const bucket = takeToken(peer.controlBucket, CONTROL_LIMITS.peer, this.#now());
     if (bucket === undefined) return false;
     peer.controlBucket = bucket;
+    return this.#pass('peer');
+  }
+
+  /** The same of data of such a peer under keys that are gone. */
+  passForgotten(peer: { forgottenBucket: Bucket | undefined }): boolean {
+    if (!this.#free('peer')) return false;
+    const bucket = takeToken(peer.forgottenBucket, CONTROL_LIMITS.forgotten, this.#now());
+    if (bucket === undefined) return false;
+    peer.forgottenBucket = bucket;
     return this.#pass('peer');
   }
 

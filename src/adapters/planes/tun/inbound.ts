@@ -320,7 +320,7 @@ export class Inbound {
 
   /** Shows a packet that is no data to the session; `lost`: what it is counted as where there is no budget. */
   #hand(at: number, length: number, lost?: Loss): void {
-    const { counters, firstMessages, gate, localPort, peers } = this.#options;
+    const { counters, firstMessages, localPort, peers } = this.#options;
     const peer = this.#peer;
     const first = firstMessages.test(this.#batch.packets.bytes, at, length);
     if (!peer) this.#options.stranger(first !== undefined);
@@ -328,18 +328,25 @@ export class Inbound {
       counters.lost('mac1');
       return;
     }
-    if (peer && !gate.passPeer(peer)) {
+    const own = peer && this.#passOwn(peer, length, lost);
+    if (peer && !own && first !== 'ours') {
       counters.lost(lost ?? 'control');
       peers.refusedControl(peer);
       return;
     }
-    if (!peer && !this.#passStranger(at, length, first === 'ours')) {
+    if (!own && !this.#passStranger(at, length, first === 'ours')) {
       const answered = first === 'ours' && this.#giveCookie(at);
       counters.lost(answered ? 'cookie' : (lost ?? 'stranger'));
       return;
     }
     const payload = this.#batch.packets.bytes.slice(at, at + length);
     this.#options.control(this.#origin.path(localPort), payload);
+  }
+
+  #passOwn(peer: Peer, length: number, lost: Loss | undefined): boolean {
+    const { authLengths, gate } = this.#options;
+    const isData = lost === 'unknown-session' && !authLengths.has(length);
+    return isData ? gate.passForgotten(peer) : gate.passPeer(peer);
   }
 
   #passStranger(at: number, length: number, ours: boolean): boolean {

@@ -93,6 +93,7 @@ export type Peer = {
   control: number;
   /** Budget of what goes up (control-gate.ts). */
   controlBucket: Bucket | undefined;
+  forgottenBucket: Bucket | undefined;
 };
 
 /** Words of a path of IPv6: see `Peer.pathWords`. */
@@ -391,6 +392,7 @@ function makePeer(member: Member, slot: number, way: Way): Peer {
     untagged: 0,
     control: 0,
     controlBucket: undefined,
+    forgottenBucket: undefined,
   };
 }
 

@@ -132,11 +132,13 @@ function takeCookie(turn: ClientTurn, path: Path, payload: Uint8Array, secure: S
 }
 
 function takeReset(turn: ClientTurn, path: Path, payload: Uint8Array): void {
-  const { current } = turn.state.secure;
+  const { current, pending, unheard } = turn.state.secure;
   const token = current?.resetToken;
   if (!current || !token || !isReset(current.control, token, payload)) {
     return refuse(turn, path, refused('unsolicited'));
   }
+  // One has been heeded: an INIT in the place of the one that is on its way would make its answer one to nothing.
+  if (unheard >= UNHEARD_MAX && pending) return;
   tell(turn, { kind: 'session-reset', remote: path.remote });
   // The tags that the plane has go on until there are others: a server that still carries them takes them.
   change(turn, { unheard: UNHEARD_MAX, moved: false, challenge: undefined });
@@ -158,7 +160,10 @@ function takeControl(
     if (opened.ok) change(turn, { former: { ...former, agreed: opened.value.agreed } });
   } else if (opened.ok) {
     change(turn, { current: opened.value.agreed });
-    if (opened.value.newest) hearStatement(turn, opened.value.messages);
+    if (opened.value.newest) {
+      hearStatement(turn, opened.value.messages);
+      takeObserved(turn, path, opened.value.messages);
+    }
   }
   if (!opened.ok) {
     if (opened.reason === 'index' && payload.length !== PACKET_LENGTH.control) return false;
@@ -169,17 +174,18 @@ function takeControl(
   return true;
 }
 
+/** Of the session of now, and not overtaken: the token of a RESET is that of its index and of the endpoint. */
+function takeObserved(turn: ClientTurn, path: Path, messages: readonly ControlMessage[]): void {
+  const seen = messageOf(messages, 'observed');
+  const { current } = turn.state.secure;
+  if (seen === undefined || current === undefined) return;
+  noteObserved(turn, seen.source, path.local);
+  change(turn, { current: { ...current, resetToken: seen.resetToken } });
+}
+
 function takeMessages(turn: ClientTurn, path: Path, messages: readonly ControlMessage[]): void {
   const asked = messageOf(messages, 'path-challenge');
   if (asked) speak(turn, { kind: 'path-response', challenge: asked.challenge });
-  const seen = messageOf(messages, 'observed');
-  if (seen) {
-    noteObserved(turn, seen.source, path.local);
-    const { secure } = turn.state;
-    if (secure.current) {
-      change(turn, { current: { ...secure.current, resetToken: seen.resetToken } });
-    }
-  }
   const pong = messageOf(messages, 'pong');
   if (pong) takePong(turn, path, pong.id);
   else heard(turn);

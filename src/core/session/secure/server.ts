@@ -10,6 +10,7 @@ import { refused } from '../../auth/refusal.ts';
 import { FRESH_WINDOW } from '../../handshake/control-session.ts';
 import { PACKET_LENGTH, packetKind, indexOf } from '../../handshake/layout.ts';
 import type { ControlMessage } from '../../handshake/messages.ts';
+import { decodeTagHeader } from '../../tag/layout.ts';
 import type { Millis } from '../../units.ts';
 import { accept, noteRequest } from '../server-welcome.ts';
 import { hear, pointAgain, type ServerTurn } from '../server-remote.ts';
@@ -30,7 +31,7 @@ import {
   type Challenged,
   type MoveStep,
 } from './moves.ts';
-import { NO_OFFERS, type Agreed, type Offer, type ServerSecure } from './state.ts';
+import { indexesOf, NO_OFFERS, type Agreed, type Offer, type ServerSecure } from './state.ts';
 import { takeInit } from './server-init.ts';
 import { change, observed, speak, tellObserved } from './server-says.ts';
 
@@ -39,10 +40,19 @@ export function receiveSecure(turn: ServerTurn, event: PacketEvent): boolean {
   const { path, payload } = event;
   const secure = secureOf(turn);
   const kind = packetKind(payload);
-  if (kind === undefined || secure === undefined) return false;
+  if (secure === undefined) return false;
+  if (kind === undefined) return refusesForgotten(turn, path, payload);
   if (kind === 'init') takeInit(turn, event, secure);
   else if (kind === 'control') return takeControl(turn, event, secure);
   else refuse(turn, path, refused('wrong-direction'));
+  return true;
+}
+
+/** Tagged data of this peer's under keys that the plane does not have (any more); whether it is that. */
+function refusesForgotten(turn: ServerTurn, path: Path, payload: Uint8Array): boolean {
+  const index = decodeTagHeader(payload)?.index;
+  if (index === undefined || !indexesOf(turn.state.secure).includes(index)) return false;
+  refuse(turn, path, refused('unknown-session'));
   return true;
 }
 
@@ -199,7 +209,7 @@ export function roamed(turn: ServerTurn, path: Path): void {
   const made = secure.suspect === undefined || isDue(turn, secure.suspect.until);
   if (!made && secure.move !== undefined) return;
   const from = remote.path;
-  if (made) accept(turn, path, MOVED);
+  if (made) moveTo(turn, path);
   const { random } = turn.crypto;
   const move = { from, to: path, meant: false, made, random };
   follow(turn, beginMove(move, turn.now.monotonic));
@@ -239,7 +249,7 @@ function follow(turn: ServerTurn, step: MoveStep): void {
   if (step.verdict === 'to') {
     const to = step.move?.to.path ?? move?.to.path;
     if (to === undefined) return;
-    accept(turn, to, MOVED);
+    moveTo(turn, to);
     return tellObserved(turn, to);
   }
   const { remote } = turn.state;
@@ -251,7 +261,19 @@ function follow(turn: ServerTurn, step: MoveStep): void {
     remote: path.remote,
     stays: (move.from ?? move.to).path.remote,
   });
-  if (step.verdict === 'back' && move.from) accept(turn, move.from.path, MOVED);
+  if (step.verdict === 'back' && move.from) moveTo(turn, move.from.path);
+}
+
+/**
+ * What was offered where the peer leaves is void: the plane had its key, takes it away now with what it knows of numbers
+ * that have come, and would take them all once more if it got the key again.
+ */
+function moveTo(turn: ServerTurn, path: Path): void {
+  const { remote, secure } = turn.state;
+  if (remote && !samePath(remote.path, path)) {
+    change(turn, { offers: secure.offers.filter((offer) => !samePath(offer.path, remote.path)) });
+  }
+  accept(turn, path, MOVED);
 }
 
 function challenge(turn: ServerTurn, { path, nonce }: Challenged): void {
