@@ -82,6 +82,12 @@ describe('the first search', () => {
           link.answered();
           link.pass(30_000);
         }
+        // When just the wrong packets are lost the peer seems to answer nothing that is padded: it is asked again later.
+        for (let again = 0; link.state.mute === 'padding' && again < 3; again++) {
+          link.pass(11 * MINUTE);
+          link.answered();
+          link.pass(MINUTE);
+        }
         expect(link.limit ?? 1472).toBeLessThanOrEqual(forward);
         if (lost === 0) expect(link.limit ?? 1472).toBeGreaterThan(forward - PROBE_RESOLUTION);
       }),
