@@ -20,7 +20,7 @@ import type { HostNetwork, Resolver } from '../ports/host-network.ts';
 import type { Log } from '../ports/log.ts';
 import type { Notify } from '../ports/notify.ts';
 import type { Tell } from '../ports/tell.ts';
-import type { ReachHost } from '../ports/reach.ts';
+import type { OtherReach, ReachHost } from '../ports/reach.ts';
 import type { MemoryStore, RunClaim, RunRecord, RunStore } from '../ports/run-store.ts';
 import { choosePlane, openPlane, prepareChosen } from './choose-plane.ts';
 import { Driver } from './driver.ts';
@@ -30,6 +30,7 @@ import { explain } from './explain.ts';
 import { Inbox } from './inbox.ts';
 import { createLocator, isOwnAddress } from './locator.ts';
 import { Memories } from './memories.ts';
+import { otherReaches } from './other-reaches.ts';
 import { removePeer, setPeer, syncPeers } from './peer-changes.ts';
 import { peerStatuses, statusOfPeer } from './management/peer-status.ts';
 import { OuterDevice } from './outer-device.ts';
@@ -232,7 +233,8 @@ async function acquire(
     since: clock.now().unix,
   });
 
-  const around = { config, journal: keeper.reach, tell };
+  const others = (): readonly OtherReach[] => otherReaches(ports.runs, config.inner.device);
+  const around = { config, journal: keeper.reach, others, tell };
   const ending: Ending = { why: 'failed' };
   const killSwitch = config.killSwitch && ports.reach.killSwitch(around, config.peers);
   undo.push('kill switch', () =>

@@ -22,6 +22,15 @@ export type ExposureCounts = {
   readonly leavesOut: readonly string[];
 };
 
+/** Another tunnel of this network namespace, as its run directory has it. */
+export type OtherReach = {
+  readonly device: string;
+  /** Whether its daemon lives. */
+  readonly running: boolean;
+  /** What its ReachContext.journal holds. */
+  readonly reach: unknown;
+};
+
 export type ReachContext = {
   readonly config: Pick<
     TunnelConfig,
@@ -29,6 +38,8 @@ export type ReachContext = {
   >;
   /** What is about to be changed of the host is written down here before; undefined = nothing is. */
   readonly journal: PlaneJournal;
+  /** What others have changed of the same host. */
+  readonly others: () => readonly OtherReach[];
   readonly tell: Tell;
 };
 

@@ -16,10 +16,10 @@ import {
 import type { ExposureCounts, ReachContext } from '../../ports/reach.ts';
 import { openNft, type Nft } from '../nft/nft.ts';
 import { listeners } from './listeners.ts';
-import { othersForward } from './masquerade.ts';
 import { OwnTable } from './own-table.ts';
 import { readRecord, writeRecord } from './record.ts';
-import { forward, leave, notForwarding, restore, switchedOn } from './settings.ts';
+import { forward, notForwarding, switchedOn } from './settings.ts';
+import { giveBack, share, switchedOnByOthers } from './shared-settings.ts';
 
 type Counted = { readonly packets: number; readonly bytes: number };
 
@@ -154,14 +154,24 @@ export class Exposing {
       });
     };
     const families = familiesOf(services, addresses);
-    // What this host has not forwarded before it must not forward for a moment.
+    share(families, nft, this.#context);
+    // What this host has not forwarded before it must not forward for a moment, whichever tunnel has it forward.
     const closed = new Set(
-      config.masquerade ? [] : [...switchedOn(this.#context), ...notForwarding(families)],
+      config.masquerade
+        ? []
+        : [
+            ...switchedOn(this.#context),
+            ...switchedOnByOthers(nft, this.#context),
+            ...notForwarding(families),
+          ],
     );
     try {
       table.put(script([...closed]));
     } catch (error) {
-      if (anew) writeRecord(journal, { exposes: false });
+      if (anew) {
+        this.#giveBack(nft);
+        writeRecord(journal, { exposes: false });
+      }
       throw error;
     }
     forward(families, this.#context);
@@ -170,12 +180,13 @@ export class Exposing {
   #remove(): void {
     const { journal } = this.#context;
     const { nft, table } = this.#open();
-    if (!readRecord(journal).masquerades) {
-      if (othersForward(nft, this.#context)) leave(this.#context);
-      else restore(this.#context);
-    }
+    this.#giveBack(nft);
     table.remove();
     writeRecord(journal, { exposes: false });
+  }
+
+  #giveBack(nft: Nft): void {
+    if (!readRecord(this.#context.journal).masquerades) giveBack(nft, this.#context);
   }
 
   /** Tables of other tunnels. */

@@ -1,11 +1,12 @@
 import { familyOf } from '../../core/addr.ts';
 import { masqueradeScript } from '../../core/nft/masquerade-rules.ts';
-import { deviceOfTable, ownTableName } from '../../core/nft/own-table.ts';
+import { ownTableName } from '../../core/nft/own-table.ts';
 import type { ReachContext } from '../../ports/reach.ts';
 import { openNft, type Nft } from '../nft/nft.ts';
 import { OwnTable } from './own-table.ts';
 import { readRecord, writeRecord } from './record.ts';
-import { forward, leave, notForwarding, restore, switchedOn } from './settings.ts';
+import { forward, notForwarding, switchedOn } from './settings.ts';
+import { giveBack, share } from './shared-settings.ts';
 
 /** What comes out of the tunnel for elsewhere goes there with this host's address: a table of nftables, and forwarding. */
 export class Masquerading {
@@ -36,6 +37,7 @@ export class Masquerading {
     const { device, ips } = config.inner;
     const families = ips.map(familyOf);
     writeRecord(journal, { masquerades: true });
+    share(families, this.#nft, this.#context);
     // What this host has not forwarded before it must not forward for others.
     const closed = [...new Set([...switchedOn(this.#context), ...notForwarding(families)])];
     this.#table.put(() => masqueradeScript({ table: this.#table.name, device, closed }));
@@ -45,7 +47,7 @@ export class Masquerading {
 
   close(): void {
     try {
-      takeAway(this.#nft, this.#context);
+      giveBack(this.#nft, this.#context);
       this.#table.remove();
       writeRecord(this.#context.journal, { masquerades: false });
     } finally {
@@ -59,27 +61,7 @@ export class Masquerading {
 export function cleanMasquerading(context: ReachContext): void {
   if (!readRecord(context.journal).masquerades) return;
   using nft = openNft();
-  takeAway(nft, context);
+  giveBack(nft, context);
   new OwnTable(ownTableName('masquerade', context.config.inner.device), nft, context.tell).remove();
   writeRecord(context.journal, { masquerades: false });
-}
-
-function takeAway(nft: Nft, context: ReachContext): void {
-  if (othersForward(nft, context)) leave(context);
-  else restore(context);
-}
-
-/** Whether this host forwards for other tunnels: who comes last cannot know that it did not before. */
-export function othersForward(nft: Nft, { config }: Pick<ReachContext, 'config'>): boolean {
-  const own = new Set([
-    ownTableName('expose', config.inner.device),
-    ownTableName('masquerade', config.inner.device),
-  ]);
-  return nft
-    .tables('inet')
-    .some(
-      (name) =>
-        !own.has(name) &&
-        (deviceOfTable('expose', name) ?? deviceOfTable('masquerade', name)) !== undefined,
-    );
 }

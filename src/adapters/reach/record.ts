@@ -27,6 +27,8 @@ export type ProxyRecord = { readonly ip: Ip; readonly device: string };
 export type ReachRecord = {
   readonly exposes: boolean;
   readonly settings: readonly HeldSetting[];
+  /** About to put them back: others who need them must not count on this one. */
+  readonly leaving: boolean;
   readonly returnPath: { readonly table: number; readonly mark: Mark } | undefined;
   readonly proxies: readonly ProxyRecord[];
   /** A client's own, on the tunnel device. */
@@ -45,6 +47,7 @@ export type ReachRecord = {
 const NOTHING: ReachRecord = {
   exposes: false,
   settings: [],
+  leaving: false,
   returnPath: undefined,
   proxies: [],
   publicIps: [],
@@ -57,7 +60,11 @@ const NOTHING: ReachRecord = {
 
 /** The record of a journal, which only runs of this program write. */
 export function readRecord(journal: PlaneJournal): ReachRecord {
-  const found: unknown = journal.load();
+  return recordOf(journal.load());
+}
+
+/** The same of what was loaded, also by another tunnel. */
+export function recordOf(found: unknown): ReachRecord {
   if (typeof found !== 'object' || found === null) return NOTHING;
   return { ...NOTHING, ...found };
 }

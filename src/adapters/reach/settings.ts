@@ -47,9 +47,13 @@ export function answerNeighbours(device: string, ports: Ports): void {
   change(`net/ipv6/conf/${device}/proxy_ndp`, '1', ports);
 }
 
-/** The families that this host forwards only since we have it. */
-export function switchedOn({ journal }: Ports): readonly Family[] {
-  const paths = new Set(readRecord(journal).settings.map(({ path }) => path));
+/** The families that this host forwards only since we have it, or another tunnel whose settings are ours, too. */
+export function switchedOn({ journal }: Pick<Ports, 'journal'>): readonly Family[] {
+  return switchedOnBy(readRecord(journal).settings);
+}
+
+export function switchedOnBy(settings: readonly HeldSetting[]): readonly Family[] {
+  const paths = new Set(settings.map(({ path }) => path));
   return [
     ...(paths.has(IPV4) ? (['ipv4'] as const) : []),
     ...(paths.has(IPV6) ? (['ipv6'] as const) : []),
@@ -61,21 +65,23 @@ export function notForwarding(families: readonly Family[]): readonly Family[] {
   return families.filter((family) => read(family === 'ipv4' ? IPV4 : IPV6) === '0');
 }
 
-/** Puts back what was changed. */
-export function restore({ journal, tell }: Ports): void {
+/** The family for whose forwarding it was changed; undefined of settings that are one tunnel's alone. */
+export function forwardsFor({ path }: HeldSetting): Family | undefined {
+  if (path === IPV4) return 'ipv4';
+  const [, family] = /^net\/(ipv[46])\/conf\/.+\/(?:forwarding|accept_ra)$/.exec(path) ?? [];
+  return family === 'ipv4' || family === 'ipv6' ? family : undefined;
+}
+
+/** Puts back what was changed, but for what others need as it is. */
+export function restore({ journal, tell }: Ports, needed: ReadonlySet<string> = new Set()): void {
   const { settings } = readRecord(journal);
   for (const { path, before, value } of settings) {
-    if (read(path) !== value) continue;
+    if (needed.has(path) || read(path) !== value) continue;
     writeFileSync(`${SYS}${path}`, before);
     if (before !== value)
       tell({ kind: 'host-setting', setting: nameOf(path), value: before, before: value });
   }
-  writeRecord(journal, { settings: [] });
-}
-
-/** Leaves settings as they are, since others need them. */
-export function leave({ journal }: Ports): void {
-  writeRecord(journal, { settings: [] });
+  writeRecord(journal, { settings: [], leaving: false });
 }
 
 /** `devices`: those that forward by themselves lose that when this is put back, and get it again. */
@@ -89,7 +95,9 @@ function change(
   if (before === undefined || before === value) return;
   const { settings } = readRecord(journal);
   const held = devices.map((device): HeldSetting => ({ path: device, before: '1', value: '0' }));
-  writeRecord(journal, { settings: [...settings, { path, before, value }, ...held] });
+  const news = [{ path, before, value }, ...held];
+  const older = settings.filter((one) => news.every((other) => other.path !== one.path));
+  writeRecord(journal, { settings: [...older, ...news] });
   try {
     writeFileSync(`${SYS}${path}`, value);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLog } from '../../adapters/system/log.ts';
 import { IpipouError } from '../../core/errors.ts';
+import { otherReaches } from '../../app/other-reaches.ts';
 import type { TunnelEvent } from '../../core/events/event.ts';
 import { wordsOf } from '../../core/events/words.ts';
 import { EXIT } from '../../core/exit-codes.ts';
@@ -72,7 +73,11 @@ async function cleanUp(entry: RunEntry, machine: Machine, context: CommandContex
       const { level, words, fields } = wordsOf(event);
       log(level, words, fields);
     };
-    await machine.reach.clean({ config, journal: held(record.reach), tell });
+    await machine.reach.clean({
+      ...{ config, tell },
+      journal: held(record.reach),
+      others: () => otherReaches(machine.runs, entry.device),
+    });
     const factory = machine.planes.find(({ name }) => name === record.plane);
     await factory?.clean({ config, journal: held(record.journal), log });
   } catch (error) {
