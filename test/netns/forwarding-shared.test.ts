@@ -56,6 +56,29 @@ afterEach(async () => {
   await beyond.stop();
 });
 
+test('what a tunnel masquerades leaves another what it exposes, and what it masquerades', async () => {
+  const first = await another('masquerade');
+  const exposes = await pair('expose tcp/443');
+  expect(await scene.visit('tcp/443')).toEqual(themselves(two));
+  expect(await seenBeyond()).toBe('no answer');
+  await exposes.server.stop();
+  await exposes.client.stop();
+
+  const masquerades = await pair('masquerade');
+  expect(await seenBeyond()).toBe('198.51.100.1');
+  // Nothing else is forwarded, whatever mark it bears.
+  expect(await seenByRouter()).toEqual(nobody(two));
+  const { server } = scene.base.lab;
+  const marks = 'chain c { type filter hook prerouting priority 0; meta mark set 0xffffffff; }';
+  await scene.sure(server, ['nft', `table ip t { ${marks}; }`]);
+  expect(await seenByRouter()).toEqual(nobody(two));
+  expect(await seenBeyond()).toBe('198.51.100.1');
+  await scene.sure(server, ['nft', 'delete', 'table', 'ip', 't']);
+  expect(await masquerades.server.stop()).toBe(0);
+  expect(await first.stop()).toBe(0);
+  expect(await forwarding()).toBe('0 0\n');
+});
+
 test('that this host did not forward before is known to all tunnels, and the last one puts it back', async () => {
   const first = await another('expose tcp/441');
   const second = await pair('expose tcp/443');

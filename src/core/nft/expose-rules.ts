@@ -3,11 +3,12 @@
  * it, so that a flood costs no more than that. A visitor's first packet meets the nat chains
  * (prerouting; output for this host itself), which change its destination and not its source; conntrack
  * does the same with the rest, and the reverse with answers. The forward chain counts, and where this program has
- * switched forwarding on, keeps all else out of the tunnel; what goes into it has segments that fit.
+ * switched forwarding on, keeps all else out of the tunnel, and claims the rest of it before other tunnels' tables; what goes into it has segments that fit.
  */
 import { familyOf, type Family, type InnerIp } from '../addr.ts';
 import type { PublicAddress, Service } from '../reach/services.ts';
 import type { Port } from '../units.ts';
+import { CLAIM_CHAINS, claimChains } from './closed-rules.ts';
 import {
   addressesIn,
   byKind,
@@ -40,7 +41,7 @@ export type ExposeRules = {
   readonly innerIps: readonly InnerIp[];
   readonly services: readonly Service[];
   readonly addresses: readonly PublicAddress[];
-  /** The families in which this host forwarded nothing before. */
+  /** The families that this host forwards for tunnels' sake alone. */
   readonly closed: readonly Family[];
   /** The tunnel's own. */
   readonly localPort: Port;
@@ -113,6 +114,10 @@ export function exposeScript(rules: ExposeRules): string {
         'drop',
       ),
     ]),
+    ...claimChains(devicesOf(rules.device), rules.closed).flatMap(([name, base, claims]) => [
+      `add chain inet ${table} ${name} ${base}`,
+      ...claims.map((claim) => `add rule inet ${table} ${name} ${claim}`),
+    ]),
     // A connection of this host's own began towards the loopback device, whose segments are long.
     ...chain(table, 'fitted', undefined, [
       `ct status & dnat == dnat ${SEGMENTS}`,
@@ -174,7 +179,7 @@ export function staleObjects(
 const CHAINS = [
   ...[...chainsOfChoice('begun'), ...chainsOfChoice('at')],
   ...['begun', 'datagrams', 'beginning', 'arriving', 'from-here'],
-  ...['counted', 'passing', 'fitted', 'leaving'],
+  ...['counted', 'passing', 'fitted', 'leaving', ...CLAIM_CHAINS],
 ];
 
 const SEGMENTS = 'tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu';

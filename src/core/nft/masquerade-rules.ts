@@ -1,5 +1,6 @@
 /** Rules that give what comes out of a tunnel for elsewhere this host's address, and let it pass. */
 import type { Family } from '../addr.ts';
+import { claimChains, closedChains } from './closed-rules.ts';
 import { devicesOf } from './expose-rules.ts';
 import { tableScript, type OwnChain } from './own-table.ts';
 
@@ -10,7 +11,7 @@ export function masqueradeScript({
 }: {
   readonly table: string;
   readonly device: string;
-  /** Families that this host forwards for the tunnel's sake alone: nothing else of them passes. */
+  /** Families that this host forwards for tunnels' sake alone: nothing else of them passes. */
   readonly closed: readonly Family[];
 }): string {
   const names = devicesOf(device);
@@ -21,17 +22,8 @@ export function masqueradeScript({
       '{ type nat hook postrouting priority srcnat; policy accept; }',
       names.map((name) => `iifname "${name}" goto elsewhere`),
     ],
-    [
-      'passing',
-      '{ type filter hook forward priority filter + 10; policy accept; }',
-      closed.length === 0
-        ? []
-        : [
-            ...names.map((name) => `iifname "${name}" return`),
-            ...names.map((name) => `oifname "${name}" return`),
-            ...closed.map((family) => `meta nfproto ${family} drop`),
-          ],
-    ],
+    ...closedChains(closed),
+    ...claimChains(names, closed),
   ];
   return tableScript(table, chains);
 }

@@ -4,6 +4,7 @@ import { parseExposure } from '../../../src/core/config/exposure-list.ts';
 import { besideScript } from '../../../src/core/nft/beside-rules.ts';
 import { countedService, countersOf } from '../../../src/core/nft/expose-counters.ts';
 import { exposeScript, staleObjects } from '../../../src/core/nft/expose-rules.ts';
+import { masqueradeScript } from '../../../src/core/nft/masquerade-rules.ts';
 import { deviceOfTable, ownTableName } from '../../../src/core/nft/own-table.ts';
 import { returnScript } from '../../../src/core/nft/return-rules.ts';
 import { freeMark, SECOND_MARK } from '../../../src/core/reach/free-mark.ts';
@@ -13,6 +14,7 @@ import {
   type ExposingPeer,
 } from '../../../src/core/reach/services.ts';
 import type { PeerId } from '../../../src/core/config/tunnel-config.ts';
+import type { Family } from '../../../src/core/addr.ts';
 import { port } from '../../../src/core/units.ts';
 import { inner, ip } from '../../rig/addresses.ts';
 
@@ -153,6 +155,16 @@ test('rules of what is exposed', () => {
       "add rule passing oifname "ipipou0" goto counted",
       "add rule passing iifname "ipipou0-*" goto counted",
       "add rule passing oifname "ipipou0-*" goto counted",
+      "add chain claimed { type filter hook forward priority filter + 9; policy accept; }",
+      "add rule claimed iifname "ipipou0" meta nfproto ipv6 meta mark set meta mark & 0x7fffffff | 0x80000000",
+      "add rule claimed oifname "ipipou0" meta nfproto ipv6 meta mark set meta mark & 0x7fffffff | 0x80000000",
+      "add rule claimed iifname "ipipou0-*" meta nfproto ipv6 meta mark set meta mark & 0x7fffffff | 0x80000000",
+      "add rule claimed oifname "ipipou0-*" meta nfproto ipv6 meta mark set meta mark & 0x7fffffff | 0x80000000",
+      "add chain forgotten { type filter hook forward priority filter + 11; policy accept; }",
+      "add rule forgotten iifname "ipipou0" meta nfproto ipv6 meta mark set meta mark & 0x7fffffff",
+      "add rule forgotten oifname "ipipou0" meta nfproto ipv6 meta mark set meta mark & 0x7fffffff",
+      "add rule forgotten iifname "ipipou0-*" meta nfproto ipv6 meta mark set meta mark & 0x7fffffff",
+      "add rule forgotten oifname "ipipou0-*" meta nfproto ipv6 meta mark set meta mark & 0x7fffffff",
       "add chain fitted",
       "add rule fitted ct status & dnat == dnat tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
       "add chain leaving { type filter hook postrouting priority mangle; policy accept; }",
@@ -257,6 +269,40 @@ test('what nobody has use for any longer is found by its name', () => {
     ],
   ];
   expect(staleObjects(there, servicesOf([home]), [])).toEqual([there[1], there[3]]);
+});
+
+test('what nobody claims is not forwarded where this host forwards for tunnels alone', () => {
+  const rules = (closed: readonly Family[]): readonly string[] =>
+    masqueradeScript({ table: 't', device: 'ipipou0', closed }).trim().split('\n').map(head);
+  expect(rules(['ipv4'])).toMatchInlineSnapshot(`
+    [
+      "add table",
+      "flush table",
+      "add chain elsewhere",
+      "add rule elsewhere oifname "ipipou0" return",
+      "add rule elsewhere oifname "ipipou0-*" return",
+      "add rule elsewhere masquerade",
+      "add chain leaving { type nat hook postrouting priority srcnat; policy accept; }",
+      "add rule leaving iifname "ipipou0" goto elsewhere",
+      "add rule leaving iifname "ipipou0-*" goto elsewhere",
+      "add chain unclaimed { type filter hook forward priority filter + 8; policy accept; }",
+      "add rule unclaimed meta nfproto ipv4 meta mark set meta mark & 0x7fffffff",
+      "add chain passing { type filter hook forward priority filter + 10; policy accept; }",
+      "add rule passing meta nfproto ipv4 meta mark & 0x80000000 != 0x80000000 drop",
+      "add chain claimed { type filter hook forward priority filter + 9; policy accept; }",
+      "add rule claimed iifname "ipipou0" meta nfproto ipv4 meta mark set meta mark & 0x7fffffff | 0x80000000",
+      "add rule claimed oifname "ipipou0" meta nfproto ipv4 meta mark set meta mark & 0x7fffffff | 0x80000000",
+      "add rule claimed iifname "ipipou0-*" meta nfproto ipv4 meta mark set meta mark & 0x7fffffff | 0x80000000",
+      "add rule claimed oifname "ipipou0-*" meta nfproto ipv4 meta mark set meta mark & 0x7fffffff | 0x80000000",
+      "add chain forgotten { type filter hook forward priority filter + 11; policy accept; }",
+      "add rule forgotten iifname "ipipou0" meta nfproto ipv4 meta mark set meta mark & 0x7fffffff",
+      "add rule forgotten oifname "ipipou0" meta nfproto ipv4 meta mark set meta mark & 0x7fffffff",
+      "add rule forgotten iifname "ipipou0-*" meta nfproto ipv4 meta mark set meta mark & 0x7fffffff",
+      "add rule forgotten oifname "ipipou0-*" meta nfproto ipv4 meta mark set meta mark & 0x7fffffff",
+    ]
+  `);
+  // A host that forwards already goes on as it did.
+  expect(rules([]).filter((line) => line.includes('mark') || line.includes('drop'))).toEqual([]);
 });
 
 test('rules of the return path', () => {
