@@ -1,4 +1,4 @@
-import type { OuterIp, Endpoint, Path } from '../core/addr.ts';
+import type { OuterIp, Endpoint, Ip, Path, Prefix } from '../core/addr.ts';
 import type { PeerId, TunnelConfig } from '../core/config/tunnel-config.ts';
 import type { ExitName } from '../core/exit-codes.ts';
 import type { InitKeys } from '../core/handshake/keys.ts';
@@ -54,6 +54,13 @@ export type PeerCounters = {
   readonly replays?: bigint | undefined;
 };
 
+/** A prefix of a peer's that is not led to it, since another route of the host has it; `device`: out of which that leads. */
+export type TakenPrefix = {
+  readonly peer: PeerId;
+  readonly prefix: Prefix<Ip>;
+  readonly device: string | undefined;
+};
+
 /** What `show` prints of one peer. */
 export type PeerDescription = PeerCounters & {
   /** Its own device where the plane has one a peer, else the tunnel's. */
@@ -64,6 +71,8 @@ export type PeerDescription = PeerCounters & {
   readonly localAlt: OuterIp | undefined;
   /** Packets of its own that were dropped, by reason (`inner-source`, `too-big`, …). */
   readonly refused: Readonly<Record<string, bigint>>;
+  /** Absent = none. */
+  readonly taken?: readonly TakenPrefix[];
 };
 
 /** An ICMP error about a packet of ours, from somebody on the way (RFC 792, RFC 1191). */
@@ -75,6 +84,8 @@ export type PlaneDescription = {
   readonly mtu: number;
   /** Packets that were refused below user space by reason, where the plane counts them. */
   readonly refused: Readonly<Record<string, bigint>>;
+  /** Of all peers; absent = none. */
+  readonly taken?: readonly TakenPrefix[];
 };
 
 /** What a plane tells its owner, besides the results of calls. */
@@ -163,7 +174,7 @@ export interface DataPlane {
   counters(peer: PeerId): Promise<PeerCounters>;
   describe(): Promise<PlaneDescription>;
   describePeer(peer: PeerId): Promise<PeerDescription>;
-  /** Puts back the device's MTU and whatever else hangs on the outer path, after routes changed. */
+  /** Puts back the device's MTU and whatever else hangs on the outer path, and makes routes that another was in the way of, after routes changed. */
   refresh(): Promise<void>;
   /**
    * Releases the plane. `remove` undoes everything it made; `leave` only lets go of user space's

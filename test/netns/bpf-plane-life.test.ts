@@ -18,7 +18,12 @@ import {
   pairForEach,
   type PlanePair,
 } from '../rig/plane-pair.ts';
-import { describeOpening, describeOuterDevice, describeRepair } from '../rig/plane-cases.ts';
+import {
+  describeOpening,
+  describeOuterDevice,
+  describeRepair,
+  describeTakenPrefix,
+} from '../rig/plane-cases.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
 import type { TwoHosts } from '../rig/two-hosts.ts';
 
@@ -173,6 +178,8 @@ describe('what others do', () => {
   });
 
   describeOuterDevice(() => pair);
+
+  describeTakenPrefix(() => pair);
 
   test('a device that gets an address is an outer device, until it goes', async () => {
     await pair.openBoth();

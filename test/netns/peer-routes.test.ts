@@ -112,6 +112,31 @@ describe('PeerRoutes', () => {
     expect(shown()).toHaveLength(2);
   });
 
+  it("says of whom a stranger's route has what, until it is tried again without that", async () => {
+    run('ip route add 10.1.0.0/16 dev t1; ip route add 10.3.0.0/16 dev t1');
+    const routes = new PeerRoutes(netlink);
+    const [a, b, c] = [prefix('10.1.0.0/16'), prefix('10.2.0.0/16'), prefix('10.3.0.0/16')];
+    const ofAnn = { device: t0, prefixes: [a, b], mtu: undefined };
+    await routes.set(new Map([[ANN, ofAnn]]));
+    await routes.set(new Map([[BOB, { device: t0, prefixes: [c], mtu: undefined }]]));
+    const held = { peer: ANN, prefix: a, device: 't1' };
+    expect(routes.taken).toEqual([held, { peer: BOB, prefix: c, device: 't1' }]);
+    expect(routes.takenOf(ANN)).toEqual([held]);
+    expect(await routes.retry()).toEqual([]);
+    expect(routes.taken).toHaveLength(2);
+    await routes.remove([BOB]);
+    expect(routes.taken).toEqual([held]);
+    run('ip route del 10.1.0.0/16');
+    expect(await routes.retry()).toEqual([a]);
+    expect(routes.taken).toEqual([]);
+    expect(shown()).toHaveLength(2);
+    run('ip route del 10.1.0.0/16; ip route add 10.1.0.0/16 via 192.0.2.9');
+    expect(await routes.reconcile(t0)).toMatchObject({ failures: [{ prefix: a }] });
+    expect(routes.taken).toEqual([{ peer: ANN, prefix: a, device: 'd0' }]);
+    await routes.set(new Map([[ANN, { ...ofAnn, prefixes: [b] }]]));
+    expect(routes.taken).toEqual([]);
+  });
+
   it("takes over the kernel's route to the peer of an address of the device", async () => {
     run('ip addr add 172.28.0.0 peer 172.28.0.1 dev t0');
     const routes = new PeerRoutes(netlink);

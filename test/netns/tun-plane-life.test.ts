@@ -2,7 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import { NamespaceSocket } from '../rig/namespace-sockets.ts';
 import { ip } from '../rig/addresses.ts';
-import { describeOpening, describeOuterDevice, describeRepair } from '../rig/plane-cases.ts';
+import {
+  describeOpening,
+  describeOuterDevice,
+  describeRepair,
+  describeTakenPrefix,
+} from '../rig/plane-cases.ts';
 import { PlaneHost } from '../rig/plane-host.ts';
 import {
   A,
@@ -66,6 +71,8 @@ describe('trouble outside', () => {
   describeRepair(() => pair);
 
   describeOuterDevice(() => pair);
+
+  describeTakenPrefix(() => pair);
 
   test('a forwarding thread that ends is reported, and everything can still be closed', async () => {
     const before = await cable.state(cable.a);

@@ -347,6 +347,28 @@ export function describeOuterDevice(pairOf: () => PlanePair): void {
   });
 }
 
+/** What becomes of a prefix that the host has a route to already. */
+export function describeTakenPrefix(pairOf: () => PlanePair): void {
+  test('a prefix that another route has is told, and led to the peer when that is gone', async () => {
+    const pair = pairOf();
+    const { b, cable, ends } = pair;
+    await cable.sure(cable.b, 'ip', 'route', 'add', '10.77.0.0/16', 'dev', 'v0');
+    const wanted = { ip: inner('10.77.0.0'), length: 16 };
+    const allowedIps = [...ends.allOfA.map((each) => hostPrefix(each)), wanted];
+    await pair.openA();
+    await pair.openB({ peers: [{ id: DEFAULT_PEER, innerIps: ends.allOfA, allowedIps }] });
+    await pair.admitBoth();
+    const taken = [{ peer: DEFAULT_PEER, prefix: wanted, device: 'v0' }];
+    expect((await b.describe()).taken).toEqual(taken);
+    expect((await b.describePeer()).taken).toEqual(taken);
+    await cable.sure(cable.b, 'ip', 'route', 'del', '10.77.0.0/16');
+    await b.refresh();
+    expect((await b.describe()).taken).toEqual([]);
+    expect((await b.describePeer()).taken).toEqual([]);
+    expect(await cable.sure(cable.b, 'ip', 'route', 'show', '10.77.0.0/16')).toMatch(/dev ipipou0/);
+  });
+}
+
 /** What comes of a config. */
 export function describeOpening(pairOf: () => PlanePair): void {
   test('device, addresses and MTU are as configured', async () => {

@@ -17,7 +17,7 @@ import { plainPriority, RT_TABLE_MAIN } from '../../core/netlink/route.ts';
 import { PrefixMap } from '../../core/prefix-map.ts';
 import type { IfIndex } from '../../core/units.ts';
 import { IPV6_MIN_MTU } from '../../core/wire/ipv6.ts';
-import type { PeerId } from '../../ports/data-plane.ts';
+import type { PeerId, TakenPrefix } from '../../ports/data-plane.ts';
 import type {
   Route,
   RouteChange,
@@ -42,6 +42,9 @@ export type PeerRouting = {
 /** A route that could not be made, changed or removed. EEXIST: somebody else's leads there already. */
 export type PeerRouteFailure = { readonly prefix: Prefix<Ip>; readonly error: Error };
 
+/** `holder`: out of which device the route leads that is there already, where that is known. */
+type Refused = RouteFailure & { readonly holder?: IfIndex | undefined };
+
 /** What all routes of a peer have in common. `peer` is undefined for routes of an earlier run. */
 type Owned = PeerRouting & { readonly peer: PeerId | undefined };
 
@@ -61,6 +64,8 @@ export class PeerRoutes {
   readonly #made: RouteTable = new PrefixMap();
   /** What was told of the peers that have prefixes without a route. */
   readonly #withheld = new Map<PeerId, string>();
+  /** What another route of the host has, by prefix. */
+  readonly #taken = new Map<string, TakenPrefix>();
   readonly #lastResort: UnreachableRoutes | undefined;
   /** Of peers whose way takes no IPv6, where there is a last resort to lead them to. */
   readonly #blocked = new Map<PeerId, readonly Prefix[]>();
@@ -77,13 +82,14 @@ export class PeerRoutes {
    * Makes the routes of these peers exactly what is said here; other peers' stay. Where two peers
    * claim one prefix the later one has it. A route that is there already and is not ours is left
    * alone and told as a failure (EEXIST), but one that leads out of the same device (the kernel's own,
-   * to the peer of an address) is taken over. What failed is tried again by the next call for its peer.
+   * to the peer of an address) is taken over. What failed is tried again by the next call for its peer, and by `retry`.
    */
   async set(peers: ReadonlyMap<PeerId, PeerRouting>): Promise<readonly PeerRouteFailure[]> {
     const before = [...peers.keys()].flatMap((peer) => this.#madeFor(peer));
     const wanted: RouteTable = new PrefixMap();
     const withheld: PeerRouteFailure[] = [];
     const unblocked: Prefix[] = [];
+    const taken = [...peers.keys()].flatMap((peer) => this.takenOf(peer));
     for (const [peer, { device, prefixes, mtu, outer }] of peers) {
       const owned = { peer, device, prefixes, mtu, outer };
       this.#peers.set(peer, owned);
@@ -97,6 +103,7 @@ export class PeerRoutes {
       ...(await this.#change(before, wanted)),
       ...(unblocked.length > 0 ? await this.#holdBack([]) : []),
     ];
+    this.#forgetTaken(taken.filter(({ prefix }) => !wanted.has(prefix)));
     return [...withheld, ...failures];
   }
 
@@ -106,12 +113,44 @@ export class PeerRoutes {
     const before = doomed.flatMap((peer) => this.#madeFor(peer));
     const unblocked: Prefix[] = [];
     for (const peer of doomed) {
+      this.#forgetTaken(this.takenOf(peer));
       this.#peers.delete(peer);
       this.#withheld.delete(peer);
       unblocked.push(...this.#block(peer, []));
     }
     const failures = await this.#change(before, new PrefixMap());
     return unblocked.length === 0 ? failures : [...failures, ...(await this.#holdBack([]))];
+  }
+
+  /** What other routes of the host have, of all peers. */
+  get taken(): readonly TakenPrefix[] {
+    return [...this.#taken.values()];
+  }
+
+  takenOf(peer: PeerId): readonly TakenPrefix[] {
+    if (this.#taken.size === 0) return [];
+    const prefixes = this.#peers.get(peer)?.prefixes ?? [];
+    const taken = prefixes.flatMap((prefix) => this.#taken.get(formatPrefix(prefix)) ?? []);
+    return taken.filter((one) => one.peer === peer);
+  }
+
+  /** Tries to make what other routes had; the prefixes of which that is done. */
+  async retry(): Promise<readonly Prefix<Ip>[]> {
+    const wanted: RouteTable = new PrefixMap();
+    for (const { peer, prefix } of this.#taken.values()) {
+      const owned = this.#peers.get(peer);
+      if (owned) wanted.set(prefix, owned);
+    }
+    const changes = this.#changes([], wanted);
+    if (changes.length === 0) return [];
+    const refused = await this.#route.changeRoutes(changes);
+    const still = new Set(refused.map(({ change }) => formatPrefix(prefixOf(change.spec))));
+    const made = [...wanted.entries()].filter(([prefix]) => !still.has(formatPrefix(prefix)));
+    for (const [prefix, owned] of made) {
+      this.#made.set(prefix, owned);
+      this.#taken.delete(formatPrefix(prefix));
+    }
+    return made.map(([prefix]) => prefix);
   }
 
   /** Takes the last resort away, for good: other routes go with their device. */
@@ -227,9 +266,9 @@ export class PeerRoutes {
   ): Promise<readonly PeerRouteFailure[]> {
     const refused = await this.#route.changeRoutes(this.#changes(before, wanted));
     const failed = new PrefixMap<Error>();
-    for (const { change, error } of await this.#takeOver(refused)) {
-      failed.set(prefixOf(change.spec), error);
-    }
+    const left = await this.#takeOver(refused);
+    for (const { change, error } of left) failed.set(prefixOf(change.spec), error);
+    await this.#noteTaken(wanted, left);
     for (const prefix of before) {
       if (!wanted.has(prefix) && !failed.has(prefix)) this.#made.delete(prefix);
     }
@@ -240,21 +279,41 @@ export class PeerRoutes {
   }
 
   /** Replaces what could not be made because a route is there already, where that route is ours to replace. */
-  async #takeOver(failures: readonly RouteFailure[]): Promise<readonly RouteFailure[]> {
+  async #takeOver(failures: readonly RouteFailure[]): Promise<readonly Refused[]> {
     if (!failures.some(isTaken)) return failures;
     const there = new PrefixMap<Route>();
     for (const route of await this.#route.routes()) {
       if (isPlain(route)) there.set(prefixOf(route), route);
     }
     const again: RouteChange[] = [];
-    const left: RouteFailure[] = [];
+    const left: Refused[] = [];
     for (const failure of failures) {
       const { spec } = failure.change;
-      const sameDevice = there.get(prefixOf(spec))?.oif === spec.oif;
-      if (isTaken(failure) && sameDevice) again.push({ kind: 'replace', spec });
-      else left.push(failure);
+      const holder = there.get(prefixOf(spec))?.oif;
+      if (isTaken(failure) && holder === spec.oif) again.push({ kind: 'replace', spec });
+      else left.push({ ...failure, holder });
     }
     return [...left, ...(await this.#route.changeRoutes(again))];
+  }
+
+  /** Notes of what is wanted whether another route has it. */
+  async #noteTaken(wanted: RouteTable, refused: readonly Refused[]): Promise<void> {
+    const taken = refused.filter(isTaken);
+    const holders = new Set(taken.flatMap(({ holder }) => holder ?? []));
+    const names = new Map<IfIndex, string | undefined>();
+    for (const index of holders) names.set(index, (await this.#route.linkByIndex(index))?.name);
+    if (this.#taken.size > 0)
+      for (const [prefix] of wanted.entries()) this.#taken.delete(formatPrefix(prefix));
+    for (const { change, holder } of taken) {
+      const prefix = prefixOf(change.spec);
+      const peer = wanted.get(prefix)?.peer;
+      const device = holder === undefined ? undefined : names.get(holder);
+      if (peer !== undefined) this.#taken.set(formatPrefix(prefix), { peer, prefix, device });
+    }
+  }
+
+  #forgetTaken(taken: readonly TakenPrefix[]): void {
+    for (const { prefix } of taken) this.#taken.delete(formatPrefix(prefix));
   }
 }
 

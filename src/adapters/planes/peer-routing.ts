@@ -2,6 +2,7 @@ import {
   formatPrefix,
   hostPrefix,
   isHostOf,
+  type Ip,
   type OuterIp,
   type Path,
   type Prefix,
@@ -37,6 +38,15 @@ export function outerOf({
   readonly remote?: OuterIp | undefined;
 }): OuterIp | undefined {
   return path?.remote.ip ?? remote;
+}
+
+/** Tries again what another route was in the way of. */
+export async function retryRoutes(
+  log: Log,
+  routes: { retry(): Promise<readonly Prefix<Ip>[]> },
+): Promise<void> {
+  for (const prefix of await routes.retry())
+    log('info', 'a route to a peer is made after all', { prefix: formatPrefix(prefix) });
 }
 
 /** A peer without one of its routes is better than no peer: it is said and gone on. */

@@ -245,6 +245,7 @@ export class BpfPlane implements DataPlane {
       device: this.#installation.device,
       mtu: await this.#innerMtu(),
       refused: positive({ ...reasons, overtaken: this.#overtaken }),
+      taken: this.#ways.taken(),
     };
   }
 
@@ -258,6 +259,7 @@ export class BpfPlane implements DataPlane {
       mtu: maps.wayOf(peer)?.innerMtu ?? (await this.#innerMtu()),
       localAlt: undefined,
       refused: positive({ incoming: rxRefused, outgoing: txRefused }),
+      taken: this.#ways.taken(id),
     };
   }
 
@@ -268,7 +270,10 @@ export class BpfPlane implements DataPlane {
   }
 
   async refresh(): Promise<void> {
-    await this.#serial.run(() => this.#ways.dressDevice());
+    await this.#serial.run(async () => {
+      await this.#ways.dressDevice();
+      await this.#ways.retryRoutes();
+    });
     const following = this.#ways.follow();
     if (this.#running().peers.size <= LOOKUPS_FIRST) await following;
   }

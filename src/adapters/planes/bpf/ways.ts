@@ -4,11 +4,11 @@ import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import { TAG_LENGTH } from '../../../core/tag/layout.ts';
 import { insideTags, overheadOf } from '../../../core/wire/overhead.ts';
 import type { Log } from '../../../ports/log.ts';
-import type { PeerId } from '../../../ports/data-plane.ts';
+import type { PeerId, TakenPrefix } from '../../../ports/data-plane.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
 import { configuredRemote, deviceMtuOf, ETHERNET_MTU, MIN_INNER_MTU } from '../inner-mtu.ts';
 import { PeerRoutes, type PeerRouting } from '../peer-routes.ts';
-import { outerOf, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
+import { outerOf, retryRoutes, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
 import { slices } from '../slices.ts';
 import { lastResort } from '../unreachable-routes.ts';
 import type { Installation } from './installation.ts';
@@ -189,6 +189,16 @@ export class Ways {
       }
       warnOfRoutes(this.#parts.log, await this.#peerRoutes.set(routings));
     }
+  }
+
+  /** What other routes of the host have: of one peer, or of all. */
+  taken(peer?: PeerId): readonly TakenPrefix[] {
+    return peer === undefined ? this.#peerRoutes.taken : this.#peerRoutes.takenOf(peer);
+  }
+
+  /** Makes routes that another was in the way of. */
+  async retryRoutes(): Promise<void> {
+    await retryRoutes(this.#parts.log, this.#peerRoutes);
   }
 
   async removeRoutes(peers: readonly PeerId[]): Promise<void> {

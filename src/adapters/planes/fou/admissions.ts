@@ -4,7 +4,7 @@ import { pairOf, type Admission } from '../../../core/nft/guard-peer.ts';
 import type { IfIndex } from '../../../core/units.ts';
 import type { PeerId } from '../../../ports/data-plane.ts';
 import { allowedMtu } from '../inner-mtu.ts';
-import { warnOfRoutes } from '../peer-routing.ts';
+import { retryRoutes, warnOfRoutes } from '../peer-routing.ts';
 import { firstAlt } from './alt-addresses.ts';
 import { outerDevice } from './outer-side.ts';
 import type { PlaneParts } from './parts.ts';
@@ -87,6 +87,7 @@ export class Admissions {
         continue;
       await this.#point(peer, admission);
     }
+    await retryRoutes(context.log, this.#parts.routes);
   }
 
   /** Makes device and routes those of a limit that has changed; on failure they have the earlier one. */

@@ -239,6 +239,7 @@ export class FouPlane implements DataPlane {
         'queue-full': BigInt(this.#queue?.dropped() ?? 0),
         ...this.#first?.refused,
       },
+      taken: this.#parts.routes.taken,
     };
   }
 
@@ -263,6 +264,7 @@ export class FouPlane implements DataPlane {
       mtu: (link && peer.device.room && pathMtu(peer.device.room)) ?? (await this.#mtu()),
       localAlt: peer.admission?.alt,
       refused: foreign === undefined ? {} : { 'inner-source': foreign },
+      taken: this.#parts.routes.takenOf(id),
     };
   }
 

@@ -1,11 +1,11 @@
 import type { TunnelConfig } from '../../../core/config/tunnel-config.ts';
 import type { IfIndex } from '../../../core/units.ts';
-import type { PeerId } from '../../../ports/data-plane.ts';
+import type { PeerId, TakenPrefix } from '../../../ports/data-plane.ts';
 import type { Log } from '../../../ports/log.ts';
 import { close } from '../../ffi/libc.ts';
 import type { RouteNetlink } from '../../netlink/route.ts';
 import { PeerRoutes, type PeerRouting } from '../peer-routes.ts';
-import { outerOf, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
+import { outerOf, retryRoutes, routedPrefixes, warnOfRoutes } from '../peer-routing.ts';
 import { slices } from '../slices.ts';
 import { lastResort } from '../unreachable-routes.ts';
 import { TunDevice } from './device.ts';
@@ -120,6 +120,16 @@ export class DeviceRouting {
       },
     ]);
     warnOfRoutes(this.#log, await this.#routes.set(new Map(routings)));
+  }
+
+  /** Of one peer, or of all. */
+  taken(peer?: PeerId): readonly TakenPrefix[] {
+    return peer === undefined ? this.#routes.taken : this.#routes.takenOf(peer);
+  }
+
+  /** Makes routes that another was in the way of. */
+  async retry(): Promise<void> {
+    await retryRoutes(this.#log, this.#routes);
   }
 
   async unroute(peers: readonly PeerId[]): Promise<void> {

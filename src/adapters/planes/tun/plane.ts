@@ -238,6 +238,7 @@ export class TunPlane implements DataPlane {
       device: this.#context.config.inner.device,
       mtu: await this.#device.mtu(),
       refused: Object.fromEntries(LOSSES.map((loss) => [loss, this.#counters.losses(loss)])),
+      taken: this.#device.taken(),
     };
   }
 
@@ -252,11 +253,15 @@ export class TunPlane implements DataPlane {
         ...{ 'inner-source': foreign, 'too-big': tooBig, control, untagged },
         ...{ 'bad-tag': counters.tagFailures, replayed: counters.replays },
       },
+      taken: this.#device.taken(id),
     };
   }
 
   async refresh(): Promise<void> {
-    await this.#serial.run(() => this.#lookAt([...this.#peers.admitted()]));
+    await this.#serial.run(async () => {
+      await this.#device.retry();
+      await this.#lookAt([...this.#peers.admitted()]);
+    });
   }
 
   /** Ends the thread and removes the device in either mode: nothing of it can stay without us. */
