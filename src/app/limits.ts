@@ -12,6 +12,9 @@ export const ADMIT_BACKOFF_MAX = millis(30_000);
 /** So many failures to admit or evict peers are told in words; of the others how many there are. */
 export const ADMIT_TROUBLES_TOLD = 8;
 
+/** So many prefixes that other routes of the host have are told in words; of the others how many there are. */
+export const PREFIXES_TOLD = 8;
+
 /** Commands that say whether a peer may come in: how long each has, how many run at once, and wait. */
 export const VERIFY_LIMIT = millis(5000);
 export const VERIFY_AT_ONCE = 4;

@@ -75,6 +75,14 @@ function formatMany(tunnel: AnsweringTunnel, now: number, paint: Paint): string 
   return [formatTunnelAlone(tunnel, now, paint), ...blocks].join('\n');
 }
 
+/** The troubles of a tunnel but for those that its peers here have themselves. */
+function besidesPeers({ troubles, peers }: AnsweringTunnel): AnsweringTunnel['troubles'] {
+  const ofPeers = new Set(
+    peers.flatMap(({ id, troubles: theirs }) => theirs.map(({ words }) => `${id} ${words}`)),
+  );
+  return troubles.filter(({ peer, words }) => !ofPeers.has(`${peer} ${words}`));
+}
+
 /** A tunnel without its peers. */
 export function formatTunnelAlone(
   tunnel: AnsweringTunnel,
@@ -88,7 +96,7 @@ export function formatTunnelAlone(
       ['inner', `${list(tunnel.innerIps)}, MTU ${tunnel.mtu}`],
       ['local', `port ${tunnel.localPort}`],
       ['refused', formatRefused({ ...tunnel, refused: refusedOfNobody(tunnel) })],
-      ...daemonLines(tunnel, now),
+      ...daemonLines({ ...tunnel, troubles: besidesPeers(tunnel) }, now),
     ],
     paint,
   );

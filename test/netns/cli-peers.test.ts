@@ -218,6 +218,41 @@ test('syncconf and SIGHUP make the peers those of a file; a faulty one changes n
   expect(server.program.output()).not.toMatch(/token-(?:one|two)/);
 });
 
+test('status says what another tunnel of the host has, until that is gone', async () => {
+  const server = (number: number): readonly string[] => [
+    ...['server', 'dataplane tun', 'fou-dev eth0', `number ${number}`, `tunl-ip 10.9.${number}.1`],
+    ...['reply-on-auth-ok', 'verb 3'],
+    ...['peer one', 'auth-token token-one', `tunl-peer-ip 10.9.${number}.2`],
+    'allowed-ips 10.77.0.0/16',
+    ...['peer two', 'auth-token token-two', `tunl-peer-ip 10.9.${number}.3`],
+  ];
+  const first = await start(lab.server, server(1), 'ipipou1');
+  await first.ready();
+  const second = await start(lab.server, server(2), 'ipipou2');
+  await second.ready();
+  const words =
+    '10.77.0.0/16 is not led to its peer: another route of this host has it, out of ipipou1';
+  const told = expect.stringContaining(words) as unknown;
+  expect(await onServer(['status', 'ipipou1'])).toMatchObject({ code: 0 });
+  expect(await onServer(['status', 'ipipou2'])).toMatchObject({ code: 4, stdout: told });
+  expect(await onServer(['doctor', 'ipipou2'])).toMatchObject({ stdout: told });
+  const one = client('token-one', '10.9.2.2').map((line) =>
+    line.replace('203.0.113.1:10000', '203.0.113.1:10002').replace(SERVER, '10.9.2.1'),
+  );
+  const carried = await start(lab.client(0), one);
+  await carried.established();
+  const shown = await onServer(['show', 'ipipou2', 'one']);
+  expect(shown).toMatchObject({ stdout: told });
+  const { stdout } = await onServer(['show', 'ipipou2']);
+  expect(stdout.split(words)).toHaveLength(2);
+  await first.stop();
+  await succeeds(async () => {
+    expect(await onServer(['status', 'ipipou2'])).toMatchObject({ code: 0 });
+  });
+  const route = await lab.exec(lab.server, ['ip', 'route', 'show', '10.77.0.0/16']);
+  expect(route.stdout).toMatch(/dev ipipou2/);
+});
+
 test('a client of two servers reaches both, and what is behind each', async () => {
   const behind = ip('10.2.0.1');
   const server = (number: number, inner: string): readonly string[] => [

@@ -11,6 +11,7 @@ import type { DataPlane, PeerCounters, PeerDescription } from '../../ports/data-
 import type { Driver } from '../driver.ts';
 import { PEERS_TOLD } from '../limits.ts';
 import type { PeerSlot } from '../peer-slot.ts';
+import { takenTroubles } from './taken-prefixes.ts';
 
 /** What all sessions of a role begin with. Making one takes ten times as long as all else that is told of a peer. */
 const unbegun = new Map<SessionConfig['role'], SessionState>();
@@ -109,7 +110,10 @@ export async function peerStatus(
     repliesVerified: session.repliesVerified,
     requestsAccepted: session.requestsAccepted,
     session: session.secure,
-    troubles: session.troubles.map((trouble) => reportTrouble(trouble)),
+    troubles: [
+      ...session.troubles.map((trouble) => reportTrouble(trouble)),
+      ...takenTroubles(description?.taken),
+    ],
     ...(peer.invitedUntil !== undefined && { invitedUntil: toMillis(peer.invitedUntil) }),
   };
 }

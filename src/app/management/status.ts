@@ -1,9 +1,11 @@
 import type { TunnelConfig } from '../../core/config/tunnel-config.ts';
+import type { TroubleReport } from '../../core/events/trouble.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { PeerStatus, TunnelStatus } from '../../ports/control.ts';
 import type { RunRecord } from '../../ports/run-store.ts';
 import type { Driver } from '../driver.ts';
 import { numbers, peerStatus, waitingPhase } from './peer-status.ts';
+import { takenTroubles } from './taken-prefixes.ts';
 
 /**
  * Everything `show` prints of a running tunnel, and of its peer if it has one only. Rejects when the
@@ -51,8 +53,23 @@ export async function tunnelStatus(
     repliesVerified: peer?.repliesVerified ?? 0,
     requestsAccepted: peer?.requestsAccepted ?? 0,
     session: peer?.session,
-    troubles: [...driver.troubles, ...(peer?.troubles ?? [])],
+    troubles: onceEach([
+      ...driver.troubles,
+      ...takenTroubles(description.taken, table.directory.size > 1),
+      ...(peer?.troubles ?? []),
+    ]),
   };
+}
+
+/** What is wrong with the sole peer is said of it, and of the tunnel. */
+function onceEach(troubles: readonly TroubleReport[]): readonly TroubleReport[] {
+  const keys = new Set<string>();
+  return troubles.filter(({ peer, words }) => {
+    const key = `${peer ?? ''} ${words}`;
+    const first = !keys.has(key);
+    keys.add(key);
+    return first;
+  });
 }
 
 function phaseOfMany(role: TunnelConfig['role'], established: number): PeerStatus['phase'] {

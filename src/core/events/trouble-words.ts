@@ -93,6 +93,17 @@ const TABLE: Table = {
     level: 'error',
     words: ({ error }) => `${REFUSED_WORK['not-evicted']}: ${error}`,
   },
+  'prefix-taken': {
+    level: 'error',
+    words: ({ prefix, device }) =>
+      `${prefix} is not led to its peer: another route of this host has it` +
+      `${device === undefined ? '' : `, out of ${device}`} (ip ${prefix.includes(':') ? '-6 ' : ''}route show ${prefix}); ` +
+      'take that away, or give the peer another prefix',
+  },
+  'more-taken': {
+    level: 'error',
+    words: ({ prefixes }) => `and ${prefixes} more prefixes of peers are not led to them`,
+  },
   'more-refused': {
     level: 'error',
     words: ({ peers }) => `and the same or the like of ${peers} more peers`,

@@ -62,6 +62,14 @@ export type Trouble =
   /** The plane refuses what it is told; `error`: in the kernel's words. */
   | { readonly kind: 'not-pointed'; readonly error: string }
   | { readonly kind: 'not-evicted'; readonly error: string }
+  /** A prefix is not led to the peer, since another route of the host has it; `device`: out of which that leads. */
+  | {
+      readonly kind: 'prefix-taken';
+      readonly prefix: string;
+      readonly device: string | undefined;
+    }
+  /** So many more prefixes are. */
+  | { readonly kind: 'more-taken'; readonly prefixes: number }
   /** So many more peers are refused. */
   | { readonly kind: 'more-refused'; readonly peers: number }
   | { readonly kind: 'not-sent'; readonly purpose: string; readonly error: string }

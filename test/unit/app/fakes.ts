@@ -23,6 +23,7 @@ import type {
   PlaneCapabilities,
   PlanePeer,
   PeerProperties,
+  TakenPrefix,
   PlaneDescription,
 } from '../../../src/ports/data-plane.ts';
 import type { ReachHost } from '../../../src/ports/reach.ts';
@@ -99,6 +100,7 @@ export class FakePlane implements DataPlane {
   > = {};
   /** Awaited by `admit`: holds it back. */
   gate: Promise<void> = Promise.resolve();
+  taken: readonly TakenPrefix[] = [];
   counts: PeerCounters = { rxPackets: 0n, rxBytes: 0n, txPackets: 0n, txBytes: 0n };
 
   async admit(_peer: PeerId, { path }: PeerProperties): Promise<void> {
@@ -125,16 +127,17 @@ export class FakePlane implements DataPlane {
   }
 
   async describe(): Promise<PlaneDescription> {
-    return { device: 'ipipou0', mtu: 1472, refused: { guard: 7n } };
+    return { device: 'ipipou0', mtu: 1472, refused: { guard: 7n }, taken: this.taken };
   }
 
-  async describePeer(): Promise<PeerDescription> {
+  async describePeer(peer: PeerId): Promise<PeerDescription> {
     return {
       ...(await this.counters()),
       device: 'ipipou0',
       mtu: 1472,
       localAlt: undefined,
       refused: {},
+      taken: this.taken.filter((one) => one.peer === peer),
     };
   }
 

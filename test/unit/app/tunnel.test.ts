@@ -4,13 +4,19 @@ import { openTunnel, type TunnelPorts } from '../../../src/app/tunnel.ts';
 import { schemeOf } from '../../../src/core/auth/schemes.ts';
 import { parseArguments } from '../../../src/core/config/parse-argv.ts';
 import { resolveConfig } from '../../../src/core/config/resolve.ts';
-import type { TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
+import { DEFAULT_PEER, type TunnelConfig } from '../../../src/core/config/tunnel-config.ts';
 import { IpipouError, KernelError } from '../../../src/core/errors.ts';
 import type { SessionMemory } from '../../../src/core/session/types.ts';
 import { seconds } from '../../../src/core/units.ts';
 import type { ControlHandler } from '../../../src/ports/control.ts';
-import type { PlaneContext, PlaneFactory, Requirement } from '../../../src/ports/data-plane.ts';
+import type {
+  PlaneContext,
+  PlaneFactory,
+  Requirement,
+  TakenPrefix,
+} from '../../../src/ports/data-plane.ts';
 import type { RunRecord } from '../../../src/ports/run-store.ts';
+import { inner } from '../../rig/addresses.ts';
 import {
   FakeClock,
   FakeMemory,
@@ -290,6 +296,30 @@ describe('the life of a tunnel', () => {
     world.networkChanged();
     await settle();
     expect(world.plane.calls).toEqual(['refresh']);
+    await tunnel.close();
+  });
+
+  test('prefixes that other routes have are troubles, once, of a few in words', async () => {
+    const world = new World();
+    const tunnel = await openTunnel(serverConfig(), NO_FILE, world.ports);
+    const held = (count: number): readonly TakenPrefix[] =>
+      Array.from({ length: count }, (_, index) => ({
+        peer: DEFAULT_PEER,
+        prefix: { ip: inner(`10.${index}.0.0`), length: 16 },
+        device: 'ipipou1',
+      }));
+    world.plane.taken = held(1);
+    const trouble = { kind: 'prefix-taken', prefix: '10.0.0.0/16', device: 'ipipou1' };
+    expect((await status(world)).troubles).toMatchObject([trouble]);
+    await world.packet(1);
+    expect((await status(world)).troubles).toMatchObject([trouble]);
+    expect(await tunnel.peerStatus(DEFAULT_PEER)).toMatchObject({ troubles: [trouble] });
+    world.plane.taken = held(12);
+    const { troubles } = await status(world);
+    expect(troubles).toHaveLength(9);
+    expect(troubles.at(-1)).toMatchObject({ kind: 'more-taken', prefixes: 4 });
+    world.plane.taken = [];
+    expect((await status(world)).troubles).toEqual([]);
     await tunnel.close();
   });
 

@@ -59,6 +59,14 @@ const GOLDEN: { readonly [Kind in TroubleKind]: readonly [TroubleOf<Kind>, strin
     { kind: 'not-evicted', error: 'EINVAL' },
     'error cannot take the peer out of the tunnel: EINVAL',
   ],
+  'prefix-taken': [
+    { kind: 'prefix-taken', prefix: '10.1.0.0/16', device: 'ipipou1' },
+    'error 10.1.0.0/16 is not led to its peer: another route of this host has it, out of ipipou1 (ip route show 10.1.0.0/16); take that away, or give the peer another prefix',
+  ],
+  'more-taken': [
+    { kind: 'more-taken', prefixes: 3 },
+    'error and 3 more prefixes of peers are not led to them',
+  ],
   'more-refused': [
     { kind: 'more-refused', peers: 3 },
     'error and the same or the like of 3 more peers',
