@@ -18,7 +18,7 @@ import {
   received,
   whatIsThere,
 } from '../rig/traffic.ts';
-import { patience } from '../rig/patience.ts';
+import { patience, succeeds } from '../rig/patience.ts';
 
 /*
  * One daemon on one port, and clients that are stock kernels behind one public address. The topology is
@@ -227,6 +227,22 @@ describe('a peer', () => {
     expect(await hosts.run(lab.server, [...others, '10.7.3.0/24'])).toMatchObject({ code: 0 });
     await expectPing(lab, lab.server, target);
     await ipBatch(lab.client(0), [`addr del ${target}/32 dev lo`]);
+  });
+
+  it('is told to lack what another route of the host has, and gets it when that is gone', async () => {
+    const words =
+      '10.7.99.0/24 is not led to its peer: another route of this host has it, out of eth0';
+    const told = async () => (await hosts.run(lab.server, ['status'])).stdout.includes(words);
+    const others = ['set', 'ipipou0', 'peer', 'c3', 'allowed-ips'];
+    await onServer('ip', 'route', 'add', '10.7.99.0/24', 'dev', 'eth0');
+    const changed = await hosts.run(lab.server, [...others, '10.7.3.0/24, 10.7.99.0/24']);
+    expect(changed).toMatchObject({ code: 0 });
+    expect(await told()).toBe(true);
+    expect((await server.peer('c3')).troubles).toMatchObject([{ kind: 'prefix-taken' }]);
+    await onServer('ip', 'route', 'del', '10.7.99.0/24', 'dev', 'eth0');
+    await succeeds(async () => expect(await told()).toBe(false));
+    expect(await onServer('ip', 'route', 'show', '10.7.99.0/24')).toMatch(/dev ipipou0-/);
+    expect(await hosts.run(lab.server, [...others, '10.7.3.0/24'])).toMatchObject({ code: 0 });
   });
 
   it('cannot speak to the port from inside as if it were another from outside', async () => {
