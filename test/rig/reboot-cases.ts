@@ -28,6 +28,12 @@ mkdir -p /run/systemd/system /var/lib/ipipou /etc/ipipou /opt/ipipou FOLDER/lib 
 mount --bind PROJECT /opt/ipipou
 # The clone may lie there.
 mount -t tmpfs tmpfs /tmp
+# Where units have temporary folders, which nobody removes that loses its power.
+mkdir /run/folder
+mount --bind FOLDER /run/folder
+mount -t tmpfs tmpfs /var/tmp
+mkdir FOLDER
+mount --bind /run/folder FOLDER
 mount --bind FOLDER/lib /var/lib/ipipou
 mount --bind FOLDER/etc /etc/ipipou
 mount --bind FOLDER/units /etc/systemd/system
