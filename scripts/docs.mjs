@@ -8,7 +8,8 @@ import {
   formatDashboard,
 } from '../.cache/modules/app/management/metrics/dashboard.js';
 import { replaceMetricsTable } from '../.cache/modules/app/management/metrics/page.js';
-import { COMMANDS, loadAll } from '../.cache/modules/cli/commands/table.js';
+import { COMMANDS } from '../.cache/modules/cli/commands/table.js';
+import { loadAll } from '../.cache/modules/cli/find-command.js';
 import { completionFiles } from '../.cache/modules/cli/completions/files.js';
 import { formatTable, replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
 import { formatManPage } from '../.cache/modules/core/config/text/man.js';

@@ -18,3 +18,8 @@ export async function findCommand(name: string, commands: Commands): Promise<Com
     hint: `${near}ipipou help lists the commands`,
   });
 }
+
+/** All of them, loaded. */
+export function loadAll(commands: Commands): Promise<readonly Command[]> {
+  return Promise.all(Object.values(commands).map((load) => load()));
+}

@@ -1,7 +1,8 @@
 import { REQUESTS } from '../../src/core/management/requests.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { COMMANDS, loadAll } from '../../src/cli/commands/table.ts';
+import { COMMANDS } from '../../src/cli/commands/table.ts';
+import { loadAll } from '../../src/cli/find-command.ts';
 import { REFUSALS } from '../../src/core/auth/refusal.ts';
 import { formatManPage } from '../../src/core/config/text/man.ts';
 import { completionFiles } from '../../src/cli/completions/files.ts';

@@ -2,7 +2,7 @@ import { formatHelp } from '../../core/config/text/help.ts';
 import { EXIT } from '../../core/exit-codes.ts';
 import { readGiven } from '../arguments.ts';
 import { helpOf, type Command } from '../command.ts';
-import { findCommand } from '../find-command.ts';
+import { findCommand, loadAll } from '../find-command.ts';
 import { versionLine } from '../version.ts';
 import { listed, SUMMARIES } from './summaries.ts';
 
@@ -20,10 +20,7 @@ With --man the manual page, ipipou(8): ipipou help --man | man -l -`,
     const [name] = names;
     if (flags.has('man')) {
       const version = versionLine().replace('ipipou ', '').trim();
-      const [{ formatManPage }, { loadAll }] = await Promise.all([
-        import('../../core/config/text/man.ts'),
-        import('./table.ts'),
-      ]);
+      const { formatManPage } = await import('../../core/config/text/man.ts');
       context.stdout(formatManPage(version, await loadAll(context.commands)));
     } else if (name === undefined) context.stdout(formatHelp(listed()));
     else context.stdout(helpOf(await findCommand(name, context.commands)));

@@ -1,4 +1,4 @@
-import type { Command, Commands } from '../command.ts';
+import type { Commands } from '../command.ts';
 import type { SUMMARIES } from './summaries.ts';
 
 /** Every command, in the order that help lists them. Each is loaded alone: a start reads no more than it runs. */
@@ -33,8 +33,3 @@ export const COMMANDS = {
   help: async () => (await import('./help.ts')).helpCommand,
   version: async () => (await import('./version.ts')).versionCommand,
 } as const satisfies Commands & Record<keyof typeof SUMMARIES, unknown>;
-
-/** All of them, loaded. */
-export function loadAll(commands: Commands): Promise<readonly Command[]> {
-  return Promise.all(Object.values(commands).map((load) => load()));
-}
