@@ -49,9 +49,12 @@ test('each counter is taken once', async () => {
     retval: OPTS.fields.retval.offset,
   };
   const fd = loaded().descriptor('ipipou_decap_eth');
+  const seeds = [1, 2, 3];
+  const missing = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  new Int32Array(missing).fill(seeds.length);
   const taken = await Promise.all(
-    [1, 2, 3].map(async (seed) => {
-      const workerData = { fd, packets, length, order: shuffled(seed), options };
+    seeds.map(async (seed) => {
+      const workerData = { fd, packets, length, order: shuffled(seed), options, missing };
       const [indexes] = (await once(new Worker(RACER, { workerData }), 'message')) as [
         readonly number[],
       ];

@@ -29,9 +29,11 @@ export async function adopt(parts: PlaneParts, takeOver: () => void): Promise<Ad
   await outerDevice(route, config);
   await requireLocalAddress(route, config);
   const links = new Map((await route.links()).map((link) => [link.name, link]));
-  const own = links.get(config.inner.device);
-  if (own && !isTunnelOfPort(own, config.outer.localPort)) throw takenName(own);
   const left = parseRecord(journal.load());
+  const own = links.get(config.inner.device);
+  // The earlier run may have had another port.
+  const ports = [config.outer.localPort, ...(left ? [left.port] : [])];
+  if (own && !ports.some((port) => isTunnelOfPort(own, port))) throw takenName(own);
   const remembered = left && isOfTunnel(left, config) ? left.peers : [];
   const known = new Set(config.peers.map(({ id }) => id));
   const standing = remembered.filter((peer): peer is Kept => stands(peer, links));

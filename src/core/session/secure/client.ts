@@ -188,7 +188,8 @@ function takeMessages(turn: ClientTurn, path: Path, messages: readonly ControlMe
   if (asked) speak(turn, { kind: 'path-response', challenge: asked.challenge });
   const pong = messageOf(messages, 'pong');
   if (pong) takePong(turn, path, pong.id);
-  else heard(turn);
+  // Who is only asked where he is may yet be turned away.
+  else if (!asked) heard(turn);
 }
 
 function takePong(turn: ClientTurn, path: Path, id: number): void {
