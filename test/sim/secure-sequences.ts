@@ -110,9 +110,11 @@ export function check(seed: number, adversary: Adversary, core?: SessionCore): n
       const status = { server: server.statusOf(member), client: client.status };
       const told = JSON.stringify(status, null, 1);
       if (!works) throw new Error(`tunnel ${index} does not work again\n${told}`);
-      // Whoever has left is followed no more.
-      const theirs = member.admitted && isTheirs(member.admitted.remote);
-      if (theirs) throw new Error(`tunnel ${index} is at the attacker's\n${told}`);
+      // Whoever has left is followed no more, once the peer has said where it is.
+      const isLeft = (): boolean => !member.admitted || !isTheirs(member.admitted.remote);
+      const { clockwork } = world;
+      const left = isLeft() || clockwork.until(clockwork.now + 1000 * RECOVERY, isLeft);
+      if (!left) throw new Error(`tunnel ${index} is at the attacker's\n${told}`);
     }
     return world.tunnels.reduce((sum, each) => sum + (each.secureReferee?.accepted ?? 0), 0);
   } catch (error) {
