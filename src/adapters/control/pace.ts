@@ -9,10 +9,9 @@ export class Pace {
     const turn = this.#last.then(async () => {
       const began = performance.now();
       const done = work();
-      const rest = done.then(
-        () => delay(performance.now() - began),
-        () => delay(performance.now() - began),
-      );
+      // Timers count whole milliseconds, and drop what is beyond.
+      const asLong = () => delay(Math.ceil(performance.now() - began));
+      const rest = done.then(asLong, asLong);
       return { done, rest };
     });
     this.#last = turn.then(({ rest }) => rest);
