@@ -302,6 +302,8 @@ function normalized({ lab, hosts }: Scene, text: string): string {
       /\b\d+ (ms|s|min|h|B|KiB|packets|requests|replies|signature|clock|stale|replayed)\b/g,
       'N $1',
     )
+    // Which ports the NAT has depends on what came before.
+    .replaceAll(/\b203\.0\.113\.2:\d+\b/g, '203.0.113.2:PORT')
     .replaceAll(/\b40\d{3}\b/g, 'PORT')
     .replaceAll(/N min N s|N s(?= ago)/g, 'SPAN')
     .split('\n');
