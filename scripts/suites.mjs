@@ -27,8 +27,8 @@ export const SUITES = [
   { name: 'types', needs: 'code', limit: 120, run: check(['tsc', '--noEmit', '-p', '.']) },
   { name: 'unit', needs: 'code', limit: 120, run: vitest('unit') },
   { name: 'sim', needs: 'code', limit: 240, run: vitest('sim') },
-  { name: 'netns', needs: 'netns', limit: 240, run: vitest('netns', { secluded: true, parts: 2 }) },
-  { name: 'vm', needs: 'test', limit: 300, beside: true, run: virtualMachine },
+  { name: 'netns', needs: 'netns', limit: 600, run: vitest('netns', { secluded: true, parts: 2 }) },
+  { name: 'vm', needs: 'test', limit: 900, beside: true, run: virtualMachine },
 ];
 
 /** A tool that passes or fails as a whole. */
