@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Program } from '../src/adapters/lab/process.ts';
 import { SERVER_ADDRESS, up, type Topology } from '../src/adapters/lab/topology.ts';
-import { replaceMarked } from '../src/bench/document.ts';
+import { replaceMarked } from '../src/core/config/text/markdown.ts';
 import { median } from '../src/bench/statistics.ts';
 import { millis } from '../src/core/units.ts';
 import { changed, DESCRIBED, Hosts } from '../test/rig/daemon.ts';

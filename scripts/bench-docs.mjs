@@ -3,15 +3,12 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import {
-  formatMarkdownReport,
-  pictureLines,
-  replaceMarked,
-} from '../.cache/modules/bench/document.js';
+import { formatMarkdownReport, pictureLines } from '../.cache/modules/bench/document.js';
 import { drawCharts } from '../.cache/modules/bench/draw.js';
 import { cryptoLines, factLines, summaryTable } from '../.cache/modules/bench/report.js';
 import { decodeResults } from '../.cache/modules/bench/results.js';
 import { formatMarkdown } from '../.cache/modules/bench/table.js';
+import { replaceMarked } from '../.cache/modules/core/config/text/markdown.js';
 import { PROJECT } from './setup.mjs';
 
 const PLACES = ['host', 'vm'];

@@ -11,7 +11,7 @@ import { replaceMetricsTable } from '../.cache/modules/app/management/metrics/pa
 import { COMMANDS } from '../.cache/modules/cli/commands/table.js';
 import { loadAll } from '../.cache/modules/cli/find-command.js';
 import { completionFiles } from '../.cache/modules/cli/completions/files.js';
-import { formatTable, replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
+import { replaceOptionTable } from '../.cache/modules/core/config/text/markdown.js';
 import { formatManPage } from '../.cache/modules/core/config/text/man.js';
 import { formatConfigPage } from '../.cache/modules/core/config/text/man-config.js';
 import { eventKinds, replaceEventKinds, replaceKindEnum } from './event-table.mjs';
@@ -31,7 +31,7 @@ const texts = {
   'docs/ipipou.8': formatManPage(version, commands),
   'docs/PROTOCOL.md': replaceVectors(read('docs/PROTOCOL.md')),
   'docs/METRICS.md': replaceMetricsTable(read('docs/METRICS.md')),
-  'docs/JSON.md': replaceEventKinds(read('docs/JSON.md'), kinds, formatTable),
+  'docs/JSON.md': replaceEventKinds(read('docs/JSON.md'), kinds),
   [eventSchema]: replaceKindEnum(read(eventSchema), kinds),
   'docs/grafana-dashboard.json': formatDashboard(),
   'docs/alerts.yml': formatAlerts(),

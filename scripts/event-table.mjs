@@ -1,9 +1,8 @@
 // What docs/JSON.md and the published schema say of the kinds of events: read off the union in src/core/events/event.ts.
+import { formatTable, replaceMarked } from '../.cache/modules/core/config/text/markdown.js';
 
 /** Names of values that a type of the union brings along. */
 const BROUGHT = { Failure: ['error', 'hint'], Undelivered: ['code', 'from'] };
-const BEGIN = '<!-- event kinds: begin -->';
-const END = '<!-- event kinds: end -->';
 
 /** Every kind and the names of its values, in the order of the source. */
 export function eventKinds(source) {
@@ -22,13 +21,12 @@ export function eventKinds(source) {
   });
 }
 
-/** The page with its table of kinds; `format` makes a table of rows. */
-export function replaceEventKinds(page, kinds, format) {
+/** The page with its table of kinds. */
+export function replaceEventKinds(page, kinds) {
   const code = (name) => `\`${name}\``;
   const rows = kinds.map(({ kind, values }) => [code(kind), values.map(code).join(', ')]);
-  const table = format([['kind', 'values'], ...rows]).join('\n');
-  const [before, rest = ''] = page.split(BEGIN);
-  return `${before}${BEGIN}\n\n${table}\n\n${END}${rest.split(END)[1]}`;
+  const table = formatTable([['kind', 'values'], ...rows]);
+  return replaceMarked(page, 'event kinds', table.join('\n'));
 }
 
 /** The schema with these kinds, and no others. */

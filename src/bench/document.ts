@@ -61,11 +61,3 @@ export function pictureLines(folder: string, name: string, words: string): reado
     '',
   ];
 }
-
-/** `text` with what stands between the two marks of a name replaced; throws when they are not there. */
-export function replaceMarked(text: string, name: string, part: string): string {
-  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`the marks of ${name} are missing`);
-  return `${text.slice(0, from + begin.length)}\n\n${part.trim()}\n\n${text.slice(to)}`;
-}

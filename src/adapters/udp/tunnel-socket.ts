@@ -86,16 +86,14 @@ export function openTunnelSocket(outer: OuterConfig, family: Family, wanted: Tra
 
 /**
  * Binds a socket to its `fou-dev` again: the kernel keeps to the index that the device had, also where another has been
- * made under its name. Whether there is a device of that name; throws KernelError for anything else.
+ * made under its name. No effect while there is none; throws KernelError for anything else.
  */
-export function bindAgain(fd: number, { device, localPort }: OuterConfig): boolean {
-  if (device === undefined) return true;
+export function bindAgain(fd: number, { device, localPort }: OuterConfig): void {
+  if (device === undefined) return;
   try {
     bindToDevice(fd, device, `UDP socket, port ${localPort}`);
-    return true;
   } catch (error) {
-    if (error instanceof KernelError && error.errno === 'ENODEV') return false;
-    throw error;
+    if (!(error instanceof KernelError && error.errno === 'ENODEV')) throw error;
   }
 }
 

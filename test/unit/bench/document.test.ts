@@ -1,9 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  formatMarkdownReport,
-  formatTerminalReport,
-  replaceMarked,
-} from '../../../src/bench/document.ts';
+import { formatMarkdownReport, formatTerminalReport } from '../../../src/bench/document.ts';
+import { replaceMarked } from '../../../src/core/config/text/markdown.ts';
 import { resultsOf, rounds, sample } from './sample-results.ts';
 
 const run = resultsOf(rounds('tcpUp', [10_000, 20_000], [5000, 10_000]));

@@ -17,7 +17,7 @@
  * no garbage, and the commonest refusal comes first.
  */
 import { randomBytes } from 'node:crypto';
-import { CONTROL_LIMITS } from '../../../core/budgets.ts';
+import { CONTROL_LIMITS, type Rate } from '../../../core/budgets.ts';
 import { getU32host } from '../../../core/bytes.ts';
 import { takeToken, type Bucket } from '../../../core/session/rate-limit.ts';
 import type { Millis } from '../../../core/units.ts';
@@ -153,19 +153,23 @@ export class ControlGate {
 
   /** Lets a packet of an admitted peer through; `settled` must be called for it then. */
   passPeer(peer: { controlBucket: Bucket | undefined }): boolean {
-    if (!this.#free('peer')) return false;
-    const bucket = takeToken(peer.controlBucket, CONTROL_LIMITS.peer, this.#now());
-    if (bucket === undefined) return false;
-    peer.controlBucket = bucket;
-    return this.#pass('peer');
+    return this.#passOwn(peer, 'controlBucket', CONTROL_LIMITS.peer);
   }
 
   /** The same of data of such a peer under keys that are gone. */
   passForgotten(peer: { forgottenBucket: Bucket | undefined }): boolean {
+    return this.#passOwn(peer, 'forgottenBucket', CONTROL_LIMITS.forgotten);
+  }
+
+  #passOwn<Name extends string>(
+    peer: Record<Name, Bucket | undefined>,
+    name: Name,
+    rate: Rate,
+  ): boolean {
     if (!this.#free('peer')) return false;
-    const bucket = takeToken(peer.forgottenBucket, CONTROL_LIMITS.forgotten, this.#now());
+    const bucket: Bucket | undefined = takeToken(peer[name], rate, this.#now());
     if (bucket === undefined) return false;
-    peer.forgottenBucket = bucket;
+    peer[name] = bucket;
     return this.#pass('peer');
   }
 

@@ -14,6 +14,7 @@
 import type { Family } from '../../../core/addr.ts';
 import { encodeU32host, getU32be } from '../../../core/bytes.ts';
 import { HINT_LENGTH, HINT_OFFSET } from '../../../core/auth/trailer.ts';
+import { PACKET_LENGTH } from '../../../core/handshake/layout.ts';
 import { TAG_LENGTH, TAG_TYPE } from '../../../core/tag/layout.ts';
 import {
   encodeProgram,
@@ -30,8 +31,9 @@ import {
   WHOLE,
   type Instruction,
 } from '../../classic-bpf.ts';
-import { FIRST_MESSAGE } from '../first-messages.ts';
 
+/** The first byte of a first message. */
+const INIT_TYPE = 0xf1;
 /** A jump goes 255 instructions far at most, and all of these end at one place. */
 const LIST_MAX = 100;
 
@@ -151,9 +153,9 @@ function passFirst(slice: Slice | undefined, family: Family): readonly Instructi
   ];
   return [
     [LD_LENGTH, 0, 0, 0],
-    [JUMP_EQUAL, 0, 2 + chosen.length, UDP_BYTES + FIRST_MESSAGE.length],
+    [JUMP_EQUAL, 0, 2 + chosen.length, UDP_BYTES + PACKET_LENGTH.init],
     [LD_BYTE, 0, 0, UDP_BYTES],
-    [JUMP_EQUAL, 0, chosen.length, FIRST_MESSAGE.type],
+    [JUMP_EQUAL, 0, chosen.length, INIT_TYPE],
     ...chosen,
   ];
 }

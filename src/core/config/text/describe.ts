@@ -1,13 +1,13 @@
 import { GROUP_NOTES, GROUPS, hyphenate, type GroupName, type Option } from '../option.ts';
 import { OPTIONS } from '../options.ts';
 
-/** The options of each group, groups and options in the order of the table. */
 type OptionGroup = {
   readonly title: string;
   readonly note: string | undefined;
   readonly options: readonly Option[];
 };
 
+/** The options of each group, groups and options in the order of the table. */
 export function groupOptions(): readonly OptionGroup[] {
   return (Object.keys(GROUPS) as GroupName[]).map((group) => ({
     title: GROUPS[group],

@@ -152,7 +152,7 @@ function formatCommand({ summary, usage }: CommandHelp): readonly string[] {
   const text = rest.map((part) =>
     /^ /m.test(part)
       ? ['.PP', '.nf', ...part.split('\n').map(roff), '.fi']
-      : ['.IP', ...paragraph(part.replaceAll('\n', ' ').replaceAll('`', ''))],
+      : ['.IP', ...paragraph(part.replaceAll('\n', ' '))],
   );
   const [first = '', ...more] = synopsis.replaceAll(/\n +/g, ' ').split('\n');
   return [

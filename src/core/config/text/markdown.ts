@@ -47,6 +47,14 @@ export function replaceOptionTable(text: string): string | undefined {
   return `${before}\n\n${formatOptionTable()}\n${text.slice(end)}`;
 }
 
+/** `text` with what stands between the two marks of a name replaced; throws when they are not there. */
+export function replaceMarked(text: string, name: string, part: string): string {
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`the marks of ${name} are missing`);
+  return `${text.slice(0, from + begin.length)}\n\n${part.trim()}\n\n${text.slice(to)}`;
+}
+
 /** Escapes what Markdown would take for its own. */
 function escape(text: string): string {
   return text.replace(/[\\|*_<]/g, '\\$&');

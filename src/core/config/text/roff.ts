@@ -14,16 +14,16 @@ export function formatEntry(option: Option, usage: string): readonly string[] {
   return [
     '.TP',
     `.B ${roff(usage)}`,
-    ...paragraph(option.help.replaceAll('`', '')),
+    ...paragraph(option.help),
     ...(option.value === undefined ? [] : paragraph(`Value: ${option.value.expected}.`)),
     ...(option.fallback === undefined ? [] : paragraph(`[${option.fallback}]`)),
     ...(scope === undefined ? [] : paragraph(`(${scope})`)),
   ];
 }
 
-/** Running text as input lines, none of which is taken for a request. */
+/** Running text, without the backticks that mark code elsewhere, as input lines, none of which is taken for a request. */
 export function paragraph(text: string): readonly string[] {
-  return wrap(text, 70)
+  return wrap(text.replaceAll('`', ''), 70)
     .map(roff)
     .map((line) => (/^[.']/.test(line) ? `\\&${line}` : line));
 }
